@@ -1,0 +1,122 @@
+// Package engine turns profiles into a plan:
+//
+//	profiles -> facts -> input -> contributions -> decisions -> plan
+//
+// It holds the steps and the interfaces of what is plugged in; it knows neither
+// the files of a home nor the policy language nor the supervisor. Nothing here
+// changes the file system: that is the executors' part, and the caller decides
+// whether they act.
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"hermes-reconcile/policy"
+)
+
+// A Source finds out one kind of fact about the container.
+type Source interface {
+	// Name is the key of the fact in input.container, in snake_case.
+	Name() string
+	// Schema is the JSON Schema of the value: an object with a "description"
+	// for every property that says where it comes from, and with
+	// "x-written-by": "image", "operator", "kernel" or "agent" for who could
+	// have written it. It need not list "status" and "error", which every fact
+	// may have.
+	Schema() string
+	// Collect returns a value that marshals to a JSON object that the schema
+	// allows. Something missing or unreadable is a fact, not an error: an error
+	// means that the source itself cannot work. It ends soon after ctx does.
+	Collect(ctx context.Context) (any, error)
+}
+
+// A ProfileSource finds out one kind of fact about a profile. Name, Schema and
+// the result of Collect are as for a Source; the key is in
+// input.profiles[<name>]. Collect is called for several profiles at once.
+type ProfileSource interface {
+	Name() string
+	Schema() string
+	Collect(ctx context.Context, dir policy.Directory) (any, error)
+}
+
+// A Home finds the profiles on the volume.
+type Home interface {
+	// Profiles returns the root profile and every candidate, sorted by name.
+	// What cannot be listed is a fact of the source that Home brings itself,
+	// not an error: the root profile is always there.
+	Profiles(ctx context.Context) ([]policy.Profile, error)
+	// Open opens the directory of a profile without following a link. The
+	// caller calls the returned function when it is done.
+	Open(p policy.Profile) (policy.Directory, func(), error)
+}
+
+// An Evaluator runs the rule packages of a stage over the input document. It
+// never fails as a whole: a package that breaks is a RuleFailure, and the other
+// packages still count.
+type Evaluator interface {
+	Evaluate(ctx context.Context, stage Stage, in policy.Input) policy.Evaluation
+	// Status says which policy this is.
+	Status() policy.Status
+}
+
+// A Stage is when a rule package runs.
+type Stage string
+
+// The stages, named as the Rego packages that belong to them.
+const (
+	StageRules Stage = "rules" // reconcile.rules.<name>: before any decision
+	StageAfter Stage = "after" // reconcile.after.<name>: sees input.decisions
+)
+
+// An Executor carries decisions out in one place, such as a scan directory.
+type Executor interface {
+	// Plan compares the decisions with what is there and returns the operations
+	// that make it so, in the order in which they are carried out. It changes
+	// nothing. Where everything is right already the plan is empty.
+	Plan(ctx context.Context, d policy.Decisions) ([]policy.Operation, error)
+	// Execute carries out the operations that are its own and returns a result
+	// for each of them, in order. An operation that goes wrong does not stop the
+	// others. It is safe to interrupt at any moment and to call again.
+	Execute(ctx context.Context, operations []policy.Operation) []policy.Result
+}
+
+// Decide evaluates the rules over the input document and combines what they
+// contribute: first the packages of StageRules, then, with the first decisions
+// in hand, those of StageAfter. The result has no plan yet.
+func Decide(ctx context.Context, e Evaluator, in policy.Input, onRuleError OnRuleError) policy.Decisions {
+	first := e.Evaluate(ctx, StageRules, in)
+	decisions := Combine(in, first, onRuleError)
+
+	in.Decisions = verdicts(decisions)
+	second := e.Evaluate(ctx, StageAfter, in)
+	if len(second.Contributions)+len(second.Failures) > 0 {
+		decisions = Combine(in, policy.Evaluation{
+			Contributions: append(first.Contributions, second.Contributions...),
+			Failures:      append(first.Failures, second.Failures...),
+		}, onRuleError)
+	}
+	decisions.Policy = e.Status()
+	return decisions
+}
+
+func verdicts(d policy.Decisions) map[string]policy.Verdict {
+	v := make(map[string]policy.Verdict, len(d.Profiles))
+	for name, decision := range d.Profiles {
+		v[name] = policy.Verdict{Action: decision.Action, Code: decision.Code}
+	}
+	return v
+}
+
+// Plan asks every executor for its part of the plan, in the order given.
+func Plan(ctx context.Context, executors []Executor, d policy.Decisions) ([]policy.Operation, error) {
+	var plan []policy.Operation
+	for _, e := range executors {
+		operations, err := e.Plan(ctx, d)
+		if err != nil {
+			return nil, fmt.Errorf("plan: %w", err)
+		}
+		plan = append(plan, operations...)
+	}
+	return plan, nil
+}

@@ -1,0 +1,3 @@
+module hermes-reconcile
+
+go 1.26.0

@@ -1,0 +1,309 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Set is one of the sets to which rule packages contribute.
+type Set string
+
+// The sets, in the order in which documents list them.
+const (
+	SetSkip    Set = "skip"    // no slot and no sweep, for the container or for one profile
+	SetHold    Set = "hold"    // must stay down; wins over any start
+	SetWaive   Set = "waive"   // cancels the holds of a named rule for a profile
+	SetStart   Set = "start"   // should be up
+	SetSweep   Set = "sweep"   // remove this runtime file
+	SetRestart Set = "restart" // how the slot answers the death of its gateway
+	SetDelay   Set = "delay"   // the slot waits before its first start
+	SetEnv     Set = "env"     // exported by the run script
+	SetSeed    Set = "seed"    // write an initial state file where none exists
+	SetAlarm   Set = "alarm"   // shown, logged and counted; nothing is done
+)
+
+// Sets lists every set.
+var Sets = []Set{SetSkip, SetHold, SetWaive, SetStart, SetSweep, SetRestart, SetDelay, SetEnv, SetSeed, SetAlarm}
+
+// A Contribution is one member of one set: what one rule says, and why.
+type Contribution struct {
+	Set      Set    `json:"set"`
+	Rule     string `json:"rule"`     // the rule package
+	Location string `json:"location"` // file:row of the rule
+	// Layer is 0 for the built-in rules, 1 for the first directory of the
+	// operator and so on. Where two rules set different values, the higher
+	// layer wins.
+	Layer   int    `json:"-"`
+	Profile string `json:"profile,omitempty"` // empty: the container
+	Code    string `json:"code,omitempty"`
+	Reason  string `json:"reason"`
+
+	Until        string   `json:"until,omitempty"`         // hold: RFC 3339 time at which it ends
+	Waives       string   `json:"waives,omitempty"`        // waive: the rule package
+	File         string   `json:"file,omitempty"`          // sweep
+	Seconds      float64  `json:"seconds,omitempty"`       // delay
+	Name         string   `json:"name,omitempty"`          // env
+	Value        string   `json:"value,omitempty"`         // env
+	State        string   `json:"state,omitempty"`         // seed
+	MigratedFrom string   `json:"migrated_from,omitempty"` // seed: kept in the state file
+	Restart      *Restart `json:"restart,omitempty"`       // restart
+}
+
+// Restart says how a slot answers the death of its gateway.
+type Restart struct {
+	Budget       *Budget           `json:"budget,omitempty"`
+	ExitCodes    map[string]string `json:"exit_codes,omitempty"`    // exit code -> "never", "now" or "backoff"
+	OnExhaustion string            `json:"on_exhaustion,omitempty"` // "hold" or "slow"
+}
+
+// Budget is a number of deaths in a window.
+type Budget struct {
+	Deaths        int     `json:"deaths"`
+	WindowSeconds float64 `json:"window_seconds"`
+}
+
+// MaxDelaySeconds is the longest delay that a rule may ask for: an hour.
+const MaxDelaySeconds = 3600
+
+var (
+	codePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	envPattern  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	exitAnswers = []string{"never", "now", "backoff"}
+)
+
+// fields names the keys that a member of each set must and may have.
+var fields = map[Set]struct{ required, optional []string }{
+	SetSkip:    {[]string{"reason"}, []string{"profile", "code"}},
+	SetHold:    {[]string{"profile", "reason"}, []string{"code", "until"}},
+	SetWaive:   {[]string{"rule", "profile", "reason"}, []string{"code"}},
+	SetStart:   {[]string{"profile", "reason"}, []string{"code"}},
+	SetSweep:   {[]string{"profile", "file", "reason"}, []string{"code"}},
+	SetRestart: {[]string{"profile", "reason"}, []string{"code", "budget", "exit_codes", "on_exhaustion"}},
+	SetDelay:   {[]string{"profile", "seconds", "reason"}, []string{"code"}},
+	SetEnv:     {[]string{"profile", "name", "value", "reason"}, []string{"code"}},
+	SetSeed:    {[]string{"profile", "state", "reason"}, []string{"code", "migrated_from"}},
+	SetAlarm:   {[]string{"reason"}, []string{"profile", "code"}},
+}
+
+// Fields returns the keys that a member of the set must have and those that it
+// may have.
+func Fields(set Set) (required, optional []string) {
+	f := fields[set]
+	return f.required, f.optional
+}
+
+// DecodeMember reads one member of a set as a rule wrote it: the values are what
+// encoding/json decodes into an any with UseNumber. It is strict: an unknown or
+// missing key, a value of the wrong type or out of its range is an error that
+// names the key and what would have been right. The caller adds Rule, Location
+// and Layer.
+func DecodeMember(set Set, object map[string]any) (Contribution, error) {
+	c := Contribution{Set: set}
+	if err := checkKeys(set, object); err != nil {
+		return Contribution{}, fmt.Errorf("member of %s: %w", set, err)
+	}
+	for key, value := range object {
+		if err := c.assign(key, value); err != nil {
+			return Contribution{}, fmt.Errorf("member of %s: %w", set, err)
+		}
+	}
+	if err := c.check(); err != nil {
+		return Contribution{}, fmt.Errorf("member of %s: %w", set, err)
+	}
+	return c, nil
+}
+
+func checkKeys(set Set, object map[string]any) error {
+	f := fields[set]
+	for _, key := range f.required {
+		if _, ok := object[key]; !ok {
+			return fmt.Errorf("%q is missing", key)
+		}
+	}
+	if len(object) == len(f.required) {
+		return nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		if !slices.Contains(f.required, key) && !slices.Contains(f.optional, key) {
+			return fmt.Errorf("unknown key %q, have %s", key, quoted(slices.Concat(f.required, f.optional)))
+		}
+	}
+	return nil
+}
+
+// assign sets the field that key names; checkKeys has let no other key pass.
+func (c *Contribution) assign(key string, value any) (err error) {
+	switch key {
+	case "profile":
+		c.Profile, err = text(key, value)
+	case "reason":
+		c.Reason, err = text(key, value)
+	case "code":
+		c.Code, err = text(key, value)
+	case "until":
+		c.Until, err = text(key, value)
+	case "rule":
+		c.Waives, err = text(key, value)
+	case "file":
+		c.File, err = text(key, value)
+	case "name":
+		c.Name, err = text(key, value)
+	case "value":
+		c.Value, err = text(key, value)
+	case "state":
+		c.State, err = text(key, value)
+	case "migrated_from":
+		c.MigratedFrom, err = text(key, value)
+	case "seconds":
+		c.Seconds, err = number(key, value)
+	default:
+		err = c.assignRestart(key, value)
+	}
+	return err
+}
+
+// assignRestart sets one key of a restart member, which are the only nested ones.
+func (c *Contribution) assignRestart(key string, value any) error {
+	if c.Restart == nil {
+		c.Restart = &Restart{}
+	}
+	data, err := json.Marshal(map[string]any{key: value})
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(c.Restart); err != nil {
+		return fmt.Errorf(`%s: %w; have budget {"deaths": 5, "window_seconds": 600}, exit_codes {"78": "never"}, on_exhaustion "hold"`, key, err)
+	}
+	return nil
+}
+
+func text(key string, value any) (string, error) {
+	s, ok := value.(string)
+	if !ok {
+		return "", fmt.Errorf("%s is %s, want a string", key, jsonType(value))
+	}
+	return s, nil
+}
+
+func number(key string, value any) (float64, error) {
+	n, ok := value.(json.Number)
+	if !ok {
+		return 0, fmt.Errorf("%s is %s, want a number", key, jsonType(value))
+	}
+	f, err := n.Float64()
+	if err != nil {
+		return 0, fmt.Errorf("%s is out of range", key)
+	}
+	return f, nil
+}
+
+func jsonType(value any) string {
+	switch value.(type) {
+	case nil:
+		return "null"
+	case string:
+		return "a string"
+	case bool:
+		return "a boolean"
+	case json.Number:
+		return "a number"
+	case []any:
+		return "an array"
+	}
+	return "an object"
+}
+
+// check asserts what the JSON types cannot.
+func (c Contribution) check() error {
+	if strings.TrimSpace(c.Reason) == "" {
+		return errors.New("reason is empty")
+	}
+	if c.Code != "" && !codePattern.MatchString(c.Code) {
+		return fmt.Errorf("code %q is not a word like quiet_hours", c.Code)
+	}
+	switch c.Set {
+	case SetHold:
+		if _, err := time.Parse(time.RFC3339, c.Until); c.Until != "" && err != nil {
+			return fmt.Errorf("until %q is not a time like 2026-11-22T06:00:00Z", c.Until)
+		}
+	case SetDelay:
+		if math.IsNaN(c.Seconds) || c.Seconds < 0 || c.Seconds > MaxDelaySeconds {
+			return fmt.Errorf("seconds is %g, want 0 to %d", c.Seconds, MaxDelaySeconds)
+		}
+	case SetEnv:
+		return c.checkEnv()
+	case SetSeed:
+		if c.State != "running" && c.State != "stopped" {
+			return fmt.Errorf("state %q is not running or stopped", c.State)
+		}
+	case SetRestart:
+		if c.Restart == nil {
+			return errors.New("has neither budget nor exit_codes")
+		}
+		return c.Restart.check()
+	}
+	return nil
+}
+
+func (c Contribution) checkEnv() error {
+	if !envPattern.MatchString(c.Name) {
+		return fmt.Errorf("name %q is not the name of an environment variable", c.Name)
+	}
+	if strings.ContainsFunc(c.Value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return fmt.Errorf("the value of %s has a control character", c.Name)
+	}
+	return nil
+}
+
+func (r *Restart) check() error {
+	if r.Budget == nil && len(r.ExitCodes) == 0 {
+		return errors.New("has neither budget nor exit_codes")
+	}
+	if b := r.Budget; b != nil && (b.Deaths < 1 || b.Deaths > 4096 || b.WindowSeconds <= 0) {
+		return fmt.Errorf("budget of %d deaths in %g s, want 1 to 4096 deaths in more than 0 s", b.Deaths, b.WindowSeconds)
+	}
+	for code, answer := range r.ExitCodes {
+		if !exitCodePattern.MatchString(code) {
+			return fmt.Errorf("exit code %q is not a number from 0 to 255", code)
+		}
+		if !slices.Contains(exitAnswers, answer) {
+			return fmt.Errorf("exit code %s answers %q, have %s", code, answer, quoted(exitAnswers))
+		}
+	}
+	if r.OnExhaustion != "" && r.OnExhaustion != "hold" && r.OnExhaustion != "slow" {
+		return fmt.Errorf(`on_exhaustion is %q, have "hold", "slow"`, r.OnExhaustion)
+	}
+	return nil
+}
+
+var exitCodePattern = regexp.MustCompile(`^(?:[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`)
+
+// Compare orders contributions the same way in every run: by set, profile, rule,
+// location, code and what remains.
+func (c Contribution) Compare(o Contribution) int {
+	if d := slices.Index(Sets, c.Set) - slices.Index(Sets, o.Set); d != 0 {
+		return d
+	}
+	key := func(c Contribution) []string {
+		return []string{c.Profile, c.Rule, c.Location, c.Code, c.Reason, c.File, c.Name, c.Value, c.State, c.Waives, c.Until, fmt.Sprint(c.Seconds)}
+	}
+	return slices.Compare(key(c), key(o))
+}
+
+func quoted(words []string) string {
+	q := make([]string, len(words))
+	for i, w := range words {
+		q[i] = fmt.Sprintf("%q", w)
+	}
+	return strings.Join(q, ", ")
+}

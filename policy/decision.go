@@ -1,0 +1,122 @@
+package policy
+
+import "encoding/json"
+
+// An Action is what a decision says of a profile.
+type Action string
+
+// The actions.
+const (
+	ActionStart Action = "start" // a slot without a down file
+	ActionDown  Action = "down"  // a slot with a down file
+	ActionSkip  Action = "skip"  // no slot, no sweep
+)
+
+// The codes that the combination itself gives; all others come from rules.
+const (
+	CodeNoStartRule = "no_start_rule" // nothing holds the profile, nothing starts it
+	CodeRuleError   = "rule_error"    // a rule package broke, so its holds are unknown
+	CodeSkipped     = "skipped"       // a skip without a code
+)
+
+// A Decision is what the combination of all contributions says of a profile.
+type Decision struct {
+	Action     Action `json:"action"`
+	Code       string `json:"code"`
+	Reason     string `json:"reason"`
+	PriorState string `json:"prior_state"` // as upstream's boot log has it; "None" without one
+	PriorExit  string `json:"prior_exit"`  // "clean", "unclean" or "unknown"
+	// Contributions are all of them, also those that did not win, ordered.
+	Contributions []Contribution `json:"contributions"`
+	// Sweep names the runtime files to remove, sorted. Each was offered by a
+	// fact.
+	Sweep        []string          `json:"sweep"`
+	DelaySeconds float64           `json:"delay_seconds"`
+	Env          map[string]string `json:"env,omitempty"`
+	Restart      *Restart          `json:"restart,omitempty"`
+	Seed         *Seed             `json:"seed,omitempty"`
+
+	// Identities holds what the facts saw of each file in Sweep, so that no
+	// other file of that name is removed.
+	Identities map[string]string `json:"-"`
+}
+
+// A Seed is an initial state file.
+type Seed struct {
+	State        string `json:"state"` // "running" or "stopped"
+	MigratedFrom string `json:"migrated_from,omitempty"`
+}
+
+// A Verdict is what later rules see of a decision, as input.decisions[name].
+type Verdict struct {
+	Action Action `json:"action"`
+	Code   string `json:"code"`
+}
+
+// An Alarm is something that wants attention; nothing is done about it.
+type Alarm struct {
+	Profile string `json:"profile,omitempty"`
+	Code    string `json:"code,omitempty"`
+	Reason  string `json:"reason"`
+	Rule    string `json:"rule,omitempty"`
+}
+
+// Status says which policy decided.
+type Status struct {
+	// Source is "built-in", or the operator's directories in order.
+	Source string `json:"source"`
+	// Revision identifies the rules and settings: equal text, equal revision.
+	Revision string `json:"revision"`
+	// Fallback says that the operator's rules could not be used.
+	Fallback bool     `json:"fallback"`
+	Errors   []string `json:"errors"`
+}
+
+// A RuleFailure is a rule package that broke while it ran, or a member of a set
+// that could not be used. Its other contributions are lost with it.
+type RuleFailure struct {
+	Rule     string `json:"rule"`
+	Location string `json:"location,omitempty"`
+	Error    string `json:"error"`
+}
+
+// An Evaluation is what all packages of one stage contributed.
+type Evaluation struct {
+	Contributions []Contribution
+	Failures      []RuleFailure
+}
+
+// Decisions is the decision document: `eval --output json` prints it.
+type Decisions struct {
+	SchemaVersion int                 `json:"schema_version"`
+	Phase         string              `json:"phase"`
+	Policy        Status              `json:"policy"`
+	Skip          []Contribution      `json:"skip"` // why this container supervises nothing
+	Alarms        []Alarm             `json:"alarms"`
+	Profiles      map[string]Decision `json:"profiles"`
+	Plan          []Operation         `json:"plan,omitempty"`
+}
+
+// MarshalJSON writes empty lists as [], so that a reader needs no case for null.
+func (d Decisions) MarshalJSON() ([]byte, error) {
+	type plain Decisions
+	p := plain(d)
+	p.Skip, p.Alarms = orEmpty(p.Skip), orEmpty(p.Alarms)
+	p.Policy.Errors = orEmpty(p.Policy.Errors)
+	return json.Marshal(p)
+}
+
+// MarshalJSON writes empty lists as [].
+func (d Decision) MarshalJSON() ([]byte, error) {
+	type plain Decision
+	p := plain(d)
+	p.Contributions, p.Sweep = orEmpty(p.Contributions), orEmpty(p.Sweep)
+	return json.Marshal(p)
+}
+
+func orEmpty[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
