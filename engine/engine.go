@@ -55,19 +55,10 @@ type Home interface {
 // never fails as a whole: a package that breaks is a RuleFailure, and the other
 // packages still count.
 type Evaluator interface {
-	Evaluate(ctx context.Context, stage Stage, in policy.Input) policy.Evaluation
+	Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation
 	// Status says which policy this is.
 	Status() policy.Status
 }
-
-// A Stage is when a rule package runs.
-type Stage string
-
-// The stages, named as the Rego packages that belong to them.
-const (
-	StageRules Stage = "rules" // reconcile.rules.<name>: before any decision
-	StageAfter Stage = "after" // reconcile.after.<name>: sees input.decisions
-)
 
 // An Executor carries decisions out in one place, such as a scan directory.
 type Executor interface {
@@ -82,14 +73,14 @@ type Executor interface {
 }
 
 // Decide evaluates the rules over the input document and combines what they
-// contribute: first the packages of StageRules, then, with the first decisions
-// in hand, those of StageAfter. The result has no plan yet.
+// contribute: first the packages of policy.StageRules, then, with the first decisions
+// in hand, those of policy.StageAfter. The result has no plan yet.
 func Decide(ctx context.Context, e Evaluator, in policy.Input, onRuleError OnRuleError) policy.Decisions {
-	first := e.Evaluate(ctx, StageRules, in)
+	first := e.Evaluate(ctx, policy.StageRules, in)
 	decisions := Combine(in, first, onRuleError)
 
 	in.Decisions = verdicts(decisions)
-	second := e.Evaluate(ctx, StageAfter, in)
+	second := e.Evaluate(ctx, policy.StageAfter, in)
 	if len(second.Contributions)+len(second.Failures) > 0 {
 		decisions = Combine(in, policy.Evaluation{
 			Contributions: append(first.Contributions, second.Contributions...),

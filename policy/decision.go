@@ -72,6 +72,15 @@ type Status struct {
 	Errors   []string `json:"errors"`
 }
 
+// A Stage is when a rule package runs.
+type Stage string
+
+// The stages, named as the Rego packages that belong to them.
+const (
+	StageRules Stage = "rules" // reconcile.rules.<name>: before any decision
+	StageAfter Stage = "after" // reconcile.after.<name>: sees input.decisions
+)
+
 // A RuleFailure is a rule package that broke while it ran, or a member of a set
 // that could not be used. Its other contributions are lost with it.
 type RuleFailure struct {

@@ -1,0 +1,240 @@
+package rego
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"hermes-reconcile/policy"
+)
+
+// Evaluate runs every package of the stage over the whole input document, several
+// packages at once. A package that breaks (a conflict, a builtin error, a member
+// that makes no sense, the time limit) loses its contributions and is a failure;
+// the others count.
+func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
+	var packages []rulePackage
+	for _, p := range e.packages {
+		if p.stage == stage {
+			packages = append(packages, p)
+		}
+	}
+	if len(packages) == 0 {
+		return policy.Evaluation{}
+	}
+	document, err := inputTerm(in)
+	if err != nil {
+		return policy.Evaluation{Failures: []policy.RuleFailure{{Rule: "reconcile", Error: err.Error()}}}
+	}
+	results := make([]policy.Evaluation, len(packages))
+	var group sync.WaitGroup
+	for i, p := range packages {
+		group.Go(func() { results[i] = e.evaluatePackage(ctx, p, document, in.Now) })
+	}
+	group.Wait()
+
+	var all policy.Evaluation
+	for _, r := range results {
+		all.Contributions = append(all.Contributions, r.Contributions...)
+		all.Failures = append(all.Failures, r.Failures...)
+	}
+	return all
+}
+
+func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document *ast.Term, now policy.Now) policy.Evaluation {
+	var found []policy.Contribution
+	var failures []policy.RuleFailure
+	err := e.query(ctx, p, document, now, func(result topdown.QueryResult) {
+		for _, set := range p.sets {
+			contributions, errs := p.decode(set, result[ast.Var(locatedPrefix+string(set))])
+			found = append(found, contributions...)
+			failures = append(failures, errs...)
+		}
+	})
+	if err != nil {
+		failures = append(failures, *err)
+	}
+	if len(failures) > 0 {
+		return policy.Evaluation{Failures: failures}
+	}
+	return policy.Evaluation{Contributions: found}
+}
+
+// query evaluates all sets of a package at once.
+func (e *Evaluator) query(ctx context.Context, p rulePackage, document *ast.Term, now policy.Now, use func(topdown.QueryResult)) *policy.RuleFailure {
+	txn, err := e.store.NewTransaction(ctx, storage.TransactionParams{})
+	if err != nil {
+		return &policy.RuleFailure{Rule: p.name, Error: err.Error()}
+	}
+	defer e.store.Abort(ctx, txn)
+
+	cancel := topdown.NewCancel()
+	limit := time.AfterFunc(e.timeout, cancel.Cancel)
+	defer limit.Stop()
+	defer context.AfterFunc(ctx, cancel.Cancel)()
+
+	var builtinErrors []topdown.Error
+	err = topdown.NewQuery(p.query).
+		WithCompiler(e.compiler).
+		WithStore(e.store).
+		WithTransaction(txn).
+		WithInput(document).
+		WithCancel(cancel).
+		WithTime(time.Unix(0, now.UnixNS)).
+		WithBuiltinErrorList(&builtinErrors).
+		Iter(ctx, func(result topdown.QueryResult) error {
+			use(result)
+			return nil
+		})
+	switch {
+	case topdown.IsCancel(err) && ctx.Err() != nil:
+		return &policy.RuleFailure{Rule: p.name, Error: "stopped: " + ctx.Err().Error()}
+	case topdown.IsCancel(err):
+		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("not done after %s", e.timeout)}
+	case err != nil:
+		return failure(p, err)
+	case len(builtinErrors) > 0:
+		return failure(p, &builtinErrors[0])
+	}
+	return nil
+}
+
+func failure(p rulePackage, err error) *policy.RuleFailure {
+	f := &policy.RuleFailure{Rule: p.name, Error: strings.ReplaceAll(err.Error(), locatedPrefix, "")}
+	if e, ok := err.(*topdown.Error); ok {
+		f.Error = strings.ReplaceAll(fmt.Sprintf("%s: %s", e.Code, e.Message), locatedPrefix, "")
+		if e.Location != nil {
+			f.Location = fmt.Sprintf("%s:%d", e.Location.File, e.Location.Row)
+		}
+	}
+	return f
+}
+
+// decode reads the members of one set, each an array of the index of its rule and
+// the member itself.
+func (p rulePackage) decode(set policy.Set, term *ast.Term) ([]policy.Contribution, []policy.RuleFailure) {
+	members, ok := term.Value.(ast.Set)
+	if !ok {
+		return nil, []policy.RuleFailure{{Rule: p.name, Error: fmt.Sprintf("%s is no set", set)}}
+	}
+	contributions := make([]policy.Contribution, 0, members.Len())
+	var failures []policy.RuleFailure
+	members.Foreach(func(t *ast.Term) {
+		pair := t.Value.(*ast.Array)
+		index, _ := pair.Elem(0).Value.(ast.Number).Int()
+		c, err := decodeMember(set, pair.Elem(1).Value)
+		if err != nil {
+			failures = append(failures, policy.RuleFailure{Rule: p.name, Location: p.rules[index], Error: err.Error()})
+			return
+		}
+		c.Rule, c.Location, c.Layer = p.name, p.rules[index], p.layer
+		contributions = append(contributions, c)
+	})
+	return contributions, failures
+}
+
+func decodeMember(set policy.Set, value ast.Value) (policy.Contribution, error) {
+	object, ok := value.(ast.Object)
+	if !ok {
+		required, _ := policy.Fields(set)
+		return policy.Contribution{}, fmt.Errorf("a member of %s is %s, want an object with %s", set, ast.ValueName(value), strings.Join(required, ", "))
+	}
+	keys := make(map[string]any, object.Len())
+	err := object.Iter(func(k, v *ast.Term) error {
+		key, ok := k.Value.(ast.String)
+		if !ok {
+			return fmt.Errorf("a member of %s has the key %s, want a string", set, k)
+		}
+		plain, err := plainValue(v.Value)
+		keys[string(key)] = plain
+		return err
+	})
+	if err != nil {
+		return policy.Contribution{}, err
+	}
+	return policy.DecodeMember(set, keys)
+}
+
+func plainValue(v ast.Value) (any, error) {
+	switch v := v.(type) {
+	case ast.String:
+		return string(v), nil
+	case ast.Number:
+		return json.Number(v), nil
+	}
+	return ast.JSON(v)
+}
+
+// inputTerm converts the input document. Facts repeat a lot (most files of most
+// profiles are missing), so equal texts become one term.
+func inputTerm(in policy.Input) (*ast.Term, error) {
+	c := converter{}
+	container, err := c.facts("container", in.Container)
+	if err != nil {
+		return nil, err
+	}
+	profiles := ast.NewObjectWithCapacity(len(in.Profiles))
+	for _, name := range slices.Sorted(maps.Keys(in.Profiles)) {
+		facts, err := c.facts("profile "+name, in.Profiles[name])
+		if err != nil {
+			return nil, err
+		}
+		profiles.Insert(ast.StringTerm(name), facts)
+	}
+	now, err := ast.InterfaceToValue(in.Now)
+	if err != nil {
+		return nil, fmt.Errorf("input.now: %w", err)
+	}
+	document := ast.NewObject(
+		[2]*ast.Term{ast.InternedTerm("schema_version"), ast.IntNumberTerm(in.SchemaVersion)},
+		[2]*ast.Term{ast.InternedTerm("phase"), ast.StringTerm(in.Phase)},
+		[2]*ast.Term{ast.InternedTerm("now"), ast.NewTerm(now)},
+		[2]*ast.Term{ast.InternedTerm("container"), container},
+		[2]*ast.Term{ast.InternedTerm("profiles"), ast.NewTerm(profiles)},
+	)
+	if in.Decisions != nil {
+		document.Insert(ast.InternedTerm("decisions"), verdictTerm(in.Decisions))
+	}
+	return ast.NewTerm(document), nil
+}
+
+func verdictTerm(verdicts map[string]policy.Verdict) *ast.Term {
+	decisions := ast.NewObjectWithCapacity(len(verdicts))
+	for _, name := range slices.Sorted(maps.Keys(verdicts)) {
+		v := verdicts[name]
+		decisions.Insert(ast.StringTerm(name), ast.ObjectTerm(
+			[2]*ast.Term{ast.InternedTerm("action"), ast.StringTerm(string(v.Action))},
+			[2]*ast.Term{ast.InternedTerm("code"), ast.StringTerm(v.Code)},
+		))
+	}
+	return ast.NewTerm(decisions)
+}
+
+// converter remembers the terms of texts that it has seen.
+type converter map[string]*ast.Term
+
+func (c converter) facts(of string, facts policy.Facts) (*ast.Term, error) {
+	object := ast.NewObjectWithCapacity(len(facts))
+	for _, name := range slices.Sorted(maps.Keys(facts)) {
+		term, ok := c[string(facts[name])]
+		if !ok {
+			value, err := ast.ValueFromReader(strings.NewReader(string(facts[name])))
+			if err != nil {
+				return nil, fmt.Errorf("%s: fact %s: %w", of, name, err)
+			}
+			term = ast.NewTerm(value)
+			c[string(facts[name])] = term
+		}
+		object.Insert(ast.InternedTerm(name), term)
+	}
+	return ast.NewTerm(object), nil
+}

@@ -1,0 +1,238 @@
+package rego
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"hermes-reconcile/policy"
+)
+
+// schema is a small input document: enough for the operator's rules below.
+const schema = `{
+  "type": "object",
+  "properties": {
+    "phase": {"type": "string"},
+    "now": {"type": "object", "properties": {"unix_ns": {"type": "integer"}, "minute": {"type": "integer"}}},
+    "container": {"type": "object", "properties": {
+      "command": {"type": "object", "properties": {"role": {"type": "string"}, "argv": {"type": "array", "items": {"type": "string"}}, "no_supervise": {"type": "boolean"}}},
+      "multiplex": {"type": "object", "properties": {"on": {"type": "boolean"}, "source": {"type": "string"}}},
+      "environment": {"type": "object", "properties": {
+        "vars": {"type": "object", "additionalProperties": {"type": "string"}},
+        "flags": {"type": "object", "additionalProperties": {"type": "boolean"}}}},
+      "external": {"type": "object"}}},
+    "profiles": {"type": "object", "additionalProperties": {"type": "object", "properties": {
+      "name": {"type": "object", "properties": {"valid": {"type": "boolean"}, "problem": {"type": "string"}}},
+      "markers": {"type": "object", "properties": {"status": {"type": "string"}, "files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"kind": {"type": "string"}}}}}},
+      "prior_state": {"type": "object", "properties": {"status": {"type": "string"}, "desired": {"type": "string"}, "gateway": {"type": "string"}}},
+      "runtime_files": {"type": "object", "properties": {"files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"sweepable": {"type": "boolean"}}}}}}}}},
+    "decisions": {"type": "object", "additionalProperties": {"type": "object", "properties": {"action": {"type": "string"}, "code": {"type": "string"}}}}
+  }
+}`
+
+func operator(files map[string]string) []Layer {
+	m := fstest.MapFS{}
+	for name, text := range files {
+		m[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return []Layer{BuiltIn(), {Name: "/etc/policy", Files: m}}
+}
+
+func load(files map[string]string) (*Evaluator, error) {
+	return Load(operator(files), Options{Schema: []byte(schema)})
+}
+
+// What loading must refuse, and the words and place that the error must have.
+func TestLoadRefuses(t *testing.T) {
+	const pkg = "package reconcile.rules.site\n\n"
+	const good = `hold contains {"profile": name, "reason": "no"} if some name, _ in input.profiles` + "\n"
+	tests := []struct {
+		why  string
+		file string
+		text string
+		want []string
+	}{
+		{"a misspelt fact", "a.rego", pkg + `hold contains {"profile": name, "reason": "no"} if {
+	some name, profile in input.profiles
+	profile.prior_sate.desired == "running"
+}`, []string{"/etc/policy/a.rego:5:", `"prior_sate"`, `did you mean "prior_state"?`}},
+		{"a misspelt key of a fact, by a constant name", "a.rego", pkg + `hold contains {"profile": "coder", "reason": "no"} if input.profiles.coder.prior_state.desird == "running"`,
+			[]string{"a.rego:3:", `did you mean "desired"?`}},
+		{"a misspelt key below a map of free names", "a.rego", pkg + `hold contains {"profile": "coder", "reason": "no"} if input.profiles["coder"].runtime_files.files["gateway.pid"].sweepabel`,
+			[]string{"a.rego:3:", `did you mean "sweepable"?`}},
+		{"a fact compared with another type", "a.rego", pkg + `hold contains {"profile": "coder", "reason": "no"} if input.container.multiplex.on + 1 == 2`,
+			[]string{"a.rego:3:", "invalid argument"}},
+		{"no contains", "a.rego", pkg + `hold := {"profile": "coder", "reason": "no"}`,
+			[]string{"/etc/policy/a.rego:3:1", "hold is a set", "hold contains"}},
+		{"an object instead of a set", "a.rego", pkg + `start[name] := "yes" if some name, _ in input.profiles`,
+			[]string{"a.rego:3:1", "start is a set"}},
+		{"a map of sets", "a.rego", pkg + `start[name] contains "yes" if some name, _ in input.profiles`,
+			[]string{"a.rego:3:1", "start is a set"}},
+		{"no set at all", "a.rego", pkg + `holds contains {"profile": "coder", "reason": "no"} if true`,
+			[]string{"a.rego:1:1", "contributes to no set", "hold"}},
+		{"a foreign package", "a.rego", "package site\n\n" + good,
+			[]string{"a.rego:1:1", "package site has no place here", "reconcile.rules.<name>"}},
+		{"a package too deep", "a.rego", "package reconcile.rules.site.more\n\n" + good,
+			[]string{"a.rego:1:1", "has no place here"}},
+		{"a built-in package redefined", "a.rego", "package reconcile.rules.multiplex\n\n" + good,
+			[]string{"a.rego:1:1", "already defined in multiplex.rego", "disabled_rules"}},
+		{"the network", "a.rego", pkg + `hold contains {"profile": "coder", "reason": "no"} if http.send({"method": "get", "url": "http://localhost"}).status_code == 200`,
+			[]string{"a.rego:3:", "http.send is not available to rules", "external fact"}},
+		{"the clock", "a.rego", pkg + `hold contains {"profile": "coder", "reason": "no"} if time.now_ns() > 0`,
+			[]string{"a.rego:3:", "input.now.unix_ns"}},
+		{"the environment", "a.rego", pkg + `hold contains {"profile": "coder", "reason": "no"} if opa.runtime().env.HOME`,
+			[]string{"a.rego:3:", "opa.runtime is not available"}},
+		{"an unset setting", "a.rego", pkg + `hold contains {"profile": name, "reason": "no"} if {
+	some name, _ in input.profiles
+	not name in {n | some n in data.settings.allowed}
+}`, []string{"a.rego:5:", `no setting "allowed"`, "data/settings.yaml"}},
+		{"a misspelt setting", "a.rego", pkg + `hold contains {"profile": name, "reason": "no"} if {
+	some name, _ in input.profiles
+	"x" in data.settings.start_state
+}`, []string{"a.rego:5:", `did you mean "start_states"?`}},
+		{"text that is no Rego", "a.rego", pkg + "hold contains {", []string{"a.rego:3:", "unexpected"}},
+		{"the syntax of old Rego", "a.rego", pkg + "hold[x] { x := 1 }", []string{"a.rego:3:1", "`if` keyword is required"}},
+		{"an unsafe variable", "a.rego", pkg + `hold contains {"profile": name, "reason": "no"} if input.phase == "boot"`,
+			[]string{"a.rego:3:", "var name is unsafe"}},
+		{"an assigned variable that nobody uses", "a.rego", pkg + `hold contains {"profile": "coder", "reason": "no"} if x := 1`,
+			[]string{"a.rego:3:", "x"}},
+		{"recursion", "a.rego", pkg + good + "a if b\n\nb if a", []string{"a.rego:", "recursive"}},
+		{"an empty file", "a.rego", "", []string{"a.rego", "empty"}},
+		{"a settings file of another shape", "data/settings.yaml", "start_states: [running]\n",
+			[]string{"/etc/policy/data/settings.yaml", "want one key, settings", "line 1"}},
+		{"a setting of another type", "data/settings.yaml", "settings: {start_states: running}\n",
+			[]string{"/etc/policy/data/settings.yaml", "start_states is a string, want a list of strings"}},
+		{"a misspelt key of the settings", "data/settings.yaml", "settings: {start_state: [running]}\n",
+			[]string{`unknown setting "start_state", did you mean "start_states"?`}},
+		{"a built-in rule switched off by a wrong name", "data/settings.yaml", "settings: {disabled_rules: [multiplexing]}\n",
+			[]string{`no rule package "multiplexing"`, "reconcile.rules.multiplex"}},
+	}
+	for _, test := range tests {
+		t.Run(test.why, func(t *testing.T) {
+			_, err := load(map[string]string{test.file: test.text})
+			if err == nil {
+				t.Fatalf("Load accepted\n%s", test.text)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not contain %q", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), "__local") || strings.Contains(err.Error(), locatedPrefix) || strings.Contains(err.Error(), "reconcile.types") {
+				t.Errorf("error %q shows what the compiler made of the text", err)
+			}
+		})
+	}
+}
+
+// Two files of one package would merge without a word.
+func TestLoadRefusesASecondFileOfAPackage(t *testing.T) {
+	rule := "package reconcile.rules.site\n\nhold contains {\"profile\": \"coder\", \"reason\": \"no\"} if input.phase == \"boot\"\n"
+	_, err := load(map[string]string{"a.rego": rule, "b.rego": rule})
+	if err == nil || !strings.Contains(err.Error(), "b.rego:1:1: package reconcile.rules.site is already defined in /etc/policy/a.rego") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// A rule may use facts by constant and variable names, through variables, and
+// helpers of its own; none of it is mistaken for a misspelling.
+func TestLoadAccepts(t *testing.T) {
+	for _, text := range []string{
+		`hold contains {"profile": "coder", "reason": "x"} if input.profiles.coder.prior_state.desired == "running"`,
+		`hold contains {"profile": "coder", "reason": "x"} if input.profiles["coder-2"].prior_state.desired == "running"`,
+		`hold contains {"profile": "coder", "reason": "x"} if {
+	all := input.profiles
+	all.coder.prior_state.status == "missing"
+}`,
+		`hold contains {"profile": "coder", "reason": "x"} if object.get(input.profiles, "coder", {}) != {}`,
+		`hold contains {"profile": name, "reason": "x"} if {
+	some name in object.keys(input.profiles)
+	input.profiles[name].runtime_files.files["gateway.pid"].sweepable
+}`,
+		`hold contains {"profile": name, "reason": "x"} if {
+	some name, profile in input.profiles
+	every file in profile.runtime_files.files { file.sweepable }
+}`,
+		`hold contains {"profile": "coder", "reason": "x"} if input.container.environment.vars.ANY_NAME == "1"`,
+		`hold contains {"profile": "coder", "reason": "x"} if input.container.external.values.disk.full == true`,
+		`hold contains {"profile": name, "reason": helper(name)} if some name, _ in input.profiles
+
+helper(name) := sprintf("not %s", [name])`,
+		`hold contains {"profile": "coder", "reason": "x"} if input.container.command.argv[0] == "x"`,
+	} {
+		if _, err := load(map[string]string{"a.rego": "package reconcile.rules.site\n\n" + text + "\n"}); err != nil {
+			t.Errorf("Load refused\n%s\n%v", text, err)
+		}
+	}
+}
+
+// A mounted ConfigMap keeps its files behind a dotted link, editors leave copies,
+// and tests stand beside the rules: none of them is a rule file.
+func TestLoadLeavesOutWhatIsNoRule(t *testing.T) {
+	rule := "package reconcile.rules.site\n\nhold contains {\"profile\": \"coder\", \"reason\": \"no\"} if input.phase == \"boot\"\n"
+	e, err := load(map[string]string{
+		"site.rego":                       rule,
+		"..data/site.rego":                rule,
+		"..2026_11_22/site.rego":          rule,
+		".site.rego.swp":                  "swap",
+		"site.rego~":                      "old",
+		"site_test.rego":                  "package reconcile.rules.site_test\n\ntest_x if false\n",
+		"notes.yaml":                      "a: [",
+		"README.md":                       "# hello",
+		"data/settings.yaml":              "settings: {quiet: [coder]}\n",
+		".git/hooks/reconcile.rules.rego": "nonsense",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "built-in, /etc/policy"; e.Status().Source != want {
+		t.Errorf("source %q, want %q", e.Status().Source, want)
+	}
+}
+
+func TestLoadOrFallBack(t *testing.T) {
+	broken := operator(map[string]string{"a.rego": "package reconcile.rules.site\n\nhold contains {"})
+	e, err := LoadOrFallBack(broken, Options{Schema: []byte(schema), Settings: map[string]any{"start_states": []any{"running", "starting"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := e.Status()
+	if !status.Fallback || status.Source != "built-in" || len(status.Errors) == 0 || !strings.Contains(status.Errors[0], "/etc/policy/a.rego:3:") {
+		t.Errorf("status %+v, want a fallback that names the file", status)
+	}
+	starting := input(`{"coder": {"prior_state": {"status": "recorded", "desired": "starting"}}}`)
+	if got := e.Evaluate(t.Context(), policy.StageRules, starting); len(got.Contributions) != 1 {
+		t.Errorf("the settings of the configuration are lost in the fallback: %+v", got)
+	}
+
+	e, err = LoadOrFallBack(broken, Options{Settings: map[string]any{"start_states": 7}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := e.Status(); !status.Fallback || len(status.Errors) < 2 {
+		t.Errorf("status %+v, want a fallback with both errors", status)
+	}
+}
+
+func TestRevisionFollowsTextAndSettings(t *testing.T) {
+	rule := "package reconcile.rules.site\n\nhold contains {\"profile\": \"coder\", \"reason\": \"%\"} if input.phase == \"boot\"\n"
+	revisions := map[string]string{}
+	for name, files := range map[string]map[string]string{
+		"one":      {"a.rego": rule},
+		"two":      {"a.rego": strings.ReplaceAll(rule, "%", "no")},
+		"settings": {"a.rego": rule, "data/settings.yaml": "settings: {start_states: []}\n"},
+	} {
+		e, err := load(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		revision := e.Status().Revision
+		if other, ok := revisions[revision]; ok {
+			t.Errorf("%s and %s have the same revision %s", name, other, revision)
+		}
+		revisions[revision] = name
+		if again, _ := load(files); again.Status().Revision != revision {
+			t.Errorf("%s: the revision changed from one run to the next", name)
+		}
+	}
+}

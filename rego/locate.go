@@ -1,0 +1,71 @@
+package rego
+
+import (
+	"fmt"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"hermes-reconcile/policy"
+)
+
+// locatedPrefix begins the names of the rules that the loader adds.
+const locatedPrefix = "located__"
+
+// A rulePackage is a package with what is needed to query it.
+type rulePackage struct {
+	name  string
+	stage policy.Stage
+	layer int
+	query ast.Body
+	sets  []policy.Set
+	rules []string // file:row by the index that located members carry
+}
+
+// locate adds to a module, for every rule that contributes to a set, a copy
+// whose members carry the rule's place:
+//
+//	hold contains x if …           stays, for whoever refers to hold
+//	located__hold contains [3, x] if …    is what the evaluator asks for
+//
+// A member of a set does not say which of several rules made it, and tracing
+// would cost ten times the evaluation. The copy costs nothing: a set to which
+// nothing refers is not evaluated.
+func locate(s source) rulePackage {
+	path := s.module.Package.Path
+	kind, _ := packageKind(path)
+	p := rulePackage{name: packageName(path), stage: policy.Stage(kind), layer: s.layer}
+	have := map[policy.Set]bool{}
+	for _, rule := range s.module.Rules {
+		name := ruleName(rule)
+		if !isSet(name) {
+			continue
+		}
+		s.module.Rules = append(s.module.Rules, located(rule, len(p.rules)))
+		p.rules = append(p.rules, fmt.Sprintf("%s:%d", rule.Location.File, rule.Location.Row))
+		have[policy.Set(name)] = true
+	}
+	for _, set := range policy.Sets {
+		if !have[set] {
+			continue
+		}
+		p.sets = append(p.sets, set)
+		name := locatedPrefix + string(set)
+		ref := append(append(ast.Ref{}, path...), ast.StringTerm(name))
+		p.query.Append(ast.Equality.Expr(ast.VarTerm(name), ast.NewTerm(ref)))
+	}
+	return p
+}
+
+func located(rule *ast.Rule, index int) *ast.Rule {
+	c := rule.Copy()
+	name := ast.Var(locatedPrefix + ruleName(rule))
+	c.Head.Name = name
+	c.Head.Reference = ast.Ref{ast.NewTerm(name)}
+	c.Head.Key = ast.ArrayTerm(ast.IntNumberTerm(index), c.Head.Key)
+	c.Head.Key.Location = rule.Head.Location
+	ast.WalkRules(c, func(r *ast.Rule) bool {
+		r.Module = rule.Module
+		return false
+	})
+	return c
+}

@@ -1,0 +1,18 @@
+# METADATA
+# scope: package
+# title: The first state of a blank volume, by environment
+# description: |
+#   HERMES_GATEWAY_BOOTSTRAP_STATE=running starts the root profile where it has no
+#   state yet and writes the state down; an explicit stop still wins later.
+package reconcile.rules.bootstrap_state
+
+start contains {"profile": "default", "code": "bootstrap_state", "reason": _reason} if _applies
+
+seed contains {"profile": "default", "state": "running", "code": "bootstrap_state", "reason": _reason} if _applies
+
+_reason := "HERMES_GATEWAY_BOOTSTRAP_STATE is running, and there is no state yet"
+
+_applies if {
+	input.container.environment.vars.HERMES_GATEWAY_BOOTSTRAP_STATE == "running"
+	input.profiles["default"].prior_state.status == "missing"
+}

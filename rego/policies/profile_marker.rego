@@ -1,0 +1,21 @@
+# METADATA
+# scope: package
+# title: Directories that are no profiles
+# description: |
+#   A directory below profiles/ is a profile when it holds a profile marker. The
+#   root profile always is one.
+package reconcile.rules.profile_marker
+
+skip contains {"profile": name, "code": "not_a_profile", "reason": reason} if {
+	reason := sprintf("no profile marker (%s)", [concat(", ", data.settings.profile_markers)])
+	some name, profile in input.profiles
+	name != "default"
+	profile.name.valid
+	profile.markers.status == "recorded"
+	not _marked(profile)
+}
+
+_marked(profile) if {
+	some marker in data.settings.profile_markers
+	profile.markers.files[marker]
+}

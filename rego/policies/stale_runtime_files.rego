@@ -1,0 +1,14 @@
+# METADATA
+# scope: package
+# title: Sweep the runtime files of dead gateways
+# description: |
+#   After a restart, gateway.pid and processes.json name processes of a PID
+#   namespace that is gone. The facts offer a file only while nobody holds the
+#   gateway's lock, so files of a gateway that is alive elsewhere stay.
+package reconcile.rules.stale_runtime_files
+
+sweep contains {"profile": name, "file": file, "reason": "left over from before the restart"} if {
+	some name, profile in input.profiles
+	some file in data.settings.sweep_files
+	profile.runtime_files.files[file].sweepable
+}

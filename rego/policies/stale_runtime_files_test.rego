@@ -1,0 +1,26 @@
+package reconcile.rules.stale_runtime_files_test
+
+import data.reconcile.rules.stale_runtime_files
+
+home := {"profiles": {"coder": {"runtime_files": {"files": {
+	"gateway.pid": {"status": "recorded", "sweepable": true},
+	"processes.json": {"status": "recorded", "sweepable": true},
+	".gateway-planned-stop.json": {"status": "recorded", "sweepable": true},
+}}}}}
+
+test_pid_file_and_process_list_are_swept if {
+	swept := stale_runtime_files.sweep with input as home
+	{[member.profile, member.file] | some member in swept} == {["coder", "gateway.pid"], ["coder", "processes.json"]}
+}
+
+test_what_a_live_gateway_owns_stays if {
+	swept := stale_runtime_files.sweep with input as home
+		with input.profiles.coder.runtime_files.files as {"gateway.pid": {"status": "recorded", "sweepable": false}}
+	count(swept) == 0
+}
+
+test_the_files_are_the_operators if {
+	swept := stale_runtime_files.sweep with input as home
+		with data.settings.sweep_files as [".gateway-planned-stop.json"]
+	{member.file | some member in swept} == {".gateway-planned-stop.json"}
+}

@@ -1,0 +1,17 @@
+# METADATA
+# scope: package
+# title: Start what was serving in a transient state
+# description: |
+#   A gateway is draining or degraded only while it serves, so it counts as
+#   running. Only the gateway's own state has such words, never the intent.
+package reconcile.rules.transient_state
+
+start contains {"profile": name, "code": "transient_state", "reason": reason} if {
+	some name, profile in input.profiles
+	not _has_intent(profile)
+	state := profile.prior_state.gateway
+	state in data.settings.transient_states
+	reason := sprintf("gateway state was %s, which counts as running", [state])
+}
+
+_has_intent(profile) if is_string(profile.prior_state.desired)

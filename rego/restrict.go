@@ -1,0 +1,50 @@
+package rego
+
+import (
+	"fmt"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// instead says what an author who wanted a builtin that is taken out can use.
+var instead = map[string]string{
+	"time.now_ns":        "use input.now.unix_ns",
+	"http.send":          "write an external fact",
+	"net.lookup_ip_addr": "write an external fact",
+	"opa.runtime":        "use input.container.environment",
+	"rand.intn":          "decisions must be repeatable",
+	"uuid.rfc4122":       "decisions must be repeatable",
+}
+
+// unsafeBuiltins are the builtins whose result depends on more than their
+// arguments.
+func unsafeBuiltins() map[string]struct{} {
+	names := map[string]struct{}{}
+	for _, b := range ast.Builtins {
+		if b.Nondeterministic {
+			names[b.Name] = struct{}{}
+		}
+	}
+	for name := range instead {
+		names[name] = struct{}{}
+	}
+	return names
+}
+
+func unsafeBuiltin(name string) string {
+	if hint, ok := instead[name]; ok {
+		return fmt.Sprintf("%s is not available to rules: %s", name, hint)
+	}
+	return name + " is not available to rules: a decision depends on its input alone"
+}
+
+// newCompiler returns a compiler with the restrictions that every rule package
+// has.
+func newCompiler() *ast.Compiler {
+	capabilities := ast.CapabilitiesForThisVersion()
+	capabilities.AllowNet = []string{} // also for remote references in JSON schemas
+	return ast.NewCompiler().
+		WithStrict(true).
+		WithCapabilities(capabilities).
+		WithUnsafeBuiltins(unsafeBuiltins())
+}
