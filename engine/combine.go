@@ -32,7 +32,7 @@ const (
 // facts do not offer, is an alarm and has no other effect. Where several rules
 // set a different delay, the longest wins; a different environment value,
 // restart or seed, that of the highest layer, then of the first rule by name,
-// with an alarm.
+// with an alarm. A seed counts only where the facts know of no state file.
 func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) policy.Decisions {
 	contributions := slices.Clone(e.Contributions)
 	slices.SortFunc(contributions, policy.Contribution.Compare)
@@ -121,7 +121,7 @@ func combineProfile(name string, facts policy.Facts, contributions []policy.Cont
 	if c, ok := resolve(contributions, policy.SetRestart, "", alarm); ok {
 		d.Restart = c.Restart
 	}
-	if c, ok := resolve(contributions, policy.SetSeed, "", alarm); ok {
+	if c, ok := resolve(contributions, policy.SetSeed, "", alarm); ok && stateMissing(facts) {
 		d.Seed = &policy.Seed{State: c.State, MigratedFrom: c.MigratedFrom}
 	}
 	return d, alarms
@@ -259,6 +259,13 @@ func priorState(facts policy.Facts) string {
 		return "None"
 	}
 	return s.Word()
+}
+
+// stateMissing says whether there is no state file at all: one that is there is
+// never replaced, whatever is in it.
+func stateMissing(facts policy.Facts) bool {
+	var s policy.PriorState
+	return json.Unmarshal(facts["prior_state"], &s) == nil && s.Status == policy.StatusMissing
 }
 
 func priorExit(facts policy.Facts) string {

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+	"hermes-reconcile/s6"
+)
+
+func newBoot() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "boot",
+		Short: "Bring the gateways back after a container restart (the cont-init hook)",
+		Long: `Collect the facts, decide, make the slots, sweep stale runtime files, and write
+the boot log. It is the cont-init hook, and must not be the reason that a
+container does not come up: it exits 0 whatever a policy, a profile or a log file
+did, unless --strict says otherwise. Nothing runs until s6-svscan scans; in
+s6-overlay that is after the last cont-init script.`,
+		Args: cobra.NoArgs,
+		RunE: boot,
+	}
+	cmd.Flags().Bool("strict", false, "exit 1 when something failed, 2 on a wrong configuration, 3 when the policy could not be used")
+	cmd.Flags().String("rescan", "", "never: leave it to the caller; now: ask s6-svscan for a scan, and verify (default never)")
+	cmd.Flags().String("deadline", "", "give up after this time (default 30s)")
+	return cmd
+}
+
+func boot(cmd *cobra.Command, _ []string) error {
+	c, configErr := loadConfigOr(cmd.Flags(), os.Environ())
+	if c.Home == "" {
+		return configErr // the command line itself is wrong
+	}
+	b := &bootRun{config: c, log: newLogger(c, cmd.ErrOrStderr()), out: cmd.OutOrStdout(), started: time.Now()}
+	if configErr != nil {
+		b.trouble(exitUsage, "the configuration is wrong; without it go on", configErr)
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
+	defer cancel()
+	b.run(ctx)
+	if c.Boot.Strict && b.code != exitDone {
+		return &exitError{b.code, nil}
+	}
+	return nil
+}
+
+// A bootRun is one boot. What goes wrong is logged, counted and gone past.
+type bootRun struct {
+	config  config
+	log     *slog.Logger
+	out     io.Writer
+	started time.Time
+
+	mu     sync.Mutex
+	code   int // the worst exit status so far
+	errors []string
+}
+
+// trouble notes that something went wrong. The first trouble gives the exit
+// status.
+func (b *bootRun) trouble(code int, what string, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.log.Error(what, "err", err)
+	b.errors = append(b.errors, fmt.Sprintf("%s: %v", what, err))
+	if b.code == exitDone {
+		b.code = code
+	}
+}
+
+// run does the whole work. The volume's side starts first, so that it collects
+// while the rules are compiled here.
+func (b *bootRun) run(ctx context.Context) {
+	side, err := b.openSide()
+	if err != nil {
+		b.trouble(exitProfile, "the volume cannot be reached", err)
+		return
+	}
+	defer side.Close()
+
+	compiled := make(chan *rego.Evaluator, 1)
+	go func() { compiled <- b.compile() }()
+	s := collect(ctx, b.config, side, policy.PhaseBoot)
+	if s.volumeErr != nil {
+		b.trouble(exitProfile, "the facts about profiles are not complete", s.volumeErr)
+	}
+	evaluator := <-compiled
+	if evaluator == nil {
+		return
+	}
+	decisions := engine.Decide(ctx, evaluator, s.input, engine.OnRuleError(b.config.OnRuleError))
+	noteVolume(&decisions, s)
+
+	executor, err := b.executor(s)
+	if err != nil {
+		b.trouble(exitProfile, "the scan directory", err)
+		return
+	}
+	if decisions.Plan, err = plan(ctx, executor, &decisions); err != nil {
+		b.trouble(exitProfile, "plan", err)
+	}
+	b.tellPolicy(decisions)
+	results := b.execute(ctx, executor, side, decisions.Plan)
+	b.tell(decisions)
+	b.record(ctx, side, s, decisions, results)
+}
+
+// openSide starts the volume's side; a user who is not there is upstream's.
+func (b *bootRun) openSide() (volumeSide, error) {
+	if _, err := lookupUser(b.config.User); err != nil && os.Geteuid() == 0 {
+		b.trouble(exitUsage, "going on as 10000:10000", err)
+		b.config.User = "10000:10000"
+	}
+	return openChild(b.config, policy.PhaseBoot)
+}
+
+// compile loads the rules, without the operator's where those are broken.
+func (b *bootRun) compile() *rego.Evaluator {
+	options, err := policyOptions(b.config)
+	if err != nil {
+		b.trouble(exitPolicy, "the schema of the facts", err)
+	}
+	evaluator, err := rego.LoadOrFallBack(layers(b.config), options)
+	if err != nil {
+		b.trouble(exitPolicy, "the built-in rules cannot be used", err)
+		return nil
+	}
+	return evaluator
+}
+
+func (b *bootRun) executor(s situation) (*s6.Executor, error) {
+	e, err := newExecutor(b.config, b.log)
+	if err != nil {
+		return nil, err
+	}
+	e.Prune = s.complete()
+	e.Rescan = b.config.Boot.Rescan == "now"
+	return e, nil
+}
+
+// tellPolicy says loudly when the operator's rules did not decide.
+func (b *bootRun) tellPolicy(d policy.Decisions) {
+	if d.Policy.Fallback {
+		b.trouble(exitPolicy, "policy fallback: the built-in rules decide alone", errors.New(join(d.Policy.Errors)))
+	}
+	for _, a := range d.Alarms {
+		if a.Code == policy.CodeRuleError {
+			b.trouble(exitPolicy, "a rule broke", errors.New(a.Reason))
+			continue
+		}
+		b.log.Warn("alarm", "profile", a.Profile, "code", a.Code, "reason", a.Reason)
+	}
+}
+
+// execute carries the plan out: the slots here and the volume's part at its side,
+// both at once, since neither needs the other. A scan comes last, so that no
+// gateway starts before the files of the dead one are gone.
+func (b *bootRun) execute(ctx context.Context, executor *s6.Executor, side volumeSide, operations []policy.Operation) []policy.Result {
+	scan := slices.IndexFunc(operations, func(op policy.Operation) bool { return op.Op == policy.OpRescan })
+	var before, last []policy.Operation
+	for i, op := range operations {
+		if i == scan {
+			last = append(last, op)
+		} else {
+			before = append(before, op)
+		}
+	}
+	var onVolume []policy.Result
+	var group sync.WaitGroup
+	group.Go(func() { onVolume = side.Execute(ctx, before) })
+	results := executor.Execute(ctx, before)
+	group.Wait()
+	results = slices.Concat(results, onVolume, executor.Execute(ctx, last))
+	for _, r := range results {
+		if r.Err != nil {
+			b.trouble(exitProfile, "operation", r.Err)
+		}
+	}
+	return results
+}
+
+// actionWords are upstream's words for what was done.
+var actionWords = map[policy.Action]string{
+	policy.ActionStart: "started",
+	policy.ActionDown:  "registered",
+	policy.ActionSkip:  "skipped",
+}
+
+// tell repeats the outcome on standard output, as upstream does.
+func (b *bootRun) tell(d policy.Decisions) {
+	for _, c := range d.Skip {
+		fmt.Fprintf(b.out, "reconcile: skipped: %s\n", c.Reason)
+	}
+	if len(d.Skip) > 0 {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
+		p := d.Profiles[name]
+		fmt.Fprintf(b.out, "reconcile: profile=%s prior_state=%s action=%s\n", word(name), word(p.PriorState), actionWords[p.Action])
+	}
+}
+
+// record writes the boot log and the ledger.
+func (b *bootRun) record(ctx context.Context, side volumeSide, s situation, d policy.Decisions, results []policy.Result) {
+	text := bootLog(s.input.Now, d)
+	if err := side.AppendLog(ctx, "container-boot.log", text); err != nil {
+		b.trouble(exitProfile, "the boot log", err)
+	}
+	ledger, err := b.ledger(s, d, results)
+	if err == nil {
+		err = side.AppendLog(ctx, "container-boot.jsonl", ledger)
+	}
+	if err != nil {
+		b.trouble(exitProfile, "the ledger", err)
+	}
+}

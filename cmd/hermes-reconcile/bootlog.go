@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"hermes-reconcile/policy"
+)
+
+// bootLog makes the lines of container-boot.log: one for each profile, in the form
+// of upstream, whose test suites and runbooks look for it:
+//
+//	2026-11-22T06:00:11+0000 profile=coder prior_state=running action=started prior_exit=unclean code=prior_intent
+//
+// A container that supervises nothing has one line that says why.
+func bootLog(now policy.Now, d policy.Decisions) []byte {
+	stamp := time.Unix(0, now.UnixNS).UTC().Format("2006-01-02T15:04:05-0700")
+	var text bytes.Buffer
+	if len(d.Skip) > 0 {
+		fmt.Fprintf(&text, "%s action=skipped code=%s reason=%s\n", stamp, word(d.Skip[0].Code), word(d.Skip[0].Reason))
+		return text.Bytes()
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
+		p := d.Profiles[name]
+		fmt.Fprintf(&text, "%s profile=%s prior_state=%s action=%s prior_exit=%s code=%s\n",
+			stamp, word(name), word(p.PriorState), actionWords[p.Action], word(p.PriorExit), word(p.Code))
+	}
+	return text.Bytes()
+}
+
+// A ledgerLine is one line of container-boot.jsonl: what was decided for a profile
+// at a boot, and why; or, without a profile, for the whole container.
+type ledgerLine struct {
+	Time        string                `json:"time"`
+	BootID      string                `json:"boot_id,omitempty"`
+	Phase       string                `json:"phase"`
+	Image       string                `json:"image,omitempty"`
+	Profile     string                `json:"profile,omitempty"`
+	Action      string                `json:"action"`
+	Code        string                `json:"code"`
+	Reason      string                `json:"reason"`
+	PriorState  string                `json:"prior_state,omitempty"`
+	PriorExit   string                `json:"prior_exit,omitempty"`
+	FactsDigest string                `json:"facts_digest,omitempty"`
+	Rules       []policy.Contribution `json:"contributions,omitempty"`
+	Policy      policy.Status         `json:"policy"`
+	Alarms      []policy.Alarm        `json:"alarms,omitempty"`
+	Operations  []ledgerOperation     `json:"operations,omitempty"`
+	Errors      []string              `json:"errors,omitempty"`
+}
+
+type ledgerOperation struct {
+	Op    policy.Op `json:"op"`
+	File  string    `json:"file,omitempty"`
+	Done  bool      `json:"done"`
+	Error string    `json:"error,omitempty"`
+}
+
+// ledger makes the lines of container-boot.jsonl: first one for the container,
+// then one for each profile that is not left out with it.
+func (b *bootRun) ledger(s situation, d policy.Decisions, results []policy.Result) ([]byte, error) {
+	line := ledgerLine{
+		Time:   time.Unix(0, s.input.Now.UnixNS).UTC().Format(time.RFC3339),
+		BootID: factString(s.input.Container["host"], "boot_id"),
+		Phase:  d.Phase,
+		Image:  factString(s.input.Container["image"], "version"),
+		Policy: d.Policy,
+	}
+	operations := map[string][]ledgerOperation{}
+	for _, r := range results {
+		o := ledgerOperation{Op: r.Operation.Op, File: r.Operation.File, Done: r.Done}
+		if r.Err != nil {
+			o.Error = r.Err.Error()
+		}
+		operations[r.Operation.Profile] = append(operations[r.Operation.Profile], o)
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	container := line
+	container.Action, container.Code, container.Reason = "reconciled", "reconciled", fmt.Sprintf("%d profiles", len(d.Profiles))
+	container.Alarms, container.Operations, container.Errors = d.Alarms, operations[""], b.errors
+	if len(d.Skip) > 0 {
+		container.Action, container.Code, container.Reason = "skipped", d.Skip[0].Code, d.Skip[0].Reason
+		container.Rules = d.Skip
+	}
+	if err := encoder.Encode(container); err != nil || len(d.Skip) > 0 {
+		return text.Bytes(), err
+	}
+	line.Policy.Errors = nil // said once, above
+	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
+		p, one := d.Profiles[name], line
+		one.Profile, one.Action, one.Code, one.Reason = name, actionWords[p.Action], p.Code, p.Reason
+		one.PriorState, one.PriorExit, one.Rules = p.PriorState, p.PriorExit, p.Contributions
+		one.FactsDigest = factsDigest(s.input.Profiles[name])
+		one.Operations = operations[name]
+		if err := encoder.Encode(one); err != nil {
+			return nil, err
+		}
+	}
+	return text.Bytes(), nil
+}
+
+// factsDigest identifies the facts of a profile, so that two boots can be compared.
+func factsDigest(facts policy.Facts) string {
+	digest := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(facts)) {
+		fmt.Fprintf(digest, "%s %s\n", name, facts[name])
+	}
+	return hex.EncodeToString(digest.Sum(nil))[:12]
+}
+
+// factString reads one string of a fact, for a log line.
+func factString(fact json.RawMessage, key string) string {
+	var object map[string]any
+	if json.Unmarshal(fact, &object) != nil {
+		return ""
+	}
+	text, _ := object[key].(string)
+	return text
+}
+
+func join(lines []string) string { return strings.Join(lines, "; ") }

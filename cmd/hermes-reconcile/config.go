@@ -1,0 +1,384 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/providers/rawbytes"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+)
+
+// The places that are used where they exist and nothing else is said.
+const (
+	defaultConfigFile = "/etc/hermes-reconcile/config.yaml"
+	defaultPolicyDir  = "/etc/hermes-reconcile/policy"
+	defaultFactsDir   = "/etc/hermes-reconcile/facts.d"
+)
+
+// A config is the configuration: defaults < file < environment < flags.
+type config struct {
+	Home          string         `koanf:"home"`
+	ScanDir       string         `koanf:"scandir"`
+	Policy        []string       `koanf:"policy"`
+	PolicyTimeout time.Duration  `koanf:"policy_timeout"`
+	OnRuleError   string         `koanf:"on_rule_error"`
+	Settings      map[string]any `koanf:"settings"`
+	Output        string         `koanf:"output"`
+	LogLevel      string         `koanf:"log_level"`
+	LogFormat     string         `koanf:"log_format"`
+	User          string         `koanf:"user"`
+	Facts         struct {
+		Dir             string        `koanf:"dir"`
+		Timeout         time.Duration `koanf:"timeout"`
+		SourceTimeout   time.Duration `koanf:"source_timeout"`
+		ExternalTimeout time.Duration `koanf:"external_timeout"`
+		OperatorFiles   []string      `koanf:"operator_files"`
+	} `koanf:"facts"`
+	Boot struct {
+		Deadline time.Duration `koanf:"deadline"`
+		Strict   bool          `koanf:"strict"`
+		Rescan   string        `koanf:"rescan"`
+	} `koanf:"boot"`
+	S6 struct {
+		Ownership string `koanf:"ownership"`
+		Capacity  int    `koanf:"capacity"`
+		Tools     string `koanf:"tools"`
+		Shell     string `koanf:"shell"`
+	} `koanf:"s6"`
+	Gateway struct {
+		Command []string `koanf:"command"`
+		Args    []string `koanf:"args"`
+	} `koanf:"gateway"`
+}
+
+// defaults gives every key that there is, and its type.
+func defaults() map[string]any {
+	return map[string]any{
+		"home":                   "/opt/data",
+		"scandir":                "/run/service",
+		"policy":                 existing(defaultPolicyDir),
+		"policy_timeout":         "2s",
+		"on_rule_error":          "hold",
+		"settings":               map[string]any{},
+		"output":                 "table",
+		"log_level":              "info",
+		"log_format":             "auto",
+		"user":                   "hermes",
+		"facts.dir":              defaultFactsDir,
+		"facts.timeout":          "10s",
+		"facts.source_timeout":   "2s",
+		"facts.external_timeout": "5s",
+		"facts.operator_files":   []string{},
+		"boot.deadline":          "30s",
+		"boot.strict":            false,
+		"boot.rescan":            "never",
+		"s6.ownership":           "strict",
+		"s6.capacity":            -1,
+		"s6.tools":               "",
+		"s6.shell":               "",
+		"gateway.command":        []string{"hermes"},
+		"gateway.args":           []string{"gateway", "run", "--replace"},
+	}
+}
+
+func existing(dir string) []string {
+	if _, err := os.Stat(dir); err != nil {
+		return []string{}
+	}
+	return []string{dir}
+}
+
+// choices are the keys that take one of a few words.
+var choices = map[string][]string{
+	"on_rule_error": {"hold", "ignore"},
+	"output":        {"table", "json", "yaml"},
+	"log_level":     {"debug", "info", "warn", "error"},
+	"log_format":    {"auto", "text", "json"},
+	"boot.rescan":   {"never", "now"},
+	"s6.ownership":  {"strict", "upstream"},
+}
+
+// flagKeys maps the flags that set a key of the configuration to that key; all
+// other flags belong to one command.
+var flagKeys = map[string]string{
+	"home": "home", "scandir": "scandir", "policy": "policy", "output": "output",
+	"log-level": "log_level", "log-format": "log_format",
+	"strict": "boot.strict", "rescan": "boot.rescan", "deadline": "boot.deadline",
+}
+
+func addGlobalFlags(flags *pflag.FlagSet) {
+	flags.String("home", "", "the home on the volume (HERMES_HOME, default /opt/data)")
+	flags.String("scandir", "", "the scan directory of s6 (S6_PROFILE_GATEWAY_SCANDIR, default /run/service)")
+	flags.StringArray("policy", nil, "directory of rule packages, may be given several times (default "+defaultPolicyDir+" where it exists)")
+	flags.String("config", "", "configuration file (default "+defaultConfigFile+" where it exists)")
+	flags.StringP("output", "o", "", "table, json or yaml (default table)")
+	flags.String("log-level", "", "debug, info, warn or error (default info)")
+	flags.String("log-format", "", "auto, text or json (default auto: text on a terminal)")
+}
+
+// loadConfig reads the configuration. It is strict: an unknown key, a value of the
+// wrong type or an unknown word is an error that names where it stands and what
+// would have been right.
+func loadConfig(flags *pflag.FlagSet, environ []string) (config, error) {
+	k := koanf.New(".")
+	if err := k.Load(confmap.Provider(defaults(), "."), nil); err != nil {
+		return config{}, err
+	}
+	if err := loadFile(k, flags); err != nil {
+		return config{}, err
+	}
+	if err := loadEnvironment(k, environ); err != nil {
+		return config{}, err
+	}
+	return finish(k, flags)
+}
+
+// loadConfigOr reads the configuration as far as it can be used: where file or
+// environment is wrong, what they say is left out. It returns what was wrong.
+func loadConfigOr(flags *pflag.FlagSet, environ []string) (config, error) {
+	c, err := loadConfig(flags, environ)
+	if err == nil {
+		return c, nil
+	}
+	k := koanf.New(".")
+	if loadErr := k.Load(confmap.Provider(defaults(), "."), nil); loadErr != nil {
+		return config{}, errors.Join(err, loadErr)
+	}
+	if upstream := upstreamVariables(environ); len(upstream) > 0 {
+		if loadErr := k.Load(confmap.Provider(upstream, "."), nil); loadErr != nil {
+			return config{}, errors.Join(err, loadErr)
+		}
+	}
+	c, flagErr := finish(k, flags)
+	if flagErr != nil {
+		return config{}, flagErr
+	}
+	return c, err
+}
+
+// finish lays the flags over the rest, decodes and validates.
+func finish(k *koanf.Koanf, flags *pflag.FlagSet) (config, error) {
+	provider := posflag.ProviderWithFlag(flags, ".", nil, func(f *pflag.Flag) (string, any) {
+		key, ok := flagKeys[f.Name]
+		if !ok || !f.Changed {
+			return "", nil
+		}
+		return key, posflag.FlagVal(flags, f)
+	})
+	if err := k.Load(provider, nil); err != nil {
+		return config{}, err
+	}
+	if err := validate(k); err != nil {
+		return config{}, fmt.Errorf("configuration: %w", err)
+	}
+	c, err := decode(k)
+	if err != nil {
+		return config{}, fmt.Errorf("configuration: %w", err)
+	}
+	return c, nil
+}
+
+func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) error {
+	name, _ := flags.GetString("config")
+	text, err := os.ReadFile(cmp.Or(name, defaultConfigFile))
+	if name == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	name = cmp.Or(name, defaultConfigFile)
+	if strings.TrimSpace(string(text)) == "" {
+		return nil
+	}
+	// The file is decoded by itself first, so that a mistake is known to be its.
+	alone := koanf.New(".")
+	if err := alone.Load(rawbytes.Provider(text), yaml.Parser()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if _, err := decode(alone); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if err := validate(alone); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return k.Merge(alone)
+}
+
+// decode fills a config. An unknown key, a value of another type and a duration
+// without a unit are errors.
+func decode(k *koanf.Koanf) (config, error) {
+	var c config
+	var metadata mapstructure.Metadata
+	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
+		Metadata: &metadata, TagName: "koanf",
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(durations),
+	}})
+	if err != nil {
+		return c, plainDecodeError(err)
+	}
+	if len(metadata.Unused) > 0 {
+		slices.Sort(metadata.Unused)
+		return c, fmt.Errorf("unknown key %q%s", metadata.Unused[0], suggestion(metadata.Unused[0], keys()))
+	}
+	return c, nil
+}
+
+// durations takes "2s" and refuses 2, which would be nanoseconds.
+func durations(from, to reflect.Type, value any) (any, error) {
+	if to != reflect.TypeFor[time.Duration]() {
+		return value, nil
+	}
+	text, ok := value.(string)
+	if !ok {
+		return nil, fmt.Errorf("%v is no duration, want one with a unit, such as 2s", value)
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return nil, fmt.Errorf("%q is no duration, want one with a unit, such as 2s", text)
+	}
+	return d, nil
+}
+
+func plainDecodeError(err error) error {
+	return errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "decoding failed due to the following error(s):\n\n"), "\n", "; "))
+}
+
+// validate asserts what types cannot.
+func validate(k *koanf.Koanf) error {
+	for key, words := range choices {
+		if k.Exists(key) && !slices.Contains(words, k.String(key)) {
+			return fmt.Errorf("%s is %q, have %s", key, k.String(key), strings.Join(words, ", "))
+		}
+	}
+	for _, key := range []string{"home", "scandir"} {
+		if !k.Exists(key) {
+			continue
+		}
+		path, err := filepath.Abs(k.String(key))
+		if err != nil || k.String(key) == "" {
+			return fmt.Errorf("%s is %q, want a directory", key, k.String(key))
+		}
+		if err := k.Set(key, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// upstreamVariables are those that hermes-agent itself has.
+func upstreamVariables(environ []string) map[string]any {
+	found := map[string]any{}
+	for name, key := range map[string]string{"HERMES_HOME": "home", "S6_PROFILE_GATEWAY_SCANDIR": "scandir"} {
+		if value := lookup(environ, name); value != "" {
+			found[key] = value
+		}
+	}
+	return found
+}
+
+// factPrefix begins the variables that are facts for rules and no configuration.
+const factPrefix = "HERMES_RECONCILE_FACT_"
+
+// loadEnvironment takes HERMES_RECONCILE_<KEY>, where "__" stands for the dot of a
+// nested key and a list is separated by commas.
+func loadEnvironment(k *koanf.Koanf, environ []string) error {
+	if err := k.Load(confmap.Provider(upstreamVariables(environ), "."), nil); err != nil {
+		return err
+	}
+	const prefix = "HERMES_RECONCILE_"
+	var errs []error
+	err := k.Load(env.Provider(".", env.Opt{
+		Prefix:      prefix,
+		EnvironFunc: func() []string { return environ },
+		TransformFunc: func(name, value string) (string, any) {
+			if strings.HasPrefix(name, factPrefix) || name == "HERMES_RECONCILE_PROFILES" {
+				return "", nil
+			}
+			key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, prefix)), "__", ".")
+			typed, err := environmentValue(key, value)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("environment: %s: %w", name, err))
+				return "", nil
+			}
+			return key, typed
+		},
+	}), nil)
+	return errors.Join(append(errs, err)...)
+}
+
+// environmentValue gives the text of a variable the type of its key's default.
+func environmentValue(key, value string) (any, error) {
+	switch defaults()[key].(type) {
+	case string:
+		return value, nil
+	case bool:
+		b, err := strconv.ParseBool(value)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not true or false", value)
+		}
+		return b, nil
+	case int:
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a whole number", value)
+		}
+		return n, nil
+	case []string:
+		if value == "" {
+			return []string{}, nil
+		}
+		return strings.Split(value, ","), nil
+	}
+	return nil, fmt.Errorf("no such key as %q%s", key, suggestion(key, keys()))
+}
+
+func keys() []string {
+	var names []string
+	for key, value := range defaults() {
+		if _, isMap := value.(map[string]any); !isMap {
+			names = append(names, key)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// suggestion names what was probably meant.
+func suggestion(wrong string, words []string) string {
+	best, distance := "", 1+max(1, len(wrong)/3)
+	for _, word := range words {
+		if d := levenshtein.ComputeDistance(wrong, word); d < distance {
+			best, distance = word, d
+		}
+	}
+	if best == "" {
+		return ", have " + strings.Join(words, ", ")
+	}
+	return fmt.Sprintf(", did you mean %q?", best)
+}
+
+func lookup(environ []string, name string) string {
+	for _, entry := range environ {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/engine/volume"
+	"hermes-reconcile/rego"
+	"hermes-reconcile/s6"
+)
+
+// What is plugged in. Nothing registers itself: a source, an executor or a layer
+// that is not named here does not exist.
+
+// containerSources are the sources that touch nothing on the volume.
+func containerSources(c config) []engine.Source {
+	return append(asSources(facts.Builtin(facts.Config{Home: c.Home}).Container), &s6.Source{ScanDir: c.ScanDir})
+}
+
+// volumeSources are the sources that read the volume.
+func volumeSources(s volumeSettings, home *volume.Home) ([]engine.Source, []engine.ProfileSource) {
+	builtin := facts.Builtin(facts.Config{
+		Home:            s.Home,
+		Root:            home.Root(),
+		Profiles:        home.Profiles,
+		Phase:           s.Phase,
+		FactsDir:        s.FactsDir,
+		ExternalTimeout: s.ExternalTimeout,
+		OperatorFiles:   s.OperatorFiles,
+	})
+	return append(asSources(builtin.Volume), home.ProfilesDir()), asProfileSources(builtin.Profile)
+}
+
+// inputSchema composes the schema of the input document; it needs no home.
+func inputSchema() ([]byte, error) {
+	builtin := facts.Builtin(facts.Config{})
+	sources := append(asSources(builtin.Container), &s6.Source{}, (*volume.Home)(nil).ProfilesDir())
+	return engine.InputSchema(append(sources, asSources(builtin.Volume)...), asProfileSources(builtin.Profile))
+}
+
+func asSources(from []facts.Source) []engine.Source {
+	sources := make([]engine.Source, len(from))
+	for i, source := range from {
+		sources[i] = source
+	}
+	return sources
+}
+
+func asProfileSources(from []facts.ProfileSource) []engine.ProfileSource {
+	sources := make([]engine.ProfileSource, len(from))
+	for i, source := range from {
+		sources[i] = source
+	}
+	return sources
+}
+
+// layers are the rules in order: the built-in ones, then the operator's
+// directories.
+func layers(c config) []rego.Layer {
+	all := []rego.Layer{rego.BuiltIn()}
+	for _, dir := range c.Policy {
+		all = append(all, rego.Layer{Name: dir, Files: os.DirFS(dir)})
+	}
+	return all
+}
+
+// policyOptions are what the rules need of the configuration.
+func policyOptions(c config) (rego.Options, error) {
+	o := rego.Options{Settings: c.Settings, Timeout: c.PolicyTimeout}
+	if len(c.Policy) == 0 {
+		return o, nil
+	}
+	schema, err := inputSchema()
+	o.Schema = schema
+	return o, err
+}
+
+// newExecutor makes the executor of the scan directory. The caller sets what
+// depends on its command.
+func newExecutor(c config, log *slog.Logger) (*s6.Executor, error) {
+	e := &s6.Executor{
+		ScanDir:   c.ScanDir,
+		Home:      c.Home,
+		Root:      os.Geteuid() == 0,
+		Ownership: s6.Ownership(c.S6.Ownership),
+		Command:   c.Gateway.Command,
+		Args:      c.Gateway.Args,
+		Shell:     c.S6.Shell,
+		Tools:     c.S6.Tools,
+		Log:       log,
+	}
+	if c.S6.Capacity >= 0 {
+		e.Capacity = &c.S6.Capacity
+	}
+	if !e.Root {
+		return e, nil
+	}
+	u, err := lookupUser(c.User)
+	e.User = u
+	return e, err
+}
+
+// lookupUser finds the unprivileged user by name or as UID:GID.
+func lookupUser(name string) (s6.User, error) {
+	if uid, gid, ok := strings.Cut(name, ":"); ok {
+		u, uidErr := strconv.ParseUint(uid, 10, 31)
+		g, gidErr := strconv.ParseUint(gid, 10, 31)
+		if err := cmp.Or(uidErr, gidErr); err != nil {
+			return s6.User{}, fmt.Errorf("configuration: user is %q, want a name or UID:GID", name)
+		}
+		return s6.User{UID: int(u), GID: int(g)}, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return s6.User{}, fmt.Errorf("configuration: user: there is no user %q here; name another one, or give UID:GID", name)
+	}
+	uid, uidErr := strconv.Atoi(u.Uid)
+	gid, gidErr := strconv.Atoi(u.Gid)
+	return s6.User{Name: name, UID: uid, GID: gid}, cmp.Or(uidErr, gidErr)
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/agnivade/levenshtein"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/policy"
+)
+
+// A situation is what was found out, and how completely.
+type situation struct {
+	input policy.Input
+	// volumeErr is why the facts about profiles are not complete; then a profile
+	// that is not among them may exist all the same.
+	volumeErr error
+}
+
+// collect gathers all facts: those about the container here, those on the volume
+// at its side, both at once.
+func collect(ctx context.Context, c config, side volumeSide, phase string) situation {
+	s := situation{input: policy.Input{
+		SchemaVersion: policy.SchemaVersion,
+		Phase:         phase,
+		Now:           policy.NewNow(time.Now()),
+		Profiles:      map[string]policy.Facts{},
+	}}
+	var onVolume policy.Facts
+	var group sync.WaitGroup
+	group.Go(func() {
+		onVolume, s.volumeErr = side.Collect(ctx, func(profile string, facts policy.Facts) { s.input.Profiles[profile] = facts })
+	})
+	collector := engine.Collector{Sources: containerSources(c), SourceTimeout: c.Facts.SourceTimeout}
+	container := collector.Container(ctx)
+	group.Wait()
+	maps.Copy(container, onVolume)
+	s.input.Container = container
+	return s
+}
+
+// complete says whether every profile of the volume is in the input.
+func (s situation) complete() bool {
+	return s.volumeErr == nil && !strings.Contains(string(s.input.Container["profiles_dir"]), `"truncated":true`)
+}
+
+// openSide returns the volume's side for a command: as root a child under the
+// unprivileged user, else this process.
+func openSide(c config, phase string) (volumeSide, error) {
+	if os.Geteuid() != 0 {
+		return openVolume(newVolumeSettings(c, phase))
+	}
+	return openChild(c, phase)
+}
+
+// openChild returns the volume's side as a child process, under the unprivileged
+// user where we are root.
+func openChild(c config, phase string) (volumeSide, error) {
+	var credential *syscall.Credential
+	if os.Geteuid() == 0 {
+		u, err := lookupUser(c.User)
+		if err != nil {
+			return nil, err
+		}
+		credential = &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}
+	}
+	return startVolume(newVolumeSettings(c, phase), credential)
+}
+
+// only keeps the named profiles of a map. A name that is not there is an error
+// that says which one was probably meant.
+func only[T any](all map[string]T, names []string) (map[string]T, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	some := make(map[string]T, len(names))
+	for _, name := range names {
+		value, ok := all[name]
+		if !ok {
+			return nil, &exitError{exitUsage, fmt.Errorf("no such profile %q%s", name, profileSuggestion(name, slices.Sorted(maps.Keys(all))))}
+		}
+		some[name] = value
+	}
+	return some, nil
+}
+
+func profileSuggestion(wrong string, names []string) string {
+	best, distance := "", 1+max(1, len(wrong)/3)
+	for _, name := range names {
+		if d := levenshtein.ComputeDistance(wrong, name); d < distance {
+			best, distance = name, d
+		}
+	}
+	switch {
+	case best != "":
+		return fmt.Sprintf(", did you mean %q?", best)
+	case len(names) <= 10:
+		return ", have " + strings.Join(names, ", ")
+	}
+	return fmt.Sprintf(", there are %d others", len(names))
+}
