@@ -88,7 +88,7 @@ func combineProfile(name string, facts policy.Facts, contributions []policy.Cont
 		alarms = append(alarms, policy.Alarm{Profile: name, Rule: c.Rule, Code: code, Reason: fmt.Sprintf(format, args...)})
 	}
 
-	decideAction(&d, now)
+	decideAction(&d, facts, now)
 	offered := runtimeFiles(facts)
 	for _, c := range contributions {
 		switch c.Set {
@@ -130,7 +130,7 @@ func combineProfile(name string, facts policy.Facts, contributions []policy.Cont
 // decideAction applies skip > hold not waived > start > down; a hold whose time
 // is over no longer holds. Where several contributions agree, the first by rule
 // gives code and reason.
-func decideAction(d *policy.Decision, now time.Time) {
+func decideAction(d *policy.Decision, facts policy.Facts, now time.Time) {
 	waived := map[string]bool{}
 	first := map[policy.Set]*policy.Contribution{}
 	for i := range d.Contributions {
@@ -157,7 +157,7 @@ func decideAction(d *policy.Decision, now time.Time) {
 		set(d, policy.ActionStart, first[policy.SetStart], "started")
 	default:
 		d.Action, d.Code = policy.ActionDown, policy.CodeNoStartRule
-		d.Reason = fmt.Sprintf("no rule starts it; prior state %s", d.PriorState)
+		d.Reason = "no rule starts it; " + describeState(facts)
 	}
 }
 
@@ -259,6 +259,26 @@ func priorState(facts policy.Facts) string {
 		return "None"
 	}
 	return s.Word()
+}
+
+// describeState says in words what the state file told: an operator who asks why a
+// profile is down wants to know a file that makes no sense from one that says
+// stopped.
+func describeState(facts policy.Facts) string {
+	var s struct {
+		policy.PriorState
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(facts["prior_state"], &s) != nil {
+		return "nothing is known of its prior state"
+	}
+	switch s.Status {
+	case policy.StatusRecorded:
+		return fmt.Sprintf("its prior state is %q", s.Word())
+	case policy.StatusMissing:
+		return "it has no state yet"
+	}
+	return strings.TrimSuffix(fmt.Sprintf("its state file is %s: %s", strings.ReplaceAll(s.Status, "_", " "), s.Error), ": ")
 }
 
 // stateMissing says whether there is no state file at all: one that is there is

@@ -39,13 +39,13 @@ s6-overlay that is after the last cont-init script.`,
 }
 
 func boot(cmd *cobra.Command, _ []string) error {
-	c, configErr := loadConfigOr(cmd.Flags(), os.Environ())
-	if c.Home == "" {
-		return configErr // the command line itself is wrong
+	c, wrong, err := readConfig(cmd.Flags(), os.Environ())
+	if err != nil {
+		return err
 	}
 	b := &bootRun{config: c, log: newLogger(c, cmd.ErrOrStderr()), out: cmd.OutOrStdout(), started: time.Now()}
-	if configErr != nil {
-		b.trouble(exitUsage, "the configuration is wrong; without it go on", configErr)
+	if wrong != nil {
+		b.trouble(exitUsage, "the configuration is wrong; going on without that part", wrong)
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()

@@ -136,40 +136,22 @@ func addGlobalFlags(flags *pflag.FlagSet) {
 // wrong type or an unknown word is an error that names where it stands and what
 // would have been right.
 func loadConfig(flags *pflag.FlagSet, environ []string) (config, error) {
-	k := koanf.New(".")
-	if err := k.Load(confmap.Provider(defaults(), "."), nil); err != nil {
-		return config{}, err
-	}
-	if err := loadFile(k, flags); err != nil {
-		return config{}, err
-	}
-	if err := loadEnvironment(k, environ); err != nil {
-		return config{}, err
-	}
-	return finish(k, flags)
+	c, wrong, err := readConfig(flags, environ)
+	return c, errors.Join(wrong, err)
 }
 
-// loadConfigOr reads the configuration as far as it can be used: where file or
-// environment is wrong, what they say is left out. It returns what was wrong.
-func loadConfigOr(flags *pflag.FlagSet, environ []string) (config, error) {
-	c, err := loadConfig(flags, environ)
-	if err == nil {
-		return c, nil
-	}
+// readConfig reads the configuration as far as it can be used: a file that is
+// wrong is left out, and so is a variable that is wrong. Wrong says what that was;
+// the error is one of the command line.
+func readConfig(flags *pflag.FlagSet, environ []string) (c config, wrong, err error) {
 	k := koanf.New(".")
-	if loadErr := k.Load(confmap.Provider(defaults(), "."), nil); loadErr != nil {
-		return config{}, errors.Join(err, loadErr)
+	if err := k.Load(confmap.Provider(defaults(), "."), nil); err != nil {
+		return config{}, nil, err
 	}
-	if upstream := upstreamVariables(environ); len(upstream) > 0 {
-		if loadErr := k.Load(confmap.Provider(upstream, "."), nil); loadErr != nil {
-			return config{}, errors.Join(err, loadErr)
-		}
-	}
-	c, flagErr := finish(k, flags)
-	if flagErr != nil {
-		return config{}, flagErr
-	}
-	return c, err
+	fileErr := loadFile(k, flags)
+	environmentErr := loadEnvironment(k, environ)
+	c, err = finish(k, flags)
+	return c, errors.Join(fileErr, environmentErr), err
 }
 
 // finish lays the flags over the rest, decodes and validates.
@@ -297,7 +279,7 @@ func upstreamVariables(environ []string) map[string]any {
 const factPrefix = "HERMES_RECONCILE_FACT_"
 
 // loadEnvironment takes HERMES_RECONCILE_<KEY>, where "__" stands for the dot of a
-// nested key and a list is separated by commas.
+// nested key and a list is separated by commas. An empty variable is an unset one.
 func loadEnvironment(k *koanf.Koanf, environ []string) error {
 	if err := k.Load(confmap.Provider(upstreamVariables(environ), "."), nil); err != nil {
 		return err
@@ -308,7 +290,7 @@ func loadEnvironment(k *koanf.Koanf, environ []string) error {
 		Prefix:      prefix,
 		EnvironFunc: func() []string { return environ },
 		TransformFunc: func(name, value string) (string, any) {
-			if strings.HasPrefix(name, factPrefix) || name == "HERMES_RECONCILE_PROFILES" {
+			if value == "" || strings.HasPrefix(name, factPrefix) || name == "HERMES_RECONCILE_PROFILES" {
 				return "", nil
 			}
 			key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, prefix)), "__", ".")
@@ -325,6 +307,9 @@ func loadEnvironment(k *koanf.Koanf, environ []string) error {
 
 // environmentValue gives the text of a variable the type of its key's default.
 func environmentValue(key, value string) (any, error) {
+	if words, ok := choices[key]; ok && !slices.Contains(words, value) {
+		return nil, fmt.Errorf("%q is none of %s", value, strings.Join(words, ", "))
+	}
 	switch defaults()[key].(type) {
 	case string:
 		return value, nil
@@ -341,9 +326,6 @@ func environmentValue(key, value string) (any, error) {
 		}
 		return n, nil
 	case []string:
-		if value == "" {
-			return []string{}, nil
-		}
 		return strings.Split(value, ","), nil
 	}
 	return nil, fmt.Errorf("no such key as %q%s", key, suggestion(key, keys()))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -41,13 +42,13 @@ func writeDocument(w io.Writer, format string, value any) error {
 // writeDecisions prints decisions as a table: what, and why.
 func writeDecisions(w io.Writer, d policy.Decisions) error {
 	for _, c := range d.Skip {
-		fmt.Fprintf(w, "This container supervises nothing: %s (%s, %s)\n", c.Reason, c.Rule, c.Location)
+		fmt.Fprintf(w, "This container supervises nothing: %s (%s, %s)\n", line(c.Reason), c.Rule, c.Location)
 	}
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "PROFILE\tACTION\tCODE\tPRIOR STATE\tREASON")
 	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
 		p := d.Profiles[name]
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", name, p.Action, p.Code, word(p.PriorState), p.Reason)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", name, p.Action, p.Code, word(p.PriorState), line(p.Reason))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -68,7 +69,7 @@ func writeAlarms(w io.Writer, d policy.Decisions) {
 		if a.Profile != "" {
 			about = a.Profile + ": "
 		}
-		fmt.Fprintf(w, "ALARM   %s%s\n", about, a.Reason)
+		fmt.Fprintf(w, "ALARM   %s%s\n", about, line(a.Reason))
 	}
 }
 
@@ -92,7 +93,7 @@ func writePlan(w io.Writer, plan []policy.Operation) error {
 		if !ok {
 			sign = "~"
 		}
-		fmt.Fprintf(table, "%s %s\t%s\t%s\t# %s\n", sign, op.Op, op.Profile, object(op), op.Cause)
+		fmt.Fprintf(table, "%s %s\t%s\t%s\t# %s\n", sign, op.Op, op.Profile, object(op), line(op.Cause))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -120,6 +121,17 @@ func object(op policy.Operation) string {
 		return op.Slot + " " + strings.Join(op.Files, ",")
 	}
 	return op.Slot
+}
+
+// line prints text that may come from the volume without what would break a line
+// or steer a terminal.
+func line(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // word prints text that came from the volume as one word: whatever an agent wrote

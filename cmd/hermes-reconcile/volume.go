@@ -269,6 +269,7 @@ func newVolume() *cobra.Command {
 func serveVolume(ctx context.Context, in io.Reader, out io.Writer) error {
 	requests, answers := json.NewDecoder(in), json.NewEncoder(out)
 	var local *localVolume
+	openErr := errors.New("this command is for hermes-reconcile itself")
 	for {
 		var r volumeRequest
 		if err := requests.Decode(&r); errors.Is(err, io.EOF) {
@@ -277,16 +278,16 @@ func serveVolume(ctx context.Context, in io.Reader, out io.Writer) error {
 			return fmt.Errorf("read a request: %w", err)
 		}
 		if r.Settings != nil {
-			var err error
-			if local, err = openVolume(*r.Settings); err != nil {
-				return answers.Encode(volumeAnswer{Error: err.Error()})
-			}
+			local, openErr = openVolume(*r.Settings)
 			continue
 		}
-		if local == nil {
-			return errors.New("this command is for hermes-reconcile itself")
+		last := volumeAnswer{Done: true}
+		if openErr != nil {
+			last.Error = openErr.Error()
+		} else {
+			last = local.answer(ctx, r, answers)
 		}
-		if err := answers.Encode(local.answer(ctx, r, answers)); err != nil {
+		if err := answers.Encode(last); err != nil {
 			return err
 		}
 	}

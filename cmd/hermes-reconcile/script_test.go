@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected outputs in fixtures")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"hermes-reconcile": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		},
+	})
+}
+
+// The situations of fixtures: each is a home, a command and what comes of it.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                "../../fixtures",
+		UpdateScripts:      *update,
+		RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			// The volume belongs to whoever runs the test, also where that is root.
+			env.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
+			env.Setenv("HERMES_HOME", env.WorkDir+"/home")
+			env.Setenv("S6_PROFILE_GATEWAY_SCANDIR", env.WorkDir+"/scan")
+			return os.MkdirAll(env.WorkDir+"/scan", 0o755)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"slots": slots,
+		},
+	})
+}
+
+// slots asserts what stands in the scan directory: "slots coder=up writer=down".
+func slots(ts *testscript.TestScript, neg bool, want []string) {
+	if neg {
+		ts.Fatalf("slots takes no !")
+	}
+	entries, err := os.ReadDir(ts.MkAbs("scan"))
+	ts.Check(err)
+	var have []string
+	for _, e := range entries {
+		name, isSlot := strings.CutPrefix(e.Name(), "gateway-")
+		if !isSlot {
+			continue
+		}
+		state := "up"
+		if _, err := os.Stat(ts.MkAbs("scan/" + e.Name() + "/down")); err == nil {
+			state = "down"
+		}
+		have = append(have, name+"="+state)
+	}
+	if fmt.Sprint(have) != fmt.Sprint(want) {
+		ts.Fatalf("the slots are %v, want %v", have, want)
+	}
+}

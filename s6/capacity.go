@@ -1,0 +1,119 @@
+package s6
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// defaultPlaces is how many services s6-svscan holds without an option. A slot
+// takes two places, one for its logger. Before s6 2.12 the number was 500 slots
+// with a logger, which is the same; the generation need not be known.
+const defaultPlaces = 1000
+
+// overlayPlaces is what s6-overlay uses itself. It is taken off even where it is
+// not there yet: from s6 2.12 on, one slot too many makes s6-svscan give up the
+// whole scan, and none of the new slots is supervised.
+const overlayPlaces = 3
+
+// A capacity is how many gateways the s6-svscan of a scan directory can hold.
+type capacity struct {
+	Places   int    `json:"places"`
+	Used     int    `json:"used"`
+	Gateways int    `json:"gateways"`
+	Source   string `json:"source"`
+}
+
+// Where a capacity comes from.
+const (
+	fromArguments = "svscan_arguments"
+	fromDefault   = "default"
+	fromOpenFiles = "open_files"
+)
+
+// detectCapacity reads the options of a running s6-svscan (-C places, or -c
+// slots in older generations) and its limit of open files, of which a slot with
+// a logger needs two, and s6-svscan itself fewer than 50. Used is how many
+// places the entries of the scan directory take now, others how many of them are
+// not gateways.
+func detectCapacity(proc string, s svscan, used, others int) capacity {
+	c := capacity{Places: defaultPlaces, Used: used, Source: fromDefault}
+	if s.Running && s.PID > 0 {
+		if places, ok := placesOption(commandLine(proc, s.PID)); ok {
+			c.Places, c.Source = places, fromArguments
+		}
+	}
+	c.Gateways = max(0, c.Places-max(others, overlayPlaces)) / 2
+	if s.Running && s.PID > 0 {
+		if files, ok := openFilesLimit(proc, s.PID); ok {
+			if byFiles := max(0, files-50-2*others) / 2; byFiles < c.Gateways {
+				c.Gateways, c.Source = byFiles, fromOpenFiles
+			}
+		}
+	}
+	return c
+}
+
+// commandLine returns the arguments of a process, nil when they cannot be read.
+func commandLine(proc string, pid int) []string {
+	data, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "cmdline"))
+	if err != nil || len(data) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
+}
+
+// placesOption finds -C n, or -c n which counts slots with their loggers, among
+// the arguments of s6-svscan; the last one counts. Options with a value may have
+// it attached, and flags may be joined, as getopt has it.
+func placesOption(argv []string) (places int, ok bool) {
+	const withValue = "CcdtXL"
+	for i := 1; i < len(argv); i++ {
+		arg := argv[i]
+		if len(arg) < 2 || arg[0] != '-' || arg == "--" {
+			break
+		}
+		at := strings.IndexAny(arg[1:], withValue)
+		if at < 0 {
+			continue
+		}
+		letter, value := arg[1+at], arg[2+at:]
+		if value == "" && i+1 < len(argv) {
+			i++
+			value = argv[i]
+		}
+		n, err := strconv.Atoi(value)
+		if err != nil || n <= 0 || n > 1<<20 {
+			continue
+		}
+		switch letter {
+		case 'C':
+			places, ok = n, true
+		case 'c':
+			places, ok = 2*n, true
+		}
+	}
+	return places, ok
+}
+
+// openFilesLimit reads the soft limit of open files of a process.
+func openFilesLimit(proc string, pid int) (limit int, ok bool) {
+	data, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "limits"))
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(data)) {
+		rest, found := strings.CutPrefix(line, "Max open files")
+		if !found {
+			continue
+		}
+		words := strings.Fields(rest)
+		if len(words) == 0 {
+			return 0, false
+		}
+		limit, err := strconv.Atoi(words[0]) // "unlimited" is none
+		return limit, err == nil
+	}
+	return 0, false
+}

@@ -1,0 +1,93 @@
+package s6
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// statusBytes writes a status file as s6-supervise does.
+func statusBytes(size int, label uint64, pid uint64, wait uint16, flags byte) []byte {
+	data := make([]byte, size)
+	binary.BigEndian.PutUint64(data[0:8], label)
+	binary.BigEndian.PutUint64(data[24:32], pid)
+	binary.BigEndian.PutUint16(data[size-3:size-1], wait)
+	data[size-1] = flags
+	return data
+}
+
+func TestDecodeStatus(t *testing.T) {
+	const now = 1<<62 + 37 + 1790000000
+	stamp := time.Unix(1790000000, 0)
+	tests := map[string]struct {
+		data []byte
+		want status
+		ok   bool
+	}{
+		"up":             {statusBytes(35, now, 126, 0, 4), status{Stamp: stamp, PID: 126, WantUp: true}, true},
+		"up, with group": {statusBytes(43, now, 126, 0, 4|8), status{Stamp: stamp, PID: 126, WantUp: true, Ready: true}, true},
+		"killed by 9":    {statusBytes(35, now, 0, 9, 0), status{Stamp: stamp, WaitCode: 9}, true},
+		"finishing":      {statusBytes(35, now, 7, 78<<8, 2), status{Stamp: stamp, PID: 7, WaitCode: 78 << 8, Finishing: true}, true},
+		"senseless time": {statusBytes(35, 5, 7, 0, 1), status{PID: 7, Paused: true}, true},
+		"no such pid":    {statusBytes(35, now, 1<<40, 0, 4), status{}, false},
+		"empty":          {nil, status{}, false},
+		"between":        {make([]byte, 40), status{}, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, ok := decodeStatus(test.data)
+			if diff := cmp.Diff(test.want, got); diff != "" || ok != test.ok {
+				t.Errorf("decodeStatus: ok %v, want %v (-want +got):\n%s", ok, test.ok, diff)
+			}
+		})
+	}
+	if s, _ := decodeStatus(statusBytes(35, now, 0, 9, 0)); s.ExitCode() != 256 || s.Signal() != 9 || s.Up() || !s.Down() {
+		t.Errorf("killed by 9: %+v: exit code %d, signal %d", s, s.ExitCode(), s.Signal())
+	}
+	if s, _ := decodeStatus(statusBytes(35, now, 7, 78<<8, 2)); s.ExitCode() != 78 || s.Signal() != 0 || s.Up() || s.Down() {
+		t.Errorf("finishing: %+v: exit code %d, signal %d", s, s.ExitCode(), s.Signal())
+	}
+}
+
+func TestDecodeDeaths(t *testing.T) {
+	record := make([]byte, 14)
+	binary.BigEndian.PutUint64(record, 1<<62+37+1790000000)
+	record[12], record[13] = 137, 9
+	got, ok := decodeDeaths(append(record, record...))
+	want := death{At: time.Unix(1790000000, 0), ExitCode: 137, Signal: 9}
+	if diff := cmp.Diff([]death{want, want}, got); diff != "" || !ok {
+		t.Errorf("decodeDeaths: ok %v (-want +got):\n%s", ok, diff)
+	}
+	if _, ok := decodeDeaths(record[:13]); ok {
+		t.Error("13 bytes are no record")
+	}
+}
+
+func FuzzDecodeStatus(f *testing.F) {
+	f.Add(statusBytes(35, 1<<62+37+1790000000, 126, 0, 4))
+	f.Add(statusBytes(43, 1<<62, 0, 0xffff, 0xff))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, ok := decodeStatus(data)
+		if ok && len(data) != 35 && len(data) != 43 {
+			t.Errorf("%d bytes are a status", len(data))
+		}
+		if s.PID < 0 || s.Up() && s.Down() || s.ExitCode() < 0 || s.ExitCode() > 256 {
+			t.Errorf("%x: %+v", data, s)
+		}
+		if !s.Stamp.IsZero() && (s.Stamp.Year() < 1969 || s.Stamp.Year() > 2201) {
+			t.Errorf("%x: %v", data, s.Stamp)
+		}
+	})
+}
+
+func FuzzDecodeDeaths(f *testing.F) {
+	f.Add(make([]byte, 28))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		deaths, ok := decodeDeaths(data)
+		if ok && len(deaths)*14 != len(data) || !ok && deaths != nil {
+			t.Errorf("%d bytes: %d deaths, ok %v", len(data), len(deaths), ok)
+		}
+	})
+}

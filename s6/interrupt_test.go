@@ -1,0 +1,77 @@
+package s6
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// Every interruption between two steps of a publish leaves either no slot or a
+// right one, and the next run makes it good.
+func TestInterruptedPublish(t *testing.T) {
+	w := newWorld(t)
+	x, err := w.exec.begin(t.Context())
+	must(t, err)
+	files, err := x.render.files("coder", 0, nil, nil)
+	must(t, err)
+	for n := range len(files) + 1 {
+		must(t, x.build(x.stagingName(), files[:n], true))
+	}
+	x.end()
+	if got := w.visible(); len(got) != 0 {
+		t.Errorf("visible: %v", got)
+	}
+	w.apply(decide("coder=down"))
+	if got, staged := w.visible(), w.staged(); len(got) != 1 || len(staged) != 0 {
+		t.Errorf("visible: %v, left: %v", got, staged)
+	}
+	w.wantPlan(decide("coder=down"), "")
+}
+
+// A run that is killed leaves only whole slots, and the next one makes it good.
+func TestKilledRun(t *testing.T) {
+	for _, visible := range []int{1, 60, 150, 290} {
+		t.Run(strconv.Itoa(visible), func(t *testing.T) {
+			w := newWorld(t)
+			w.exec = benchExecutor(w.scan)
+			cmd := exec.CommandContext(t.Context(), w.testBinary(), "-test.run=^TestPublishMany$")
+			cmd.Env = append(os.Environ(), "S6_TEST_SCANDIR="+w.scan, "S6_TEST_HOME="+w.home)
+			must(t, cmd.Start())
+			for len(w.visible()) < visible {
+				if unix.Kill(cmd.Process.Pid, 0) != nil {
+					t.Fatal("it ended before it was killed")
+				}
+			}
+			must(t, cmd.Process.Kill())
+			_ = cmd.Wait()
+			there := w.visible()
+			d := manyProfiles(300)
+			for _, op := range w.plan(d) {
+				if op.Op == policy.OpPublish && slices.Contains(there, op.Slot) {
+					t.Errorf("a visible slot is not whole: %s", op.Slot)
+				}
+			}
+			w.apply(d)
+			w.wantPlan(d, "")
+			if got := w.staged(); len(got) != 0 || len(w.visible()) != 300 {
+				t.Errorf("left: %v; %d slots", got, len(w.visible()))
+			}
+		})
+	}
+}
+
+// TestPublishMany is what TestKilledRun runs and kills.
+func TestPublishMany(t *testing.T) {
+	dir := os.Getenv("S6_TEST_SCANDIR")
+	if dir == "" || os.Getenv("S6_TEST_HOME") == "" {
+		t.Skip("runs only inside TestKilledRun")
+	}
+	w := &world{t: t, scan: dir, exec: benchExecutor(dir)}
+	w.apply(manyProfiles(300))
+}

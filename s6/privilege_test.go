@@ -1,0 +1,193 @@
+package s6
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// asHermes runs a shell script as the unprivileged user and returns what it
+// printed.
+func (w *world) asHermes(script string) (string, error) {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.t.Context(), "/bin/sh", "-c", script)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: hermesID, Gid: hermesID, NoSetGroups: false}}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// The unprivileged user controls and watches a slot that it does not own.
+func TestUserControlsSlots(t *testing.T) {
+	wantRoot(t)
+	w := newWorld(t)
+	w.startSvscan()
+	w.apply(decide("coder=start"))
+	w.untilUp("coder")
+	slot := w.slot("coder")
+	for _, script := range []string{
+		"s6-svok " + slot,
+		"s6-svstat " + slot,
+		"s6-svstat -o up,pid " + slot,
+		"s6-svstat " + slot + "/log",
+		"s6-svwait -u -t 5000 " + slot,
+		"s6-svc -wD -T 10000 -d " + slot,
+		"s6-svwait -D -t 5000 " + slot,
+		"s6-svc -wu -T 10000 -u " + slot,
+		"s6-svc -wr -T 10000 -r " + slot,
+		"s6-svc -x " + slot + "/log",
+	} {
+		if out, err := w.asHermes(script); err != nil {
+			t.Errorf("%s: %v: %s", script, err, out)
+		}
+	}
+}
+
+// What would make that user root where slots are its own: none of it works, and
+// nothing outside changes.
+func TestUserCannotBecomeRootThroughASlot(t *testing.T) {
+	wantRoot(t)
+	w := newWorld(t)
+	w.startSvscan()
+	w.apply(decide("coder=start", "writer=down"))
+	w.untilUp("coder")
+	victim := filepath.Join(w.base, "victim")
+	must(t, os.WriteFile(victim, []byte("precious"), 0o644))
+	absent := filepath.Join(w.base, "absent")
+	slot := w.slot("coder")
+	attacks := map[string]string{
+		"status.new":      "ln -s " + victim + " " + slot + "/supervise/status.new",
+		"death_tally":     "rm -f " + slot + "/supervise/death_tally; ln -sf " + absent + " " + slot + "/supervise/death_tally",
+		"supervise":       "mv " + slot + "/supervise " + slot + "/old && ln -s " + absent + " " + slot + "/supervise",
+		"control":         "rm -f " + slot + "/supervise/control && touch " + slot + "/supervise/control",
+		"run":             "echo 'touch " + absent + "' > " + slot + "/run",
+		"run by rename":   "cd " + slot + " && echo x > .run && mv .run run",
+		"finish":          "rm -f " + slot + "/finish",
+		"log/run":         "echo x > " + slot + "/log/run",
+		"log/supervise":   "rmdir " + slot + "/log/supervise || mv " + slot + "/log/supervise /tmp",
+		"down":            "touch " + slot + "/down",
+		"data":            "touch " + slot + "/data/started",
+		"event":           "mv " + slot + "/event " + slot + "/event2",
+		"slot":            "mv " + slot + " " + w.scan + "/gateway-other",
+		"new slot":        "mkdir " + w.scan + "/gateway-mine",
+		"svscan's script": "echo x > " + w.scan + "/.s6-svscan/SIGTERM",
+		"svscan":          "s6-svscanctl -t " + w.scan,
+		"the lock":        "echo x > " + w.scan + "/" + lockName,
+	}
+	before := snapshot(t, w.scan)
+	for name, script := range attacks {
+		if out, err := w.asHermes(script); err == nil {
+			t.Errorf("%s: %q succeeded: %s", name, script, out)
+		}
+	}
+	if after := snapshot(t, w.scan); after != before {
+		t.Errorf("the scan directory changed:\n%s\nwas\n%s", after, before)
+	}
+	// A supervisor that starts and stops its gateway writes where it should.
+	for _, script := range []string{"s6-svc -wD -T 10000 -d " + slot, "s6-svc -wu -T 10000 -u " + slot} {
+		if out, err := w.asHermes(script); err != nil {
+			t.Errorf("%s: %v: %s", script, err, out)
+		}
+	}
+	wantFile(t, victim, "precious")
+	if _, err := os.Lstat(absent); err == nil {
+		t.Errorf("%s was made", absent)
+	}
+}
+
+// snapshot lists names, kinds, modes and owners below a directory.
+func snapshot(t *testing.T, dir string) string {
+	t.Helper()
+	out, err := exec.Command("find", dir, "-not", "-path", "*/event/*", "-printf", "%p %y %m %U:%G %l\n").Output()
+	must(t, err)
+	lines := strings.Split(string(out), "\n")
+	return strings.Join(sorted(lines), "\n")
+}
+
+// The logger makes its directory as the user: a link on the volume does not
+// lead root anywhere.
+func TestLoggerFollowsLinksAsTheUserOnly(t *testing.T) {
+	wantRoot(t)
+	w := newWorld(t)
+	private := filepath.Join(w.base, "private")
+	must(t, os.Mkdir(private, 0o700))
+	must(t, os.WriteFile(filepath.Join(private, "lock"), []byte("precious"), 0o600))
+	must(t, os.MkdirAll(filepath.Join(w.home, "logs/gateways"), 0o755))
+	must(t, os.Symlink(private, filepath.Join(w.home, "logs/gateways/coder")))
+	w.apply(decide("coder=down"))
+	cmd := exec.CommandContext(t.Context(), w.slot("coder", "log/run"))
+	cmd.Dir = w.slot("coder", "log")
+	cmd.Stdin = bytes.NewReader(nil)
+	if out, err := cmd.CombinedOutput(); err == nil {
+		t.Errorf("log/run: %s", out)
+	}
+	wantFile(t, filepath.Join(private, "lock"), "precious")
+	if entries, err := os.ReadDir(private); err != nil || len(entries) != 1 {
+		t.Errorf("private: %v, %v", entries, err)
+	}
+}
+
+// Strict ownership replaces a slot that belongs to the user, and names one that
+// is supervised; upstream's hands the scan directory itself over, no more.
+func TestOwnership(t *testing.T) {
+	wantRoot(t)
+	w := newWorld(t)
+	d := decide("coder=down", "live=down")
+	w.startSvscan()
+	w.apply(decide("live=down"))
+	w.exec.Rescan = false
+	w.apply(d)
+	w.wantPlan(d, "")
+	must(t, os.Chown(w.slot("coder", "supervise"), hermesID, hermesID))
+	must(t, os.Chown(w.slot("live"), hermesID, hermesID))
+	plan := w.wantPlan(d, "publish coder down")
+	if got := w.alarmCodes(); got != "slot_owner live" {
+		t.Errorf("alarms: %s", got)
+	}
+
+	w.exec.Ownership = Upstream
+	w.wantPlan(d, "")
+	w.carryOut(plan)
+	wantMode(t, w.scan, 0o755, hermesID, hermesID)
+	wantMode(t, filepath.Join(w.scan, svscanControl), 0o620, 0, hermesID)
+	for _, name := range []string{".s6-svscan", svscanLock, lockName} {
+		info, err := os.Lstat(filepath.Join(w.scan, name))
+		must(t, err)
+		if st := info.Sys().(*syscall.Stat_t); st.Uid != 0 || st.Gid != 0 {
+			t.Errorf("%s belongs to %d:%d", name, st.Uid, st.Gid)
+		}
+	}
+}
+
+// Without root everything belongs to the caller, and nothing is dropped to.
+func TestUnprivileged(t *testing.T) {
+	wantRoot(t)
+	w := newWorld(t)
+	must(t, os.Chown(w.scan, hermesID, hermesID))
+	const those = "^(TestSlotsComeUpAndWait|TestLiveSlotIsUpdatedInPlace|TestPublishedModes|TestRemovalLeavesNoProcess|" +
+		"TestForeignThingsAreLeftAlone|TestReconcilersAtOnce)$"
+	cmd := exec.CommandContext(t.Context(), w.testBinary(), "-test.run="+those, "-test.v")
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), "TMPDIR="+w.scan, "HOME="+w.home)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: hermesID, Gid: hermesID}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestRemovalLeavesNoProcess") {
+		t.Errorf("as uid %d: %v\n%s", hermesID, err, out)
+	}
+}
+
+// testBinary copies the running test to where the unprivileged user can run it.
+func (w *world) testBinary() string {
+	w.t.Helper()
+	test, err := os.Executable()
+	must(w.t, err)
+	data, err := os.ReadFile(test)
+	must(w.t, err)
+	copied := filepath.Join(w.base, "s6.test")
+	must(w.t, os.WriteFile(copied, data, 0o755))
+	return copied
+}

@@ -1,0 +1,148 @@
+package s6
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// manyProfiles returns decisions for n profiles, half of them started.
+func manyProfiles(n int) policy.Decisions {
+	d := policy.Decisions{Profiles: map[string]policy.Decision{}}
+	for i := range n {
+		action := policy.ActionStart
+		if i%2 == 0 {
+			action = policy.ActionDown
+		}
+		d.Profiles["profile-"+strconv.Itoa(100000+i)] = policy.Decision{Action: action, Reason: "the bench says so"}
+	}
+	return d
+}
+
+func benchScanDir(b *testing.B) string {
+	b.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "s6-bench-")
+	if err != nil {
+		b.Skipf("needs a tmpfs at /dev/shm: %v", err)
+	}
+	b.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func benchExecutor(dir string) *Executor {
+	return &Executor{
+		ScanDir: dir, Home: "/opt/data", Root: os.Geteuid() == 0, User: User{UID: hermesID, GID: hermesID},
+		Capacity: new(0), Shell: "/bin/sh",
+	}
+}
+
+func BenchmarkPublish1000(b *testing.B) {
+	base := benchScanDir(b)
+	d := manyProfiles(1000)
+	for i := 0; b.Loop(); i++ {
+		e := benchExecutor(filepath.Join(base, strconv.Itoa(i)))
+		plan, err := e.Plan(context.Background(), d)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, r := range e.Execute(context.Background(), plan) {
+			if r.Err != nil {
+				b.Fatal(r.Err)
+			}
+		}
+		b.StopTimer()
+		if err := os.RemoveAll(e.ScanDir); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
+
+func BenchmarkPlan1000New(b *testing.B) {
+	e := benchExecutor(benchScanDir(b))
+	d := manyProfiles(1000)
+	for b.Loop() {
+		if _, err := e.Plan(context.Background(), d); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPlan1000Unchanged(b *testing.B) {
+	e := benchExecutor(benchScanDir(b))
+	d := manyProfiles(1000)
+	plan, err := e.Plan(context.Background(), d)
+	if err != nil {
+		b.Fatal(err)
+	}
+	e.Execute(context.Background(), plan)
+	for b.Loop() {
+		plan, err := e.Plan(context.Background(), d)
+		if err != nil || len(plan) > 0 {
+			b.Fatal(len(plan), err)
+		}
+	}
+}
+
+// BenchmarkBare1000 makes the same directories and files one after the other,
+// with no plan, no check and no second name: what publishing is compared with.
+func BenchmarkBare1000(b *testing.B) {
+	base := benchScanDir(b)
+	d := manyProfiles(1000)
+	e := benchExecutor(base).withDefaults()
+	render, err := newRenderer(e)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		scan := filepath.Join(base, strconv.Itoa(i))
+		for name, decision := range d.Profiles {
+			bareSlot(b, filepath.Join(scan, slotName(name)), render, name, decision.Action == policy.ActionDown)
+		}
+		b.StopTimer()
+		if err := os.RemoveAll(scan); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
+
+func bareSlot(b *testing.B, dir string, render *renderer, name string, down bool) {
+	b.Helper()
+	files, err := render.files(name, 0, nil, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if down {
+		files = append(files, file{Name: downName, Mode: 0o644})
+	}
+	check := func(err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	check(os.MkdirAll(dir, 0o755))
+	check(os.Mkdir(filepath.Join(dir, "data"), 0o755))
+	check(os.Mkdir(filepath.Join(dir, "log"), 0o755))
+	for _, prefix := range []string{"", "log"} {
+		check(os.Mkdir(filepath.Join(dir, prefix, "supervise"), superviseMode))
+		control, event := filepath.Join(dir, prefix, "supervise/control"), filepath.Join(dir, prefix, "event")
+		check(unix.Mkfifo(control, controlMode))
+		check(os.Mkdir(event, 0o700))
+		if os.Geteuid() == 0 {
+			check(os.Chown(control, 0, hermesID))
+			check(os.Chown(event, 0, hermesID))
+		}
+		check(unix.Chmod(control, controlMode))
+		check(unix.Chmod(event, eventMode))
+	}
+	for _, f := range files {
+		check(os.WriteFile(filepath.Join(dir, f.Name), f.Content, os.FileMode(f.Mode)))
+	}
+}

@@ -1,0 +1,222 @@
+package s6
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// A removal is one slot on its way out. Its directory stays open: names change,
+// and the locks are still looked at in the right place.
+type removal struct {
+	result *policy.Result
+	fd     int
+	name   string // under which it is in the scan directory now
+}
+
+// removeAll removes slots in the order that leaves no supervisor behind: stop
+// the gateway, rename the directory to a name that s6-svscan ignores, have it
+// scan and prune, wait until both locks are free, and only then remove the tree.
+// All of them go through each step together, since s6-svscan from 2.12 on gives
+// up a scan when a name disappears under it. What an interrupted run left under
+// a staging name enters at the second step.
+func (x *execution) removeAll(ctx context.Context, results []policy.Result) {
+	for some := range slices.Chunk(results, removeAtOnce) {
+		x.removeTogether(ctx, some)
+	}
+}
+
+// removeAtOnce bounds how many directories a removal keeps open.
+const removeAtOnce = 250
+
+func (x *execution) removeTogether(ctx context.Context, results []policy.Result) {
+	if err := ctx.Err(); err != nil {
+		for i := range results {
+			results[i].Err = err
+		}
+		return
+	}
+	var going []*removal
+	for i := range results {
+		r, err := x.beginRemoval(&results[i])
+		if err != nil {
+			results[i].Err = fmt.Errorf("remove %s: %w", results[i].Operation.Slot, err)
+		}
+		if r != nil {
+			going = append(going, r)
+		}
+	}
+	going = x.waitDown(ctx, going)
+	going = x.setAside(going)
+	going = x.release(ctx, going)
+	for _, r := range going {
+		err := x.scan.removeTree(r.name)
+		r.result.Done = err == nil
+		r.fail(err)
+		_ = unix.Close(r.fd)
+	}
+}
+
+func (r *removal) fail(err error) {
+	if err != nil {
+		r.result.Err = fmt.Errorf("remove %s: %w", r.result.Operation.Slot, err)
+	}
+}
+
+// beginRemoval asks the gateway to stop, for good: the down file keeps it down
+// whatever happens to this run. It returns nil when there is nothing to remove.
+func (x *execution) beginRemoval(result *policy.Result) (*removal, error) {
+	name := result.Operation.Slot
+	if isStaging(name) {
+		return x.beginLeftover(result)
+	}
+	fd, err := openOwned(x.scan.fd, name)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = x.makeDown(fd)
+	if err == nil {
+		err = stop(fd)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return &removal{result: result, fd: fd, name: name}, nil
+}
+
+func stop(slotfd int) error {
+	err := writeControl(slotfd, superviseControl, "d")
+	if errors.Is(err, errNobody) {
+		return nil
+	}
+	return err
+}
+
+// beginLeftover opens what an interrupted run left. A file among them, which was
+// on its way into a slot, is removed at once.
+func (x *execution) beginLeftover(result *policy.Result) (*removal, error) {
+	name := result.Operation.Slot
+	fd, err := openDirectory(x.scan.fd, name)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil, nil
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		err := x.scan.root.Remove(name)
+		result.Done = err == nil
+		return nil, err
+	case err != nil:
+		return nil, err
+	}
+	if err := stop(fd); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return &removal{result: result, fd: fd, name: name}, nil
+}
+
+func isStaging(name string) bool { return strings.HasPrefix(name, stagingPrefix) }
+
+// waitDown waits until the gateways are down; those that are not stay as they
+// are, with a down file.
+func (x *execution) waitDown(ctx context.Context, going []*removal) []*removal {
+	var late []*removal
+	poll(ctx, x.Wait, func() bool {
+		_, late = split(going, func(r *removal) bool { return isDown(r.fd) })
+		return len(late) == 0
+	})
+	for _, r := range late {
+		r.fail(errors.Join(fmt.Errorf("the gateway is not down after %v", x.Wait), ctx.Err()))
+	}
+	return keepGoing(going)
+}
+
+// setAside renames the slots to names that s6-svscan ignores.
+func (x *execution) setAside(going []*removal) []*removal {
+	for _, r := range going {
+		if isStaging(r.name) {
+			continue
+		}
+		name := x.stagingName()
+		if err := unix.Renameat2(x.scan.fd, r.name, x.scan.fd, name, unix.RENAME_NOREPLACE); err != nil {
+			r.fail(fmt.Errorf("rename out of the way: %w", err))
+			continue
+		}
+		r.name = name
+	}
+	return keepGoing(going)
+}
+
+// release has the supervisors of the slots end and waits until their locks are
+// free. A logger ends when it has read everything; one whose pipe something else
+// keeps open is ended by a signal in the second half of the time.
+func (x *execution) release(ctx context.Context, going []*removal) []*removal {
+	var held []*removal
+	free := func() bool {
+		_, held = split(going, func(r *removal) bool {
+			s, err := supervisionOf(r.fd)
+			return err == nil && !s.Any()
+		})
+		return len(held) == 0
+	}
+	for _, letters := range []string{"an", "aN"} {
+		if free() {
+			break
+		}
+		x.askToEnd(held, letters)
+		poll(ctx, x.Wait/2, free)
+	}
+	for _, r := range held {
+		r.fail(errors.Join(fmt.Errorf("its supervisor has not ended after %v; it is left as %s for the next run", x.Wait, r.name), ctx.Err()))
+	}
+	return keepGoing(going)
+}
+
+// askToEnd asks s6-svscan, which would otherwise start a supervisor again, or,
+// where none runs, the supervisors themselves.
+func (x *execution) askToEnd(held []*removal, letters string) {
+	if findSvscan(x.scan.fd, x.Proc).Running {
+		if err := writeControl(x.scan.fd, svscanControl, letters); !errors.Is(err, errNobody) {
+			if err != nil {
+				x.Log.Warn("s6-svscan was not asked to prune", "err", err)
+			}
+			return
+		}
+	}
+	for _, r := range held {
+		for _, control := range []string{superviseControl, logControl} {
+			if err := writeControl(r.fd, control, "dx"); err != nil && !errors.Is(err, errNobody) {
+				x.Log.Warn("a supervisor was not asked to end", "slot", r.result.Operation.Slot, "err", err)
+			}
+		}
+	}
+}
+
+func split(all []*removal, yes func(*removal) bool) (is, isNot []*removal) {
+	for _, r := range all {
+		if yes(r) {
+			is = append(is, r)
+		} else {
+			isNot = append(isNot, r)
+		}
+	}
+	return is, isNot
+}
+
+// keepGoing returns those that have not failed and closes the others.
+func keepGoing(all []*removal) []*removal {
+	well, failed := split(all, func(r *removal) bool { return r.result.Err == nil })
+	for _, r := range failed {
+		_ = unix.Close(r.fd)
+	}
+	return well
+}

@@ -1,0 +1,191 @@
+package s6
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"hermes-reconcile/policy"
+)
+
+// A file is one file of a slot, by its name in the service directory.
+type file struct {
+	Name    string
+	Mode    uint32
+	Content []byte
+}
+
+// The exit codes after which a gateway stays down unless a rule says otherwise:
+// an intended stop, and a configuration that cannot work.
+var neverByDefault = []string{"0", "78"}
+
+// exitNever is the exit code of a finish script that ends restarts, as in the s6
+// documentation.
+const exitNever = 125
+
+// markerVersion grows when the layout of a slot changes its meaning.
+const markerVersion = 1
+
+// A marker is what data/hermes-reconcile.json holds. Restart keeps what the
+// finish script does not carry out itself.
+type marker struct {
+	Profile string          `json:"profile"`
+	Version int             `json:"version"`
+	Restart *policy.Restart `json:"restart,omitempty"`
+}
+
+// A renderer writes the files of slots. What is the same in all of them is
+// written once.
+type renderer struct {
+	runHead, runDrop, runCommand, runArgs string
+	logHead, logTail, logs                string
+	typeFile, finish                      []byte
+}
+
+// newRenderer fails when the settings cannot be written in a shell script, which
+// is so for every slot.
+func newRenderer(e *Executor) (*renderer, error) {
+	q := &quoter{}
+	home := q.quote(e.Home)
+	drop := q.quote(e.Tools+"/s6-setuidgid") + " " + q.quote(e.User.account())
+	head := "#!" + e.Shell + "\n# Made by hermes-reconcile, which makes it anew when it changes.\nset -e\n"
+	dropBlock := "if [ \"$(id -u)\" = 0 ]; then set -- " + drop + "; else set --; fi\n"
+	r := &renderer{
+		runHead: head,
+		runDrop: "export HOME=" + home + "\ncd " + home + "\n" +
+			"export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1\n",
+		runCommand: dropBlock + "exec \"$@\"" + q.words(e.Command),
+		runArgs:    q.words(e.Args) + "\n",
+		logHead:    head + dropBlock,
+		logTail:    " rm -f \"$dir/lock\"\nexec \"$@\" " + q.quote(e.Tools+"/s6-log") + " 1 n10 s1000000 T \"$dir\"\n",
+		logs:       strings.TrimSuffix(e.Home, "/") + "/logs/gateways/",
+		typeFile:   []byte("longrun\n"),
+		finish:     finishScript(nil),
+	}
+	r.logTail = "\"$@\" mkdir -p \"$dir\"\n\"$@\"" + r.logTail
+	if q.err != nil {
+		return nil, q.err
+	}
+	if strings.ContainsAny(e.Shell, "\n\x00") {
+		return nil, fmt.Errorf("shell %q has a line break", e.Shell)
+	}
+	return r, nil
+}
+
+// files returns the files of a slot in the order in which they are made: run is
+// last. The down file is not among them. An error is about this profile only: a
+// value that a shell script cannot hold.
+func (r *renderer) files(profile string, delaySeconds float64, env map[string]string, restart *policy.Restart) ([]file, error) {
+	if err := checkProfile(profile); err != nil {
+		return nil, err
+	}
+	run, err := r.run(profile, delaySeconds, env)
+	if err != nil {
+		return nil, err
+	}
+	logDir, err := syntax.Quote(r.logs+profile, syntax.LangPOSIX)
+	if err != nil {
+		return nil, fmt.Errorf("log directory: %w", err)
+	}
+	mark, err := json.Marshal(marker{Profile: profile, Version: markerVersion, Restart: restart})
+	if err != nil {
+		return nil, err
+	}
+	finish := r.finish
+	if restart != nil {
+		finish = finishScript(restart)
+	}
+	return []file{
+		{"log/run", 0o755, []byte(r.logHead + "dir=" + logDir + "\n" + r.logTail)},
+		{"finish", 0o755, finish},
+		{"type", 0o644, r.typeFile},
+		{markerName, 0o644, append(mark, '\n')},
+		{"run", 0o755, run},
+	}, nil
+}
+
+// run is the run script. s6-supervise starts it in the service directory.
+func (r *renderer) run(profile string, delaySeconds float64, env map[string]string) ([]byte, error) {
+	q := &quoter{}
+	var b strings.Builder
+	b.WriteString(r.runHead)
+	if delaySeconds > 0 {
+		b.WriteString(delayBlock(delaySeconds))
+	}
+	b.WriteString(r.runDrop)
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if !envName.MatchString(name) {
+			return nil, fmt.Errorf("%q is not the name of an environment variable", name)
+		}
+		b.WriteString("export " + name + "=" + q.quote(env[name]) + "\n")
+	}
+	b.WriteString(r.runCommand)
+	if profile != policy.RootProfile {
+		b.WriteString(" -p " + q.quote(profile))
+	}
+	b.WriteString(r.runArgs)
+	return []byte(b.String()), q.err
+}
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// delayBlock waits before the first start of a slot only: the directory
+// data/started is made by the first run of the script, and a slot that is made
+// anew, as at every boot, has none. A stop during the wait ends it and leaves no
+// process behind.
+func delayBlock(seconds float64) string {
+	return "if mkdir data/started 2>/dev/null; then\n" +
+		"\tsleep " + strconv.FormatFloat(seconds, 'f', -1, 64) + " >/dev/null 2>&1 &\n" +
+		"\ttrap 'kill $!; exit 143' TERM INT HUP\n" +
+		"\twait $!\n" +
+		"\ttrap - TERM INT HUP\n" +
+		"fi\n"
+}
+
+// finishScript answers the death of a gateway. s6-supervise calls it with the
+// exit code, 256 when a signal ended the gateway. "backoff", budget and
+// on_exhaustion are kept in the marker and not carried out here.
+func finishScript(restart *policy.Restart) []byte {
+	never := slices.Clone(neverByDefault)
+	if restart != nil {
+		for code, answer := range restart.ExitCodes {
+			never = slices.DeleteFunc(never, func(c string) bool { return c == code })
+			if answer == "never" {
+				never = append(never, code)
+			}
+		}
+	}
+	slices.SortFunc(never, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+	text := "#!/bin/sh\n# $1 is the exit code, 256 after a signal; " + strconv.Itoa(exitNever) + " means: leave it down.\n"
+	if len(never) > 0 {
+		text += "case \"$1\" in\n" + strings.Join(never, "|") + ") exit " + strconv.Itoa(exitNever) + " ;;\nesac\n"
+	}
+	return []byte(text + "exit 0\n")
+}
+
+// A quoter writes words for a POSIX shell and keeps the first error.
+type quoter struct{ err error }
+
+func (q *quoter) quote(word string) string {
+	quoted, err := syntax.Quote(word, syntax.LangPOSIX)
+	if err != nil && q.err == nil {
+		q.err = fmt.Errorf("%q cannot be written in a shell script: %w", word, err)
+	}
+	return quoted
+}
+
+// words writes each word with a space before it.
+func (q *quoter) words(list []string) string {
+	var b strings.Builder
+	for _, word := range list {
+		b.WriteString(" " + q.quote(word))
+	}
+	return b.String()
+}

@@ -1,0 +1,139 @@
+package s6
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"hermes-reconcile/policy"
+)
+
+func TestRenderedScripts(t *testing.T) {
+	e := (&Executor{Home: "/opt/data", User: User{Name: "hermes"}, Shell: "/command/with-contenv sh", Tools: "/command"}).withDefaults()
+	r, err := newRenderer(e)
+	must(t, err)
+	files, err := r.files("coder", 2.5, map[string]string{"PORT": "9570", "NAME": "it's $HOME"}, nil)
+	must(t, err)
+	want := map[string]string{
+		"run": `#!/command/with-contenv sh
+# Made by hermes-reconcile, which makes it anew when it changes.
+set -e
+if mkdir data/started 2>/dev/null; then
+	sleep 2.5 >/dev/null 2>&1 &
+	trap 'kill $!; exit 143' TERM INT HUP
+	wait $!
+	trap - TERM INT HUP
+fi
+export HOME=/opt/data
+cd /opt/data
+export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1
+export NAME="it's \$HOME"
+export PORT=9570
+if [ "$(id -u)" = 0 ]; then set -- /command/s6-setuidgid hermes; else set --; fi
+exec "$@" hermes -p coder gateway run --replace
+`,
+		"finish": `#!/bin/sh
+# $1 is the exit code, 256 after a signal; 125 means: leave it down.
+case "$1" in
+0|78) exit 125 ;;
+esac
+exit 0
+`,
+		"log/run": `#!/command/with-contenv sh
+# Made by hermes-reconcile, which makes it anew when it changes.
+set -e
+if [ "$(id -u)" = 0 ]; then set -- /command/s6-setuidgid hermes; else set --; fi
+dir=/opt/data/logs/gateways/coder
+"$@" mkdir -p "$dir"
+"$@" rm -f "$dir/lock"
+exec "$@" /command/s6-log 1 n10 s1000000 T "$dir"
+`,
+		"type":     "longrun\n",
+		markerName: `{"profile":"coder","version":1}` + "\n",
+	}
+	for _, f := range files {
+		if got := string(f.Content); got != want[f.Name] {
+			t.Errorf("%s: got\n%s\nwant\n%s", f.Name, got, want[f.Name])
+		}
+		delete(want, f.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("not made: %v", want)
+	}
+	if last := files[len(files)-1].Name; last != "run" {
+		t.Errorf("the last file is %s, want run", last)
+	}
+}
+
+// The finish script answers each exit code as promised; 256 is a signal.
+func TestFinishScript(t *testing.T) {
+	tests := []struct {
+		name    string
+		restart *policy.Restart
+		want    map[string]int
+	}{
+		{"default", nil, map[string]int{"0": 125, "78": 125, "1": 0, "143": 0, "256": 0}},
+		{"rule", &policy.Restart{ExitCodes: map[string]string{"0": "now", "7": "never", "9": "backoff"}},
+			map[string]int{"0": 0, "78": 125, "7": 125, "9": 0, "256": 0}},
+		{"nothing stops it", &policy.Restart{ExitCodes: map[string]string{"0": "now", "78": "now"}},
+			map[string]int{"0": 0, "78": 0, "256": 0}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			d := decide("coder=down")
+			one := d.Profiles["coder"]
+			one.Restart = test.restart
+			d.Profiles["coder"] = one
+			w.apply(d)
+			for code, want := range test.want {
+				err := exec.Command(w.slot("coder", "finish"), code, "0", "gateway-coder").Run()
+				var exit *exec.ExitError
+				got := 0
+				if errors.As(err, &exit) {
+					got = exit.ExitCode()
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				if got != want {
+					t.Errorf("finish %s: exit %d, want %d", code, got, want)
+				}
+			}
+		})
+	}
+}
+
+// The budget is not carried out, and not lost.
+func TestMarkerKeepsTheRestartRule(t *testing.T) {
+	w := newWorld(t)
+	d := decide("coder=down")
+	one := d.Profiles["coder"]
+	one.Restart = &policy.Restart{Budget: &policy.Budget{Deaths: 5, WindowSeconds: 600}, OnExhaustion: "hold"}
+	d.Profiles["coder"] = one
+	w.apply(d)
+	wantFile(t, w.slot("coder", markerName),
+		`{"profile":"coder","version":1,"restart":{"budget":{"deaths":5,"window_seconds":600},"on_exhaustion":"hold"}}`+"\n")
+	w.wantPlan(d, "")
+}
+
+// A home whose name needs quoting works, and one that no script can hold is an
+// error of the set-up.
+func TestHomeWithOddName(t *testing.T) {
+	w := newWorld(t)
+	odd := filepath.Join(w.base, "it's $(a) home")
+	must(t, os.Rename(w.home, odd))
+	w.home, w.exec.Home = odd, odd
+	w.startSvscan()
+	w.apply(decide("coder=start"))
+	w.untilUp("coder")
+	w.until("the log is there", func() bool {
+		_, err := os.Stat(filepath.Join(odd, "logs/gateways/coder/current"))
+		return err == nil
+	})
+	w.exec.Home = "/a\nb"
+	if _, err := w.exec.Plan(t.Context(), decide("coder=start")); err == nil {
+		t.Error("plan: no error")
+	}
+}

@@ -1,0 +1,254 @@
+package s6
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// checkSchema wants a value to be what the schema promises.
+func checkSchema(t *testing.T, value any) {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader((&Source{}).Schema()))
+	must(t, err)
+	compiler := jsonschema.NewCompiler()
+	must(t, compiler.AddResource("s6.json", document))
+	compiled, err := compiler.Compile("s6.json")
+	must(t, err)
+	instance, err := jsonschema.UnmarshalJSON(strings.NewReader(asJSON(value)))
+	must(t, err)
+	if err := compiled.Validate(instance); err != nil {
+		t.Errorf("schema: %v\n%s", err, asJSON(value))
+	}
+}
+
+func TestSchemaDescribesEveryProperty(t *testing.T) {
+	var schema map[string]any
+	must(t, json.Unmarshal([]byte((&Source{}).Schema()), &schema))
+	var walk func(path string, node map[string]any)
+	walk = func(path string, node map[string]any) {
+		writer, _ := node["x-written-by"].(string)
+		if text, _ := node["description"].(string); text == "" || writer == "" {
+			t.Errorf("%s: no description, or nobody who writes it", path)
+		}
+		properties, _ := node["properties"].(map[string]any)
+		for name, child := range properties {
+			walk(path+"."+name, child.(map[string]any))
+		}
+		for _, key := range []string{"additionalProperties", "items"} {
+			if child, ok := node[key].(map[string]any); ok {
+				walk(path+"[]", child)
+			}
+		}
+	}
+	walk("s6", schema)
+}
+
+func TestFactsOfOddScanDirectories(t *testing.T) {
+	t.Run("missing", func(t *testing.T) {
+		w := newWorld(t)
+		must(t, os.Remove(w.scan))
+		f := w.facts()
+		if f.Status != policy.StatusMissing || f.ScanDir.Status != policy.StatusMissing || f.Capacity.Gateways != 498 {
+			t.Errorf("facts: %s", asJSON(f))
+		}
+		checkSchema(t, f)
+	})
+	t.Run("a file", func(t *testing.T) {
+		w := newWorld(t)
+		must(t, os.Remove(w.scan))
+		must(t, os.WriteFile(w.scan, nil, 0o644))
+		if f := w.facts(); f.Status != policy.StatusUnreadable {
+			t.Errorf("facts: %s", asJSON(f))
+		}
+	})
+	t.Run("odd entries", func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(decide("coder=down"))
+		must(t, unix.Mkfifo(w.slot("fifo"), 0o644))
+		must(t, os.Symlink("/dev/zero", w.slot("link")))
+		must(t, os.WriteFile(w.slot("file"), nil, 0o644))
+		must(t, os.Mkdir(w.slot("esc\x1b\xff"), 0o755))
+		// A slot whose every file is something else.
+		must(t, os.MkdirAll(w.slot("trap", "supervise"), 0o755))
+		must(t, os.Mkdir(w.slot("trap", "data"), 0o755))
+		must(t, os.Symlink("/dev/zero", w.slot("trap", markerName)))
+		must(t, os.Symlink("/dev/zero", w.slot("trap", "type")))
+		must(t, unix.Mkfifo(w.slot("trap", superviseLock), 0o644))
+		must(t, unix.Mkfifo(w.slot("trap", superviseStatus), 0o644))
+		must(t, os.Symlink("/", w.slot("trap", "log")))
+		// One whose files are giant.
+		must(t, os.MkdirAll(w.slot("giant", "supervise"), 0o755))
+		for _, name := range []string{"type", "run", superviseStatus, superviseLock} {
+			must(t, os.WriteFile(w.slot("giant", name), nil, 0o644))
+			must(t, os.Truncate(w.slot("giant", name), 50<<30))
+		}
+		f := w.facts()
+		checkSchema(t, f)
+		kinds := map[string]string{}
+		for name, slot := range f.Slots {
+			kinds[name] = slot.Kind + " " + slot.Status
+			if slot.Ours != (name == "gateway-coder") || slot.Up {
+				t.Errorf("%s: %s", name, asJSON(slot))
+			}
+		}
+		want := map[string]string{
+			"gateway-coder": "directory recorded", "gateway-fifo": "fifo invalid", "gateway-link": "link invalid",
+			"gateway-file": "file invalid", `"gateway-esc\x1b\xff"`: "directory recorded",
+			"gateway-trap": "directory unreadable", "gateway-giant": "directory recorded",
+		}
+		if diff := cmp.Diff(want, kinds); diff != "" {
+			t.Errorf("kinds (-want +got):\n%s", diff)
+		}
+		// The executor leaves all of that alone, too.
+		d := decide("coder=down", "fifo=start", "link=start", "file=start", "trap=start", "giant=start")
+		w.wantPlan(d, "")
+		if got := len(w.exec.Alarms()); got != 5 {
+			t.Errorf("alarms: %s", asJSON(w.exec.Alarms()))
+		}
+	})
+	t.Run("a linked supervise", func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(decide("coder=down"))
+		must(t, os.Rename(w.slot("coder", "supervise"), filepath.Join(w.base, "elsewhere")))
+		must(t, os.Symlink(filepath.Join(w.base, "elsewhere"), w.slot("coder", "supervise")))
+		for _, fallback := range []bool{false, true} {
+			noOpenat2.Store(fallback)
+			w.wantPlan(decide("coder=start"), "")
+			if got := w.alarmCodes(); got != "slot_unreadable coder" {
+				t.Errorf("alarms, without openat2 %v: %q", fallback, got)
+			}
+		}
+		noOpenat2.Store(false)
+	})
+}
+
+// Truth is the lock: a status file without a supervisor says nothing.
+func TestStatusWithoutSupervisor(t *testing.T) {
+	w := newWorld(t)
+	w.apply(decide("coder=down"))
+	must(t, os.WriteFile(w.slot("coder", superviseStatus), statusBytes(35, 1<<62+37+1790000000, uint64(os.Getpid()), 0, 4), 0o644))
+	if f := w.facts().Slots["gateway-coder"]; f.Up || *f.Supervised || f.PID != 0 {
+		t.Errorf("facts: %s", asJSON(f))
+	}
+}
+
+func TestLiveFactsKeepTheSchema(t *testing.T) {
+	w := newWorld(t)
+	w.startSvscan(holding(t, 30)...)
+	w.apply(decide("coder=start", "writer=down"))
+	w.untilUp("coder")
+	f := w.facts()
+	checkSchema(t, f)
+	if f.Capacity != (capacity{Places: 60, Used: 4, Gateways: 28, Source: fromArguments}) {
+		t.Errorf("capacity: %s", asJSON(f.Capacity))
+	}
+	if f.Slots["gateway-coder"].SinceUnix == 0 {
+		t.Errorf("facts: %s", asJSON(f))
+	}
+}
+
+func TestPlacesOption(t *testing.T) {
+	tests := []struct {
+		argv string
+		want int
+	}{
+		{"s6-svscan -d4 -- /run/service", 0},
+		{"s6-svscan -C 2000 /run/service", 2000},
+		{"s6-svscan -C2000 -t0 /run/service", 2000},
+		{"s6-svscan -c 700 /run/service", 1400},
+		{"s6-svscan -d 4 -c30 .", 60},
+		{"s6-svscan -- -C 5", 0},
+		{"s6-svscan /run/-C 5", 0},
+		{"s6-svscan -t C5 -C 8 .", 8},
+		{"s6-svscan -C many .", 0},
+		{"s6-svscan -C", 0},
+		{"s6-svscan -C -5 .", 0},
+	}
+	for _, test := range tests {
+		got, ok := placesOption(strings.Fields(test.argv))
+		if got != test.want || ok != (test.want > 0) {
+			t.Errorf("%s: got %d, %v, want %d", test.argv, got, ok, test.want)
+		}
+	}
+}
+
+// The limit of open files of s6-svscan counts, and is read from its process.
+func TestCapacityByOpenFiles(t *testing.T) {
+	proc := t.TempDir()
+	dir := filepath.Join(proc, "42")
+	must(t, os.Mkdir(dir, 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "cmdline"), []byte("s6-svscan\x00-C\x002000\x00/run/service\x00"), 0o644))
+	limits := func(soft string) {
+		text := "Limit                     Soft Limit           Hard Limit           Units     \n" +
+			"Max processes             100                  100                  processes \n" +
+			"Max open files            " + soft + "                 1048576              files     \n"
+		must(t, os.WriteFile(filepath.Join(dir, "limits"), []byte(text), 0o644))
+	}
+	running := svscan{Known: true, Running: true, PID: 42}
+	for soft, want := range map[string]capacity{
+		"1024":      {2000, 3, 484, fromOpenFiles},
+		"1048576":   {2000, 3, 998, fromArguments},
+		"unlimited": {2000, 3, 998, fromArguments},
+		"40":        {2000, 3, 0, fromOpenFiles},
+	} {
+		limits(soft)
+		if got := detectCapacity(proc, running, 3, 3); got != want {
+			t.Errorf("%s open files: got %+v, want %+v", soft, got, want)
+		}
+	}
+}
+
+// The unprivileged user sees the same, except what only root may look at.
+func TestFactsAsUser(t *testing.T) {
+	wantRoot(t)
+	w := newWorld(t)
+	w.startSvscan()
+	w.apply(decide("coder=start"))
+	w.untilUp("coder")
+	copied := w.testBinary()
+	read := func() facts {
+		out, err := w.asHermes("S6_TEST_SCANDIR=" + w.scan + " " + copied + " -test.run=^TestPrintFacts$ -test.v")
+		must(t, err)
+		_, text, _ := strings.Cut(out, "facts: ")
+		var f facts
+		must(t, json.NewDecoder(strings.NewReader(text)).Decode(&f))
+		return f
+	}
+	f := read()
+	coder := f.Slots["gateway-coder"]
+	if !*coder.Supervised || !coder.Up || !coder.Ours || f.ScanDir.Writable {
+		t.Errorf("facts: %s", asJSON(f))
+	}
+	if f.Running != nil {
+		t.Errorf("a 0700 .s6-svscan hides s6-svscan, but running is %v", *f.Running)
+	}
+	must(t, os.Chmod(filepath.Join(w.scan, ".s6-svscan"), 0o755)) // as in s6-overlay
+	if f := read(); f.Running != nil {
+		t.Errorf("the FIFO may not be opened, but running is %v", *f.Running)
+	}
+	must(t, os.Chown(filepath.Join(w.scan, svscanControl), hermesID, hermesID))
+	if f := read(); f.Running == nil || !*f.Running || f.Manager != "s6-svscan" {
+		t.Errorf("facts: %s", asJSON(f))
+	}
+}
+
+// TestPrintFacts is what TestFactsAsUser runs as another user.
+func TestPrintFacts(t *testing.T) {
+	dir := os.Getenv("S6_TEST_SCANDIR")
+	if dir == "" {
+		t.Skip("runs only inside TestFactsAsUser")
+	}
+	f, err := (&Source{ScanDir: dir}).Collect(t.Context())
+	must(t, err)
+	_, err = os.Stdout.WriteString("facts: " + asJSON(f) + "\n")
+	must(t, err)
+}

@@ -1,0 +1,112 @@
+package s6
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// update replaces files of a slot, each by one rename, so that neither
+// s6-supervise nor a shell ever sees a part of one. run, finish and log/run take
+// effect when they are started the next time; nothing is stopped.
+func (x *execution) update(_ context.Context, op policy.Operation) (bool, error) {
+	files, err := x.render.files(op.Profile, op.DelaySeconds, op.Env, op.Restart)
+	if err != nil {
+		return false, err
+	}
+	slotfd, err := openOwned(x.scan.fd, op.Slot)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(slotfd)
+	for _, f := range files {
+		if !slices.Contains(op.Files, f.Name) {
+			continue
+		}
+		if err := x.replaceFile(slotfd, f); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// replaceFile makes the file under a staging name in the scan directory, where
+// what an interrupted run leaves is found again, and renames it over the old one.
+func (x *execution) replaceFile(slotfd int, f file) error {
+	dir, base := path.Split(f.Name)
+	at := slotfd
+	if dir != "" {
+		fd, err := x.subdirectory(slotfd, path.Clean(dir))
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		at = fd
+	}
+	staging := x.stagingName()
+	err := x.makeFile(x.scan.fd, file{Name: staging, Mode: f.Mode, Content: f.Content})
+	if err == nil {
+		err = unix.Renameat(x.scan.fd, staging, at, base)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("replace %s: %w", f.Name, err), x.scan.root.RemoveAll(staging))
+	}
+	return nil
+}
+
+// subdirectory opens a directory of a slot. Upstream's slots have no data, so
+// that is made; a logger is never added to a slot that is supervised.
+func (x *execution) subdirectory(slotfd int, name string) (int, error) {
+	if name == path.Dir(markerName) {
+		if err := x.makeDirectory(slotfd, name, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
+			return -1, err
+		}
+	}
+	fd, err := openDirectory(slotfd, name)
+	if err != nil {
+		return -1, fmt.Errorf("open %s: %w", name, err)
+	}
+	return fd, nil
+}
+
+// markDown makes the down file. s6-supervise looks at it when it starts, so a
+// gateway that runs goes on until it is stopped.
+func (x *execution) markDown(_ context.Context, op policy.Operation) (bool, error) {
+	slotfd, err := openOwned(x.scan.fd, op.Slot)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(slotfd)
+	return x.makeDown(slotfd)
+}
+
+func (x *execution) makeDown(slotfd int) (bool, error) {
+	err := x.makeFile(slotfd, file{Name: downName, Mode: 0o644})
+	if errors.Is(err, unix.EEXIST) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// clearDown removes the down file.
+func (x *execution) clearDown(_ context.Context, op policy.Operation) (bool, error) {
+	slotfd, err := openOwned(x.scan.fd, op.Slot)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(slotfd)
+	err = unix.Unlinkat(slotfd, downName, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("remove %s: %w", downName, err)
+	}
+	return true, nil
+}

@@ -1,0 +1,304 @@
+package s6
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// hermesID is the unprivileged user of the tests.
+const hermesID = 10000
+
+// A world is a scan directory, a home and a stub gateway in one temporary
+// directory that the unprivileged user can reach.
+type world struct {
+	t    *testing.T
+	base string
+	scan string
+	home string
+	exec *Executor
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	return newWorldIn(t, t.TempDir())
+}
+
+func newWorldIn(t *testing.T, base string) *world {
+	t.Helper()
+	for dir := base; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
+		if info, err := os.Stat(dir); err == nil && info.Mode().Perm() == 0o700 {
+			must(t, os.Chmod(dir, 0o755))
+		}
+	}
+	w := &world{t: t, base: base, scan: filepath.Join(base, "scan"), home: filepath.Join(base, "home")}
+	must(t, os.Mkdir(w.scan, 0o755))
+	must(t, os.Mkdir(w.home, 0o755))
+	root := os.Geteuid() == 0
+	if root {
+		must(t, os.Chown(w.home, hermesID, hermesID))
+	}
+	gateway := w.script("gateway", "echo \"args $* home $HOME child $HERMES_S6_SUPERVISED_CHILD uid $(id -u)\"\nexec sleep 10000\n")
+	w.exec = &Executor{
+		ScanDir: w.scan, Home: w.home, Root: root,
+		User:    User{UID: hermesID, GID: hermesID},
+		Command: []string{gateway}, Shell: "/bin/sh",
+		Rescan: true, Prune: true, Wait: 20 * time.Second,
+	}
+	return w
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) script(name, text string) string {
+	path := filepath.Join(w.base, name)
+	must(w.t, os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o755))
+	return path
+}
+
+func (w *world) slot(profile string, more ...string) string {
+	return filepath.Join(append([]string{w.scan, slotName(profile)}, more...)...)
+}
+
+// decide makes decisions from words such as "coder=start".
+func decide(words ...string) policy.Decisions {
+	d := policy.Decisions{SchemaVersion: policy.SchemaVersion, Profiles: map[string]policy.Decision{}}
+	for _, word := range words {
+		name, action, _ := strings.Cut(word, "=")
+		d.Profiles[name] = policy.Decision{Action: policy.Action(action), Code: "test", Reason: "the test says " + action}
+	}
+	return d
+}
+
+func (w *world) plan(d policy.Decisions) []policy.Operation {
+	w.t.Helper()
+	plan, err := w.exec.Plan(w.t.Context(), d)
+	must(w.t, err)
+	return plan
+}
+
+// brief writes operations as "op slot" lines without the prefix of the slot.
+func brief(plan []policy.Operation) string {
+	var lines []string
+	for _, op := range plan {
+		line := strings.TrimSpace(string(op.Op) + " " + strings.TrimPrefix(op.Slot, slotPrefix))
+		if op.Down != nil && *op.Down {
+			line += " down"
+		}
+		if len(op.Files) > 0 {
+			line += " " + strings.Join(op.Files, ",")
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "; ")
+}
+
+func (w *world) wantPlan(d policy.Decisions, want string) []policy.Operation {
+	w.t.Helper()
+	plan := w.plan(d)
+	if got := brief(plan); got != want {
+		w.t.Fatalf("plan: got %q, want %q", got, want)
+	}
+	return plan
+}
+
+// apply carries the plan out and wants no error.
+func (w *world) apply(d policy.Decisions) {
+	w.t.Helper()
+	w.carryOut(w.plan(d))
+}
+
+func (w *world) carryOut(plan []policy.Operation) {
+	w.t.Helper()
+	for _, r := range w.exec.Execute(w.t.Context(), plan) {
+		if r.Err != nil {
+			w.t.Errorf("%s %s: %v", r.Operation.Op, r.Operation.Slot, r.Err)
+		}
+	}
+}
+
+func (w *world) alarmCodes() string {
+	var codes []string
+	for _, a := range w.exec.Alarms() {
+		codes = append(codes, strings.TrimSpace(a.Code+" "+a.Profile))
+	}
+	return strings.Join(codes, "; ")
+}
+
+func (w *world) facts() facts {
+	w.t.Helper()
+	source := &Source{ScanDir: w.scan}
+	got, err := source.Collect(w.t.Context())
+	must(w.t, err)
+	return got.(facts)
+}
+
+// visible lists what s6-svscan would look at.
+func (w *world) visible() []string {
+	entries, err := os.ReadDir(w.scan)
+	must(w.t, err)
+	var names []string
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// staged lists what is on its way, or was left.
+func (w *world) staged() []string {
+	entries, err := os.ReadDir(w.scan)
+	must(w.t, err)
+	var names []string
+	for _, e := range entries {
+		if isStaging(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// startSvscan runs the real s6-svscan until the test ends, and then wants every
+// process of this world to be gone.
+func (w *world) startSvscan(options ...string) *exec.Cmd {
+	w.t.Helper()
+	path, err := exec.LookPath("s6-svscan")
+	if err != nil {
+		w.t.Skip("s6-svscan is not installed")
+	}
+	cmd := exec.Command(path, append(options, w.scan)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Stderr = w.t.Output()
+	cmd.Stdout = cmd.Stderr
+	cmd.WaitDelay = time.Second
+	must(w.t, cmd.Start())
+	w.t.Cleanup(func() { w.stopSvscan(cmd) })
+	w.until("s6-svscan holds its lock", func() bool {
+		f := w.facts()
+		return f.Running != nil && *f.Running
+	})
+	return cmd
+}
+
+// holding returns the options with which s6-svscan holds that many slots with
+// their loggers.
+func holding(t *testing.T, slots int) []string {
+	t.Helper()
+	usage, _ := exec.Command("s6-svscan", "-h").CombinedOutput()
+	if strings.Contains(string(usage), "-c maxservices") {
+		return []string{"-c", strconv.Itoa(slots)}
+	}
+	return []string{"-C", strconv.Itoa(2 * slots)}
+}
+
+func (w *world) stopSvscan(cmd *exec.Cmd) {
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	deadline := time.Now().Add(20 * time.Second)
+	for len(w.processes()) > 0 && time.Now().Before(deadline) {
+		if cmd.ProcessState == nil {
+			_, _ = unix.Wait4(cmd.Process.Pid, nil, unix.WNOHANG, nil)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	for _, p := range w.processes() {
+		w.t.Errorf("process %d is left: %s", p.pid, p.command)
+		_ = unix.Kill(p.pid, unix.SIGKILL)
+	}
+}
+
+type process struct {
+	pid     int
+	command string
+}
+
+// processes finds every process that works in this world: by its working
+// directory or its arguments.
+func (w *world) processes() []process {
+	var found []process
+	entries, err := os.ReadDir("/proc")
+	must(w.t, err)
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
+		line, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+		command := strings.ReplaceAll(string(line), "\x00", " ")
+		if strings.HasPrefix(cwd, w.base+"/") || strings.Contains(command, w.base+"/") {
+			found = append(found, process{pid, cwd + ": " + command})
+		}
+	}
+	return found
+}
+
+func (w *world) until(what string, condition func() bool) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
+	if !poll(ctx, 30*time.Second, condition) {
+		w.t.Fatalf("still not: %s; scan directory: %+v", what, w.facts())
+	}
+}
+
+func (w *world) untilUp(profile string) slotFact {
+	w.t.Helper()
+	w.until(profile+" is up", func() bool { return w.facts().Slots[slotName(profile)].Up })
+	return w.facts().Slots[slotName(profile)]
+}
+
+func wantRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it becomes another user")
+	}
+}
+
+func wantFile(t *testing.T, path, want string) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil || string(got) != want {
+		t.Errorf("%s: got %q, %v; want %q", path, got, err, want)
+	}
+}
+
+func wantMode(t *testing.T, path string, want fs.FileMode, uid, gid int) {
+	t.Helper()
+	info, err := os.Lstat(path)
+	must(t, err)
+	st := info.Sys().(*syscall.Stat_t)
+	mode := st.Mode & 0o7777
+	if mode != uint32(want) || int(st.Uid) != uid || int(st.Gid) != gid {
+		t.Errorf("%s: got mode %04o owner %d:%d, want %04o %d:%d", path, mode, st.Uid, st.Gid, uint32(want), uid, gid)
+	}
+}
+
+func asJSON(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(err)
+	}
+	return string(data)
+}
+
+func sorted(s []string) []string { slices.Sort(s); return s }
