@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+)
+
+func compileSchema(t *testing.T, text []byte) *jsonschema.Schema {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource("schema.json", document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+func fits(t *testing.T, schema *jsonschema.Schema, text []byte) {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	if err := schema.Validate(document); err != nil {
+		t.Errorf("%v\nin\n%s", err, text)
+	}
+}
+
+// The built-in rules name only facts that exist: an ordinary boot does not check
+// them again.
+func TestBuiltInRulesFitTheFacts(t *testing.T) {
+	schema, err := inputSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rego.Load([]rego.Layer{rego.BuiltIn()}, rego.Options{Schema: schema, CheckBuiltIn: true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What the commands print is what the schemas promise, over a home with
+// everything in it.
+func TestDocumentsFitTheirSchemas(t *testing.T) {
+	home, scan := t.TempDir(), t.TempDir()
+	for name, text := range map[string]string{
+		"gateway_state.json":                          `{"desired_state":"running"}`,
+		"config.yaml":                                 "gateway: {multiplex_profiles: true}\n",
+		"profiles/coder/SOUL.md":                      "",
+		"profiles/coder/.env":                         "TELEGRAM_BOT_TOKEN=1:a\nAPI_SERVER_PORT=9000\n",
+		"profiles/coder/gateway_state.json":           `{"gateway_state":"degraded","pid":7}`,
+		"profiles/coder/gateway.pid":                  `{"pid":7}`,
+		"profiles/coder/state/gateway.lifecycle.json": `{"phase":"running"}`,
+		"profiles/coder/logs/gateway-exit-diag.log":   "torn",
+		"profiles/broken/SOUL.md":                     "",
+		"profiles/broken/gateway_state.json":          "[",
+		"profiles/Bad Name/SOUL.md":                   "",
+		"policy/all.rego":                             everySet,
+		"policy/data/settings.yaml":                   "settings: {transient_states: [draining]}\n",
+		"profiles/coder/.gateway-planned-stop.json":   `{"target_pid":7}`,
+		"profiles/coder/gateway-starts.log":           "1795327200.5\n",
+		"profiles/coder/cron/jobs.json":               "[]",
+		"profiles/coder/config.yaml":                  "platforms: {slack: {enabled: true}}\n",
+		"profiles/not-a-profile/cron/jobs.json":       "[]",
+		"logs/gateways/coder/current":                 "",
+		"state/reconcile.owner.json":                  "{}",
+		"active_profile":                              "coder\n",
+		"ESTOP":                                       "stop",
+		"profiles/coder/gateway/restart_loop.json":    `{"boots":[]}`,
+		"profiles/coder/auth.json":                    "{}",
+	} {
+		path := filepath.Join(home, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("HERMES_RECONCILE_USER", "0:0")
+	inputText := output(t, "schema", "input")
+	decisionText := output(t, "schema", "decision")
+	places := []string{"--home", home, "--scandir", scan, "--policy", filepath.Join(home, "policy"), "-o", "json"}
+
+	fits(t, compileSchema(t, inputText), output(t, append([]string{"facts"}, places...)...))
+	decisions := output(t, append([]string{"eval", "--dry-run"}, places...)...)
+	fits(t, compileSchema(t, decisionText), decisions)
+
+	var d policy.Decisions
+	if err := json.Unmarshal(decisions, &d); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[policy.Set]bool{}
+	for _, p := range d.Profiles {
+		for _, c := range p.Contributions {
+			seen[c.Set] = true
+		}
+	}
+	for _, set := range policy.Sets {
+		if !seen[set] {
+			t.Errorf("no contribution to %s in the document, so the schema of its members is not shown to fit", set)
+		}
+	}
+}
+
+// everySet contributes to every set.
+const everySet = `package reconcile.rules.all
+
+skip contains {"profile": "broken", "code": "x", "reason": "x"} if input.phase == "boot"
+
+hold contains {"profile": "coder", "code": "x", "until": "2030-01-01T00:00:00Z", "reason": "x"} if input.phase == "boot"
+
+waive contains {"profile": "coder", "rule": "reconcile.rules.multiplex", "reason": "x"} if input.phase == "boot"
+
+start contains {"profile": "coder", "reason": "x"} if input.phase == "boot"
+
+sweep contains {"profile": "coder", "file": "gateway.pid", "reason": "x"} if input.phase == "boot"
+
+restart contains {
+	"profile": "coder",
+	"budget": {"deaths": 5, "window_seconds": 600},
+	"exit_codes": {"78": "never"},
+	"on_exhaustion": "hold",
+	"reason": "x",
+} if {
+	input.phase == "boot"
+}
+
+delay contains {"profile": "coder", "seconds": 1.5, "reason": "x"} if input.phase == "boot"
+
+env contains {"profile": "coder", "name": "A", "value": "b", "reason": "x"} if input.phase == "boot"
+
+seed contains {"profile": "not-a-profile", "state": "stopped", "migrated_from": "x", "reason": "x"} if input.phase == "boot"
+
+alarm contains {"profile": "coder", "reason": "x"} if input.phase == "boot"
+`
+
+// output runs a command that must succeed.
+func output(t *testing.T, args ...string) []byte {
+	t.Helper()
+	var stdout, stderr strings.Builder
+	if code := run(context.Background(), args, strings.NewReader(""), &stdout, &stderr); code != exitDone {
+		t.Fatalf("hermes-reconcile %s: exit status %d\n%s%s", strings.Join(args, " "), code, stdout.String(), stderr.String())
+	}
+	return []byte(stdout.String())
+}
