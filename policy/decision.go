@@ -111,7 +111,14 @@ func (d Decisions) MarshalJSON() ([]byte, error) {
 	type plain Decisions
 	p := plain(d)
 	p.Skip, p.Alarms = orEmpty(p.Skip), orEmpty(p.Alarms)
-	p.Policy.Errors = orEmpty(p.Policy.Errors)
+	return json.Marshal(p)
+}
+
+// MarshalJSON writes empty lists as [].
+func (s Status) MarshalJSON() ([]byte, error) {
+	type plain Status
+	p := plain(s)
+	p.Errors = orEmpty(p.Errors)
 	return json.Marshal(p)
 }
 

@@ -82,8 +82,8 @@ func defaults() map[string]any {
 		"user":                   "hermes",
 		"facts.dir":              defaultFactsDir,
 		"facts.timeout":          "10s",
-		"facts.source_timeout":   "2s",
-		"facts.external_timeout": "5s",
+		"facts.source_timeout":   "3s",
+		"facts.external_timeout": "2s",
 		"facts.operator_files":   []string{},
 		"boot.deadline":          "30s",
 		"boot.strict":            false,
@@ -172,6 +172,10 @@ func finish(k *koanf.Koanf, flags *pflag.FlagSet) (config, error) {
 	c, err := decode(k)
 	if err != nil {
 		return config{}, fmt.Errorf("configuration: %w", err)
+	}
+	if c.Facts.ExternalTimeout >= c.Facts.SourceTimeout {
+		return config{}, fmt.Errorf("configuration: facts.external_timeout is %s, want less than facts.source_timeout, which is %s and waits for all of them",
+			c.Facts.ExternalTimeout, c.Facts.SourceTimeout)
 	}
 	return c, nil
 }

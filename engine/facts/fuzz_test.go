@@ -1,0 +1,76 @@
+package facts
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// FuzzFacts gives any text to everything that parses: nothing may panic, every
+// value keeps its promise, and no error quotes what was read.
+func FuzzFacts(f *testing.F) {
+	for _, text := range texts {
+		f.Add([]byte(text))
+	}
+	f.Add([]byte(`export A_TOKEN="x\n" # c` + "\nB='multi\nline'\nC=d # e"))
+	f.Add([]byte("platforms:\n  telegram: {token: x, extra: {app_key: y}}\n  api_server: {enabled: true, extra: {port: 1}}\n"))
+	sources := map[string]string{
+		"prior_state": priorStateSchema, "lifecycle": lifecycleSchema, "starts": startsSchema, "unclean_exits": uncleanExitsSchema,
+		"tokens": tokensSchema, "ports": portsSchema, "multiplex": multiplexSchema, "command": commandSchema, "environment": environmentSchema,
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		env, config := parseDotenv(data), parseConfig(data)
+		tokens := tokensFact{outcome: env.outcome, ConfigStatus: config.Status, Tokens: []token{}}
+		tokens.addDotenv(env)
+		tokens.addConfig(config)
+		out, times := parseStarts(data)
+		chained, chain := chainedBoots(parseObject(data))
+		argv := strings.Split(string(data), "\x00")
+		for name, value := range map[string]any{
+			"prior_state":   describePriorState(parseObject(data)),
+			"lifecycle":     describeLifecycle(parseObject(data)),
+			"starts":        startsFact{outcome: out, TimesUnix: times, ChainedBoots: chained, ChainStatus: chain},
+			"unclean_exits": parseUncleanExits(data),
+			"tokens":        tokens,
+			"ports":         describePorts("coder", env, config),
+			"multiplex":     describeMultiplex(string(data), config),
+			"command":       describeCommand(launched(argv), "pid1"),
+			"environment":   describeEnvironment(variables{values: env.values, source: "process"}),
+		} {
+			checked(t, name, sources[name], value, nil)
+		}
+		parsePID(data)
+		parseMount(string(data))
+		_, _, _ = countJobs(data, outcome{})
+		parseAnswer(data)
+		yamlToJSON(data)
+	})
+}
+
+// FuzzJSONObject compares with encoding/json: what is accepted holds the same
+// keys with the same values.
+func FuzzJSONObject(f *testing.F) {
+	for _, text := range texts {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		keys, out := parseObject(data)
+		if out.Status != "recorded" {
+			return
+		}
+		var want map[string]any
+		decoder := json.NewDecoder(bytes.NewReader(withoutBOM(data)))
+		decoder.UseNumber()
+		if err := decoder.Decode(&want); err != nil || !utf8.Valid(data) {
+			t.Fatalf("accepted %q, which is %v", data, err)
+		}
+		for key, value := range want {
+			s, isText := value.(string)
+			if got := keys.text(key, 1<<20); isText != (got != nil) || (isText && *got != s && utf8.ValidString(s)) {
+				t.Errorf("%q is %v, want %q", key, got, s)
+			}
+		}
+	})
+}

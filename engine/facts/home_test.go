@@ -1,0 +1,212 @@
+package facts
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"hermes-reconcile/engine/volume"
+)
+
+// now is the time in all tests.
+var now = time.Date(2026, 11, 22, 6, 0, 11, 0, time.UTC)
+
+// newHome makes a home from files: a name that ends in a slash is a directory,
+// a text that begins with "-> " a link, "fifo" a FIFO, "huge" a sparse file of
+// 50 GiB, and anything else a file.
+func newHome(t testing.TB, files map[string]string) *volume.Home {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range files {
+		put(t, root, name, text)
+	}
+	h, err := volume.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	return h
+}
+
+func put(t testing.TB, root, name, text string) {
+	t.Helper()
+	path := filepath.Join(root, name)
+	parent := filepath.Dir(path)
+	if strings.HasSuffix(name, "/") {
+		parent = path
+	}
+	err := os.MkdirAll(parent, 0o755)
+	switch target, link := strings.CutPrefix(text, "-> "); {
+	case err != nil || strings.HasSuffix(name, "/"):
+	case link:
+		err = os.Symlink(target, path)
+	case text == "fifo":
+		err = syscall.Mkfifo(path, 0o644)
+	case text == "huge":
+		if err = os.WriteFile(path, nil, 0o644); err == nil {
+			err = os.Truncate(path, 50<<30)
+		}
+	default:
+		err = os.WriteFile(path, []byte(text), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// configFor leaves nothing of this machine in the facts but /proc.
+func configFor(t testing.TB, h *volume.Home) Config {
+	empty := t.TempDir()
+	return Config{
+		Home: h.Path(), Root: h.Root(), Profiles: h.Profiles,
+		EnvDir: empty, Environ: []string{}, Cgroup: empty, Tmp: empty,
+		InstallStamp: filepath.Join(empty, "stamp"), Provenance: filepath.Join(empty, "provenance"),
+		Now: func() time.Time { return now },
+	}.withDefaults()
+}
+
+// collected returns the value of a fact about the container as JSON.
+func collected(t testing.TB, s Source) map[string]any {
+	t.Helper()
+	value, err := s.Collect(context.Background())
+	return checked(t, s.Name(), s.Schema(), value, err)
+}
+
+// collectedFor returns the value of a fact about a profile as JSON.
+func collectedFor(t testing.TB, s ProfileSource, h *volume.Home, profile string) map[string]any {
+	t.Helper()
+	profiles, err := h.Profiles(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range profiles {
+		if p.Name != profile {
+			continue
+		}
+		dir, done, err := h.Open(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer done()
+		value, err := s.Collect(context.Background(), dir)
+		return checked(t, s.Name(), s.Schema(), value, err)
+	}
+	t.Fatalf("there is no profile %q", profile)
+	return nil
+}
+
+// checked validates a value against the schema that was promised for it.
+func checked(t testing.TB, name, schema string, value any, err error) map[string]any {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if err := compiled(t, name, schema).Validate(instance); err != nil {
+		t.Errorf("%s: %s\n%v", name, text, err)
+	}
+	var object map[string]any
+	if err := json.Unmarshal(text, &object); err != nil || object["status"] == "" || object["status"] == nil {
+		t.Errorf("%s: %s has no status", name, text)
+	}
+	return object
+}
+
+var schemas = map[string]*jsonschema.Schema{}
+
+func compiled(t testing.TB, name, text string) *jsonschema.Schema {
+	t.Helper()
+	if s, ok := schemas[text]; ok {
+		return s
+	}
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		t.Fatalf("schema of %s: %v", name, err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource(name+".json", document); err != nil {
+		t.Fatalf("schema of %s: %v", name, err)
+	}
+	s, err := compiler.Compile(name + ".json")
+	if err != nil {
+		t.Fatalf("schema of %s: %v", name, err)
+	}
+	schemas[text] = s
+	return s
+}
+
+// get follows keys into a fact, and writes what is there as JSON.
+func get(fact map[string]any, keys ...string) string {
+	var at any = fact
+	for _, key := range keys {
+		m, ok := at.(map[string]any)
+		if !ok {
+			return "absent"
+		}
+		if at, ok = m[key]; !ok {
+			return "absent"
+		}
+	}
+	text, err := json.Marshal(at)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// profileSource returns a built-in source by name.
+func profileSource(t testing.TB, c Config, name string) ProfileSource {
+	t.Helper()
+	for _, s := range Builtin(c).Profile {
+		if s.Name() == name {
+			return s
+		}
+	}
+	t.Fatalf("there is no profile source %q", name)
+	return ProfileSource{}
+}
+
+// A profileCase is a file of a profile and what a fact makes of it.
+type profileCase struct {
+	name  string
+	files map[string]string
+	want  map[string]string // path of keys, joined by /, and the JSON there
+}
+
+// checkProfiles runs a table for one source.
+func checkProfiles(t *testing.T, source string, cases []profileCase) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			files := map[string]string{"profiles/coder/": ""}
+			for name, text := range c.files {
+				files["profiles/coder/"+name] = text
+			}
+			h := newHome(t, files)
+			fact := collectedFor(t, profileSource(t, configFor(t, h), source), h, "coder")
+			for keys, want := range c.want {
+				if got := get(fact, strings.Split(keys, "/")...); got != want {
+					t.Errorf("%s of %s is %s, want %s", keys, source, got, want)
+				}
+			}
+			if t.Failed() {
+				text, _ := json.MarshalIndent(fact, "", "  ")
+				t.Logf("%s: %s", source, text)
+			}
+		})
+	}
+}

@@ -1,0 +1,70 @@
+package facts
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// secretEndings are how the names of secrets end.
+var secretEndings = []string{"_TOKEN", "_KEY", "_SECRET", "_APP_ID", "_ACCOUNT_ID"}
+
+// fingerprint stands for a secret: equal secrets have equal ones. Upstream names
+// its token locks the same way, so that the two can be joined.
+func fingerprint(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:8])
+}
+
+// isSecretName says whether a variable of this name holds a credential.
+func isSecretName(name string) bool { return secretEnding(name) != "" }
+
+func secretEnding(name string) string {
+	for _, ending := range secretEndings {
+		if len(name) > len(ending) && strings.HasSuffix(name, ending) {
+			return ending
+		}
+	}
+	return ""
+}
+
+// looksSecret is the wider question, for what is shown: anything that could be a
+// credential by its name.
+func looksSecret(name string) bool {
+	upper := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	for _, part := range []string{"TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "APIKEY", "API_KEY", "PRIVATE", "AUTH", "COOKIE"} {
+		if strings.Contains(upper, part) {
+			return true
+		}
+	}
+	return upper == "KEY" || upper == "PASS" || isSecretName(upper)
+}
+
+// scopeOf is what a credential is for: "telegram" for TELEGRAM_BOT_TOKEN.
+func scopeOf(name string) string {
+	scope := strings.ToLower(strings.TrimSuffix(name, secretEnding(name)))
+	if short := strings.TrimSuffix(scope, "_bot"); short != "" {
+		scope = short
+	}
+	return scope
+}
+
+// withoutUserinfo takes name and password out of what looks like a URL.
+func withoutUserinfo(s string) string {
+	scheme, rest, found := strings.Cut(s, "://")
+	if !found {
+		return s
+	}
+	host := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		host = rest[:i]
+	}
+	at := strings.LastIndexByte(host, '@')
+	if at < 0 {
+		return s
+	}
+	return scheme + "://" + redacted + "@" + rest[at+1:]
+}
+
+// redacted stands for what is not shown.
+const redacted = "<redacted>"

@@ -1,0 +1,233 @@
+package facts
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"hermes-reconcile/engine/volume"
+)
+
+// readFiles are all files of a profile that a source reads.
+var readFiles = []string{
+	"gateway_state.json", "state/gateway.lifecycle.json", "gateway.pid", "processes.json",
+	".gateway-takeover.json", ".gateway-planned-stop.json", "gateway.lock", ".env", "config.yaml",
+	"gateway-starts.log", "gateway/restart_loop.json", "logs/gateway-exit-diag.log", "cron/jobs.json", "auth.json",
+	"SOUL.md", "profile.yaml", "state.db", ".no-auto-start", ".autostart",
+}
+
+// homeFiles are all files of the home that a source about the container reads.
+var homeFiles = []string{"config.yaml", "ESTOP", ".drain_request.json", "fleet_restart_pending", "active_profile", "state/reconcile.owner.json"}
+
+const secret = "hunter2-1234567890"
+
+// texts that any of the files may hold.
+var texts = map[string]string{
+	"empty":          "",
+	"blank":          " \n\t\n",
+	"null":           "null",
+	"array":          `["` + secret + `"]`,
+	"number":         "12",
+	"string":         `"` + secret + `"`,
+	"empty object":   "{}",
+	"bom":            "\ufeff{\"desired_state\":\"running\"}",
+	"other case":     `{"Desired_State":"running","PID":1}`,
+	"twice":          `{"desired_state":"stopped","desired_state":"running"}`,
+	"not UTF-8":      "{\"desired_state\":\"\xff" + secret + "\"}",
+	"deep":           strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5000),
+	"deep arrays":    strings.Repeat("[", 30000),
+	"digits":         `{"pid":` + strings.Repeat("9", 5000) + `}`,
+	"exponent":       `{"pid":1e999999999,"active_agents":1E+12345,"desired_state":"running"}`,
+	"wrong types":    `{"desired_state":["running"],"gateway_state":7,"pid":"x","platforms":[1],"served_profiles":{},"phase":1,"boots":{},"providers":[],"jobs":7,"written_at":[],"updated_at":{}}`,
+	"wrong inner":    `{"desired_state":"running","platforms":{"a":1,"b":{"state":2}},"active_agents":1.5,"updated_at":-1,"pid":1e300,"exit_code":"x","jobs":[1,"` + secret + `"]}`,
+	"torn":           `{"desired_state":"` + secret,
+	"trailing":       `{"desired_state":"running"} ` + secret,
+	"yaml":           "gateway:\n  standalone: yes\nplatforms: {telegram: {token: " + secret + ", enabled: on}}\n",
+	"bad yaml":       "a: [1\nb: *" + secret + "\n\t- x",
+	"yaml bomb":      "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nplatforms: &p {<<: *p, x: *c}\ngateway: *p\n",
+	"yaml self":      "a: &a\n  <<: *a\n  gateway: *a\nplatforms: *a\n",
+	"dotenv":         "TELEGRAM_BOT_TOKEN=" + secret + "\nAPI_SERVER_PORT=99999999\nexport X_KEY='" + secret,
+	"times":          "1795000000.5\nnan\ninf\n-1\n1e400\nx\n1795000001\n",
+	"exits":          `{"tag":"gateway.previous_unclean_exit","ts":"2026-11-22T05:58:40+00:00","suspected_oom":true}` + "\n" + `{"tag":"gateway.previous_unclean_exit","ts":[1]}` + "\n{torn",
+	"zero bytes":     "\x00\x00\x00",
+	"long line":      strings.Repeat("x", 70000),
+	"control chars":  "a\x1b[31m\rb",
+	"pid and starts": `{"pid":1,"start_time":0,"target_pid":1,"target_start_time":1,"written_at":"2026-11-22T06:00:00Z"}`,
+}
+
+// kinds of things that may be in the place of a file.
+var things = map[string]string{
+	"fifo":          "fifo",
+	"device":        "-> /dev/zero",
+	"link":          "-> real",
+	"dangling link": "-> nowhere",
+	"huge":          "huge",
+}
+
+// TestEveryFactKeepsItsPromise puts every text and every kind of thing in the
+// place of every file that is read, and validates all facts.
+func TestEveryFactKeepsItsPromise(t *testing.T) {
+	zoo := map[string]string{}
+	for name, text := range texts {
+		zoo["text "+name] = text
+	}
+	for name, text := range things {
+		zoo[name] = text
+	}
+	for name, text := range zoo {
+		t.Run(name, func(t *testing.T) {
+			files := map[string]string{"real": "{}", "profiles/coder/real": "{}", "logs/gateways/coder/lock": text, "logs/gateways/coder/current": text}
+			for _, file := range readFiles {
+				files["profiles/coder/"+file] = text
+			}
+			for _, file := range homeFiles {
+				files[file] = text
+			}
+			validateAll(t, newHome(t, files))
+		})
+	}
+	t.Run("directories", func(t *testing.T) {
+		files := map[string]string{"logs/gateways/coder/lock/": ""}
+		for _, file := range readFiles {
+			files["profiles/coder/"+file+"/"] = ""
+		}
+		for _, file := range homeFiles {
+			files[file+"/"] = ""
+		}
+		validateAll(t, newHome(t, files))
+	})
+	t.Run("entries that are no profiles", func(t *testing.T) {
+		validateAll(t, newHome(t, map[string]string{
+			"profiles/linked": "-> ..", "profiles/default/": "", "profiles/\xff\n/": "", "profiles/UPPER/": "",
+			"profiles/" + strings.Repeat("x", 250) + "/": "", "profiles/file": "x", "logs/gateways": "-> /",
+		}))
+	})
+	t.Run("nothing", func(t *testing.T) { validateAll(t, newHome(t, nil)) })
+}
+
+// validateAll collects every fact and checks schema, status and that no secret
+// is in it. That one fact hangs shows as a test that does.
+func validateAll(t *testing.T, h *volume.Home) {
+	t.Helper()
+	c := configFor(t, h)
+	c.Environ = []string{"SLACK_BOT_TOKEN=" + secret, "HERMES_RECONCILE_URL=http://u:" + secret + "@host/", "GATEWAY_MULTIPLEX_PROFILES=maybe"}
+	all := Builtin(c)
+	for _, s := range append(all.Container, all.Volume...) {
+		withoutSecret(t, s.Name(), collected(t, s))
+	}
+	profiles, err := h.Profiles(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range profiles {
+		for _, s := range all.Profile {
+			fact := collectedFor(t, s, h, p.Name)
+			if s.Name() != "prior_state" && s.Name() != "active_profile" {
+				withoutSecret(t, s.Name(), fact)
+			}
+			if e := get(fact, "error"); strings.Contains(e, "hunter2") {
+				t.Errorf("%s quotes the file: %s", s.Name(), e)
+			}
+		}
+	}
+}
+
+// The state, the sticky profile and the reason for a stop are shown as they are;
+// everything else must not repeat what it read.
+func withoutSecret(t *testing.T, name string, fact map[string]any) {
+	t.Helper()
+	if name == "active_profile" || name == "sentinels" {
+		return
+	}
+	if text, _ := json.Marshal(fact); strings.Contains(string(text), "hunter2") {
+		t.Errorf("%s holds the secret: %s", name, text)
+	}
+}
+
+// A descriptor that stays open for each file that is in the way would end a boot
+// with many profiles.
+func TestNoDescriptorStaysOpen(t *testing.T) {
+	files := map[string]string{}
+	for i, file := range readFiles {
+		files["profiles/plain/"+file] = "{}"
+		files["profiles/strange/"+file] = []string{"fifo", "-> /dev/zero", "huge"}[i%3]
+		files["profiles/parents/"+file+"/x"] = ""
+	}
+	h := newHome(t, files)
+	validateAll(t, h) // opens what stays open on purpose
+	before := openDescriptors(t)
+	for range 5 {
+		validateAll(t, h)
+	}
+	if after := openDescriptors(t); after > before {
+		t.Errorf("%d descriptors are open, %d before", after, before)
+	}
+}
+
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func TestSchemasSayWhereEverythingComesFrom(t *testing.T) {
+	all := Builtin(configFor(t, newHome(t, nil)))
+	seen := map[string]bool{}
+	check := func(name, text string) {
+		if seen[name] && name != "external" {
+			t.Errorf("two sources are called %q", name)
+		}
+		seen[name] = true
+		var s map[string]any
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		checkSchema(t, name, s)
+	}
+	for _, s := range append(all.Container, all.Volume...) {
+		check(s.Name(), s.Schema())
+	}
+	for _, s := range all.Profile {
+		check("profile "+s.Name(), s.Schema())
+	}
+}
+
+func checkSchema(t *testing.T, path string, s map[string]any) {
+	t.Helper()
+	if s["description"] == "" || s["description"] == nil || s["x-written-by"] == nil {
+		t.Errorf("%s has no description or writer", path)
+	}
+	if s["type"] == "object" && s["additionalProperties"] == nil {
+		t.Errorf("%s does not say which other keys it may have", path)
+	}
+	for key, below := range s {
+		switch key {
+		case "properties":
+			for name, property := range below.(map[string]any) {
+				checkSchema(t, path+"."+name, property.(map[string]any))
+			}
+		case "items":
+			checkSchema(t, path+"[]", below.(map[string]any))
+		case "additionalProperties":
+			if object, ok := below.(map[string]any); ok && len(object) > 0 {
+				checkSchema(t, path+".*", object)
+			}
+		case "type", "description", "x-written-by", "enum":
+		default:
+			t.Errorf("%s uses %q, which the rules are not checked against", path, key)
+		}
+	}
+}
+
+// The files that facts offer for a sweep are the ones that can be swept.
+func TestSweepableFilesAreThoseOfTheExecutor(t *testing.T) {
+	if got, want := fmt.Sprint(sweepableFiles), fmt.Sprint(volume.SweepableFiles); got != want {
+		t.Errorf("facts offer %s, the executor removes %s", got, want)
+	}
+}

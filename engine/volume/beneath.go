@@ -1,0 +1,126 @@
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// openBeneath opens name relative to the directory fd with flags, following no
+// link in any component. It never blocks. What kind of file was opened is for
+// the caller to check.
+func openBeneath(fd int, name string, flags int, mode uint32) (int, error) {
+	if err := checkName(name); err != nil {
+		return -1, err
+	}
+	flags |= unix.O_NOFOLLOW | unix.O_CLOEXEC
+	if flags&unix.O_PATH == 0 {
+		flags |= unix.O_NONBLOCK | unix.O_NOCTTY
+	}
+	if !strings.Contains(name, "/") {
+		return openAt(fd, name, flags, mode)
+	}
+	if opened, err, ok := openInOneCall(fd, name, flags, mode); ok {
+		return opened, err
+	}
+	return openStepByStep(fd, name, flags, mode)
+}
+
+// checkName refuses names that would leave the directory, or mean it.
+func checkName(name string) error {
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "" || part == "." || part == ".." {
+			return fs.ErrInvalid
+		}
+	}
+	return nil
+}
+
+// openInOneCall uses openat2, which Linux has since 5.6 and which some sandboxes
+// forbid. ok is false where the answer has to be found step by step.
+func openInOneCall(fd int, name string, flags int, mode uint32) (opened int, err error, ok bool) {
+	how := unix.OpenHow{
+		Flags:   uint64(flags),
+		Mode:    uint64(mode),
+		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_BENEATH,
+	}
+	opened, err = ignoringEINTR(func() (int, error) { return unix.Openat2(fd, name, &how) })
+	switch {
+	case err == nil, errors.Is(err, unix.ENOENT):
+		return opened, err, true
+	case errors.Is(err, unix.ELOOP):
+		return -1, policy.ErrNotRegular, true
+	}
+	return -1, nil, false
+}
+
+func openStepByStep(fd int, name string, flags int, mode uint32) (int, error) {
+	at := fd
+	for {
+		part, rest, more := strings.Cut(name, "/")
+		if !more {
+			opened, err := openAt(at, part, flags, mode)
+			closeUnless(at, fd)
+			return opened, err
+		}
+		next, err := openAt(at, part, dirFlags, 0)
+		closeUnless(at, fd)
+		if err != nil {
+			return -1, err
+		}
+		at, name = next, rest
+	}
+}
+
+func closeUnless(fd, keep int) {
+	if fd != keep {
+		unix.Close(fd)
+	}
+}
+
+// openAt opens one component. A link, a directory that is none and a socket or
+// a FIFO without a reader are policy.ErrNotRegular.
+func openAt(fd int, name string, flags int, mode uint32) (int, error) {
+	opened, err := ignoringEINTR(func() (int, error) { return unix.Openat(fd, name, flags, mode) })
+	switch {
+	case err == nil:
+		return opened, nil
+	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ENXIO), errors.Is(err, unix.EISDIR):
+		return -1, policy.ErrNotRegular
+	}
+	return -1, err
+}
+
+// openRegular opens name and makes sure that it is a regular file.
+func openRegular(fd int, name string, flags int, mode uint32) (int, unix.Stat_t, error) {
+	var st unix.Stat_t
+	opened, err := openBeneath(fd, name, flags, mode)
+	if err != nil {
+		return -1, st, err
+	}
+	if err := unix.Fstat(opened, &st); err != nil {
+		unix.Close(opened)
+		return -1, st, fmt.Errorf("fstat: %w", err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		unix.Close(opened)
+		return -1, st, policy.ErrNotRegular
+	}
+	return opened, st, nil
+}
+
+// ignoringEINTR repeats a system call that a signal interrupted, which happens
+// on slow and network file systems.
+func ignoringEINTR(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}

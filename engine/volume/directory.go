@@ -1,0 +1,246 @@
+package volume
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// A directory is the directory of one profile: one descriptor, through which
+// everything else is opened.
+//
+// Besides policy.Directory it has Writable, LockHeld and Remember, which
+// engine/facts asks for where it needs them.
+type directory struct {
+	profile policy.Profile
+	fd      int // -1: nothing can be opened, and broken says why
+	broken  error
+	self    fs.FileInfo // of a broken directory; nil when unknown
+
+	using sync.RWMutex // held for reading while fd is used
+	shut  bool
+
+	mu   sync.Mutex
+	kept map[string]any
+}
+
+// use calls f with the descriptor, which stays open meanwhile. Errors come back
+// with the operation and the name.
+func (d *directory) use(op, name string, f func(fd int) error) error {
+	d.using.RLock()
+	defer d.using.RUnlock()
+	err := d.broken
+	if d.shut {
+		err = fs.ErrClosed
+	}
+	if err == nil {
+		err = f(d.fd)
+	}
+	if err != nil {
+		return &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	return nil
+}
+
+func (d *directory) close() error {
+	d.using.Lock()
+	defer d.using.Unlock()
+	if d.shut || d.fd < 0 {
+		d.shut = true
+		return nil
+	}
+	d.shut = true
+	return unix.Close(d.fd)
+}
+
+// dup returns a directory of its own for the same place.
+func (d *directory) dup() (*directory, error) {
+	fd := -1
+	err := d.use("dup", ".", func(from int) (err error) {
+		fd, err = unix.FcntlInt(uintptr(from), unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &directory{profile: d.profile, fd: fd}, nil
+}
+
+// openAt opens what is at name, of whatever kind.
+func (d *directory) openAt(name string, flags int) (int, error) {
+	fd := -1
+	err := d.use("open", name, func(at int) (err error) {
+		fd, err = openBeneath(at, name, flags, 0)
+		return err
+	})
+	return fd, err
+}
+
+func (d *directory) Profile() policy.Profile { return d.profile }
+
+func (d *directory) Open(name string) (*os.File, error) {
+	fd := -1
+	err := d.use("open", name, func(at int) (err error) {
+		fd, _, err = openRegular(at, name, unix.O_RDONLY, 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+func (d *directory) Lstat(name string) (fs.FileInfo, error) {
+	if name == "." && d.broken != nil && d.self != nil {
+		return d.self, nil
+	}
+	var info fs.FileInfo
+	err := d.use("lstat", name, func(at int) error {
+		st, err := lstatBeneath(at, name)
+		info = fileInfo{name: lastPart(name), st: st}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return info, nil
+}
+
+func lstatBeneath(fd int, name string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	if name == "." {
+		return st, unix.Fstat(fd, &st)
+	}
+	err := atParent(fd, name, func(parent int, last string) error {
+		return unix.Fstatat(parent, last, &st, unix.AT_SYMLINK_NOFOLLOW)
+	})
+	return st, err
+}
+
+// atParent calls f with a descriptor of the directory that holds name.
+func atParent(fd int, name string, f func(parent int, last string) error) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	slash := strings.LastIndexByte(name, '/')
+	if slash < 0 {
+		return f(fd, name)
+	}
+	parent, err := openBeneath(fd, name[:slash], dirFlags, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(parent)
+	return f(parent, name[slash+1:])
+}
+
+func lastPart(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
+
+func (d *directory) Readlink(name string) (string, error) {
+	var target string
+	err := d.use("readlink", name, func(at int) error {
+		return atParent(at, name, func(parent int, last string) error {
+			buf := make([]byte, unix.PathMax)
+			n, err := unix.Readlinkat(parent, last, buf)
+			target = string(buf[:max(n, 0)])
+			return err
+		})
+	})
+	return target, err
+}
+
+func (d *directory) ReadDir(name string, limit int) (entries []fs.DirEntry, more bool, err error) {
+	err = d.use("readdir", name, func(at int) error {
+		fd, err := openListing(at, name)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return scan(fd, func(entry string, kind fs.FileMode) bool {
+			if len(entries) == limit {
+				more = true
+				return false
+			}
+			entries = append(entries, dirEntry{dir: d, parent: name, name: entry, kind: kind})
+			return true
+		})
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, more, nil
+}
+
+func openListing(fd int, name string) (int, error) {
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY
+	if name == "." {
+		return openAt(fd, ".", flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	}
+	return openBeneath(fd, name, flags, 0)
+}
+
+// Writable says whether this process may make and remove files in the
+// directory; a read-only file system counts.
+func (d *directory) Writable() bool {
+	return d.use("access", ".", func(fd int) error {
+		return unix.Faccessat(fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	}) == nil
+}
+
+// LockHeld says whether anyone holds a lock on the regular file name: an flock,
+// or a record lock. The errors are as for Open; nothing there is
+// fs.ErrNotExist. The probe takes a shared lock for an instant where nobody
+// holds one, which is the only way to see a flock of another container.
+func (d *directory) LockHeld(name string) (held bool, err error) {
+	f, err := d.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	return probeLock(int(f.Fd()))
+}
+
+func probeLock(fd int) (held bool, err error) {
+	record := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	err = unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &record)
+	if err != nil && !errors.Is(err, unix.EINVAL) {
+		return false, err
+	}
+	if err == nil && record.Type != unix.F_UNLCK {
+		return true, nil
+	}
+	_, err = ignoringEINTR(func() (int, error) { return 0, unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) })
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	return false, unix.Flock(fd, unix.LOCK_UN)
+}
+
+// Remember returns what make returned when it was first asked for key, so that
+// several sources can share one reading of a file. It is forgotten with the
+// directory.
+func (d *directory) Remember(key string, make func() any) any {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if value, ok := d.kept[key]; ok {
+		return value
+	}
+	if d.kept == nil {
+		d.kept = map[string]any{}
+	}
+	value := make()
+	d.kept[key] = value
+	return value
+}

@@ -1,0 +1,180 @@
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// stateFile is where a gateway and its operator record what should run.
+const stateFile = "gateway_state.json"
+
+// lockFile is the file that a gateway holds a lock on while it lives.
+const lockFile = "gateway.lock"
+
+// SweepableFiles are the only names that are ever removed: what a gateway leaves
+// behind and what names processes of its PID namespace.
+var SweepableFiles = []string{"gateway.pid", "processes.json", ".gateway-takeover.json", ".gateway-planned-stop.json"}
+
+// An Executor sweeps runtime files and seeds state files.
+type Executor struct {
+	// Home is the volume. Plan does without one, for a process that must not
+	// touch the volume: it then plans a seed for every profile whose prior
+	// state is unknown to the decision, and Execute leaves alone what is there.
+	Home *Home
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Plan makes the sweeps and seeds of the decisions, in the order of the profile
+// names: sweeps as the decision lists them, then the seed where there is no
+// state file. There is nothing for a profile that is skipped, or when the whole
+// container is.
+func (e *Executor) Plan(ctx context.Context, d policy.Decisions) ([]policy.Operation, error) {
+	if len(d.Skip) > 0 {
+		return nil, nil
+	}
+	var plan []policy.Operation
+	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
+		decision := d.Profiles[name]
+		if decision.Action == policy.ActionSkip {
+			continue
+		}
+		for _, file := range decision.Sweep {
+			plan = append(plan, policy.Operation{
+				Op: policy.OpSweep, Profile: name, File: file,
+				Identity: decision.Identities[file],
+				Cause:    sweepCause(decision, file),
+			})
+		}
+		if decision.Seed != nil && e.wantsState(ctx, name, decision) {
+			plan = append(plan, policy.Operation{
+				Op: policy.OpSeed, Profile: name, File: stateFile, Seed: decision.Seed,
+				Cause: seedCause(decision),
+			})
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return plan, nil
+}
+
+func sweepCause(d policy.Decision, file string) string {
+	for _, c := range d.Contributions {
+		if c.Set == policy.SetSweep && c.File == file {
+			return c.Reason
+		}
+	}
+	return d.Reason
+}
+
+func seedCause(d policy.Decision) string {
+	for _, c := range d.Contributions {
+		if c.Set == policy.SetSeed && c.State == d.Seed.State && c.MigratedFrom == d.Seed.MigratedFrom {
+			return c.Reason
+		}
+	}
+	return d.Reason
+}
+
+// wantsState says whether there is nothing at all where the state file belongs.
+func (e *Executor) wantsState(ctx context.Context, profile string, d policy.Decision) bool {
+	if e.Home == nil {
+		return d.PriorState == "" || d.PriorState == "None"
+	}
+	p, err := e.Home.find(ctx, profile)
+	if err != nil {
+		return false
+	}
+	dir, err := e.Home.open(p)
+	if err != nil {
+		return false
+	}
+	defer dir.close()
+	_, err = dir.Lstat(stateFile)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// Execute carries out the sweeps and seeds of the plan and leaves the other
+// operations alone. An interrupted run leaves at most a file under a dot name.
+func (e *Executor) Execute(ctx context.Context, operations []policy.Operation) []policy.Result {
+	var results []policy.Result
+	for _, op := range operations {
+		var do func(*directory, policy.Operation) (bool, error)
+		switch op.Op {
+		case policy.OpSweep:
+			do = e.sweep
+		case policy.OpSeed:
+			do = e.seed
+		default:
+			continue
+		}
+		done, err := e.at(ctx, op, do)
+		if err != nil {
+			err = fmt.Errorf("%s %s of profile %s: %w", op.Op, op.File, op.Profile, err)
+		}
+		results = append(results, policy.Result{Operation: op, Done: done, Err: err})
+	}
+	return results
+}
+
+// at opens the directory of the operation's profile anew, without following a
+// link.
+func (e *Executor) at(ctx context.Context, op policy.Operation, do func(*directory, policy.Operation) (bool, error)) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	p, err := e.Home.find(ctx, op.Profile)
+	if err != nil {
+		return false, err
+	}
+	dir, err := e.Home.open(p)
+	if err != nil {
+		return false, err
+	}
+	defer dir.close()
+	return do(dir, op)
+}
+
+// sweep removes the very file that the facts saw. Gone already is not an error;
+// another file in its place is one.
+func (e *Executor) sweep(dir *directory, op policy.Operation) (bool, error) {
+	if !slices.Contains(SweepableFiles, op.File) {
+		return false, fmt.Errorf("%q is not a runtime file, have %s", op.File, strings.Join(SweepableFiles, ", "))
+	}
+	info, err := dir.Lstat(op.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, unwrapPath(err)
+	}
+	if info.IsDir() {
+		return false, errors.New("it is a directory, want a file")
+	}
+	if op.Identity == "" || Identity(info) != op.Identity {
+		return false, errors.New("it changed since the facts were collected")
+	}
+	held, err := dir.LockHeld(lockFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("whether %s is held cannot be known: %w", lockFile, unwrapPath(err))
+	}
+	if held {
+		return false, fmt.Errorf("a gateway holds %s", lockFile)
+	}
+	err = dir.use("unlink", op.File, func(fd int) error { return unix.Unlinkat(fd, op.File, 0) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

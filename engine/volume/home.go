@@ -1,0 +1,191 @@
+// Package volume is the only one that opens things on the volume: the home with
+// its profiles, which the agents themselves can write. It knows how to reach a
+// file there without being led away, how to sweep and seed, and how to append
+// to a log; what the files mean is for engine/facts, and what should happen to
+// them for the rules.
+//
+// Everything below the home goes through directory descriptors. No link is
+// followed in any component, no open blocks, and only regular files are read.
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// MaxProfiles bounds how many named profiles are looked at. What is beyond it
+// is left out, and the fact "profiles_dir" says so.
+const MaxProfiles = 20000
+
+// profilesDir is where the named profiles are, relative to the home.
+const profilesDir = "profiles"
+
+// dirFlags open a directory as a place to look from: no permission to list it
+// is needed, and a link or anything else that is no directory is ENOTDIR.
+const dirFlags = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+
+// A Home is the volume. It is safe for concurrent use.
+type Home struct {
+	path  string
+	root  *directory
+	limit int // MaxProfiles, or less in a test
+
+	mu      sync.Mutex
+	dirs    map[string]string // directory of each profile, as last listed
+	listing listing
+	listed  bool
+}
+
+// Open opens the home. The path itself belongs to the operator and may lead
+// through links; nothing below it may.
+func Open(home string) (*Home, error) {
+	fd, err := ignoringEINTR(func() (int, error) {
+		return unix.Open(home, dirFlags&^unix.O_NOFOLLOW, 0)
+	})
+	if err != nil {
+		return nil, &fs.PathError{Op: "open home", Path: home, Err: err}
+	}
+	root := &directory{profile: policy.Profile{Name: policy.RootProfile, Dir: "."}, fd: fd}
+	return &Home{path: home, root: root, limit: MaxProfiles}, nil
+}
+
+// Close lets go of the home. Directories that are still open stay usable.
+func (h *Home) Close() error { return h.root.close() }
+
+// Path returns the path of the home as it was given to Open.
+func (h *Home) Path() string { return h.path }
+
+// Root returns the directory of the home itself, which is that of the root
+// profile. It is open as long as the Home is.
+func (h *Home) Root() policy.Directory { return h.root }
+
+// Profiles returns the root profile and every entry of "profiles" that is a
+// directory or a link, sorted by name and at most MaxProfiles of them. That the
+// directory cannot be listed is a fact of ProfilesDir, not an error: the root
+// profile is always there. The error is that of ctx.
+func (h *Home) Profiles(ctx context.Context) ([]policy.Profile, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	list := h.list()
+	profiles := make([]policy.Profile, 0, len(list.entries)+1)
+	profiles = append(profiles, h.root.profile)
+	for _, entry := range list.entries {
+		profiles = append(profiles, policy.Profile{Name: policy.ProfileName(entry), Dir: profilesDir + "/" + entry})
+	}
+	slices.SortFunc(profiles, func(a, b policy.Profile) int { return strings.Compare(a.Name, b.Name) })
+
+	dirs := make(map[string]string, len(profiles))
+	for _, p := range profiles {
+		dirs[p.Name] = p.Dir
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dirs, h.listing, h.listed = dirs, list, true
+	return profiles, nil
+}
+
+// A listing is what was found in the directory "profiles".
+type listing struct {
+	entries   []string
+	others    int // entries that are neither a directory nor a link
+	truncated bool
+	err       error
+}
+
+func (h *Home) list() listing {
+	var l listing
+	fd, err := h.root.openAt(profilesDir, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		l.err = err
+		return l
+	}
+	defer unix.Close(fd)
+	l.err = scan(fd, func(name string, kind fs.FileMode) bool {
+		if kind != fs.ModeDir && kind != fs.ModeSymlink {
+			l.others++
+			return true
+		}
+		if len(l.entries) == h.limit {
+			l.truncated = true
+			return false
+		}
+		l.entries = append(l.entries, name)
+		return true
+	})
+	return l
+}
+
+// Open opens the directory of a profile without following a link. The directory
+// of a profile that is a link, or is no directory, is handed out too: its Lstat
+// of "." says what it is, and everything else there is policy.ErrNotRegular.
+// One that may not be searched answers everything with that error. An error
+// here means that there is nothing at all. The caller calls the returned
+// function when it is done.
+func (h *Home) Open(p policy.Profile) (policy.Directory, func(), error) {
+	d, err := h.open(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	return d, func() { d.close() }, nil
+}
+
+func (h *Home) open(p policy.Profile) (*directory, error) {
+	if p.Dir == "." {
+		return h.root.dup()
+	}
+	d := &directory{profile: p, fd: -1}
+	fd, err := h.root.openAt(p.Dir, dirFlags)
+	switch {
+	case err == nil:
+		d.fd = fd
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("profile %s: %w", p.Name, err)
+	default:
+		d.broken = unwrapPath(err)
+		d.self, _ = h.root.Lstat(p.Dir)
+	}
+	return d, nil
+}
+
+// find returns the profile of a name. It lists the profiles when the name has
+// not been seen yet.
+func (h *Home) find(ctx context.Context, name string) (policy.Profile, error) {
+	if dir, ok := h.remembered(name); ok {
+		return policy.Profile{Name: name, Dir: dir}, nil
+	}
+	if _, err := h.Profiles(ctx); err != nil {
+		return policy.Profile{}, err
+	}
+	dir, ok := h.remembered(name)
+	if !ok {
+		return policy.Profile{}, fmt.Errorf("profile %s: %w", name, fs.ErrNotExist)
+	}
+	return policy.Profile{Name: name, Dir: dir}, nil
+}
+
+func (h *Home) remembered(name string) (string, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	dir, ok := h.dirs[name]
+	return dir, ok
+}
+
+// unwrapPath takes the path off an error, for one that is reported again with
+// another.
+func unwrapPath(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}

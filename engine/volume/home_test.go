@@ -1,0 +1,347 @@
+package volume
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// newHome makes a home from files: a name that ends in a slash is a directory,
+// a text that begins with "-> " a link, "fifo" a FIFO, and anything else a file.
+func newHome(t *testing.T, files map[string]string) *Home {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range files {
+		put(t, filepath.Join(root, name), name, text)
+	}
+	h, err := Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	return h
+}
+
+func put(t *testing.T, path, name, text string) {
+	t.Helper()
+	parent := filepath.Dir(path)
+	if strings.HasSuffix(name, "/") {
+		parent = path
+	}
+	err := os.MkdirAll(parent, 0o755)
+	switch target, link := strings.CutPrefix(text, "-> "); {
+	case err != nil || strings.HasSuffix(name, "/"):
+	case link:
+		err = os.Symlink(target, path)
+	case text == "fifo":
+		err = unix.Mkfifo(path, 0o644)
+	default:
+		err = os.WriteFile(path, []byte(text), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func profileNamed(t *testing.T, h *Home, name string) policy.Directory {
+	t.Helper()
+	p, err := h.find(context.Background(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, done, err := h.Open(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(done)
+	return d
+}
+
+func TestProfilesAreDirectoriesAndLinksInOrder(t *testing.T) {
+	h := newHome(t, map[string]string{
+		"profiles/writer/":        "",
+		"profiles/coder/":         "",
+		"profiles/default/":       "",
+		"profiles/linked":         "-> coder",
+		"profiles/notes.txt":      "no profile",
+		"profiles/pipe":           "fifo",
+		"profiles/two\nlines/":    "",
+		"profiles/\xff\xfebytes/": "",
+	})
+	profiles, err := h.Profiles(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	var names []string
+	for _, p := range profiles {
+		got[p.Name] = p.Dir
+		names = append(names, p.Name)
+	}
+	want := []string{`"\xff\xfebytes"`, `"two\nlines"`, "coder", "default", "linked", "profiles/default", "writer"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("profiles (-want +got):\n%s", diff)
+	}
+	if got["default"] != "." || got["profiles/default"] != "profiles/default" {
+		t.Errorf("the root profile is at %q, the directory default at %q", got["default"], got["profiles/default"])
+	}
+}
+
+func TestProfilesDirSaysWhatStandsInTheWay(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		want  profilesDirFact
+	}{
+		{"missing", nil, profilesDirFact{Status: "missing"}},
+		{"empty", map[string]string{"profiles/": ""}, profilesDirFact{Status: "empty"}},
+		{"link", map[string]string{"real/coder/": "", "profiles": "-> real"}, profilesDirFact{Status: "unreadable", Error: "not a directory, or a link to one"}},
+		{"fifo", map[string]string{"profiles": "fifo"}, profilesDirFact{Status: "unreadable", Error: "not a directory, or a link to one"}},
+		{"file", map[string]string{"profiles": "text"}, profilesDirFact{Status: "unreadable", Error: "not a directory, or a link to one"}},
+		{"one and a file", map[string]string{"profiles/coder/": "", "profiles/x": ""}, profilesDirFact{Status: "recorded", Entries: 1, Others: 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHome(t, c.files)
+			got, err := h.ProfilesDir().Collect(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("profiles_dir (-want +got):\n%s", diff)
+			}
+			profiles, err := h.Profiles(context.Background())
+			isRoot := func(p policy.Profile) bool { return p == policy.Profile{Name: policy.RootProfile, Dir: "."} }
+			if err != nil || !slices.ContainsFunc(profiles, isRoot) {
+				t.Errorf("Profiles() = %v, %v, want the root profile in any case", profiles, err)
+			}
+		})
+	}
+}
+
+func TestTooManyProfilesAreLeftOutAndSaidSo(t *testing.T) {
+	files := map[string]string{}
+	for _, entry := range []string{"a", "b", "c", "d", "e"} {
+		files["profiles/"+entry+"/"] = ""
+	}
+	h := newHome(t, files)
+	for limit, truncated := range map[int]bool{4: true, 5: false} {
+		h.limit = limit
+		profiles, err := h.Profiles(context.Background())
+		if err != nil || len(profiles) != limit+1 {
+			t.Errorf("Profiles() gave %d, %v, want %d and the root profile", len(profiles), err, limit)
+		}
+		got, _ := h.ProfilesDir().Collect(context.Background())
+		if fact := got.(profilesDirFact); fact.Truncated != truncated {
+			t.Errorf("profiles_dir = %+v, want truncated %v", fact, truncated)
+		}
+	}
+}
+
+func TestNothingButRegularFilesIsOpened(t *testing.T) {
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(victim, []byte("outside"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{
+		"profiles/coder/file":        "inside",
+		"profiles/coder/state/file":  "inside",
+		"profiles/coder/fifo":        "fifo",
+		"profiles/coder/zero":        "-> /dev/zero",
+		"profiles/coder/out":         "-> " + victim,
+		"profiles/coder/in":          "-> file",
+		"profiles/coder/dangling":    "-> nowhere",
+		"profiles/coder/up":          "-> ../..",
+		"profiles/coder/statelink":   "-> state",
+		"profiles/coder/loop":        "-> loop",
+		"profiles/coder/self":        "-> /proc/self/root",
+		"profiles/coder/a-dir/":      "",
+		"profiles/coder/deep/er/txt": "inside",
+	}
+	h := newHome(t, files)
+	d := profileNamed(t, h, "coder")
+	for _, c := range []struct {
+		name string
+		want error // nil: it opens
+	}{
+		{"file", nil}, {"state/file", nil}, {"deep/er/txt", nil},
+		{"missing", fs.ErrNotExist}, {"missing/file", fs.ErrNotExist}, {"state/missing", fs.ErrNotExist},
+		{"fifo", policy.ErrNotRegular}, {"zero", policy.ErrNotRegular}, {"out", policy.ErrNotRegular},
+		{"in", policy.ErrNotRegular}, {"dangling", policy.ErrNotRegular}, {"a-dir", policy.ErrNotRegular},
+		{"loop", policy.ErrNotRegular}, {"statelink/file", policy.ErrNotRegular}, {"up/profiles/coder/file", policy.ErrNotRegular},
+		{"file/file", policy.ErrNotRegular}, {"self/etc/passwd", policy.ErrNotRegular},
+		{"../coder/file", fs.ErrInvalid}, {"..", fs.ErrInvalid}, {".", fs.ErrInvalid}, {"/etc/passwd", fs.ErrInvalid},
+		{"state//file", fs.ErrInvalid}, {"state/../file", fs.ErrInvalid}, {"", fs.ErrInvalid}, {"a\x00b", unix.EINVAL},
+	} {
+		f, err := d.Open(c.name)
+		if err == nil {
+			f.Close()
+		}
+		if !errors.Is(err, c.want) {
+			t.Errorf("Open(%q) = %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// Both ways to open several components must agree, since which one is used
+// depends on the kernel and the sandbox.
+func TestOpeningStepByStepIsTheSame(t *testing.T) {
+	h := newHome(t, map[string]string{
+		"a/b/file": "x", "a/link": "-> b", "l": "-> a", "a/fifo": "fifo", "f": "x", "a/b/out": "-> /etc/passwd",
+	})
+	for _, name := range []string{"a/b/file", "a/link/file", "l/b/file", "a/fifo", "f/x", "a/none", "none/x", "a/b/out", "a/b"} {
+		one, oneErr, ok := openInOneCall(h.root.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		steps, stepsErr := openStepByStep(h.root.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		for _, fd := range []int{one, steps} {
+			if fd >= 0 {
+				unix.Close(fd)
+			}
+		}
+		if ok && (oneErr == nil) != (stepsErr == nil) {
+			t.Errorf("%s: openat2 says %v, step by step says %v", name, oneErr, stepsErr)
+		}
+		if ok && errors.Is(oneErr, policy.ErrNotRegular) != errors.Is(stepsErr, policy.ErrNotRegular) {
+			t.Errorf("%s: openat2 says %v, step by step says %v", name, oneErr, stepsErr)
+		}
+	}
+}
+
+func TestAProfileThatIsALinkIsHandedOutButNotEntered(t *testing.T) {
+	h := newHome(t, map[string]string{"profiles/coder/SOUL.md": "x", "profiles/evil": "-> coder"})
+	d := profileNamed(t, h, "evil")
+	info, err := d.Lstat(".")
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf(`Lstat(".") = %v, %v, want a link`, info, err)
+	}
+	if _, err := d.Open("SOUL.md"); !errors.Is(err, policy.ErrNotRegular) {
+		t.Errorf("Open = %v, want %v", err, policy.ErrNotRegular)
+	}
+	if _, err := d.Lstat("SOUL.md"); !errors.Is(err, policy.ErrNotRegular) {
+		t.Errorf("Lstat = %v, want %v", err, policy.ErrNotRegular)
+	}
+	if _, _, err := d.ReadDir(".", 10); !errors.Is(err, policy.ErrNotRegular) {
+		t.Errorf("ReadDir = %v, want %v", err, policy.ErrNotRegular)
+	}
+	if _, err := d.Readlink("x"); !errors.Is(err, policy.ErrNotRegular) {
+		t.Errorf("Readlink = %v, want %v", err, policy.ErrNotRegular)
+	}
+}
+
+func TestADirectoryStaysWhereItWasOpened(t *testing.T) {
+	h := newHome(t, map[string]string{"profiles/coder/file": "mine", "profiles/other/file": "theirs"})
+	d := profileNamed(t, h, "coder")
+	profiles := filepath.Join(h.Path(), "profiles")
+	if err := os.Rename(filepath.Join(profiles, "coder"), filepath.Join(profiles, "moved")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("other", filepath.Join(profiles, "coder")); err != nil {
+		t.Fatal(err)
+	}
+	f, err := d.Open("file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	text := make([]byte, 16)
+	if n, _ := f.Read(text); string(text[:n]) != "mine" {
+		t.Errorf("read %q after the directory was replaced by a link, want %q", text[:n], "mine")
+	}
+}
+
+func TestReadDirReadlinkAndLstat(t *testing.T) {
+	h := newHome(t, map[string]string{"profiles/coder/d/b": "12345", "profiles/coder/d/a": "-> b", "profiles/coder/d/c": "fifo"})
+	d := profileNamed(t, h, "coder")
+	entries, more, err := d.ReadDir("d", 10)
+	if err != nil || more || len(entries) != 3 {
+		t.Fatalf("ReadDir = %v, %v, %v", entries, more, err)
+	}
+	if entries[0].Name() != "a" || entries[0].Type() != fs.ModeSymlink || entries[2].Type() != fs.ModeNamedPipe {
+		t.Errorf("ReadDir = %v %v %v", entries[0], entries[1], entries[2].Type())
+	}
+	info, err := entries[1].Info()
+	if err != nil || info.Size() != 5 || info.Name() != "b" {
+		t.Errorf("Info = %v, %v, want b with 5 bytes", info, err)
+	}
+	if entries, more, _ := d.ReadDir("d", 2); len(entries) != 2 || !more {
+		t.Errorf("ReadDir with limit 2 = %d entries, more %v", len(entries), more)
+	}
+	if target, err := d.Readlink("d/a"); target != "b" || err != nil {
+		t.Errorf("Readlink = %q, %v", target, err)
+	}
+	path := filepath.Join(h.Path(), "profiles/coder/d/b")
+	want, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if Identity(info) != Identity(want) || Identity(info) == "" {
+		t.Errorf("Identity = %q, os.Lstat says %q", Identity(info), Identity(want))
+	}
+	if err := os.WriteFile(path, []byte("longer than before"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	after, _ := d.Lstat("d/b")
+	if Identity(after) == Identity(info) {
+		t.Errorf("Identity did not change with the file")
+	}
+}
+
+func TestClosedDirectoryAnswersWithAnError(t *testing.T) {
+	h := newHome(t, map[string]string{"SOUL.md": "x"})
+	d, done, err := h.Open(policy.Profile{Name: policy.RootProfile, Dir: "."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done()
+	done()
+	if _, err := d.Open("SOUL.md"); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("Open after done = %v, want %v", err, fs.ErrClosed)
+	}
+	if _, err := h.Root().Lstat("SOUL.md"); err != nil {
+		t.Errorf("the home closed with one of its directories: %v", err)
+	}
+}
+
+func TestLockIsSeen(t *testing.T) {
+	h := newHome(t, map[string]string{"gateway.lock": "", "link.lock": "-> gateway.lock", "fifo.lock": "fifo"})
+	probe := func(name string) (bool, error) { return h.root.LockHeld(name) }
+	if held, err := probe("gateway.lock"); held || err != nil {
+		t.Errorf("a free lock: %v, %v", held, err)
+	}
+	f, err := os.OpenFile(filepath.Join(h.Path(), "gateway.lock"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, how := range []int{unix.LOCK_EX, unix.LOCK_UN} {
+		if err := unix.Flock(int(f.Fd()), how); err != nil {
+			t.Fatal(err)
+		}
+		if held, err := probe("gateway.lock"); held != (how == unix.LOCK_EX) || err != nil {
+			t.Errorf("after flock %d: %v, %v", how, held, err)
+		}
+	}
+	record := unix.Flock_t{Type: unix.F_WRLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &record); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := probe("gateway.lock"); !held || err != nil {
+		t.Errorf("with a record lock: %v, %v", held, err)
+	}
+	for _, name := range []string{"link.lock", "fifo.lock"} {
+		if _, err := probe(name); !errors.Is(err, policy.ErrNotRegular) {
+			t.Errorf("%s: %v, want %v", name, err, policy.ErrNotRegular)
+		}
+	}
+	if _, err := probe("none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing lock: %v", err)
+	}
+}

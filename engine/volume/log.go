@@ -1,0 +1,132 @@
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// logsDir is where the logs are, relative to the home.
+const logsDir = "logs"
+
+// lockWait is how long AppendLog waits for another run that writes the same
+// log. A run holds the lock for one write; whoever holds it longer is no run.
+const lockWait = 2 * time.Second
+
+// AppendLog appends text to the log logs/<name> of the home with one write, and
+// makes both where they are missing. A log that would grow beyond rotateAt
+// bytes is renamed to <name>.1 first, replacing an older one. A torn last line,
+// from a run that was interrupted, is ended first.
+//
+// It is safe to be called by several processes at once: no line is lost or
+// mixed. The file must be a regular one with a single name, so that nothing
+// outside the log directory can be appended to. Where only the rotation went
+// wrong, the text is in the log and the error says so.
+func (h *Home) AppendLog(name string, text []byte, rotateAt int64) error {
+	if checkName(name) != nil || strings.Contains(name, "/") {
+		return fmt.Errorf("log %q: want the name of a file", name)
+	}
+	err := h.root.use("append", logsDir+"/"+name, func(home int) error {
+		logs, err := openLogs(home)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(logs)
+		unlock, locked := lockLog(logs, name)
+		defer unlock()
+		return appendLog(logs, name, text, rotateAt, locked)
+	})
+	return err
+}
+
+func openLogs(home int) (int, error) {
+	if err := unix.Mkdirat(home, logsDir, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
+		return -1, fmt.Errorf("mkdir: %w", err)
+	}
+	return openBeneath(home, logsDir, dirFlags, 0)
+}
+
+// lockLog takes the lock of a log. Without it the append is still safe, since
+// the system appends whole writes; only the rotation has to wait for another
+// time.
+func lockLog(logs int, name string) (unlock func(), locked bool) {
+	fd, _, err := openRegular(logs, "."+name+".lock", unix.O_RDWR|unix.O_CREAT, 0o644)
+	if err != nil {
+		return func() {}, false
+	}
+	for deadline := time.Now().Add(lockWait); ; time.Sleep(5 * time.Millisecond) {
+		_, err := ignoringEINTR(func() (int, error) { return 0, unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+		if err == nil {
+			return func() { unix.Close(fd) }, true
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			unix.Close(fd)
+			return func() {}, false
+		}
+	}
+}
+
+func appendLog(logs int, name string, text []byte, rotateAt int64, mayRotate bool) error {
+	fd, st, err := openLog(logs, name)
+	if err != nil {
+		return err
+	}
+	defer func() { unix.Close(fd) }()
+	if st.Size > 0 && st.Size+int64(len(text)) > rotateAt {
+		rotated, next, rotateErr := rotate(logs, name, mayRotate)
+		if rotateErr != nil {
+			return errors.Join(write(fd, st, text), fmt.Errorf("rotate: %w", rotateErr))
+		}
+		unix.Close(fd)
+		fd, st = rotated, next
+	}
+	return write(fd, st, text)
+}
+
+func rotate(logs int, name string, may bool) (int, unix.Stat_t, error) {
+	if !may {
+		return -1, unix.Stat_t{}, errors.New("another run holds the lock of the log")
+	}
+	if err := unix.Renameat(logs, name, logs, name+".1"); err != nil {
+		return -1, unix.Stat_t{}, err
+	}
+	return openLog(logs, name)
+}
+
+func openLog(logs int, name string) (int, unix.Stat_t, error) {
+	fd, st, err := openRegular(logs, name, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT, 0o644)
+	if err != nil {
+		return -1, st, err
+	}
+	if st.Nlink != 1 {
+		unix.Close(fd)
+		return -1, st, fmt.Errorf("%w of one name: it has %d", policy.ErrNotRegular, st.Nlink)
+	}
+	return fd, st, nil
+}
+
+// write appends with a single call, which the system does not mix with that of
+// another process.
+func write(fd int, st unix.Stat_t, text []byte) error {
+	if st.Size > 0 {
+		var last [1]byte
+		if _, err := unix.Pread(fd, last[:], st.Size-1); err == nil && last[0] != '\n' {
+			text = append([]byte{'\n'}, text...)
+		}
+	}
+	n, err := ignoringEINTR(func() (int, error) { return unix.Write(fd, text) })
+	if err != nil {
+		return os.NewSyscallError("write", err)
+	}
+	if n < len(text) {
+		return io.ErrShortWrite
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package volume
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"hermes-reconcile/policy"
+)
+
+// ProfilesDir returns the source of the container fact "profiles_dir": how the
+// listing of the profiles went.
+func (h *Home) ProfilesDir() ProfilesDir { return ProfilesDir{h} }
+
+// ProfilesDir is a source as the engine wants one.
+type ProfilesDir struct{ home *Home }
+
+// Name is "profiles_dir".
+func (ProfilesDir) Name() string { return "profiles_dir" }
+
+// Schema describes the fact.
+func (ProfilesDir) Schema() string { return profilesDirSchema }
+
+const profilesDirSchema = `{
+  "type": "object",
+  "description": "how the directory profiles of the home could be listed",
+  "x-written-by": "agent",
+  "properties": {
+    "status": {"type": "string", "enum": ["missing", "unreadable", "empty", "recorded", "timed_out", "failed"], "description": "unreadable: a link, no directory, or not allowed; the root profile is there all the same", "x-written-by": "agent"},
+    "error": {"type": "string", "description": "what went wrong", "x-written-by": "kernel"},
+    "entries": {"type": "integer", "description": "directories and links in it: the named profiles", "x-written-by": "agent"},
+    "others": {"type": "integer", "description": "entries that are neither, and so no profiles", "x-written-by": "agent"},
+    "truncated": {"type": "boolean", "description": "there were more than can be looked at; the rest is left out", "x-written-by": "agent"}
+  },
+  "additionalProperties": false
+}`
+
+// profilesDirFact is the value of the fact.
+type profilesDirFact struct {
+	Status    string `json:"status"`
+	Error     string `json:"error,omitempty"`
+	Entries   int    `json:"entries"`
+	Others    int    `json:"others"`
+	Truncated bool   `json:"truncated"`
+}
+
+// Collect says how the last Profiles went; it lists them where nobody has.
+func (s ProfilesDir) Collect(ctx context.Context) (any, error) {
+	l, err := s.home.lastListing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fact := profilesDirFact{Status: policy.StatusRecorded, Entries: len(l.entries), Others: l.others, Truncated: l.truncated}
+	switch {
+	case errors.Is(l.err, fs.ErrNotExist):
+		fact.Status = policy.StatusMissing
+	case errors.Is(l.err, policy.ErrNotRegular):
+		fact.Status, fact.Error = policy.StatusUnreadable, "not a directory, or a link to one"
+	case l.err != nil:
+		fact.Status, fact.Error = policy.StatusUnreadable, unwrapPath(l.err).Error()
+	case len(l.entries) == 0:
+		fact.Status = policy.StatusEmpty
+	}
+	return fact, nil
+}
+
+func (h *Home) lastListing(ctx context.Context) (listing, error) {
+	h.mu.Lock()
+	l, listed := h.listing, h.listed
+	h.mu.Unlock()
+	if listed {
+		return l, nil
+	}
+	if _, err := h.Profiles(ctx); err != nil {
+		return listing{}, err
+	}
+	return h.lastListing(ctx)
+}
