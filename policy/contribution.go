@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -289,15 +290,30 @@ func (r *Restart) check() error {
 var exitCodePattern = regexp.MustCompile(`^(?:[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`)
 
 // Compare orders contributions the same way in every run: by set, profile, rule,
-// location, code and what remains.
+// location, code and what remains. Only equal contributions are 0.
 func (c Contribution) Compare(o Contribution) int {
 	if d := slices.Index(Sets, c.Set) - slices.Index(Sets, o.Set); d != 0 {
 		return d
 	}
-	key := func(c Contribution) []string {
-		return []string{c.Profile, c.Rule, c.Location, c.Code, c.Reason, c.File, c.Name, c.Value, c.State, c.Waives, c.Until, fmt.Sprint(c.Seconds)}
+	return cmp.Or(
+		slices.Compare(c.texts(), o.texts()),
+		cmp.Compare(c.Seconds, o.Seconds),
+		cmp.Compare(c.Layer, o.Layer),
+		c.Restart.compare(o.Restart),
+	)
+}
+
+func (c Contribution) texts() []string {
+	return []string{c.Profile, c.Rule, c.Location, c.Code, c.Reason, c.File, c.Name, c.Value, c.State, c.MigratedFrom, c.Waives, c.Until}
+}
+
+func (r *Restart) compare(o *Restart) int {
+	if r == nil && o == nil {
+		return 0
 	}
-	return slices.Compare(key(c), key(o))
+	a, _ := json.Marshal(r) // plain values marshal, and map keys are sorted
+	b, _ := json.Marshal(o)
+	return bytes.Compare(a, b)
 }
 
 func quoted(words []string) string {

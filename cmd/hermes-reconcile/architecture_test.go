@@ -20,9 +20,9 @@ var mayImport = map[string][]string{
 	"cmd/hermes-reconcile": {"policy", "engine", "engine/facts", "engine/volume", "rego", "s6"},
 }
 
-// testsMayImport is what tests need beyond that: a fact source is tested over a
-// real directory.
-var testsMayImport = map[string][]string{"engine/facts": {"engine/volume"}}
+// testsMayImport is what tests need beyond that: sources and their collection are
+// tested over a real directory.
+var testsMayImport = map[string][]string{"engine": {"engine/volume"}, "engine/facts": {"engine/volume"}}
 
 // onlyIn says which modules are known by one package alone.
 var onlyIn = map[string]string{

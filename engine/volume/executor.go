@@ -36,9 +36,10 @@ type Executor struct {
 }
 
 // Plan makes the sweeps and seeds of the decisions, in the order of the profile
-// names: sweeps as the decision lists them, then the seed where there is no
-// state file. There is nothing for a profile that is skipped, or when the whole
-// container is.
+// names: sweeps as the decision lists them, then the seed. There is nothing for a
+// profile that is skipped, or when the whole container is. The decisions say all
+// that is needed (a sweep only of what the facts offer, a seed only where they
+// know of no state file), so nothing is read here and Home may be nil.
 func (e *Executor) Plan(ctx context.Context, d policy.Decisions) ([]policy.Operation, error) {
 	if len(d.Skip) > 0 {
 		return nil, nil
@@ -56,7 +57,7 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions) ([]policy.Opera
 				Cause:    sweepCause(decision, file),
 			})
 		}
-		if decision.Seed != nil && e.wantsState(ctx, name, decision) {
+		if decision.Seed != nil {
 			plan = append(plan, policy.Operation{
 				Op: policy.OpSeed, Profile: name, File: stateFile, Seed: decision.Seed,
 				Cause: seedCause(decision),
@@ -85,24 +86,6 @@ func seedCause(d policy.Decision) string {
 		}
 	}
 	return d.Reason
-}
-
-// wantsState says whether there is nothing at all where the state file belongs.
-func (e *Executor) wantsState(ctx context.Context, profile string, d policy.Decision) bool {
-	if e.Home == nil {
-		return d.PriorState == "" || d.PriorState == "None"
-	}
-	p, err := e.Home.find(ctx, profile)
-	if err != nil {
-		return false
-	}
-	dir, err := e.Home.open(p)
-	if err != nil {
-		return false
-	}
-	defer dir.close()
-	_, err = dir.Lstat(stateFile)
-	return errors.Is(err, fs.ErrNotExist)
 }
 
 // Execute carries out the sweeps and seeds of the plan and leaves the other

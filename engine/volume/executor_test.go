@@ -27,15 +27,9 @@ func identityAt(t *testing.T, path string) string {
 }
 
 func TestPlanNamesWhatWillBeSweptAndSeeded(t *testing.T) {
-	h := newHome(t, map[string]string{
-		"profiles/coder/gateway.pid":         "{}",
-		"profiles/writer/gateway_state.json": "{}",
-		"profiles/linked":                    "-> coder",
-	})
 	seed := &policy.Seed{State: "running", MigratedFrom: "legacy-container-cmd"}
 	decisions := policy.Decisions{Profiles: map[string]policy.Decision{
-		"writer": {Action: policy.ActionDown, Seed: seed},
-		"linked": {Action: policy.ActionDown, Seed: seed},
+		"writer": {Action: policy.ActionDown},
 		"coder": {
 			Action: policy.ActionStart, Sweep: []string{"gateway.pid"}, Identities: map[string]string{"gateway.pid": "id"},
 			Contributions: []policy.Contribution{{Set: policy.SetSweep, File: "gateway.pid", Reason: "stale"}},
@@ -46,7 +40,7 @@ func TestPlanNamesWhatWillBeSweptAndSeeded(t *testing.T) {
 		},
 		"gone": {Action: policy.ActionSkip, Sweep: []string{"gateway.pid"}, Seed: seed},
 	}}
-	e := &Executor{Home: h}
+	e := &Executor{}
 	got, err := e.Plan(context.Background(), decisions)
 	if err != nil {
 		t.Fatal(err)
@@ -61,17 +55,6 @@ func TestPlanNamesWhatWillBeSweptAndSeeded(t *testing.T) {
 	decisions.Skip = []policy.Contribution{{Set: policy.SetSkip, Reason: "a dashboard"}}
 	if got, err := e.Plan(context.Background(), decisions); len(got) != 0 || err != nil {
 		t.Errorf("plan of a skipped container = %v, %v, want nothing", got, err)
-	}
-}
-
-func TestPlanWithoutAVolume(t *testing.T) {
-	seed := &policy.Seed{State: "running"}
-	plan, err := (&Executor{}).Plan(context.Background(), policy.Decisions{Profiles: map[string]policy.Decision{
-		"coder":  {Seed: seed, PriorState: "None", Sweep: []string{"gateway.pid"}},
-		"writer": {Seed: seed, PriorState: "stopped"},
-	}})
-	if err != nil || len(plan) != 2 || plan[0].Op != policy.OpSweep || plan[1].Op != policy.OpSeed || plan[1].Profile != "coder" {
-		t.Errorf("Plan = %v, %v, want a sweep and a seed for coder", plan, err)
 	}
 }
 

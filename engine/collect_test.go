@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hermes-reconcile/engine/volume"
+	"hermes-reconcile/policy"
+)
+
+// probe is a source that does what the test says.
+type probe struct {
+	name    string
+	collect func(ctx context.Context, profile string) (any, error)
+}
+
+func (p probe) Name() string   { return p.name }
+func (p probe) Schema() string { return `{"properties": {"value": {"type": "string"}}}` }
+
+type containerProbe struct{ probe }
+
+func (p containerProbe) Collect(ctx context.Context) (any, error) { return p.collect(ctx, "") }
+
+type profileProbe struct{ probe }
+
+func (p profileProbe) Collect(ctx context.Context, dir policy.Directory) (any, error) {
+	return p.collect(ctx, dir.Profile().Name)
+}
+
+// hang does not come back before the test is over, as a volume that does not
+// answer.
+func hang(t *testing.T) func(context.Context, string) (any, error) {
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	return func(context.Context, string) (any, error) {
+		<-over
+		return nil, nil
+	}
+}
+
+func answer(value any, err error) func(context.Context, string) (any, error) {
+	return func(context.Context, string) (any, error) { return value, err }
+}
+
+func wantFact(t *testing.T, facts policy.Facts, name, want string) {
+	t.Helper()
+	if got := string(facts[name]); got != want {
+		t.Errorf("fact %s is %s, want %s", name, got, want)
+	}
+}
+
+// Whatever one source does, the others' facts are there.
+func TestASourceThatDoesNotWorkIsAFact(t *testing.T) {
+	c := Collector{SourceTimeout: 50 * time.Millisecond, Sources: []Source{
+		containerProbe{probe{"good", answer(map[string]string{"status": "recorded"}, nil)}},
+		containerProbe{probe{"fails", answer(nil, errors.New("no way"))}},
+		containerProbe{probe{"panics", func(context.Context, string) (any, error) { panic("oh") }}},
+		containerProbe{probe{"unprintable", answer(make(chan int), nil)}},
+		containerProbe{probe{"hangs", hang(t)}},
+	}}
+	facts := c.Container(t.Context())
+	wantFact(t, facts, "good", `{"status":"recorded"}`)
+	wantFact(t, facts, "fails", `{"error":"no way","status":"failed"}`)
+	wantFact(t, facts, "panics", `{"error":"panic: oh","status":"failed"}`)
+	wantFact(t, facts, "hangs", `{"status":"timed_out"}`)
+	if !strings.Contains(string(facts["unprintable"]), `"failed"`) {
+		t.Errorf("unprintable is %s", facts["unprintable"])
+	}
+}
+
+// collectProfiles collects over a real home with three profiles.
+func collectProfiles(t *testing.T, ctx context.Context, timeout time.Duration, sources ...ProfileSource) map[string]policy.Facts {
+	t.Helper()
+	dir := t.TempDir()
+	home, err := volume.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { home.Close() })
+	mkdirs(t, dir, "profiles/coder", "profiles/writer")
+	var mu sync.Mutex
+	all := map[string]policy.Facts{}
+	c := Collector{Home: home, ProfileSources: sources, SourceTimeout: timeout}
+	if err := c.Profiles(ctx, func(name string, facts policy.Facts) {
+		mu.Lock()
+		defer mu.Unlock()
+		all[name] = facts
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 3 {
+		t.Fatalf("facts about %d profiles, want 3", len(all))
+	}
+	return all
+}
+
+// A profile that hangs is one bad profile: the sources before it answered, and
+// the other profiles are complete.
+func TestAProfileThatHangsStopsNoOther(t *testing.T) {
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	slow := func(_ context.Context, profile string) (any, error) {
+		if profile == "coder" {
+			<-over
+		}
+		return map[string]string{"status": "recorded"}, nil
+	}
+	all := collectProfiles(t, t.Context(), 100*time.Millisecond,
+		profileProbe{probe{"first", answer(map[string]string{"status": "recorded"}, nil)}},
+		profileProbe{probe{"slow", slow}},
+		profileProbe{probe{"last", answer(map[string]string{"status": "recorded"}, nil)}},
+	)
+	wantFact(t, all["coder"], "first", `{"status":"recorded"}`)
+	wantFact(t, all["coder"], "slow", `{"status":"timed_out"}`)
+	wantFact(t, all["coder"], "last", `{"status":"timed_out"}`)
+	for _, name := range []string{"default", "writer"} {
+		for _, fact := range []string{"first", "slow", "last"} {
+			wantFact(t, all[name], fact, `{"status":"recorded"}`)
+		}
+	}
+}
+
+// When the time for everything is up, every profile is still in the document.
+func TestTheTimeForEverything(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	all := collectProfiles(t, ctx, time.Hour, profileProbe{probe{"hangs", hang(t)}})
+	for name := range all {
+		wantFact(t, all[name], "hangs", `{"status":"timed_out"}`)
+	}
+}
+
+// Every fact may have a status and an error, whether its source names them or not.
+func TestInputSchema(t *testing.T) {
+	text, err := InputSchema(
+		[]Source{containerProbe{probe{name: "host"}}},
+		[]ProfileSource{profileProbe{probe{name: "state"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Properties struct {
+			Profiles struct {
+				AdditionalProperties struct {
+					Properties map[string]struct{ Properties map[string]any }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	state := schema.Properties.Profiles.AdditionalProperties.Properties["state"].Properties
+	for _, key := range []string{"status", "error", "value"} {
+		if state[key] == nil {
+			t.Errorf("the schema of a fact has no %s: %s", key, text)
+		}
+	}
+	_, err = InputSchema([]Source{containerProbe{probe{name: "host"}}, containerProbe{probe{name: "host"}}}, nil)
+	if err == nil || !strings.Contains(err.Error(), `two sources are called "host"`) {
+		t.Errorf("two sources of one name: %v", err)
+	}
+}
+
+func mkdirs(t *testing.T, base string, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
+		if err := os.MkdirAll(filepath.Join(base, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
