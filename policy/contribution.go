@@ -46,6 +46,9 @@ type Contribution struct {
 	Profile string `json:"profile,omitempty"` // empty: the container
 	Code    string `json:"code,omitempty"`
 	Reason  string `json:"reason"`
+	// Enforced is false for what a rule package says that is only being tried
+	// (enforce: warn): it is shown and has no effect. Nil is true.
+	Enforced *bool `json:"enforced,omitempty"`
 
 	Until        string   `json:"until,omitempty"`         // hold: RFC 3339 time at which it ends
 	Waives       string   `json:"waives,omitempty"`        // waive: the rule package
@@ -57,6 +60,9 @@ type Contribution struct {
 	MigratedFrom string   `json:"migrated_from,omitempty"` // seed: kept in the state file
 	Restart      *Restart `json:"restart,omitempty"`       // restart
 }
+
+// Counts says whether the contribution has an effect on decisions.
+func (c Contribution) Counts() bool { return c.Enforced == nil || *c.Enforced }
 
 // Restart says how a slot answers the death of its gateway.
 type Restart struct {

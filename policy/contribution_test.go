@@ -20,7 +20,7 @@ func TestDecodeMemberRefuses(t *testing.T) {
 		{SetHold, map[string]any{"profile": json.Number("7"), "reason": "x"}, "profile is a number, want a string"},
 		{SetHold, map[string]any{"profile": nil, "reason": "x"}, "profile is null, want a string"},
 		{SetHold, map[string]any{"profile": "coder", "reason": "x", "seconds": json.Number("1")}, `unknown key "seconds", have "profile", "reason", "code", "until"`},
-		{SetHold, map[string]any{"profile": "coder", "reason": "x", "until": "6 o'clock"}, "want"},
+		{SetHold, map[string]any{"profile": "coder", "reason": "x", "until": "6 o'clock"}, "is not a time like"},
 		{SetStart, map[string]any{"profile": "coder", "reason": "x", "code": "No Word"}, `code "No Word" is not a word like quiet_hours`},
 		{SetDelay, map[string]any{"profile": "coder", "reason": "x", "seconds": json.Number("-1")}, "seconds is -1, want 0 to 3600"},
 		{SetDelay, map[string]any{"profile": "coder", "reason": "x", "seconds": json.Number("1e999")}, "out of range"},

@@ -19,6 +19,12 @@ const (
 	CodeSkipped     = "skipped"       // a skip without a code
 )
 
+// The codes of the alarms that the program itself raises about rules.
+const (
+	CodeNotEnforced    = "not_enforced"    // what a package that is only being tried would do to the container, or that it broke
+	CodePolicyFallback = "policy_fallback" // other rules decided than those that the operator has put there
+)
+
 // A Decision is what the combination of all contributions says of a profile.
 type Decision struct {
 	Action     Action `json:"action"`
@@ -63,7 +69,8 @@ type Alarm struct {
 
 // Status says which policy decided.
 type Status struct {
-	// Source is "built-in", or the operator's directories in order.
+	// Source is "built-in", then the operator's directories in order, or the last
+	// good copy of them.
 	Source string `json:"source"`
 	// Revision identifies the rules and settings: equal text, equal revision.
 	Revision string `json:"revision"`
@@ -87,6 +94,9 @@ type RuleFailure struct {
 	Rule     string `json:"rule"`
 	Location string `json:"location,omitempty"`
 	Error    string `json:"error"`
+	// NotEnforced says that the package is only being tried (enforce: warn), so
+	// that nothing depends on what it would have said.
+	NotEnforced bool `json:"not_enforced,omitempty"`
 }
 
 // An Evaluation is what all packages of one stage contributed.

@@ -136,10 +136,6 @@ type childVolume struct {
 
 // startVolume starts the child, as another user where credential is not nil.
 func startVolume(s volumeSettings, credential *syscall.Credential) (*childVolume, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	theirStdin, stdin, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -148,7 +144,9 @@ func startVolume(s volumeSettings, credential *syscall.Credential) (*childVolume
 	if err != nil {
 		return nil, err
 	}
-	process := exec.Command(self, volumeCommand)
+	// By descriptor rather than by path, which the other user may not be able to
+	// search.
+	process := &exec.Cmd{Path: "/proc/self/exe", Args: []string{os.Args[0], volumeCommand}}
 	process.Stdin, process.Stdout, process.Stderr = theirStdin, theirStdout, os.Stderr
 	process.Dir = "/"
 	process.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
