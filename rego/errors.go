@@ -78,8 +78,10 @@ func sentence(e *ast.Error) string {
 	if detail, ok := e.Details.(*ast.RefErrInvalidDetail); ok {
 		return undefinedRef(detail)
 	}
-	if name, ok := strings.CutPrefix(e.Message, "unsafe built-in function calls in expression: "); ok {
-		return unsafeBuiltin(name)
+	if name, ok := strings.CutPrefix(e.Message, "undefined function "); ok {
+		if _, taken := unsafeBuiltins()[name]; taken {
+			return unsafeBuiltin(name)
+		}
 	}
 	return strings.ReplaceAll(plainVars(e.Message), locatedPrefix, "")
 }

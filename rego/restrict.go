@@ -2,6 +2,7 @@ package rego
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -39,12 +40,15 @@ func unsafeBuiltin(name string) string {
 }
 
 // newCompiler returns a compiler with the restrictions that every rule package
-// has.
+// has: a language without the unsafe builtins, and no remote reference in a JSON
+// schema.
 func newCompiler() *ast.Compiler {
+	unsafe := unsafeBuiltins()
 	capabilities := ast.CapabilitiesForThisVersion()
-	capabilities.AllowNet = []string{} // also for remote references in JSON schemas
-	return ast.NewCompiler().
-		WithStrict(true).
-		WithCapabilities(capabilities).
-		WithUnsafeBuiltins(unsafeBuiltins())
+	capabilities.AllowNet = []string{}
+	capabilities.Builtins = slices.DeleteFunc(slices.Clone(capabilities.Builtins), func(b *ast.Builtin) bool {
+		_, taken := unsafe[b.Name]
+		return taken
+	})
+	return ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities)
 }

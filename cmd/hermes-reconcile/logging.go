@@ -19,7 +19,7 @@ func newLogger(c config, stderr io.Writer) *slog.Logger {
 	file, isFile := stderr.(*os.File)
 	terminal := isFile && term.IsTerminal(int(file.Fd()))
 	if c.LogFormat == "text" || c.LogFormat == "auto" && terminal {
-		return slog.New(tint.NewHandler(stderr, &tint.Options{
+		return slog.New(tint.NewTextHandler(stderr, &tint.Options{
 			Level: level, TimeFormat: "15:04:05",
 			NoColor: !terminal || os.Getenv("NO_COLOR") != "",
 		}))
