@@ -23,7 +23,7 @@ type profilePlan struct {
 func (p *profilePlan) operations() []policy.Operation {
 	files, err := p.render.files(p.profile, p.decision.DelaySeconds, p.decision.Env, p.decision.Restart)
 	if err != nil {
-		return p.refuse("slot_impossible", fmt.Errorf("no slot can be made: %w", err))
+		return p.refuse(alarmImpossible, fmt.Errorf("no slot can be made: %w", err))
 	}
 	slot := slotName(p.profile)
 	entry, there := p.entries[slot]
@@ -31,11 +31,11 @@ func (p *profilePlan) operations() []policy.Operation {
 		return []policy.Operation{p.slotOperation(policy.OpPublish)}
 	}
 	if !entry.IsDir() {
-		return p.refuse("slot_foreign", fmt.Errorf("%s is a %s, want a directory; it is left alone", slot, kindOf(entry.Type())))
+		return p.refuse(alarmForeign, fmt.Errorf("%s is a %s, want a directory; it is left alone", slot, kindOf(entry.Type())))
 	}
 	fd, err := openDirectory(p.scan.fd, slot)
 	if err != nil {
-		return p.refuse("slot_unreadable", err)
+		return p.refuse(alarmUnreadable, err)
 	}
 	defer unix.Close(fd)
 	return p.compare(fd, files)
@@ -44,22 +44,22 @@ func (p *profilePlan) operations() []policy.Operation {
 func (p *profilePlan) compare(slotfd int, files []file) []policy.Operation {
 	who, err := originOf(slotfd)
 	if err != nil {
-		return p.refuse("slot_unreadable", err)
+		return p.refuse(alarmUnreadable, err)
 	}
 	if who == originForeign {
-		return p.refuse("slot_foreign", fmt.Errorf("%s was not made by hermes-reconcile: it has no %s; it is left alone", slotName(p.profile), markerName))
+		return p.refuse(alarmForeign, fmt.Errorf("%s was not made by hermes-reconcile: it has no %s; it is left alone", slotName(p.profile), markerName))
 	}
 	held, err := supervisionOf(slotfd)
 	if err != nil {
-		return p.refuse("slot_unreadable", err)
+		return p.refuse(alarmUnreadable, err)
 	}
 	differ, err := differing(slotfd, files)
 	if err != nil {
-		return p.refuse("slot_unreadable", err)
+		return p.refuse(alarmUnreadable, err)
 	}
 	stranger, err := p.strangerOwns(slotfd)
 	if err != nil {
-		return p.refuse("slot_unreadable", err)
+		return p.refuse(alarmUnreadable, err)
 	}
 	if !held.Any() {
 		if len(differ) > 0 || stranger != "" {
@@ -69,7 +69,7 @@ func (p *profilePlan) compare(slotfd int, files []file) []policy.Operation {
 		return p.downFile(slotfd)
 	}
 	if stranger != "" {
-		_ = p.refuse("slot_owner", fmt.Errorf("%s: a user who owns part of a slot can become root; it is made anew once nothing supervises it", stranger))
+		_ = p.refuse(alarmOwner, fmt.Errorf("%s: a user who owns part of a slot can become root; it is made anew once nothing supervises it", stranger))
 	}
 	var plan []policy.Operation
 	if len(differ) > 0 {
@@ -121,7 +121,7 @@ func (p *profilePlan) strangerOwns(slotfd int) (string, error) {
 func (p *profilePlan) downFile(slotfd int) []policy.Operation {
 	down, err := exists(slotfd, downName)
 	if err != nil {
-		return p.refuse("slot_unreadable", err)
+		return p.refuse(alarmUnreadable, err)
 	}
 	wanted := p.decision.Action == policy.ActionDown
 	switch {

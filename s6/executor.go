@@ -81,6 +81,14 @@ type Executor struct {
 	alarms []policy.Alarm
 }
 
+// The codes of the alarms about one profile; "capacity" is about all of them.
+const (
+	alarmForeign    = "slot_foreign"    // something that is no slot of ours has its name
+	alarmUnreadable = "slot_unreadable" // it cannot be compared
+	alarmImpossible = "slot_impossible" // no slot can have that name or that content
+	alarmOwner      = "slot_owner"      // part of it belongs to another user
+)
+
 // Alarms are what the last Plan has left alone and why: a foreign thing under
 // the name of a slot, a name that cannot be one, the surplus over the capacity.
 func (e *Executor) Alarms() []policy.Alarm { return e.alarms }

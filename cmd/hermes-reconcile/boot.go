@@ -113,6 +113,7 @@ func (b *bootRun) run(ctx context.Context) {
 	}
 	b.tellPolicy(decisions)
 	results := b.execute(ctx, executor, side, decisions.Plan)
+	b.missing(executor, decisions)
 	b.tell(decisions)
 	b.record(ctx, side, s, decisions, results)
 }
@@ -190,6 +191,25 @@ func (b *bootRun) execute(ctx context.Context, executor *s6.Executor, side volum
 	}
 	return results
 }
+
+// missing turns the decision of a profile that got no slot into what happened, so
+// that neither log nor ledger calls it started.
+func (b *bootRun) missing(executor *s6.Executor, d policy.Decisions) {
+	profiles, err := executor.Missing(d)
+	if err != nil {
+		b.trouble(exitProfile, "the slots cannot be verified", err)
+	}
+	for _, name := range profiles {
+		p := d.Profiles[name]
+		p.Reason = fmt.Sprintf("it has no slot, see alarms and operations; decided was %s: %s", p.Action, p.Reason)
+		p.Action, p.Code = policy.ActionSkip, codeNoSlot
+		d.Profiles[name] = p
+		b.trouble(exitProfile, "no slot", errors.New(name))
+	}
+}
+
+// codeNoSlot says that a slot was decided and is not there.
+const codeNoSlot = "no_slot"
 
 // actionWords are upstream's words for what was done.
 var actionWords = map[policy.Action]string{
