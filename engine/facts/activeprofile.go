@@ -26,6 +26,8 @@ func activeProfile(c Config) Source {
 	}}
 }
 
-var activeProfileSchema = fact(byAgent, "the sticky profile", properties{
-	"name": text("first line of the file active_profile in the home"),
-})
+func activeProfileSchema() string {
+	return fact(byAgent, "the sticky profile", properties{
+		"name": text("first line of the file active_profile in the home"),
+	})
+}

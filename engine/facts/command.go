@@ -37,13 +37,15 @@ func command(c Config) Source {
 	}}
 }
 
-var commandSchema = fact(byImage, "the main command of the container, from /proc", properties{
-	"argv":         list("arguments from the command word on, cut to 64 of 256 bytes; values that look secret are redacted", text("one argument").from(byOperator)).from(byOperator),
-	"role":         word("what the container is for, from the first words; none without a main command", "gateway run", "dashboard", "serve", "gui", "desktop", "chat", "sleep", "other", "none").from(byOperator),
-	"profile":      text("value of -p or --profile; absent without one").from(byOperator),
-	"no_supervise": boolean("--no-supervise was given").from(byOperator),
-	"source":       word("s6: the argument of s6-overlay's rc.init; pid1: PID 1 itself, where that is not s6-svscan", "s6", "pid1", "none"),
-})
+func commandSchema() string {
+	return fact(byImage, "the main command of the container, from /proc", properties{
+		"argv":         list("arguments from the command word on, cut to 64 of 256 bytes; values that look secret are redacted", text("one argument").from(byOperator)).from(byOperator),
+		"role":         word("what the container is for, from the first words; none without a main command", "gateway run", "dashboard", "serve", "gui", "desktop", "chat", "sleep", "other", "none").from(byOperator),
+		"profile":      text("value of -p or --profile; absent without one").from(byOperator),
+		"no_supervise": boolean("--no-supervise was given").from(byOperator),
+		"source":       word("s6: the argument of s6-overlay's rc.init; pid1: PID 1 itself, where that is not s6-svscan", "s6", "pid1", "none"),
+	})
+}
 
 // mainCommand returns the arguments of the main command. s6-overlay runs it from
 // a shell that runs rc.init, a child of PID 1 with its user. Any process may

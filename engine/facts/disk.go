@@ -28,8 +28,10 @@ func disk(c Config) Source {
 	}}
 }
 
-var diskSchema = fact(byKernel, "space on the volume, from statfs of the home", properties{
-	"home_free_bytes":   integer("free for the unprivileged user"),
-	"home_total_bytes":  integer("size of the file system"),
-	"home_free_percent": number("free in percent of the size, 0 to 100"),
-})
+func diskSchema() string {
+	return fact(byKernel, "space on the volume, from statfs of the home", properties{
+		"home_free_bytes":   integer("free for the unprivileged user"),
+		"home_total_bytes":  integer("size of the file system"),
+		"home_free_percent": number("free in percent of the size, 0 to 100"),
+	})
+}

@@ -52,16 +52,18 @@ func environment(c Config) Source {
 	}}
 }
 
-var environmentSchema = fact(byOperator, "the environment that the container was given", properties{
-	"source":        word("where it was found: the process's own environment comes first, then the directory that s6-overlay writes", "process", "directory", "process+directory", "none"),
-	"vars":          byName("allow-listed variables and those that begin with HERMES_RECONCILE_, by name; user and password in a URL are taken out", text("value, cut at 1024 bytes")),
-	"flags":         byName("variables that are on or off, by name; absent when unset, blank or not a known word", boolean("1, true, yes, on and 0, false, no, off in any case; for HERMES_GATEWAY_NO_SUPERVISE only 1, true, yes are on")),
-	"invalid_flags": list("variables that should be on or off and hold another word; they count as unset", text("name")),
-	"secrets": list("variables that hold a credential", object("one of them", properties{
-		"name":        text("name, which ends in _TOKEN, _KEY, _SECRET, _APP_ID or _ACCOUNT_ID, or is one of ours that looks secret"),
-		"fingerprint": text("first 16 hexadecimal digits of the SHA-256 of the value"),
-	})),
-})
+func environmentSchema() string {
+	return fact(byOperator, "the environment that the container was given", properties{
+		"source":        word("where it was found: the process's own environment comes first, then the directory that s6-overlay writes", "process", "directory", "process+directory", "none"),
+		"vars":          byName("allow-listed variables and those that begin with HERMES_RECONCILE_, by name; user and password in a URL are taken out", text("value, cut at 1024 bytes")),
+		"flags":         byName("variables that are on or off, by name; absent when unset, blank or not a known word", boolean("1, true, yes, on and 0, false, no, off in any case; for HERMES_GATEWAY_NO_SUPERVISE only 1, true, yes are on")),
+		"invalid_flags": list("variables that should be on or off and hold another word; they count as unset", text("name")),
+		"secrets": list("variables that hold a credential", object("one of them", properties{
+			"name":        text("name, which ends in _TOKEN, _KEY, _SECRET, _APP_ID or _ACCOUNT_ID, or is one of ours that looks secret"),
+			"fingerprint": text("first 16 hexadecimal digits of the SHA-256 of the value"),
+		})),
+	})
+}
 
 // variables are the environment of the container, whichever way it is given.
 type variables struct {

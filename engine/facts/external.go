@@ -88,22 +88,26 @@ func (e *external) profile() ProfileSource {
 	}}
 }
 
-var externalSchema = fact(byOperator, "facts of the operator's plug-ins, files in the facts directory", properties{
-	"plugins": byName("how each plug-in went, by its name: the file's without the ending", object("one plug-in", properties{
-		"status":           status("recorded: it answered; timed_out: it took too long; failed: it could not be run or ended with another status than 0; unreadable: its file must not be used; invalid: its answer makes no sense"),
-		"error":            text("what went wrong; never quotes what it printed"),
-		"kind":             word("static: a .json or .yaml file; executable", "static", "executable"),
-		"duration_ms":      integer("how long it took in milliseconds"),
-		"stderr_bytes":     integer("how much it wrote to standard error, which is not kept"),
-		"unknown_profiles": integer("profiles in its answer that are none"),
-	})),
-	"values":  byName("what it said of the container, by plug-in", anything("its own keys")),
-	"ignored": list("files whose name is not that of a plug-in, or that another one has", text("file")),
-})
+func externalSchema() string {
+	return fact(byOperator, "facts of the operator's plug-ins, files in the facts directory", properties{
+		"plugins": byName("how each plug-in went, by its name: the file's without the ending", object("one plug-in", properties{
+			"status":           status("recorded: it answered; timed_out: it took too long; failed: it could not be run or ended with another status than 0; unreadable: its file must not be used; invalid: its answer makes no sense"),
+			"error":            text("what went wrong; never quotes what it printed"),
+			"kind":             word("static: a .json or .yaml file; executable", "static", "executable"),
+			"duration_ms":      integer("how long it took in milliseconds"),
+			"stderr_bytes":     integer("how much it wrote to standard error, which is not kept"),
+			"unknown_profiles": integer("profiles in its answer that are none"),
+		})),
+		"values":  byName("what it said of the container, by plug-in", anything("its own keys")),
+		"ignored": list("files whose name is not that of a plug-in, or that another one has", text("file")),
+	})
+}
 
-var externalProfileSchema = fact(byOperator, "facts of the operator's plug-ins about this profile", properties{
-	"values": byName("what it said of this profile, by plug-in", anything("its own keys")),
-})
+func externalProfileSchema() string {
+	return fact(byOperator, "facts of the operator's plug-ins about this profile", properties{
+		"values": byName("what it said of this profile, by plug-in", anything("its own keys")),
+	})
+}
 
 // result waits for the one run. The error is that of ctx.
 func (e *external) result(ctx context.Context) (externalReport, error) {

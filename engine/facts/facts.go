@@ -78,30 +78,32 @@ func (c Config) withDefaults() Config {
 // A Source finds out one kind of fact about the container. It is what the engine
 // wants of one.
 type Source struct {
-	name, schema string
-	collect      func(context.Context) (any, error)
+	name    string
+	schema  func() string
+	collect func(context.Context) (any, error)
 }
 
 // Name is the key of the fact in input.container.
 func (s Source) Name() string { return s.name }
 
 // Schema is the JSON Schema of the value.
-func (s Source) Schema() string { return s.schema }
+func (s Source) Schema() string { return s.schema() }
 
 // Collect finds the fact out.
 func (s Source) Collect(ctx context.Context) (any, error) { return s.collect(ctx) }
 
 // A ProfileSource finds out one kind of fact about a profile.
 type ProfileSource struct {
-	name, schema string
-	collect      func(context.Context, policy.Directory) (any, error)
+	name    string
+	schema  func() string
+	collect func(context.Context, policy.Directory) (any, error)
 }
 
 // Name is the key of the fact in input.profiles[<name>].
 func (s ProfileSource) Name() string { return s.name }
 
 // Schema is the JSON Schema of the value.
-func (s ProfileSource) Schema() string { return s.schema }
+func (s ProfileSource) Schema() string { return s.schema() }
 
 // Collect finds the fact out. It may be called for several profiles at once.
 func (s ProfileSource) Collect(ctx context.Context, dir policy.Directory) (any, error) {

@@ -17,8 +17,8 @@ func FuzzFacts(f *testing.F) {
 	f.Add([]byte(`export A_TOKEN="x\n" # c` + "\nB='multi\nline'\nC=d # e"))
 	f.Add([]byte("platforms:\n  telegram: {token: x, extra: {app_key: y}}\n  api_server: {enabled: true, extra: {port: 1}}\n"))
 	sources := map[string]string{
-		"prior_state": priorStateSchema, "lifecycle": lifecycleSchema, "starts": startsSchema, "unclean_exits": uncleanExitsSchema,
-		"tokens": tokensSchema, "ports": portsSchema, "multiplex": multiplexSchema, "command": commandSchema, "environment": environmentSchema,
+		"prior_state": priorStateSchema(), "lifecycle": lifecycleSchema(), "starts": startsSchema(), "unclean_exits": uncleanExitsSchema(),
+		"tokens": tokensSchema(), "ports": portsSchema(), "multiplex": multiplexSchema(), "command": commandSchema(), "environment": environmentSchema(),
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		env, config := parseDotenv(data), parseConfig(data)

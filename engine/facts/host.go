@@ -33,12 +33,14 @@ func host(c Config) Source {
 	}}
 }
 
-var hostSchema = fact(byKernel, "which container this is", properties{
-	"hostname":        text("/proc/sys/kernel/hostname").from(byOperator),
-	"boot_id":         text("/proc/sys/kernel/random/boot_id: the boot of the kernel, which several containers share"),
-	"started_at":      text("start of PID 1 as RFC 3339 in UTC: its start time in /proc/1/stat and btime in /proc/stat"),
-	"started_at_unix": integer("the same in seconds since 1970"),
-})
+func hostSchema() string {
+	return fact(byKernel, "which container this is", properties{
+		"hostname":        text("/proc/sys/kernel/hostname").from(byOperator),
+		"boot_id":         text("/proc/sys/kernel/random/boot_id: the boot of the kernel, which several containers share"),
+		"started_at":      text("start of PID 1 as RFC 3339 in UTC: its start time in /proc/1/stat and btime in /proc/stat"),
+		"started_at_unix": integer("the same in seconds since 1970"),
+	})
+}
 
 func (c Config) kernelText(name string) string {
 	data, out := readPath(filepath.Join(c.Proc, "sys/kernel", name), 4096)

@@ -38,12 +38,14 @@ func identity(c Config) Source {
 	}}
 }
 
-var identitySchema = fact(byOperator, "as whom the program runs", properties{
-	"uid":            integer("effective user id"),
-	"gid":            integer("effective group id"),
-	"capabilities":   list("effective capabilities, from CapEff in /proc/self/status", text("name such as CAP_SETGID, or a number where it has none here")),
-	"root_read_only": boolean("the mount at / is read-only, from /proc/self/mountinfo"),
-})
+func identitySchema() string {
+	return fact(byOperator, "as whom the program runs", properties{
+		"uid":            integer("effective user id"),
+		"gid":            integer("effective group id"),
+		"capabilities":   list("effective capabilities, from CapEff in /proc/self/status", text("name such as CAP_SETGID, or a number where it has none here")),
+		"root_read_only": boolean("the mount at / is read-only, from /proc/self/mountinfo"),
+	})
+}
 
 // capabilities in the order of their bits in the kernel.
 var capabilities = []string{

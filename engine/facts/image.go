@@ -59,8 +59,10 @@ func firstText(keys *fields, names ...string) string {
 	return ""
 }
 
-var imageSchema = fact(byImage, "which image this is", properties{
-	"version": text("version or release, from install-stamp.json of the installation or image-provenance.json in /etc/hermes"),
-	"sha":     text("commit or digest, from the same"),
-	"source":  word("the first of the two files that was read", "install_stamp", "provenance"),
-})
+func imageSchema() string {
+	return fact(byImage, "which image this is", properties{
+		"version": text("version or release, from install-stamp.json of the installation or image-provenance.json in /etc/hermes"),
+		"sha":     text("commit or digest, from the same"),
+		"source":  word("the first of the two files that was read", "install_stamp", "provenance"),
+	})
+}

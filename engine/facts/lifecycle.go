@@ -26,17 +26,19 @@ func lifecycle() ProfileSource {
 	}}
 }
 
-var lifecycleSchema = fact(byAgent, "how the last gateway ended, from state/gateway.lifecycle.json", properties{
-	"phase":           text("phase: running or exited"),
-	"exit":            word("clean: phase is exited; unclean: phase is running, nobody wrote the end (SIGKILL, out of memory, the machine died); else unknown", "clean", "unclean", "unknown"),
-	"exit_code":       integer("exit_code"),
-	"exit_reason":     text("exit_reason"),
-	"started_at_unix": integer("started_at in seconds since 1970"),
-	"exited_at_unix":  integer("exited_at in seconds since 1970"),
-	"prior_unclean":   boolean("prior_unclean: the gateway before that one ended uncleanly"),
-	"prior_oom":       boolean("prior_oom or prior_suspected_oom: it probably ran out of memory"),
-	"unexpected":      list("fields that hold another type than they should and are left out", text("field")),
-})
+func lifecycleSchema() string {
+	return fact(byAgent, "how the last gateway ended, from state/gateway.lifecycle.json", properties{
+		"phase":           text("phase: running or exited"),
+		"exit":            word("clean: phase is exited; unclean: phase is running, nobody wrote the end (SIGKILL, out of memory, the machine died); else unknown", "clean", "unclean", "unknown"),
+		"exit_code":       integer("exit_code"),
+		"exit_reason":     text("exit_reason"),
+		"started_at_unix": integer("started_at in seconds since 1970"),
+		"exited_at_unix":  integer("exited_at in seconds since 1970"),
+		"prior_unclean":   boolean("prior_unclean: the gateway before that one ended uncleanly"),
+		"prior_oom":       boolean("prior_oom or prior_suspected_oom: it probably ran out of memory"),
+		"unexpected":      list("fields that hold another type than they should and are left out", text("field")),
+	})
+}
 
 func describeLifecycle(keys fields, out outcome) lifecycleFact {
 	f := lifecycleFact{Lifecycle: policy.Lifecycle{Status: out.Status, Exit: "unknown"}, Error: out.Error}

@@ -33,12 +33,14 @@ func logDirectory(c Config) ProfileSource {
 	}}
 }
 
-var logDirectorySchema = fact(byAgent, "the directory that the slot's logger writes to, logs/gateways/<profile> in the home; missing too for a name that no slot can have", properties{
-	"uid":              integer("user that owns it"),
-	"lock":             boolean("s6-log's file lock is there; it stays when the logger is killed, and alone it says nothing"),
-	"lock_age_seconds": integer("seconds since lock was changed"),
-	"bytes":            integer("size of the files in it, 64 of them at most"),
-})
+func logDirectorySchema() string {
+	return fact(byAgent, "the directory that the slot's logger writes to, logs/gateways/<profile> in the home; missing too for a name that no slot can have", properties{
+		"uid":              integer("user that owns it"),
+		"lock":             boolean("s6-log's file lock is there; it stays when the logger is killed, and alone it says nothing"),
+		"lock_age_seconds": integer("seconds since lock was changed"),
+		"bytes":            integer("size of the files in it, 64 of them at most"),
+	})
+}
 
 func (c Config) describeLogDirectory(name string) logDirectoryFact {
 	info, err := c.Root.Lstat(name)

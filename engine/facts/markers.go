@@ -27,9 +27,11 @@ func markers() ProfileSource {
 	}}
 }
 
-var markersSchema = fact(byAgent, "well-known files of the profile", properties{
-	"files": filesSchema("those that are there of SOUL.md, config.yaml, .env, profile.yaml, auth.json, state.db, cron/jobs.json, by name"),
-})
+func markersSchema() string {
+	return fact(byAgent, "well-known files of the profile", properties{
+		"files": filesSchema("those that are there of SOUL.md, config.yaml, .env, profile.yaml, auth.json, state.db, cron/jobs.json, by name"),
+	})
+}
 
 func filesSchema(description string) schema {
 	return byName(description, object("one file", properties{

@@ -37,14 +37,16 @@ func mounts(c Config) Source {
 	}}
 }
 
-var mountsSchema = fact(byOperator, "what is mounted, from /proc/self/mountinfo", properties{
-	"mounts": list("mounts in the order in which they were made", object("one mount", properties{
-		"point":     text("where it is"),
-		"fstype":    text("file system, such as overlay, ext4, tmpfs, nfs4, fuse.sshfs"),
-		"read_only": boolean("mounted read-only, or the file system is"),
-	})),
-	"truncated": boolean("there are more than 256"),
-})
+func mountsSchema() string {
+	return fact(byOperator, "what is mounted, from /proc/self/mountinfo", properties{
+		"mounts": list("mounts in the order in which they were made", object("one mount", properties{
+			"point":     text("where it is"),
+			"fstype":    text("file system, such as overlay, ext4, tmpfs, nfs4, fuse.sshfs"),
+			"read_only": boolean("mounted read-only, or the file system is"),
+		})),
+		"truncated": boolean("there are more than 256"),
+	})
+}
 
 func (c Config) mountPoints() (all []mount, more bool, err error) {
 	data, out := readPath(filepath.Join(c.Proc, "self/mountinfo"), maxConfig)

@@ -25,14 +25,16 @@ func multiplex(c Config) Source {
 	}}
 }
 
-var multiplexSchema = fact(byAgent, "whether one gateway serves several profiles", properties{
-	"on":            boolean("it does; false too where the status is invalid or unreadable"),
-	"source":        word("what decided: GATEWAY_MULTIPLEX_PROFILES; config.yaml of the root profile, gateway.multiplex_profiles or multiplex_profiles at the top; or nothing", "environment", "config", "default"),
-	"config_status": status("how reading config.yaml of the root profile went"),
-	"allowlist":     list("gateway.multiplex_profile_allowlist of config.yaml, which older images know; absent without one", text("profile")),
-	"routes":        integer("number of entries in gateway.profile_routes of config.yaml"),
-	"warnings":      list("values that make no sense and count as unset", text("which, and what would have been right")),
-})
+func multiplexSchema() string {
+	return fact(byAgent, "whether one gateway serves several profiles", properties{
+		"on":            boolean("it does; false too where the status is invalid or unreadable"),
+		"source":        word("what decided: GATEWAY_MULTIPLEX_PROFILES; config.yaml of the root profile, gateway.multiplex_profiles or multiplex_profiles at the top; or nothing", "environment", "config", "default"),
+		"config_status": status("how reading config.yaml of the root profile went"),
+		"allowlist":     list("gateway.multiplex_profile_allowlist of config.yaml, which older images know; absent without one", text("profile")),
+		"routes":        integer("number of entries in gateway.profile_routes of config.yaml"),
+		"warnings":      list("values that make no sense and count as unset", text("which, and what would have been right")),
+	})
+}
 
 func describeMultiplex(environment string, config configFile) multiplexFact {
 	f := multiplexFact{outcome: recorded, Source: "default", ConfigStatus: config.Status, Warnings: []string{}}

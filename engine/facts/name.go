@@ -42,11 +42,13 @@ func name() ProfileSource {
 	}}
 }
 
-var nameSchema = fact(byAgent, "whether the profile can have a slot", properties{
-	"valid":   boolean("the name is right and its directory is one"),
-	"problem": word("characters: not ^[a-z0-9][a-z0-9_-]*$; too_long: more than 242 bytes; reserved: a directory that has the root profile's name; link, not_a_directory: what the entry is; empty without a problem", "", "characters", "too_long", "reserved", "link", "not_a_directory"),
-	"length":  integer("length of the directory's name in bytes"),
-})
+func nameSchema() string {
+	return fact(byAgent, "whether the profile can have a slot", properties{
+		"valid":   boolean("the name is right and its directory is one"),
+		"problem": word("characters: not ^[a-z0-9][a-z0-9_-]*$; too_long: more than 242 bytes; reserved: a directory that has the root profile's name; link, not_a_directory: what the entry is; empty without a problem", "", "characters", "too_long", "reserved", "link", "not_a_directory"),
+		"length":  integer("length of the directory's name in bytes"),
+	})
+}
 
 // entryOf is the name of the profile's directory; the root profile has its own.
 func entryOf(p policy.Profile) string {

@@ -24,6 +24,8 @@ func operatorFiles(c Config) ProfileSource {
 	}}
 }
 
-var operatorFilesSchema = fact(byAgent, "files with which an operator marks a profile; the agent could make them too", properties{
-	"files": filesSchema("those that are there of .no-auto-start, .autostart and the configured names, by name"),
-})
+func operatorFilesSchema() string {
+	return fact(byAgent, "files with which an operator marks a profile; the agent could make them too", properties{
+		"files": filesSchema("those that are there of .no-auto-start, .autostart and the configured names, by name"),
+	})
+}

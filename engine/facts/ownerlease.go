@@ -28,9 +28,11 @@ func ownerLease(c Config) Source {
 	}}
 }
 
-var ownerLeaseSchema = fact(byAgent, "the container that owns the volume, from state/reconcile.owner.json in the home", properties{
-	"host":         text("its host name"),
-	"boot_id":      text("the boot of its kernel"),
-	"seen_at":      text("when it was last seen, as it is written there; absent when it is a number"),
-	"seen_at_unix": integer("the same in seconds since 1970"),
-})
+func ownerLeaseSchema() string {
+	return fact(byAgent, "the container that owns the volume, from state/reconcile.owner.json in the home", properties{
+		"host":         text("its host name"),
+		"boot_id":      text("the boot of its kernel"),
+		"seen_at":      text("when it was last seen, as it is written there; absent when it is a number"),
+		"seen_at_unix": integer("the same in seconds since 1970"),
+	})
+}

@@ -34,9 +34,11 @@ func ownership() ProfileSource {
 	}}
 }
 
-var ownershipSchema = fact(byAgent, "whose the directory of the profile is", properties{
-	"uid":      integer("user that owns it"),
-	"gid":      integer("group that owns it"),
-	"mode":     text("permission bits in octal, such as 0755"),
-	"writable": boolean("the user who collects the facts may make and remove files in it; false on a read-only file system"),
-})
+func ownershipSchema() string {
+	return fact(byAgent, "whose the directory of the profile is", properties{
+		"uid":      integer("user that owns it"),
+		"gid":      integer("group that owns it"),
+		"mode":     text("permission bits in octal, such as 0755"),
+		"writable": boolean("the user who collects the facts may make and remove files in it; false on a read-only file system"),
+	})
+}

@@ -38,18 +38,20 @@ func ports() ProfileSource {
 	}}
 }
 
-var portsSchema = fact(byAgent, "ports of the profile, from its .env and config.yaml; the container's environment may say otherwise", properties{
-	"ports": list("listeners that the files mention or that are on", object("one listener", properties{
-		"platform": word("what listens", "api_server", "webhook"),
-		"port":     integer("port; where none is configured upstream's default, which two profiles then share"),
-		"source":   word("what names the port", ".env", "config.yaml", "default"),
-		"enabled":  boolean("it would listen"),
-	})),
-	"derived":            integer("port that belongs to the name alone, as upstream once meant it: the first 8 hexadecimal digits of its SHA-256 modulo 600, plus 9200").from(byImage),
-	"api_server_enabled": boolean("the API server would listen: API_SERVER_ENABLED in .env, platforms.api_server.enabled in config.yaml, or a usable API_SERVER_KEY, which switches it on even against API_SERVER_ENABLED=false"),
-	"api_server_key":     boolean("the profile has an API_SERVER_KEY or platforms.api_server key that is not blank"),
-	"config_status":      status("how reading config.yaml went"),
-})
+func portsSchema() string {
+	return fact(byAgent, "ports of the profile, from its .env and config.yaml; the container's environment may say otherwise", properties{
+		"ports": list("listeners that the files mention or that are on", object("one listener", properties{
+			"platform": word("what listens", "api_server", "webhook"),
+			"port":     integer("port; where none is configured upstream's default, which two profiles then share"),
+			"source":   word("what names the port", ".env", "config.yaml", "default"),
+			"enabled":  boolean("it would listen"),
+		})),
+		"derived":            integer("port that belongs to the name alone, as upstream once meant it: the first 8 hexadecimal digits of its SHA-256 modulo 600, plus 9200").from(byImage),
+		"api_server_enabled": boolean("the API server would listen: API_SERVER_ENABLED in .env, platforms.api_server.enabled in config.yaml, or a usable API_SERVER_KEY, which switches it on even against API_SERVER_ENABLED=false"),
+		"api_server_key":     boolean("the profile has an API_SERVER_KEY or platforms.api_server key that is not blank"),
+		"config_status":      status("how reading config.yaml went"),
+	})
+}
 
 func describePorts(name string, env dotenv, config configFile) portsFact {
 	f := portsFact{outcome: env.outcome, Ports: []port{}, Derived: derivedPort(name), ConfigStatus: config.Status}

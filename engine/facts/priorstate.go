@@ -44,26 +44,28 @@ func priorState() ProfileSource {
 	}}
 }
 
-var priorStateSchema = fact(byAgent, "what the gateway and its operator last recorded, from gateway_state.json", properties{
-	"desired":           text("desired_state: what the operator wants; absent when absent or null there, and an empty text counts"),
-	"gateway":           text("gateway_state: what the gateway wrote of itself; absent when absent or null there"),
-	"exit_reason":       text("exit_reason of the last gateway"),
-	"restart_requested": boolean("restart_requested"),
-	"active_agents":     integer("active_agents"),
-	"served_profiles":   list("served_profiles: the profiles that a multiplexing gateway serves", text("profile")),
-	"platforms": byName("platforms by name, at most 64", object("one platform", properties{
-		"state":               text("state"),
-		"error_code":          text("error_code"),
-		"needs_attention":     boolean("needs_attention"),
-		"retrying_since_unix": integer("retrying_since in seconds since 1970"),
-	})),
-	"pid":             integer("pid of the gateway, in the PID namespace of its time"),
-	"start_time":      integer("start_time of that process in clock ticks, as in /proc"),
-	"updated_at_unix": integer("updated_at in seconds since 1970, be it a number or ISO 8601 there"),
-	"migrated_from":   text("migrated_from: what seeded the file"),
-	"runtime_kind":    text("runtime_kind"),
-	"unexpected":      list("fields that hold another type than they should and are left out", text("field")),
-})
+func priorStateSchema() string {
+	return fact(byAgent, "what the gateway and its operator last recorded, from gateway_state.json", properties{
+		"desired":           text("desired_state: what the operator wants; absent when absent or null there, and an empty text counts"),
+		"gateway":           text("gateway_state: what the gateway wrote of itself; absent when absent or null there"),
+		"exit_reason":       text("exit_reason of the last gateway"),
+		"restart_requested": boolean("restart_requested"),
+		"active_agents":     integer("active_agents"),
+		"served_profiles":   list("served_profiles: the profiles that a multiplexing gateway serves", text("profile")),
+		"platforms": byName("platforms by name, at most 64", object("one platform", properties{
+			"state":               text("state"),
+			"error_code":          text("error_code"),
+			"needs_attention":     boolean("needs_attention"),
+			"retrying_since_unix": integer("retrying_since in seconds since 1970"),
+		})),
+		"pid":             integer("pid of the gateway, in the PID namespace of its time"),
+		"start_time":      integer("start_time of that process in clock ticks, as in /proc"),
+		"updated_at_unix": integer("updated_at in seconds since 1970, be it a number or ISO 8601 there"),
+		"migrated_from":   text("migrated_from: what seeded the file"),
+		"runtime_kind":    text("runtime_kind"),
+		"unexpected":      list("fields that hold another type than they should and are left out", text("field")),
+	})
+}
 
 // describePriorState keeps what is known of a state file. Only the two states
 // decide whether it is valid: upstream starts nothing on a state that is not

@@ -37,17 +37,19 @@ func profileConfig() ProfileSource {
 	}}
 }
 
-var configSchema = fact(byAgent, "what the profile is set up for; the status is that of config.yaml", properties{
-	"standalone": boolean("gateway.standalone of config.yaml: the profile wants a gateway of its own; absent when not set"),
-	"platforms": byName("platforms and gateway.platforms of config.yaml, by name", object("one platform", properties{
-		"enabled": boolean("enabled; absent when not set"),
-	})),
-	"job_count":        integer("number of jobs in cron/jobs.json"),
-	"enabled_jobs":     integer("those of them that are not switched off by enabled: false"),
-	"jobs_status":      status("how reading cron/jobs.json went"),
-	"provider_count":   integer("number of providers in auth.json; their names are not read"),
-	"providers_status": status("how reading auth.json went"),
-})
+func configSchema() string {
+	return fact(byAgent, "what the profile is set up for; the status is that of config.yaml", properties{
+		"standalone": boolean("gateway.standalone of config.yaml: the profile wants a gateway of its own; absent when not set"),
+		"platforms": byName("platforms and gateway.platforms of config.yaml, by name", object("one platform", properties{
+			"enabled": boolean("enabled; absent when not set"),
+		})),
+		"job_count":        integer("number of jobs in cron/jobs.json"),
+		"enabled_jobs":     integer("those of them that are not switched off by enabled: false"),
+		"jobs_status":      status("how reading cron/jobs.json went"),
+		"provider_count":   integer("number of providers in auth.json; their names are not read"),
+		"providers_status": status("how reading auth.json went"),
+	})
+}
 
 func (f *configFact) addPlatforms(config configFile) {
 	for _, prefix := range [][]string{{"gateway", "platforms"}, {"platforms"}} {

@@ -36,12 +36,14 @@ func resources(c Config) Source {
 	}}
 }
 
-var resourcesSchema = fact(byOperator, "what the container may use, from its control group", properties{
-	"memory_limit_bytes": integer("memory.max; absent without a limit"),
-	"memory_oom_kills":   integer("oom_kill in memory.events: kills since the control group was made").from(byKernel),
-	"cpus":               number("cpu.max: quota divided by period; absent without a limit"),
-	"tmp_free_bytes":     integer("free space in /tmp").from(byAgent),
-})
+func resourcesSchema() string {
+	return fact(byOperator, "what the container may use, from its control group", properties{
+		"memory_limit_bytes": integer("memory.max; absent without a limit"),
+		"memory_oom_kills":   integer("oom_kill in memory.events: kills since the control group was made").from(byKernel),
+		"cpus":               number("cpu.max: quota divided by period; absent without a limit"),
+		"tmp_free_bytes":     integer("free space in /tmp").from(byAgent),
+	})
+}
 
 func (c Config) cgroupText(name string) string {
 	data, out := readPath(filepath.Join(c.Cgroup, name), maxState)

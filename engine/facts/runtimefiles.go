@@ -47,24 +47,26 @@ func runtimeFiles(c Config) ProfileSource {
 	}}
 }
 
-var runtimeFilesSchema = fact(byAgent, "files that name a running gateway", properties{
-	"files": byName("those that are there of gateway.pid, processes.json, .gateway-takeover.json, .gateway-planned-stop.json, gateway.lock, by name", object("one file", properties{
-		"status":          status("how reading it went; only gateway.pid and the two markers are read"),
-		"error":           text("what went wrong; never quotes what was read"),
-		"kind":            kinds("what it is; a link is not followed"),
-		"sweepable":       boolean("it may be removed: not a directory, not gateway.lock, nobody holds gateway.lock, and the process that it names is not alive"),
-		"identity":        text("opaque; differs when the file was replaced or written").from(byKernel),
-		"pid":             integer("the process that it names: pid, or target_pid of a marker"),
-		"pid_alive":       boolean("a process of this PID namespace has that pid and the recorded start time; absent without a pid").from(byKernel),
-		"written_at_unix": integer("written_at of a marker, in seconds since 1970"),
-		"age_seconds":     integer("seconds since then; absent when that is in the future"),
-	})),
-	"lock": object("gateway.lock", properties{
-		"status": status("missing: no gateway ever ran; unreadable: not a regular file or not allowed"),
-		"error":  text("what went wrong"),
-		"held":   boolean("someone holds a lock on it, in any container on this kernel; true too where that cannot be known").from(byKernel),
-	}),
-})
+func runtimeFilesSchema() string {
+	return fact(byAgent, "files that name a running gateway", properties{
+		"files": byName("those that are there of gateway.pid, processes.json, .gateway-takeover.json, .gateway-planned-stop.json, gateway.lock, by name", object("one file", properties{
+			"status":          status("how reading it went; only gateway.pid and the two markers are read"),
+			"error":           text("what went wrong; never quotes what was read"),
+			"kind":            kinds("what it is; a link is not followed"),
+			"sweepable":       boolean("it may be removed: not a directory, not gateway.lock, nobody holds gateway.lock, and the process that it names is not alive"),
+			"identity":        text("opaque; differs when the file was replaced or written").from(byKernel),
+			"pid":             integer("the process that it names: pid, or target_pid of a marker"),
+			"pid_alive":       boolean("a process of this PID namespace has that pid and the recorded start time; absent without a pid").from(byKernel),
+			"written_at_unix": integer("written_at of a marker, in seconds since 1970"),
+			"age_seconds":     integer("seconds since then; absent when that is in the future"),
+		})),
+		"lock": object("gateway.lock", properties{
+			"status": status("missing: no gateway ever ran; unreadable: not a regular file or not allowed"),
+			"error":  text("what went wrong"),
+			"held":   boolean("someone holds a lock on it, in any container on this kernel; true too where that cannot be known").from(byKernel),
+		}),
+	})
+}
 
 func (c Config) describeRuntimeFiles(dir policy.Directory) runtimeFilesFact {
 	f := runtimeFilesFact{outcome: recorded, Files: map[string]runtimeFile{}, Lock: probeGatewayLock(dir)}

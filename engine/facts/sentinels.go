@@ -41,11 +41,13 @@ func present(dir policy.Directory, name string) bool {
 	return err == nil
 }
 
-var sentinelsSchema = fact(byAgent, "files in the home that stop or hold the fleet", properties{
-	"estop": object("the file ESTOP: nothing should run", properties{
-		"present": boolean("it is there"),
-		"reason":  text("its first line, without what cannot be printed; absent when empty or not readable"),
-	}),
-	"drain_request":         boolean("the file .drain_request.json is there"),
-	"fleet_restart_pending": boolean("the file fleet_restart_pending is there"),
-})
+func sentinelsSchema() string {
+	return fact(byAgent, "files in the home that stop or hold the fleet", properties{
+		"estop": object("the file ESTOP: nothing should run", properties{
+			"present": boolean("it is there"),
+			"reason":  text("its first line, without what cannot be printed; absent when empty or not readable"),
+		}),
+		"drain_request":         boolean("the file .drain_request.json is there"),
+		"fleet_restart_pending": boolean("the file fleet_restart_pending is there"),
+	})
+}

@@ -40,13 +40,15 @@ func starts() ProfileSource {
 	}}
 }
 
-var startsSchema = fact(byAgent, "recent starts of the gateway, from gateway-starts.log", properties{
-	"count":         integer("how many are in times_unix"),
-	"last_unix":     integer("the last one; absent without any"),
-	"times_unix":    list("the last 40 at most, in the order of the log", integer("seconds since 1970")),
-	"chained_boots": integer("number of boots in gateway/restart_loop.json: starts that interrupted a session, one soon after the other"),
-	"chain_status":  status("how reading gateway/restart_loop.json went"),
-})
+func startsSchema() string {
+	return fact(byAgent, "recent starts of the gateway, from gateway-starts.log", properties{
+		"count":         integer("how many are in times_unix"),
+		"last_unix":     integer("the last one; absent without any"),
+		"times_unix":    list("the last 40 at most, in the order of the log", integer("seconds since 1970")),
+		"chained_boots": integer("number of boots in gateway/restart_loop.json: starts that interrupted a session, one soon after the other"),
+		"chain_status":  status("how reading gateway/restart_loop.json went"),
+	})
+}
 
 // parseStarts reads one number of seconds a line. Lines that are none are passed
 // over; a file of nothing else is invalid.

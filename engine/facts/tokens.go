@@ -35,16 +35,18 @@ func tokens() ProfileSource {
 	}}
 }
 
-var tokensSchema = fact(byAgent, "credentials of the profile, from its .env and config.yaml; the status is that of .env", properties{
-	"tokens": list("at most 64 of them, in the order of the files", object("one credential", properties{
-		"scope":       text("what it is for, from its name: telegram for TELEGRAM_BOT_TOKEN; the platform for one of config.yaml"),
-		"fingerprint": text("first 16 hexadecimal digits of the SHA-256 of the value, as written: variables in it are not expanded"),
-		"source":      word("the file", ".env", "config.yaml"),
-		"name":        text("name of the variable, or path of the key"),
-	})),
-	"env_link":      boolean(".env is a link, which is not followed"),
-	"config_status": status("how reading config.yaml went"),
-})
+func tokensSchema() string {
+	return fact(byAgent, "credentials of the profile, from its .env and config.yaml; the status is that of .env", properties{
+		"tokens": list("at most 64 of them, in the order of the files", object("one credential", properties{
+			"scope":       text("what it is for, from its name: telegram for TELEGRAM_BOT_TOKEN; the platform for one of config.yaml"),
+			"fingerprint": text("first 16 hexadecimal digits of the SHA-256 of the value, as written: variables in it are not expanded"),
+			"source":      word("the file", ".env", "config.yaml"),
+			"name":        text("name of the variable, or path of the key"),
+		})),
+		"env_link":      boolean(".env is a link, which is not followed"),
+		"config_status": status("how reading config.yaml went"),
+	})
+}
 
 func (f *tokensFact) add(t token, value string) {
 	if value == "" || len(f.Tokens) == maxTokens {

@@ -36,15 +36,17 @@ func uncleanExits() ProfileSource {
 	}}
 }
 
-var uncleanExitsSchema = fact(byAgent, "deaths of the gateway without a word, from the last 64 KiB of logs/gateway-exit-diag.log", properties{
-	"count":      integer("lines with the tag gateway.previous_unclean_exit there"),
-	"times_unix": list("when they were noticed, the last 40 at most, in the order of the log", integer("seconds since 1970")),
-	"last": object("the last of them; absent without any", properties{
-		"time_unix":          integer("ts in seconds since 1970"),
-		"suspected_oom":      boolean("suspected_oom: it probably ran out of memory"),
-		"state_db_integrity": text("state_db_integrity: result of the check of state.db"),
-	}),
-})
+func uncleanExitsSchema() string {
+	return fact(byAgent, "deaths of the gateway without a word, from the last 64 KiB of logs/gateway-exit-diag.log", properties{
+		"count":      integer("lines with the tag gateway.previous_unclean_exit there"),
+		"times_unix": list("when they were noticed, the last 40 at most, in the order of the log", integer("seconds since 1970")),
+		"last": object("the last of them; absent without any", properties{
+			"time_unix":          integer("ts in seconds since 1970"),
+			"suspected_oom":      boolean("suspected_oom: it probably ran out of memory"),
+			"state_db_integrity": text("state_db_integrity: result of the check of state.db"),
+		}),
+	})
+}
 
 // parseUncleanExits reads JSON lines. A line that is none is passed over: the
 // log is appended to by a process that may die at it.

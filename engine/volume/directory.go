@@ -28,6 +28,12 @@ type directory struct {
 	using sync.RWMutex // held for reading while fd is used
 	shut  bool
 
+	// listed says to list the directory once and to answer from the list that a
+	// name is not there: most files that facts look for are missing.
+	listed bool
+	list   sync.Once
+	names  map[string]bool // nil: too many entries, or they cannot be listed
+
 	mu   sync.Mutex
 	kept map[string]any
 }
@@ -41,6 +47,9 @@ func (d *directory) use(op, name string, f func(fd int) error) error {
 	if d.shut {
 		err = fs.ErrClosed
 	}
+	if err == nil && d.absent(name) {
+		err = unix.ENOENT
+	}
 	if err == nil {
 		err = f(d.fd)
 	}
@@ -48,6 +57,37 @@ func (d *directory) use(op, name string, f func(fd int) error) error {
 		return &fs.PathError{Op: op, Path: name, Err: err}
 	}
 	return nil
+}
+
+// maxListed bounds the list of names that is kept.
+const maxListed = 256
+
+// absent says whether the first part of a name was not there when the directory
+// was listed. The caller holds using.
+func (d *directory) absent(name string) bool {
+	if !d.listed || checkName(name) != nil || strings.Contains(name, "\x00") {
+		return false
+	}
+	d.list.Do(func() { d.names = namesIn(d.fd) })
+	first, _, _ := strings.Cut(name, "/")
+	return d.names != nil && !d.names[first]
+}
+
+func namesIn(at int) map[string]bool {
+	fd, err := openListing(at, ".")
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	names := map[string]bool{}
+	err = scan(fd, func(entry string, _ fs.FileMode) bool {
+		names[entry] = true
+		return len(names) <= maxListed
+	})
+	if err != nil || len(names) > maxListed {
+		return nil
+	}
+	return names
 }
 
 func (d *directory) close() error {

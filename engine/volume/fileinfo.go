@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -96,7 +97,9 @@ func (e dirEntry) Info() (fs.FileInfo, error) {
 // until each returns false. It looks a kind up where the file system does not
 // tell; os.File would look at a path for that.
 func scan(fd int, each func(name string, kind fs.FileMode) bool) error {
-	buf := make([]byte, 32*1024)
+	kept := listingBuffers.Get().(*[]byte)
+	defer listingBuffers.Put(kept)
+	buf := *kept
 	for {
 		n, err := ignoringEINTR(func() (int, error) { return unix.Getdents(fd, buf) })
 		if err != nil {
@@ -120,6 +123,11 @@ func scan(fd int, each func(name string, kind fs.FileMode) bool) error {
 		}
 	}
 }
+
+var listingBuffers = sync.Pool{New: func() any {
+	buf := make([]byte, 32*1024)
+	return &buf
+}}
 
 // parseEntry reads one struct linux_dirent64: inode and offset of 8 bytes, 2
 // bytes of length, one of type, then the name up to a zero byte.

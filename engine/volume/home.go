@@ -129,13 +129,15 @@ func (h *Home) list() listing {
 // of a profile that is a link, or is no directory, is handed out too: its Lstat
 // of "." says what it is, and everything else there is policy.ErrNotRegular.
 // One that may not be searched answers everything with that error. An error
-// here means that there is nothing at all. The caller calls the returned
-// function when it is done.
+// here means that there is nothing at all. What is made in the directory after
+// the first look may be taken for missing. The caller calls the returned function
+// when it is done.
 func (h *Home) Open(p policy.Profile) (policy.Directory, func(), error) {
 	d, err := h.open(p)
 	if err != nil {
 		return nil, nil, err
 	}
+	d.listed = true
 	return d, func() { d.close() }, nil
 }
 
