@@ -12,15 +12,15 @@ import (
 	"github.com/open-policy-agent/opa/v1/tester"
 )
 
-// regoFiles parses every Rego file of the built-in layer, tests included.
-func regoFiles(t *testing.T) (modules map[string]*ast.Module, texts map[string][]byte) {
+// regoFiles parses every Rego file of the layer, tests included.
+func regoFiles(t *testing.T, layer Layer) (modules map[string]*ast.Module, texts map[string][]byte) {
 	t.Helper()
 	modules, texts = map[string]*ast.Module{}, map[string][]byte{}
-	err := fs.WalkDir(BuiltIn().Files, ".", func(name string, _ fs.DirEntry, err error) error {
+	err := fs.WalkDir(layer.Files, ".", func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(name, ".rego") {
 			return err
 		}
-		text, err := fs.ReadFile(BuiltIn().Files, name)
+		text, err := fs.ReadFile(layer.Files, name)
 		if err != nil {
 			return err
 		}
@@ -39,11 +39,18 @@ func regoFiles(t *testing.T) (modules map[string]*ast.Module, texts map[string][
 
 // The Rego tests beside the policies.
 func TestPolicies(t *testing.T) {
-	modules, _ := regoFiles(t)
+	modules, _ := regoFiles(t, BuiltIn())
 	settings, err := readSettings(BuiltIn())
 	if err != nil {
 		t.Fatal(err)
 	}
+	runRegoTests(t, modules, settings)
+}
+
+// runRegoTests runs the tests among the modules, with the settings that they have
+// in common. Every package has some.
+func runRegoTests(t *testing.T, modules map[string]*ast.Module, settings map[string]any) {
+	t.Helper()
 	store := inmem.NewFromObject(map[string]any{"settings": settings})
 	txn, err := store.NewTransaction(t.Context(), storage.WriteParams)
 	if err != nil {
@@ -66,8 +73,8 @@ func TestPolicies(t *testing.T) {
 			t.Errorf("%s: %s.%s failed: %v %s", r.Location, r.Package, r.Name, r.Error, r.Output)
 		}
 	}
-	for name := range modules {
-		if !strings.HasSuffix(name, "_test.rego") && !packages["data.reconcile.rules."+strings.TrimSuffix(name, ".rego")+"_test"] {
+	for name, module := range modules {
+		if !strings.HasSuffix(name, "_test.rego") && !packages[module.Package.Path.String()+"_test"] {
 			t.Errorf("%s has no Rego test that ran", name)
 		}
 	}
@@ -75,7 +82,12 @@ func TestPolicies(t *testing.T) {
 
 // What `opa fmt` would change is a finding; so is a package without a title.
 func TestPoliciesAreFormattedAndTitled(t *testing.T) {
-	modules, texts := regoFiles(t)
+	modules, texts := regoFiles(t, BuiltIn())
+	checkStyle(t, modules, texts)
+}
+
+func checkStyle(t *testing.T, modules map[string]*ast.Module, texts map[string][]byte) {
+	t.Helper()
 	for name, text := range texts {
 		formatted, err := format.SourceWithOpts(name, text, format.Opts{RegoVersion: ast.RegoV1})
 		if err != nil {

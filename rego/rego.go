@@ -6,7 +6,7 @@
 // sets such as start and hold (package policy lists them), and the engine
 // combines what all packages said. Built-in packages are in policies/, one file
 // each with its test beside it; an operator's directories add packages, and
-// never change one.
+// never change one. Recipes in recipes/ are packages that an operator may copy.
 //
 // Everything that could make a decision depend on more than its input (network,
 // environment, clock, randomness) is taken out of the language before a package

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"testing"
+	"testing/fstest"
+
+	"hermes-reconcile/rego"
+)
+
+// installed is a recipe as it stands in an operator's policy directory.
+func installed(r rego.Recipe) rego.Layer {
+	files := fstest.MapFS{"data/settings.yaml": {Data: []byte(r.Settings)}}
+	for name, text := range r.Files {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return rego.Layer{Name: r.Name, Files: files}
+}
+
+// Every recipe names only facts that exist, as operators' rules have to.
+func TestRecipesFitTheFacts(t *testing.T) {
+	schema, err := inputSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rego.Recipes() {
+		t.Run(r.Name, func(t *testing.T) {
+			if _, err := rego.Load([]rego.Layer{rego.BuiltIn(), installed(r)}, rego.Options{Schema: schema}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

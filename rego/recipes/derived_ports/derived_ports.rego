@@ -1,0 +1,111 @@
+# METADATA
+# scope: package
+# title: A port for each API server
+# description: |
+#   Profiles that leave API_SERVER_PORT unset all listen on 8642, and two that were
+#   copied share a port too. Those that would listen without a port of their own get
+#   one through the environment of their slot: the one derived from their name (9200
+#   to 9799), which stays the same at every boot, or the next spare one where that is
+#   taken. Who named a port first keeps it: those that are excepted, the root
+#   profile, then the first by name. Upstream may let a port in .env win over the
+#   environment: remove it there.
+# custom:
+#   evidence: ["#80310", "#88342"]
+#   contributes: [env, alarm]
+#   codes: [derived_port, no_spare_port]
+package reconcile.rules.derived_ports
+
+env contains {
+	"profile": name, "name": "API_SERVER_PORT", "value": sprintf("%d", [port]),
+	"code": "derived_port", "reason": reason,
+} if {
+	data.settings.derived_ports
+	some name, port in _given
+	port <= 65535
+	reason := sprintf("%s: %d is its own", [_without[name], port])
+}
+
+alarm contains {"profile": name, "code": "no_spare_port", "reason": reason} if {
+	data.settings.derived_ports
+	some name, port in _given
+	port > 65535
+	reason := sprintf("there is no spare port above %v for it", [data.settings.derived_ports_spare_from])
+}
+
+# Every API server that would listen: [port, rank, profile, source].
+_listeners := sort([[listener.port, _rank(name), name, listener.source] |
+	some name, profile in input.profiles
+	profile.name.valid
+	some listener in profile.ports.ports
+	listener.platform == "api_server"
+	listener.enabled
+])
+
+_rank(name) := 0 if _is_excepted(name)
+
+else := 1 if name == "default"
+
+else := 2
+
+_is_excepted(name) if name in _excepted
+
+_excepted := {name | some name in data.settings.derived_ports_except}
+
+# The ports that stay, with all who claim them.
+_kept := {listener[0] | some listener in _named}
+
+_named := [listener | some listener in _listeners; _keeps(listener)]
+
+_keeps(listener) if listener[3] != "default"
+
+_keeps(listener) if _is_excepted(listener[2])
+
+# Other listeners than API servers keep theirs.
+_others := {listener.port |
+	some profile in input.profiles
+	some listener in profile.ports.ports
+	listener.platform != "api_server"
+	listener.enabled
+}
+
+# Why a profile has no port of its own.
+_without := object.union(_unset, _copied)
+
+_unset := {name: "API_SERVER_PORT is not set" |
+	some [_, _, name, "default"] in _listeners
+	not _is_excepted(name)
+}
+
+_copied := {name: reason |
+	some i, [port, _, name, _] in _named
+	_named[i - 1][0] == port
+	not _is_excepted(name)
+	reason := sprintf("port %d is also claimed by another profile", [port])
+}
+
+# Who gets the derived port: the first of those with the same one, where no file
+# names it.
+_wishes := sort([[input.profiles[name].ports.derived, name] | some name, _ in _without])
+
+_granted := {wish[1]: wish[0] |
+	some i, wish in _wishes
+	not _same_wish(i)
+	not wish[0] in _taken
+}
+
+_same_wish(i) if _wishes[i - 1][0] == _wishes[i][0]
+
+_taken := _kept | _others
+
+_left := [name | some [_, name] in _wishes; not _granted[name]]
+
+_spare := [port |
+	some port in numbers.range(data.settings.derived_ports_spare_from, data.settings.derived_ports_spare_from + _enough)
+	not port in _not_spare
+]
+
+_enough := count(_left) + count(_not_spare)
+
+_not_spare := _taken | {port | some port in _granted}
+
+_given := object.union(_granted, {name: _spare[i] | some i, name in _left})

@@ -1,0 +1,70 @@
+# METADATA
+# scope: package
+# title: Start only what has something to do
+# description: |
+#   An idle gateway costs about 100 MB. A profile has work when it has a bot (a
+#   token of one of the platforms below, or such a platform switched on in its
+#   config.yaml), listens on a port, or has a scheduled job; others are held. Files
+#   that cannot be read may hold work, and such a profile is left alone. Tokens in
+#   the environment of the container are the root profile's here, and so is all work
+#   where multiplexing is on.
+# custom:
+#   evidence: ["studio#1323", "template#53", "#69377"]
+#   contributes: [hold, alarm]
+#   codes: [no_work, bad_setting]
+package reconcile.rules.has_work
+
+hold contains {"profile": name, "code": "no_work", "reason": reason} if {
+	count(data.settings.has_work) > 0
+	some name, profile in input.profiles
+	_known(profile)
+	not _works(name, profile)
+	reason := sprintf("it has no %s", [concat(", no ", data.settings.has_work)])
+}
+
+alarm contains {"code": "bad_setting", "reason": reason} if {
+	some kind in data.settings.has_work
+	not kind in ["bot", "port", "job"]
+	reason := sprintf("settings.has_work has %q, want bot, port or job", [kind])
+}
+
+_works(name, profile) if {
+	"bot" in data.settings.has_work
+	_has_bot(name, profile)
+}
+
+_works(_, profile) if {
+	"port" in data.settings.has_work
+	some listener in profile.ports.ports
+	listener.enabled
+}
+
+_works(_, profile) if {
+	"job" in data.settings.has_work
+	profile.config.enabled_jobs > 0
+}
+
+# Where multiplexing is on, the work of all is the root profile's.
+_works("default", _) if input.container.multiplex.on
+
+_has_bot(_, profile) if {
+	some token in profile.tokens.tokens
+	token.scope in data.settings.has_work_platforms
+}
+
+_has_bot(_, profile) if {
+	some platform in data.settings.has_work_platforms
+	profile.config.platforms[platform].enabled
+}
+
+_has_bot("default", _) if {
+	some secret in input.container.environment.secrets
+	lower(split(secret.name, "_")[0]) in data.settings.has_work_platforms
+}
+
+_known(profile) if {
+	every status in [profile.tokens.status, profile.tokens.config_status, profile.config.jobs_status] {
+		status in ["missing", "empty", "recorded"]
+	}
+	not profile.tokens.env_link
+}

@@ -1,0 +1,67 @@
+package reconcile.rules.has_work_test
+
+import data.reconcile.rules.has_work
+
+idle := {
+	"tokens": {"status": "missing", "config_status": "missing", "env_link": false, "tokens": []},
+	"ports": {"status": "missing", "ports": []},
+	"config": {"status": "missing", "platforms": {}, "enabled_jobs": 0, "jobs_status": "missing"},
+}
+
+home(coder) := {"container": {"environment": {"secrets": []}}, "profiles": {"coder": object.union(idle, coder)}}
+
+held := {member.reason | some member in has_work.hold}
+
+works(coder) if held == set() with input as home(coder) with data.settings.has_work as ["bot", "port", "job"]
+
+test_not_configured_is_no_opinion if {
+	held == set() with input as home({})
+}
+
+test_nothing_to_do if {
+	held == {"it has no bot, no port, no job"} with input as home({}) with data.settings.has_work as ["bot", "port", "job"]
+}
+
+test_each_kind_of_work if {
+	works({"tokens": {"status": "recorded", "tokens": [{"scope": "telegram"}]}})
+	works({"config": {"platforms": {"slack": {"enabled": true}}}})
+	works({"ports": {"ports": [{"platform": "webhook", "enabled": true}]}})
+	works({"config": {"enabled_jobs": 1}})
+}
+
+test_what_is_no_work if {
+	not works({"tokens": {"status": "recorded", "tokens": [{"scope": "openai"}]}})
+	not works({"config": {"platforms": {"slack": {"enabled": false}, "api_server": {"enabled": true}}}})
+	not works({"ports": {"ports": [{"platform": "webhook", "enabled": false}]}})
+}
+
+test_only_the_kinds_that_are_asked_for if {
+	held == {"it has no bot"} with input as home({"config": {"enabled_jobs": 1}}) with data.settings.has_work as ["bot"]
+}
+
+test_not_knowing_is_not_having_none if {
+	works({"tokens": {"status": "timed_out"}})
+	works({"tokens": {"status": "unreadable", "env_link": true}})
+	works({"config": {"jobs_status": "invalid"}})
+}
+
+test_the_containers_tokens_are_the_root_profiles if {
+	situation := {
+		"container": {"environment": {"secrets": [{"name": "TELEGRAM_BOT_TOKEN", "fingerprint": "aa"}]}},
+		"profiles": {"default": idle, "coder": idle},
+	}
+	members := has_work.hold with input as situation with data.settings.has_work as ["bot"]
+	{member.profile | some member in members} == {"coder"}
+}
+
+test_another_word_is_shown if {
+	alarms := has_work.alarm with input as home({}) with data.settings.has_work as ["bots"]
+	{member.code | some member in alarms} == {"bad_setting"}
+}
+
+test_the_root_profile_works_for_all_where_multiplexing_is_on if {
+	members := has_work.hold with input as {"profiles": {"default": idle, "coder": idle}}
+		with input.container.multiplex.on as true
+		with data.settings.has_work as ["bot", "port", "job"]
+	{member.profile | some member in members} == {"coder"}
+}

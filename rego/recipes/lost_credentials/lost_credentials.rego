@@ -1,0 +1,56 @@
+# METADATA
+# scope: package
+# title: Hold what has lost its credentials
+# description: |
+#   An upgrade or a copy that left .env behind gives a gateway that starts, finds no
+#   bot and looks healthy while nobody is listening. A platform that the profile
+#   uses (switched on in its config.yaml, or in the state of its last gateway) and
+#   for which there is no token any more holds the profile, and says which. An .env
+#   that cannot be read at all holds too. What a link leads to is not read, and such
+#   a profile is left alone.
+# custom:
+#   evidence: ["#51579"]
+#   contributes: [hold]
+#   codes: [credentials_lost]
+package reconcile.rules.lost_credentials
+
+hold contains {"profile": name, "code": "credentials_lost", "reason": reason} if {
+	some platform in data.settings.lost_credentials_platforms
+	not _in_environment[platform]
+	some name, profile in input.profiles
+	use := _use(profile, platform)
+	profile.tokens.status in ["missing", "empty", "recorded"]
+	_config_known(profile)
+	not _has_token(profile, platform)
+	reason := sprintf(
+		"it uses %s (%s) and has no %s token; its .env is %s",
+		[platform, use, platform, profile.tokens.status],
+	)
+}
+
+hold contains {"profile": name, "code": "credentials_lost", "reason": reason} if {
+	count(data.settings.lost_credentials_platforms) > 0
+	some name, profile in input.profiles
+	profile.tokens.status == "unreadable"
+	not profile.tokens.env_link
+	reason := sprintf("its .env cannot be read: %s", [object.get(profile.tokens, "error", "no reason given")])
+}
+
+_use(profile, platform) := "config.yaml" if profile.config.platforms[platform].enabled
+
+else := "the state of its last gateway" if {
+	profile.prior_state.platforms[platform]
+	not _switched_off(profile, platform)
+	not input.container.multiplex.on # then it has the platforms of those whom it served
+}
+
+_switched_off(profile, platform) if profile.config.platforms[platform].enabled == false
+
+_config_known(profile) if profile.tokens.config_status in ["missing", "empty", "recorded"]
+
+_has_token(profile, platform) if {
+	some token in profile.tokens.tokens
+	token.scope == platform
+}
+
+_in_environment := {lower(split(secret.name, "_")[0]) | some secret in input.container.environment.secrets}

@@ -1,0 +1,75 @@
+# METADATA
+# scope: package
+# title: One gateway for all, with exceptions of their own
+# description: |
+#   The rule of upstream since September 2026: named profiles have no gateway of
+#   their own unless their config.yaml says gateway.standalone: true, and the root
+#   profile starts when it or any profile that it serves should run. Here whether
+#   the root gateway really serves them is not known: switch multiplexing on with
+#   it, or you hear of it by an alarm.
+# custom:
+#   evidence: ["#118273", "#118433", "#119009", "#119880"]
+#   contributes: [hold, start, waive, alarm]
+#   codes: [multiplexed, folded_into_root, standalone, not_multiplexing]
+package reconcile.rules.multiplex_only
+
+hold contains {"profile": name, "code": "multiplexed", "reason": reason} if {
+	data.settings.multiplex_only
+	some name, profile in input.profiles
+	name != "default"
+	not profile.config.standalone
+	reason := "served by the root profile: its config.yaml does not say gateway.standalone: true"
+}
+
+waive contains {"profile": name, "rule": "reconcile.rules.multiplex", "code": "standalone", "reason": reason} if {
+	data.settings.multiplex_only
+	some name, profile in input.profiles
+	name != "default"
+	profile.config.standalone
+	reason := "its config.yaml says gateway.standalone: true"
+}
+
+start contains {"profile": "default", "code": "folded_into_root", "reason": reason} if {
+	data.settings.multiplex_only
+	count(_folded) > 0
+	reason := sprintf("it serves %s, which should run", [_some(_folded)])
+}
+
+alarm contains {"code": "not_multiplexing", "reason": reason} if {
+	data.settings.multiplex_only
+	count(_folded) > 0
+	not input.container.multiplex.on
+	reason := sprintf("%s should run and default should serve it, and multiplexing is off", [_some(_folded)])
+}
+
+# Sorted: those who should run and have no gateway of their own.
+_folded := sort([name |
+	some name, profile in input.profiles
+	name != "default"
+	not profile.config.standalone
+	_is_profile(profile)
+	_wanted(profile)
+])
+
+_is_profile(profile) if {
+	profile.name.valid
+	some marker in data.settings.profile_markers
+	profile.markers.files[marker]
+}
+
+_wanted(profile) if profile.prior_state.desired in data.settings.start_states
+
+_wanted(profile) if {
+	not _has_intent(profile)
+	profile.prior_state.gateway in array.concat(data.settings.start_states, data.settings.transient_states)
+}
+
+# The empty string is an intent too.
+_has_intent(profile) if is_string(profile.prior_state.desired)
+
+_some(names) := concat(", ", names) if count(names) <= 3
+
+_some(names) := sprintf("%s and %d more", [first, count(names) - 3]) if {
+	count(names) > 3
+	first := concat(", ", array.slice(names, 0, 3))
+}

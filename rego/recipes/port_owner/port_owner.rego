@@ -1,0 +1,68 @@
+# METADATA
+# scope: package
+# title: One owner for each port
+# description: |
+#   Two gateways that listen on one port kill each other in turn. Of the profiles
+#   that would start with the same port one goes up: those of
+#   settings.port_owner_first in their order, then the root profile, then who names
+#   the port in a file, then who has it because nobody said otherwise; among equals
+#   the first by name. Use the recipe derived_ports where all of them shall run.
+# custom:
+#   evidence: ["#80310", "#88342"]
+#   contributes: [hold]
+#   codes: [port_owned_by]
+package reconcile.after.port_owner
+
+hold contains {"profile": profile, "code": "port_owned_by", "reason": reason} if {
+	data.settings.port_owner
+	some [port, _, profile, platform, source] in _claims
+	owner := _first[port]
+	owner != profile
+	reason := sprintf("its %s port %d (%s) belongs to %s", [platform, port, source, owner])
+}
+
+_first := {claim[0]: claim[2] |
+	some i, claim in _claims
+	not _same_port(i)
+}
+
+_same_port(i) if _claims[i - 1][0] == _claims[i][0]
+
+_claims := sort([[port, _rank(name, listener.source), name, listener.platform, source] |
+	some name, decision in input.decisions
+	decision.action == "start"
+	some listener in input.profiles[name].ports.ports
+	listener.enabled
+	port := _port(listener)
+	source := object.get({"default": "no port is named"}, listener.source, listener.source)
+])
+
+# What no file names, the container's environment may.
+_port(listener) := port if {
+	listener.platform == "api_server"
+	listener.source == "default"
+	port := _environment_port
+} else := listener.port
+
+_environment_port := to_number(value) if {
+	value := input.container.environment.vars.API_SERVER_PORT
+	regex.match(`^[1-9][0-9]{0,4}$`, value)
+}
+
+_rank(name, source) := _order[name] if _order[name]
+
+else := count(_order) if name == "default"
+
+else := count(_order) + 1 if source != "default"
+
+else := count(_order) + 2
+
+# A name that is there twice counts where it comes first.
+_order := {place[0]: place[1] |
+	some i, place in _places
+	not _same_name(i)
+}
+
+_same_name(i) if _places[i - 1][0] == _places[i][0]
+
+_places := sort([[name, position] | some position, name in data.settings.port_owner_first])

@@ -1,0 +1,89 @@
+# METADATA
+# scope: package
+# title: What to do when a gateway ends
+# description: |
+#   By exit code: leave it down, start it again at once, or start it again with
+#   growing pauses; and how many deaths within a window are too many. The finish
+#   script of the slot carries out "leave it down" and "at once"; pauses and the
+#   limit are written beside it, in data/hermes-reconcile.json, and not carried out
+#   yet. For other profiles another table is a rule of your own that contributes to
+#   restart; in a later directory it wins over this one. Without an opinion exit
+#   codes 0 and 78 stay down, as upstream has it.
+# custom:
+#   evidence: ["#76435", "#18639", "#64433", "#89034"]
+#   contributes: [restart, alarm]
+#   codes: [restart_table, bad_setting]
+package reconcile.rules.restart_table
+
+restart contains object.union_n([{"profile": name, "code": "restart_table", "reason": _reason}, _table, _budget]) if {
+	count(_table) + count(_budget) > 0
+	some name in _profiles
+}
+
+# What makes no sense is left out: as a member of restart it would break the rule,
+# and with it hold everybody.
+alarm contains {"code": "bad_setting", "reason": reason} if {
+	some key in ["restart_table_never", "restart_table_now", "restart_table_backoff"]
+	some code in data.settings[key]
+	not _is_exit_code(code)
+	reason := sprintf("settings.%s has %q, want a number from 0 to 255", [key, code])
+}
+
+alarm contains {"code": "bad_setting", "reason": reason} if {
+	data.settings.restart_table_deaths != 0
+	not _is_limit
+	reason := sprintf(
+		"settings.restart_table_* ask for %v deaths within %v s and then %q, want 1 to 4096, more than 0, hold or slow",
+		[
+			data.settings.restart_table_deaths,
+			data.settings.restart_table_window_seconds,
+			data.settings.restart_table_on_exhaustion,
+		],
+	)
+}
+
+_is_exit_code(text) if regex.match(`^([0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`, text)
+
+_is_limit if {
+	data.settings.restart_table_deaths in numbers.range(1, 4096)
+	data.settings.restart_table_window_seconds > 0
+	data.settings.restart_table_on_exhaustion in ["hold", "slow"]
+}
+
+_reason := concat("; ", array.concat(_answers, _limits))
+
+_answers := [sprintf("exit code %s: %s", [code, answer]) | some code, answer in object.get(_table, "exit_codes", {})]
+
+_limits := [text |
+	limit := _budget.budget
+	text := sprintf("%v deaths within %v s: %s", [limit.deaths, limit.window_seconds, _budget.on_exhaustion])
+]
+
+default _table := {}
+
+_table := {"exit_codes": answers} if {
+	answers := object.union_n([
+		{code: "now" | some code in data.settings.restart_table_now; _is_exit_code(code)},
+		{code: "backoff" | some code in data.settings.restart_table_backoff; _is_exit_code(code)},
+		{code: "never" | some code in data.settings.restart_table_never; _is_exit_code(code)},
+	])
+	count(answers) > 0
+}
+
+default _budget := {}
+
+_budget := {"budget": limit, "on_exhaustion": data.settings.restart_table_on_exhaustion} if {
+	_is_limit
+	limit := {
+		"deaths": data.settings.restart_table_deaths,
+		"window_seconds": data.settings.restart_table_window_seconds,
+	}
+}
+
+# A name is looked up; only a pattern is tried on every profile.
+_profiles := {name | some name in data.settings.restart_table_profiles; input.profiles[name]} | {name |
+	some pattern in data.settings.restart_table_profiles
+	regex.match(`[*?\[{]`, pattern)
+	some name, _ in input.profiles
+	glob.match(pattern, null, name)
+}

@@ -1,0 +1,78 @@
+package reconcile.rules.restart_table_test
+
+import data.reconcile.rules.restart_table
+
+home := {"profiles": {"default": {}, "coder": {}}}
+
+test_not_configured_is_no_opinion if {
+	restart_table.restart == set() with input as home
+}
+
+test_by_exit_code if {
+	members := restart_table.restart with input as home
+		with data.settings.restart_table_never as ["0", "78"]
+		with data.settings.restart_table_backoff as ["1"]
+		with data.settings.restart_table_now as ["75"]
+	{member.profile | some member in members} == {"default", "coder"}
+	every member in members {
+		member.exit_codes == {"0": "never", "78": "never", "1": "backoff", "75": "now"}
+		not member.budget
+	}
+}
+
+test_the_reason_is_the_table if {
+	members := restart_table.restart with input as home with data.settings.restart_table_never as ["78"]
+		with data.settings.restart_table_backoff as ["1"]
+		with data.settings.restart_table_deaths as 5
+	{member.reason | some member in members} == {"exit code 1: backoff; exit code 78: never; 5 deaths within 600 s: hold"}
+	others := restart_table.restart with input as home with data.settings.restart_table_never as ["78"]
+	{member.reason | some member in others} == {"exit code 78: never"}
+}
+
+test_the_careful_answer_wins if {
+	members := restart_table.restart with input as home
+		with data.settings.restart_table_never as ["1"]
+		with data.settings.restart_table_backoff as ["1", "2"]
+		with data.settings.restart_table_now as ["1", "2", "3"]
+	every member in members {
+		member.exit_codes == {"1": "never", "2": "backoff", "3": "now"}
+	}
+}
+
+test_a_budget if {
+	members := restart_table.restart with input as home with data.settings.restart_table_deaths as 5
+		with data.settings.restart_table_on_exhaustion as "slow"
+	count(members) == 2
+	every member in members {
+		member.budget == {"deaths": 5, "window_seconds": 600}
+		member.on_exhaustion == "slow"
+		not member.exit_codes
+	}
+}
+
+test_for_whom if {
+	members := restart_table.restart with input as home with data.settings.restart_table_deaths as 5
+		with data.settings.restart_table_profiles as ["cod*"]
+	{member.profile | some member in members} == {"coder"}
+}
+
+test_what_makes_no_sense_is_shown_and_left_out if {
+	members := restart_table.restart with input as home with data.settings.restart_table_never as ["78", "256", "x"]
+		with data.settings.restart_table_deaths as 5
+		with data.settings.restart_table_on_exhaustion as "sleep"
+	every member in members {
+		member.exit_codes == {"78": "never"}
+		not member.budget
+	}
+	count(members) == 2
+	alarms := restart_table.alarm with input as home with data.settings.restart_table_never as ["78", "256", "x"]
+		with data.settings.restart_table_deaths as 5
+		with data.settings.restart_table_on_exhaustion as "sleep"
+	count(alarms) == 3
+	every wrong in [0 - 1, 0.5, 4097] {
+		none := restart_table.restart with input as home with data.settings.restart_table_deaths as wrong
+		none == set()
+		shown := restart_table.alarm with input as home with data.settings.restart_table_deaths as wrong
+		count(shown) == 1
+	}
+}

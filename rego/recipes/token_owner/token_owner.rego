@@ -1,0 +1,93 @@
+# METADATA
+# scope: package
+# title: One owner for each bot token
+# description: |
+#   Two gateways with one bot token steal each other's messages. Of the profiles
+#   that would start with the same token one goes up: the owner that the settings
+#   name, else the root profile with a token of its own, else the one with the
+#   token in its .env, in its config.yaml, and last in the environment of the
+#   container, which every gateway inherits; among equals the first by name. A token
+#   that the settings give to a profile holds the others also while that profile is
+#   down. Tokens are compared by fingerprint; keys of model providers are shared by
+#   many and do not count, because their scope is not listed. An .env that is a link
+#   is not read; such a profile starts, with an alarm.
+# custom:
+#   evidence: ["#51228", "#49196", "#89315", "#29092"]
+#   contributes: [hold, alarm]
+#   codes: [token_owned_by, owner_unknown, tokens_unknown]
+package reconcile.after.token_owner
+
+hold contains {"profile": profile, "code": "token_owned_by", "reason": reason} if {
+	some [fingerprint, _, profile, scope, variable, source] in _claims
+	owner := object.get(data.settings.token_owners, fingerprint, _first[fingerprint])
+	owner != profile
+	reason := sprintf("its %s token %s (%s in %s) belongs to %s", [scope, fingerprint, variable, source, owner])
+}
+
+alarm contains {"code": "owner_unknown", "reason": reason} if {
+	some fingerprint, owner in data.settings.token_owners
+	not input.profiles[owner]
+	reason := sprintf("settings.token_owners gives %s to %q, and there is no such profile", [fingerprint, owner])
+}
+
+# A linked .env may well lead to the token of another profile.
+alarm contains {"profile": name, "code": "tokens_unknown", "reason": reason} if {
+	count(data.settings.token_owner_scopes) > 0
+	some name, decision in input.decisions
+	decision.action == "start"
+	tokens := input.profiles[name].tokens
+	not tokens.status in ["missing", "empty", "recorded"]
+	reason := sprintf(
+		"it starts, and which tokens it has is not known (%s): %s",
+		[tokens.status, object.get(tokens, "error", "no reason given")],
+	)
+}
+
+# The first of those who claim the same token.
+_first := {claim[0]: claim[2] |
+	some i, claim in _claims
+	not _same_token(i)
+}
+
+_same_token(i) if _claims[i - 1][0] == _claims[i][0]
+
+_claims := sort(array.concat(_own, _inherited))
+
+_own := [[token.fingerprint, _rank(name, token.source), name, token.scope, token.name, token.source] |
+	some name, decision in input.decisions
+	decision.action == "start"
+	some token in input.profiles[name].tokens.tokens
+	_counts(token.scope, token.fingerprint)
+]
+
+# A profile with another value under the same name does not use the container's.
+_inherited := [[secret.fingerprint, _rank(name, source), name, scope, secret.name, source] |
+	source := "the container's environment"
+	some secret in input.container.environment.secrets
+	scope := lower(split(secret.name, "_")[0])
+	_counts(scope, secret.fingerprint)
+	some name, decision in input.decisions
+	decision.action == "start"
+	not _overrides(name, secret.name)
+]
+
+_overrides(name, variable) if {
+	some token in input.profiles[name].tokens.tokens
+	token.name == variable
+}
+
+_counts(scope, _) if scope in data.settings.token_owner_scopes
+
+_counts(_, fingerprint) if data.settings.token_owners[fingerprint]
+
+_rank("default", ".env") := 0
+
+_rank("default", "config.yaml") := 0
+
+_rank(name, ".env") := 1 if name != "default"
+
+_rank(name, "config.yaml") := 2 if name != "default"
+
+_rank("default", "the container's environment") := 3
+
+_rank(name, "the container's environment") := 4 if name != "default"

@@ -1,0 +1,184 @@
+package rego
+
+import (
+	"cmp"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"hermes-reconcile/policy"
+)
+
+// layer is the recipe as an operator has it in a directory.
+func (r Recipe) layer() Layer {
+	files := fstest.MapFS{settingsFile: {Data: []byte(r.Settings)}}
+	for name, text := range r.Files {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return Layer{Name: "recipes/" + r.Name, Files: files}
+}
+
+func (r Recipe) settings(t testing.TB) map[string]any {
+	t.Helper()
+	settings, err := readSettings(r.layer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return settings
+}
+
+// The Rego tests beside the recipes, each with the built-in settings and those
+// that the recipe comes with.
+func TestRecipeTests(t *testing.T) {
+	for _, r := range Recipes() {
+		t.Run(r.Name, func(t *testing.T) {
+			modules, texts := regoFiles(t, r.layer())
+			settings, err := readSettings(BuiltIn())
+			if err != nil {
+				t.Fatal(err)
+			}
+			maps.Copy(settings, r.settings(t))
+			runRegoTests(t, modules, settings)
+			checkStyle(t, modules, texts)
+		})
+	}
+}
+
+// A recipe says in its METADATA what it is for and what it does, and that is true.
+func TestRecipesSayWhatTheyDo(t *testing.T) {
+	for _, r := range Recipes() {
+		if r.Title == "" || !strings.HasSuffix(r.Description, ".") {
+			t.Errorf("%s: title %q, description %q, want both, in sentences", r.Name, r.Title, r.Description)
+		}
+		if r.Package != "reconcile.rules."+r.Name && r.Package != "reconcile.after."+r.Name {
+			t.Errorf("%s: package %s, want reconcile.rules.%s or reconcile.after.%s", r.Name, r.Package, r.Name, r.Name)
+		}
+		modules, _ := regoFiles(t, r.layer())
+		sets, codes := contributed(modules[r.Name+".rego"])
+		if got := sorted(r.Contributes); !slices.Equal(got, sets) {
+			t.Errorf("%s: custom.contributes is %q, but the package has %q", r.Name, got, sets)
+		}
+		if got := sorted(r.Codes); !slices.Equal(got, codes) {
+			t.Errorf("%s: custom.codes is %q, but the package has %q", r.Name, got, codes)
+		}
+		if _, err := os.Stat("../fixtures/recipe-" + r.Name + ".txtar"); err != nil {
+			t.Errorf("%s is not shown at work: %v", r.Name, err)
+		}
+		if !strings.Contains(r.Files[r.Name+"_test.rego"], "test_not_configured") {
+			t.Errorf("%s: no test test_not_configured_…: with the settings that it comes with it has no opinion", r.Name)
+		}
+	}
+}
+
+// contributed returns the sets and the codes that stand in a module, sorted.
+func contributed(module *ast.Module) (sets, codes []string) {
+	for _, rule := range module.Rules {
+		if isSet(ruleName(rule)) {
+			sets = append(sets, ruleName(rule))
+		}
+	}
+	ast.WalkTerms(module, func(term *ast.Term) bool {
+		if object, ok := term.Value.(ast.Object); ok {
+			if code := object.Get(ast.StringTerm("code")); code != nil {
+				if text, ok := code.Value.(ast.String); ok {
+					codes = append(codes, string(text))
+				}
+			}
+		}
+		return false
+	})
+	return sorted(sets), sorted(codes)
+}
+
+// sorted returns the words sorted, each once.
+func sorted(words []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(words)))
+}
+
+// `policy check` has nothing to say of a recipe that was just installed.
+func TestRecipesPassTheCheck(t *testing.T) {
+	for _, r := range Recipes() {
+		for _, f := range Check(t.Context(), []Layer{BuiltIn(), r.layer()}, CheckOptions{}).Findings {
+			t.Errorf("%s (%s)", f, f.Mend)
+		}
+	}
+}
+
+// Recipes share a settings file, so a key belongs to one of them, and its name
+// says to which.
+func TestRecipeSettings(t *testing.T) {
+	shorter := map[string]string{"registry_drift": "registry"}
+	builtIn, err := readSettings(BuiltIn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for key := range builtIn {
+		seen[key] = "the built-in rules"
+	}
+	for _, r := range Recipes() {
+		for key, value := range r.settings(t) {
+			if first, taken := seen[key]; taken {
+				t.Errorf("%s: the setting %s belongs to %s", r.Name, key, first)
+			}
+			seen[key] = r.Name
+			if prefix := cmp.Or(shorter[r.Name], r.Name); !strings.HasPrefix(key, prefix) {
+				t.Errorf("%s: the setting %s does not begin with %s", r.Name, key, prefix)
+			}
+			if strings.Contains(settingType(value), "something else") {
+				t.Errorf("%s: the setting %s is %s, which an operator's value would have to be too", r.Name, key, settingType(value))
+			}
+			if !strings.Contains(r.Files[r.Name+".rego"], key) {
+				t.Errorf("%s: nothing reads the setting %s", r.Name, key)
+			}
+		}
+	}
+}
+
+// Any of them can be installed beside any other, in one directory or in several,
+// in any order: no name of a setting looks like a misspelt one.
+func TestRecipesTogether(t *testing.T) {
+	layers := []Layer{BuiltIn()}
+	for _, r := range Recipes() {
+		layers = append(layers, r.layer())
+	}
+	if _, err := Load(layers, Options{}); err != nil {
+		t.Error(err)
+	}
+	slices.Reverse(layers[1:])
+	if _, err := Load(layers, Options{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// With the settings that they come with, recipes contribute nothing, whatever the
+// facts are.
+func TestRecipesThatAreNotConfiguredHaveNoOpinion(t *testing.T) {
+	layers := []Layer{BuiltIn()}
+	for _, r := range Recipes() {
+		layers = append(layers, r.layer())
+	}
+	e, err := Load(layers, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare := policy.Input{Profiles: map[string]policy.Facts{policy.RootProfile: {}, "coder": {}}, Decisions: map[string]policy.Verdict{}}
+	for _, in := range []policy.Input{recipeSituation(40), bare} {
+		for _, stage := range []policy.Stage{policy.StageRules, policy.StageAfter} {
+			got := e.Evaluate(t.Context(), stage, in)
+			for _, f := range got.Failures {
+				t.Errorf("%s failed: %s", f.Rule, f.Error)
+			}
+			for _, c := range got.Contributions {
+				if c.Layer > 0 {
+					t.Errorf("%s contributes %s for %q: %s", c.Rule, c.Set, c.Profile, c.Reason)
+				}
+			}
+		}
+	}
+}
