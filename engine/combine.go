@@ -46,6 +46,11 @@ func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) poli
 	for _, c := range contributions {
 		_, known := in.Profiles[c.Profile]
 		switch {
+		case c.Profile == "" && c.Set == policy.SetSkip && !c.Counts():
+			d.Alarms = append(d.Alarms, policy.Alarm{
+				Rule: c.Rule, Code: policy.CodeNotEnforced,
+				Reason: fmt.Sprintf("%s would skip the container, and is not enforced: %s (%s)", c.Rule, c.Reason, c.Location),
+			})
 		case c.Profile == "" && c.Set == policy.SetSkip:
 			d.Skip = append(d.Skip, c)
 		case c.Profile == "" && c.Set == policy.SetAlarm:
@@ -59,17 +64,24 @@ func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) poli
 			byProfile[c.Profile] = append(byProfile[c.Profile], c)
 		}
 	}
+	var failures []policy.RuleFailure // of packages that count
 	for _, f := range e.Failures {
-		d.Alarms = append(d.Alarms, policy.Alarm{Rule: f.Rule, Code: policy.CodeRuleError, Reason: failureText(f)})
+		alarm := policy.Alarm{Rule: f.Rule, Code: policy.CodeRuleError, Reason: failureText(f)}
+		if f.NotEnforced {
+			alarm.Code = policy.CodeNotEnforced
+		} else {
+			failures = append(failures, f)
+		}
+		d.Alarms = append(d.Alarms, alarm)
 	}
 
-	broken := onRuleError == HoldOnRuleError && len(e.Failures) > 0
+	broken := onRuleError == HoldOnRuleError && len(failures) > 0
 	for _, name := range slices.Sorted(maps.Keys(in.Profiles)) {
 		decision, alarms := combineProfile(name, in.Profiles[name], byProfile[name], time.Unix(0, in.Now.UnixNS))
 		if len(d.Skip) > 0 {
 			skipped(&decision, d.Skip[0])
 		} else if broken && decision.Action == policy.ActionStart {
-			holdBroken(&decision, e.Failures)
+			holdBroken(&decision, failures)
 		}
 		d.Profiles[name] = decision
 		d.Alarms = append(d.Alarms, alarms...)
@@ -88,8 +100,15 @@ func combineProfile(name string, facts policy.Facts, contributions []policy.Cont
 		alarms = append(alarms, policy.Alarm{Profile: name, Rule: c.Rule, Code: code, Reason: fmt.Sprintf(format, args...)})
 	}
 
-	decideAction(&d, facts, now)
+	all := contributions
+	contributions = counting(all)
+	decideAction(&d, contributions, facts, now)
 	offered := runtimeFiles(facts)
+	for _, c := range all {
+		if c.Set == policy.SetAlarm {
+			alarms = append(alarms, alarmOf(c))
+		}
+	}
 	for _, c := range contributions {
 		switch c.Set {
 		case policy.SetSweep:
@@ -107,8 +126,6 @@ func combineProfile(name string, facts policy.Facts, contributions []policy.Cont
 			}
 		case policy.SetDelay:
 			d.DelaySeconds = max(d.DelaySeconds, c.Seconds)
-		case policy.SetAlarm:
-			alarms = append(alarms, alarmOf(c))
 		}
 	}
 	slices.Sort(d.Sweep)
@@ -127,20 +144,28 @@ func combineProfile(name string, facts policy.Facts, contributions []policy.Cont
 	return d, alarms
 }
 
+// counting leaves out what has no effect because its package is only being tried.
+func counting(contributions []policy.Contribution) []policy.Contribution {
+	if !slices.ContainsFunc(contributions, func(c policy.Contribution) bool { return !c.Counts() }) {
+		return contributions
+	}
+	return slices.DeleteFunc(slices.Clone(contributions), func(c policy.Contribution) bool { return !c.Counts() })
+}
+
 // decideAction applies skip > hold not waived > start > down; a hold whose time
 // is over no longer holds. Where several contributions agree, the first by rule
 // gives code and reason.
-func decideAction(d *policy.Decision, facts policy.Facts, now time.Time) {
+func decideAction(d *policy.Decision, contributions []policy.Contribution, facts policy.Facts, now time.Time) {
 	waived := map[string]bool{}
 	first := map[policy.Set]*policy.Contribution{}
-	for i := range d.Contributions {
-		c := &d.Contributions[i]
+	for i := range contributions {
+		c := &contributions[i]
 		if c.Set == policy.SetWaive {
 			waived[c.Waives] = true
 		}
 	}
-	for i := range d.Contributions {
-		c := &d.Contributions[i]
+	for i := range contributions {
+		c := &contributions[i]
 		if c.Set == policy.SetHold && (waived[c.Rule] || over(*c, now)) {
 			continue
 		}
@@ -160,6 +185,9 @@ func decideAction(d *policy.Decision, facts policy.Facts, now time.Time) {
 		d.Reason = "no rule starts it; " + describeState(facts)
 	}
 }
+
+// Over says whether a hold has ended by itself.
+func Over(c policy.Contribution, now policy.Now) bool { return over(c, time.Unix(0, now.UnixNS)) }
 
 // over says whether the time of a hold has come; a hold without one has none.
 func over(c policy.Contribution, now time.Time) bool {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/agnivade/levenshtein"
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/types"
 )
 
 // An Error is a mistake in a rule package or in a settings file, with its place
@@ -78,12 +79,24 @@ func sentence(e *ast.Error) string {
 	if detail, ok := e.Details.(*ast.RefErrInvalidDetail); ok {
 		return undefinedRef(detail)
 	}
+	if detail, ok := e.Details.(*ast.UnificationErrDetail); ok && e.Message == "match error" {
+		return fmt.Sprintf("these are never equal: %s and %s", typeName(detail.Left), typeName(detail.Right))
+	}
 	if name, ok := strings.CutPrefix(e.Message, "undefined function "); ok {
 		if _, taken := unsafeBuiltins()[name]; taken {
 			return unsafeBuiltin(name)
 		}
 	}
 	return strings.ReplaceAll(plainVars(e.Message), locatedPrefix, "")
+}
+
+// typeName is a type in a word or a few; that of an object would fill the screen.
+func typeName(t types.Type) string {
+	text := types.Sprint(t)
+	if kind, _, composed := strings.Cut(text, "<"); composed && len(text) > 60 {
+		return kind
+	}
+	return text
 }
 
 // undefinedRef says which key does not exist and which one may have been meant.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +20,7 @@ import (
 
 // Evaluate runs every package of the stage over the whole input document, several
 // packages at once. A package that breaks (a conflict, a builtin error, a member
-// that makes no sense, the time limit) loses its contributions and is a failure;
+// that makes no sense, the limits of time and memory) loses its contributions and is a failure;
 // the others count.
 func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
 	var packages []rulePackage
@@ -36,24 +37,48 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 		return policy.Evaluation{Failures: []policy.RuleFailure{{Rule: "reconcile", Error: err.Error()}}}
 	}
 	results := make([]policy.Evaluation, len(packages))
+	greedy := make([]bool, len(packages))
+	memory := watchMemory(e.memory)
 	var group sync.WaitGroup
 	for i, p := range packages {
-		group.Go(func() { results[i] = e.evaluatePackage(ctx, p, document, in.Now) })
+		group.Go(func() { results[i], greedy[i] = e.evaluatePackage(ctx, p, document, in.Now, memory) })
 	}
 	group.Wait()
+	memory.end()
+	e.againAlone(ctx, packages, greedy, results, document, in.Now)
 
 	var all policy.Evaluation
-	for _, r := range results {
+	for i, r := range results {
+		if packages[i].tried {
+			r = shownOnly(r)
+		}
 		all.Contributions = append(all.Contributions, r.Contributions...)
 		all.Failures = append(all.Failures, r.Failures...)
 	}
 	return all
 }
 
-func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document *ast.Term, now policy.Now) policy.Evaluation {
+// againAlone evaluates once more, one by one, the packages that were stopped
+// because all of them together needed too much memory.
+func (e *Evaluator) againAlone(ctx context.Context, packages []rulePackage, greedy []bool, results []policy.Evaluation, document *ast.Term, now policy.Now) {
+	for i, p := range packages {
+		if !greedy[i] {
+			continue
+		}
+		runtime.GC() // what the others left behind is not this one's
+		memory := watchMemory(e.memory)
+		results[i], _ = e.evaluatePackage(ctx, p, document, now, memory)
+		memory.end()
+	}
+}
+
+// evaluatePackage evaluates one package. Greedy says that it was stopped because
+// of what is in use by all that run.
+func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document *ast.Term, now policy.Now, memory *memoryWatch) (result policy.Evaluation, greedy bool) {
 	var found []policy.Contribution
 	var failures []policy.RuleFailure
-	err := e.query(ctx, p, document, now, func(result topdown.QueryResult) {
+	run := evaluation{of: p, document: document, now: now, memory: memory}
+	err, greedy := e.query(ctx, run, func(result topdown.QueryResult) {
 		for _, set := range p.sets {
 			contributions, errs := p.decode(set, result[ast.Var(locatedPrefix+string(set))])
 			found = append(found, contributions...)
@@ -64,16 +89,27 @@ func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document
 		failures = append(failures, *err)
 	}
 	if len(failures) > 0 {
-		return policy.Evaluation{Failures: failures}
+		return policy.Evaluation{Failures: failures}, greedy
 	}
-	return policy.Evaluation{Contributions: found}
+	return policy.Evaluation{Contributions: found}, false
 }
 
-// query evaluates all sets of a package at once.
-func (e *Evaluator) query(ctx context.Context, p rulePackage, document *ast.Term, now policy.Now, use func(topdown.QueryResult)) *policy.RuleFailure {
+// An evaluation is one package over one input document.
+type evaluation struct {
+	of       rulePackage
+	document *ast.Term
+	now      policy.Now
+	memory   *memoryWatch
+	observer func(*topdown.Query) *topdown.Query // or nil
+}
+
+// query evaluates all sets of a package at once. Greedy says that the limit of
+// memory stopped it.
+func (e *Evaluator) query(ctx context.Context, run evaluation, use func(topdown.QueryResult)) (broken *policy.RuleFailure, greedy bool) {
+	p := run.of
 	txn, err := e.store.NewTransaction(ctx, storage.TransactionParams{})
 	if err != nil {
-		return &policy.RuleFailure{Rule: p.name, Error: err.Error()}
+		return &policy.RuleFailure{Rule: p.name, Error: err.Error()}, false
 	}
 	defer e.store.Abort(ctx, txn)
 
@@ -81,31 +117,37 @@ func (e *Evaluator) query(ctx context.Context, p rulePackage, document *ast.Term
 	limit := time.AfterFunc(e.timeout, cancel.Cancel)
 	defer limit.Stop()
 	defer context.AfterFunc(ctx, cancel.Cancel)()
+	defer run.memory.stops(cancel)()
 
 	var builtinErrors []topdown.Error
-	err = topdown.NewQuery(p.query).
+	query := topdown.NewQuery(p.query).
 		WithCompiler(e.compiler).
 		WithStore(e.store).
 		WithTransaction(txn).
-		WithInput(document).
+		WithInput(run.document).
 		WithCancel(cancel).
-		WithTime(time.Unix(0, now.UnixNS)).
-		WithBuiltinErrorList(&builtinErrors).
-		Iter(ctx, func(result topdown.QueryResult) error {
-			use(result)
-			return nil
-		})
+		WithTime(time.Unix(0, run.now.UnixNS)).
+		WithBuiltinErrorList(&builtinErrors)
+	if run.observer != nil {
+		query = run.observer(query)
+	}
+	err = query.Iter(ctx, func(result topdown.QueryResult) error {
+		use(result)
+		return nil
+	})
 	switch {
 	case topdown.IsCancel(err) && ctx.Err() != nil:
-		return &policy.RuleFailure{Rule: p.name, Error: "stopped: " + ctx.Err().Error()}
+		return &policy.RuleFailure{Rule: p.name, Error: "stopped: " + ctx.Err().Error()}, false
+	case topdown.IsCancel(err) && run.memory.exceeded():
+		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("stopped: needs more than %d MiB of memory", e.memory>>20)}, true
 	case topdown.IsCancel(err):
-		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("not done after %s", e.timeout)}
+		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("not done after %s", e.timeout)}, false
 	case err != nil:
-		return failure(p, err)
+		return failure(p, err), false
 	case len(builtinErrors) > 0:
-		return failure(p, &builtinErrors[0])
+		return failure(p, &builtinErrors[0]), false
 	}
-	return nil
+	return nil, false
 }
 
 func failure(p rulePackage, err error) *policy.RuleFailure {

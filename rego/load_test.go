@@ -99,7 +99,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"recursion", "a.rego", pkg + good + "a if b\n\nb if a", []string{"a.rego:", "recursive"}},
 		{"an empty file", "a.rego", "", []string{"a.rego", "empty"}},
 		{"a settings file of another shape", "data/settings.yaml", "start_states: [running]\n",
-			[]string{"/etc/policy/data/settings.yaml", "want one key, settings", "line 1"}},
+			[]string{"/etc/policy/data/settings.yaml:1:1: want one key, settings"}},
 		{"a setting of another type", "data/settings.yaml", "settings: {start_states: running}\n",
 			[]string{"/etc/policy/data/settings.yaml", "start_states is a string, want a list of strings"}},
 		{"a misspelt key of the settings", "data/settings.yaml", "settings: {start_state: [running]}\n",
@@ -192,7 +192,7 @@ func TestLoadLeavesOutWhatIsNoRule(t *testing.T) {
 
 func TestLoadOrFallBack(t *testing.T) {
 	broken := operator(map[string]string{"a.rego": "package reconcile.rules.site\n\nhold contains {"})
-	e, err := LoadOrFallBack(broken, Options{Schema: []byte(schema), Settings: map[string]any{"start_states": []any{"running", "starting"}}})
+	e, err := LoadOrFallBack(broken, Options{Schema: []byte(schema), Settings: map[string]any{"start_states": []any{"running", "starting"}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestLoadOrFallBack(t *testing.T) {
 		t.Errorf("the settings of the configuration are lost in the fallback: %+v", got)
 	}
 
-	e, err = LoadOrFallBack(broken, Options{Settings: map[string]any{"start_states": 7}})
+	e, err = LoadOrFallBack(broken, Options{Settings: map[string]any{"start_states": 7}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

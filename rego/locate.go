@@ -19,6 +19,7 @@ type rulePackage struct {
 	query ast.Body
 	sets  []policy.Set
 	rules []string // file:row by the index that located members carry
+	tried bool     // contributes without effect
 }
 
 // locate adds to a module, for every rule that contributes to a set, a copy

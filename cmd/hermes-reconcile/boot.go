@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/s6"
@@ -100,8 +99,9 @@ func (b *bootRun) run(ctx context.Context) {
 	if evaluator == nil {
 		return
 	}
-	decisions := engine.Decide(ctx, evaluator, s.input, engine.OnRuleError(b.config.OnRuleError))
+	decisions := decideOrFallBack(ctx, b.config, evaluator, s.input)
 	noteVolume(&decisions, s)
+	noteGone(&decisions, b.config)
 
 	executor, err := b.executor(s)
 	if err != nil {
@@ -116,6 +116,7 @@ func (b *bootRun) run(ctx context.Context) {
 	b.missing(executor, decisions)
 	b.tell(decisions)
 	b.record(ctx, side, s, decisions, results)
+	b.keepPolicy(evaluator, s, decisions)
 }
 
 // openSide starts the volume's side; a user who is not there is upstream's.
@@ -129,11 +130,7 @@ func (b *bootRun) openSide() (volumeSide, error) {
 
 // compile loads the rules, without the operator's where those are broken.
 func (b *bootRun) compile() *rego.Evaluator {
-	options, err := policyOptions(b.config)
-	if err != nil {
-		b.trouble(exitPolicy, "the schema of the facts", err)
-	}
-	evaluator, err := rego.LoadOrFallBack(layers(b.config), options)
+	evaluator, err := loadOrFallBack(b.config)
 	if err != nil {
 		b.trouble(exitPolicy, "the built-in rules cannot be used", err)
 		return nil
@@ -154,12 +151,15 @@ func (b *bootRun) executor(s situation) (*s6.Executor, error) {
 // tellPolicy says loudly when the operator's rules did not decide.
 func (b *bootRun) tellPolicy(d policy.Decisions) {
 	if d.Policy.Fallback {
-		b.trouble(exitPolicy, "policy fallback: the built-in rules decide alone", errors.New(join(d.Policy.Errors)))
+		b.trouble(exitPolicy, "policy fallback: "+whoDecides(d.Policy), errors.New(join(d.Policy.Errors)))
 	}
 	for _, a := range d.Alarms {
 		if a.Code == policy.CodeRuleError {
 			b.trouble(exitPolicy, "a rule broke", errors.New(a.Reason))
 			continue
+		}
+		if a.Code == policy.CodePolicyFallback {
+			continue // said above
 		}
 		b.log.Warn("alarm", "profile", a.Profile, "code", a.Code, "reason", a.Reason)
 	}

@@ -49,6 +49,7 @@ type ledgerLine struct {
 	PriorState  string                `json:"prior_state,omitempty"`
 	PriorExit   string                `json:"prior_exit,omitempty"`
 	FactsDigest string                `json:"facts_digest,omitempty"`
+	Facts       map[string]string     `json:"facts,omitempty"` // a digest of each fact
 	Rules       []policy.Contribution `json:"contributions,omitempty"`
 	Policy      policy.Status         `json:"policy"`
 	Alarms      []policy.Alarm        `json:"alarms,omitempty"`
@@ -85,6 +86,7 @@ func (b *bootRun) ledger(s situation, d policy.Decisions, results []policy.Resul
 	encoder := json.NewEncoder(&text)
 	container := line
 	container.Action, container.Code, container.Reason = "reconciled", "reconciled", fmt.Sprintf("%d profiles", len(d.Profiles))
+	container.Facts = factDigests(s.input.Container)
 	container.Alarms, container.Operations, container.Errors = d.Alarms, operations[""], b.errors
 	if len(d.Skip) > 0 {
 		container.Action, container.Code, container.Reason = "skipped", d.Skip[0].Code, d.Skip[0].Reason
@@ -99,6 +101,7 @@ func (b *bootRun) ledger(s situation, d policy.Decisions, results []policy.Resul
 		one.Profile, one.Action, one.Code, one.Reason = name, actionWords[p.Action], p.Code, p.Reason
 		one.PriorState, one.PriorExit, one.Rules = p.PriorState, p.PriorExit, p.Contributions
 		one.FactsDigest = factsDigest(s.input.Profiles[name])
+		one.Facts = factDigests(s.input.Profiles[name])
 		one.Operations = operations[name]
 		if err := encoder.Encode(one); err != nil {
 			return nil, err

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +28,7 @@ const (
 	defaultConfigFile = "/etc/hermes-reconcile/config.yaml"
 	defaultPolicyDir  = "/etc/hermes-reconcile/policy"
 	defaultFactsDir   = "/etc/hermes-reconcile/facts.d"
+	defaultStateDir   = "/var/lib/hermes-reconcile"
 )
 
 // A config is the configuration: defaults < file < environment < flags.
@@ -37,6 +37,8 @@ type config struct {
 	ScanDir       string         `koanf:"scandir"`
 	Policy        []string       `koanf:"policy"`
 	PolicyTimeout time.Duration  `koanf:"policy_timeout"`
+	PolicyMemory  byteSize       `koanf:"policy_memory"`
+	StateDir      string         `koanf:"state_dir"`
 	OnRuleError   string         `koanf:"on_rule_error"`
 	Settings      map[string]any `koanf:"settings"`
 	Output        string         `koanf:"output"`
@@ -74,6 +76,8 @@ func defaults() map[string]any {
 		"scandir":                "/run/service",
 		"policy":                 existing(defaultPolicyDir),
 		"policy_timeout":         "2s",
+		"policy_memory":          "256MiB",
+		"state_dir":              defaultStateDir,
 		"on_rule_error":          "hold",
 		"settings":               map[string]any{},
 		"output":                 "table",
@@ -214,7 +218,7 @@ func decode(k *koanf.Koanf) (config, error) {
 	var metadata mapstructure.Metadata
 	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
 		Metadata: &metadata, TagName: "koanf",
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(durations),
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(durations, sizes),
 	}})
 	if err != nil {
 		return c, plainDecodeError(err)
@@ -224,22 +228,6 @@ func decode(k *koanf.Koanf) (config, error) {
 		return c, fmt.Errorf("unknown key %q%s", metadata.Unused[0], suggestion(metadata.Unused[0], keys()))
 	}
 	return c, nil
-}
-
-// durations takes "2s" and refuses 2, which would be nanoseconds.
-func durations(from, to reflect.Type, value any) (any, error) {
-	if to != reflect.TypeFor[time.Duration]() {
-		return value, nil
-	}
-	text, ok := value.(string)
-	if !ok {
-		return nil, fmt.Errorf("%v is no duration, want one with a unit, such as 2s", value)
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return nil, fmt.Errorf("%q is no duration, want one with a unit, such as 2s", text)
-	}
-	return d, nil
 }
 
 func plainDecodeError(err error) error {
@@ -314,9 +302,9 @@ func environmentValue(key, value string) (any, error) {
 	if words, ok := choices[key]; ok && !slices.Contains(words, value) {
 		return nil, fmt.Errorf("%q is none of %s", value, strings.Join(words, ", "))
 	}
-	switch defaults()[key].(type) {
+	switch standard := defaults()[key].(type) {
 	case string:
-		return value, nil
+		return value, checkUnit(standard, value)
 	case bool:
 		b, err := strconv.ParseBool(value)
 		if err != nil {

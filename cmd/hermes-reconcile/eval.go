@@ -21,6 +21,7 @@ type evalFlags struct {
 	dryRun       bool
 	input        string
 	detailedExit bool
+	compare      bool
 }
 
 func newEval() *cobra.Command {
@@ -31,6 +32,7 @@ func newEval() *cobra.Command {
 		Example: `  hermes-reconcile eval                     # what would the next boot decide?
   hermes-reconcile eval --dry-run           # and what would it change?
   hermes-reconcile eval --policy ./mine     # with the rules of another directory
+  hermes-reconcile eval --policy ./mine --compare   # and which profiles does that change?
   hermes-reconcile facts -o json > saved.json
   hermes-reconcile eval --input saved.json  # decide on saved facts`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,19 +42,27 @@ func newEval() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "also print the plan, computed against the scan directory")
 	cmd.Flags().StringVar(&f.input, "input", "", "decide on a saved input document (- is standard input)")
-	cmd.Flags().BoolVar(&f.detailedExit, "detailed-exitcode", false, "with --dry-run: exit 0 when there is nothing to do, 2 when there is, 1 on an error")
+	cmd.Flags().BoolVar(&f.detailedExit, "detailed-exitcode", false, "with --dry-run or --compare: exit 0 when there is nothing to do or no difference, 2 when there is, 1 on an error")
+	cmd.Flags().BoolVar(&f.compare, "compare", false, "print only what the rules of --policy decide otherwise than the present ones, which are those of the configuration")
 	return cmd
 }
 
 func eval(cmd *cobra.Command, f evalFlags, profiles []string) error {
+	run := runEval
+	if f.compare {
+		run = runCompare
+	}
+	if f.compare && f.dryRun {
+		return errors.New("--compare is about decisions and makes no plan: leave --dry-run out")
+	}
 	if !f.detailedExit {
-		_, err := runEval(cmd, f, profiles)
+		_, err := run(cmd, f, profiles)
 		return err
 	}
-	if !f.dryRun {
-		return errors.New("--detailed-exitcode goes with --dry-run: without a plan there is nothing to tell apart")
+	if !f.dryRun && !f.compare {
+		return errors.New("--detailed-exitcode goes with --dry-run or --compare: else there is nothing to tell apart")
 	}
-	changes, err := runEval(cmd, f, profiles)
+	changes, err := run(cmd, f, profiles)
 	if err != nil {
 		var silent *exitError
 		if errors.As(err, &silent) && silent.err == nil {
@@ -66,8 +76,8 @@ func eval(cmd *cobra.Command, f evalFlags, profiles []string) error {
 	return nil
 }
 
-// exitChanges is the exit status of eval --dry-run --detailed-exitcode when there
-// is something to do.
+// exitChanges is the exit status of eval --detailed-exitcode when there is something
+// to do, or a difference.
 const exitChanges = 2
 
 // runEval prints the decisions, and says whether the plan has operations.

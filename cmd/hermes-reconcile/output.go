@@ -53,8 +53,20 @@ func writeDecisions(w io.Writer, d policy.Decisions) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	writeTried(w, d)
 	writeAlarms(w, d)
 	return nil
+}
+
+// writeTried prints what rules say that are only being tried.
+func writeTried(w io.Writer, d policy.Decisions) {
+	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
+		for _, c := range d.Profiles[name].Contributions {
+			if !c.Counts() && c.Set != policy.SetAlarm {
+				fmt.Fprintf(w, "TRIED   %s: %s, not enforced: %s (%s, %s)\n", name, c.Set, line(c.Reason), c.Rule, c.Location)
+			}
+		}
+	}
 }
 
 func writeAlarms(w io.Writer, d policy.Decisions) {

@@ -73,7 +73,7 @@ func layers(c config) []rego.Layer {
 
 // policyOptions are what the rules need of the configuration.
 func policyOptions(c config) (rego.Options, error) {
-	o := rego.Options{Settings: c.Settings, Timeout: c.PolicyTimeout}
+	o := rego.Options{Settings: c.Settings, Timeout: c.PolicyTimeout, Memory: int64(c.PolicyMemory)}
 	if len(c.Policy) == 0 {
 		return o, nil
 	}

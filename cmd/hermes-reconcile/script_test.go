@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,10 +41,17 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
 			env.Setenv("HERMES_HOME", env.WorkDir+"/home")
 			env.Setenv("S6_PROFILE_GATEWAY_SCANDIR", env.WorkDir+"/scan")
+			recipes, err := filepath.Abs("../../rego/recipes")
+			if err != nil {
+				return err
+			}
+			env.Setenv("RECIPES", recipes)
+			env.Setenv("HERMES_RECONCILE_STATE_DIR", env.WorkDir+"/state")
 			return os.MkdirAll(env.WorkDir+"/scan", 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"slots": slots,
+			"shown": shown,
 		},
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,6 +32,9 @@ type volumeSide interface {
 	Execute(ctx context.Context, operations []policy.Operation) []policy.Result
 	// AppendLog appends text to logs/<name> in the home.
 	AppendLog(ctx context.Context, name string, text []byte) error
+	// Ledger returns the lines of the ledger that are about a profile or about the
+	// container, oldest first.
+	Ledger(ctx context.Context, profile string) ([]ledgerLine, error)
 	Close()
 }
 
@@ -54,6 +58,10 @@ func newVolumeSettings(c config, phase string) volumeSettings {
 
 // logLimit is the size at which a log is rotated, as upstream does.
 const logLimit = 256 << 10
+
+// ledgerLimit is that of the ledger, whose lines are longer: some thousand of them
+// are kept.
+const ledgerLimit = 4 << 20
 
 // localVolume is the volume's side in this process.
 type localVolume struct {
@@ -85,7 +93,11 @@ func (v *localVolume) Execute(ctx context.Context, operations []policy.Operation
 }
 
 func (v *localVolume) AppendLog(_ context.Context, name string, text []byte) error {
-	return v.home.AppendLog(name, text, logLimit)
+	limit := int64(logLimit)
+	if strings.HasSuffix(name, ".jsonl") {
+		limit = ledgerLimit
+	}
+	return v.home.AppendLog(name, text, limit)
 }
 
 func (v *localVolume) Close() { v.home.Close() }
@@ -97,6 +109,7 @@ type volumeRequest struct {
 	Collect  bool               `json:",omitempty"`
 	Execute  []policy.Operation `json:",omitempty"`
 	Log      *logText           `json:",omitempty"`
+	Ledger   *string            `json:",omitempty"` // the profile
 }
 
 type logText struct {
@@ -109,6 +122,7 @@ type volumeAnswer struct {
 	Facts     policy.Facts   `json:",omitempty"`
 	Container policy.Facts   `json:",omitempty"`
 	Results   []volumeResult `json:",omitempty"`
+	Ledger    []ledgerLine   `json:",omitempty"`
 	Error     string         `json:",omitempty"`
 	Done      bool           `json:",omitempty"`
 }
@@ -312,6 +326,12 @@ func (v *localVolume) answer(ctx context.Context, r volumeRequest, answers *json
 				answer.Error = result.Err.Error()
 			}
 			last.Results = append(last.Results, answer)
+		}
+	case r.Ledger != nil:
+		lines, err := v.Ledger(ctx, *r.Ledger)
+		last.Ledger = lines
+		if err != nil {
+			last.Error = err.Error()
 		}
 	case r.Log != nil:
 		if err := v.AppendLog(ctx, r.Log.Name, r.Log.Text); err != nil {

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"hermes-reconcile/policy"
+)
+
+// writeExplanation prints an explanation: one sentence, then one heading a line.
+func writeExplanation(w io.Writer, e *explanation) error {
+	p := &explanationPrinter{}
+	p.because(e)
+	p.facts(e)
+	p.changes(e)
+	p.holds(e)
+	p.now(e)
+	p.history(e)
+	for _, s := range e.Sweep {
+		p.add("swept", fmt.Sprintf("%s %s: %s", s.File, s.When, cmp.Or(s.Reason, "no reason recorded")))
+	}
+	for _, a := range e.Alarms {
+		p.add("alarm", a.Reason)
+	}
+	fmt.Fprintln(w, line(e.Sentence))
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	heading := ""
+	for _, l := range p.lines {
+		shown := l[0]
+		if shown == heading {
+			shown = ""
+		}
+		heading = l[0]
+		fmt.Fprintf(table, "  %s\t%s\n", shown, line(l[1]))
+	}
+	if err := table.Flush(); err != nil || e.Trace == "" {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\n%s", printable(e.Trace))
+	return err
+}
+
+// printable is line for a text of several lines.
+func printable(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = line(strings.ReplaceAll(cut(l, 400), "\t", "    "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// An explanationPrinter collects lines of heading and text.
+type explanationPrinter struct{ lines [][2]string }
+
+func (p *explanationPrinter) add(heading, text string) {
+	p.lines = append(p.lines, [2]string{heading, text})
+}
+
+func (p *explanationPrinter) because(e *explanation) {
+	policyLine := fmt.Sprintf("%s, revision %s", e.Policy.Source, e.Policy.Revision)
+	if e.Image != "" {
+		policyLine += ", image " + e.Image
+	}
+	p.add("policy", policyLine)
+	if e.Rule != "" {
+		p.add("because", fmt.Sprintf("%s at %s", e.Rule, e.Location))
+	} else {
+		p.add("because", withoutRule(e.Code))
+	}
+	for _, c := range e.Contributions {
+		if c.Rule == e.Rule && c.Location == e.Location && c.Reason == e.Reason {
+			continue
+		}
+		if c.Set == policy.SetSweep || c.Set == policy.SetAlarm {
+			continue // have lines of their own
+		}
+		enforced := ""
+		if !c.Counts() {
+			enforced = ", not enforced"
+		}
+		p.add("also", fmt.Sprintf("%s%s: %s (%s at %s)", c.Set, enforced, c.Reason, c.Rule, c.Location))
+	}
+}
+
+// withoutRule says why there is no rule to name.
+func withoutRule(code string) string {
+	if code == policy.CodeRuleError {
+		return "a rule broke (see alarm), and on_rule_error is hold"
+	}
+	return "no rule starts it, and what no rule starts stays down"
+}
+
+func (p *explanationPrinter) facts(e *explanation) {
+	for _, f := range e.Facts {
+		value := "is not there"
+		if f.Present {
+			text, err := json.Marshal(f.Value)
+			if err != nil {
+				continue
+			}
+			value = "= " + shortened(string(text))
+		}
+		p.add("facts", fmt.Sprintf("%s %s  [%s; written by: %s]", f.Name, value, cmp.Or(f.Description, "no description"), cmp.Or(f.WrittenBy, "unknown")))
+	}
+}
+
+// shortened keeps the beginning of a long value.
+func shortened(text string) string { return cut(text, 160) }
+
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+func (p *explanationPrinter) changes(e *explanation) {
+	heading := "would start if"
+	if e.Action == policy.ActionStart {
+		heading = "would not if"
+	}
+	if len(e.Changes) == 0 {
+		p.add(heading, "nothing that was tried changes it")
+	}
+	for _, c := range e.Changes {
+		p.add(heading, fmt.Sprintf("%s (then %s, %s)", c.If, c.Action, c.Code))
+	}
+}
+
+func (p *explanationPrinter) holds(e *explanation) {
+	for _, h := range e.Holds {
+		until := ""
+		if h.Until != "" {
+			until = ", until " + h.Until
+		}
+		p.add("held", fmt.Sprintf("%s: %s%s: %s", h.Rule, h.State, until, h.Reason))
+	}
+	for _, h := range e.Holds {
+		for _, way := range h.Release {
+			p.add("release", way)
+		}
+	}
+}
+
+func (p *explanationPrinter) now(e *explanation) {
+	p.add("slot", e.Now.Slot)
+	if e.Now.ServedBy != "" {
+		p.add("served by", e.Now.ServedBy)
+	}
+	for _, note := range e.Now.Notes {
+		p.add("note", note)
+	}
+}
+
+func (p *explanationPrinter) history(e *explanation) {
+	if e.LastBoot == nil {
+		p.add("last boot", "the ledger has none")
+		return
+	}
+	p.add("last boot", describeBoot(e.LastBoot))
+	for _, err := range e.LastBoot.Errors {
+		p.add("last boot", err)
+	}
+	if e.LastGood == nil {
+		p.add("last good boot", fmt.Sprintf("none: of %s in the ledger, none started it", counted(e.Boots, "boot")))
+		return
+	}
+	p.add("last good boot", describeBoot(e.LastGood))
+	if len(e.Changed) == 0 {
+		p.add("changed since", "nothing that the ledger records")
+	}
+	for _, c := range e.Changed {
+		p.add("changed since", c)
+	}
+}
+
+func describeBoot(b *bootView) string {
+	text := fmt.Sprintf("%s %s (%s), policy revision %s", b.Time, b.Action, b.Code, b.Policy)
+	if b.Fallback {
+		text += " (a fallback)"
+	}
+	if b.Image != "" {
+		text += ", image " + b.Image
+	}
+	return text
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"hermes-reconcile/engine/volume"
+)
+
+// ledgerOf reads a ledger of this text for a profile.
+func ledgerOf(t *testing.T, profile string, files map[string]string) ([]ledgerLine, error) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, "logs", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	home, err := volume.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer home.Close()
+	return readLedger(home.Root(), profile)
+}
+
+func line1(profile, action string, second int) string {
+	return fmt.Sprintf(`{"time":"2026-11-22T06:00:%02dZ","phase":"boot","profile":%q,"action":%q,"code":"x","reason":"x","prior_exit":"clean"}`+"\n", second, profile, action)
+}
+
+func container(second int) string {
+	return fmt.Sprintf(`{"time":"2026-11-22T06:00:%02dZ","phase":"boot","action":"reconciled","code":"reconciled","reason":"2 profiles"}`+"\n", second)
+}
+
+func TestReadLedger(t *testing.T) {
+	long := strings.Repeat("x", ledgerWidth)
+	tests := []struct {
+		why   string
+		files map[string]string
+		want  string // seconds of the boots, with the profile's action
+	}{
+		{"none", nil, ""},
+		{"the rotated one first", map[string]string{
+			"container-boot.jsonl.1": container(1) + line1("coder", "started", 1),
+			"container-boot.jsonl":   container(2) + line1("coder", "registered", 2),
+		}, "01 started, 02 registered"},
+		{"lines of others", map[string]string{
+			"container-boot.jsonl": container(1) + line1("writer", "started", 1) + line1("coder-2", "started", 1) + line1("coder", "registered", 1),
+		}, "01 registered"},
+		{"a torn line, before and at the end", map[string]string{
+			"container-boot.jsonl": `{"time":"2026-11-22T06:00:09Z","profile":"coder","act` + "\n" + container(1) + line1("coder", "started", 1) + `{"time":"2026`,
+		}, "01 started"},
+		{"what is no ledger", map[string]string{
+			"container-boot.jsonl": "\n[]\n7\nnull\n\"coder\"\n{}\n\x00\xff\n" + container(1),
+		}, "01 "},
+		{"a line that is too long, whose end looks like one", map[string]string{
+			"container-boot.jsonl": long + line1("coder", "started", 9) + container(1) + line1("coder", "started", 1),
+		}, "01 started"},
+		{"a boot without the profile, and a line without its boot", map[string]string{
+			"container-boot.jsonl": line1("coder", "started", 1) + container(2) + container(3) + line1("coder", "started", 3),
+		}, "01 started, 02 , 03 started"},
+	}
+	for _, test := range tests {
+		t.Run(test.why, func(t *testing.T) {
+			lines, err := ledgerOf(t, "coder", test.files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, b := range bootsOf(lines) {
+				text := ""
+				if b.container != nil {
+					text = b.container.Time[17:19] + " "
+				}
+				if b.profile != nil {
+					text = b.profile.Time[17:19] + " " + b.profile.Action
+				}
+				got = append(got, text)
+			}
+			if strings.Join(got, ", ") != test.want {
+				t.Errorf("boots %q, want %q", strings.Join(got, ", "), test.want)
+			}
+		})
+	}
+}
+
+// A ledger of any length is read in bounded memory, and the newest boots count.
+func TestReadLedgerKeepsTheNewest(t *testing.T) {
+	var text strings.Builder
+	for range 5000 {
+		text.WriteString(line1("coder", "started", 1))
+	}
+	text.WriteString(line1("coder", "registered", 2))
+	lines, err := ledgerOf(t, "coder", map[string]string{"container-boot.jsonl": text.String()})
+	if err != nil || len(lines) != ledgerLines || lines[len(lines)-1].Action != "registered" {
+		t.Errorf("%d lines, the last %+v, %v; want the newest %d", len(lines), lines[len(lines)-1:], err, ledgerLines)
+	}
+}
+
+// What is no file is no ledger, and keeps nobody waiting.
+func TestReadLedgerOfAFIFO(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "logs", "container-boot.jsonl"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	home, err := volume.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer home.Close()
+	lines, err := readLedger(home.Root(), "coder")
+	if err == nil || len(lines) > 0 || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("got %v, %v", lines, err)
+	}
+}

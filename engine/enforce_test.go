@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"hermes-reconcile/policy"
+)
+
+// What is only being tried is in the document and has no effect: no hold, no start,
+// no skip, no sweep, no delay, no waive, and no doubt when it breaks.
+func TestCombineShowsWhatIsNotEnforced(t *testing.T) {
+	no := false
+	in := policy.Input{
+		SchemaVersion: policy.SchemaVersion, Phase: policy.PhaseBoot,
+		Profiles: map[string]policy.Facts{"coder": {
+			"prior_state":   json.RawMessage(`{"status":"recorded","desired":"running"}`),
+			"runtime_files": json.RawMessage(`{"status":"recorded","files":{"gateway.pid":{"status":"recorded","sweepable":true}}}`),
+		}},
+	}
+	start := policy.Contribution{Set: policy.SetStart, Rule: "reconcile.rules.start", Profile: "coder", Code: "start", Reason: "was running"}
+	hold := policy.Contribution{Set: policy.SetHold, Rule: "reconcile.rules.hold", Profile: "coder", Code: "hold", Reason: "must not"}
+	tried := func(c policy.Contribution) policy.Contribution {
+		c.Rule, c.Profile, c.Reason, c.Enforced = "reconcile.rules.tried", "coder", "tried", &no
+		return c
+	}
+	tests := []struct {
+		why   string
+		with  []policy.Contribution
+		tried policy.Contribution
+		want  policy.Action
+	}{
+		{"hold", []policy.Contribution{start}, policy.Contribution{Set: policy.SetHold}, policy.ActionStart},
+		{"start", nil, policy.Contribution{Set: policy.SetStart}, policy.ActionDown},
+		{"skip", []policy.Contribution{start}, policy.Contribution{Set: policy.SetSkip}, policy.ActionStart},
+		{"waive", []policy.Contribution{start, hold}, policy.Contribution{Set: policy.SetWaive, Waives: hold.Rule}, policy.ActionDown},
+		{"sweep", []policy.Contribution{start}, policy.Contribution{Set: policy.SetSweep, File: "gateway.pid"}, policy.ActionStart},
+		{"delay", []policy.Contribution{start}, policy.Contribution{Set: policy.SetDelay, Seconds: 9}, policy.ActionStart},
+		{"env", []policy.Contribution{start}, policy.Contribution{Set: policy.SetEnv, Name: "A", Value: "1"}, policy.ActionStart},
+	}
+	for _, test := range tests {
+		d := Combine(in, policy.Evaluation{
+			Contributions: append(test.with, tried(test.tried)),
+			Failures:      []policy.RuleFailure{{Rule: "reconcile.rules.broken", Error: "conflict", NotEnforced: true}},
+		}, HoldOnRuleError)
+		p := d.Profiles["coder"]
+		if p.Action != test.want || len(p.Sweep) > 0 || p.DelaySeconds != 0 || len(p.Env) > 0 {
+			t.Errorf("%s: %+v, want %s and nothing else", test.why, p, test.want)
+		}
+		if len(p.Contributions) != len(test.with)+1 {
+			t.Errorf("%s: %d contributions are shown, want all", test.why, len(p.Contributions))
+		}
+		if len(d.Alarms) != 1 || d.Alarms[0].Code != policy.CodeNotEnforced {
+			t.Errorf("%s: alarms %+v, want that of the broken package alone", test.why, d.Alarms)
+		}
+	}
+
+	all := tried(policy.Contribution{Set: policy.SetSkip})
+	all.Profile = ""
+	d := Combine(in, policy.Evaluation{Contributions: []policy.Contribution{start, all}}, HoldOnRuleError)
+	if len(d.Skip) > 0 || d.Profiles["coder"].Action != policy.ActionStart || len(d.Alarms) != 1 || !strings.Contains(d.Alarms[0].Reason, "would skip the container") {
+		t.Errorf("%+v, want the skip of the container as an alarm alone", d)
+	}
+}

@@ -1,0 +1,173 @@
+package rego
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"hermes-reconcile/policy"
+)
+
+// benchSizes are the numbers of profiles that the benchmarks run with.
+var benchSizes = []int{10, 100, 1000, 10000}
+
+// manyProfiles makes an input document in which every built-in rule has work:
+// profiles take turns in their state, every second one has a gateway.pid, every
+// tenth has no marker or a name that is none, and multiplexing is on.
+func manyProfiles(n int) policy.Input {
+	in := policy.Input{
+		SchemaVersion: policy.SchemaVersion,
+		Phase:         policy.PhaseBoot,
+		Now:           policy.NewNow(time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)),
+		Container: policy.Facts{
+			"command":     json.RawMessage(`{"status":"recorded","role":"gateway run","argv":["main-wrapper.sh","gateway","run"],"no_supervise":false,"source":"rc.init"}`),
+			"environment": json.RawMessage(`{"status":"recorded","source":"s6","vars":{"HERMES_GATEWAY_BOOTSTRAP_STATE":"running"},"flags":{},"invalid_flags":[],"secrets":[]}`),
+			"multiplex":   json.RawMessage(`{"status":"recorded","on":true,"source":"environment","config_status":"missing","routes":0,"warnings":[]}`),
+		},
+		Profiles: map[string]policy.Facts{policy.RootProfile: benchFacts(0)},
+	}
+	for i := range n {
+		in.Profiles[fmt.Sprintf("p%05d", i+1)] = benchFacts(i + 1)
+	}
+	return in
+}
+
+// benchFacts are the facts of one profile, in the shape in which they are
+// collected. Number 0 is the root profile, which has no state yet.
+func benchFacts(i int) policy.Facts {
+	states := []string{
+		`"status":"recorded","desired":"running","gateway":"running"`,
+		`"status":"recorded","desired":"stopped","gateway":"stopped"`,
+		`"status":"recorded","gateway":"draining"`,
+		`"status":"recorded","gateway":"running"`,
+	}
+	state, marker, name, files := states[i%len(states)], "SOUL.md", `"valid":true,"problem":""`, ""
+	switch {
+	case i == 0:
+		state = `"status":"missing"`
+	case i%10 == 5:
+		marker = "config.yaml"
+	case i%10 == 6:
+		name = `"valid":false,"problem":"characters"`
+	}
+	if i%2 == 0 {
+		files = fmt.Sprintf(`"gateway.pid":{"status":"recorded","kind":"file","sweepable":true,"identity":"%d-1795381851000000000-33","pid":%d,"pid_alive":false}`, 1000+i, 100+i)
+	}
+	texts := map[string]string{
+		"config":         `{"status":"missing","platforms":{},"job_count":0,"enabled_jobs":0,"jobs_status":"missing","provider_count":0,"providers_status":"missing"}`,
+		"external":       `{"status":"missing","values":{}}`,
+		"lifecycle":      `{"status":"missing","exit":"unknown"}`,
+		"log_directory":  `{"status":"missing","lock":false,"bytes":0}`,
+		"markers":        fmt.Sprintf(`{"status":"recorded","files":{%q:{"kind":"file","size":7,"modified_unix":%d}}}`, marker, 1795381851+i/1000),
+		"name":           `{"status":"recorded",` + name + `,"length":6}`,
+		"operator_files": `{"status":"recorded","files":{}}`,
+		"ownership":      `{"status":"recorded","uid":10000,"gid":10000,"mode":"0755","writable":true}`,
+		"ports":          fmt.Sprintf(`{"status":"missing","ports":[],"derived":%d,"api_server_enabled":false,"api_server_key":false,"config_status":"missing"}`, 9200+i%600),
+		"prior_state":    `{` + state + `}`,
+		"runtime_files":  `{"status":"recorded","files":{` + files + `},"lock":{"status":"missing","held":false}}`,
+		"starts":         `{"status":"missing","count":0,"times_unix":[],"chained_boots":0,"chain_status":"missing"}`,
+		"tokens":         `{"status":"missing","tokens":[],"env_link":false,"config_status":"missing"}`,
+		"unclean_exits":  `{"status":"missing","count":0,"times_unix":[]}`,
+	}
+	facts := make(policy.Facts, len(texts))
+	for source, text := range texts {
+		facts[source] = json.RawMessage(text)
+	}
+	return facts
+}
+
+func benchEvaluator(tb testing.TB) *Evaluator {
+	tb.Helper()
+	e, err := Load([]Layer{BuiltIn()}, Options{Timeout: time.Minute})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return e
+}
+
+// BenchmarkEvaluate runs one rule package over all profiles:
+// BenchmarkEvaluate/<rule>/<profiles>. From 1,000 to 10,000 profiles the time of
+// no rule may grow more than eleven times; fixtures/bench looks at that.
+func BenchmarkEvaluate(b *testing.B) {
+	e := benchEvaluator(b)
+	for _, p := range e.packages {
+		short := p.name[strings.LastIndex(p.name, ".")+1:]
+		for _, n := range benchSizes {
+			b.Run(fmt.Sprintf("%s/%d", short, n), func(b *testing.B) {
+				in := manyProfiles(n)
+				document, err := inputTerm(in)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					if got, _ := e.evaluatePackage(b.Context(), p, document, in.Now, nil); len(got.Failures) > 0 {
+						b.Fatalf("failures: %+v", got.Failures)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkEvaluateAll is a whole decision of the rules, the conversion of the
+// input document included.
+func BenchmarkEvaluateAll(b *testing.B) {
+	e := benchEvaluator(b)
+	for _, n := range benchSizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			in := manyProfiles(n)
+			b.ReportAllocs()
+			for b.Loop() {
+				if got := e.Evaluate(b.Context(), policy.StageRules, in); len(got.Failures) > 0 {
+					b.Fatalf("failures: %+v", got.Failures)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkInput converts the input document.
+func BenchmarkInput(b *testing.B) {
+	for _, n := range benchSizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			in := manyProfiles(n)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := inputTerm(in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkLoad parses and compiles the built-in rules.
+func BenchmarkLoad(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		benchEvaluator(b)
+	}
+}
+
+// In the benchmarks every built-in rule has something to say, so that none is
+// fast because it had nothing to do. container_role would leave the others
+// without a say, and is asked alone.
+func TestBenchmarkInputGivesEveryRuleWork(t *testing.T) {
+	e := benchEvaluator(t)
+	got := e.Evaluate(t.Context(), policy.StageRules, manyProfiles(40))
+	if len(got.Failures) > 0 {
+		t.Fatalf("failures: %+v", got.Failures)
+	}
+	said := map[string]int{}
+	for _, c := range got.Contributions {
+		said[c.Rule]++
+	}
+	for _, p := range e.packages {
+		if said[p.name] == 0 && p.name != "reconcile.rules.container_role" {
+			t.Errorf("%s contributes nothing for the input of the benchmarks", p.name)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package rego
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Every setting of the built-in rules has its type and its words in the schema.
+func TestSettingsFitTheirSchema(t *testing.T) {
+	values, err := readSettings(BuiltIn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := sortedKeys(values)
+	var want []string
+	for key := range settingsSchema().Properties {
+		want = append(want, key)
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, have); diff != "" {
+		t.Errorf("settings.schema.json and settings.yaml differ (-schema +settings):\n%s", diff)
+	}
+	if _, err := mergeSettings(nil, settings{name: "settings.yaml", values: values}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSettingsFilesAreRefused(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"settings:\n  start_states: running\n", "data/settings.yaml:2:17: setting start_states is a string, want a list of strings"},
+		{"settings:\n  start_states:\n    - running\n    - 7\n", "data/settings.yaml:4:7: setting start_states: item 2 is a number, want a string"},
+		{"settings:\n  sweep_files: ['']\n", "data/settings.yaml:2:17: setting sweep_files: item 1 is empty"},
+		{"settings:\n  start_states:\n", "data/settings.yaml:2:16: setting start_states is empty, want a list of strings"},
+		{"settings:\n  mine: 1\n  start_state: [running]\n", `data/settings.yaml:3:3: unknown setting "start_state", did you mean "start_states"?`},
+		{"settings:\n  mine: 1\n  mine: 2\n", `data/settings.yaml:3:3: the key "mine" is there twice`},
+		{"settings:\n  hours: {22: night}\n", "data/settings.yaml:2:11: the key 22 is no text, quote it"},
+		{"settings:\n  share: .nan\n", "data/settings.yaml:2:10: .nan is no number that JSON has"},
+		{"settings: [a]\n", "data/settings.yaml:1:11: want one key, settings, with an object"},
+		{"settings: {}\nother: 1\n", "data/settings.yaml:2:1: want one key, settings, with an object"},
+		{"settings: &a\n  round: *a\n", "more than"},
+		{"settings: {a: &a [x,x,x,x,x,x,x,x,x,x], b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a], c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]," +
+			" d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c], e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d], f: [*e,*e,*e,*e,*e,*e]}\n", "more than"},
+		{"settings: {}\n---\nsettings: {mine: 1}\n", "data/settings.yaml:2:1: a second document, want one"},
+		{"settings:\n\t- x\n", "data/settings.yaml: yaml: line 2"},
+	} {
+		_, err := load(map[string]string{"data/settings.yaml": test.text})
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: got %v, want %q", test.text, err, test.want)
+		}
+	}
+}
+
+// What an operator adds is free, and rules see it as JSON.
+func TestSettingsOfOnesOwn(t *testing.T) {
+	e, err := load(map[string]string{"data/settings.yaml": `
+settings:
+  quiet: {from: 22, days: [Sunday], since: 2026-11-22, share: 0.5, on: yes, off: false, none: }
+`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(e.Setting("quiet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"days":["Sunday"],"from":22,"none":null,"off":false,"on":"yes","share":0.5,"since":"2026-11-22"}`
+	if string(text) != want {
+		t.Errorf("got %s, want %s", text, want)
+	}
+}
+
+// A value that only YAML has does not bring the boot down.
+func TestSettingsOfTheConfiguration(t *testing.T) {
+	_, err := Load([]Layer{BuiltIn()}, Options{Settings: map[string]any{"hours": map[any]any{22: "night"}}})
+	if err == nil || !strings.Contains(err.Error(), "configuration: settings") {
+		t.Errorf("got %v, want an error of the configuration", err)
+	}
+}
+
+// Whatever stands in a settings file is read, or refused with a place.
+func FuzzSettings(f *testing.F) {
+	for _, text := range []string{"settings: {a: [1, x, {b: .inf}]}", "settings: &a {b: *a}", "a: b", "--- !!set {a, b}", "settings: {<<: {a: 1}, ? [x] : y}", "settings: {a: !!binary eA==, b: 0x10, c: 1e400}"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s := settings{name: "settings.yaml"}
+		if err := s.parse(text); err != nil {
+			if err.Message == "" || err.File != "settings.yaml" {
+				t.Errorf("%q: error %+v says nothing", text, err)
+			}
+			return
+		}
+		if _, err := json.Marshal(s.values); err != nil {
+			t.Errorf("%q: %v is not what JSON has: %v", text, s.values, err)
+		}
+	})
+}
