@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	_ "time/tzdata" // rules name time zones, and a slim image has none
 
@@ -17,10 +18,19 @@ import (
 )
 
 func main() {
+	tuneMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// tuneMemory lets the collector run less often while the heap is small, and never
+// lets it grow past what a container with little memory has to spare: two
+// processes work at a boot. See docs/performance.md.
+func tuneMemory() {
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(110 << 20)
 }
 
 // The exit statuses.
@@ -95,6 +105,6 @@ configuration, 3 policy error.`,
 	}
 	addGlobalFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(suggestFlag)
-	root.AddCommand(newBoot(), newEval(), newFacts(), newRescan(), newSchema(), newVersion(), newVolume())
+	root.AddCommand(newBoot(), newEval(), newExplain(), newFacts(), newPolicy(), newRescan(), newSchema(), newVersion(), newVolume())
 	return root
 }

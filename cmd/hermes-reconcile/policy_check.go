@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"hermes-reconcile/rego"
+)
+
+func newPolicyCheck() *cobra.Command {
+	var strict, codes bool
+	cmd := &cobra.Command{
+		Use:   "check [DIR]",
+		Short: "Find mistakes in rules, also those that Rego lets pass",
+		Long: `Find mistakes in rules before a boot does: what does not parse or compile, facts
+and settings that do not exist, sets and members that are written wrongly, what
+works and is probably not meant, tests that test nothing. Rules that can be used
+are then evaluated over example situations and over the present home.
+
+--output github prints workflow commands, so that findings stand at their lines in
+a pull request. --codes lists every code.
+
+Exit status: 0 nothing wrong (there may be warnings), 3 errors; with --strict 3
+for warnings too.`,
+		Example: `  hermes-reconcile policy check ./rules
+  hermes-reconcile policy check ./rules --strict --output github`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			github := takeGithub(cmd)
+			if codes {
+				return writeCodes(cmd)
+			}
+			return policyCheck(cmd, args, github, strict)
+		},
+	}
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit 3 for warnings too")
+	cmd.Flags().BoolVar(&codes, "codes", false, "list the codes, what they mean and the mend")
+	return cmd
+}
+
+// takeGithub takes the output format that only this command has from the flag.
+func takeGithub(cmd *cobra.Command) bool {
+	if format, _ := cmd.Flags().GetString("output"); format != "github" {
+		return false
+	}
+	return cmd.Flags().Set("output", "table") == nil
+}
+
+func policyCheck(cmd *cobra.Command, dirs []string, github, strict bool) error {
+	c, err := authorConfig(cmd, dirs)
+	if err != nil {
+		return err
+	}
+	all, err := authorLayers(c)
+	if err != nil {
+		return err
+	}
+	options, err := policyOptions(c)
+	if err != nil {
+		return policyProblem(err)
+	}
+	o := rego.CheckOptions{Options: options}
+	home, homeErr := presentHome(cmd, c)
+	if homeErr == nil {
+		o.Situations = []rego.Situation{{Name: "the present home", Input: home}}
+	}
+	report := rego.Check(cmd.Context(), all, o)
+	w := cmd.OutOrStdout()
+	switch {
+	case github:
+		writeWorkflow(w, report.Findings)
+	case c.Output == "table":
+		writeFindings(w, report)
+		if homeErr != nil && len(report.Situations) > 0 {
+			fmt.Fprintf(w, "The present home was not tried: %v\n", homeErr)
+		}
+	default:
+		if err := writeDocument(w, c.Output, report); err != nil {
+			return err
+		}
+	}
+	if report.Errors() > 0 || strict && len(report.Findings) > 0 {
+		return policyProblem(nil)
+	}
+	return nil
+}
+
+// writeFindings prints findings as compilers do, each with its mend.
+func writeFindings(w io.Writer, r rego.CheckReport) {
+	for _, f := range r.Findings {
+		fmt.Fprintf(w, "%s: %s: %s [%s]\n    %s\n", findingPlace(f), f.Severity, line(f.Message), f.Code, f.Mend)
+	}
+	if len(r.Findings) > 0 {
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "%s and %s in %s and %s", plural(r.Errors(), "error"), plural(len(r.Findings)-r.Errors(), "warning"),
+		plural(r.Rules, "rule file"), plural(r.Tests, "test file"))
+	if len(r.Situations) > 0 {
+		fmt.Fprintf(w, "; tried on %s", plural(len(r.Situations), "situation"))
+	}
+	fmt.Fprintln(w, ".")
+}
+
+// findingPlace is file:row:col as far as it is known.
+func findingPlace(f rego.Finding) string {
+	switch {
+	case f.Row == 0:
+		return line(f.File)
+	case f.Col == 0:
+		return fmt.Sprintf("%s:%d", line(f.File), f.Row)
+	}
+	return fmt.Sprintf("%s:%d:%d", line(f.File), f.Row, f.Col)
+}
+
+var (
+	workflowText     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	workflowProperty = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+)
+
+// writeWorkflow prints findings as workflow commands of GitHub.
+func writeWorkflow(w io.Writer, findings []rego.Finding) {
+	for _, f := range findings {
+		fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", f.Severity, workflowProperty.Replace(f.File),
+			max(f.Row, 1), max(f.Col, 1), workflowProperty.Replace(f.Code), workflowText.Replace(line(f.Message)+"\n"+f.Mend))
+	}
+}
+
+func writeCodes(cmd *cobra.Command) error {
+	c, err := authorConfig(cmd, nil)
+	if err != nil {
+		return err
+	}
+	if c.Output != "table" {
+		return writeDocument(cmd.OutOrStdout(), c.Output, rego.Codes())
+	}
+	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "CODE\tSEVERITY\tMEANS\tMEND")
+	for _, code := range rego.Codes() {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", code.Code, code.Severity, code.Means, code.Mend)
+	}
+	return table.Flush()
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/google/renameio/v2"
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+
+	"hermes-reconcile/rego"
+)
+
+type fmtFlags struct{ diff, write, fail bool }
+
+func newPolicyFmt() *cobra.Command {
+	var f fmtFlags
+	cmd := &cobra.Command{
+		Use:   "fmt [DIR|FILE]...",
+		Short: "Lay rules out as opa fmt does",
+		Long: `Lay rules out as opa fmt does. Without a flag, name the files that are laid out
+otherwise; nothing is written.`,
+		Example: `  hermes-reconcile policy fmt --diff ./rules
+  hermes-reconcile policy fmt --write ./rules
+  hermes-reconcile policy fmt --fail ./rules     # in CI`,
+		RunE: func(cmd *cobra.Command, args []string) error { return policyFmt(cmd, args, f) },
+	}
+	cmd.Flags().BoolVar(&f.diff, "diff", false, "show what would change")
+	cmd.Flags().BoolVar(&f.write, "write", false, "write the files")
+	cmd.Flags().BoolVar(&f.fail, "fail", false, "exit 3 when a file is laid out otherwise")
+	return cmd
+}
+
+func policyFmt(cmd *cobra.Command, places []string, f fmtFlags) error {
+	if len(places) == 0 {
+		c, err := authorConfig(cmd, nil)
+		if err != nil {
+			return err
+		}
+		places = c.Policy
+	}
+	changed := 0
+	for _, place := range places {
+		files, err := regoFiles(place)
+		if err != nil {
+			return err
+		}
+		if len(files) == 0 {
+			return fmt.Errorf("there is no .rego file in %s", place)
+		}
+		for _, name := range files {
+			different, err := f.file(cmd.OutOrStdout(), name)
+			if err != nil {
+				return policyProblem(err)
+			}
+			if different {
+				changed++
+			}
+		}
+	}
+	if f.fail && changed > 0 {
+		return policyProblem(nil)
+	}
+	return nil
+}
+
+// file treats one file, and says whether it is laid out otherwise.
+func (f fmtFlags) file(w io.Writer, name string) (different bool, err error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return false, err
+	}
+	if !info.Mode().IsRegular() {
+		return false, fmt.Errorf("%s is no regular file", name)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return false, err
+	}
+	formatted, err := rego.Format(name, text)
+	if err != nil || string(formatted) == string(text) {
+		return false, err
+	}
+	if f.diff {
+		_, err = w.Write(diff.Diff(name, text, name+" (formatted)", formatted))
+	} else {
+		_, err = fmt.Fprintln(w, line(name))
+	}
+	if err != nil || !f.write {
+		return true, err
+	}
+	return true, renameio.WriteFile(name, formatted, info.Mode().Perm())
+}

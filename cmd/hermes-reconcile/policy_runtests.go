@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hermes-reconcile/rego"
+)
+
+type testFlags struct {
+	run       string
+	verbose   bool
+	coverage  bool
+	threshold float64
+	timeout   time.Duration
+}
+
+func newPolicyTest() *cobra.Command {
+	var f testFlags
+	cmd := &cobra.Command{
+		Use:   "test [DIR]",
+		Short: "Run the tests of rules",
+		Long: `Run the tests of rules: every rule whose name begins with test_ in a file
+*_test.rego. They see the settings, the built-in rules, and example facts as
+data.reconcile.lib.example, so that a test names only what it is about:
+
+    test_a_stopped_profile_waits if {
+        members := my_rule.hold with input as example.home({"coder": {"prior_state": {"desired": "stopped"}}})
+        count(members) == 1
+    }
+
+Exit status: 0 all pass, 2 wrong usage, 3 a test fails, there is none, or the
+coverage is below the threshold.`,
+		Example: `  hermes-reconcile policy test ./rules --verbose
+  hermes-reconcile policy test ./rules --run quiet_nights
+  hermes-reconcile policy test ./rules --coverage --threshold 90`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.coverage = f.coverage || cmd.Flags().Changed("threshold")
+			return policyTest(cmd, args, f)
+		},
+	}
+	cmd.Flags().StringVar(&f.run, "run", "", "only tests whose full name matches this regular expression")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "also show the tests that pass, and what print() wrote")
+	cmd.Flags().BoolVar(&f.coverage, "coverage", false, "show which lines of the rules no test evaluates")
+	cmd.Flags().Float64Var(&f.threshold, "threshold", 0, "with less coverage than this, in percent, exit 3")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", rego.DefaultTestTimeout, "give up on one test after this time")
+	return cmd
+}
+
+func policyTest(cmd *cobra.Command, dirs []string, f testFlags) error {
+	c, err := authorConfig(cmd, dirs)
+	if err != nil {
+		return err
+	}
+	all, err := authorLayers(c)
+	if err != nil {
+		return err
+	}
+	report, err := rego.RunTests(cmd.Context(), all, rego.TestOptions{
+		Settings: c.Settings, Run: f.run, Coverage: f.coverage, Timeout: f.timeout,
+	})
+	if err != nil {
+		return policyProblem(fmt.Errorf("these tests cannot be run:\n%w", err))
+	}
+	if c.Output == "table" {
+		writeTests(cmd.OutOrStdout(), report, f.verbose)
+	} else if err := writeDocument(cmd.OutOrStdout(), c.Output, report); err != nil {
+		return err
+	}
+	return testVerdict(report, f)
+}
+
+// testVerdict is the exit status of a run. No test at all is not a success.
+func testVerdict(r rego.TestReport, f testFlags) error {
+	switch counts := countOutcomes(r); {
+	case len(r.Tests) == 0 && f.run != "":
+		return policyProblem(fmt.Errorf("no test matches %q", f.run))
+	case len(r.Tests) == 0:
+		return policyProblem(errors.New("there is no test; a test is a rule whose name begins with test_ in a file *_test.rego"))
+	case counts[rego.Failed]+counts[rego.Errored] > 0:
+		return policyProblem(nil)
+	case r.Coverage != nil && r.Coverage.Percent < f.threshold:
+		return policyProblem(fmt.Errorf("the tests cover %.1f%% of the rules, want %g%%", r.Coverage.Percent, f.threshold))
+	}
+	return nil
+}
+
+func countOutcomes(r rego.TestReport) map[rego.Outcome]int {
+	counts := map[rego.Outcome]int{}
+	for _, t := range r.Tests {
+		counts[t.Outcome]++
+	}
+	return counts
+}
+
+func writeTests(w io.Writer, r rego.TestReport, verbose bool) {
+	for _, t := range r.Tests {
+		if t.Outcome == rego.Passed && !verbose {
+			continue
+		}
+		fmt.Fprintf(w, "%-5s %s:%d: %s.%s\n", t.Outcome, line(t.File), t.Row, t.Package, t.Name)
+		if t.Error != "" {
+			fmt.Fprintf(w, "      %s\n", line(t.Error))
+		}
+		for text := range strings.Lines(t.Output) {
+			fmt.Fprintf(w, "      print: %s\n", line(strings.TrimSuffix(text, "\n")))
+		}
+	}
+	if r.Coverage != nil {
+		writeCoverage(w, *r.Coverage)
+	}
+	counts := countOutcomes(r)
+	fmt.Fprintf(w, "%d passed, %d failed", counts[rego.Passed], counts[rego.Failed]+counts[rego.Errored])
+	if counts[rego.Skipped] > 0 {
+		fmt.Fprintf(w, ", %d skipped", counts[rego.Skipped])
+	}
+	fmt.Fprintln(w, ".")
+}
+
+func writeCoverage(w io.Writer, c rego.Coverage) {
+	for _, f := range c.Files {
+		fmt.Fprintf(w, "%5.1f%% %s", f.Percent, line(f.File))
+		if len(f.NotCovered) > 0 {
+			fmt.Fprintf(w, ", no test evaluates line %s", strings.Join(f.NotCovered, ", "))
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "%5.1f%% of all rules\n", c.Percent)
+}

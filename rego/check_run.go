@@ -1,0 +1,132 @@
+package rego
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"hermes-reconcile/policy"
+)
+
+// try evaluates the rules over the examples and the caller's situations: what
+// breaks there breaks at a boot.
+func (c *checker) try(ctx context.Context, e *Evaluator) {
+	for _, s := range slices.Concat(Examples(), c.options.Situations) {
+		if ctx.Err() != nil {
+			return
+		}
+		c.tried = append(c.tried, s.Name)
+		failures := e.Evaluate(ctx, policy.StageRules, s.Input).Failures
+		for _, action := range []policy.Action{policy.ActionStart, policy.ActionDown} {
+			s.Input.Decisions = allDecided(s.Input, action)
+			failures = append(failures, e.Evaluate(ctx, policy.StageAfter, s.Input).Failures...)
+		}
+		slow := false
+		for _, f := range failures {
+			slow = c.addFailure(ctx, e, s, f) || slow
+		}
+		if slow {
+			return // each further situation would take as long
+		}
+	}
+}
+
+func allDecided(in policy.Input, action policy.Action) map[string]policy.Verdict {
+	all := make(map[string]policy.Verdict, len(in.Profiles))
+	for name := range maps.Keys(in.Profiles) {
+		all[name] = policy.Verdict{Action: action, Code: "example"}
+	}
+	return all
+}
+
+// addFailure reports what broke, and whether it was by taking too long.
+func (c *checker) addFailure(ctx context.Context, e *Evaluator, s Situation, failure policy.RuleFailure) (slow bool) {
+	f := Finding{Code: failureCode(failure.Error), Message: fmt.Sprintf("%s breaks on %s: %s", failure.Rule, s.Name, plainFailure(failure.Error))}
+	f.File, f.Row = splitLocation(failure.Location)
+	if f.File == "" {
+		f.File, f.Row = c.place(ctx, e, s, failure.Rule, f.Code == "too_slow")
+	}
+	f.Col = 1
+	said := func(g Finding) bool { return g.File == f.File && g.Row == f.Row && g.Code == f.Code }
+	if !slices.ContainsFunc(c.findings, said) { // one situation is enough
+		c.add(f)
+	}
+	return costly(f.Code)
+}
+
+func costly(code string) bool { return code == "too_slow" || code == "too_much_memory" }
+
+func failureCode(message string) string {
+	for _, k := range []struct{ words, code string }{
+		{"eval_conflict_error", "conflict"}, {"eval_builtin_error", "builtin_error"},
+		{"not done after", "too_slow"}, {"MiB of memory", "too_much_memory"}, {"member of", "bad_member"},
+	} {
+		if strings.Contains(message, k.words) {
+			return k.code
+		}
+	}
+	return "rule_failed"
+}
+
+func plainFailure(message string) string {
+	for _, prefix := range []string{"eval_conflict_error: ", "eval_builtin_error: "} {
+		message = strings.TrimPrefix(message, prefix)
+	}
+	return message
+}
+
+func splitLocation(location string) (file string, row int) {
+	at := strings.LastIndexByte(location, ':')
+	if at < 0 {
+		return "", 0
+	}
+	row, err := strconv.Atoi(location[at+1:])
+	if err != nil {
+		return location, 0
+	}
+	return location[:at], row
+}
+
+// place finds where a package was when its time was over, by evaluating it once
+// more under watch, and else where it begins.
+func (c *checker) place(ctx context.Context, e *Evaluator, s Situation, rule string, slow bool) (file string, row int) {
+	for _, source := range c.sources {
+		if packageName(source.module.Package.Path) == rule {
+			file, row = source.name, source.module.Package.Location.Row
+		}
+	}
+	if !slow {
+		return file, row
+	}
+	watched := &lastPlace{file: file}
+	for _, p := range e.packages {
+		if p.name == rule {
+			if document, err := inputTerm(s.Input); err == nil {
+				e.run(ctx, p, document, s.Input.Now, watched)
+			}
+		}
+	}
+	if watched.row > 0 {
+		row = watched.row
+	}
+	return file, row
+}
+
+// lastPlace is a tracer that remembers the last expression of a file.
+type lastPlace struct {
+	file string
+	row  int
+}
+
+func (*lastPlace) Enabled() bool               { return true }
+func (*lastPlace) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
+func (l *lastPlace) TraceEvent(e topdown.Event) {
+	if e.Location != nil && e.Location.File == l.file && e.Op == topdown.EvalOp {
+		l.row = e.Location.Row
+	}
+}

@@ -1,0 +1,126 @@
+package rego
+
+import (
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/tester"
+)
+
+// inspectTest finds tests that pass whatever the rules say.
+func (i *inspector) inspectTest() {
+	own := packageName(i.module.Package.Path)
+	if own == examplePackage {
+		return
+	}
+	tests := 0
+	for _, rule := range i.module.Rules {
+		name := ruleName(rule)
+		switch {
+		case strings.HasPrefix(name, tester.TestPrefix), strings.HasPrefix(name, tester.SkipTestPrefix):
+			tests++
+		case strings.HasPrefix(strings.ToLower(name), "test") && len(rule.Head.Args) == 0:
+			i.at(rule.Location, "test_name", "%q is not run as a test", name)
+		}
+		i.inspectWith(rule)
+	}
+	subject := strings.TrimSuffix(own, "_test")
+	switch {
+	case tests == 0:
+		i.at(i.module.Package.Location, "test_empty", "package %s has no rule whose name begins with %s", own, tester.TestPrefix)
+	case !i.packages[subject]:
+		i.at(i.module.Package.Location, "test_package", "there is no rule package %s%s", subject, didYouMean(subject, i.ownPackages()))
+	case subject != own && !i.mentions(subject):
+		i.at(i.module.Package.Location, "test_refers_nothing", "no test refers to data.%s", subject)
+	}
+}
+
+func (i *inspector) ownPackages() []string {
+	var names []string
+	for _, s := range i.sources {
+		if s.layer > 0 {
+			names = append(names, packageName(s.module.Package.Path))
+		}
+	}
+	return names
+}
+
+// mentions says whether a rule of the file uses a package: by its full name, or by
+// the name that an import gives it.
+func (i *inspector) mentions(subject string) bool {
+	names := map[string]bool{}
+	for _, imported := range i.module.Imports {
+		if strings.HasPrefix(imported.Path.String()+".", "data."+subject+".") {
+			names[string(imported.Name())] = true
+		}
+	}
+	found := false
+	for _, rule := range i.module.Rules {
+		ast.WalkRefs(rule, func(ref ast.Ref) bool {
+			head, _ := ref[0].Value.(ast.Var)
+			found = found || names[string(head)] || strings.HasPrefix(ref.String()+".", "data."+subject+".")
+			return found
+		})
+		ast.WalkVars(rule.Body, func(v ast.Var) bool {
+			found = found || names[string(v)]
+			return found
+		})
+	}
+	return found
+}
+
+// inspectWith looks at what a test puts in the place of input: the compiler does
+// not, and so a misspelt fact makes a test that tests nothing.
+func (i *inspector) inspectWith(rule *ast.Rule) {
+	if i.schema == nil {
+		return
+	}
+	ast.WalkWiths(rule, func(w *ast.With) bool {
+		ref, ok := w.Target.Value.(ast.Ref)
+		if !ok || !ref[0].Equal(ast.InputRootDocument) {
+			return false
+		}
+		node := i.schema
+		for at, t := range ref[1:] {
+			key := "*"
+			if s, ok := t.Value.(ast.String); ok {
+				key = string(s)
+			}
+			if !node.allows(key) {
+				i.at(ref[at+1].Location, "test_unknown_fact", "there is no %s%s", ref[:at+2], didYouMean(key, sortedKeys(node.Properties)))
+				return false
+			}
+			node = node.below(key)
+		}
+		i.inspectLiteral(node, ref.String(), w.Value)
+		return false
+	})
+}
+
+// inspectLiteral compares the keys of a written-out value with the schema.
+func (i *inspector) inspectLiteral(node *factNode, path string, t *ast.Term) {
+	object, ok := t.Value.(ast.Object)
+	if !ok || node == nil {
+		return
+	}
+	object.Foreach(func(k, v *ast.Term) {
+		key, ok := k.Value.(ast.String)
+		if !ok {
+			return
+		}
+		if !node.allows(string(key)) {
+			i.at(k.Location, "test_unknown_fact", "%s has no %q%s", path, string(key), didYouMean(string(key), sortedKeys(node.Properties)))
+			return
+		}
+		i.inspectLiteral(node.below(string(key)), path+"."+string(key), v)
+	})
+}
+
+// allows says whether the schema lets the key stand.
+func (n *factNode) allows(key string) bool {
+	if n == nil || n.Type != "object" || len(n.Properties) == 0 || key == "*" || string(n.AdditionalProperties) == "true" {
+		return true
+	}
+	_, ok := n.Properties[key]
+	return ok || n.below(key) != nil
+}
