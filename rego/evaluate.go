@@ -1,6 +1,7 @@
 package rego
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,8 +21,8 @@ import (
 
 // Evaluate runs every package of the stage over the whole input document, several
 // packages at once. A package that breaks (a conflict, a builtin error, a member
-// that makes no sense, the limits of time and memory) loses its contributions and is a failure;
-// the others count.
+// that makes no sense, the limits of time and memory) loses its contributions and
+// is a failure; the others count.
 func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
 	var packages []rulePackage
 	for _, p := range e.packages {
@@ -39,9 +40,16 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 	results := make([]policy.Evaluation, len(packages))
 	greedy := make([]bool, len(packages))
 	memory := watchMemory(e.memory)
+	// No more at once than there are processors, so that the time limit is about
+	// the package and not about its neighbours.
+	free := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var group sync.WaitGroup
 	for i, p := range packages {
-		group.Go(func() { results[i], greedy[i] = e.evaluatePackage(ctx, p, document, in.Now, memory) })
+		group.Go(func() {
+			free <- struct{}{}
+			defer func() { <-free }()
+			results[i], greedy[i] = e.evaluatePackage(ctx, p, document, in.Now, memory)
+		})
 	}
 	group.Wait()
 	memory.end()
@@ -89,9 +97,25 @@ func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document
 		failures = append(failures, *err)
 	}
 	if len(failures) > 0 {
-		return policy.Evaluation{Failures: failures}, greedy
+		return policy.Evaluation{Failures: fewOf(failures)}, greedy
 	}
 	return policy.Evaluation{Contributions: found}, false
+}
+
+// maxFailures bounds how many failures of one package are told: a member that is
+// bad is bad for every profile.
+const maxFailures = 3
+
+func fewOf(failures []policy.RuleFailure) []policy.RuleFailure {
+	slices.SortFunc(failures, func(a, b policy.RuleFailure) int {
+		return cmp.Or(strings.Compare(a.Location, b.Location), strings.Compare(a.Error, b.Error))
+	})
+	failures = slices.Compact(failures)
+	if more := len(failures) - maxFailures; more > 0 {
+		failures = failures[:maxFailures]
+		failures[maxFailures-1].Error += fmt.Sprintf(" (and %d more)", more)
+	}
+	return failures
 }
 
 // An evaluation is one package over one input document.

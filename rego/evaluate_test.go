@@ -194,3 +194,22 @@ hold contains {"profile": name, "reason": "night"} if {
 		t.Fatalf("got %+v, want a hold at 06:00 UTC, which is 07:00 in Zurich", got)
 	}
 }
+
+// A member that is bad is bad for every profile; one is told and the rest counted.
+func TestFailuresOfOnePackageAreFew(t *testing.T) {
+	profiles := map[string]string{}
+	for i := range 100 {
+		profiles[fmt.Sprintf("p%d", i)] = "x"
+	}
+	text, err := json.Marshal(profiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := evaluate(t, map[string]string{"site.rego": `package reconcile.rules.site
+
+hold contains {"profile": name, "reason": "x", name: "x"} if some name, _ in input.profiles
+`}, Options{}, policy.StageRules, input(strings.ReplaceAll(string(text), `"x"`, "{}")))
+	if len(got.Failures) != 3 || !strings.Contains(got.Failures[2].Error, "(and 97 more)") {
+		t.Errorf("failures %+v, want three, of which the last counts 97 more", got.Failures)
+	}
+}
