@@ -21,13 +21,7 @@ type parsed struct {
 	operator map[string]any // the settings of the configuration
 }
 
-// read parses all layers and lays their settings over each other.
-func read(layers []Layer, operator map[string]any) ([]source, map[string]any, error) {
-	p, err := readLayers(layers, operator)
-	return p.sources, p.settings, err
-}
-
-// readLayers is read, with all that it read.
+// readLayers parses all layers and lays their settings over each other.
 func readLayers(layers []Layer, operator map[string]any) (parsed, error) {
 	p := parsed{settings: map[string]any{}}
 	var errs []error

@@ -16,6 +16,7 @@ import (
 // Whatever is in the home, the run after a boot has nothing to do.
 func TestASecondRunIsEmpty(t *testing.T) {
 	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
+	t.Setenv("HERMES_RECONCILE_STATE_DIR", t.TempDir())
 	states := rapid.SampledFrom([]string{
 		"", "[", "{}", `{"desired_state":"running"}`, `{"desired_state":"stopped"}`, `{"gateway_state":"running"}`,
 		`{"gateway_state":"draining"}`, `{"gateway_state":"startup_failed","desired_state":"running"}`, `{"desired_state":["x"]}`,
