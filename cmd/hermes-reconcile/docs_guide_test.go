@@ -1,0 +1,180 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// docs/policy-guide.md is what happens to an operator who does what it says, from
+// the first line to the last.
+func TestPolicyGuide(t *testing.T) {
+	follow(t, newReader(t), readDoc(t, "docs/policy-guide.md"))
+}
+
+// The traps of docs/rules.md are there, and their mends work. The home is one with
+// a root profile that never ran.
+func TestTraps(t *testing.T) {
+	page := readDoc(t, "docs/rules.md")
+	_, traps, found := strings.Cut(page, "\n## Traps\n")
+	if !found {
+		t.Fatal("docs/rules.md has no traps")
+	}
+	traps, _, _ = strings.Cut(traps, "\n## ")
+	r := newReader(t)
+	r.write(t, "home/SOUL.md", "")
+	r.exports = append(r.exports, `export HERMES_HOME="$PWD/home" HERMES_RECONCILE_USER="$(id -u):$(id -g)"`+"\n")
+	follow(t, r, traps)
+}
+
+// A reader follows a page in an empty directory: it writes the files that the page
+// shows, and runs the commands. Where the page says /etc/hermes-reconcile, the reader
+// has a directory of its own.
+type reader struct {
+	dir, etc string
+	exports  []string // what the page told to export
+}
+
+func newReader(t *testing.T) *reader {
+	t.Helper()
+	top := t.TempDir()
+	r := &reader{dir: filepath.Join(top, "work"), etc: filepath.Join(top, "etc")}
+	for _, dir := range []string{r.dir, r.etc} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+// blocks finds the fenced blocks of a page: the language, the name of the file that
+// it is, the text.
+var blocks = regexp.MustCompile("(?sm)^```([a-z]+)(?: ([^\n]+))?\n(.*?)^```$")
+
+// follow does what the page says. A block with the name of a file is written to that
+// file; a console block has commands after "$ ", continued after "> ", and what they
+// print. There … stands for any text of the line, and a line of it for any lines.
+func follow(t *testing.T, r *reader, page string) {
+	t.Helper()
+	commands := 0
+	for _, block := range blocks.FindAllStringSubmatchIndex(page, -1) {
+		part := func(i int) string {
+			if block[2*i] < 0 {
+				return ""
+			}
+			return page[block[2*i]:block[2*i+1]]
+		}
+		row := strings.Count(page[:block[0]], "\n") + 2
+		switch language, name, text := part(1), part(2), part(3); {
+		case name != "":
+			r.write(t, name, text)
+		case language == "console":
+			commands += r.console(t, row, text)
+		default:
+			t.Errorf("row %d: a %s block without a file name, so no test sees it", row, language)
+		}
+	}
+	if commands == 0 {
+		t.Error("the page has no command")
+	}
+}
+
+func (r *reader) write(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join(r.dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// console runs the commands of a block and returns how many there are.
+func (r *reader) console(t *testing.T, row int, text string) int {
+	t.Helper()
+	var commands, outputs []string
+	var rows []int
+	for i, line := range strings.SplitAfter(text, "\n") {
+		command, isCommand := strings.CutPrefix(line, "$ ")
+		more, isMore := strings.CutPrefix(line, "> ")
+		last := len(commands) - 1
+		switch {
+		case isCommand:
+			commands, outputs, rows = append(commands, command), append(outputs, ""), append(rows, row+i)
+		case last < 0:
+			t.Fatalf("row %d: a console block begins with %q, want a command after $", row, line)
+		case isMore && outputs[last] == "":
+			commands[last] += more
+		default:
+			outputs[last] += line
+		}
+	}
+	for i, command := range commands {
+		if strings.HasPrefix(command, "export ") {
+			r.exports = append(r.exports, command)
+		}
+		if got := r.run(t, rows[i], command); !asShown(got, outputs[i]) {
+			t.Fatalf("row %d: %sprints\n%s\nand the page shows\n%s", rows[i], command, got, outputs[i])
+		}
+	}
+	return len(commands)
+}
+
+// run runs one command with the shell, and returns what it prints.
+func (r *reader) run(t *testing.T, row int, command string) string {
+	t.Helper()
+	const etc = "/etc/hermes-reconcile"
+	shell := exec.CommandContext(t.Context(), "sh", "-c",
+		strings.Join(r.exports, "")+strings.ReplaceAll(command, etc, r.etc))
+	shell.Dir = r.dir
+	shell.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "PWD=" + r.dir, "LC_ALL=C"}
+	if policy := filepath.Join(r.etc, "policy"); exists(policy) {
+		shell.Env = append(shell.Env, "HERMES_RECONCILE_POLICY="+policy) // the default is /etc
+	}
+	out, err := shell.CombinedOutput()
+	if err != nil {
+		t.Fatalf("row %d: %s%v\n%s", row, command, err, out)
+	}
+	return strings.ReplaceAll(string(out), r.etc, etc)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// examples are what a page shows of values that are never the same twice.
+var examples = []struct {
+	pattern *regexp.Regexp
+	instead string
+}{
+	{regexp.MustCompile(`(?m)^[0-9]{2}:[0-9]{2}:[0-9]{2} ERR`), "06:00:11 ERR"},
+	{regexp.MustCompile(`copy of 2[0-9]{3}-[0-9-]+T[0-9:]+Z`), "copy of 2026-11-22T06:00:11Z"},
+	{regexp.MustCompile(`[0-9]+\.[0-9]+ (ms|times)`), "1.00 $1"},
+}
+
+var columns = regexp.MustCompile(` {2,}`)
+
+// asShown says whether an output is what the page shows of it.
+func asShown(got, shown string) bool {
+	pattern := regexp.QuoteMeta(plain(shown))
+	pattern = strings.ReplaceAll(pattern, "\n…\n", "\n(?s:.*)")
+	pattern = strings.ReplaceAll(pattern, "…", ".*")
+	return regexp.MustCompile(`\A` + pattern + `\z`).MatchString(plain(got))
+}
+
+// plain takes out what is not the same twice. A table with durations has columns of
+// another width each time.
+func plain(text string) string {
+	for _, n := range append(notTheSameTwice, examples...) {
+		text = n.pattern.ReplaceAllString(text, n.instead)
+	}
+	if strings.Contains(text, "TENFOLD") {
+		text = columns.ReplaceAllString(text, "  ")
+	}
+	return text
+}
