@@ -66,10 +66,16 @@ var codes = map[string]code{
 	"too_slow":        {SeverityError, "a package is not done within its time limit", "avoid pairs of profiles: collect a set first, then look things up in it"},
 	"too_much_memory": {SeverityError, "a package needs more memory than it may have", "avoid large ranges and pairs of profiles"},
 	"enforce_word":    {SeverityError, "custom.enforce in the METADATA with an unknown word", "write enforce: warn, or leave it out"},
+	"enforce_place":   {SeverityError, "custom.enforce in METADATA that does not belong to the package", "put it above the package line, with scope: package"},
 	"bad_member":      {SeverityError, "a member that makes no sense", "see the message"},
 	"rule_failed":     {SeverityError, "a package breaks while it runs", "see the message"},
 
 	// What works and surprises.
+	"undefined_rule":       {SeverityWarning, "a rule or a package is referred to that does not exist: it is undefined, and `not` of it always holds", "check the name; `hermes-reconcile policy show` lists the packages"},
+	"unlike_types":         {SeverityWarning, "a number is ordered against text, which always comes out the same", "compare values of one type: write a number without quotes"},
+	"unknown_profile":      {SeverityWarning, "a member for a profile that the present home does not have", "check the name; `hermes-reconcile eval` lists the profiles"},
+	"setting_not_a_list":   {SeverityWarning, "a rule looks into a setting that is no list or object, and finds nothing", "write a list: [coder]"},
+	"setting_value":        {SeverityWarning, "a rule says that it cannot use the value of a setting", "give the setting a value that the message asks for"},
 	"not_in_enum":          {SeverityWarning, "a fact is compared with a word that it never is", "use one of the words that the message lists"},
 	"maybe_undefined":      {SeverityWarning, "a collection over a fact that may be absent is empty then, and the test passes for everybody", "refer to the fact on its own line first, or ask for its status"},
 	"builtin_error_likely": {SeverityWarning, "a builtin that breaks the package when a fact does not look as expected", "test the value on a line before, for example with regex.match"},

@@ -163,6 +163,9 @@ func (i *inspector) inspectComparisons(rule *ast.Rule) {
 		case "equal", "eq", "neq":
 			i.compare(a, b)
 			i.compare(b, a)
+		case "gt", "gte", "lt", "lte":
+			i.compareTypes(a, b)
+			i.compareTypes(b, a)
 		case "internal.member_2":
 			i.compareAny(a, b)
 		}
@@ -195,6 +198,21 @@ func (i *inspector) compare(t, word *ast.Term) {
 		hint = fmt.Sprintf(", did you mean %q?", near)
 	}
 	i.at(word.Location, "not_in_enum", "%s is never %s%s Have: %s", f, word, hint, strings.Join(have, ", "))
+}
+
+// compareTypes finds a number that is ordered against text: every number comes
+// before every text.
+func (i *inspector) compareTypes(t, constant *ast.Term) {
+	f, ok := i.resolve(t)
+	if !ok || f.node == nil {
+		return
+	}
+	_, isText := constant.Value.(ast.String)
+	_, isNumber := constant.Value.(ast.Number)
+	isNumeric := f.node.Type == "number" || f.node.Type == "integer"
+	if isText && isNumeric || isNumber && f.node.Type == "string" {
+		i.at(constant.Location, "unlike_types", "%s is of the type %s, and %s is not", f, f.node.Type, constant)
+	}
 }
 
 // errorProne are the builtins that fail on text of another shape: which operand

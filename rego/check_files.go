@@ -185,7 +185,7 @@ func (c *checker) unusedSettings(owner map[string]string) {
 				return false
 			}
 			if len(ref) == 2 {
-				whole = whole || s.layer > 0
+				whole = whole || s.layer > 0 && !slices.ContainsFunc(c.tests, func(test source) bool { return test.module == s.module })
 			} else if key, ok := ref[2].Value.(ast.String); ok {
 				used[string(key)] = true
 			} else {

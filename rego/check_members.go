@@ -66,9 +66,11 @@ func (i *inspector) inspectModule() {
 			i.inspectDecisions(rule)
 		}
 		i.inspectComparisons(rule)
+		i.inspectSettings(rule)
 		i.inspectCalls(rule)
 		i.findEmptiables(rule)
 	}
+	i.inspectReferences()
 	i.inspectEmptiables()
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/topdown"
 
@@ -21,10 +23,14 @@ func (c *checker) try(ctx context.Context, e *Evaluator) {
 			return
 		}
 		c.tried = append(c.tried, s.Name)
-		failures := e.Evaluate(ctx, policy.StageRules, s.Input).Failures
+		first := e.Evaluate(ctx, policy.StageRules, s.Input)
+		failures := first.Failures
+		c.addContributions(s, first.Contributions)
 		for _, action := range []policy.Action{policy.ActionStart, policy.ActionDown} {
 			s.Input.Decisions = allDecided(s.Input, action)
-			failures = append(failures, e.Evaluate(ctx, policy.StageAfter, s.Input).Failures...)
+			after := e.Evaluate(ctx, policy.StageAfter, s.Input)
+			failures = append(failures, after.Failures...)
+			c.addContributions(s, after.Contributions)
 		}
 		slow := false
 		for _, f := range failures {
@@ -35,6 +41,39 @@ func (c *checker) try(ctx context.Context, e *Evaluator) {
 		}
 	}
 }
+
+// addContributions reports what the operator's rules say that cannot be meant: of
+// their settings, and of profiles that the caller's situations do not have.
+func (c *checker) addContributions(s Situation, contributions []policy.Contribution) {
+	examples := slices.ContainsFunc(Examples(), func(e Situation) bool { return e.Name == s.Name })
+	for _, said := range contributions {
+		if said.Layer == 0 {
+			continue
+		}
+		f := Finding{Col: 1}
+		f.File, f.Row = splitLocation(said.Location)
+		_, there := s.Input.Profiles[said.Profile]
+		switch {
+		case said.Set == policy.SetAlarm && said.Code == "bad_setting":
+			f.Code, f.Message = "setting_value", said.Reason
+			if key := settingNamed().FindStringSubmatch(said.Reason); key != nil {
+				if file, row := c.settingPlace(key[1]); row > 0 {
+					f.File, f.Row = file, row
+				}
+			}
+		case said.Profile != "" && !there && !examples:
+			f.Code, f.Message = "unknown_profile", fmt.Sprintf("%s for %q: %s has no such profile%s", said.Set, said.Profile, s.Name, didYouMean(said.Profile, sortedKeys(s.Input.Profiles)))
+		default:
+			continue
+		}
+		if !slices.ContainsFunc(c.findings, func(g Finding) bool { return g.Code == f.Code && g.Message == f.Message }) {
+			c.add(f)
+		}
+	}
+}
+
+// A reason of the code bad_setting names the setting like this.
+var settingNamed = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`settings\.([A-Za-z0-9_]+)`) })
 
 func allDecided(in policy.Input, action policy.Action) map[string]policy.Verdict {
 	all := make(map[string]policy.Verdict, len(in.Profiles))

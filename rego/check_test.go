@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"hermes-reconcile/policy"
 )
 
 // checkSchema is an input document with what the mistakes below are about.
@@ -58,7 +60,7 @@ func check(t *testing.T, files map[string]string, settings map[string]any) Check
 func TestCheckFindsTypicalMistakes(t *testing.T) {
 	pinned := map[string]bool{
 		// Those that need another machine, or have tests of their own.
-		"directory_unreadable": true, "file_unreadable": true, "setting_shadowed": true, "schema_error": true, "too_much_memory": true,
+		"directory_unreadable": true, "file_unreadable": true, "setting_shadowed": true, "schema_error": true, "too_much_memory": true, "unknown_profile": true,
 		// What OPA may say one day that none of ours says better.
 		"rego_compile_error": true, "rule_failed": true,
 	}
@@ -128,6 +130,15 @@ func TestCheckFindsTypicalMistakes(t *testing.T) {
 		{"an absent list, taken away", site(sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name in object.keys(input.profiles) - {n | some n in input.container.multiplex.allowlist}\n}\n"), "site/a.rego:4", "maybe_undefined", "nothing is taken away"},
 		{"a set of names built rule by rule, negated", site(sitePackage + "_listed contains name if some name in input.container.multiplex.allowlist\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tnot name in _listed\n}\n"), "site/a.rego:3", "maybe_undefined", "holds for everybody"},
 		{"a trial with a misspelt word", site("# METADATA\n# scope: package\n# custom:\n#   enforce: wran\n" + goodRule), "site/a.rego:1", "enforce_word", "warn"},
+		{"a trial in the METADATA of a rule", site(sitePackage + "# METADATA\n# custom:\n#   enforce: warn\nhold contains {\"profile\": \"coder\", \"reason\": \"no\"} if input.phase == \"boot\"\n"), "site/a.rego:3", "enforce_place", "its scope is rule"},
+		{"an import of no package", site(sitePackage + "import data.reconcile.rules.prior_intnt\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if some name in prior_intnt.start\n"), "site/a.rego:3", "undefined_rule", `did you mean "reconcile.rules.prior_intent"`},
+		{"a rule that the other package does not have", site(sitePackage + "hold contains {\"profile\": \"coder\", \"reason\": \"no\"} if not data.reconcile.rules.prior_intent.starts\n"), "site/a.rego:3", "undefined_rule", `did you mean "start"`},
+		{"a misspelt set in a test", map[string]string{"a.rego": goodRule, "a_test.rego": "package reconcile.rules.site_test\n\nimport data.reconcile.rules.site\n\ntest_a if {\n\tnot site.holds\n}\n"}, "site/a_test.rego:6", "undefined_rule", `did you mean "hold"`},
+		{"a misspelt fact in the example facts", map[string]string{"a.rego": goodRule, "a_test.rego": "package reconcile.rules.site_test\n\nimport data.reconcile.lib.example\nimport data.reconcile.rules.site\n\ntest_a if {\n\tcount(site.hold) == 0 with input as example.home({\"coder\": {\"prior_sate\": {}}})\n}\n"}, "site/a_test.rego:7", "test_unknown_fact", `did you mean "prior_state"`},
+		{"a number ordered against text", site(holdEach + "\tprofile.starts.count > \"3\"\n}\n"), "site/a.rego:5", "unlike_types", "input.profiles[_].starts.count"},
+		{"a name where a list is looked into", map[string]string{"a.rego": sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if some name in data.settings.quiet\n", "data/settings.yaml": "settings:\n  quiet: coder\n"}, "site/data/settings.yaml:2", "setting_not_a_list", `"coder"`},
+		{"a key without a value where a list is looked into", map[string]string{"a.rego": sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tname in data.settings.quiet\n}\n", "data/settings.yaml": "settings:\n  quiet:\n"}, "site/data/settings.yaml:2", "setting_not_a_list", "is empty"},
+		{"a value that a rule cannot use", map[string]string{"a.rego": sitePackage + "alarm contains {\"code\": \"bad_setting\", \"reason\": \"settings.mode is odd\"} if data.settings.mode == \"odd\"\n", "data/settings.yaml": "settings:\n  mode: odd\n"}, "site/data/settings.yaml:2", "setting_value", "is odd"},
 		{"METADATA that is no YAML", site("# METADATA\n# title: [a\n" + goodRule), "site/a.rego:2", "rego_parse_error", "yaml"},
 		{"settings looked up in data", site(sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if some name in object.get(data, \"settings\", {}).quiet\n"), "site/a.rego:3", "rego_recursion_error", "recursive"},
 		{"an absent list, counted", site(holdEach + "\tcount({t | some t in profile.tokens.tokens}) == 0\n}\n"), "site/a.rego:5", "maybe_undefined", "the count is 0"},
@@ -207,6 +218,7 @@ func TestCheckAcceptsGoodRules(t *testing.T) {
 		"a helper with a name near that of a set": site(sitePackage + "held contains name if some name, _ in input.profiles\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if some name in held\n"),
 		"a helper that another package reads":     {"a.rego": goodRule + "\nstarts := 3\n", "b.rego": "package reconcile.rules.other\n\nalarm contains {\"reason\": \"no\"} if data.reconcile.rules.site.starts > 3\n"},
 		"a percent sign in a reason":              site(sitePackage + "hold contains {\"profile\": name, \"reason\": sprintf(\"100%% of %v\", [name])} if some name, _ in input.profiles\n"),
+		"names by import":                         {"lib/l.rego": "package reconcile.lib.l\n\nquiet(name) if startswith(name, \"q\")\n\nlimits.soft := 3\n", "a.rego": sitePackage + "import data.reconcile.lib.l\nimport data.reconcile.lib.l.limits\nimport data.reconcile.rules.prior_intent\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tl.quiet(name)\n\tcount(prior_intent.start) > l.limits.soft\n\tlimits.soft > 2\n}\n"},
 		"decisions in their place":                site("package reconcile.after.site\n\ndelay contains {\"profile\": name, \"seconds\": 5, \"reason\": \"later\"} if {\n\tsome name, decision in input.decisions\n\tdecision.action == \"start\"\n}\n"),
 		"a test with the example facts":           {"a.rego": goodRule, "a_test.rego": "package reconcile.rules.site_test\n\nimport data.reconcile.lib.example\nimport data.reconcile.rules.site\n\ntest_a if {\n\thold := site.hold with input as example.home({\"coder\": {\"prior_state\": {}}})\n\tcount(hold) == 0\n}\n"},
 		"a setting that is read":                  {"a.rego": sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if some name in data.settings.quiet\n", "data/settings.yaml": "settings:\n  quiet: []\n"},
@@ -217,6 +229,16 @@ func TestCheckAcceptsGoodRules(t *testing.T) {
 				t.Errorf("findings:\n%s", lines(report.Findings))
 			}
 		})
+	}
+}
+
+// A member for a profile that is not there says nothing at boot, but for an alarm.
+func TestCheckNamesProfilesThatAreNotThere(t *testing.T) {
+	files := fstest.MapFS{"a.rego": {Data: []byte(strings.ReplaceAll(strings.ReplaceAll(goodRule, "coder", "codr"), "apply", "boot"))}}
+	home := Situation{Name: "the present home", Input: policy.Input{Phase: "boot", Profiles: map[string]policy.Facts{"coder": {}}}}
+	report := Check(t.Context(), []Layer{BuiltIn(), {Name: "site", Files: files}}, CheckOptions{Situations: []Situation{home}})
+	if len(report.Findings) != 1 || report.Findings[0].Code != "unknown_profile" || report.Findings[0].Row != 3 || !strings.Contains(report.Findings[0].Message, `did you mean "coder"`) {
+		t.Errorf("want one warning in row 3, have:\n%s", lines(report.Findings))
 	}
 }
 

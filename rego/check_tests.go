@@ -1,6 +1,7 @@
 package rego
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -23,7 +24,9 @@ func (i *inspector) inspectTest() {
 			i.at(rule.Location, "test_name", "%q is not run as a test", name)
 		}
 		i.inspectWith(rule)
+		i.inspectExample(rule)
 	}
+	i.inspectReferences()
 	subject := strings.TrimSuffix(own, "_test")
 	switch {
 	case tests == 0:
@@ -95,6 +98,27 @@ func (i *inspector) inspectWith(rule *ast.Rule) {
 		i.inspectLiteral(node, ref.String(), w.Value)
 		return false
 	})
+}
+
+// inspectExample looks at the facts that a test gives to the library of example
+// facts.
+func (i *inspector) inspectExample(rule *ast.Rule) {
+	profiles, container := i.schema.below("profiles"), i.schema.below("container")
+	arguments := map[string][]*factNode{
+		"home": {profiles}, "situation": {container, profiles}, "profile": {profiles.below("*")}, "container": {container},
+	}
+	for _, call := range callsOf(rule) {
+		ref, ok := call[0].Value.(ast.Ref)
+		if !ok {
+			continue
+		}
+		name, ok := strings.CutPrefix(i.fullName(ref).String(), "data."+examplePackage+".")
+		for at, node := range arguments[name] {
+			if ok && at+1 < len(call) {
+				i.inspectLiteral(node, fmt.Sprintf("argument %d of %s", at+1, name), call[at+1])
+			}
+		}
+	}
 }
 
 // inspectLiteral compares the keys of a written-out value with the schema.

@@ -36,6 +36,11 @@ func checkEnforce(sources []source) Errors {
 	var errs Errors
 	for _, s := range sources {
 		word, place := enforceOf(s.module)
+		for _, a := range s.module.Annotations {
+			if _, ok := a.Custom["enforce"]; ok && a.Scope != "package" {
+				errs = append(errs, at(a.Location, "enforce_place", "custom.enforce here says nothing: its scope is %s, and a package is tried as a whole", a.Scope))
+			}
+		}
 		if word != enforceAlways && word != enforceWarn {
 			errs = append(errs, at(place, "enforce_word", "custom.enforce is %q, have %s, %s", word, enforceAlways, enforceWarn))
 		}

@@ -182,3 +182,38 @@ func TestRecipesThatAreNotConfiguredHaveNoOpinion(t *testing.T) {
 		}
 	}
 }
+
+// An operator who has given a recipe other settings can still run its tests.
+func TestRecipesKeepTheirTestsWithOtherSettings(t *testing.T) {
+	for _, r := range Recipes() {
+		settings := map[string]any{}
+		for key, value := range r.settings(t) {
+			settings[key] = otherSetting(value)
+		}
+		report, err := RunTests(t.Context(), []Layer{BuiltIn(), r.layer()}, TestOptions{Settings: settings})
+		if err != nil {
+			t.Errorf("%s: %v", r.Name, err)
+		}
+		for _, test := range report.Tests {
+			if test.Outcome != Passed {
+				t.Errorf("%s with %v: %s: %s %s", r.Name, settings, test.Name, test.Outcome, test.Error)
+			}
+		}
+	}
+}
+
+// otherSetting is another value of the same type.
+func otherSetting(value any) any {
+	switch v := value.(type) {
+	case bool:
+		return !v
+	case string:
+		return v + "other"
+	case []any:
+		return []any{"coder", "other"}
+	case map[string]any:
+		return map[string]any{"coder": "other"}
+	default:
+		return 7
+	}
+}

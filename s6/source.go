@@ -258,9 +258,21 @@ func (f *slotFact) describeService(slotfd int) {
 	}
 }
 
-// alive reports whether a process exists: a supervisor whose file system is full
-// leaves the pid of a dead one in its status.
-func alive(pid int) bool { return !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+// alive reports whether a process runs: a supervisor whose file system is full
+// leaves the pid of a dead one in its status, and one that is stopped does not even
+// reap it.
+func alive(pid int) bool {
+	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true // it may be hidden from this user
+	}
+	// The state follows the name, which may hold anything, also a parenthesis.
+	_, state, found := strings.Cut(string(stat[max(0, strings.LastIndexByte(string(stat), ')')):]), ") ")
+	return !found || !strings.HasPrefix(state, "Z")
+}
 
 func kindOf(t fs.FileMode) string {
 	switch {

@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"os/signal"
+	"runtime/debug"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,10 +41,13 @@ s6-overlay that is after the last cont-init script.`,
 }
 
 func boot(cmd *cobra.Command, _ []string) error {
+	tuneMemory()
 	c, wrong, err := readConfig(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
 	}
+	// Who read standard output may be gone before the boot log is written.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	b := &bootRun{config: c, log: newLogger(c, cmd.ErrOrStderr()), out: cmd.OutOrStdout(), started: time.Now()}
 	if wrong != nil {
 		b.trouble(exitUsage, "the configuration is wrong; going on without that part", wrong)
@@ -53,6 +59,14 @@ func boot(cmd *cobra.Command, _ []string) error {
 		return &exitError{b.code, nil}
 	}
 	return nil
+}
+
+// tuneMemory lets the collector run less often while the heap is small, and keeps
+// it from growing past what a container with little memory has to spare: two
+// processes work at a boot, each once and for a moment. See docs/performance.md.
+func tuneMemory() {
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(110 << 20)
 }
 
 // A bootRun is one boot. What goes wrong is logged, counted and gone past.
@@ -198,6 +212,12 @@ func (b *bootRun) missing(executor *s6.Executor, d policy.Decisions) {
 	profiles, err := executor.Missing(d)
 	if err != nil {
 		b.trouble(exitProfile, "the slots cannot be verified", err)
+		for name, p := range d.Profiles {
+			if p.Action != policy.ActionSkip {
+				profiles = append(profiles, name)
+			}
+		}
+		slices.Sort(profiles)
 	}
 	for _, name := range profiles {
 		p := d.Profiles[name]

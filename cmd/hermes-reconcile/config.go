@@ -144,8 +144,8 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (config, error) {
 	return c, errors.Join(wrong, err)
 }
 
-// readConfig reads the configuration as far as it can be used: a file that is
-// wrong is left out, and so is a variable that is wrong. Wrong says what that was;
+// readConfig reads the configuration as far as it can be used: a key of the
+// file that is wrong is left out, and so is a variable that is wrong. Wrong says what that was;
 // the error is one of the command line.
 func readConfig(flags *pflag.FlagSet, environ []string) (c config, wrong, err error) {
 	k := koanf.New(".")
@@ -155,7 +155,11 @@ func readConfig(flags *pflag.FlagSet, environ []string) (c config, wrong, err er
 	fileErr := loadFile(k, flags)
 	environmentErr := loadEnvironment(k, environ)
 	c, err = finish(k, flags)
-	return c, errors.Join(fileErr, environmentErr), err
+	if err != nil {
+		return c, errors.Join(fileErr, environmentErr), err
+	}
+	wrong = errors.Join(fileErr, environmentErr, checkTimeouts(&c))
+	return c, wrong, nil
 }
 
 // finish lays the flags over the rest, decodes and validates.
@@ -177,11 +181,56 @@ func finish(k *koanf.Koanf, flags *pflag.FlagSet) (config, error) {
 	if err != nil {
 		return config{}, fmt.Errorf("configuration: %w", err)
 	}
-	if c.Facts.ExternalTimeout >= c.Facts.SourceTimeout {
-		return config{}, fmt.Errorf("configuration: facts.external_timeout is %s, want less than facts.source_timeout, which is %s and waits for all of them",
-			c.Facts.ExternalTimeout, c.Facts.SourceTimeout)
-	}
 	return c, nil
+}
+
+// checkKind asserts that a value is of the kind of the standard one. Durations and
+// sizes are left to those who know their units.
+func checkKind(key string, value any) error {
+	standard, known := defaults()[key]
+	if text, isText := standard.(string); isText && checkUnit(text, "") != nil {
+		return nil
+	}
+	if !known {
+		for _, below := range keys() {
+			if strings.HasPrefix(below, key+".") {
+				return fmt.Errorf("%s is %v, want keys below it, such as %s", key, value, below)
+			}
+		}
+		return nil // decode knows the keys
+	}
+	if have, want := kindOf(value), kindOf(standard); have != want {
+		return fmt.Errorf("%s is %v, want %s", key, value, want)
+	}
+	return nil
+}
+
+func kindOf(value any) string {
+	switch value.(type) {
+	case bool:
+		return "true or false"
+	case int:
+		return "a whole number"
+	case []string, []any:
+		return "a list"
+	case map[string]any:
+		return "an object"
+	case string:
+		return "a text"
+	}
+	return "something else"
+}
+
+// checkTimeouts asserts what two keys promise together; where they do not, a boot
+// goes on with what fits.
+func checkTimeouts(c *config) error {
+	if c.Facts.ExternalTimeout < c.Facts.SourceTimeout {
+		return nil
+	}
+	err := fmt.Errorf("configuration: facts.external_timeout is %s, want less than facts.source_timeout, which is %s and waits for all of them",
+		c.Facts.ExternalTimeout, c.Facts.SourceTimeout)
+	c.Facts.ExternalTimeout = c.Facts.SourceTimeout / 2
+	return err
 }
 
 func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) error {
@@ -197,18 +246,43 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) error {
 	if strings.TrimSpace(string(text)) == "" {
 		return nil
 	}
-	// The file is decoded by itself first, so that a mistake is known to be its.
 	alone := koanf.New(".")
 	if err := alone.Load(rawbytes.Provider(text), yaml.Parser()); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if _, err := decode(alone); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	var errs []error
+	for _, key := range alone.Keys() {
+		if err := checkKey(alone, key); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
 	}
-	if err := validate(alone); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	return errors.Join(append(errs, k.Merge(alone))...)
+}
+
+// checkKey asserts that a key of the file can be used by itself, and takes it out
+// where it cannot: one slip must not cost a boot the rest of the file. A key or a
+// section without a value is as good as absent.
+func checkKey(file *koanf.Koanf, key string) error {
+	value := file.Get(key)
+	if value == nil && !strings.HasPrefix(key, "settings.") {
+		file.Delete(key)
+		return nil
 	}
-	return k.Merge(alone)
+	alone := koanf.New(".")
+	err := alone.Set(key, value)
+	if err == nil {
+		err = checkKind(key, value)
+	}
+	if err == nil {
+		_, err = decode(alone)
+	}
+	if err == nil {
+		err = validate(alone)
+	}
+	if err != nil {
+		file.Delete(key)
+	}
+	return err
 }
 
 // decode fills a config. An unknown key, a value of another type and a duration
@@ -241,6 +315,9 @@ func validate(k *koanf.Koanf) error {
 			return fmt.Errorf("%s is %q, have %s", key, k.String(key), strings.Join(words, ", "))
 		}
 	}
+	if err := checkCapacity(k.Int("s6.capacity")); err != nil {
+		return fmt.Errorf("s6.capacity is %w", err)
+	}
 	for _, key := range []string{"home", "scandir"} {
 		if !k.Exists(key) {
 			continue
@@ -252,6 +329,14 @@ func validate(k *koanf.Koanf) error {
 		if err := k.Set(key, path); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkCapacity asserts the range of s6.capacity, the only whole number.
+func checkCapacity(n int) error {
+	if n < -1 {
+		return fmt.Errorf("%d, want a number of slots, 0 for no limit, or -1 to find out", n)
 	}
 	return nil
 }
@@ -316,7 +401,7 @@ func environmentValue(key, value string) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%q is not a whole number", value)
 		}
-		return n, nil
+		return n, checkCapacity(n)
 	case []string:
 		return strings.Split(value, ","), nil
 	}

@@ -184,6 +184,8 @@ func readInput(name string, stdin io.Reader) (policy.Input, error) {
 func noteVolume(d *policy.Decisions, s situation) {
 	if s.volumeErr != nil {
 		d.Alarms = append(d.Alarms, policy.Alarm{Code: "volume", Reason: fmt.Sprintf("the facts about profiles are not complete: %v", s.volumeErr)})
+	} else if why := s.unlisted(); why != "" {
+		d.Alarms = append(d.Alarms, policy.Alarm{Code: "volume", Reason: why})
 	}
 }
 

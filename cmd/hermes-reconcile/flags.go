@@ -18,3 +18,18 @@ func suggestFlag(cmd *cobra.Command, err error) error {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	return fmt.Errorf("%w%s", err, suggestion(name, names))
 }
+
+// suggestCommand is the Args of a command that only has commands below it: a word
+// that is none of them is answered with the one that was probably meant.
+func suggestCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return fmt.Errorf("unknown command %q for %s%s", args[0], cmd.CommandPath(), suggestion(args[0], names))
+}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	_ "time/tzdata" // rules name time zones, and a slim image has none
 
@@ -18,19 +17,10 @@ import (
 )
 
 func main() {
-	tuneMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
-}
-
-// tuneMemory lets the collector run less often while the heap is small, and never
-// lets it grow past what a container with little memory has to spare: two
-// processes work at a boot. See docs/performance.md.
-func tuneMemory() {
-	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(110 << 20)
 }
 
 // The exit statuses.
@@ -100,7 +90,7 @@ Exit status: 0 done, 1 something failed for a profile, 2 wrong usage or
 configuration, 3 policy error.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          suggestCommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	addGlobalFlags(root.PersistentFlags())

@@ -28,7 +28,7 @@ or a file that should be formatted.`,
   hermes-reconcile policy check ./rules     # can it be used, and is it meant so?
   hermes-reconcile policy test ./rules
   hermes-reconcile eval --policy ./rules    # what would the next boot decide?`,
-		Args: cobra.NoArgs,
+		Args: suggestCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cmd.AddCommand(newPolicyInit(), newPolicyCheck(), newPolicyTest(), newPolicyFmt(), newPolicyShow(), newPolicyBench(),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -41,6 +42,9 @@ coverage is below the threshold.`,
   hermes-reconcile policy test ./rules --coverage --threshold 90`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
 			f.coverage = f.coverage || cmd.Flags().Changed("threshold")
 			return policyTest(cmd, args, f)
 		},
@@ -51,6 +55,20 @@ coverage is below the threshold.`,
 	cmd.Flags().Float64Var(&f.threshold, "threshold", 0, "with less coverage than this, in percent, exit 3")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", rego.DefaultTestTimeout, "give up on one test after this time")
 	return cmd
+}
+
+// check asserts what the flags must be.
+func (f testFlags) check() error {
+	if _, err := regexp.Compile(f.run); err != nil {
+		return fmt.Errorf("--run %q: %w", f.run, err)
+	}
+	if f.threshold < 0 || f.threshold > 100 {
+		return fmt.Errorf("--threshold %g, want 0 to 100 percent", f.threshold)
+	}
+	if f.timeout <= 0 {
+		return fmt.Errorf("--timeout %s, want more than 0", f.timeout)
+	}
+	return nil
 }
 
 func policyTest(cmd *cobra.Command, dirs []string, f testFlags) error {

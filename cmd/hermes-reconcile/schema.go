@@ -2,18 +2,29 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/policy"
 )
 
+var schemas = []string{"input", "decision"}
+
+func oneSchema(_ *cobra.Command, args []string) error {
+	if len(args) != 1 || !slices.Contains(schemas, args[0]) {
+		return fmt.Errorf("want one schema of %s, have %q", strings.Join(schemas, ", "), args)
+	}
+	return nil
+}
+
 func newSchema() *cobra.Command {
 	return &cobra.Command{
 		Use:       "schema input|decision",
 		Short:     "Print the JSON Schema of the input document or of the decision document",
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"input", "decision"},
+		Args:      oneSchema,
+		ValidArgs: schemas,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			schema := []byte(policy.DecisionSchema)
 			if args[0] == "input" {

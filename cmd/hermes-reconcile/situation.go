@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -49,7 +50,26 @@ func collect(ctx context.Context, c config, side volumeSide, phase string) situa
 
 // complete says whether every profile of the volume is in the input.
 func (s situation) complete() bool {
-	return s.volumeErr == nil && !strings.Contains(string(s.input.Container["profiles_dir"]), `"truncated":true`)
+	return s.volumeErr == nil && s.unlisted() == ""
+}
+
+// unlisted says why there may be profiles that nobody saw, or "".
+func (s situation) unlisted() string {
+	var dir struct {
+		Status, Error string
+		Entries       int
+		Truncated     bool
+	}
+	if text, ok := s.input.Container["profiles_dir"]; !ok || json.Unmarshal(text, &dir) != nil {
+		return ""
+	}
+	switch {
+	case dir.Truncated:
+		return fmt.Sprintf("the directory profiles has more entries than the %d that were looked at", dir.Entries)
+	case dir.Status == policy.StatusUnreadable:
+		return "the directory profiles cannot be listed: " + dir.Error
+	}
+	return ""
 }
 
 // openSide returns the volume's side for a command: as root a child under the

@@ -18,8 +18,8 @@ func durations(from, to reflect.Type, value any) (any, error) {
 		return nil, fmt.Errorf("%v is no duration, want one with a unit, such as 2s", value)
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return nil, fmt.Errorf("%q is no duration, want one with a unit, such as 2s", text)
+	if err != nil || d <= 0 {
+		return nil, fmt.Errorf("%q is no duration above 0, want one with a unit, such as 2s", text)
 	}
 	return d, nil
 }

@@ -35,6 +35,8 @@ type volumeSide interface {
 	// Ledger returns the lines of the ledger that are about a profile or about the
 	// container, oldest first.
 	Ledger(ctx context.Context, profile string) ([]ledgerLine, error)
+	// Runs returns what the ledger has of the newest runs.
+	Runs(ctx context.Context, q runsQuery) (ledgerRuns, error)
 	Close()
 }
 
@@ -110,6 +112,7 @@ type volumeRequest struct {
 	Execute  []policy.Operation `json:",omitempty"`
 	Log      *logText           `json:",omitempty"`
 	Ledger   *string            `json:",omitempty"` // the profile
+	Runs     *runsQuery         `json:",omitempty"`
 }
 
 type logText struct {
@@ -123,6 +126,7 @@ type volumeAnswer struct {
 	Container policy.Facts   `json:",omitempty"`
 	Results   []volumeResult `json:",omitempty"`
 	Ledger    []ledgerLine   `json:",omitempty"`
+	Runs      *ledgerRuns    `json:",omitempty"`
 	Error     string         `json:",omitempty"`
 	Done      bool           `json:",omitempty"`
 }
@@ -268,6 +272,7 @@ func newVolume() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			tuneMemory()
 			err := serveVolume(c.Context(), c.InOrStdin(), c.OutOrStdout())
 			if err != nil {
 				return &exitError{exitProfile, err}
@@ -330,6 +335,12 @@ func (v *localVolume) answer(ctx context.Context, r volumeRequest, answers *json
 	case r.Ledger != nil:
 		lines, err := v.Ledger(ctx, *r.Ledger)
 		last.Ledger = lines
+		if err != nil {
+			last.Error = err.Error()
+		}
+	case r.Runs != nil:
+		runs, err := v.Runs(ctx, *r.Runs)
+		last.Runs = &runs
 		if err != nil {
 			last.Error = err.Error()
 		}

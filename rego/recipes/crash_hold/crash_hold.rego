@@ -32,7 +32,8 @@ hold contains {"profile": name, "code": "fatal_config", "reason": reason} if {
 	some name, profile in input.profiles
 	profile.lifecycle.phase == "exited"
 	code := sprintf("%v", [profile.lifecycle.exit_code])
-	code in data.settings.crash_hold_fatal_exit_codes
+	some fatal in data.settings.crash_hold_fatal_exit_codes
+	sprintf("%v", [fatal]) == code
 	not _changed_since(profile)
 	reason := sprintf("its last gateway ended with %s, and %s have not changed since", [code, concat(", ", _files)])
 }

@@ -2,6 +2,9 @@ package reconcile.rules.crash_hold_test
 
 import data.reconcile.rules.crash_hold
 
+# As it comes, whatever the operator has set.
+shipped := object.union(data.settings, {"crash_hold_exits": 0, "crash_hold_window_seconds": 600, "crash_hold_seconds": 3600, "crash_hold_fatal_exit_codes": []})
+
 # 2026-11-22T06:00:00Z
 now := 1795327200
 
@@ -17,11 +20,11 @@ fatal := {
 held := {[member.profile, member.code] | some member in crash_hold.hold}
 
 test_not_configured_is_no_opinion if {
-	held == set() with input as home(object.union(crashing, fatal))
+	held == set() with data.settings as shipped with input as home(object.union(crashing, fatal))
 }
 
 test_too_many_within_the_window if {
-	members := crash_hold.hold with input as home(crashing) with data.settings.crash_hold_exits as 3
+	members := crash_hold.hold with data.settings as shipped with input as home(crashing) with data.settings.crash_hold_exits as 3
 	{member.until | some member in members} == {"2026-11-22T06:58:20Z"}
 	every member in members {
 		member.profile == "coder"
@@ -30,40 +33,41 @@ test_too_many_within_the_window if {
 }
 
 test_those_before_the_window_do_not_count if {
-	held == set() with input as home(crashing) with data.settings.crash_hold_exits as 4
-	held == {["coder", "crash_hold"]} with input as home(crashing) with data.settings.crash_hold_exits as 4
+	held == set() with data.settings as shipped with input as home(crashing) with data.settings.crash_hold_exits as 4
+	held == {["coder", "crash_hold"]} with data.settings as shipped with input as home(crashing) with data.settings.crash_hold_exits as 4
 		with data.settings.crash_hold_window_seconds as 10000
 }
 
 test_an_exit_of_tomorrow_does_not_count if {
 	future := {"unclean_exits": {"status": "recorded", "times_unix": [now + 50, now + 60, now + 70]}}
-	held == set() with input as home(future) with data.settings.crash_hold_exits as 3
+	held == set() with data.settings as shipped with input as home(future) with data.settings.crash_hold_exits as 3
 }
 
 test_no_log_is_no_crash if {
 	every fact in [{"status": "missing", "times_unix": []}, {"status": "timed_out"}] {
-		held == set() with input as home({"unclean_exits": fact}) with data.settings.crash_hold_exits as 1
+		held == set() with data.settings as shipped with input as home({"unclean_exits": fact}) with data.settings.crash_hold_exits as 1
 	}
 }
 
 test_a_fatal_exit_code_holds if {
-	held == {["coder", "fatal_config"]} with input as home(fatal) with data.settings.crash_hold_fatal_exit_codes as ["78"]
-	held == set() with input as home(fatal) with data.settings.crash_hold_fatal_exit_codes as ["1", "7"]
+	held == {["coder", "fatal_config"]} with data.settings as shipped with input as home(fatal) with data.settings.crash_hold_fatal_exit_codes as ["78"]
+	held == set() with data.settings as shipped with input as home(fatal) with data.settings.crash_hold_fatal_exit_codes as ["1", "7"]
+	held == {["coder", "fatal_config"]} with data.settings as shipped with input as home(fatal) with data.settings.crash_hold_fatal_exit_codes as [78]
 }
 
 test_a_changed_file_releases if {
 	mended := object.union(fatal, {"markers": {"files": {"config.yaml": {"modified_unix": now - 10}}}})
-	held == set() with input as home(mended) with data.settings.crash_hold_fatal_exit_codes as ["78"]
+	held == set() with data.settings as shipped with input as home(mended) with data.settings.crash_hold_fatal_exit_codes as ["78"]
 }
 
 test_an_exit_at_an_unknown_time_holds if {
 	timeless := object.remove(fatal, ["lifecycle"])
 	lifecycle := {"lifecycle": {"status": "recorded", "phase": "exited", "exit_code": 78}}
-	held == {["coder", "fatal_config"]} with input as home(object.union(timeless, lifecycle))
+	held == {["coder", "fatal_config"]} with data.settings as shipped with input as home(object.union(timeless, lifecycle))
 		with data.settings.crash_hold_fatal_exit_codes as ["78"]
 }
 
 test_a_gateway_that_did_not_end_by_itself_is_not_meant if {
 	running := object.union(fatal, {"lifecycle": {"phase": "running"}})
-	held == set() with input as home(running) with data.settings.crash_hold_fatal_exit_codes as ["78"]
+	held == set() with data.settings as shipped with input as home(running) with data.settings.crash_hold_fatal_exit_codes as ["78"]
 }

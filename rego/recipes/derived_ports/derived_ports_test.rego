@@ -2,6 +2,9 @@ package reconcile.rules.derived_ports_test
 
 import data.reconcile.rules.derived_ports
 
+# As it comes, whatever the operator has set.
+shipped := object.union(data.settings, {"derived_ports": false, "derived_ports_except": ["default"], "derived_ports_spare_from": 9800})
+
 api(derived, port, source) := {
 	"name": {"valid": true},
 	"ports": {
@@ -10,13 +13,16 @@ api(derived, port, source) := {
 	},
 }
 
-given(profiles) := {member.profile: member.value |
-	some member in derived_ports.env with input as {"profiles": profiles}
+given(profiles) := given_except(profiles, ["default"])
+
+given_except(profiles, except) := {member.profile: member.value |
+	some member in derived_ports.env with data.settings as shipped with input as {"profiles": profiles}
 		with data.settings.derived_ports as true
+		with data.settings.derived_ports_except as except
 }
 
 test_not_configured_is_no_opinion if {
-	members := derived_ports.env with input as {"profiles": {"coder": api(9570, 8642, "default")}}
+	members := derived_ports.env with data.settings as shipped with input as {"profiles": {"coder": api(9570, 8642, "default")}}
 	members == set()
 }
 
@@ -60,7 +66,7 @@ test_no_two_profiles_share_a_port if {
 
 test_running_out_of_ports_is_shown if {
 	profiles := {"a": api(9201, 8642, "default"), "b": api(9201, 8642, "default")}
-	alarms := derived_ports.alarm with input as {"profiles": profiles} with data.settings.derived_ports as true
+	alarms := derived_ports.alarm with data.settings as shipped with input as {"profiles": profiles} with data.settings.derived_ports as true
 		with data.settings.derived_ports_spare_from as 65536
 	{member.profile | some member in alarms} == {"b"}
 	some member in alarms
@@ -70,6 +76,6 @@ test_running_out_of_ports_is_shown if {
 test_who_is_excepted_keeps_its_port if {
 	unset := {"default": api(9449, 8642, "default"), "coder": api(9570, 8642, "default"), "bold": api(9201, 8642, ".env")}
 	given(unset) == {"coder": "9570", "bold": "9201"}
-	with_root := given(unset) with data.settings.derived_ports_except as []
+	with_root := given_except(unset, [])
 	with_root == {"default": "9449", "coder": "9570"}
 }

@@ -2,6 +2,9 @@ package reconcile.rules.has_work_test
 
 import data.reconcile.rules.has_work
 
+# As it comes, whatever the operator has set.
+shipped := object.union(data.settings, {"has_work": [], "has_work_platforms": ["telegram", "discord", "slack", "whatsapp", "signal", "matrix"]})
+
 idle := {
 	"tokens": {"status": "missing", "config_status": "missing", "env_link": false, "tokens": []},
 	"ports": {"status": "missing", "ports": []},
@@ -12,14 +15,14 @@ home(coder) := {"container": {"environment": {"secrets": []}}, "profiles": {"cod
 
 held := {member.reason | some member in has_work.hold}
 
-works(coder) if held == set() with input as home(coder) with data.settings.has_work as ["bot", "port", "job"]
+works(coder) if held == set() with data.settings as shipped with input as home(coder) with data.settings.has_work as ["bot", "port", "job"]
 
 test_not_configured_is_no_opinion if {
-	held == set() with input as home({})
+	held == set() with data.settings as shipped with input as home({})
 }
 
 test_nothing_to_do if {
-	held == {"it has no bot, no port, no job"} with input as home({}) with data.settings.has_work as ["bot", "port", "job"]
+	held == {"it has no bot, no port, no job"} with data.settings as shipped with input as home({}) with data.settings.has_work as ["bot", "port", "job"]
 }
 
 test_each_kind_of_work if {
@@ -36,7 +39,7 @@ test_what_is_no_work if {
 }
 
 test_only_the_kinds_that_are_asked_for if {
-	held == {"it has no bot"} with input as home({"config": {"enabled_jobs": 1}}) with data.settings.has_work as ["bot"]
+	held == {"it has no bot"} with data.settings as shipped with input as home({"config": {"enabled_jobs": 1}}) with data.settings.has_work as ["bot"]
 }
 
 test_not_knowing_is_not_having_none if {
@@ -50,17 +53,17 @@ test_the_containers_tokens_are_the_root_profiles if {
 		"container": {"environment": {"secrets": [{"name": "TELEGRAM_BOT_TOKEN", "fingerprint": "aa"}]}},
 		"profiles": {"default": idle, "coder": idle},
 	}
-	members := has_work.hold with input as situation with data.settings.has_work as ["bot"]
+	members := has_work.hold with data.settings as shipped with input as situation with data.settings.has_work as ["bot"]
 	{member.profile | some member in members} == {"coder"}
 }
 
 test_another_word_is_shown if {
-	alarms := has_work.alarm with input as home({}) with data.settings.has_work as ["bots"]
+	alarms := has_work.alarm with data.settings as shipped with input as home({}) with data.settings.has_work as ["bots"]
 	{member.code | some member in alarms} == {"bad_setting"}
 }
 
 test_the_root_profile_works_for_all_where_multiplexing_is_on if {
-	members := has_work.hold with input as {"profiles": {"default": idle, "coder": idle}}
+	members := has_work.hold with data.settings as shipped with input as {"profiles": {"default": idle, "coder": idle}}
 		with input.container.multiplex.on as true
 		with data.settings.has_work as ["bot", "port", "job"]
 	{member.profile | some member in members} == {"coder"}

@@ -2,6 +2,9 @@ package reconcile.rules.lost_credentials_test
 
 import data.reconcile.rules.lost_credentials
 
+# As it comes, whatever the operator has set.
+shipped := object.union(data.settings, {"lost_credentials_platforms": []})
+
 profile(tokens) := {
 	"tokens": object.union({"status": "recorded", "config_status": "recorded", "env_link": false, "tokens": []}, tokens),
 	"config": {"platforms": {"telegram": {"enabled": true}}},
@@ -13,23 +16,23 @@ home(coder) := {"container": {"environment": {"secrets": []}}, "profiles": {"cod
 held := {member.reason | some member in lost_credentials.hold}
 
 test_not_configured_is_no_opinion if {
-	held == set() with input as home(profile({"status": "missing"}))
-	held == set() with input as home(profile({"status": "unreadable"}))
+	held == set() with data.settings as shipped with input as home(profile({"status": "missing"}))
+	held == set() with data.settings as shipped with input as home(profile({"status": "unreadable"}))
 }
 
 test_a_platform_without_a_token if {
 	reason := "it uses telegram (config.yaml) and has no telegram token; its .env is missing"
-	held == {reason} with input as home(profile({"status": "missing"}))
+	held == {reason} with data.settings as shipped with input as home(profile({"status": "missing"}))
 		with data.settings.lost_credentials_platforms as ["telegram", "slack"]
 }
 
 test_a_token_is_enough if {
 	owner := profile({"tokens": [{"scope": "telegram", "fingerprint": "aa", "source": ".env", "name": "TELEGRAM_BOT_TOKEN"}]})
-	held == set() with input as home(owner) with data.settings.lost_credentials_platforms as ["telegram"]
+	held == set() with data.settings as shipped with input as home(owner) with data.settings.lost_credentials_platforms as ["telegram"]
 }
 
 test_one_of_the_container_too if {
-	held == set() with input as home(profile({}))
+	held == set() with data.settings as shipped with input as home(profile({}))
 		with input.container.environment.secrets as [{"name": "TELEGRAM_BOT_TOKEN", "fingerprint": "aa"}]
 		with data.settings.lost_credentials_platforms as ["telegram"]
 }
@@ -40,28 +43,28 @@ test_what_the_last_gateway_used_counts if {
 		"prior_state": {"platforms": {"telegram": {"state": "connected"}}},
 	})
 
-	reasons := held with input as home(served)
+	reasons := held with data.settings as shipped with input as home(served)
 		with input.profiles.coder.config.platforms as {}
 		with data.settings.lost_credentials_platforms as ["telegram"]
 	reasons == {"it uses telegram (the state of its last gateway) and has no telegram token; its .env is recorded"}
-	served_others := held with input as home(served)
+	served_others := held with data.settings as shipped with input as home(served)
 		with input.profiles.coder.config.platforms as {}
 		with input.container.multiplex.on as true
 		with data.settings.lost_credentials_platforms as ["telegram"]
 	served_others == set()
-	off := held with input as home(served)
+	off := held with data.settings as shipped with input as home(served)
 		with input.profiles.coder.config.platforms as {"telegram": {"enabled": false}}
 		with data.settings.lost_credentials_platforms as ["telegram"]
 	off == set()
 }
 
 test_an_env_that_cannot_be_read if {
-	held == {"its .env cannot be read: permission denied"} with input as home(profile({"status": "unreadable", "error": "permission denied"}))
+	held == {"its .env cannot be read: permission denied"} with data.settings as shipped with input as home(profile({"status": "unreadable", "error": "permission denied"}))
 		with data.settings.lost_credentials_platforms as ["telegram"]
 }
 
 test_not_knowing_is_not_losing if {
 	every tokens in [{"status": "timed_out"}, {"status": "unreadable", "env_link": true, "error": "a link"}, {"config_status": "invalid"}] {
-		held == set() with input as home(profile(tokens)) with data.settings.lost_credentials_platforms as ["telegram"]
+		held == set() with data.settings as shipped with input as home(profile(tokens)) with data.settings.lost_credentials_platforms as ["telegram"]
 	}
 }

@@ -2,6 +2,9 @@ package reconcile.rules.quiet_hours_test
 
 import data.reconcile.rules.quiet_hours
 
+# As it comes, whatever the operator has set.
+shipped := object.union(data.settings, {"quiet_hours_from": "", "quiet_hours_to": "", "quiet_hours_zone": "UTC", "quiet_hours_days": [], "quiet_hours_profiles": ["*"]})
+
 at(moment) := {"now": {"unix_ns": time.parse_rfc3339_ns(moment)}, "profiles": {"default": {}, "coder": {}}}
 
 until := {member.until | some member in quiet_hours.hold}
@@ -11,11 +14,11 @@ names := {member.profile | some member in quiet_hours.hold}
 alarms := {member.reason | some member in quiet_hours.alarm}
 
 test_not_configured_is_no_opinion if {
-	until == set() with input as at("2026-11-22T02:00:00Z")
-	until == set() with input as at("2026-11-22T02:00:00Z") with data.settings.quiet_hours_from as "22:00"
+	until == set() with data.settings as shipped with input as at("2026-11-22T02:00:00Z")
+	until == set() with data.settings as shipped with input as at("2026-11-22T02:00:00Z") with data.settings.quiet_hours_from as "22:00"
 }
 
-night(moment) := ends if ends := until with input as at(moment)
+night(moment) := ends if ends := until with data.settings as shipped with input as at(moment)
 	with data.settings.quiet_hours_from as "22:00"
 	with data.settings.quiet_hours_to as "07:00"
 
@@ -27,7 +30,7 @@ test_a_night_over_midnight if {
 	night("2026-11-23T07:00:00Z") == set()
 }
 
-noon(moment) := ends if ends := until with input as at(moment)
+noon(moment) := ends if ends := until with data.settings as shipped with input as at(moment)
 	with data.settings.quiet_hours_from as "12:00"
 	with data.settings.quiet_hours_to as "13:30"
 
@@ -37,7 +40,7 @@ test_hours_of_one_day if {
 	noon("2026-11-22T02:00:00Z") == set()
 }
 
-berlin(moment) := ends if ends := until with input as at(moment)
+berlin(moment) := ends if ends := until with data.settings as shipped with input as at(moment)
 	with data.settings.quiet_hours_from as "22:00"
 	with data.settings.quiet_hours_to as "07:00"
 	with data.settings.quiet_hours_zone as "Europe/Berlin"
@@ -57,11 +60,11 @@ test_the_end_of_summer_time if {
 test_the_days_are_those_on_which_it_begins if {
 	friday_night := [at("2026-11-20T23:00:00Z"), at("2026-11-21T03:00:00Z")]
 	every moment in friday_night {
-		names == {"default", "coder"} with input as moment
+		names == {"default", "coder"} with data.settings as shipped with input as moment
 			with data.settings.quiet_hours_from as "22:00"
 			with data.settings.quiet_hours_to as "07:00"
 			with data.settings.quiet_hours_days as ["Friday"]
-		names == set() with input as moment
+		names == set() with data.settings as shipped with input as moment
 			with data.settings.quiet_hours_from as "22:00"
 			with data.settings.quiet_hours_to as "07:00"
 			with data.settings.quiet_hours_days as ["Saturday"]
@@ -69,21 +72,21 @@ test_the_days_are_those_on_which_it_begins if {
 }
 
 test_for_whom if {
-	names == {"coder"} with input as at("2026-11-22T23:00:00Z")
+	names == {"coder"} with data.settings as shipped with input as at("2026-11-22T23:00:00Z")
 		with data.settings.quiet_hours_from as "22:00"
 		with data.settings.quiet_hours_to as "07:00"
 		with data.settings.quiet_hours_profiles as ["cod*"]
 }
 
 test_equal_times_are_no_opinion if {
-	names == set() with input as at("2026-11-22T22:00:00Z")
+	names == set() with data.settings as shipped with input as at("2026-11-22T22:00:00Z")
 		with data.settings.quiet_hours_from as "22:00"
 		with data.settings.quiet_hours_to as "22:00"
 }
 
 test_what_is_no_time_is_shown if {
-	alarms == {`settings.quiet_hours_to is "7:00", want a time such as "22:00"`} with input as at("2026-11-22T23:00:00Z")
+	alarms == {`settings.quiet_hours_to is "7:00", want a time such as "22:00"`} with data.settings as shipped with input as at("2026-11-22T23:00:00Z")
 		with data.settings.quiet_hours_from as "22:00"
 		with data.settings.quiet_hours_to as "7:00"
-	count(alarms) == 1 with input as at("2026-11-22T23:00:00Z") with data.settings.quiet_hours_days as ["friday"]
+	count(alarms) == 1 with data.settings as shipped with input as at("2026-11-22T23:00:00Z") with data.settings.quiet_hours_days as ["friday"]
 }

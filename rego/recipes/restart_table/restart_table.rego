@@ -26,7 +26,7 @@ alarm contains {"code": "bad_setting", "reason": reason} if {
 	some key in ["restart_table_never", "restart_table_now", "restart_table_backoff"]
 	some code in data.settings[key]
 	not _is_exit_code(code)
-	reason := sprintf("settings.%s has %q, want a number from 0 to 255", [key, code])
+	reason := sprintf("settings.%s has %q, want a number from 0 to 255", [key, _text(code)])
 }
 
 alarm contains {"code": "bad_setting", "reason": reason} if {
@@ -42,7 +42,10 @@ alarm contains {"code": "bad_setting", "reason": reason} if {
 	)
 }
 
-_is_exit_code(text) if regex.match(`^([0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`, text)
+# A code may also be written as a number, without quotes.
+_text(code) := sprintf("%v", [code])
+
+_is_exit_code(code) if regex.match(`^([0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`, _text(code))
 
 _is_limit if {
 	data.settings.restart_table_deaths in numbers.range(1, 4096)
@@ -63,9 +66,9 @@ default _table := {}
 
 _table := {"exit_codes": answers} if {
 	answers := object.union_n([
-		{code: "now" | some code in data.settings.restart_table_now; _is_exit_code(code)},
-		{code: "backoff" | some code in data.settings.restart_table_backoff; _is_exit_code(code)},
-		{code: "never" | some code in data.settings.restart_table_never; _is_exit_code(code)},
+		{_text(code): "now" | some code in data.settings.restart_table_now; _is_exit_code(code)},
+		{_text(code): "backoff" | some code in data.settings.restart_table_backoff; _is_exit_code(code)},
+		{_text(code): "never" | some code in data.settings.restart_table_never; _is_exit_code(code)},
 	])
 	count(answers) > 0
 }

@@ -2,14 +2,17 @@ package reconcile.rules.restart_table_test
 
 import data.reconcile.rules.restart_table
 
+# As it comes, whatever the operator has set.
+shipped := object.union(data.settings, {"restart_table_never": [], "restart_table_now": [], "restart_table_backoff": [], "restart_table_deaths": 0, "restart_table_window_seconds": 600, "restart_table_on_exhaustion": "hold", "restart_table_profiles": ["*"]})
+
 home := {"profiles": {"default": {}, "coder": {}}}
 
 test_not_configured_is_no_opinion if {
-	restart_table.restart == set() with input as home
+	restart_table.restart == set() with data.settings as shipped with input as home
 }
 
 test_by_exit_code if {
-	members := restart_table.restart with input as home
+	members := restart_table.restart with data.settings as shipped with input as home
 		with data.settings.restart_table_never as ["0", "78"]
 		with data.settings.restart_table_backoff as ["1"]
 		with data.settings.restart_table_now as ["75"]
@@ -21,16 +24,16 @@ test_by_exit_code if {
 }
 
 test_the_reason_is_the_table if {
-	members := restart_table.restart with input as home with data.settings.restart_table_never as ["78"]
+	members := restart_table.restart with data.settings as shipped with input as home with data.settings.restart_table_never as ["78"]
 		with data.settings.restart_table_backoff as ["1"]
 		with data.settings.restart_table_deaths as 5
 	{member.reason | some member in members} == {"exit code 1: backoff; exit code 78: never; 5 deaths within 600 s: hold"}
-	others := restart_table.restart with input as home with data.settings.restart_table_never as ["78"]
+	others := restart_table.restart with data.settings as shipped with input as home with data.settings.restart_table_never as ["78"]
 	{member.reason | some member in others} == {"exit code 78: never"}
 }
 
 test_the_careful_answer_wins if {
-	members := restart_table.restart with input as home
+	members := restart_table.restart with data.settings as shipped with input as home
 		with data.settings.restart_table_never as ["1"]
 		with data.settings.restart_table_backoff as ["1", "2"]
 		with data.settings.restart_table_now as ["1", "2", "3"]
@@ -40,7 +43,7 @@ test_the_careful_answer_wins if {
 }
 
 test_a_budget if {
-	members := restart_table.restart with input as home with data.settings.restart_table_deaths as 5
+	members := restart_table.restart with data.settings as shipped with input as home with data.settings.restart_table_deaths as 5
 		with data.settings.restart_table_on_exhaustion as "slow"
 	count(members) == 2
 	every member in members {
@@ -51,13 +54,13 @@ test_a_budget if {
 }
 
 test_for_whom if {
-	members := restart_table.restart with input as home with data.settings.restart_table_deaths as 5
+	members := restart_table.restart with data.settings as shipped with input as home with data.settings.restart_table_deaths as 5
 		with data.settings.restart_table_profiles as ["cod*"]
 	{member.profile | some member in members} == {"coder"}
 }
 
 test_what_makes_no_sense_is_shown_and_left_out if {
-	members := restart_table.restart with input as home with data.settings.restart_table_never as ["78", "256", "x"]
+	members := restart_table.restart with data.settings as shipped with input as home with data.settings.restart_table_never as [78, "256", "x"]
 		with data.settings.restart_table_deaths as 5
 		with data.settings.restart_table_on_exhaustion as "sleep"
 	every member in members {
@@ -65,14 +68,14 @@ test_what_makes_no_sense_is_shown_and_left_out if {
 		not member.budget
 	}
 	count(members) == 2
-	alarms := restart_table.alarm with input as home with data.settings.restart_table_never as ["78", "256", "x"]
+	alarms := restart_table.alarm with data.settings as shipped with input as home with data.settings.restart_table_never as [78, "256", "x"]
 		with data.settings.restart_table_deaths as 5
 		with data.settings.restart_table_on_exhaustion as "sleep"
 	count(alarms) == 3
 	every wrong in [0 - 1, 0.5, 4097] {
-		none := restart_table.restart with input as home with data.settings.restart_table_deaths as wrong
+		none := restart_table.restart with data.settings as shipped with input as home with data.settings.restart_table_deaths as wrong
 		none == set()
-		shown := restart_table.alarm with input as home with data.settings.restart_table_deaths as wrong
+		shown := restart_table.alarm with data.settings as shipped with input as home with data.settings.restart_table_deaths as wrong
 		count(shown) == 1
 	}
 }

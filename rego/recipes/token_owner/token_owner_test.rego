@@ -2,6 +2,9 @@ package reconcile.after.token_owner_test
 
 import data.reconcile.after.token_owner
 
+# As it comes, whatever the operator has set.
+shipped := object.union(object.remove(data.settings, ["token_owners"]), {"token_owner_scopes": [], "token_owners": {}})
+
 token(fingerprint, source) := {
 	"scope": "telegram", "fingerprint": fingerprint,
 	"source": source, "name": "TELEGRAM_BOT_TOKEN",
@@ -26,34 +29,34 @@ held := {[member.profile, member.reason] | some member in token_owner.hold}
 names := {member.profile | some member in token_owner.hold}
 
 test_not_configured_is_no_opinion if {
-	held == set() with input as shared
+	held == set() with data.settings as shipped with input as shared
 }
 
 test_the_first_by_name_owns_it if {
 	reason := "its telegram token aa (TELEGRAM_BOT_TOKEN in .env) belongs to coder"
-	held == {["writer", reason]} with input as shared with data.settings.token_owner_scopes as ["telegram"]
+	held == {["writer", reason]} with data.settings as shipped with input as shared with data.settings.token_owner_scopes as ["telegram"]
 }
 
 test_only_the_scopes_that_are_listed if {
-	names == set() with input as shared with data.settings.token_owner_scopes as ["discord"]
+	names == set() with data.settings as shipped with input as shared with data.settings.token_owner_scopes as ["discord"]
 }
 
 test_a_named_owner if {
-	names == {"coder"} with input as shared with data.settings.token_owners as {"aa": "writer"}
+	names == {"coder"} with data.settings as shipped with input as shared with data.settings.token_owners as {"aa": "writer"}
 }
 
 test_a_named_owner_that_is_down_still_owns_it if {
-	names == {"coder"} with input as shared with data.settings.token_owners as {"aa": "writer"}
+	names == {"coder"} with data.settings as shipped with input as shared with data.settings.token_owners as {"aa": "writer"}
 		with input.decisions.writer.action as "down"
 }
 
 test_an_owner_that_is_no_profile_is_shown if {
-	alarms := token_owner.alarm with input as shared with data.settings.token_owners as {"aa": "writr"}
+	alarms := token_owner.alarm with data.settings as shipped with input as shared with data.settings.token_owners as {"aa": "writr"}
 	{member.reason | some member in alarms} == {`settings.token_owners gives aa to "writr", and there is no such profile`}
 }
 
 test_who_is_down_does_not_claim if {
-	names == set() with input as shared with data.settings.token_owner_scopes as ["telegram"]
+	names == set() with data.settings as shipped with input as shared with data.settings.token_owner_scopes as ["telegram"]
 		with input.decisions.coder.action as "down"
 }
 
@@ -63,8 +66,8 @@ test_the_root_profile_comes_first_and_env_before_config if {
 		"coder": profile([token("aa", ".env"), token("bb", "config.yaml")]),
 		"writer": profile([token("bb", ".env")]),
 	})
-	names == {"coder"} with input as situation with data.settings.token_owner_scopes as ["telegram"]
-	members := token_owner.hold with input as situation with data.settings.token_owner_scopes as ["telegram"]
+	names == {"coder"} with data.settings as shipped with input as situation with data.settings.token_owner_scopes as ["telegram"]
+	members := token_owner.hold with data.settings as shipped with input as situation with data.settings.token_owner_scopes as ["telegram"]
 	count(members) == 2
 }
 
@@ -73,23 +76,23 @@ test_the_containers_environment_is_inherited if {
 		home({"default": profile([]), "coder": profile([]), "own": profile([token("bb", ".env")])}),
 		{"container": {"environment": {"secrets": [{"name": "TELEGRAM_BOT_TOKEN", "fingerprint": "aa"}]}}},
 	)
-	names == {"coder"} with input as situation with data.settings.token_owner_scopes as ["telegram"]
+	names == {"coder"} with data.settings as shipped with input as situation with data.settings.token_owner_scopes as ["telegram"]
 }
 
 test_the_root_profiles_own_token if {
 	situation := home({"default": profile([token("aa", ".env")]), "coder": profile([token("aa", ".env")])})
-	names == {"coder"} with input as situation with data.settings.token_owner_scopes as ["telegram"]
+	names == {"coder"} with data.settings as shipped with input as situation with data.settings.token_owner_scopes as ["telegram"]
 }
 
 test_a_token_in_both_files_is_one_claim if {
 	situation := home({"coder": profile([token("aa", ".env"), token("aa", "config.yaml")])})
-	names == set() with input as situation with data.settings.token_owner_scopes as ["telegram"]
+	names == set() with data.settings as shipped with input as situation with data.settings.token_owner_scopes as ["telegram"]
 }
 
 test_unknown_tokens_claim_nothing if {
 	situation := home({"coder": {"tokens": {"status": "timed_out"}}, "writer": profile([token("aa", ".env")])})
-	names == set() with input as situation with data.settings.token_owner_scopes as ["telegram"]
-	alarms := token_owner.alarm with input as situation with data.settings.token_owner_scopes as ["telegram"]
+	names == set() with data.settings as shipped with input as situation with data.settings.token_owner_scopes as ["telegram"]
+	alarms := token_owner.alarm with data.settings as shipped with input as situation with data.settings.token_owner_scopes as ["telegram"]
 	reason := "it starts, and which tokens it has is not known (timed_out): no reason given"
 	{[member.profile, member.reason] | some member in alarms} == {["coder", reason]}
 }
