@@ -95,6 +95,6 @@ configuration, 3 policy error.`,
 	}
 	addGlobalFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(suggestFlag)
-	root.AddCommand(newBoot(), newEval(), newExplain(), newFacts(), newPolicy(), newRescan(), newSchema(), newVersion(), newVolume())
+	root.AddCommand(newBoot(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(), newStatus(), newVersion(), newVolume())
 	return root
 }

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"hermes-reconcile/policy"
+)
+
+// A runsQuery asks for the newest runs of the ledger, and for some profiles or for
+// all of them.
+type runsQuery struct {
+	Profiles []string
+	Most     int // runs
+}
+
+// ledgerRuns is the answer.
+type ledgerRuns struct {
+	Runs  []ledgerRun
+	Names []string // the profiles that the ledger or the volume knows, sorted
+	Notes []string // what could not be read
+}
+
+// A ledgerRun is one boot, or one apply, without its contributions and operations.
+type ledgerRun struct {
+	Time      string
+	Container *ledgerLine // nil where its line is lost
+	Profiles  []ledgerLine
+}
+
+// runsLines bounds how many lines are held; then the oldest runs go.
+const runsLines = 200_000
+
+func (v *localVolume) Runs(ctx context.Context, q runsQuery) (ledgerRuns, error) {
+	runs := readRuns(v.home.Root(), q)
+	profiles, err := v.home.Profiles(ctx)
+	for _, p := range profiles {
+		runs.Names = append(runs.Names, p.Name)
+	}
+	slices.Sort(runs.Names)
+	runs.Names = slices.Compact(runs.Names)
+	return runs, err
+}
+
+func (v *childVolume) Runs(ctx context.Context, q runsQuery) (ledgerRuns, error) {
+	var runs ledgerRuns
+	err := v.ask(ctx, volumeRequest{Runs: &q}, func(a volumeAnswer) {
+		if a.Runs != nil {
+			runs = *a.Runs
+		}
+	})
+	return runs, err
+}
+
+// A runsReader puts the lines of a ledger together, oldest first.
+type runsReader struct {
+	query runsQuery
+	runs  []ledgerRun
+	lines int // held
+	names map[string]bool
+}
+
+// readRuns reads the ledger and the one that it was rotated to. What makes no sense
+// there, as an interrupted run leaves it, becomes a note.
+func readRuns(home policy.Directory, q runsQuery) ledgerRuns {
+	r := &runsReader{query: q, names: map[string]bool{}}
+	var result ledgerRuns
+	for _, name := range []string{"logs/container-boot.jsonl.1", "logs/container-boot.jsonl"} {
+		file, err := home.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			result.Notes = append(result.Notes, fmt.Sprintf("%s: %v", name, err))
+			continue
+		}
+		for _, note := range r.read(file) {
+			result.Notes = append(result.Notes, name+": "+note)
+		}
+		file.Close()
+	}
+	result.Runs = r.runs
+	for name := range r.names {
+		result.Names = append(result.Names, name)
+	}
+	return result
+}
+
+// read takes in one file, and says what of it is left out.
+func (r *runsReader) read(file *os.File) (notes []string) {
+	info, err := file.Stat()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	from := max(0, info.Size()-ledgerBytes)
+	reader := bufio.NewReaderSize(io.NewSectionReader(file, from, ledgerBytes), ledgerWidth)
+	nonsense, torn, inPart := 0, false, from > 0
+	for {
+		text, err := reader.ReadSlice('\n')
+		isPart := errors.Is(err, bufio.ErrBufferFull)
+		switch {
+		case len(bytes.TrimSpace(text)) == 0:
+		case inPart: // the rest of a line that is left out
+		case isPart:
+			nonsense++
+		case errors.Is(err, io.EOF):
+			torn = !r.take(text)
+		case !r.take(text):
+			nonsense++
+		}
+		inPart = isPart
+		if err != nil && !isPart {
+			if !errors.Is(err, io.EOF) {
+				notes = append(notes, err.Error())
+			}
+			break
+		}
+	}
+	if nonsense > 0 {
+		notes = append(notes, fmt.Sprintf("%s no record and left out", countedAre(nonsense, "line")))
+	}
+	if torn {
+		notes = append(notes, "the last line is torn, as an interrupted run leaves it")
+	}
+	return notes
+}
+
+func countedAre(n int, what string) string {
+	if n == 1 {
+		return "1 " + what + " is"
+	}
+	return fmt.Sprintf("%d %ss are", n, what)
+}
+
+// take adds a line; false is one that makes no sense.
+func (r *runsReader) take(text []byte) bool {
+	var l ledgerLine
+	if json.Unmarshal(text, &l) != nil || l.Time == "" || l.Action == "" {
+		return false
+	}
+	l.Rules, l.Operations = nil, nil
+	if l.Profile == "" {
+		r.add(ledgerRun{Time: l.Time, Container: &l})
+		return true
+	}
+	if len(r.names) < runsLines {
+		r.names[l.Profile] = true
+	}
+	if !r.begun(l) {
+		r.add(ledgerRun{Time: l.Time})
+	}
+	if len(r.query.Profiles) == 0 || slices.Contains(r.query.Profiles, l.Profile) {
+		last := &r.runs[len(r.runs)-1]
+		last.Profiles = append(last.Profiles, l)
+		r.lines++
+		r.shed()
+	}
+	return true
+}
+
+// begun says that a line belongs to the last run: a run writes a profile once.
+func (r *runsReader) begun(l ledgerLine) bool {
+	if len(r.runs) == 0 {
+		return false
+	}
+	last := r.runs[len(r.runs)-1]
+	if last.Time != l.Time {
+		return false
+	}
+	n := len(last.Profiles)
+	return n == 0 || last.Profiles[n-1].Profile != l.Profile
+}
+
+func (r *runsReader) add(run ledgerRun) {
+	r.runs = append(r.runs, run)
+	r.shed()
+}
+
+// shed drops the oldest runs while there are more than were asked for, or more lines
+// than are held.
+func (r *runsReader) shed() {
+	for len(r.runs) > r.query.Most || r.lines > runsLines && len(r.runs) > 1 {
+		r.lines -= len(r.runs[0].Profiles)
+		r.runs[0] = ledgerRun{}
+		r.runs = r.runs[1:]
+	}
+	if r.lines > runsLines { // one run alone: nothing of ours wrote that
+		last := &r.runs[0]
+		last.Profiles = last.Profiles[:runsLines]
+		r.lines = runsLines
+	}
+}

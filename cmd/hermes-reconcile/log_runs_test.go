@@ -1,0 +1,170 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hermes-reconcile/engine/volume"
+)
+
+// runsOf reads a ledger of these files.
+func runsOf(t *testing.T, q runsQuery, files map[string]string) ledgerRuns {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, "logs", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	home, err := volume.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer home.Close()
+	return readRuns(home.Root(), q)
+}
+
+// brief writes runs as "01 coder writer" for the second and the profiles; a run
+// whose container line is lost has a star.
+func briefRuns(runs ledgerRuns) string {
+	var all []string
+	for _, r := range runs.Runs {
+		text := r.Time[17:19]
+		if r.Container == nil {
+			text += "*"
+		}
+		for _, l := range r.Profiles {
+			text += " " + l.Profile
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestReadRuns(t *testing.T) {
+	two := container(1) + line1("coder", "started", 1) + line1("writer", "started", 1) +
+		container(2) + line1("coder", "started", 2)
+	tests := []struct {
+		why   string
+		query runsQuery
+		files map[string]string
+		want  string
+		notes string
+	}{
+		{"no ledger", runsQuery{Most: 5}, nil, "", ""},
+		{"all", runsQuery{Most: 5}, map[string]string{"container-boot.jsonl": two}, "01 coder writer, 02 coder", ""},
+		{"the newest", runsQuery{Most: 1}, map[string]string{"container-boot.jsonl": two}, "02 coder", ""},
+		{"one profile", runsQuery{Most: 5, Profiles: []string{"writer"}}, map[string]string{"container-boot.jsonl": two}, "01 writer, 02", ""},
+		{"rotated in the middle of a run", runsQuery{Most: 5}, map[string]string{
+			"container-boot.jsonl.1": container(1) + line1("coder", "started", 1),
+			"container-boot.jsonl":   line1("writer", "started", 1) + container(2),
+		}, "01 coder writer, 02", ""},
+		{"two runs in one second", runsQuery{Most: 5}, map[string]string{
+			"container-boot.jsonl": container(1) + line1("coder", "started", 1) + container(1) + line1("coder", "started", 1),
+		}, "01 coder, 01 coder", ""},
+		{"a container's line that is lost", runsQuery{Most: 5}, map[string]string{
+			"container-boot.jsonl": line1("coder", "started", 1) + line1("coder", "started", 2),
+		}, "01* coder, 02* coder", ""},
+		{"a torn last line", runsQuery{Most: 5}, map[string]string{
+			"container-boot.jsonl": container(1) + line1("coder", "started", 1)[:40],
+		}, "01", "container-boot.jsonl: the last line is torn, as an interrupted run leaves it"},
+		{"a whole last line without its end", runsQuery{Most: 5}, map[string]string{
+			"container-boot.jsonl": strings.TrimSuffix(two, "\n"),
+		}, "01 coder writer, 02 coder", ""},
+		{"nonsense, and a line longer than any", runsQuery{Most: 5}, map[string]string{
+			"container-boot.jsonl": "[]\nnull\n\n" + strings.Repeat("x", 3*ledgerWidth) + "\n" + container(1),
+		}, "01", "container-boot.jsonl: 3 lines are no record and left out"},
+	}
+	for _, test := range tests {
+		t.Run(test.why, func(t *testing.T) {
+			runs := runsOf(t, test.query, test.files)
+			if got := briefRuns(runs); got != test.want {
+				t.Errorf("runs %q, want %q", got, test.want)
+			}
+			if got := strings.ReplaceAll(strings.Join(runs.Notes, "; "), "logs/", ""); got != test.notes {
+				t.Errorf("notes %q, want %q", got, test.notes)
+			}
+		})
+	}
+}
+
+// However much an agent writes there, what is held is bounded.
+func TestReadRunsIsBounded(t *testing.T) {
+	var text strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&text, `{"time":"2026-11-22T06:00:%02dZ","action":"reconciled"}`+"\n", i%60)
+	}
+	runs := runsOf(t, runsQuery{Most: 6}, map[string]string{"container-boot.jsonl": text.String()})
+	if got := briefRuns(runs); got != "54, 55, 56, 57, 58, 59" {
+		t.Errorf("runs %q", got)
+	}
+}
+
+// What changed is told against the last boot that had the profile, also where that
+// one is not shown.
+func TestLogTellsWhatChanged(t *testing.T) {
+	run := func(second int, facts, action string) ledgerRun {
+		at := fmt.Sprintf("2026-11-22T06:00:%02dZ", second)
+		r := ledgerRun{Time: at, Container: &ledgerLine{Time: at, Action: "reconciled", Facts: map[string]string{"s": "1"}}}
+		if action != "" {
+			r.Profiles = []ledgerLine{{Time: at, Phase: "boot", Profile: "coder", Action: action, Facts: map[string]string{"prior_state": facts}}}
+		}
+		return r
+	}
+	tests := []struct {
+		why  string
+		runs []ledgerRun
+		want string
+	}{
+		{"nothing", []ledgerRun{run(1, "1", "started"), run(2, "1", "started")}, ""},
+		{"a fact", []ledgerRun{run(1, "1", "started"), run(2, "2", "started")}, "facts of the profile: prior_state"},
+		{"a boot between without the profile", []ledgerRun{run(1, "1", "started"), run(2, "", ""), run(3, "2", "started")}, "facts of the profile: prior_state"},
+		{"the outcome, and nothing that would explain it", []ledgerRun{run(1, "1", "started"), run(2, "1", "registered")}, "nothing that the ledger records"},
+		{"the first", []ledgerRun{run(1, "1", "started")}, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.why, func(t *testing.T) {
+			d := newLogDocument(ledgerRuns{Runs: test.runs}, max(1, len(test.runs)-1))
+			last := d.Entries[len(d.Entries)-1]
+			if got := strings.Join(last.Changed, "; "); got != test.want || last.Boot != 0 {
+				t.Errorf("boot %d: changed %q, want %q", last.Boot, got, test.want)
+			}
+		})
+	}
+}
+
+// Whatever an agent writes there, the log shows it or says that it does not: no
+// line of it passes for a line of ours.
+func FuzzLog(f *testing.F) {
+	f.Add(container(1) + line1("coder", "started", 1))
+	f.Add(`{"time":"\u001b[2J\n","profile":"a\nNOTE    b","action":"x\ty","image":"\n","policy":{"revision":"\n"}}` + "\n")
+	f.Add("{")
+	f.Add("\x00\xff")
+	f.Fuzz(func(t *testing.T, text string) {
+		runs := runsOf(t, runsQuery{Most: 3}, map[string]string{"container-boot.jsonl": text})
+		if len(runs.Runs) > 3 {
+			t.Fatalf("%d runs", len(runs.Runs))
+		}
+		d := newLogDocument(runs, 2)
+		var table strings.Builder
+		if err := writeLog(&table, d); err != nil {
+			t.Fatal(err)
+		}
+		want := 1 + len(d.Entries) + len(d.Notes) // lines
+		for _, e := range d.Entries {
+			want += len(e.Changed)
+		}
+		if len(d.Entries) == 0 {
+			want++
+		}
+		if got := strings.Count(table.String(), "\n"); got != want || strings.ContainsRune(table.String(), '\x1b') {
+			t.Errorf("%d lines, want %d:\n%q", got, want, table.String())
+		}
+	})
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"hermes-reconcile/policy"
+)
+
+// What is not known is said to be so, of what is wanted and of what runs.
+func TestStatusOfWhatIsNotKnown(t *testing.T) {
+	recorded := policy.Facts{"prior_state": json.RawMessage(`{"status":"recorded","desired":"running"}`)}
+	up := `{"status":"recorded","running":true,"slots":{"gateway-coder":{"profile":"coder","kind":"directory","status":"recorded","supervised":true,"up":true,"pid":7}}}`
+	tests := []struct {
+		why       string
+		facts     policy.Facts
+		s6        string
+		volumeErr error
+		want      string // wanted, slot, now
+		alarms    string
+	}{
+		{"all is known", recorded, up, nil, "up up up", ""},
+		{"the volume did not answer", recorded, up, errors.New("the volume does not answer in time"), "? up up", ""},
+		{"its state did not come in time", policy.Facts{"prior_state": json.RawMessage(`{"status":"timed_out"}`)}, up, nil, "? up up", "coder facts_incomplete"},
+		{"its directory could not be opened", policy.Facts{"prior_state": json.RawMessage(`{"status":"failed","error":"x"}`)}, up, nil, "? up up", "coder facts_incomplete"},
+		{"no facts at all", policy.Facts{}, up, nil, "? up up", "coder facts_incomplete"},
+		{"the scan directory did not answer", recorded, `{"status":"timed_out"}`, nil, "up ? ?", "scandir, coder not_up"},
+		{"no fact about it", recorded, ``, nil, "up ? ?", "scandir, coder not_up"},
+		{"a fact of another shape", recorded, `[]`, nil, "up ? ?", "scandir, coder not_up"},
+		{"this user may not look at the lock", recorded,
+			`{"status":"recorded","slots":{"gateway-coder":{"profile":"coder","kind":"directory","status":"unreadable","error":"permission denied"}}}`, nil, "up up ?", "coder not_up"},
+		{"a status file that makes no sense", recorded,
+			`{"status":"recorded","running":true,"slots":{"gateway-coder":{"profile":"coder","kind":"directory","status":"invalid","supervised":true}}}`, nil, "up up ?", "coder not_up"},
+		{"a link in the place of a slot", recorded,
+			`{"status":"recorded","running":true,"slots":{"gateway-coder":{"profile":"coder","kind":"link","status":"invalid"}}}`, nil, "up ? ?", "coder not_up"},
+	}
+	for _, test := range tests {
+		t.Run(test.why, func(t *testing.T) {
+			s := situation{volumeErr: test.volumeErr, input: policy.Input{
+				Container: policy.Facts{"s6": json.RawMessage(test.s6)}, Profiles: map[string]policy.Facts{"coder": test.facts},
+			}}
+			decisions := policy.Decisions{Profiles: map[string]policy.Decision{"coder": {Action: policy.ActionStart, Code: "prior_intent"}}}
+			d := newStatusDocument(config{ScanDir: "/scan"}, s, decisions)
+			p := d.Profiles["coder"]
+			if got := strings.Join([]string{p.Wanted, p.Slot, p.Now}, " "); got != test.want {
+				t.Errorf("wanted, slot, now: %q, want %q", got, test.want)
+			}
+			if got := alarmCodes(d); got != test.alarms {
+				t.Errorf("alarms %q, want %q", got, test.alarms)
+			}
+			var check strings.Builder
+			healthy := checkStatus(&check, d) == nil
+			if want := test.why == "all is known"; healthy != want || (check.String() == "") != want {
+				t.Errorf("the check: healthy %t, %q", healthy, check.String())
+			}
+		})
+	}
+}
+
+// A gateway that runs outside of its slot is seen by its lock alone; one that is up
+// holds its lock, of course.
+func TestStatusOfAStrayGateway(t *testing.T) {
+	for up, want := range map[string]string{"true": "", "false": "coder not_up, coder stray_gateway"} {
+		s := situation{input: policy.Input{
+			Container: policy.Facts{"s6": json.RawMessage(`{"status":"recorded","running":true,"slots":{"gateway-coder":{"profile":"coder","kind":"directory","supervised":true,"up":` + up + `}}}`)},
+			Profiles: map[string]policy.Facts{"coder": {
+				"prior_state":   json.RawMessage(`{"status":"recorded"}`),
+				"runtime_files": json.RawMessage(`{"status":"recorded","lock":{"status":"recorded","held":true}}`),
+			}},
+		}}
+		decisions := policy.Decisions{Profiles: map[string]policy.Decision{"coder": {Action: policy.ActionStart}}}
+		if got := alarmCodes(newStatusDocument(config{}, s, decisions)); got != want {
+			t.Errorf("up %s: alarms %q, want %q", up, got, want)
+		}
+	}
+}
+
+// A name that an agent chose breaks neither a line nor a label.
+func TestPrometheusEscapes(t *testing.T) {
+	d := &statusDocument{Profiles: map[string]profileStatus{"a\"b\\c\nd": {Wanted: wantedUp, Now: nowUp}}}
+	var text strings.Builder
+	writePrometheus(&text, d)
+	if want := `hermes_reconcile_profile_up{profile="a\"b\\c\nd"} 1` + "\n"; !strings.Contains(text.String(), want) {
+		t.Errorf("got\n%s\nwant %s", text.String(), want)
+	}
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hermes-reconcile/policy"
+)
+
+// A liveScan is a home, a scan directory and a real s6-svscan on it.
+type liveScan struct {
+	t      *testing.T
+	base   string
+	places []string
+	svscan *exec.Cmd
+}
+
+// startLive boots the profiles, given as "coder=running", under a real s6-svscan.
+func startLive(t *testing.T, profiles ...string) *liveScan {
+	t.Helper()
+	path, err := exec.LookPath("s6-svscan")
+	if err != nil {
+		t.Skip("s6-svscan is not installed")
+	}
+	l := &liveScan{t: t, base: t.TempDir()}
+	home, scan := filepath.Join(l.base, "home"), filepath.Join(l.base, "scan")
+	l.places = []string{"--home", home, "--scandir", scan}
+	l.write("scan/.keep", "", 0o644)
+	l.write("gateway", "#!/bin/sh\nexec sleep 1000000\n", 0o755)
+	for _, p := range profiles {
+		name, state, _ := strings.Cut(p, "=")
+		l.write("home/profiles/"+name+"/SOUL.md", "", 0o644)
+		l.write("home/profiles/"+name+"/gateway_state.json", `{"desired_state":"`+state+`"}`, 0o644)
+	}
+	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
+	t.Setenv("HERMES_RECONCILE_STATE_DIR", t.TempDir())
+	t.Setenv("HERMES_RECONCILE_GATEWAY__COMMAND", filepath.Join(l.base, "gateway"))
+	l.svscan = exec.Command(path, scan)
+	l.svscan.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := l.svscan.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.end)
+	l.until("s6-svscan works", func(d *statusDocument) bool { return d.Supervisor.Running != nil && *d.Supervisor.Running })
+	output(t, append([]string{"boot", "--rescan", "now"}, l.places...)...)
+	return l
+}
+
+func (l *liveScan) write(name, text string, mode os.FileMode) {
+	l.t.Helper()
+	path := filepath.Join(l.base, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// end ends every process of this test.
+func (l *liveScan) end() {
+	_ = l.svscan.Process.Signal(syscall.SIGTERM)
+	exited := make(chan struct{})
+	go func() { _ = l.svscan.Wait(); close(exited) }()
+	select {
+	case <-exited:
+	case <-time.After(10 * time.Second):
+		_ = l.svscan.Process.Kill()
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for pids := l.processes(); len(pids) > 0 && time.Now().Before(deadline); pids = l.processes() {
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// processes finds those that work in this test's directory, or were started there.
+func (l *liveScan) processes() []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		l.t.Error(err)
+	}
+	var pids []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
+		command, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+		if strings.HasPrefix(cwd, l.base+"/") || bytes.Contains(command, []byte(l.base+"/")) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// status runs the command and returns its document, also where its exit status is
+// not 0.
+func (l *liveScan) status() *statusDocument {
+	l.t.Helper()
+	var stdout, stderr bytes.Buffer
+	run(l.t.Context(), append([]string{"status", "-o", "json"}, l.places...), strings.NewReader(""), &stdout, &stderr)
+	d := new(statusDocument)
+	if err := json.Unmarshal(stdout.Bytes(), d); err != nil {
+		l.t.Fatalf("%v: %s%s", err, stdout.String(), stderr.String())
+	}
+	return d
+}
+
+// check runs the health check.
+func (l *liveScan) check() (code int, text string) {
+	l.t.Helper()
+	var stdout bytes.Buffer
+	code = run(l.t.Context(), append([]string{"status", "--check"}, l.places...), strings.NewReader(""), &stdout, &stdout)
+	return code, stdout.String()
+}
+
+func (l *liveScan) until(what string, condition func(*statusDocument) bool) *statusDocument {
+	l.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		d := l.status()
+		if condition(d) {
+			return d
+		}
+		if time.Now().After(deadline) {
+			text, _ := json.MarshalIndent(d, "", "  ")
+			l.t.Fatalf("still not: %s\n%s", what, text)
+		}
+	}
+}
+
+func (l *liveScan) untilNow(profile, now string) *statusDocument {
+	l.t.Helper()
+	return l.until(profile+" is "+now, func(d *statusDocument) bool { return d.Profiles[profile].Now == now })
+}
+
+// tool runs one of s6's tools on the slot of a profile.
+func (l *liveScan) tool(name, option, profile string) {
+	l.t.Helper()
+	slot := filepath.Join(l.base, "scan", "gateway-"+profile)
+	if text, err := exec.Command(name, option, slot).CombinedOutput(); err != nil {
+		l.t.Fatalf("%s %s: %v: %s", name, option, err, text)
+	}
+}
+
+// parentOf is the supervisor of a gateway.
+func parentOf(t *testing.T, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	parent, err := strconv.Atoi(fields[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parent
+}
+
+func signalTo(t *testing.T, pid int, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, s); err != nil {
+		t.Fatalf("signal %v to %d: %v", s, pid, err)
+	}
+}
+
+func alarmCodes(d *statusDocument) string {
+	var codes []string
+	for _, a := range d.Alarms {
+		codes = append(codes, strings.TrimSpace(a.Profile+" "+a.Code))
+	}
+	return strings.Join(codes, ", ")
+}
+
+func TestStatusOfLiveGateways(t *testing.T) {
+	l := startLive(t, "coder=running", "writer=stopped")
+	d := l.untilNow("coder", nowUp)
+	coder, writer := d.Profiles["coder"], d.Profiles["writer"]
+	if coder.Wanted != wantedUp || coder.Slot != "up" || coder.ServedBy != servedSelf || syscall.Kill(coder.PID, 0) != nil || coder.Since == "" {
+		t.Errorf("coder: %+v", coder)
+	}
+	if writer.Wanted != wantedDown || writer.Slot != "down" || writer.Now != nowDown || writer.PID != 0 {
+		t.Errorf("writer: %+v", writer)
+	}
+	if code, text := l.check(); code != exitDone || text != "" || len(d.Alarms) > 0 {
+		t.Errorf("all is well: exit %d, %q, alarms %q", code, text, alarmCodes(d))
+	}
+
+	l.tool("s6-svc", "-u", "writer")
+	if d := l.untilNow("writer", nowUp); alarmCodes(d) != "writer not_wanted" {
+		t.Errorf("writer is up and not wanted: alarms %q", alarmCodes(d))
+	}
+	if code, text := l.check(); code != exitDone || text != "" {
+		t.Errorf("the check is about what is wanted: exit %d, %q", code, text)
+	}
+	l.tool("s6-svc", "-d", "coder")
+	if d := l.untilNow("coder", nowDown); alarmCodes(d) != "coder not_up, writer not_wanted" {
+		t.Errorf("coder was stopped: alarms %q", alarmCodes(d))
+	}
+	if code, text := l.check(); code != exitProfile || !strings.HasPrefix(text, "coder: wanted up (prior_intent), and it is not: ") || strings.Count(text, "\n") != 1 {
+		t.Errorf("the check: exit %d, %q", code, text)
+	}
+}
+
+// A supervisor that is stopped does not see its gateway die, and its status file
+// says up; when it goes on, it starts the gateway again.
+func TestStatusOfAStoppedSupervisor(t *testing.T) {
+	l := startLive(t, "coder=running")
+	gateway := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	supervisor := parentOf(t, gateway)
+	signalTo(t, supervisor, syscall.SIGSTOP)
+	signalTo(t, gateway, syscall.SIGKILL)
+	if d := l.untilNow("coder", nowDown); alarmCodes(d) != "coder not_up" || d.Profiles["coder"].PID != 0 {
+		t.Errorf("alarms %q, %+v", alarmCodes(d), d.Profiles["coder"])
+	}
+	signalTo(t, supervisor, syscall.SIGCONT)
+	again := l.untilNow("coder", nowUp).Profiles["coder"]
+	if again.PID == gateway || again.Restarts != 1 || again.Signal != int(syscall.SIGKILL) {
+		t.Errorf("started again: %+v", again)
+	}
+}
+
+// Without s6-svscan a supervisor that dies is not started again: its gateway runs on
+// as nobody's, and its status file says up for ever.
+func TestStatusOfADeadSupervisor(t *testing.T) {
+	l := startLive(t, "coder=running", "writer=stopped")
+	gateway := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	supervisor := parentOf(t, gateway)
+	if err := l.svscan.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	d := l.until("no s6-svscan runs", func(d *statusDocument) bool { return !*d.Supervisor.Running })
+	if d.Profiles["coder"].Now != nowUp || d.Profiles["coder"].PID != gateway || alarmCodes(d) != "no_svscan" {
+		t.Errorf("its supervisor lives on: %+v, alarms %q", d.Profiles["coder"], alarmCodes(d))
+	}
+	signalTo(t, supervisor, syscall.SIGKILL)
+	d = l.untilNow("coder", nowNobody)
+	if d.Profiles["coder"].PID != 0 || d.Profiles["coder"].ServedBy != nothing || alarmCodes(d) != "no_svscan, coder not_up" {
+		t.Errorf("%+v, alarms %q", d.Profiles["coder"], alarmCodes(d))
+	}
+	if syscall.Kill(gateway, 0) != nil {
+		t.Error("the gateway is gone; it should have lived on, or this test shows nothing")
+	}
+	if code, text := l.check(); code != exitProfile || !strings.Contains(text, "nobody supervises its slot, no s6-svscan runs on ") {
+		t.Errorf("the check: exit %d, %q", code, text)
+	}
+}
+
+// The gateway of the root profile runs, and does not serve one that should run.
+func TestStatusOfAProfileThatNobodyServes(t *testing.T) {
+	l := startLive(t, "coder=running", "kids=running", "writer=stopped")
+	l.write("home/gateway_state.json", `{"desired_state":"running","served_profiles":["default","coder"]}`, 0o644)
+	l.write("home/config.yaml", "gateway:\n  multiplex_profiles: true\n", 0o644)
+	l.tool("s6-svc", "-d", "coder")
+	l.tool("s6-svc", "-d", "kids")
+	l.tool("s6-svc", "-u", "default")
+	d := l.until("default is up alone", func(d *statusDocument) bool {
+		return d.Profiles["default"].Now == nowUp && d.Profiles["coder"].Now == nowDown && d.Profiles["kids"].Now == nowDown
+	})
+	if alarmCodes(d) != "kids not_served" || d.Profiles["kids"].ServedBy != policy.RootProfile || d.Profiles["kids"].Wanted != wantedDown {
+		t.Errorf("alarms %q, kids %+v", alarmCodes(d), d.Profiles["kids"])
+	}
+}
