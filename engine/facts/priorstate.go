@@ -20,7 +20,7 @@ type priorStateFact struct {
 	ExitReason       *string                  `json:"exit_reason,omitempty"`
 	RestartRequested *bool                    `json:"restart_requested,omitempty"`
 	ActiveAgents     *int64                   `json:"active_agents,omitempty"`
-	ServedProfiles   []string                 `json:"served_profiles,omitempty"`
+	ServedProfiles   []string                 `json:"served_profiles,omitzero"`
 	Platforms        map[string]platformState `json:"platforms,omitempty"`
 	PID              *int64                   `json:"pid,omitempty"`
 	StartTime        *int64                   `json:"start_time,omitempty"`
