@@ -13,7 +13,6 @@ import (
 	"slices"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -48,7 +47,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 	}
 	// Who read standard output may be gone before the boot log is written.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	b := &bootRun{config: c, log: newLogger(c, cmd.ErrOrStderr()), out: cmd.OutOrStdout(), started: time.Now()}
+	b := &bootRun{config: c, log: newLogger(c, cmd.ErrOrStderr()), out: cmd.OutOrStdout()}
 	if wrong != nil {
 		b.trouble(exitUsage, "the configuration is wrong; going on without that part", wrong)
 	}
@@ -71,10 +70,9 @@ func tuneMemory() {
 
 // A bootRun is one boot. What goes wrong is logged, counted and gone past.
 type bootRun struct {
-	config  config
-	log     *slog.Logger
-	out     io.Writer
-	started time.Time
+	config config
+	log    *slog.Logger
+	out    io.Writer
 
 	mu     sync.Mutex
 	code   int // the worst exit status so far
@@ -183,15 +181,9 @@ func (b *bootRun) tellPolicy(d policy.Decisions) {
 // both at once, since neither needs the other. A scan comes last, so that no
 // gateway starts before the files of the dead one are gone.
 func (b *bootRun) execute(ctx context.Context, executor *s6.Executor, side volumeSide, operations []policy.Operation) []policy.Result {
-	scan := slices.IndexFunc(operations, func(op policy.Operation) bool { return op.Op == policy.OpRescan })
-	var before, last []policy.Operation
-	for i, op := range operations {
-		if i == scan {
-			last = append(last, op)
-		} else {
-			before = append(before, op)
-		}
-	}
+	isScan := func(op policy.Operation) bool { return op.Op == policy.OpRescan }
+	before := slices.DeleteFunc(slices.Clone(operations), isScan)
+	last := slices.DeleteFunc(slices.Clone(operations), func(op policy.Operation) bool { return !isScan(op) })
 	var onVolume []policy.Result
 	var group sync.WaitGroup
 	group.Go(func() { onVolume = side.Execute(ctx, before) })
@@ -241,7 +233,7 @@ var actionWords = map[policy.Action]string{
 // tell repeats the outcome on standard output, as upstream does.
 func (b *bootRun) tell(d policy.Decisions) {
 	for _, c := range d.Skip {
-		fmt.Fprintf(b.out, "reconcile: skipped: %s\n", c.Reason)
+		fmt.Fprintf(b.out, "reconcile: skipped: %s\n", line(c.Reason))
 	}
 	if len(d.Skip) > 0 {
 		return

@@ -419,18 +419,23 @@ func keys() []string {
 	return names
 }
 
-// suggestion names what was probably meant.
+// suggestion names what was probably meant, else what there is.
 func suggestion(wrong string, words []string) string {
+	if near := nearest(wrong, words); near != "" {
+		return fmt.Sprintf(", did you mean %q?", near)
+	}
+	return ", have " + strings.Join(words, ", ")
+}
+
+// nearest returns the word that was most probably meant, or "".
+func nearest(wrong string, words []string) string {
 	best, distance := "", 1+max(1, len(wrong)/3)
 	for _, word := range words {
 		if d := levenshtein.ComputeDistance(wrong, word); d < distance {
 			best, distance = word, d
 		}
 	}
-	if best == "" {
-		return ", have " + strings.Join(words, ", ")
-	}
-	return fmt.Sprintf(", did you mean %q?", best)
+	return best
 }
 
 func lookup(environ []string, name string) string {

@@ -11,8 +11,8 @@ import (
 	"hermes-reconcile/engine/volume"
 )
 
-// ledgerOf reads a ledger of this text for a profile.
-func ledgerOf(t *testing.T, profile string, files map[string]string) ([]ledgerLine, error) {
+// homeWithLogs opens a home with these files in logs.
+func homeWithLogs(t *testing.T, files map[string]string) *volume.Home {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {
@@ -27,8 +27,14 @@ func ledgerOf(t *testing.T, profile string, files map[string]string) ([]ledgerLi
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer home.Close()
-	return readLedger(home.Root(), profile)
+	t.Cleanup(func() { home.Close() })
+	return home
+}
+
+// ledgerOf reads a ledger of these files for a profile.
+func ledgerOf(t *testing.T, profile string, files map[string]string) ([]ledgerLine, error) {
+	t.Helper()
+	return readLedger(homeWithLogs(t, files).Root(), profile)
 }
 
 func line1(profile, action string, second int) string {

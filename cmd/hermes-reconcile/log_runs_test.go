@@ -2,32 +2,14 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"hermes-reconcile/engine/volume"
 )
 
 // runsOf reads a ledger of these files.
 func runsOf(t *testing.T, q runsQuery, files map[string]string) ledgerRuns {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, "logs", name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	home, err := volume.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer home.Close()
-	return readRuns(home.Root(), q)
+	return readRuns(homeWithLogs(t, files).Root(), q)
 }
 
 // brief writes runs as "01 coder writer" for the second and the profiles; a run

@@ -7,12 +7,9 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/agnivade/levenshtein"
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
@@ -112,18 +109,10 @@ func only[T any](all map[string]T, names []string) (map[string]T, error) {
 	return some, nil
 }
 
+// profileSuggestion is suggestion where there may be too many names to list.
 func profileSuggestion(wrong string, names []string) string {
-	best, distance := "", 1+max(1, len(wrong)/3)
-	for _, name := range names {
-		if d := levenshtein.ComputeDistance(wrong, name); d < distance {
-			best, distance = name, d
-		}
+	if len(names) > 10 && nearest(wrong, names) == "" {
+		return fmt.Sprintf(", there are %d others", len(names))
 	}
-	switch {
-	case best != "":
-		return fmt.Sprintf(", did you mean %q?", best)
-	case len(names) <= 10:
-		return ", have " + strings.Join(names, ", ")
-	}
-	return fmt.Sprintf(", there are %d others", len(names))
+	return suggestion(wrong, names)
 }
