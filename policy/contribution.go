@@ -68,7 +68,8 @@ func (c Contribution) Counts() bool { return c.Enforced == nil || *c.Enforced }
 type Restart struct {
 	Budget       *Budget           `json:"budget,omitempty"`
 	ExitCodes    map[string]string `json:"exit_codes,omitempty"`    // exit code -> "never", "now" or "backoff"
-	OnExhaustion string            `json:"on_exhaustion,omitempty"` // "hold" or "slow"
+	OnExhaustion string            `json:"on_exhaustion,omitempty"` // "hold" (the default) or "slow"
+	HoldSeconds  float64           `json:"hold_seconds,omitempty"`  // how long a hold lasts; 0 is until something changes
 }
 
 // Budget is a number of deaths in a window.
@@ -76,6 +77,9 @@ type Budget struct {
 	Deaths        int     `json:"deaths"`
 	WindowSeconds float64 `json:"window_seconds"`
 }
+
+// MaxHoldSeconds is the longest hold that a rule may ask for: a year.
+const MaxHoldSeconds = 366 * 24 * 3600
 
 // MaxDelaySeconds is the longest delay that a rule may ask for: an hour.
 const MaxDelaySeconds = 3600
@@ -93,7 +97,7 @@ var fields = map[Set]struct{ required, optional []string }{
 	SetWaive:   {[]string{"rule", "profile", "reason"}, []string{"code"}},
 	SetStart:   {[]string{"profile", "reason"}, []string{"code"}},
 	SetSweep:   {[]string{"profile", "file", "reason"}, []string{"code"}},
-	SetRestart: {[]string{"profile", "reason"}, []string{"code", "budget", "exit_codes", "on_exhaustion"}},
+	SetRestart: {[]string{"profile", "reason"}, []string{"code", "budget", "exit_codes", "on_exhaustion", "hold_seconds"}},
 	SetDelay:   {[]string{"profile", "seconds", "reason"}, []string{"code"}},
 	SetEnv:     {[]string{"profile", "name", "value", "reason"}, []string{"code"}},
 	SetSeed:    {[]string{"profile", "state", "reason"}, []string{"code", "migrated_from"}},
@@ -189,7 +193,7 @@ func (c *Contribution) assignRestart(key string, value any) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(c.Restart); err != nil {
-		return fmt.Errorf(`%s: %w; have budget {"deaths": 5, "window_seconds": 600}, exit_codes {"78": "never"}, on_exhaustion "hold"`, key, err)
+		return fmt.Errorf(`%s: %w; have budget {"deaths": 5, "window_seconds": 600}, exit_codes {"78": "never"}, on_exhaustion "hold", hold_seconds 3600`, key, err)
 	}
 	return nil
 }
@@ -289,6 +293,12 @@ func (r *Restart) check() error {
 	}
 	if r.OnExhaustion != "" && r.OnExhaustion != "hold" && r.OnExhaustion != "slow" {
 		return fmt.Errorf(`on_exhaustion is %q, have "hold", "slow"`, r.OnExhaustion)
+	}
+	if math.IsNaN(r.HoldSeconds) || r.HoldSeconds < 0 || r.HoldSeconds > MaxHoldSeconds {
+		return fmt.Errorf("hold_seconds is %g, want 0 to %d", r.HoldSeconds, MaxHoldSeconds)
+	}
+	if r.HoldSeconds > 0 && (r.Budget == nil || r.OnExhaustion == "slow") {
+		return errors.New("hold_seconds goes with a budget whose on_exhaustion is hold")
 	}
 	return nil
 }

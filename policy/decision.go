@@ -27,9 +27,12 @@ const (
 
 // A Decision is what the combination of all contributions says of a profile.
 type Decision struct {
-	Action     Action `json:"action"`
-	Code       string `json:"code"`
-	Reason     string `json:"reason"`
+	Action Action `json:"action"`
+	Code   string `json:"code"`
+	Reason string `json:"reason"`
+	// Undecided says that the rules could not be asked to the end: a slot that is
+	// there stays as it is, and what runs goes on.
+	Undecided  bool   `json:"undecided,omitempty"`
 	PriorState string `json:"prior_state"` // as upstream's boot log has it; "None" without one
 	PriorExit  string `json:"prior_exit"`  // "clean", "unclean" or "unknown"
 	// Contributions are all of them, also those that did not win, ordered.

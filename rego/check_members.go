@@ -241,7 +241,7 @@ func didYouMean(wrong string, words []string) string {
 // examples are good values for the keys whose values are not constants.
 var examples = map[string]any{
 	"profile": "coder", "reason": "why", "code": "word", "until": "2026-11-22T06:00:00Z", "rule": "\x00", "file": "gateway.pid",
-	"name": "NAME", "value": "value", "state": "running", "migrated_from": "before", "seconds": json.Number("1"), "on_exhaustion": "hold",
+	"name": "NAME", "value": "value", "state": "running", "migrated_from": "before", "seconds": json.Number("1"), "on_exhaustion": "hold", "hold_seconds": json.Number("60"),
 	"budget": map[string]any{"deaths": 1, "window_seconds": 1}, "exit_codes": map[string]any{"78": "never"},
 }
 

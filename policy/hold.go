@@ -1,0 +1,43 @@
+package policy
+
+// RestartHoldFile is where a profile's directory has its RestartHold. It is on the
+// volume, so that the hold outlives the container.
+const RestartHoldFile = "state/reconcile.hold.json"
+
+// HoldFiles are the files of a profile whose change ends a RestartHold: what an
+// operator mends when a gateway cannot live.
+var HoldFiles = []string{".env", "config.yaml"}
+
+// A RestartHold is what the finish script of a slot records when a gateway has used
+// up its budget of deaths: it stays down, over boots too, until the time is over,
+// one of HoldFiles changes, or an operator releases it. The agent can write it, so
+// it can only keep a gateway down.
+type RestartHold struct {
+	SinceUnix     int64   `json:"since_unix"`
+	UntilUnix     int64   `json:"until_unix,omitempty"` // 0: no end by time
+	Deaths        int     `json:"deaths"`
+	WindowSeconds float64 `json:"window_seconds"`
+	ExitCode      int     `json:"exit_code"` // of the last death; 256 when a signal ended it
+	Signal        int     `json:"signal,omitempty"`
+	// Files identifies what each of HoldFiles was then; a file that was not there
+	// is missing.
+	Files map[string]string `json:"files"`
+}
+
+// An Override is an operator's word against a hold of a rule: the holds of Rule do
+// not count for the profile. It lasts until Until, or, where the hold had no end by
+// time, until the container starts again.
+type Override struct {
+	Profile string `json:"profile"`
+	Rule    string `json:"rule"`
+	Code    string `json:"code"`            // of the hold
+	Until   string `json:"until,omitempty"` // RFC 3339
+	AtUnix  int64  `json:"at_unix"`         // when it was given
+	Start   string `json:"container_start"` // identifies the start of the container
+	Command string `json:"command"`         // "start --override" or "release"
+}
+
+// OverridesFile is where the state directory has a list of Override. It is outside
+// the volume and belongs to root: what the agent can write must not lift a hold of
+// the operator's rules.
+const OverridesFile = "overrides.json"
