@@ -32,7 +32,9 @@ const (
 // facts do not offer, is an alarm and has no other effect. Where several rules
 // set a different delay, the longest wins; a different environment value,
 // restart or seed, that of the highest layer, then of the first rule by name,
-// with an alarm. A seed counts only where the facts know of no state file.
+// with an alarm. A seed counts only where the facts know of no state file. Where a
+// rule broke, nothing starts (with HoldOnRuleError); on a live tree nothing is
+// stopped for it either.
 func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) policy.Decisions {
 	contributions := slices.Clone(e.Contributions)
 	slices.SortFunc(contributions, policy.Contribution.Compare)
@@ -80,8 +82,8 @@ func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) poli
 		decision, alarms := combineProfile(name, in.Profiles[name], byProfile[name], time.Unix(0, in.Now.UnixNS))
 		if len(d.Skip) > 0 {
 			skipped(&decision, d.Skip[0])
-		} else if broken && decision.Action == policy.ActionStart {
-			holdBroken(&decision, failures)
+		} else if broken {
+			holdBroken(&decision, failures, in.Phase)
 		}
 		d.Profiles[name] = decision
 		d.Alarms = append(d.Alarms, alarms...)
@@ -208,7 +210,17 @@ func skipped(d *policy.Decision, c policy.Contribution) {
 	d.Sweep, d.Identities, d.DelaySeconds, d.Env, d.Restart, d.Seed = nil, nil, 0, nil, nil, nil
 }
 
-func holdBroken(d *policy.Decision, failures []policy.RuleFailure) {
+// holdBroken keeps a profile from starting. On a live tree it also keeps what runs
+// from being stopped: the rule that broke may have had a word for it. A hold or a skip
+// of another rule counts.
+func holdBroken(d *policy.Decision, failures []policy.RuleFailure, phase string) {
+	if d.Action != policy.ActionStart && d.Code != policy.CodeNoStartRule {
+		return
+	}
+	d.Undecided = phase != policy.PhaseBoot
+	if d.Action != policy.ActionStart {
+		return
+	}
 	texts := make([]string, len(failures))
 	for i, f := range failures {
 		texts[i] = failureText(f)

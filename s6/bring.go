@@ -4,69 +4,195 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
 )
 
-// bringUp starts the gateway of a supervised slot and waits until it runs. A
-// gateway that ends at once and stays down is an error with its exit code. A
-// restart is a bring-down and a bring-up: the letters that restart leave a
-// gateway down whose finish script answers 125 (seen with s6 2.11 and 2.15).
-func (x *execution) bringUp(ctx context.Context, op policy.Operation) (bool, error) {
-	slotfd, before, err := x.openSupervised(op.Slot)
-	if err != nil {
-		return false, err
-	}
-	defer unix.Close(slotfd)
-	if before.Up() && before.WantUp {
-		return false, nil
-	}
-	if err := writeControl(slotfd, superviseControl, "u"); err != nil {
-		return false, err
-	}
-	var now status
-	ended := false
-	up := poll(ctx, x.Wait, func() bool {
-		s, ok := statusOf(slotfd)
-		if !ok {
-			return false
-		}
-		now = s
-		ended = s.Down() && !s.WantUp && s.Stamp != before.Stamp
-		return ended || s.Up() && s.WantUp
-	})
-	switch {
-	case ended:
-		return false, fmt.Errorf("the gateway ended at once with exit code %d and stays down", now.ExitCode())
-	case !up:
-		return false, errors.Join(fmt.Errorf("the gateway is not up after %v", x.Wait), ctx.Err())
-	}
-	return true, nil
+// A bringing is one supervised slot on its way up or down.
+type bringing struct {
+	result *policy.Result
+	fd     int
+	before status
+	now    status
+	pid    int       // of the gateway that was seen up
+	since  time.Time // when it was seen first
 }
 
-// bringDown stops the gateway of a slot and waits until it and its finish script
-// are gone. A slot that nothing supervises is down.
-func (x *execution) bringDown(ctx context.Context, op policy.Operation) (bool, error) {
-	slotfd, before, err := x.openSupervised(op.Slot)
-	if errors.Is(err, errNobody) {
-		return false, nil
+// bringUp starts the gateways of supervised slots, all at once, and waits until
+// they run, each for Steady. The supervisor removes the down file, so that the
+// gateway comes back with a new supervisor too. A gateway that ends meanwhile is an
+// error with its exit code.
+//
+// A restart is a bring-down and a bring-up: the letters that restart leave a gateway
+// down whose finish script answers 125 (seen with s6 2.11 and 2.15).
+func (x *execution) bringUp(ctx context.Context, results []policy.Result) {
+	x.bring(ctx, results, "U", func(b *bringing) (bool, error) {
+		down, err := exists(b.fd, downName)
+		if err != nil || b.before.Up() && b.before.WantUp && !down && time.Since(b.before.Stamp) >= x.Steady {
+			return true, err
+		}
+		return false, x.beforeStart(b)
+	}, (*execution).isSteady)
+}
+
+// bringDown stops the gateways of slots, all at once, and waits until they and their
+// finish scripts are gone. The supervisor makes the down file, so that they stay
+// down with a new supervisor too. A slot that nothing supervises is down.
+func (x *execution) bringDown(ctx context.Context, results []policy.Result) {
+	x.bring(ctx, results, "D", func(b *bringing) (bool, error) {
+		down, err := exists(b.fd, downName)
+		return b.before.Down() && !b.before.WantUp && down, err
+	}, func(_ *execution, b *bringing) (bool, error) {
+		down, err := exists(b.fd, downName)
+		return isDown(b.fd) && down, err
+	})
+}
+
+// bring writes a letter to every slot that is not there yet, and then waits for all
+// of them together.
+func (x *execution) bring(ctx context.Context, results []policy.Result, letter string,
+	already func(*bringing) (bool, error), there func(*execution, *bringing) (bool, error)) {
+	var going []*bringing
+	defer func() {
+		for _, b := range going {
+			_ = unix.Close(b.fd)
+		}
+	}()
+	for i := range results {
+		b, err := x.beginBringing(ctx, &results[i], letter, already)
+		if err != nil {
+			results[i].Err = fmt.Errorf("%s %s: %w", results[i].Operation.Op, results[i].Operation.Slot, err)
+		} else if b != nil {
+			going = append(going, b)
+		}
+	}
+	if x.NoWait && (letter == "U" || !x.restarts()) {
+		for _, b := range going {
+			b.result.Done = true
+		}
+		return
+	}
+	late := x.waitFor(ctx, going, there)
+	if letter == "D" && x.Force && len(late) > 0 && ctx.Err() == nil {
+		late = x.kill(ctx, late, there)
+	}
+	for _, b := range late {
+		b.fail(errors.Join(x.late(b, letter), ctx.Err()))
+	}
+}
+
+// restarts says that what is stopped may be started again, and has to be down first.
+func (x *execution) restarts() bool { return x.RestartChanged || len(x.Restart) > 0 }
+
+// beginBringing writes the letter; nil is a slot where there is nothing to do.
+func (x *execution) beginBringing(ctx context.Context, result *policy.Result, letter string, already func(*bringing) (bool, error)) (*bringing, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	fd, before, err := x.openSupervised(result.Operation.Slot)
+	if letter == "D" && errors.Is(err, errNobody) {
+		return nil, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	defer unix.Close(slotfd)
-	if before.Down() && !before.WantUp {
+	b := &bringing{result: result, fd: fd, before: before, now: before}
+	done, err := already(b)
+	if err == nil && !done {
+		err = writeControl(fd, superviseControl, letter)
+	}
+	if err != nil || done {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return b, nil
+}
+
+// waitFor waits until each is there or has failed, and returns those that are
+// neither in time.
+func (x *execution) waitFor(ctx context.Context, going []*bringing, there func(*execution, *bringing) (bool, error)) (late []*bringing) {
+	late = slices.Clone(going)
+	poll(ctx, x.Wait, func() bool {
+		late = slices.DeleteFunc(late, func(b *bringing) bool {
+			done, err := there(x, b)
+			b.result.Done = done && err == nil
+			b.fail(err)
+			return done || err != nil
+		})
+		return len(late) == 0
+	})
+	return late
+}
+
+// kill ends gateways that do not stop by themselves.
+func (x *execution) kill(ctx context.Context, late []*bringing, there func(*execution, *bringing) (bool, error)) []*bringing {
+	for _, b := range late {
+		x.Log.Warn("a gateway does not stop and is killed", "slot", b.result.Operation.Slot, "pid", b.before.PID)
+		b.fail(writeControl(b.fd, superviseControl, "k"))
+	}
+	return x.waitFor(ctx, late, there)
+}
+
+func (x *execution) late(b *bringing, letter string) error {
+	s, _ := statusOf(b.fd)
+	switch {
+	case letter == "U":
+		return fmt.Errorf("the gateway is not up after %v", x.Wait)
+	case s.Up():
+		return fmt.Errorf("the gateway is not down after %v: pid %d still runs", x.Wait, s.PID)
+	}
+	return fmt.Errorf("the gateway is not down after %v", x.Wait)
+}
+
+func (b *bringing) fail(err error) {
+	if err != nil {
+		op := b.result.Operation
+		b.result.Err = fmt.Errorf("%s %s: %w", op.Op, op.Slot, err)
+	}
+}
+
+// beforeStart lets a start that somebody wants begin anew: deaths that were counted
+// are forgotten, and it waits only as long as the rules say now. Only who owns the
+// slot can do that, and it is no condition.
+func (x *execution) beforeStart(b *bringing) error {
+	err := unix.Unlinkat(b.fd, tallyName, 0)
+	if err != nil && !isAbsent(err) && !isForbidden(err) {
+		return fmt.Errorf("remove %s: %w", tallyName, err)
+	}
+	if pause, ok := pauseFile(b.result.Operation.DelaySeconds); ok {
+		err = x.replaceFile(b.fd, pause)
+	} else {
+		err = unix.Unlinkat(b.fd, pauseName, 0)
+	}
+	if err != nil && !isAbsent(err) && !isForbidden(err) {
+		return fmt.Errorf("set %s: %w", pauseName, err)
+	}
+	return nil
+}
+
+// isSteady reports whether a gateway has been up for Steady. One that ended since it
+// was asked to start is an error.
+func (x *execution) isSteady(b *bringing) (bool, error) {
+	s, ok := statusOf(b.fd)
+	if !ok {
 		return false, nil
 	}
-	if err := writeControl(slotfd, superviseControl, "d"); err != nil {
-		return false, err
+	b.now = s
+	switch {
+	case s.Down() && !s.WantUp && s.Stamp != b.before.Stamp:
+		return false, fmt.Errorf("the gateway ended at once with %s and stays down", s.ending())
+	case b.pid != 0 && s.PID != b.pid:
+		return false, fmt.Errorf("the gateway ended after less than %v with %s; it is started again", x.Steady, s.ending())
+	case !s.Up() || !s.WantUp:
+		return false, nil
+	case b.pid == 0:
+		b.pid, b.since = s.PID, time.Now()
 	}
-	if !poll(ctx, x.Wait, func() bool { return isDown(slotfd) }) {
-		return false, errors.Join(fmt.Errorf("the gateway is not down after %v", x.Wait), ctx.Err())
-	}
-	return true, nil
+	return time.Since(b.since) >= x.Steady, nil
 }
 
 // openSupervised opens a slot of ours that has a supervisor; the error wraps

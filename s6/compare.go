@@ -1,7 +1,10 @@
 package s6
 
 import (
+	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,19 +19,24 @@ type profilePlan struct {
 	// Its own, since profiles are compared side by side.
 	alarms []policy.Alarm
 	idle   bool // the slot stays as it is and has no supervisor
+	free   bool // the slot has no supervisor
+	waits  bool // what runs was started with another run script
 }
 
 // operations returns what makes the slot as decided. A slot that cannot or must
 // not be touched is an alarm, and the other profiles go on.
 func (p *profilePlan) operations() []policy.Operation {
-	files, err := p.render.files(p.profile, p.decision.DelaySeconds, p.decision.Env, p.decision.Restart)
+	files, err := p.render.files(p.profile, p.decision.Env, p.decision.Restart)
 	if err != nil {
 		return p.refuse(alarmImpossible, fmt.Errorf("no slot can be made: %w", err))
 	}
 	slot := slotName(p.profile)
 	entry, there := p.entries[slot]
 	if !there {
-		return []policy.Operation{p.slotOperation(policy.OpPublish)}
+		return p.publish()
+	}
+	if p.decision.Undecided {
+		return nil
 	}
 	if !entry.IsDir() {
 		return p.refuse(alarmForeign, fmt.Errorf("%s is a %s, want a directory; it is left alone", slot, kindOf(entry.Type())))
@@ -62,11 +70,15 @@ func (p *profilePlan) compare(slotfd int, files []file) []policy.Operation {
 		return p.refuse(alarmUnreadable, err)
 	}
 	if !held.Any() {
-		if len(differ) > 0 || stranger != "" {
-			return []policy.Operation{p.slotOperation(policy.OpPublish)}
+		paused, err := p.samePause(slotfd)
+		if err != nil {
+			return p.refuse(alarmUnreadable, err)
 		}
-		p.idle = true
-		return p.downFile(slotfd)
+		if len(differ) > 0 || stranger != "" || !paused {
+			return p.publish()
+		}
+		p.idle, p.free = true, true
+		return append(p.downFile(slotfd), p.start()...)
 	}
 	if stranger != "" {
 		_ = p.refuse(alarmOwner, fmt.Errorf("%s: a user who owns part of a slot can become root; it is made anew once nothing supervises it", stranger))
@@ -74,10 +86,37 @@ func (p *profilePlan) compare(slotfd int, files []file) []policy.Operation {
 	var plan []policy.Operation
 	if len(differ) > 0 {
 		op := p.slotOperation(policy.OpUpdate)
-		op.Down, op.Files = nil, differ
+		op.Down, op.DelaySeconds, op.Files = nil, 0, differ
 		plan = append(plan, op)
 	}
-	return append(append(plan, p.downFile(slotfd)...), p.live(slotfd)...)
+	if p.Live {
+		return append(plan, p.live(slotfd, slices.Contains(differ, "run"))...)
+	}
+	return append(plan, p.downFile(slotfd)...)
+}
+
+// publish makes the slot, and with Live waits until its gateway runs.
+func (p *profilePlan) publish() []policy.Operation {
+	p.free = true
+	return append([]policy.Operation{p.slotOperation(policy.OpPublish)}, p.start()...)
+}
+
+// start follows what makes a slot that nothing supervises yet.
+func (p *profilePlan) start() []policy.Operation {
+	if !p.Live || p.decision.Action != policy.ActionStart {
+		return nil
+	}
+	return []policy.Operation{p.bringUp(causeOf(p.decision))}
+}
+
+// samePause says whether the slot waits before its first start as decided. What a
+// supervised slot has left of it is its own matter.
+func (p *profilePlan) samePause(slotfd int) (bool, error) {
+	if pause, ok := pauseFile(p.decision.DelaySeconds); ok {
+		return isFile(slotfd, pause.Name, pause.Mode, pause.Content)
+	}
+	there, err := exists(slotfd, pauseName)
+	return !there, err
 }
 
 // differing returns the names of the files that are not as rendered, in the
@@ -133,21 +172,54 @@ func (p *profilePlan) downFile(slotfd int) []policy.Operation {
 	return nil
 }
 
-// live starts or stops what runs, where that is wanted.
-func (p *profilePlan) live(slotfd int) []policy.Operation {
-	if !p.Live {
-		return nil
-	}
-	s, ok := statusOf(slotfd)
+// statusWait is how long a supervisor gets to write its first status.
+const statusWait = time.Second
+
+// live starts or stops what runs. Whoever is started or stopped gets the down file
+// of its slot changed with that, by its supervisor.
+func (p *profilePlan) live(slotfd int, runDiffers bool) []policy.Operation {
+	var s status
+	ok := poll(context.Background(), statusWait, func() (ok bool) { s, ok = statusOf(slotfd); return ok })
+	start := p.decision.Action == policy.ActionStart
 	switch {
 	case !ok:
-		return nil
-	case p.decision.Action == policy.ActionStart && !s.WantUp:
-		return []policy.Operation{p.operation(policy.OpBringUp)}
-	case p.decision.Action == policy.ActionDown && (s.WantUp || s.Up()):
+		return p.refuse(alarmUnreadable, fmt.Errorf("%s: %s makes no sense, so it is neither started nor stopped", slotName(p.profile), superviseStatus))
+	case start && !s.WantUp:
+		return []policy.Operation{p.bringUp(causeOf(p.decision))}
+	case !start && (s.WantUp || s.Up()):
 		return []policy.Operation{p.operation(policy.OpBringDown)}
+	case start && s.Up():
+		return append(p.downFile(slotfd), p.restart(slotfd, runDiffers)...)
 	}
-	return nil
+	return p.downFile(slotfd)
+}
+
+// restart restarts a gateway that runs where that is wanted.
+func (p *profilePlan) restart(slotfd int, runDiffers bool) []policy.Operation {
+	cause := "asked for"
+	if !slices.Contains(p.Restart, p.profile) {
+		changed, err := exists(slotfd, changedName)
+		if err != nil {
+			return p.refuse(alarmUnreadable, err)
+		}
+		if !changed && !runDiffers {
+			return nil
+		}
+		if !p.RestartChanged {
+			p.waits = true
+			return nil
+		}
+		cause = "it runs with an older run script"
+	}
+	down := p.operation(policy.OpBringDown)
+	down.Cause = cause
+	return []policy.Operation{down, p.bringUp(cause)}
+}
+
+func (p *profilePlan) bringUp(cause string) policy.Operation {
+	op := p.operation(policy.OpBringUp)
+	op.Cause, op.DelaySeconds = cause, p.decision.DelaySeconds
+	return op
 }
 
 func (p *profilePlan) operation(op policy.Op) policy.Operation {

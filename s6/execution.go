@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
 )
 
 // An execution is one run of Execute: it holds the lock between reconcilers.
@@ -22,15 +25,15 @@ type execution struct {
 	*Executor
 	scan   *scanDir
 	render *renderer
-	lock   *flock.Flock
+	unlock func()
 	umask  uint32
 
 	staging string       // start of our names in this run
 	count   atomic.Int64 // of names given
 }
 
-func (e *Executor) begin(ctx context.Context) (*execution, error) {
-	x := &execution{Executor: e.withDefaults(), umask: 0o777}
+func (e *Executor) begin(ctx context.Context, operations []policy.Operation) (*execution, error) {
+	x := &execution{Executor: e.withDefaults(), umask: 0o777, unlock: func() {}}
 	var err error
 	if x.render, err = newRenderer(x.Executor); err != nil {
 		return nil, err
@@ -41,7 +44,10 @@ func (e *Executor) begin(ctx context.Context) (*execution, error) {
 	if x.scan, err = openScanDir(e.ScanDir); err != nil {
 		return nil, fmt.Errorf("scan directory: %w", err)
 	}
-	if err := x.takeLock(ctx); err != nil {
+	if !e.held {
+		x.unlock, err = x.takeLock(ctx)
+	}
+	if err != nil && !(errors.Is(err, fs.ErrPermission) && x.Live && onlyControl(operations)) {
 		x.scan.close()
 		return nil, err
 	}
@@ -54,8 +60,22 @@ func (e *Executor) begin(ctx context.Context) (*execution, error) {
 }
 
 func (x *execution) end() {
-	_ = x.lock.Close()
+	if x.unlock != nil {
+		x.unlock()
+	}
 	x.scan.close()
+}
+
+// onlyControl says that letters to supervisors are enough for these operations. A
+// user who owns no slot cannot take the lock either, and needs none for that.
+func onlyControl(operations []policy.Operation) bool {
+	return !slices.ContainsFunc(operations, func(op policy.Operation) bool {
+		switch op.Op {
+		case policy.OpBringUp, policy.OpBringDown, policy.OpMarkDown, policy.OpClearDown:
+			return false
+		}
+		return true
+	})
 }
 
 // stagingName returns a name in the scan directory that nothing else has.
@@ -63,46 +83,59 @@ func (x *execution) stagingName() string {
 	return x.staging + strconv.FormatInt(x.count.Add(1), 10)
 }
 
+// Lock keeps other reconcilers out until the returned function is called, so that
+// what was looked at is still so when it is acted on. It makes the scan directory
+// where there is none. The error of a user who owns no slot wraps fs.ErrPermission.
+func (e *Executor) Lock(ctx context.Context) (unlock func(), err error) {
+	if err := os.MkdirAll(e.ScanDir, 0o755); err != nil {
+		return nil, fmt.Errorf("scan directory: %w", err)
+	}
+	release, err := e.withDefaults().takeLock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.held = true
+	return func() { e.held = false; release() }, nil
+}
+
 // takeLock waits for other reconcilers. The lock ends with the process; the file
-// stays, with the pid of its last holder.
-func (x *execution) takeLock(ctx context.Context) error {
-	path := filepath.Join(x.ScanDir, lockName)
-	x.lock = flock.New(path,
+// stays.
+func (e *Executor) takeLock(ctx context.Context) (unlock func(), err error) {
+	path := filepath.Join(e.ScanDir, lockName)
+	lock := flock.New(path,
 		flock.SetFlag(os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK), flock.SetPermissions(0o600))
-	waiting, cancel := context.WithTimeout(ctx, x.LockTimeout)
+	waiting, cancel := context.WithTimeout(ctx, e.LockTimeout)
 	defer cancel()
-	locked, err := x.lock.TryLockContext(waiting, 20*time.Millisecond)
+	locked, err := lock.TryLockContext(waiting, 20*time.Millisecond)
 	switch {
 	case locked:
-		x.signLock()
-		return nil
+		return func() { _ = lock.Close() }, nil
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return nil, ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("another hermes-reconcile (pid %s) holds %s after %v", x.lockPID(), path, x.LockTimeout)
+		return nil, fmt.Errorf("another hermes-reconcile (pid %s) holds %s after %v", e.lockPID(path), path, e.LockTimeout)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("lock the scan directory: %w; its owner can change slots, this user cannot", err)
+		return nil, fmt.Errorf("lock the scan directory: %w; its owner can change slots, this user cannot", err)
 	}
-	return fmt.Errorf("lock the scan directory: %w", err)
+	return nil, fmt.Errorf("lock the scan directory: %w", err)
 }
 
-// signLock writes our pid into the lock file, for the error message of the next
-// one only: nothing depends on it.
-func (x *execution) signLock() {
-	fd, err := openBeneath(x.scan.fd, lockName, unix.O_WRONLY|unix.O_TRUNC)
-	if err != nil {
-		return
-	}
-	_ = writeAll(fd, []byte(strconv.Itoa(os.Getpid())+"\n"))
-	_ = unix.Close(fd)
-}
-
-func (x *execution) lockPID() string {
-	data, err := readRegular(x.scan.fd, lockName)
-	if err != nil || len(data) == 0 {
+// lockPID finds who holds the lock, for the error message only: nothing depends on
+// it. A process of another PID namespace has no pid here.
+func (e *Executor) lockPID(path string) string {
+	var st unix.Stat_t
+	data, err := os.ReadFile(filepath.Join(e.Proc, "locks"))
+	if err != nil || unix.Stat(path, &st) != nil {
 		return "unknown"
 	}
-	return strings.TrimSpace(string(data))
+	for line := range strings.Lines(string(data)) {
+		// 1: FLOCK  ADVISORY  WRITE 4711 00:1f:1234 0 EOF
+		field := strings.Fields(line)
+		if len(field) > 5 && field[1] == "FLOCK" && strings.HasSuffix(field[5], ":"+strconv.FormatUint(st.Ino, 10)) {
+			return field[4]
+		}
+	}
+	return "unknown"
 }
 
 // giveScanDir hands the scan directory to the user where that is wanted: the

@@ -70,15 +70,37 @@ type Executor struct {
 	// somebody else asks for a scan; only the removal of a supervised slot
 	// cannot do without one.
 	Rescan bool
-	// Live also starts and stops slots that are supervised already.
+	// Died is the command that a finish script runs, with the arguments that
+	// s6-supervise gave it, where a rule has set a budget or pauses: it calls
+	// Death.Answer in the service directory and exits with 125 when the gateway is
+	// to stay down. Without it only exit codes count.
+	Died []string
+
+	// Live also starts and stops slots that are supervised already, and waits until
+	// new ones run.
 	Live bool
+	// RestartChanged, with Live, also restarts the gateways that run with an older
+	// run script than their slot has; without it they are in Pending.
+	RestartChanged bool
+	// Restart, with Live, names profiles whose gateways are restarted where they run
+	// and the decision is to start them.
+	Restart []string
+	// Force, with Live, kills a gateway that is not down after Wait.
+	Force bool
+	// NoWait asks for starts and stops and does not look at what becomes of them,
+	// but for the stop of a restart.
+	NoWait bool
+	// Steady is how long a gateway has to live until its start counts as done.
+	Steady time.Duration
 
 	LockTimeout time.Duration // for the lock between reconcilers: 10 s
 	Wait        time.Duration // for each change that a supervisor makes: 10 s
 	Proc        string        // "/proc"
 	Log         *slog.Logger  // none
 
-	alarms []policy.Alarm
+	alarms  []policy.Alarm
+	pending []string
+	held    bool // by Lock
 }
 
 // The codes of the alarms about one profile; "capacity" is about all of them.
@@ -87,7 +109,13 @@ const (
 	alarmUnreadable = "slot_unreadable" // it cannot be compared
 	alarmImpossible = "slot_impossible" // no slot can have that name or that content
 	alarmOwner      = "slot_owner"      // part of it belongs to another user
+	alarmNoSvscan   = "no_svscan"       // nothing supervises the scan directory
 )
+
+// Pending are the profiles whose gateways, by the last Plan, go on running with the
+// run script that they were started with: another one takes effect when they start
+// the next time. They are sorted.
+func (e *Executor) Pending() []string { return e.pending }
 
 // Alarms are what the last Plan has left alone and why: a foreign thing under
 // the name of a slot, a name that cannot be one, the surplus over the capacity.
@@ -166,7 +194,7 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation) [
 	for i, op := range own {
 		results[i].Operation = op
 	}
-	x, err := e.begin(ctx)
+	x, err := e.begin(ctx, own)
 	if err != nil {
 		for i := range results {
 			results[i].Err = err
@@ -196,8 +224,8 @@ func init() {
 		policy.OpMarkDown:  inOrder((*execution).markDown),
 		policy.OpClearDown: inOrder((*execution).clearDown),
 		policy.OpRemove:    (*execution).removeAll,
-		policy.OpBringUp:   inOrder((*execution).bringUp),
-		policy.OpBringDown: inOrder((*execution).bringDown),
+		policy.OpBringUp:   (*execution).bringUp,
+		policy.OpBringDown: (*execution).bringDown,
 		policy.OpRescan:    inOrder((*execution).rescan),
 	}
 }

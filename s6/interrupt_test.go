@@ -16,9 +16,9 @@ import (
 // right one, and the next run makes it good.
 func TestInterruptedPublish(t *testing.T) {
 	w := newWorld(t)
-	x, err := w.exec.begin(t.Context())
+	x, err := w.exec.begin(t.Context(), nil)
 	must(t, err)
-	files, err := x.render.files("coder", 0, nil, nil)
+	files, err := x.render.files("coder", nil, nil)
 	must(t, err)
 	for n := range len(files) + 1 {
 		must(t, x.build(x.stagingName(), files[:n], true))

@@ -201,8 +201,8 @@ func TestBringDownAndUp(t *testing.T) {
 		t.Errorf("second bring-up: %+v", r)
 	}
 	w.exec.Live = true
-	w.carryOut(w.wantPlan(decide("coder=down"), "mark-down coder; bring-down coder"))
-	w.carryOut(w.wantPlan(decide("coder=start"), "clear-down coder; bring-up coder"))
+	w.carryOut(w.wantPlan(decide("coder=down"), "bring-down coder"))
+	w.carryOut(w.wantPlan(decide("coder=start"), "bring-up coder"))
 	w.wantPlan(decide("coder=start"), "")
 }
 
@@ -234,8 +234,8 @@ func TestDelayBeforeTheFirstStart(t *testing.T) {
 	w.apply(d)
 	current := filepath.Join(w.home, "logs/gateways/coder/current")
 	w.until("the script waits", func() bool {
-		_, err := os.Stat(w.slot("coder", "data/started"))
-		return err == nil
+		f := w.facts().Slots["gateway-coder"]
+		return f.Up && f.WaitingUntilUnix > time.Now().Unix()+3000
 	})
 	if text, _ := os.ReadFile(current); strings.Contains(string(text), "args") {
 		t.Errorf("the gateway did not wait: %s", text)

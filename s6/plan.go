@@ -17,12 +17,12 @@ import (
 )
 
 // Plan compares the decisions with the scan directory and returns, in this
-// order: removals, what makes the slot of each profile right, by name, and a
-// rescan where one is wanted. It changes nothing. What it leaves alone, and why,
-// is in Alarms afterwards. A scan directory that is not there yet is an empty
+// order: removals, what makes the slot of each profile right, by name, stops, a
+// rescan where one is wanted, and starts. It changes nothing. What it leaves alone,
+// and why, is in Alarms afterwards. A scan directory that is not there yet is an empty
 // one. When the container supervises nothing, there are no operations at all.
 func (e *Executor) Plan(ctx context.Context, d policy.Decisions) ([]policy.Operation, error) {
-	e.alarms = nil
+	e.alarms, e.pending = nil, nil
 	if len(d.Skip) > 0 {
 		return nil, nil
 	}
@@ -39,12 +39,32 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions) ([]policy.Opera
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	plan := slices.Concat(removals, p.withinCapacity(changes, removals))
-	if cause := p.rescanCause(plan); cause != "" {
+	plan, starts := inOrderOf(p.withinCapacity(changes, removals))
+	plan = slices.Concat(removals, plan)
+	cause := p.rescanCause(plan)
+	if cause != "" {
 		plan = append(plan, policy.Operation{Op: policy.OpRescan, Cause: cause})
+	} else {
+		starts = slices.DeleteFunc(starts, func(op policy.Operation) bool { return p.unsupervised[op.Slot] })
 	}
-	e.alarms = p.alarms
-	return plan, nil
+	e.alarms, e.pending = p.alarms, p.pending
+	return append(plan, starts...), nil
+}
+
+// inOrderOf puts stops after what changes slots, and takes the starts out.
+func inOrderOf(changes []policy.Operation) (plan, starts []policy.Operation) {
+	var stops []policy.Operation
+	for _, op := range changes {
+		switch op.Op {
+		case policy.OpBringUp:
+			starts = append(starts, op)
+		case policy.OpBringDown:
+			stops = append(stops, op)
+		default:
+			plan = append(plan, op)
+		}
+	}
+	return append(plan, stops...), starts
 }
 
 // A planner is one run of Plan.
@@ -55,11 +75,14 @@ type planner struct {
 	scan      *scanDir               // nil: not there
 	entries   map[string]fs.DirEntry // what is in it
 	alarms    []policy.Alarm
+	pending   []string
 	idle      int // slots that are right and have no supervisor
+	// unsupervised are the slots that start only when s6-svscan has scanned.
+	unsupervised map[string]bool
 }
 
 func (e *Executor) newPlanner(d policy.Decisions) (*planner, error) {
-	p := &planner{Executor: e.withDefaults(), decisions: d.Profiles, entries: map[string]fs.DirEntry{}}
+	p := &planner{Executor: e.withDefaults(), decisions: d.Profiles, entries: map[string]fs.DirEntry{}, unsupervised: map[string]bool{}}
 	var err error
 	if p.render, err = newRenderer(p.Executor); err != nil {
 		return nil, err
@@ -139,9 +162,9 @@ func (p *planner) changes(ctx context.Context) []policy.Operation {
 		}
 	}
 	type answer struct {
-		operations []policy.Operation
-		alarms     []policy.Alarm
-		idle       bool
+		operations        []policy.Operation
+		alarms            []policy.Alarm
+		idle, free, waits bool
 	}
 	answers := make([]answer, len(names))
 	each(len(names), func(i int) {
@@ -150,14 +173,20 @@ func (p *planner) changes(ctx context.Context) []policy.Operation {
 		}
 		one := profilePlan{planner: p, profile: names[i], decision: p.decisions[names[i]]}
 		operations := one.operations()
-		answers[i] = answer{operations, one.alarms, one.idle}
+		answers[i] = answer{operations, one.alarms, one.idle, one.free, one.waits}
 	})
 	var plan []policy.Operation
-	for _, a := range answers {
+	for i, a := range answers {
 		plan = append(plan, a.operations...)
 		p.alarms = append(p.alarms, a.alarms...)
 		if a.idle {
 			p.idle++
+		}
+		if a.free {
+			p.unsupervised[slotName(names[i])] = true
+		}
+		if a.waits {
+			p.pending = append(p.pending, names[i])
 		}
 	}
 	return plan
@@ -192,7 +221,7 @@ func (p *planner) withinCapacity(changes, removals []policy.Operation) []policy.
 	for _, name := range surplus {
 		left[name] = true
 	}
-	return slices.DeleteFunc(changes, func(op policy.Operation) bool { return isNew(op) && left[op.Profile] })
+	return slices.DeleteFunc(changes, func(op policy.Operation) bool { return left[op.Profile] })
 }
 
 func (p *planner) rank(profile string) int {
@@ -264,6 +293,9 @@ func (p *planner) rescanCause(plan []policy.Operation) string {
 	case !p.Rescan || p.scan == nil || !changed && p.idle == 0:
 		return ""
 	case !findSvscan(p.scan.fd, p.Proc).Running:
+		if p.Live {
+			p.alarm("", alarmNoSvscan, "no s6-svscan supervises %s: nothing starts before one does", p.ScanDir)
+		}
 		return ""
 	case changed:
 		return "slots are made or removed"

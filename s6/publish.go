@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -14,9 +15,12 @@ import (
 // rename. A slot of ours that nothing supervises is exchanged for the new one
 // and removed.
 func (x *execution) publish(_ context.Context, op policy.Operation) (bool, error) {
-	files, err := x.render.files(op.Profile, op.DelaySeconds, op.Env, op.Restart)
+	files, err := x.render.files(op.Profile, op.Env, op.Restart)
 	if err != nil {
 		return false, err
+	}
+	if pause, ok := pauseFile(op.DelaySeconds); ok {
+		files = slices.Insert(files, 0, pause)
 	}
 	staging := x.stagingName()
 	if err := x.build(staging, files, op.Down != nil && *op.Down); err != nil {

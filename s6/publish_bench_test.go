@@ -115,7 +115,7 @@ func BenchmarkBare1000(b *testing.B) {
 
 func bareSlot(b *testing.B, dir string, render *renderer, name string, down bool) {
 	b.Helper()
-	files, err := render.files(name, 0, nil, nil)
+	files, err := render.files(name, nil, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -279,7 +279,7 @@ func TestReconcilersAtOnce(t *testing.T) {
 
 func TestLockNamesItsHolder(t *testing.T) {
 	w := newWorld(t)
-	x, err := w.exec.begin(t.Context())
+	x, err := w.exec.begin(t.Context(), nil)
 	must(t, err)
 	defer x.end()
 	e := *w.exec

@@ -33,8 +33,8 @@ const exitNever = 125
 // markerVersion grows when the layout of a slot changes its meaning.
 const markerVersion = 1
 
-// A marker is what data/hermes-reconcile.json holds. Restart keeps what the
-// finish script does not carry out itself.
+// A marker is what data/hermes-reconcile.json holds. The finish script's helper
+// reads what it carries out from Restart.
 type marker struct {
 	Profile string          `json:"profile"`
 	Version int             `json:"version"`
@@ -47,6 +47,7 @@ type renderer struct {
 	runHead, runDrop, runCommand, runArgs string
 	logHead, logTail, logs                string
 	typeFile, finish                      []byte
+	helper                                string // the words that run Executor.Died
 }
 
 // newRenderer fails when the settings cannot be written in a shell script, which
@@ -58,7 +59,7 @@ func newRenderer(e *Executor) (*renderer, error) {
 	head := "#!" + e.Shell + "\n# Made by hermes-reconcile, which makes it anew when it changes.\nset -e\n"
 	dropBlock := "if [ \"$(id -u)\" = 0 ]; then set -- " + drop + "; else set --; fi\n"
 	r := &renderer{
-		runHead: head,
+		runHead: head + startBlock,
 		runDrop: "export HOME=" + home + "\ncd " + home + "\n" +
 			"export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1\n",
 		runCommand: dropBlock + "exec \"$@\"" + q.words(e.Command),
@@ -67,7 +68,8 @@ func newRenderer(e *Executor) (*renderer, error) {
 		logTail:    " rm -f \"$dir/lock\"\nexec \"$@\" " + q.quote(e.Tools+"/s6-log") + " 1 n10 s1000000 T \"$dir\"\n",
 		logs:       strings.TrimSuffix(e.Home, "/") + "/logs/gateways/",
 		typeFile:   []byte("longrun\n"),
-		finish:     finishScript(nil),
+		finish:     finishScript(nil, ""),
+		helper:     strings.TrimPrefix(q.words(e.Died), " "),
 	}
 	r.logTail = "\"$@\" mkdir -p \"$dir\"\n\"$@\"" + r.logTail
 	if q.err != nil {
@@ -82,11 +84,11 @@ func newRenderer(e *Executor) (*renderer, error) {
 // files returns the files of a slot in the order in which they are made: run is
 // last. The down file is not among them. An error is about this profile only: a
 // value that a shell script cannot hold.
-func (r *renderer) files(profile string, delaySeconds float64, env map[string]string, restart *policy.Restart) ([]file, error) {
+func (r *renderer) files(profile string, env map[string]string, restart *policy.Restart) ([]file, error) {
 	if err := checkProfile(profile); err != nil {
 		return nil, err
 	}
-	run, err := r.run(profile, delaySeconds, env)
+	run, err := r.run(profile, env)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +102,7 @@ func (r *renderer) files(profile string, delaySeconds float64, env map[string]st
 	}
 	finish := r.finish
 	if restart != nil {
-		finish = finishScript(restart)
+		finish = finishScript(restart, r.helper)
 	}
 	return []file{
 		{"log/run", 0o755, []byte(r.logHead + "dir=" + logDir + "\n" + r.logTail)},
@@ -112,13 +114,10 @@ func (r *renderer) files(profile string, delaySeconds float64, env map[string]st
 }
 
 // run is the run script. s6-supervise starts it in the service directory.
-func (r *renderer) run(profile string, delaySeconds float64, env map[string]string) ([]byte, error) {
+func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 	q := &quoter{}
 	var b strings.Builder
 	b.WriteString(r.runHead)
-	if delaySeconds > 0 {
-		b.WriteString(delayBlock(delaySeconds))
-	}
 	b.WriteString(r.runDrop)
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if !envName.MatchString(name) {
@@ -136,29 +135,50 @@ func (r *renderer) run(profile string, delaySeconds float64, env map[string]stri
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// delayBlock waits before the first start of a slot only: the directory
-// data/started is made by the first run of the script, and a slot that is made
-// anew, as at every boot, has none. A stop during the wait ends it and leaves no
-// process behind.
-func delayBlock(seconds float64) string {
-	return "if mkdir data/started 2>/dev/null; then\n" +
-		"\tsleep " + strconv.FormatFloat(seconds, 'f', -1, 64) + " >/dev/null 2>&1 &\n" +
-		"\ttrap 'kill $!; exit 143' TERM INT HUP\n" +
-		"\twait $!\n" +
-		"\ttrap - TERM INT HUP\n" +
-		"fi\n"
+// changedName is there from the moment that the run script of a slot is replaced
+// until the new one is started.
+const changedName = "data/changed"
+
+// pauseName holds how many seconds the next start waits, as sleep takes it: a delay
+// of the rules, or a pause between two deaths. It is gone when they are over.
+const pauseName = "data/pause"
+
+// startBlock is what every run script does first, in the service directory. A stop
+// during the pause ends it and leaves no process behind.
+const startBlock = "[ ! -e " + changedName + " ] || rm -f " + changedName + "\n" +
+	"if [ -s " + pauseName + " ]; then\n" +
+	"\tsleep \"$(cat " + pauseName + ")\" >/dev/null 2>&1 &\n" +
+	"\ttrap 'kill $!; exit 143' TERM INT HUP\n" +
+	"\twait $! || :\n" +
+	"\ttrap - TERM INT HUP\n" +
+	"\trm -f " + pauseName + "\n" +
+	"fi\n"
+
+// pauseFile makes the next start of a slot wait; ok is false where there is nothing
+// to wait for.
+func pauseFile(seconds float64) (f file, ok bool) {
+	if seconds <= 0 {
+		return file{}, false
+	}
+	return file{pauseName, 0o644, []byte(strconv.FormatFloat(seconds, 'f', -1, 64) + "\n")}, true
 }
 
-// finishScript answers the death of a gateway. s6-supervise calls it with the
-// exit code, 256 when a signal ended the gateway. "backoff", budget and
-// on_exhaustion are kept in the marker and not carried out here.
-func finishScript(restart *policy.Restart) []byte {
+// finishScript answers the death of a gateway. s6-supervise calls it with the exit
+// code, 256 when a signal ended the gateway, and the signal. Which exit codes end
+// restarts it knows by itself; deaths that have to be counted, and pauses, are the
+// helper's. A helper that is gone, or that breaks, never keeps a gateway down.
+func finishScript(restart *policy.Restart, helper string) []byte {
 	never := slices.Clone(neverByDefault)
+	counts := false
 	if restart != nil {
+		counts = restart.Budget != nil
 		for code, answer := range restart.ExitCodes {
 			never = slices.DeleteFunc(never, func(c string) bool { return c == code })
-			if answer == "never" {
+			switch answer {
+			case "never":
 				never = append(never, code)
+			case "backoff":
+				counts = true
 			}
 		}
 	}
@@ -166,6 +186,9 @@ func finishScript(restart *policy.Restart) []byte {
 	text := "#!/bin/sh\n# $1 is the exit code, 256 after a signal; " + strconv.Itoa(exitNever) + " means: leave it down.\n"
 	if len(never) > 0 {
 		text += "case \"$1\" in\n" + strings.Join(never, "|") + ") exit " + strconv.Itoa(exitNever) + " ;;\nesac\n"
+	}
+	if counts && helper != "" {
+		text += helper + " \"$@\"\n[ $? != " + strconv.Itoa(exitNever) + " ] || exit " + strconv.Itoa(exitNever) + "\n"
 	}
 	return []byte(text + "exit 0\n")
 }

@@ -14,17 +14,19 @@ func TestRenderedScripts(t *testing.T) {
 	e := (&Executor{Home: "/opt/data", User: User{Name: "hermes"}, Shell: "/command/with-contenv sh", Tools: "/command"}).withDefaults()
 	r, err := newRenderer(e)
 	must(t, err)
-	files, err := r.files("coder", 2.5, map[string]string{"PORT": "9570", "NAME": "it's $HOME"}, nil)
+	files, err := r.files("coder", map[string]string{"PORT": "9570", "NAME": "it's $HOME"}, nil)
 	must(t, err)
 	want := map[string]string{
 		"run": `#!/command/with-contenv sh
 # Made by hermes-reconcile, which makes it anew when it changes.
 set -e
-if mkdir data/started 2>/dev/null; then
-	sleep 2.5 >/dev/null 2>&1 &
+[ ! -e data/changed ] || rm -f data/changed
+if [ -s data/pause ]; then
+	sleep "$(cat data/pause)" >/dev/null 2>&1 &
 	trap 'kill $!; exit 143' TERM INT HUP
-	wait $!
+	wait $! || :
 	trap - TERM INT HUP
+	rm -f data/pause
 fi
 export HOME=/opt/data
 cd /opt/data

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,11 +74,14 @@ type slotFact struct {
 	LoggerSupervised *bool  `json:"logger_supervised,omitempty"`
 	Up               bool   `json:"up"`
 	PID              int    `json:"pid,omitempty"`
+	StartTime        int64  `json:"start_time,omitempty"`
 	WantedUp         bool   `json:"wanted_up"`
 	SinceUnix        int64  `json:"since_unix,omitempty"`
 	ExitCode         *int   `json:"exit_code,omitempty"`
 	Signal           int    `json:"signal,omitempty"`
 	Deaths           int    `json:"deaths"`
+	Changed          bool   `json:"changed,omitempty"`
+	WaitingUntilUnix int64  `json:"waiting_until_unix,omitempty"`
 }
 
 type leftover struct {
@@ -244,10 +248,14 @@ func (f *slotFact) describeService(slotfd int) {
 	f.Up, f.WantedUp = s.Up() && alive(s.PID), s.WantUp
 	if f.Up {
 		f.PID = s.PID
+		f.StartTime = startTime(s.PID)
 	}
 	if !s.Stamp.IsZero() {
 		f.SinceUnix = s.Stamp.Unix()
 	}
+	f.Changed, _ = exists(slotfd, changedName)
+	f.Changed = f.Changed && f.Up
+	f.describePause(slotfd)
 	data, err := readRegular(slotfd, superviseDeaths)
 	if err != nil {
 		return
@@ -258,6 +266,21 @@ func (f *slotFact) describeService(slotfd int) {
 	}
 }
 
+// describePause adds until when the run script waits before it becomes the gateway.
+func (f *slotFact) describePause(slotfd int) {
+	if !f.Up || f.SinceUnix == 0 {
+		return
+	}
+	text, err := readRegular(slotfd, pauseName)
+	if err != nil {
+		return
+	}
+	seconds, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+	if err == nil && seconds > 0 && seconds <= policy.MaxHoldSeconds {
+		f.WaitingUntilUnix = f.SinceUnix + int64(seconds)
+	}
+}
+
 // alive reports whether a process runs: a supervisor whose file system is full
 // leaves the pid of a dead one in its status, and one that is stopped does not even
 // reap it.
@@ -265,13 +288,30 @@ func alive(pid int) bool {
 	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
 		return false
 	}
+	field := processFields(pid)
+	return len(field) == 0 || field[0] != "Z" // it may be hidden from this user
+}
+
+// startTime is when a process started, in clock ticks since the kernel booted; 0 is
+// unknown.
+func startTime(pid int) int64 {
+	const starttime = 22 - 3 // as proc(5) counts, from the state on
+	field := processFields(pid)
+	if len(field) <= starttime {
+		return 0
+	}
+	ticks, _ := strconv.ParseInt(field[starttime], 10, 64)
+	return ticks
+}
+
+// processFields are those of /proc/PID/stat from the state on. It follows the name,
+// which may hold anything, also a parenthesis.
+func processFields(pid int) []string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return true // it may be hidden from this user
+		return nil
 	}
-	// The state follows the name, which may hold anything, also a parenthesis.
-	_, state, found := strings.Cut(string(stat[max(0, strings.LastIndexByte(string(stat), ')')):]), ") ")
-	return !found || !strings.HasPrefix(state, "Z")
+	return strings.Fields(string(stat[max(0, strings.LastIndexByte(string(stat), ')')+1):]))
 }
 
 func kindOf(t fs.FileMode) string {

@@ -2,6 +2,7 @@ package s6
 
 import (
 	"encoding/binary"
+	"fmt"
 	"time"
 )
 
@@ -42,6 +43,14 @@ func (s status) ExitCode() int {
 
 // Signal is the signal that ended the service, 0 for none.
 func (s status) Signal() int { return int(s.WaitCode & 0x7f) }
+
+// ending says in words how the service last ended.
+func (s status) ending() string {
+	if s.Signal() != 0 {
+		return fmt.Sprintf("signal %d", s.Signal())
+	}
+	return fmt.Sprintf("exit code %d", s.ExitCode())
+}
 
 // decodeStatus reads a status file. Any other size, and a pid that no Linux has,
 // is not a status: ok is false.

@@ -16,7 +16,7 @@ import (
 // s6-supervise nor a shell ever sees a part of one. run, finish and log/run take
 // effect when they are started the next time; nothing is stopped.
 func (x *execution) update(_ context.Context, op policy.Operation) (bool, error) {
-	files, err := x.render.files(op.Profile, op.DelaySeconds, op.Env, op.Restart)
+	files, err := x.render.files(op.Profile, op.Env, op.Restart)
 	if err != nil {
 		return false, err
 	}
@@ -28,6 +28,11 @@ func (x *execution) update(_ context.Context, op policy.Operation) (bool, error)
 	for _, f := range files {
 		if !slices.Contains(op.Files, f.Name) {
 			continue
+		}
+		if f.Name == "run" {
+			if err := x.replaceFile(slotfd, file{Name: changedName, Mode: 0o644}); err != nil {
+				return false, err
+			}
 		}
 		if err := x.replaceFile(slotfd, f); err != nil {
 			return false, err
@@ -76,14 +81,19 @@ func (x *execution) subdirectory(slotfd int, name string) (int, error) {
 }
 
 // markDown makes the down file. s6-supervise looks at it when it starts, so a
-// gateway that runs goes on until it is stopped.
-func (x *execution) markDown(_ context.Context, op policy.Operation) (bool, error) {
+// gateway that runs goes on until it is stopped. A user who cannot make it has the
+// supervisor of a gateway that is down do so.
+func (x *execution) markDown(ctx context.Context, op policy.Operation) (bool, error) {
 	slotfd, err := openOwned(x.scan.fd, op.Slot)
 	if err != nil {
 		return false, err
 	}
 	defer unix.Close(slotfd)
-	return x.makeDown(slotfd)
+	done, err := x.makeDown(slotfd)
+	if x.Live && isForbidden(err) {
+		return x.byLetter(ctx, slotfd, "D", true)
+	}
+	return done, err
 }
 
 func (x *execution) makeDown(slotfd int) (bool, error) {
@@ -95,18 +105,40 @@ func (x *execution) makeDown(slotfd int) (bool, error) {
 }
 
 // clearDown removes the down file.
-func (x *execution) clearDown(_ context.Context, op policy.Operation) (bool, error) {
+func (x *execution) clearDown(ctx context.Context, op policy.Operation) (bool, error) {
 	slotfd, err := openOwned(x.scan.fd, op.Slot)
 	if err != nil {
 		return false, err
 	}
 	defer unix.Close(slotfd)
 	err = unix.Unlinkat(slotfd, downName, 0)
-	if errors.Is(err, unix.ENOENT) {
+	switch {
+	case errors.Is(err, unix.ENOENT):
 		return false, nil
-	}
-	if err != nil {
+	case x.Live && isForbidden(err):
+		return x.byLetter(ctx, slotfd, "U", false)
+	case err != nil:
 		return false, fmt.Errorf("remove %s: %w", downName, err)
 	}
 	return true, nil
+}
+
+// byLetter has a supervisor make or remove the down file.
+func (x *execution) byLetter(ctx context.Context, slotfd int, letter string, down bool) (bool, error) {
+	if err := writeControl(slotfd, superviseControl, letter); err != nil {
+		return false, err
+	}
+	done := poll(ctx, x.Wait, func() bool {
+		there, err := exists(slotfd, downName)
+		return err == nil && there == down
+	})
+	if !done {
+		return false, errors.Join(fmt.Errorf("its supervisor has not changed the file %s after %v", downName, x.Wait), ctx.Err())
+	}
+	return true, nil
+}
+
+// isForbidden says that this user may not do it.
+func isForbidden(err error) bool {
+	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)
 }

@@ -1,0 +1,205 @@
+package s6
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hermes-reconcile/policy"
+)
+
+// newLive is a world with s6-svscan in which plans start and stop.
+func newLive(t *testing.T) *world {
+	w := newWorld(t)
+	w.startSvscan()
+	w.exec.Live = true
+	return w
+}
+
+// On a live tree only what differs is done, and what is new runs at the end.
+func TestLivePlan(t *testing.T) {
+	w := newLive(t)
+	d := decide("coder=start", "writer=down")
+	w.carryOut(w.wantPlan(d, "publish coder; publish writer down; rescan; bring-up coder"))
+	coder := w.facts().Slots["gateway-coder"]
+	if !coder.Up {
+		t.Errorf("apply is over and coder is not up: %s", asJSON(coder))
+	}
+	w.wantPlan(d, "")
+
+	w.carryOut(w.wantPlan(decide("coder=down", "writer=start", "later=start"), "publish later; bring-down coder; rescan; bring-up later; bring-up writer"))
+	w.wantPlan(decide("coder=down", "writer=start", "later=start"), "")
+	for profile, up := range map[string]bool{"coder": false, "writer": true, "later": true} {
+		f := w.facts().Slots[slotName(profile)]
+		if f.Up != up || f.DownFile == up {
+			t.Errorf("%s: %s", profile, asJSON(f))
+		}
+	}
+}
+
+// Where the rules could not be asked to the end, what is there stays as it is.
+func TestUndecidedStaysAsItIs(t *testing.T) {
+	w := newLive(t)
+	w.apply(decide("coder=start", "writer=down"))
+	d := decide("coder=down", "writer=down", "later=down")
+	for name, one := range d.Profiles {
+		one.Undecided = true
+		one.Env = map[string]string{"A": "b"}
+		d.Profiles[name] = one
+	}
+	w.carryOut(w.wantPlan(d, "publish later down; rescan"))
+	w.wantPlan(d, "")
+	if !w.facts().Slots["gateway-coder"].Up {
+		t.Error("coder was stopped")
+	}
+}
+
+// A run script that changed takes effect at the next start, which only
+// RestartChanged brings about; a later run still knows it.
+func TestChangedRunScript(t *testing.T) {
+	w := newLive(t)
+	w.apply(decide("coder=start", "writer=down"))
+	before := w.untilUp("coder").PID
+	d := decide("coder=start", "writer=down")
+	for name, one := range d.Profiles {
+		one.Env = map[string]string{"GREETING": "hello"}
+		d.Profiles[name] = one
+	}
+	w.carryOut(w.wantPlan(d, "update coder run; update writer run"))
+	w.wantPlan(d, "")
+	if got := strings.Join(w.exec.Pending(), " "); got != "coder" {
+		t.Errorf("pending: %q, want coder", got)
+	}
+	if f := w.facts().Slots["gateway-coder"]; f.PID != before || !f.Changed {
+		t.Errorf("coder: %s", asJSON(f))
+	}
+	w.exec.RestartChanged = true
+	w.carryOut(w.wantPlan(d, "bring-down coder; bring-up coder"))
+	if f := w.facts().Slots["gateway-coder"]; f.PID == before || f.Changed {
+		t.Errorf("coder: %s", asJSON(f))
+	}
+	w.wantPlan(d, "")
+	if len(w.exec.Pending()) != 0 {
+		t.Errorf("pending: %v", w.exec.Pending())
+	}
+}
+
+// Another delay is no other run script, and a gateway that runs is not concerned.
+func TestDelayOfALiveSlot(t *testing.T) {
+	w := newLive(t)
+	w.apply(decide("coder=start", "writer=down"))
+	d := decide("coder=start", "writer=start")
+	for name, one := range d.Profiles {
+		one.DelaySeconds = 3600
+		d.Profiles[name] = one
+	}
+	w.carryOut(w.wantPlan(d, "bring-up writer"))
+	writer := w.facts().Slots["gateway-writer"]
+	if writer.WaitingUntilUnix < time.Now().Unix()+3000 {
+		t.Errorf("writer does not wait: %s", asJSON(writer))
+	}
+	w.wantPlan(d, "")
+	// A start without a delay ends the waiting.
+	w.carryOut([]policy.Operation{
+		{Op: policy.OpBringDown, Slot: "gateway-writer"}, {Op: policy.OpBringUp, Slot: "gateway-writer"},
+	})
+	if f := w.facts().Slots["gateway-writer"]; f.WaitingUntilUnix != 0 {
+		t.Errorf("writer still waits: %s", asJSON(f))
+	}
+}
+
+// Gateways that do not stop are waited for together, and killed where that is wanted.
+func TestForce(t *testing.T) {
+	w := newLive(t)
+	w.exec.Command = []string{w.script("stubborn", "trap '' TERM\necho ready\nwhile :; do sleep 0.05; done\n")}
+	w.apply(decide("a=start", "b=start", "c=start"))
+	for _, profile := range []string{"a", "b", "c"} {
+		w.until(profile+" ignores TERM", func() bool {
+			text, _ := os.ReadFile(filepath.Join(w.home, "logs/gateways", profile, "current"))
+			return strings.Contains(string(text), "ready")
+		})
+	}
+	w.exec.Wait = time.Second
+	d := decide("a=down", "b=down", "c=down")
+	started := time.Now()
+	for _, r := range w.exec.Execute(t.Context(), w.plan(d)) {
+		if r.Err == nil || !strings.Contains(r.Err.Error(), "not down after 1s: pid ") {
+			t.Errorf("%s: %v", r.Operation.Slot, r.Err)
+		}
+	}
+	if took := time.Since(started); took > 3*time.Second {
+		t.Errorf("three gateways are waited for one after the other: %v", took)
+	}
+	w.exec.Force, w.exec.Wait = true, 5*time.Second
+	w.apply(d)
+	w.wantPlan(d, "")
+}
+
+// Steady tells a gateway that ends soon from one that lives.
+func TestSteady(t *testing.T) {
+	w := newWorld(t)
+	w.exec.Command = []string{w.script("short", "case \"$2\" in coder) sleep 0.2; exit 3 ;; esac\nexec sleep 10000\n")}
+	w.startSvscan()
+	w.exec.Live = true
+	w.exec.Steady = 800 * time.Millisecond
+	results := w.exec.Execute(t.Context(), w.plan(decide("coder=start", "writer=start")))
+	for _, r := range results {
+		ends := r.Operation.Op == policy.OpBringUp && r.Operation.Profile == "coder"
+		if ends != (r.Err != nil) {
+			t.Errorf("%s %s: %v", r.Operation.Op, r.Operation.Profile, r.Err)
+		}
+	}
+}
+
+// The unprivileged user controls slots that belong to root, and makes none.
+func TestUnprivilegedControl(t *testing.T) {
+	wantRoot(t)
+	w := newLive(t)
+	w.apply(decide("coder=start", "writer=down"))
+	as := func(words ...string) string { return w.runAs(hermesID, words...) }
+	if out := as("coder=down", "writer=start"); out != "bring-down coder: <nil>; bring-up writer: <nil>" {
+		t.Errorf("as the user: %s", out)
+	}
+	w.wantPlan(decide("coder=down", "writer=start"), "")
+	if out := as("coder=down", "writer=start", "later=down"); !strings.Contains(out, "permission denied") {
+		t.Errorf("as the user: %s", out)
+	}
+	if got := strings.Join(w.visible(), " "); got != "gateway-coder gateway-writer" {
+		t.Errorf("visible: %s", got)
+	}
+}
+
+// runAs applies decisions as another user, and returns how each operation ended.
+func (w *world) runAs(id int, words ...string) string {
+	w.t.Helper()
+	// By descriptor: the test's directory may be closed to that user.
+	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: append([]string{"apply"}, words...), Dir: "/"}
+	cmd.Env = append(os.Environ(), "HERMES_TEST_APPLY="+w.scan)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}}
+	out, err := cmd.CombinedOutput()
+	must(w.t, err)
+	return string(out)
+}
+
+func applyAndPrint(scan string, words []string) {
+	base := filepath.Dir(scan)
+	e := &Executor{
+		ScanDir: scan, Home: filepath.Join(base, "home"), User: User{UID: hermesID, GID: hermesID},
+		Command: []string{filepath.Join(base, "gateway")}, Shell: "/bin/sh", Rescan: true, Live: true, Wait: 5 * time.Second,
+	}
+	plan, err := e.Plan(context.Background(), decide(words...))
+	if err != nil {
+		fmt.Print(err)
+	}
+	var lines []string
+	for _, r := range e.Execute(context.Background(), plan) {
+		lines = append(lines, fmt.Sprintf("%s %s: %v", r.Operation.Op, r.Operation.Profile, r.Err))
+	}
+	fmt.Print(strings.Join(lines, "; "))
+}

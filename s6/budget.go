@@ -1,0 +1,194 @@
+package s6
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// tallyName holds the deaths of a slot's gateway that count, in the slot itself: a
+// new slot, as every boot makes them, starts without any.
+const tallyName = "data/deaths.json"
+
+// The pauses after deaths that a rule answers with "backoff", in seconds: 1, 2, 4 and
+// so on, until a gateway has lived for a while.
+const (
+	longestPause = 300
+	longLife     = 600
+)
+
+// A Death is what s6-supervise tells a finish script: a gateway has ended.
+type Death struct {
+	Dir      string // the service directory
+	ExitCode int    // 256 when a signal ended it
+	Signal   int
+	Now      time.Time
+}
+
+// An Answer is what follows a death.
+type Answer struct {
+	Profile string
+	// Down says that the gateway stays down: the finish script has to exit with 125.
+	// The slot has a down file then.
+	Down bool
+	// Hold is to be recorded with the profile, so that later boots know it; nil where
+	// there is nothing to record. Its Files are for the recorder.
+	Hold *policy.RestartHold
+	// PauseSeconds is how long the next start waits. The slot knows it already.
+	PauseSeconds float64
+}
+
+// A tally is the content of tallyName.
+type tally struct {
+	Deaths []float64 `json:"deaths"`           // seconds since 1970, within the window of the budget, oldest first
+	Last   float64   `json:"last"`             // the last death that counted
+	Pauses int       `json:"pauses,omitempty"` // in a row
+	Pause  float64   `json:"pause,omitempty"`  // the last one, in seconds
+}
+
+// Answer counts the death by the restart rule that the slot's marker has, and
+// changes the slot accordingly. A gateway that was to stop is not counted, nor is one
+// that a signal of an operator ended (TERM, INT, HUP): upstream's restart is such a
+// one. An error says what could not be done; the Answer counts all the same.
+func (d Death) Answer() (Answer, error) {
+	slotfd, err := openDirectory(unix.AT_FDCWD, d.Dir)
+	if err != nil {
+		return Answer{}, fmt.Errorf("open the service directory: %w", err)
+	}
+	defer unix.Close(slotfd)
+	m, err := readMarker(slotfd)
+	if err != nil {
+		return Answer{}, err
+	}
+	a := Answer{Profile: m.Profile}
+	if d.wasWanted(slotfd) || m.Restart == nil {
+		return a, nil
+	}
+	t := readTally(slotfd)
+	d.count(&t, m.Restart, &a)
+	return a, d.record(slotfd, t, a)
+}
+
+func readMarker(slotfd int) (marker, error) {
+	var m marker
+	data, err := readRegular(slotfd, markerName)
+	if err == nil {
+		err = json.Unmarshal(data, &m)
+	}
+	if err == nil && m.Profile == "" {
+		err = errors.New("it names no profile")
+	}
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", markerName, err)
+	}
+	return m, nil
+}
+
+// wasWanted says that somebody wanted the gateway to end. While a finish script runs,
+// the status says whether s6-supervise is to start the service again.
+func (d Death) wasWanted(slotfd int) bool {
+	switch syscall.Signal(d.Signal) {
+	case unix.SIGTERM, unix.SIGINT, unix.SIGHUP:
+		return true
+	}
+	s, ok := statusOf(slotfd)
+	return ok && !s.WantUp
+}
+
+// readTally reads what was counted. A file that makes no sense counts nothing.
+func readTally(slotfd int) tally {
+	var t tally
+	data, err := readRegular(slotfd, tallyName)
+	if err != nil || json.Unmarshal(data, &t) != nil {
+		return tally{}
+	}
+	return t
+}
+
+// count adds the death and decides what follows.
+func (d Death) count(t *tally, r *policy.Restart, a *Answer) {
+	now := float64(d.Now.UnixMilli()) / 1000
+	lived := now - t.Last - t.Pause
+	if t.Last == 0 || lived < 0 || lived > longLife {
+		t.Pauses = 0
+	}
+	t.Last, t.Pause = now, 0
+	exhausted := false
+	if b := r.Budget; b != nil {
+		t.Deaths = append(t.Deaths, now)
+		t.Deaths = slices.DeleteFunc(t.Deaths, func(at float64) bool { return at > now || at < now-b.WindowSeconds })
+		exhausted = len(t.Deaths) >= b.Deaths
+	}
+	switch {
+	case exhausted && r.OnExhaustion == "slow":
+		t.Deaths = t.Deaths[len(t.Deaths)-r.Budget.Deaths:]
+		a.PauseSeconds = math.Ceil(r.Budget.WindowSeconds / float64(r.Budget.Deaths))
+	case exhausted:
+		a.Down, a.Hold = true, d.hold(len(t.Deaths), r)
+		*t = tally{}
+		return
+	case r.ExitCodes[fmt.Sprint(d.ExitCode)] == "backoff":
+		a.PauseSeconds = math.Min(math.Exp2(float64(t.Pauses)), longestPause)
+		t.Pauses = min(t.Pauses+1, 16)
+	default:
+		t.Pauses = 0
+	}
+	t.Pause = a.PauseSeconds
+}
+
+func (d Death) hold(deaths int, r *policy.Restart) *policy.RestartHold {
+	hold := &policy.RestartHold{
+		SinceUnix: d.Now.Unix(), Deaths: deaths, WindowSeconds: r.Budget.WindowSeconds,
+		ExitCode: d.ExitCode, Signal: d.Signal,
+	}
+	if d.ExitCode != 256 {
+		hold.Signal = 0
+	}
+	if r.HoldSeconds > 0 {
+		hold.UntilUnix = d.Now.Unix() + int64(math.Ceil(r.HoldSeconds))
+	}
+	return hold
+}
+
+// record writes what was counted, and the down file or the pause. Each file is whole
+// or not there.
+func (d Death) record(slotfd int, t tally, a Answer) error {
+	data, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	errs := replaceIn(slotfd, file{tallyName, 0o644, append(data, '\n')})
+	if pause, ok := pauseFile(a.PauseSeconds); ok {
+		errs = errors.Join(errs, replaceIn(slotfd, pause))
+	}
+	if a.Down {
+		errs = errors.Join(errs, replaceIn(slotfd, file{Name: downName, Mode: 0o644}))
+	}
+	return errs
+}
+
+// replaceIn makes a file of a slot under another name of the same directory and
+// renames it over the old one. Only the finish script's helper writes so: there is
+// one of it at a time, and what an interrupted one leaves is written over.
+func replaceIn(slotfd int, f file) error {
+	temp := f.Name + ".new"
+	fd, err := openBeneath(slotfd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC)
+	if err == nil {
+		err = errors.Join(writeAll(fd, f.Content), unix.Fchmod(fd, f.Mode), unix.Close(fd))
+	}
+	if err == nil {
+		err = unix.Renameat(slotfd, temp, slotfd, f.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", f.Name, err)
+	}
+	return nil
+}

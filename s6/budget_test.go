@@ -1,0 +1,185 @@
+package s6
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"hermes-reconcile/policy"
+)
+
+// TestMain is also the helper of finish scripts, which answers a death as the program
+// does and keeps the hold beside the slots; and what runAs runs.
+func TestMain(m *testing.M) {
+	if scan := os.Getenv("HERMES_TEST_APPLY"); scan != "" {
+		applyAndPrint(scan, os.Args[1:])
+		os.Exit(0)
+	}
+	kept := os.Getenv("HERMES_TEST_DIED")
+	if kept == "" {
+		os.Exit(m.Run())
+	}
+	code, _ := strconv.Atoi(os.Args[1])
+	signal, _ := strconv.Atoi(os.Args[2])
+	answer, err := Death{Dir: ".", ExitCode: code, Signal: signal, Now: time.Now()}.Answer()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	if answer.Hold != nil {
+		_ = os.WriteFile(filepath.Join(kept, answer.Profile+".hold"), []byte(asJSON(answer.Hold)), 0o644)
+	}
+	if answer.Down {
+		os.Exit(exitNever)
+	}
+	os.Exit(0)
+}
+
+// withHelper has finish scripts call this test.
+func (w *world) withHelper() {
+	w.t.Helper()
+	helper := w.script("died", "HERMES_TEST_DIED="+w.base+" exec "+os.Args[0]+" \"$@\"\n")
+	w.exec.Died = []string{helper}
+}
+
+func withRestart(d policy.Decisions, profile string, r policy.Restart) policy.Decisions {
+	one := d.Profiles[profile]
+	one.Restart = &r
+	d.Profiles[profile] = one
+	return d
+}
+
+// What follows the deaths of one gateway: each row is a death, so many seconds after
+// the one before.
+func TestAnswer(t *testing.T) {
+	type death struct {
+		after  float64
+		code   int
+		signal int
+		want   string
+	}
+	hold := policy.Restart{Budget: &policy.Budget{Deaths: 3, WindowSeconds: 60}, HoldSeconds: 600}
+	tests := []struct {
+		name    string
+		restart policy.Restart
+		deaths  []death
+	}{
+		{"the budget is used up within the window", hold, []death{{0, 1, 0, "again"}, {10, 1, 0, "again"}, {10, 1, 0, "hold 3 deaths until 620"}}},
+		{"after a hold it counts anew", hold, []death{{0, 1, 0, "again"}, {1, 1, 0, "again"}, {1, 1, 0, "hold 3 deaths until 602"}, {700, 1, 0, "again"}}},
+		{"deaths before the window do not count", hold, []death{{0, 1, 0, "again"}, {40, 1, 0, "again"}, {40, 1, 0, "again"}, {1, 1, 0, "hold 3 deaths until 681"}}},
+		{"a signal counts", hold, []death{{0, 256, 9, "again"}, {1, 256, 11, "again"}, {1, 256, 9, "hold 3 deaths until 602"}}},
+		{"an operator's signal does not", hold, []death{{0, 256, 15, "again"}, {1, 256, 2, "again"}, {1, 256, 15, "again"}, {1, 256, 15, "again"}}},
+		{"slow goes on with the pace of the budget", policy.Restart{Budget: &policy.Budget{Deaths: 2, WindowSeconds: 60}, OnExhaustion: "slow"},
+			[]death{{0, 1, 0, "again"}, {1, 1, 0, "pause 30"}, {31, 1, 0, "pause 30"}, {31, 1, 0, "pause 30"}}},
+		{"pauses grow", policy.Restart{ExitCodes: map[string]string{"1": "backoff"}},
+			[]death{{0, 1, 0, "pause 1"}, {2, 1, 0, "pause 2"}, {3, 1, 0, "pause 4"}, {5, 1, 0, "pause 8"}, {9, 7, 0, "again"}, {1, 1, 0, "pause 1"}}},
+		{"a long life begins them anew", policy.Restart{ExitCodes: map[string]string{"1": "backoff"}},
+			[]death{{0, 1, 0, "pause 1"}, {2, 1, 0, "pause 2"}, {700, 1, 0, "pause 1"}}},
+		{"pauses have an end", policy.Restart{ExitCodes: map[string]string{"1": "backoff"}},
+			[]death{{0, 1, 0, "pause 1"}, {2, 1, 0, "pause 2"}, {3, 1, 0, "pause 4"}, {5, 1, 0, "pause 8"}, {9, 1, 0, "pause 16"}, {17, 1, 0, "pause 32"},
+				{33, 1, 0, "pause 64"}, {65, 1, 0, "pause 128"}, {129, 1, 0, "pause 256"}, {257, 1, 0, "pause 300"}, {301, 1, 0, "pause 300"}}},
+		{"a clock that goes back loses no slot", hold, []death{{1000, 1, 0, "again"}, {-900, 1, 0, "again"}, {1, 1, 0, "again"}, {1, 1, 0, "hold 3 deaths until 702"}}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.apply(withRestart(decide("coder=start"), "coder", test.restart))
+			start := time.Unix(1_800_000_000, 0)
+			now := start
+			for i, death := range test.deaths {
+				now = now.Add(time.Duration(death.after * float64(time.Second)))
+				answer, err := Death{Dir: w.slot("coder"), ExitCode: death.code, Signal: death.signal, Now: now}.Answer()
+				must(t, err)
+				got := "again"
+				switch {
+				case answer.Hold != nil:
+					got = fmt.Sprintf("hold %d deaths until %d", answer.Hold.Deaths, answer.Hold.UntilUnix-start.Unix())
+				case answer.PauseSeconds > 0:
+					got = fmt.Sprintf("pause %g", answer.PauseSeconds)
+				}
+				if got != death.want || answer.Profile != "coder" {
+					t.Errorf("death %d: got %s, want %s", i+1, got, death.want)
+				}
+				_, err = os.Stat(w.slot("coder", downName))
+				if answer.Down != (err == nil) {
+					t.Errorf("death %d: down is %v, down file: %v", i+1, answer.Down, err)
+				}
+				_ = os.Remove(w.slot("coder", downName))
+			}
+		})
+	}
+}
+
+// A gateway that crashes for real is started as often as its budget says, and the
+// others never notice.
+func TestCrashLoopEnds(t *testing.T) {
+	w := newWorld(t)
+	w.withHelper()
+	starts := filepath.Join(w.base, "starts")
+	w.exec.Command = []string{w.script("crashing", "case \"$2\" in coder) echo start >>"+starts+"; exit 3 ;; esac\nexec sleep 10000\n")}
+	must(t, os.WriteFile(starts, nil, 0o666))
+	must(t, os.Chmod(starts, 0o666))
+	w.startSvscan()
+	w.exec.Live = true
+	d := withRestart(decide("coder=start", "writer=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 3, WindowSeconds: 600}, OnExhaustion: "hold"})
+	for _, r := range w.exec.Execute(t.Context(), w.plan(d)) {
+		if r.Err != nil && r.Operation.Profile != "coder" {
+			t.Error(r.Err)
+		}
+	}
+	writer := w.untilUp("writer").PID
+	w.until("it is held", func() bool {
+		_, err := os.Stat(filepath.Join(w.base, "coder.hold"))
+		f := w.facts().Slots["gateway-coder"]
+		return err == nil && f.DownFile && !f.WantedUp && !f.Up
+	})
+	text, err := os.ReadFile(starts)
+	must(t, err)
+	if got := strings.Count(string(text), "start"); got != 3 {
+		t.Errorf("started %d times, want 3", got)
+	}
+	if now := w.untilUp("writer").PID; now != writer {
+		t.Errorf("writer was restarted: %d, was %d", now, writer)
+	}
+}
+
+// Intended stops are no deaths: a restart is not counted.
+func TestRestartsDoNotCount(t *testing.T) {
+	w := newWorld(t)
+	w.withHelper()
+	w.exec.Command = []string{w.script("odd", "trap 'exit 5' TERM\nwhile :; do sleep 0.05; done\n")}
+	w.startSvscan()
+	w.exec.Live = true
+	w.exec.Restart = []string{"coder"}
+	d := withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 2, WindowSeconds: 600}})
+	w.apply(d)
+	for range 4 {
+		before := w.untilUp("coder")
+		w.carryOut(w.wantPlan(d, "bring-down coder; bring-up coder"))
+		if now := w.untilUp("coder"); now.PID == before.PID {
+			t.Error("it was not restarted")
+		}
+	}
+	if _, err := os.Stat(w.slot("coder", tallyName)); err == nil {
+		t.Error("an intended stop was counted")
+	}
+}
+
+// A helper that is not there never keeps a gateway down.
+func TestMissingHelper(t *testing.T) {
+	w := newWorld(t)
+	w.exec.Died = []string{filepath.Join(w.base, "nothing there")}
+	counter := filepath.Join(w.base, "starts")
+	must(t, os.WriteFile(counter, nil, 0o666))
+	must(t, os.Chmod(counter, 0o666))
+	w.exec.Command = []string{w.script("crashing", "echo start >>"+counter+"; exit 3\n")}
+	w.startSvscan()
+	w.apply(withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 1, WindowSeconds: 600}}))
+	w.until("it was started again", func() bool {
+		text, _ := os.ReadFile(counter)
+		return strings.Count(string(text), "start") > 1
+	})
+}
