@@ -1,6 +1,7 @@
 // Package volume is the only one that opens things on the volume: the home with
 // its profiles, which the agents themselves can write. It knows how to reach a
-// file there without being led away, how to sweep and seed, and how to append
+// file there without being led away, how to sweep and seed, how to record what an
+// operator wants and that a gateway has used up its restarts, and how to append
 // to a log; what the files mean is for engine/facts, and what should happen to
 // them for the rules.
 //
@@ -38,6 +39,9 @@ type Home struct {
 	path  string
 	root  *directory
 	limit int // MaxProfiles, or less in a test
+
+	// beforeRename lets a test do something before a state file is replaced.
+	beforeRename func()
 
 	mu      sync.Mutex
 	dirs    map[string]string // directory of each profile, as last listed

@@ -1,0 +1,116 @@
+package volume
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// How deep a state file may be nested and how long its numbers may be. What
+// engine/facts calls invalid must not pass for a state here.
+const (
+	maxStateDepth    = 64
+	maxStateNumber   = 400 // digits
+	maxStateExponent = 4   // digits
+)
+
+// A stateObject is the text of a JSON object and where its values are, so that
+// some can be replaced while everything else stays byte for byte.
+type stateObject struct {
+	text   []byte
+	values map[string]span // the last of each key
+}
+
+type span struct{ start, end int }
+
+// parseState reads the text of a JSON object; nil where it is none. Keys count
+// exactly as they are written, and the last of two equal ones wins.
+func parseState(text []byte) *stateObject {
+	if !utf8.Valid(text) || !json.Valid(text) || excessive(text) {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	if brace, err := decoder.Token(); err != nil || brace != json.Delim('{') {
+		return nil
+	}
+	o := &stateObject{text: text, values: map[string]span{}}
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return nil
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil
+		}
+		end := int(decoder.InputOffset())
+		o.values[key.(string)] = span{end - len(value), end}
+	}
+	return o
+}
+
+// excessive says whether a JSON text is nested deeper than a state, or has longer
+// numbers.
+func excessive(text []byte) bool {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	depth := 0
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return false // the end: the text is valid
+		}
+		switch token := token.(type) {
+		case json.Delim:
+			if depth--; token == '{' || token == '[' {
+				depth += 2
+			}
+		case json.Number:
+			mantissa, exponent, _ := strings.Cut(strings.ToLower(token.String()), "e")
+			if len(mantissa) > maxStateNumber || len(strings.TrimLeft(exponent, "+-")) > maxStateExponent {
+				return true
+			}
+		}
+		if depth > maxStateDepth {
+			return true
+		}
+	}
+}
+
+// desired returns the desired state, which is recorded where it is text.
+func (o *stateObject) desired() (state string, recorded bool) {
+	if o == nil {
+		return "", false
+	}
+	at, ok := o.values["desired_state"]
+	value := o.text[at.start:at.end]
+	if !ok || value[0] != '"' || json.Unmarshal(value, &state) != nil {
+		return "", false
+	}
+	return state, true
+}
+
+// withIntent returns the text of the object with another desired state and time
+// of writing; that of an object with nothing else where there is none.
+func (o *stateObject) withIntent(desired string, updatedAt int64) []byte {
+	if o == nil {
+		o = parseState([]byte("{}\n"))
+	}
+	return o.with("desired_state", strconv.Quote(desired)).with("updated_at", strconv.FormatInt(updatedAt, 10)).text
+}
+
+// with returns the object with another value of one key.
+func (o *stateObject) with(key, value string) *stateObject {
+	at, ok := o.values[key]
+	if !ok {
+		end := len(bytes.TrimRight(o.text[:bytes.LastIndexByte(o.text, '}')], " \t\r\n"))
+		at, value = span{end, end}, strconv.Quote(key)+": "+value
+		if len(o.values) > 0 {
+			value = ", " + value
+		}
+	}
+	return parseState(slices.Concat(o.text[:at.start], []byte(value), o.text[at.end:]))
+}

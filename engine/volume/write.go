@@ -1,0 +1,140 @@
+package volume
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// writeNew writes a file that is complete as soon as it has its name, and never
+// replaces one: where there is something already the error is fs.ErrExist.
+func writeNew(fd int, name string, text []byte, mode uint32) error {
+	return writeFile(fd, name, text, mode, func(temp string) error { return renameNew(fd, temp, name) })
+}
+
+// writeOver writes a file that is complete as soon as it has its name. It takes
+// the place of what is there, a link too; only a directory stays.
+func writeOver(fd int, name string, text []byte, mode uint32) error {
+	return writeFile(fd, name, text, mode, func(temp string) error { return renameOver(fd, temp, name) })
+}
+
+// writeFile writes a file under a dot name and calls place, which gives it its
+// name. An error leaves nothing behind, a killed run at most the file with the
+// dot name, which a later run removes.
+func writeFile(fd int, name string, text []byte, mode uint32, place func(temp string) error) error {
+	removeLeftovers(fd, name)
+	temp := tempName(name, rand.Text())
+	err := writeTemp(fd, temp, text, mode)
+	if err == nil {
+		err = place(temp)
+	}
+	if err != nil {
+		return errors.Join(err, removeIfThere(fd, temp))
+	}
+	return syncDir(fd)
+}
+
+func tempName(name, unique string) string { return "." + name + "." + unique + ".tmp" }
+
+func writeTemp(fd int, temp string, text []byte, mode uint32) (err error) {
+	opened, err := openBeneath(fd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(opened), temp)
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	if err := f.Chmod(os.FileMode(mode)); err != nil { // not subject to the umask
+		return err
+	}
+	return f.Sync()
+}
+
+// renameNew gives temp its name. File systems without a rename that refuses to
+// replace have links that do.
+func renameNew(fd int, temp, name string) error {
+	err := unix.Renameat2(fd, temp, fd, name, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+		if err := unix.Linkat(fd, temp, fd, name, 0); err != nil {
+			return fmt.Errorf("link: %w", err)
+		}
+		return unix.Unlinkat(fd, temp, 0)
+	}
+	return err
+}
+
+func renameOver(fd int, from, to string) error {
+	if err := unix.Renameat(fd, from, fd, to); err != nil {
+		return fmt.Errorf("rename to %s: %w", to, err)
+	}
+	return nil
+}
+
+func removeIfThere(fd int, name string) error {
+	if err := unix.Unlinkat(fd, name, 0); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
+	return nil
+}
+
+// Leftovers are looked for among so many entries, and are so old: a younger one
+// may be that of a run that is still at it.
+const (
+	maxLeftoverEntries = 4096
+	leftoverAge        = time.Minute
+)
+
+// removeLeftovers removes what killed runs left of writing name. That it cannot
+// is no reason not to write.
+func removeLeftovers(fd int, name string) {
+	opened, err := openListing(fd, ".")
+	if err != nil {
+		return
+	}
+	defer unix.Close(opened)
+	var found []string
+	looked := 0
+	_ = scan(opened, func(entry string, kind fs.FileMode) bool {
+		if kind.IsRegular() && isTempName(entry, name) {
+			found = append(found, entry)
+		}
+		looked++
+		return looked < maxLeftoverEntries
+	})
+	for _, entry := range found {
+		st, err := lstatBeneath(fd, entry)
+		if err == nil && time.Since(time.Unix(st.Mtim.Unix())) > leftoverAge {
+			_ = removeIfThere(fd, entry)
+		}
+	}
+}
+
+// isTempName says whether an entry has the form of tempName(name, rand.Text()).
+func isTempName(entry, name string) bool {
+	unique, ok := strings.CutPrefix(entry, "."+name+".")
+	if !ok {
+		return false
+	}
+	unique, ok = strings.CutSuffix(unique, ".tmp")
+	return ok && len(unique) >= 26 && strings.Trim(unique, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
+// syncDir makes the name last. Some file systems cannot, and the file is there
+// all the same.
+func syncDir(fd int) error {
+	opened, err := openListing(fd, ".")
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(opened)
+	_ = unix.Fsync(opened)
+	return nil
+}
