@@ -24,7 +24,7 @@ var errTooMuchOutput = errors.New("too much output")
 // which is killed when the time is up, and whatever it leaves running is killed
 // when it ends.
 func (c Config) execute(ctx context.Context, path string, question []byte) answer {
-	f, out := openTrusted(path)
+	f, out := openProgram(path)
 	if out.Status != "" {
 		return answer{pluginFact: pluginFact{outcome: out}}
 	}
@@ -95,58 +95,67 @@ func (c Config) pluginEnvironment() []string {
 	return append(env, path, lang)
 }
 
-// openTrusted opens a file that may be executed: it, its folder and all folders
-// above are owned by root or by the caller and cannot be written by others. A
-// folder above may be open to all if it is sticky, like /tmp: nobody can replace
-// in it what is not theirs.
-func openTrusted(path string) (*os.File, outcome) {
+// openProgram opens a file that may be executed.
+func openProgram(path string) (*os.File, outcome) {
+	f, info, out := openTrusted(path)
+	if out.Status == "" && info.Mode()&0o111 == 0 {
+		f.Close()
+		return nil, outcome{policy.StatusUnreadable, "neither .json nor .yaml nor executable"}
+	}
+	return f, out
+}
+
+// openTrusted opens a regular file that may be believed: it, its folder and all
+// folders above are owned by root or by the caller and cannot be written by
+// others. A folder above may be open to all if it is sticky, like /tmp: nobody can
+// replace in it what is not theirs.
+func openTrusted(path string) (*os.File, os.FileInfo, outcome) {
 	folder, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if err == nil {
 		folder, err = filepath.Abs(folder)
 	}
 	if err != nil {
-		return nil, outcomeOf(err)
+		return nil, nil, outcomeOf(err)
 	}
 	for above := folder; ; above = filepath.Dir(above) {
 		info, err := os.Lstat(above)
 		if err != nil {
-			return nil, outcomeOf(err)
+			return nil, nil, outcomeOf(err)
 		}
 		if problem := distrust(info, above != folder); problem != "" {
-			return nil, outcome{policy.StatusUnreadable, "a folder above it " + problem}
+			return nil, nil, outcome{policy.StatusUnreadable, "a folder above it " + problem}
 		}
 		if above == filepath.Dir(above) {
 			break
 		}
 	}
 	f, err := os.OpenFile(filepath.Join(folder, filepath.Base(path)), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-	if errors.Is(err, syscall.ELOOP) {
-		return nil, outcomeOf(policy.ErrNotRegular)
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
+		return nil, nil, outcomeOf(policy.ErrNotRegular)
 	}
 	if err != nil {
-		return nil, outcomeOf(err)
+		return nil, nil, outcomeOf(err)
 	}
-	if out := checkProgram(f); out.Status != "" {
+	info, out := checkTrusted(f)
+	if out.Status != "" {
 		f.Close()
-		return nil, out
+		return nil, nil, out
 	}
-	return f, outcome{}
+	return f, info, outcome{}
 }
 
-func checkProgram(f *os.File) outcome {
+func checkTrusted(f *os.File) (os.FileInfo, outcome) {
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return outcomeOf(err)
+		return nil, outcomeOf(err)
 	case !info.Mode().IsRegular():
-		return outcomeOf(policy.ErrNotRegular)
-	case info.Mode()&0o111 == 0:
-		return outcome{policy.StatusUnreadable, "neither .json nor .yaml nor executable"}
+		return nil, outcomeOf(policy.ErrNotRegular)
 	}
 	if problem := distrust(info, false); problem != "" {
-		return outcome{policy.StatusUnreadable, "it " + problem}
+		return nil, outcome{policy.StatusUnreadable, "it " + problem}
 	}
-	return outcome{}
+	return info, outcome{}
 }
 
 // distrust says why somebody else could have written, or replaced, what info

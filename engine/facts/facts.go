@@ -40,6 +40,9 @@ type Config struct {
 	FactsDir        string        // plug-ins; empty: none
 	ExternalTimeout time.Duration // for one plug-in; 0: DefaultExternalTimeout
 
+	// StateDir is where the operator's overrides are kept; empty: there are none.
+	StateDir string
+
 	// OperatorFiles are looked for in every profile, besides .no-auto-start and
 	// .autostart.
 	OperatorFiles []string
@@ -132,6 +135,7 @@ func Builtin(c Config) Sources {
 			mounts(c),
 			resources(c),
 			image(c),
+			overrides(c),
 		},
 		Volume: []Source{
 			multiplex(c),
@@ -151,6 +155,7 @@ func Builtin(c Config) Sources {
 			ports(),
 			starts(),
 			uncleanExits(),
+			restartHold(c),
 			profileConfig(),
 			operatorFiles(c),
 			ownership(),

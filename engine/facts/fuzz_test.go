@@ -16,9 +16,12 @@ func FuzzFacts(f *testing.F) {
 	}
 	f.Add([]byte(`export A_TOKEN="x\n" # c` + "\nB='multi\nline'\nC=d # e"))
 	f.Add([]byte("platforms:\n  telegram: {token: x, extra: {app_key: y}}\n  api_server: {enabled: true, extra: {port: 1}}\n"))
+	f.Add([]byte(`{"since_unix":1,"until_unix":2,"deaths":5,"window_seconds":600,"exit_code":256,"signal":9,"files":{".env":"a"}}`))
+	f.Add([]byte(`[{"profile":"coder","rule":"r","code":"c","until":"2026-11-24T02:00:00Z","at_unix":1,"container_start":"b1/7"}]`))
 	sources := map[string]string{
 		"prior_state": priorStateSchema(), "lifecycle": lifecycleSchema(), "starts": startsSchema(), "unclean_exits": uncleanExitsSchema(),
 		"tokens": tokensSchema(), "ports": portsSchema(), "multiplex": multiplexSchema(), "command": commandSchema(), "environment": environmentSchema(),
+		"restart_hold": restartHoldSchema(), "overrides": overridesSchema(),
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		env, config := parseDotenv(data), parseConfig(data)
@@ -27,6 +30,7 @@ func FuzzFacts(f *testing.F) {
 		tokens.addConfig(config)
 		out, times := parseStarts(data)
 		chained, chain := chainedBoots(parseObject(data))
+		keys, held := parseObject(data)
 		argv := strings.Split(string(data), "\x00")
 		for name, value := range map[string]any{
 			"prior_state":   describePriorState(parseObject(data)),
@@ -38,6 +42,8 @@ func FuzzFacts(f *testing.F) {
 			"multiplex":     describeMultiplex(string(data), config),
 			"command":       describeCommand(launched(argv), "pid1"),
 			"environment":   describeEnvironment(variables{values: env.values, source: "process"}),
+			"restart_hold":  describeRestartHold(keys, held, now.Unix(), func(string) (string, bool) { return "", true }),
+			"overrides":     parseOverrides(data, now, "b1/7"),
 		} {
 			checked(t, name, sources[name], value, nil)
 		}

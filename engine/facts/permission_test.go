@@ -73,7 +73,7 @@ func TestWhatMayNotBeReadIsUnreadable(t *testing.T) {
 					return
 				}
 				defer done()
-				for _, source := range []string{"prior_state", "lifecycle", "tokens", "config", "starts", "unclean_exits"} {
+				for _, source := range []string{"prior_state", "lifecycle", "tokens", "config", "starts", "unclean_exits", "restart_hold"} {
 					value, err := sources[source].Collect(context.Background(), dir)
 					text, _ := json.Marshal(value)
 					if err != nil || !strings.Contains(string(text), `"status":"unreadable"`) || !strings.Contains(string(text), `"error":"permission denied"`) {

@@ -16,7 +16,7 @@ var readFiles = []string{
 	"gateway_state.json", "state/gateway.lifecycle.json", "gateway.pid", "processes.json",
 	".gateway-takeover.json", ".gateway-planned-stop.json", "gateway.lock", ".env", "config.yaml",
 	"gateway-starts.log", "gateway/restart_loop.json", "logs/gateway-exit-diag.log", "cron/jobs.json", "auth.json",
-	"SOUL.md", "profile.yaml", "state.db", ".no-auto-start", ".autostart",
+	"state/reconcile.hold.json", "SOUL.md", "profile.yaml", "state.db", ".no-auto-start", ".autostart",
 }
 
 // homeFiles are all files of the home that a source about the container reads.
@@ -55,6 +55,7 @@ var texts = map[string]string{
 	"zero bytes":     "\x00\x00\x00",
 	"long line":      strings.Repeat("x", 70000),
 	"control chars":  "a\x1b[31m\rb",
+	"hold":           `{"since_unix":1,"deaths":5,"files":{".env":"x"},"signal":"` + secret + `"}`,
 	"pid and starts": `{"pid":1,"start_time":0,"target_pid":1,"target_start_time":1,"written_at":"2026-11-22T06:00:00Z"}`,
 }
 
