@@ -15,11 +15,12 @@ var benchSizes = []int{10, 100, 1000, 10000}
 
 // manyProfiles makes an input document in which every built-in rule has work:
 // profiles take turns in their state, every second one has a gateway.pid, every
-// tenth has no marker or a name that is none, and multiplexing is on.
+// tenth has no marker or a name that is none, and is up, every twentieth has used
+// up its restarts, with an override; multiplexing is on.
 func manyProfiles(n int) policy.Input {
 	in := policy.Input{
 		SchemaVersion: policy.SchemaVersion,
-		Phase:         policy.PhaseBoot,
+		Phase:         policy.PhaseApply,
 		Now:           policy.NewNow(time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)),
 		Container: policy.Facts{
 			"command":     json.RawMessage(`{"status":"recorded","role":"gateway run","argv":["main-wrapper.sh","gateway","run"],"no_supervise":false,"source":"rc.init"}`),
@@ -28,9 +29,16 @@ func manyProfiles(n int) policy.Input {
 		},
 		Profiles: map[string]policy.Facts{policy.RootProfile: benchFacts(0)},
 	}
+	var slots, overrides []string
 	for i := range n {
+		slots = append(slots, fmt.Sprintf(`"gateway-p%05d":{"profile":"p%05[1]d","kind":"directory","status":"recorded","ours":true,"down_file":false,"supervised":true,"logger_supervised":true,"up":%[2]t,"wanted_up":%[2]t}`, i+1, i%10 == 2))
+		if i%20 == 0 {
+			overrides = append(overrides, fmt.Sprintf(`"p%05d":[{"rule":"reconcile.rules.restart_budget","code":"budget_exhausted","at_unix":1795381851,"active":true}]`, i+1))
+		}
 		in.Profiles[fmt.Sprintf("p%05d", i+1)] = benchFacts(i + 1)
 	}
+	in.Container["s6"] = json.RawMessage(`{"status":"recorded","slots":{` + strings.Join(slots, ",") + `}}`)
+	in.Container["overrides"] = json.RawMessage(`{"status":"recorded","profiles":{` + strings.Join(overrides, ",") + `}}`)
 	return in
 }
 
@@ -55,6 +63,10 @@ func benchFacts(i int) policy.Facts {
 	if i%2 == 0 {
 		files = fmt.Sprintf(`"gateway.pid":{"status":"recorded","kind":"file","sweepable":true,"identity":"%d-1795381851000000000-33","pid":%d,"pid_alive":false}`, 1000+i, 100+i)
 	}
+	hold := `{"status":"missing","changed_files":[],"ended":""}`
+	if i%20 == 1 {
+		hold = `{"status":"recorded","since_unix":1795381851,"until_unix":1795385451,"deaths":5,"window_seconds":600,"exit_code":1,"changed_files":[],"ended":""}`
+	}
 	texts := map[string]string{
 		"config":         `{"status":"missing","platforms":{},"job_count":0,"enabled_jobs":0,"jobs_status":"missing","provider_count":0,"providers_status":"missing"}`,
 		"external":       `{"status":"missing","values":{}}`,
@@ -66,6 +78,7 @@ func benchFacts(i int) policy.Facts {
 		"ownership":      `{"status":"recorded","uid":10000,"gid":10000,"mode":"0755","writable":true}`,
 		"ports":          fmt.Sprintf(`{"status":"missing","ports":[],"derived":%d,"api_server_enabled":false,"api_server_key":false,"config_status":"missing"}`, 9200+i%600),
 		"prior_state":    `{` + state + `}`,
+		"restart_hold":   hold,
 		"runtime_files":  `{"status":"recorded","files":{` + files + `},"lock":{"status":"missing","held":false}}`,
 		"starts":         `{"status":"missing","count":0,"times_unix":[],"chained_boots":0,"chain_status":"missing"}`,
 		"tokens":         `{"status":"missing","tokens":[],"env_link":false,"config_status":"missing"}`,
@@ -168,6 +181,25 @@ func TestBenchmarkInputGivesEveryRuleWork(t *testing.T) {
 	for _, p := range e.packages {
 		if said[p.name] == 0 && p.name != "reconcile.rules.container_role" {
 			t.Errorf("%s contributes nothing for the input of the benchmarks", p.name)
+		}
+	}
+}
+
+// Ten times the profiles are about ten times the work, in every built-in rule.
+func TestBuiltInRulesGrowLinearly(t *testing.T) {
+	e := benchEvaluator(t)
+	for _, p := range e.packages {
+		var counts []int
+		for _, n := range []int{50, 500} {
+			in := manyProfiles(n)
+			document, err := inputTerm(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts = append(counts, countSteps(t, e, p, document, in.Now))
+		}
+		if counts[1] > 11*counts[0] {
+			t.Errorf("%s: %d steps for 50 profiles and %d for 500", p.name, counts[0], counts[1])
 		}
 	}
 }

@@ -23,7 +23,8 @@ const checkSchema = `{
       "environment": {"type": "object", "properties": {"status": {"type": "string"},
         "vars": {"type": "object", "additionalProperties": {"type": "string"}},
         "flags": {"type": "object", "additionalProperties": {"type": "boolean"}}}},
-      "external": {"type": "object", "properties": {"values": {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {}}}}}}},
+      "external": {"type": "object", "properties": {"values": {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {}}}}},
+` + liveContainer + `}},
     "profiles": {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": false, "properties": {
       "name": {"type": "object", "properties": {"valid": {"type": "boolean"}, "problem": {"type": "string"}}},
       "markers": {"type": "object", "properties": {"status": {"type": "string"}, "files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"kind": {"type": "string"}}}}}},
@@ -31,6 +32,7 @@ const checkSchema = `{
       "tokens": {"type": "object", "properties": {"status": {"type": "string"}, "tokens": {"type": "array", "items": {"type": "object", "properties": {"fingerprint": {"type": "string"}}}}}},
       "lifecycle": {"type": "object", "properties": {"status": {"type": "string"}, "exit": {"type": "string", "enum": ["clean", "unclean", "unknown"]}}},
       "starts": {"type": "object", "properties": {"status": {"type": "string"}, "count": {"type": "integer"}}},
+` + holdSchema + `
       "runtime_files": {"type": "object", "properties": {"status": {"type": "string"}, "files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"sweepable": {"type": "boolean"}}}}}}
     }}},
     "decisions": {"type": "object", "additionalProperties": {"type": "object", "properties": {"action": {"type": "string", "enum": ["start", "down", "skip"]}, "code": {"type": "string"}}}}

@@ -169,26 +169,43 @@ func sortedNames(files map[string][]byte) []string {
 	return names
 }
 
-// replaceFile puts text where name is, in one step that a crash cannot halve.
+// replaceFile puts text where name is, in one step that a crash cannot halve. The
+// file has the same other name before it each time, so that what a killed run left
+// is written over. When another run is writing, that one's copy is as good.
 func replaceFile(name string, text []byte) error {
-	dir := filepath.Dir(name)
-	file, err := os.CreateTemp(dir, "."+filepath.Base(name)+".")
+	directory, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer directory.Close()
+	err = syscall.Flock(int(directory.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil
+	}
+	if err != nil {
+		return &fs.PathError{Op: "lock", Path: directory.Name(), Err: err}
+	}
+	temporary := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".new")
+	err = writeFile(temporary, text)
+	if err == nil {
+		err = os.Rename(temporary, name)
+	}
+	if err != nil {
+		if e := os.Remove(temporary); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+		return err
+	}
+	return directory.Sync()
+}
+
+func writeFile(name string, text []byte) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o644)
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(text)
-	err = errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	directory, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(directory.Sync(), directory.Close())
+	return errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close())
 }
 
 // ReadLastGood reads the copy in a directory. It is refused when somebody else than

@@ -20,15 +20,29 @@ const schema = `{
       "environment": {"type": "object", "properties": {
         "vars": {"type": "object", "additionalProperties": {"type": "string"}},
         "flags": {"type": "object", "additionalProperties": {"type": "boolean"}}}},
-      "external": {"type": "object"}}},
+      "external": {"type": "object"},
+` + liveContainer + `}},
     "profiles": {"type": "object", "additionalProperties": {"type": "object", "properties": {
       "name": {"type": "object", "properties": {"valid": {"type": "boolean"}, "problem": {"type": "string"}}},
       "markers": {"type": "object", "properties": {"status": {"type": "string"}, "files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"kind": {"type": "string"}}}}}},
       "prior_state": {"type": "object", "properties": {"status": {"type": "string"}, "desired": {"type": "string"}, "gateway": {"type": "string"}}},
+` + holdSchema + `
       "runtime_files": {"type": "object", "properties": {"files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"sweepable": {"type": "boolean"}}}}}}}}},
     "decisions": {"type": "object", "additionalProperties": {"type": "object", "properties": {"action": {"type": "string"}, "code": {"type": "string"}}}}
   }
 }`
+
+// liveContainer and holdSchema are facts about a running container, which built-in
+// rules look at.
+const (
+	liveContainer = `
+      "s6": {"type": "object", "properties": {"slots": {"type": "object", "additionalProperties": {"type": "object", "properties": {"up": {"type": "boolean"}, "wanted_up": {"type": "boolean"}}}}}},
+      "overrides": {"type": "object", "properties": {"profiles": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "object",
+        "properties": {"rule": {"type": "string"}, "code": {"type": "string"}, "until": {"type": "string"}, "at_unix": {"type": "integer"}, "active": {"type": "boolean"}}}}}}}`
+	holdSchema = `
+      "restart_hold": {"type": "object", "properties": {"status": {"type": "string"}, "ended": {"type": "string"}, "until_unix": {"type": "integer"}, "deaths": {"type": "integer"},
+        "window_seconds": {"type": "number"}, "exit_code": {"type": "integer"}, "signal": {"type": "integer"}}},`
+)
 
 func operator(files map[string]string) []Layer {
 	m := fstest.MapFS{}

@@ -4,11 +4,13 @@
 # description: |
 #   After a restart, gateway.pid and processes.json name processes of a PID
 #   namespace that is gone. The facts offer a file only while nobody holds the
-#   gateway's lock, so files of a gateway that is alive elsewhere stay.
+#   gateway's lock, so files of a gateway that is alive elsewhere stay. So do those
+#   of a slot that is up: its gateway may be about to take its lock.
 package reconcile.rules.stale_runtime_files
 
 sweep contains {"profile": name, "file": file, "reason": "left over from before the restart"} if {
 	some name, profile in input.profiles
+	not input.container.s6.slots[concat("", ["gateway-", name])].up
 	some file in data.settings.sweep_files
 	profile.runtime_files.files[file].sweepable
 }

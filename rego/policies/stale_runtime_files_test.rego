@@ -24,3 +24,11 @@ test_the_files_are_the_operators if {
 		with data.settings.sweep_files as [".gateway-planned-stop.json"]
 	{member.file | some member in swept} == {".gateway-planned-stop.json"}
 }
+
+test_nothing_of_a_slot_that_is_up_is_swept if {
+	every up, swept in {true: 0, false: 2} {
+		members := stale_runtime_files.sweep with input as home
+			with input.container.s6.slots as {"gateway-coder": {"up": up}, "gateway-writer": {"up": true}}
+		count(members) == swept
+	}
+}

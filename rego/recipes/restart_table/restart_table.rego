@@ -4,11 +4,14 @@
 # description: |
 #   By exit code: leave it down, start it again at once, or start it again with
 #   growing pauses; and how many deaths within a window are too many. The finish
-#   script of the slot carries out "leave it down" and "at once"; pauses and the
-#   limit are written beside it, in data/hermes-reconcile.json, and not carried out
-#   yet. For other profiles another table is a rule of your own that contributes to
-#   restart; in a later directory it wins over this one. Without an opinion exit
-#   codes 0 and 78 stay down, as upstream has it.
+#   script of the slot carries it out. Pauses are 1, 2, 4 seconds and so on up to
+#   300; a run of more than ten minutes begins anew. The limit counts deaths that
+#   nobody intended. Then `hold` keeps the gateway down until
+#   restart_table_hold_seconds are over, .env or config.yaml changes, or
+#   `hermes-reconcile release`; the next boot or apply looks at that. `slow` goes on
+#   with a pause of window / deaths seconds. For other profiles another table is a
+#   rule of your own that contributes to restart; in a later directory it wins over
+#   this one. Without an opinion exit codes 0 and 78 stay down, as upstream has it.
 # custom:
 #   evidence: ["#76435", "#18639", "#64433", "#89034"]
 #   contributes: [restart, alarm]
@@ -42,6 +45,14 @@ alarm contains {"code": "bad_setting", "reason": reason} if {
 	)
 }
 
+alarm contains {"code": "bad_setting", "reason": reason} if {
+	not _is_duration
+	reason := sprintf(
+		"settings.restart_table_hold_seconds is %v, want 0 (no end by time) to %d",
+		[data.settings.restart_table_hold_seconds, _longest_hold],
+	)
+}
+
 # A code may also be written as a number, without quotes.
 _text(code) := sprintf("%v", [code])
 
@@ -53,14 +64,27 @@ _is_limit if {
 	data.settings.restart_table_on_exhaustion in ["hold", "slow"]
 }
 
+_is_duration if {
+	is_number(data.settings.restart_table_hold_seconds)
+	data.settings.restart_table_hold_seconds >= 0
+	data.settings.restart_table_hold_seconds <= _longest_hold
+}
+
+# 366 days, which is the longest that a rule may ask for.
+_longest_hold := 31622400
+
 _reason := concat("; ", array.concat(_answers, _limits))
 
 _answers := [sprintf("exit code %s: %s", [code, answer]) | some code, answer in object.get(_table, "exit_codes", {})]
 
 _limits := [text |
 	limit := _budget.budget
-	text := sprintf("%v deaths within %v s: %s", [limit.deaths, limit.window_seconds, _budget.on_exhaustion])
+	text := sprintf("%v deaths within %v s: %s%s", [limit.deaths, limit.window_seconds, _budget.on_exhaustion, _how_long])
 ]
+
+_how_long := sprintf(" for %v s", [_hold.hold_seconds])
+
+_how_long := "" if count(_hold) == 0
 
 default _table := {}
 
@@ -75,12 +99,20 @@ _table := {"exit_codes": answers} if {
 
 default _budget := {}
 
-_budget := {"budget": limit, "on_exhaustion": data.settings.restart_table_on_exhaustion} if {
+_budget := object.union({"budget": limit, "on_exhaustion": data.settings.restart_table_on_exhaustion}, _hold) if {
 	_is_limit
 	limit := {
 		"deaths": data.settings.restart_table_deaths,
 		"window_seconds": data.settings.restart_table_window_seconds,
 	}
+}
+
+default _hold := {}
+
+_hold := {"hold_seconds": data.settings.restart_table_hold_seconds} if {
+	data.settings.restart_table_on_exhaustion == "hold"
+	_is_duration
+	data.settings.restart_table_hold_seconds > 0
 }
 
 # A name is looked up; only a pattern is tried on every profile.

@@ -3,7 +3,7 @@ package reconcile.rules.restart_table_test
 import data.reconcile.rules.restart_table
 
 # As it comes, whatever the operator has set.
-shipped := object.union(data.settings, {"restart_table_never": [], "restart_table_now": [], "restart_table_backoff": [], "restart_table_deaths": 0, "restart_table_window_seconds": 600, "restart_table_on_exhaustion": "hold", "restart_table_profiles": ["*"]})
+shipped := object.union(data.settings, {"restart_table_never": [], "restart_table_now": [], "restart_table_backoff": [], "restart_table_deaths": 0, "restart_table_window_seconds": 600, "restart_table_on_exhaustion": "hold", "restart_table_hold_seconds": 0, "restart_table_profiles": ["*"]})
 
 home := {"profiles": {"default": {}, "coder": {}}}
 
@@ -78,4 +78,38 @@ test_what_makes_no_sense_is_shown_and_left_out if {
 		shown := restart_table.alarm with data.settings as shipped with input as home with data.settings.restart_table_deaths as wrong
 		count(shown) == 1
 	}
+}
+
+held_for(seconds, exhaustion) := {member |
+	some member in restart_table.restart with data.settings as shipped with input as home with data.settings.restart_table_deaths as 5
+		with data.settings.restart_table_on_exhaustion as exhaustion
+		with data.settings.restart_table_hold_seconds as seconds
+}
+
+test_how_long_a_hold_lasts if {
+	every member in held_for(3600, "hold") {
+		member.hold_seconds == 3600
+		member.reason == "5 deaths within 600 s: hold for 3600 s"
+	}
+	count(held_for(3600, "hold")) == 2
+	every members in [held_for(0, "hold"), held_for(3600, "slow")] {
+		count(members) == 2
+		every member in members {
+			not member.hold_seconds
+		}
+	}
+}
+
+test_a_hold_that_makes_no_sense_is_shown_and_left_out if {
+	every wrong in [0 - 1, 31622401, "long", null] {
+		members := held_for(wrong, "hold")
+		count(members) == 2
+		every member in members {
+			not member.hold_seconds
+		}
+		alarms := restart_table.alarm with data.settings as shipped with input as home with data.settings.restart_table_hold_seconds as wrong
+		{member.code | some member in alarms} == {"bad_setting"}
+	}
+	none := restart_table.alarm with data.settings as shipped with input as home with data.settings.restart_table_hold_seconds as 31622400
+	none == set()
 }

@@ -1,0 +1,30 @@
+# METADATA
+# scope: package
+# title: Holds that an operator has set aside
+# description: |
+#   `start --override` and `release` keep in the state directory which holds they set
+#   aside. It lasts as long as the hold would have, or until the container starts
+#   again.
+package reconcile.rules.override
+
+waive contains {"rule": entry.rule, "profile": name, "code": "override", "reason": reason} if {
+	some name, entries in input.container.overrides.profiles
+	input.profiles[name]
+	some entry in entries
+	entry.active
+	reason := sprintf("an operator set its hold%s aside%s", [_code(entry), _when(entry)])
+}
+
+_code(entry) := sprintf(" (%s)", [entry.code])
+
+_code(entry) := "" if not entry.code
+
+_when(entry) := sprintf(" at %s", [time.format([entry.at_unix * 1000000000, "UTC", "RFC3339"])]) if _is_time(entry.at_unix)
+
+_when(entry) := "" if not _is_time(entry.at_unix)
+
+# What the time builtins can take.
+_is_time(unix) if {
+	unix > 0
+	unix < 9000000000
+}
