@@ -17,9 +17,8 @@ type bringing struct {
 	result *policy.Result
 	fd     int
 	before status
-	now    status
-	pid    int       // of the gateway that was seen up
-	since  time.Time // when it was seen first
+	death  string    // the last one before it was asked to start, as s6 recorded it
+	since  time.Time // when the gateway was seen up first
 }
 
 // bringUp starts the gateways of supervised slots, all at once, and waits until
@@ -100,7 +99,7 @@ func (x *execution) beginBringing(ctx context.Context, result *policy.Result, le
 	if err != nil {
 		return nil, err
 	}
-	b := &bringing{result: result, fd: fd, before: before, now: before}
+	b := &bringing{result: result, fd: fd, before: before, death: lastDeath(fd)}
 	done, err := already(b)
 	if err == nil && !done {
 		err = writeControl(fd, superviseControl, letter)
@@ -175,24 +174,31 @@ func (x *execution) beforeStart(b *bringing) error {
 }
 
 // isSteady reports whether a gateway has been up for Steady. One that ended since it
-// was asked to start is an error.
+// was asked to start is an error, also where it ended too fast to be seen up.
 func (x *execution) isSteady(b *bringing) (bool, error) {
 	s, ok := statusOf(b.fd)
-	if !ok {
-		return false, nil
-	}
-	b.now = s
 	switch {
+	case !ok:
+		return false, nil
 	case s.Down() && !s.WantUp && s.Stamp != b.before.Stamp:
 		return false, fmt.Errorf("the gateway ended at once with %s and stays down", s.ending())
-	case b.pid != 0 && s.PID != b.pid:
+	case x.Steady > 0 && lastDeath(b.fd) != b.death && !s.Finishing:
 		return false, fmt.Errorf("the gateway ended after less than %v with %s; it is started again", x.Steady, s.ending())
 	case !s.Up() || !s.WantUp:
 		return false, nil
-	case b.pid == 0:
-		b.pid, b.since = s.PID, time.Now()
+	case b.since.IsZero():
+		b.since = time.Now()
 	}
 	return time.Since(b.since) >= x.Steady, nil
+}
+
+// lastDeath is the newest record of the death_tally file, "" where there is none.
+func lastDeath(slotfd int) string {
+	data, err := readRegular(slotfd, superviseDeaths)
+	if err != nil || len(data) < deathSize {
+		return ""
+	}
+	return string(data[len(data)-deathSize:])
 }
 
 // openSupervised opens a slot of ours that has a supervisor; the error wraps

@@ -147,6 +147,7 @@ func (x *execution) giveScanDir() {
 	if err := unix.Fchown(x.scan.fd, x.User.UID, x.User.GID); err != nil {
 		x.Log.Warn("the scan directory stays with root", "err", err)
 	}
+	x.giveLock()
 	fd, err := openBeneath(x.scan.fd, svscanControl, unix.O_WRONLY)
 	if err != nil {
 		return // nobody reads it
@@ -158,6 +159,18 @@ func (x *execution) giveScanDir() {
 	}
 	if err := errors.Join(unix.Fchown(fd, -1, x.User.GID), unix.Fchmod(fd, 0o620)); err != nil {
 		x.Log.Warn("the control FIFO of s6-svscan stays with root", "err", err)
+	}
+}
+
+// giveLock lets a user who may make slots take part in the lock.
+func (x *execution) giveLock() {
+	var st unix.Stat_t
+	err := unix.Fstatat(x.scan.fd, lockName, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
+		return
+	}
+	if err := unix.Fchownat(x.scan.fd, lockName, x.User.UID, x.User.GID, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		x.Log.Warn("the lock of the scan directory stays with root", "err", err)
 	}
 }
 

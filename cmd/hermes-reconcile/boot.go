@@ -250,7 +250,7 @@ func (b *bootRun) record(ctx context.Context, side volumeSide, s situation, d po
 	if err := side.AppendLog(ctx, "container-boot.log", text); err != nil {
 		b.trouble(exitProfile, "the boot log", err)
 	}
-	ledger, err := b.ledger(s, d, results)
+	ledger, err := ledger(s, d, results, b.errors, "")
 	if err == nil {
 		err = side.AppendLog(ctx, "container-boot.jsonl", ledger)
 	}

@@ -41,6 +41,7 @@ type ledgerLine struct {
 	Time        string                `json:"time"`
 	BootID      string                `json:"boot_id,omitempty"`
 	Phase       string                `json:"phase"`
+	Command     string                `json:"command,omitempty"` // of an apply: what somebody called
 	Image       string                `json:"image,omitempty"`
 	Profile     string                `json:"profile,omitempty"`
 	Action      string                `json:"action"`
@@ -65,12 +66,13 @@ type ledgerOperation struct {
 }
 
 // ledger makes the lines of container-boot.jsonl: first one for the container,
-// then one for each profile that is not left out with it.
-func (b *bootRun) ledger(s situation, d policy.Decisions, results []policy.Result) ([]byte, error) {
+// then one for each profile that is not left out with it. Errs are those that are
+// about no profile; command is empty at a boot.
+func ledger(s situation, d policy.Decisions, results []policy.Result, errs []string, command string) ([]byte, error) {
 	line := ledgerLine{
 		Time:   time.Unix(0, s.input.Now.UnixNS).UTC().Format(time.RFC3339),
 		BootID: factString(s.input.Container["host"], "boot_id"),
-		Phase:  d.Phase,
+		Phase:  d.Phase, Command: command,
 		Image:  factString(s.input.Container["image"], "version"),
 		Policy: d.Policy,
 	}
@@ -87,7 +89,7 @@ func (b *bootRun) ledger(s situation, d policy.Decisions, results []policy.Resul
 	container := line
 	container.Action, container.Code, container.Reason = "reconciled", "reconciled", fmt.Sprintf("%d profiles", len(d.Profiles))
 	container.Facts = factDigests(s.input.Container)
-	container.Alarms, container.Operations, container.Errors = d.Alarms, operations[""], b.errors
+	container.Alarms, container.Operations, container.Errors = d.Alarms, operations[""], errs
 	if len(d.Skip) > 0 {
 		container.Action, container.Code, container.Reason = "skipped", d.Skip[0].Code, d.Skip[0].Reason
 		container.Rules = d.Skip

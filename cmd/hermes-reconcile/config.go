@@ -62,6 +62,7 @@ type config struct {
 		Capacity  int    `koanf:"capacity"`
 		Tools     string `koanf:"tools"`
 		Shell     string `koanf:"shell"`
+		Program   string `koanf:"program"`
 	} `koanf:"s6"`
 	Gateway struct {
 		Command []string `koanf:"command"`
@@ -96,6 +97,7 @@ func defaults() map[string]any {
 		"s6.capacity":            -1,
 		"s6.tools":               "",
 		"s6.shell":               "",
+		"s6.program":             "",
 		"gateway.command":        []string{"hermes"},
 		"gateway.args":           []string{"gateway", "run", "--replace"},
 	}

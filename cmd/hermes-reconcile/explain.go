@@ -42,11 +42,12 @@ type explanation struct {
 	Now     nowView        `json:"now"`
 	// LastBoot is what the ledger has of the newest boot, LastGood of the newest that
 	// started the profile.
-	LastBoot *bootView `json:"last_boot,omitempty"`
-	LastGood *bootView `json:"last_good_boot,omitempty"`
-	Boots    int       `json:"boots"` // that the ledger knows
-	Changed  []string  `json:"changed_since_last_good_boot"`
-	Trace    string    `json:"trace,omitempty"`
+	LastApply *bootView `json:"last_apply,omitempty"` // of a command on the running container, where it came after the last boot
+	LastBoot  *bootView `json:"last_boot,omitempty"`
+	LastGood  *bootView `json:"last_good_boot,omitempty"`
+	Boots     int       `json:"boots"` // that the ledger knows
+	Changed   []string  `json:"changed_since_last_good_boot"`
+	Trace     string    `json:"trace,omitempty"`
 }
 
 // A holdView is one hold, with how to be rid of it.

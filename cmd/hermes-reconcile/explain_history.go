@@ -13,6 +13,7 @@ import (
 // A bootView is what the ledger has of one boot for the profile.
 type bootView struct {
 	Time     string      `json:"time"`
+	Command  string      `json:"command,omitempty"` // absent at a boot
 	BootID   string      `json:"boot_id,omitempty"`
 	Action   string      `json:"action"` // "started", "registered" or "skipped"
 	Code     string      `json:"code"`
@@ -27,13 +28,17 @@ type bootView struct {
 // history adds what the ledger knows.
 func (x *explainer) history(e *explanation) {
 	e.Changed = []string{}
-	boots := bootsOf(x.lines)
-	e.Boots = len(boots)
-	if len(boots) == 0 {
-		return
+	runs := bootsOf(x.lines)
+	for _, run := range runs {
+		e.LastApply = nil
+		if !run.isBoot() {
+			e.LastApply = viewOf(run)
+			continue
+		}
+		e.Boots++
+		e.LastBoot = viewOf(run)
 	}
-	e.LastBoot = viewOf(boots[len(boots)-1])
-	good, ok := lastStart(boots)
+	good, ok := lastStart(runs)
 	if !ok {
 		return
 	}
@@ -42,12 +47,9 @@ func (x *explainer) history(e *explanation) {
 }
 
 func viewOf(b bootRecord) *bootView {
-	l := b.profile
-	if l == nil {
-		l = b.container
-	}
+	l := b.line()
 	v := &bootView{
-		Time: l.Time, BootID: l.BootID, Action: l.Action, Code: l.Code, Reason: l.Reason,
+		Time: l.Time, Command: l.Command, BootID: l.BootID, Action: l.Action, Code: l.Code, Reason: l.Reason,
 		Policy: l.Policy.Revision, Fallback: l.Policy.Fallback, Image: l.Image,
 	}
 	if b.profile == nil && l.Action != actionWords[policy.ActionSkip] {

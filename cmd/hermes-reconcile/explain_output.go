@@ -159,14 +159,19 @@ func (p *explanationPrinter) now(e *explanation) {
 func (p *explanationPrinter) history(e *explanation) {
 	if e.LastBoot == nil {
 		p.add("last boot", "the ledger has none")
-		return
+	} else {
+		p.add("last boot", describeBoot(e.LastBoot))
+		for _, err := range e.LastBoot.Errors {
+			p.add("last boot", err)
+		}
 	}
-	p.add("last boot", describeBoot(e.LastBoot))
-	for _, err := range e.LastBoot.Errors {
-		p.add("last boot", err)
+	if e.LastApply != nil {
+		p.add("last change", describeBoot(e.LastApply))
 	}
 	if e.LastGood == nil {
-		p.add("last good boot", fmt.Sprintf("none: of %s in the ledger, none started it", counted(e.Boots, "boot")))
+		if e.LastBoot != nil {
+			p.add("last good boot", fmt.Sprintf("none: of %s in the ledger, none started it", counted(e.Boots, "boot")))
+		}
 		return
 	}
 	p.add("last good boot", describeBoot(e.LastGood))
@@ -180,6 +185,9 @@ func (p *explanationPrinter) history(e *explanation) {
 
 func describeBoot(b *bootView) string {
 	text := fmt.Sprintf("%s %s (%s), policy revision %s", b.Time, b.Action, b.Code, b.Policy)
+	if b.Command != "" {
+		text = fmt.Sprintf("%s %s (%s), by %s", b.Time, b.Action, b.Code, b.Command)
+	}
 	if b.Fallback {
 		text += " (a fallback)"
 	}

@@ -125,7 +125,8 @@ type bootRecord struct {
 	profile   *ledgerLine // nil where the boot was skipped or the profile was not there
 }
 
-// bootsOf puts the lines of each boot together, oldest first.
+// bootsOf puts the lines of each boot and of each apply together, oldest first. An
+// apply has no line of a profile that it left as it was, and is none of its runs then.
 func bootsOf(lines []ledgerLine) []bootRecord {
 	var boots []bootRecord
 	for i := range lines {
@@ -141,7 +142,18 @@ func bootsOf(lines []ledgerLine) []bootRecord {
 		}
 		boots = append(boots, bootRecord{profile: l})
 	}
-	return boots
+	return slices.DeleteFunc(boots, func(b bootRecord) bool { return b.profile == nil && !b.isBoot() })
+}
+
+// isBoot says that it was a boot, and no command on a running container.
+func (b bootRecord) isBoot() bool { return b.line().Phase == policy.PhaseBoot }
+
+// line is the one that says most.
+func (b bootRecord) line() *ledgerLine {
+	if b.profile != nil {
+		return b.profile
+	}
+	return b.container
 }
 
 // lastStart returns the newest boot that started the profile.

@@ -54,6 +54,7 @@ type logEntry struct {
 	Boot       int      `json:"boot"` // 0 is the newest, -1 the one before
 	Time       string   `json:"time"`
 	Phase      string   `json:"phase"`
+	Command    string   `json:"command,omitempty"` // what somebody called; absent at a boot
 	BootID     string   `json:"boot_id,omitempty"` // of the kernel
 	Image      string   `json:"image,omitempty"`
 	Policy     string   `json:"policy"` // the revision
@@ -136,7 +137,7 @@ func newLogDocument(runs ledgerRuns, boots int) logDocument {
 
 func entryOf(l ledgerLine, boot int) logEntry {
 	return logEntry{
-		Profile: l.Profile, Boot: boot, Time: l.Time, Phase: l.Phase, BootID: l.BootID, Image: l.Image,
+		Profile: l.Profile, Boot: boot, Time: l.Time, Phase: l.Phase, Command: l.Command, BootID: l.BootID, Image: l.Image,
 		Policy: l.Policy.Revision, Fallback: l.Policy.Fallback, Action: l.Action, Code: l.Code, Reason: l.Reason,
 		PriorState: l.PriorState, PriorExit: l.PriorExit, Changed: []string{},
 	}
@@ -157,7 +158,9 @@ func (p profileAtRun) changedSince(old profileAtRun) []string {
 		}
 	}
 	differ("image", old.profile.Image, p.profile.Image)
-	differ("policy revision", old.profile.Policy.Revision, p.profile.Policy.Revision)
+	if old.profile.Policy.Revision != "" && p.profile.Policy.Revision != "" { // else no rule was asked
+		differ("policy revision", old.profile.Policy.Revision, p.profile.Policy.Revision)
+	}
 	if facts := changedFacts(old.profile.Facts, p.profile.Facts); len(facts) > 0 && p.profile.Profile != "" {
 		changed = append(changed, "facts of the profile: "+strings.Join(facts, ", "))
 	}
@@ -171,7 +174,7 @@ func (p profileAtRun) changedSince(old profileAtRun) []string {
 		}
 	}
 	outcome := p.profile.Action != old.profile.Action || p.profile.Code != old.profile.Code
-	if len(changed) == 0 && outcome {
+	if len(changed) == 0 && outcome && p.profile.Command == "" {
 		changed = append(changed, "nothing that the ledger records")
 	}
 	return changed
@@ -217,7 +220,7 @@ func (e logEntry) boot() string {
 	if e.Phase == policy.PhaseBoot {
 		return fmt.Sprint(e.Boot)
 	}
-	return fmt.Sprintf("%d %s", e.Boot, wordOrNone(e.Phase))
+	return fmt.Sprintf("%d %s", e.Boot, line(cmp.Or(e.Command, e.Phase, nothing)))
 }
 
 // wordOrNone prints a word from the ledger; nothing is a dash.

@@ -95,6 +95,7 @@ configuration, 3 policy error.`,
 	}
 	addGlobalFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(suggestFlag)
-	root.AddCommand(newBoot(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(), newStatus(), newVersion(), newVolume())
+	root.AddCommand(newApply(), newBoot(), newDied(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(), newStatus(), newVersion(), newVolume())
+	root.AddCommand(lifecycleCommands()...)
 	return root
 }

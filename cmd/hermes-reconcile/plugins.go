@@ -21,7 +21,7 @@ import (
 
 // containerSources are the sources that touch nothing on the volume.
 func containerSources(c config) []engine.Source {
-	return append(asSources(facts.Builtin(facts.Config{Home: c.Home}).Container), &s6.Source{ScanDir: c.ScanDir})
+	return append(asSources(facts.Builtin(facts.Config{Home: c.Home, StateDir: c.StateDir}).Container), &s6.Source{ScanDir: c.ScanDir})
 }
 
 // volumeSources are the sources that read the volume.
@@ -94,6 +94,7 @@ func newExecutor(c config, log *slog.Logger) (*s6.Executor, error) {
 		Args:      c.Gateway.Args,
 		Shell:     c.S6.Shell,
 		Tools:     c.S6.Tools,
+		Died:      diedCommand(c),
 		Log:       log,
 	}
 	if c.S6.Capacity >= 0 {

@@ -28,7 +28,7 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [PROFILE...]",
 		Short: "Show for every profile what is wanted, what runs, and why; nothing is touched",
-		Long: `Decide now as a boot would, look at the slots and their processes, and show both
+		Long: `Decide now as "apply" would, look at the slots and their processes, and show both
 side by side: what should be up, what is, and who serves it. What is up is known
 by the supervisor's lock and by the process, not by a file alone.
 
@@ -124,12 +124,12 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config, names []st
 	if err != nil {
 		return nil, 0, &exitError{exitPolicy, err}
 	}
-	side, err := openChild(c, policy.PhaseBoot)
+	side, err := openChild(c, policy.PhaseApply)
 	if err != nil {
 		side = unreachableVolume{err: err}
 	}
 	defer side.Close()
-	s := collect(ctx, c, side, policy.PhaseBoot)
+	s := collect(ctx, c, side, policy.PhaseApply)
 	if ctx.Err() != nil && cmd.Context().Err() != nil {
 		return nil, 0, &exitError{exitProfile, errors.New("interrupted")}
 	}

@@ -130,6 +130,8 @@ func wantedOf(decision policy.Decision, facts policy.Facts, volumeErr error) pro
 	switch {
 	case volumeErr != nil:
 		p.Wanted, p.Code, p.Reason, p.PriorState = unknown, codeVolume, volumeErr.Error(), ""
+	case decision.Undecided:
+		p.Wanted = unknown
 	case err != nil || prior.Status == policy.StatusTimedOut || prior.Status == policy.StatusFailed:
 		p.Wanted, p.Code, p.Reason, p.PriorState = unknown, codeFacts, "its state could not be read in time", ""
 	}

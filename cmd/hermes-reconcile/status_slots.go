@@ -27,7 +27,11 @@ type seenSlot struct {
 	DownFile   bool `json:"down_file"`
 	Supervised *bool
 	Up         bool
+	Ours       bool
 	PID        int
+	StartTime  int64 `json:"start_time"`
+	Changed    bool
+	Waiting    int64 `json:"waiting_until_unix"`
 	SinceUnix  int64 `json:"since_unix"`
 	ExitCode   *int  `json:"exit_code"`
 	Signal     int

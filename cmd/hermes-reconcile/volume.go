@@ -30,6 +30,9 @@ type volumeSide interface {
 	Collect(ctx context.Context, emit func(profile string, facts policy.Facts)) (policy.Facts, error)
 	// Execute carries out the sweeps and seeds among the operations.
 	Execute(ctx context.Context, operations []policy.Operation) []policy.Result
+	// Change reads or writes what a life cycle command has to do with a profile. The
+	// error wraps fs.ErrNotExist where there is no such profile.
+	Change(ctx context.Context, c volumeChange) (volumeChanged, error)
 	// AppendLog appends text to logs/<name> in the home.
 	AppendLog(ctx context.Context, name string, text []byte) error
 	// Ledger returns the lines of the ledger that are about a profile or about the
@@ -113,6 +116,7 @@ type volumeRequest struct {
 	Log      *logText           `json:",omitempty"`
 	Ledger   *string            `json:",omitempty"` // the profile
 	Runs     *runsQuery         `json:",omitempty"`
+	Change   *volumeChange      `json:",omitempty"`
 }
 
 type logText struct {
@@ -127,6 +131,7 @@ type volumeAnswer struct {
 	Results   []volumeResult `json:",omitempty"`
 	Ledger    []ledgerLine   `json:",omitempty"`
 	Runs      *ledgerRuns    `json:",omitempty"`
+	Changed   *volumeChanged `json:",omitempty"`
 	Error     string         `json:",omitempty"`
 	Done      bool           `json:",omitempty"`
 }
@@ -341,6 +346,12 @@ func (v *localVolume) answer(ctx context.Context, r volumeRequest, answers *json
 	case r.Runs != nil:
 		runs, err := v.Runs(ctx, *r.Runs)
 		last.Runs = &runs
+		if err != nil {
+			last.Error = err.Error()
+		}
+	case r.Change != nil:
+		changed, err := v.Change(ctx, *r.Change)
+		last.Changed = &changed
 		if err != nil {
 			last.Error = err.Error()
 		}

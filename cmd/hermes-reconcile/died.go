@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/s6"
+)
+
+// diedName is the hidden command that finish scripts call.
+const diedName = "died"
+
+// exitStayDown is the exit status by which a finish script ends restarts.
+const exitStayDown = 125
+
+// diedTime is less than the five seconds that s6-supervise gives a finish script.
+const diedTime = 3 * time.Second
+
+func newDied() *cobra.Command {
+	var home, user string
+	cmd := &cobra.Command{
+		Use:    diedName + " --home DIR --user USER -- EXITCODE SIGNAL [NAME [PGID]]",
+		Short:  "Count the death of a gateway for a finish script (internal)",
+		Hidden: true,
+		Args:   cobra.RangeArgs(2, 4),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			tuneMemory()
+			return died(cmd, home, user, args)
+		},
+	}
+	cmd.Flags().StringVar(&home, "home", "", "the home on the volume")
+	cmd.Flags().StringVar(&user, "user", "", "the unprivileged user")
+	return cmd
+}
+
+// died answers a death. Whatever goes wrong here, the gateway goes on being
+// restarted, unless its budget is known to be used up.
+func died(cmd *cobra.Command, home, user string, args []string) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), diedTime)
+	defer cancel()
+	code, err := strconv.Atoi(args[0])
+	signal, signalErr := strconv.Atoi(args[1])
+	if err := errors.Join(err, signalErr); err != nil {
+		return fmt.Errorf("%s is for finish scripts: %w", diedName, err)
+	}
+	answer, err := s6.Death{Dir: ".", ExitCode: code, Signal: signal, Now: time.Now()}.Answer()
+	if err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: %s %s: %v\n", diedName, answer.Profile, err)
+	}
+	if answer.Hold != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: profile %s is held: %d deaths within %g s\n", word(answer.Profile), answer.Hold.Deaths, answer.Hold.WindowSeconds)
+		if err := keepHold(ctx, home, user, answer); err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: profile %s: the hold lasts only until the container starts again: %v\n", word(answer.Profile), err)
+		}
+	}
+	if answer.Down {
+		return &exitError{exitStayDown, nil}
+	}
+	return nil
+}
+
+// keepHold records the hold on the volume, as the unprivileged user.
+func keepHold(ctx context.Context, home, user string, answer s6.Answer) error {
+	c := config{Home: home, User: user}
+	side, err := openSide(c, policy.PhaseApply)
+	if err != nil {
+		return err
+	}
+	defer side.Close()
+	_, err = side.Change(ctx, volumeChange{Kind: writeHold, Profile: answer.Profile, Hold: answer.Hold})
+	return err
+}

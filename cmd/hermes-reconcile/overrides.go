@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/policy"
+)
+
+// ruleRestartBudget is the built-in rule whose holds are records on the volume.
+const ruleRestartBudget = "reconcile.rules.restart_budget"
+
+// holdsOn are the holds that keep a profile down: those that count, are not waived,
+// and have not ended.
+func holdsOn(d policy.Decision, now policy.Now) []policy.Contribution {
+	waived := map[string]bool{}
+	for _, c := range d.Contributions {
+		if c.Set == policy.SetWaive && c.Counts() {
+			waived[c.Waives] = true
+		}
+	}
+	var holds []policy.Contribution
+	for _, c := range d.Contributions {
+		if c.Set == policy.SetHold && c.Counts() && !waived[c.Rule] && !engine.Over(c, now) {
+			holds = append(holds, c)
+		}
+	}
+	return holds
+}
+
+// liftHolds ends the holds of profiles: the record of a used-up budget is removed, and
+// for a rule's hold an override is kept. It says whether anything changed.
+func (r *liveRun) liftHolds(ctx context.Context, d policy.Decisions, names []string) (changed bool) {
+	var overrides []policy.Override
+	now := policy.NewNow(time.Now())
+	for _, name := range names {
+		holds := holdsOn(d.Profiles[name], now)
+		for _, hold := range holds {
+			if hold.Rule != ruleRestartBudget {
+				overrides = append(overrides, policy.Override{
+					Profile: name, Rule: hold.Rule, Code: hold.Code, Until: hold.Until, AtUnix: now.UnixNS / int64(time.Second),
+					Start: facts.ContainerStart("/proc"), Command: r.command,
+				})
+				continue
+			}
+			done, err := r.side.Change(ctx, volumeChange{Kind: removeHold, Profile: name})
+			if err != nil {
+				r.report.fail(name, fmt.Errorf("release it from %s: %w", hold.Code, err))
+				continue
+			}
+			changed = changed || done.Changed
+			r.lifted(name, hold)
+		}
+	}
+	if len(overrides) == 0 {
+		return changed
+	}
+	if err := keepOverrides(r.config.StateDir, overrides); err != nil {
+		for _, o := range overrides {
+			r.report.fail(o.Profile, fmt.Errorf("set the hold of %s aside: %w", o.Rule, err))
+		}
+		return changed
+	}
+	for _, o := range overrides {
+		r.lifted(o.Profile, policy.Contribution{Rule: o.Rule, Code: o.Code})
+	}
+	return true
+}
+
+func (r *liveRun) lifted(name string, hold policy.Contribution) {
+	r.note(name, fmt.Sprintf("the hold of %s (%s) is set aside", hold.Rule, hold.Code))
+	p := r.report.Profiles[name]
+	p.Recorded = true
+	r.report.Profiles[name] = p
+}
+
+// keepOverrides adds to the list in the state directory and drops what has ended. It
+// replaces the file as a whole; runs of ours are kept apart by the lock of the scan
+// directory.
+func keepOverrides(stateDir string, more []policy.Override) error {
+	if stateDir == "" {
+		return errors.New("there is nowhere to keep it: state_dir is empty")
+	}
+	path := filepath.Join(stateDir, policy.OverridesFile)
+	all, err := readOverrides(path)
+	if err != nil {
+		return err
+	}
+	start, now := facts.ContainerStart("/proc"), time.Now()
+	all = slices.DeleteFunc(append(all, more...), func(o policy.Override) bool {
+		until, err := time.Parse(time.RFC3339, o.Until)
+		if o.Until == "" {
+			return o.Start != start
+		}
+		return err != nil || !now.Before(until)
+	})
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(stateDir, 0o755); err != nil {
+		return onlyRoot(err)
+	}
+	return onlyRoot(renameio.WriteFile(path, append(text, '\n'), 0o644, renameio.WithTempDir(stateDir), renameio.WithStaticPermissions(0o644)))
+}
+
+// readOverrides reads the list; one that makes no sense is an error, since writing a
+// new one would lose it.
+func readOverrides(path string) ([]policy.Override, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var all []policy.Override
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; remove it to begin anew", path, err)
+	}
+	return all, nil
+}
+
+// onlyRoot says who may.
+func onlyRoot(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: a hold of the operator's rules is set aside by root only, or by who owns the state directory", err)
+	}
+	return err
+}
