@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -75,7 +76,7 @@ func (r *liveRun) show(ctx context.Context, cmd *cobra.Command, names []string) 
 	if err != nil {
 		return err
 	}
-	r.executor.Prune = len(names) == 0 && s.complete()
+	r.prune(&d, s, names)
 	if d.Plan, err = plan(ctx, r.executor, &d); err != nil {
 		return &exitError{exitProfile, err}
 	}
@@ -83,6 +84,22 @@ func (r *liveRun) show(ctx context.Context, cmd *cobra.Command, names []string) 
 		return &exitError{exitProfile, err}
 	}
 	return trouble(d, s)
+}
+
+// prune lets slots go whose profile is gone, where that is known.
+func (r *liveRun) prune(d *policy.Decisions, s situation, names []string) {
+	r.executor.Prune = false
+	if len(names) > 0 {
+		return
+	}
+	why, sure := s.gone()
+	if r.executor.Prune = sure; sure {
+		return
+	}
+	left := slices.DeleteFunc(ownSlots(readSlots(s.input.Container["s6"])), func(name string) bool { return d.Profiles[name].Action != "" })
+	if len(left) > 0 {
+		d.Alarms = append(d.Alarms, policy.Alarm{Code: codeVolume, Reason: fmt.Sprintf("%s; slots whose profile is not known are left alone: %s", why, strings.Join(left, ", "))})
+	}
 }
 
 // rounds bounds how often apply begins again because an intent changed meanwhile.
@@ -96,7 +113,7 @@ func (r *liveRun) converge(ctx context.Context, names []string) (s situation, d 
 		if d, err = r.about(r.decide(ctx, s, nil), s, names); err != nil {
 			return s, d, err
 		}
-		r.executor.Prune = len(names) == 0 && s.complete()
+		r.prune(&d, s, names)
 		from := len(r.results)
 		r.makeSo(ctx, d)
 		if s.volumeErr != nil {
@@ -142,8 +159,8 @@ func (r *liveRun) about(d policy.Decisions, s situation, names []string) (policy
 	some := map[string]policy.Decision{}
 	for _, name := range names {
 		decision, ok := d.Profiles[name]
-		if !ok && !s.complete() {
-			return d, &exitError{exitProfile, fmt.Errorf("profile %s: whether it is there is not known: the volume cannot be read", name)}
+		if why, sure := s.gone(); !ok && !sure {
+			return d, &exitError{exitProfile, fmt.Errorf("profile %s: whether it is gone is not known: %s", name, why)}
 		}
 		if !ok {
 			decision = policy.Decision{Action: policy.ActionSkip, Code: codeNoProfile, Reason: "there is no such profile"}

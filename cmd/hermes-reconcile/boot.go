@@ -155,7 +155,7 @@ func (b *bootRun) executor(s situation) (*s6.Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.Prune = s.complete()
+	_, e.Prune = s.gone()
 	e.Rescan = b.config.Boot.Rescan == "now"
 	return e, nil
 }

@@ -103,7 +103,8 @@ func runEval(cmd *cobra.Command, f evalFlags, profiles []string) (changes bool, 
 		if err != nil {
 			return false, err
 		}
-		executor.Prune = s.complete() && f.input == ""
+		_, known := s.gone()
+		executor.Prune = known && f.input == ""
 		if decisions.Plan, err = plan(ctx, executor, &decisions); err != nil {
 			return false, &exitError{exitProfile, err}
 		}

@@ -320,7 +320,11 @@ func (r *liveRun) follow(ctx context.Context, names []string, intent string, w w
 
 func (r *liveRun) setOutcome(name, outcome string) {
 	p := r.report.Profiles[name]
-	if len(p.Errors) > 0 && outcome != "refused" {
+	switch {
+	case len(p.Errors) == 0 || outcome == "refused":
+	case slices.Contains([]string{"stopped", "started", "restarted", "slot removed"}, outcome):
+		outcome += ", with an error"
+	default:
 		outcome = "failed"
 	}
 	p.Outcome = outcome

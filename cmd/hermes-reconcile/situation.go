@@ -50,6 +50,22 @@ func (s situation) complete() bool {
 	return s.volumeErr == nil && s.unlisted() == ""
 }
 
+// gone says whether a profile that is not in the input is gone, so that its slot may
+// go too; and if not, why not. A directory of profiles that is not there at all is
+// rather another volume, or none, than the end of all profiles.
+func (s situation) gone() (why string, ok bool) {
+	var dir struct{ Status string }
+	switch {
+	case s.volumeErr != nil:
+		return s.volumeErr.Error(), false
+	case s.unlisted() != "":
+		return s.unlisted(), false
+	case json.Unmarshal(s.input.Container["profiles_dir"], &dir) == nil && dir.Status == policy.StatusMissing:
+		return "the directory profiles is not there", false
+	}
+	return "", true
+}
+
 // unlisted says why there may be profiles that nobody saw, or "".
 func (s situation) unlisted() string {
 	var dir struct {

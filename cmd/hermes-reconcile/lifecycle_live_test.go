@@ -1,0 +1,334 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// call runs a command on this container, with whatever exit status, and returns all
+// that it prints.
+func (l *liveScan) call(words string, more ...string) (code int, text string) {
+	l.t.Helper()
+	var out strings.Builder
+	args := append(strings.Fields(words), more...)
+	code = run(l.t.Context(), append(args, l.places...), strings.NewReader(""), &out, &out)
+	return code, out.String()
+}
+
+// want runs a command and wants its exit status, and words in what it prints.
+func (l *liveScan) want(code int, words string, command string, more ...string) string {
+	l.t.Helper()
+	got, text := l.call(command, more...)
+	if got != code || !strings.Contains(text, words) {
+		l.t.Errorf("%s: exit %d, want %d with %q:\n%s", command, got, code, words, text)
+	}
+	return text
+}
+
+func (l *liveScan) read(name string) string {
+	l.t.Helper()
+	text, err := os.ReadFile(filepath.Join(l.base, name))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (l *liveScan) policy(rule string) []string {
+	l.t.Helper()
+	l.write("policy/mine.rego", rule, 0o644)
+	return []string{"--policy", filepath.Join(l.base, "policy")}
+}
+
+// Commands about profiles say what is wrong with what they were given.
+func TestLifeCycleUsage(t *testing.T) {
+	l := startLive(t, "coder=running", "writer=stopped")
+	l.untilNow("coder", nowUp)
+	l.want(exitUsage, "which profile? Give names, or --all", "start")
+	l.want(exitUsage, "leave the names out", "stop coder --all")
+	l.want(exitUsage, "want more than 0, such as 30s", "stop coder --timeout 0s")
+	for _, command := range []string{"start", "stop", "restart", "register", "unregister", "release", "apply"} {
+		l.want(exitUsage, `no such profile "codr", did you mean "coder"?`, command+" codr")
+		l.want(exitUsage, `no such profile "codr", did you mean "coder"?`, command+" coder codr")
+	}
+	if d := l.status(); d.Profiles["coder"].Now != nowUp || len(d.Alarms) > 0 {
+		t.Errorf("something was touched: %+v, alarms %s", d.Profiles["coder"], alarmCodes(d))
+	}
+}
+
+// What somebody wants is where upstream looks for it, everything else in the file
+// stays, and what upstream writes there is obeyed.
+func TestIntentGoesRound(t *testing.T) {
+	l := startLive(t, "coder=running")
+	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	state := "home/profiles/coder/gateway_state.json"
+	l.write(state, "{\n  \"gateway_state\": \"running\",\n  \"platforms\": {\"discord\": {\"state\": \"connected\"}},\n  \"desired_state\": \"running\",\n  \"pid\": 41\n}\n", 0o644)
+
+	l.want(exitDone, "coder: stopped", "stop coder")
+	text := l.read(state)
+	var kept struct {
+		Gateway   string `json:"gateway_state"`
+		Desired   string `json:"desired_state"`
+		PID       int
+		Platforms map[string]map[string]string
+		UpdatedAt int64 `json:"updated_at"`
+	}
+	if err := json.Unmarshal([]byte(text), &kept); err != nil {
+		t.Fatal(err)
+	}
+	if kept.Gateway != "running" || kept.Desired != "stopped" || kept.PID != 41 || kept.Platforms["discord"]["state"] != "connected" || time.Since(time.Unix(kept.UpdatedAt, 0)) > time.Minute {
+		t.Errorf("the state file is\n%s", text)
+	}
+	var marker struct {
+		TargetPID int `json:"target_pid"`
+		Start     int `json:"target_start_time"`
+	}
+	if err := json.Unmarshal([]byte(l.read("home/profiles/coder/.gateway-planned-stop.json")), &marker); err != nil || marker.TargetPID != pid || marker.Start == 0 {
+		t.Errorf("planned stop: %+v, %v; want pid %d", marker, err, pid)
+	}
+	l.want(exitDone, "coder: already down", "stop coder")
+	l.want(exitDone, "Nothing to do.", "apply")
+
+	// As upstream's own command would have it.
+	l.write(state+".tmp", `{"gateway_state":"stopped","desired_state":"running","updated_at":1}`, 0o644)
+	if err := os.Rename(filepath.Join(l.base, state+".tmp"), filepath.Join(l.base, state)); err != nil {
+		t.Fatal(err)
+	}
+	l.want(exitDone, "~ bring-up  coder", "apply")
+	l.want(exitDone, "coder: already up", "start coder")
+}
+
+// An intent that cannot be recorded is said, and does not keep a gateway from being
+// stopped.
+func TestStopWithoutAStateFile(t *testing.T) {
+	l := startLive(t, "coder=running")
+	l.untilNow("coder", nowUp)
+	state := filepath.Join(l.base, "home/profiles/coder/gateway_state.json")
+	if err := os.Remove(state); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(state, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l.want(exitProfile, "the next boot will not know it", "stop coder")
+	if now := l.status().Profiles["coder"].Now; now != nowDown {
+		t.Errorf("coder is %s", now)
+	}
+	if info, err := os.Lstat(state); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		t.Errorf("the FIFO is %v, %v", info, err)
+	}
+}
+
+// Without the volume a gateway can still be stopped.
+func TestStopWithoutTheVolume(t *testing.T) {
+	l := startLive(t, "coder=running")
+	l.untilNow("coder", nowUp)
+	home, gone := filepath.Join(l.base, "home"), filepath.Join(l.base, "gone")
+	if err := os.Rename(home, gone); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.RemoveAll(home) // a logger that started late makes its directory
+	l.write("home", "no directory", 0o644)
+	l.want(exitProfile, "coder: stopped, with an error", "stop coder")
+	l.want(exitProfile, "the profiles cannot be known", "start coder")
+	l.want(exitProfile, "not complete", "apply")
+	if err := os.Remove(home); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(gone, home); err != nil {
+		t.Fatal(err)
+	}
+	if now := l.status().Profiles["coder"].Now; now != nowDown {
+		t.Errorf("coder is %s", now)
+	}
+}
+
+// Rules that cannot be used keep apply and start from touching anything; a stop needs
+// none.
+func TestBrokenRulesTouchNothing(t *testing.T) {
+	l := startLive(t, "coder=running", "writer=stopped")
+	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	broken := l.policy("package reconcile.rules.mine\n\nhold contains {\"profile\": name, \"reason\": \"x\"} if input.profiles[name].prior_sate\n")
+	for _, command := range []string{"apply", "start writer", "restart coder", "register coder", "release coder"} {
+		l.want(exitPolicy, "prior_sate", command, broken...)
+	}
+	d := l.status()
+	if d.Profiles["coder"].PID != pid || d.Profiles["writer"].Now != nowDown {
+		t.Errorf("something was touched: %+v", d.Profiles)
+	}
+	l.want(exitDone, "coder: stopped", "stop coder", broken...)
+}
+
+// A rule that breaks while it runs stops nobody and starts nobody.
+func TestRuleThatBreaksStopsNobody(t *testing.T) {
+	l := startLive(t, "coder=running", "writer=stopped")
+	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	l.write("home/profiles/writer/gateway_state.json", `{"desired_state":"running"}`, 0o644)
+	breaks := l.policy("package reconcile.rules.mine\n\none := 1 if input.phase == \"apply\"\n\none := 2 if input.phase == \"apply\"\n\nhold contains {\"profile\": \"writer\", \"reason\": \"x\"} if one == 1\n")
+	l.want(exitPolicy, "reconcile.rules.mine", "apply", breaks...)
+	l.want(exitPolicy, "writer: refused", "start writer", breaks...)
+	d := l.status()
+	if d.Profiles["coder"].PID != pid || d.Profiles["writer"].Now != nowDown {
+		t.Errorf("something was touched: %+v", d.Profiles)
+	}
+	l.want(exitDone, "bring-up  writer", "apply")
+}
+
+// A gateway that is up stays up where nothing is recorded of what is wanted.
+func TestUpWithoutIntentStaysUp(t *testing.T) {
+	l := startLive(t, "coder=running")
+	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	for _, state := range []string{`{"gateway_state":"starting"}`, `{"gateway_state":"startup_failed"}`, `{"gateway_st`, ``} {
+		l.write("home/profiles/coder/gateway_state.json", state, 0o644)
+		l.want(exitDone, "Nothing to do.", "apply")
+	}
+	if now := l.status().Profiles["coder"]; now.PID != pid || now.Code != "already_up" {
+		t.Errorf("coder: %+v", now)
+	}
+	l.write("home/profiles/coder/gateway_state.json", `{"gateway_state":"running","desired_state":"stopped"}`, 0o644)
+	l.want(exitDone, "bring-down  coder", "apply")
+}
+
+// A hold of a rule is set aside for as long as the container lives, and the ledger
+// knows who did it.
+func TestOverride(t *testing.T) {
+	l := startLive(t, "coder=stopped", "writer=stopped")
+	l.untilNow("coder", nowDown)
+	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": name, \"code\": \"night\", \"reason\": \"it is night\"} if some name, _ in input.profiles\n")
+	l.want(exitProfile, "start it all the same with --override", "start coder", night...)
+	if state := l.read("home/profiles/coder/gateway_state.json"); strings.Contains(state, "running") {
+		t.Errorf("a start that was refused is recorded: %s", state)
+	}
+	l.want(exitDone, "coder: started", "start coder --override", night...)
+	l.want(exitDone, "Nothing to do.", "apply", night...)
+	l.want(exitDone, "start --override", "log coder", night...)
+	l.want(exitDone, "reconcile.rules.night: waived", "explain coder", night...)
+	l.want(exitDone, "it is held: it is night", "stop writer", night...)
+	l.want(exitDone, "writer: released, and down: no rule starts it", "release writer", night...)
+	l.want(exitDone, "writer: not held", "release writer", night...)
+
+	// Another start of the container ends it.
+	overrides := filepath.Join(os.Getenv("HERMES_RECONCILE_STATE_DIR"), "overrides.json")
+	text, err := os.ReadFile(overrides)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []map[string]any
+	if err := json.Unmarshal(text, &list); err != nil || len(list) != 2 {
+		t.Fatalf("overrides: %v\n%s", err, text)
+	}
+	list[0]["container_start"] = "another"
+	if text, err = json.Marshal(list); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(overrides, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l.want(exitDone, "bring-down  coder", "apply", night...)
+}
+
+// The volume cannot set a hold aside: the list counts only where others cannot write.
+func TestOverridesOfOthersDoNotCount(t *testing.T) {
+	l := startLive(t, "coder=running")
+	l.untilNow("coder", nowUp)
+	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": name, \"code\": \"night\", \"reason\": \"it is night\"} if some name, _ in input.profiles\n")
+	l.want(exitDone, "bring-down  coder", "apply", night...)
+	l.want(exitDone, "coder: started", "start coder --override", night...)
+	if err := os.Chmod(filepath.Join(os.Getenv("HERMES_RECONCILE_STATE_DIR"), "overrides.json"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	l.want(exitDone, "bring-down  coder", "apply", night...)
+}
+
+// All of a kind: start, restart, stop and register take --all.
+func TestAll(t *testing.T) {
+	l := startLive(t, "coder=running", "writer=stopped")
+	before := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	text := l.want(exitDone, "coder: restarted", "restart --all")
+	if strings.Contains(text, "writer") {
+		t.Errorf("restart --all started one that was down:\n%s", text)
+	}
+	if now := l.status().Profiles["coder"].PID; now == before {
+		t.Error("coder was not restarted")
+	}
+	l.write("home/profiles/kids/SOUL.md", "", 0o644)
+	l.want(exitDone, "kids: registered, down: no rule starts it", "register --all")
+	l.want(exitDone, "Nothing to do.", "register --all")
+	l.want(exitDone, "kids: started", "start --all")
+	l.want(exitDone, "writer: stopped", "stop --all")
+	l.want(exitDone, "Nothing to do.", "release --all")
+	for name, p := range l.status().Profiles {
+		if p.Now != nowDown {
+			t.Errorf("%s is %s", name, p.Now)
+		}
+	}
+	l.want(exitDone, "kids: slot removed", "unregister kids")
+	l.want(exitDone, "kids: has no slot", "unregister kids")
+	l.want(exitDone, "+ publish  kids", "apply kids")
+}
+
+// A volume that is empty, or another one, does not take the slots with it.
+func TestEmptyVolumeRemovesNothing(t *testing.T) {
+	l := startLive(t, "coder=running")
+	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	profiles := filepath.Join(l.base, "home/profiles")
+	if err := os.Rename(profiles, profiles+".away"); err != nil {
+		t.Fatal(err)
+	}
+	l.want(exitDone, "slots whose profile is not known are left alone: coder", "apply")
+	l.want(exitProfile, "the directory profiles is not there", "apply coder")
+	if err := os.Rename(profiles+".away", profiles); err != nil {
+		t.Fatal(err)
+	}
+	l.want(exitDone, "Nothing to do.", "apply")
+	if now := l.status().Profiles["coder"].PID; now != pid {
+		t.Errorf("coder has pid %d, had %d", now, pid)
+	}
+}
+
+// For programs: what was decided, what was done, what is now.
+func TestLiveReport(t *testing.T) {
+	l := startLive(t, "coder=stopped", "writer=stopped")
+	l.untilNow("coder", nowDown)
+	_, text := l.call("start coder -o json")
+	var report liveReport
+	if err := json.Unmarshal([]byte(text), &report); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	coder := report.Profiles["coder"]
+	if report.Command != "start" || coder.Outcome != "started" || coder.Now != nowUp || coder.PID == 0 || coder.Code != "prior_intent" || len(report.Operations) != 1 || !report.Operations[0].Done {
+		t.Errorf("start: %s", text)
+	}
+	_, text = l.call("stop coder -o yaml --wait=false")
+	if !strings.Contains(text, "outcome: ") || !strings.Contains(text, "op: bring-down") {
+		t.Errorf("stop: %s", text)
+	}
+	l.untilNow("coder", nowDown)
+}
+
+// Who waits for another one in vain is told who that is.
+func TestAnotherOneWorks(t *testing.T) {
+	l := startLive(t, "coder=running")
+	l.untilNow("coder", nowUp)
+	t.Setenv("HERMES_RECONCILE_BOOT__DEADLINE", "50ms")
+	holder := exec.Command("flock", filepath.Join(l.base, "scan/.hermes-reconcile.lock"), "sh", "-c", "echo held; exec sleep 1000")
+	out, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Skip("flock is not installed")
+	}
+	t.Cleanup(func() { _ = holder.Process.Kill(); _ = holder.Wait() })
+	if _, err := out.Read(make([]byte, 4)); err != nil {
+		t.Fatal(err)
+	}
+	l.want(exitProfile, "another hermes-reconcile (pid ", "stop coder --timeout 50ms")
+}
