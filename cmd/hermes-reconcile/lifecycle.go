@@ -340,6 +340,8 @@ func (r *liveRun) note(name, text string) {
 // raisedWords say what became of a profile that should be up.
 func raisedWords(before, now seenSlot, w wish, d policy.Decision) string {
 	switch {
+	case now.Up && now.Waiting > 0:
+		return "starts at " + time.Unix(now.Waiting, 0).UTC().Format(time.RFC3339)
 	case w.release && d.Action != policy.ActionStart:
 		return "released, and down: " + d.Reason
 	case w.release:

@@ -332,3 +332,19 @@ func TestAnotherOneWorks(t *testing.T) {
 	}
 	l.want(exitProfile, "another hermes-reconcile (pid ", "stop coder --timeout 50ms")
 }
+
+// A gateway that waits is not up, and status says until when.
+func TestWaitingIsShown(t *testing.T) {
+	l := startLive(t, "coder=stopped")
+	l.untilNow("coder", nowDown)
+	late := l.policy("package reconcile.rules.late\n\ndelay contains {\"profile\": name, \"seconds\": 3000, \"reason\": \"not all at once\"} if some name, _ in input.profiles\n")
+	l.want(exitDone, "coder: starts at 20", "start coder", late...)
+	d := l.status()
+	if coder := d.Profiles["coder"]; coder.Now != nowWaiting || coder.Until == "" || coder.PID != 0 {
+		t.Errorf("coder: %+v", coder)
+	}
+	if code, text := l.check(); code != exitProfile || !strings.Contains(text, "it waits until 20") {
+		t.Errorf("check: exit %d, %s", code, text)
+	}
+	l.want(exitDone, "coder: stopped", "stop coder")
+}

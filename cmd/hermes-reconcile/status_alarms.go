@@ -91,6 +91,8 @@ func (p profileStatus) alarms(s supervisorStatus) []policy.Alarm {
 	switch {
 	case p.Wanted == wantedUp && p.Now != nowUp:
 		alarms = append(alarms, policy.Alarm{Code: codeNotUp, Reason: "wanted up, " + p.notUp(s)})
+	case p.Now == nowWaiting && (p.Wanted == wantedDown || p.Wanted == nothing):
+		alarms = append(alarms, policy.Alarm{Code: codeNotWanted, Reason: fmt.Sprintf("about to start, and not wanted: %s: %s", p.Code, p.Reason)})
 	case p.Now == nowUp && (p.Wanted == wantedDown || p.Wanted == nothing):
 		alarms = append(alarms, policy.Alarm{Code: codeNotWanted, Reason: fmt.Sprintf("up (pid %d), and not wanted: %s: %s", p.PID, p.Code, p.Reason)})
 	case p.slotProblem != "":

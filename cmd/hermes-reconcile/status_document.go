@@ -44,10 +44,12 @@ type volumeStatus struct {
 type profileStatus struct {
 	Wanted      string `json:"wanted"` // up, down, - for no slot, ? for not known
 	Slot        string `json:"slot"`   // up, down (has a down file), none, ?
-	Now         string `json:"now"`    // up, down, not supervised, - without a slot, ?
+	Now         string `json:"now"`    // up, down, waiting, not supervised, - without a slot, ?
 	PID         int    `json:"pid,omitempty"`
-	Since       string `json:"since,omitempty"` // of the last change between up and down
-	Restarts    int    `json:"restarts"`        // deaths since the supervisor started; s6 counts to 100
+	Since       string `json:"since,omitempty"`         // of the last change between up and down
+	Until       string `json:"waiting_until,omitempty"` // when its gateway is started
+	Changed     bool   `json:"changed,omitempty"`       // it runs with an older run script than its slot has
+	Restarts    int    `json:"restarts"`                // deaths since the supervisor started; s6 counts to 100
 	ExitCode    *int   `json:"exit_code,omitempty"`
 	Signal      int    `json:"signal,omitempty"`
 	Code        string `json:"code"`
@@ -66,6 +68,7 @@ const (
 	wantedDown = "down"
 	nowUp      = "up"
 	nowDown    = "down"
+	nowWaiting = "waiting" // its slot is up, and its gateway is not started yet
 	nowNobody  = "not supervised"
 	nothing    = "-"
 	unknown    = "?"

@@ -105,7 +105,7 @@ func profileMetrics(d *statusDocument) []metric {
 			up.add(oneIf(p.Now == nowUp), "profile", name)
 			supervised.add(oneIf(p.Now != nowNobody), "profile", name)
 		}
-		if p.Now == nowUp || p.Now == nowDown {
+		if p.Now == nowUp || p.Now == nowDown || p.Now == nowWaiting {
 			restarts.add(float64(p.Restarts), "profile", name)
 		}
 		if p.sinceUnix > 0 {

@@ -88,8 +88,11 @@ func (p profileStatus) seen(all seenSlots, slot seenSlot, there bool) profileSta
 	if slot.SinceUnix > 0 {
 		p.Since = time.Unix(slot.SinceUnix, 0).UTC().Format(time.RFC3339)
 	}
-	if p.Now == nowUp {
-		p.PID, p.ServedBy = slot.PID, servedSelf
+	switch p.Now {
+	case nowUp:
+		p.PID, p.ServedBy, p.Changed = slot.PID, servedSelf, slot.Changed
+	case nowWaiting:
+		p.Until = time.Unix(slot.Waiting, 0).UTC().Format(time.RFC3339)
 	}
 	return p
 }
@@ -102,6 +105,8 @@ func (s seenSlot) now() string {
 		return nowNobody
 	case s.Status == policy.StatusInvalid:
 		return unknown
+	case s.Up && s.Waiting > 0:
+		return nowWaiting
 	case s.Up:
 		return nowUp
 	}
@@ -116,7 +121,12 @@ func (p profileStatus) describeNow(now time.Time) string {
 		if p.sinceUnix > 0 {
 			text += " for " + spell(now.Sub(time.Unix(p.sinceUnix, 0)))
 		}
+		if p.Changed {
+			text += ", older run script"
+		}
 		return fmt.Sprintf("%s, restarts %d", text, p.Restarts)
+	case nowWaiting:
+		return fmt.Sprintf("waiting until %s, restarts %d", p.Until, p.Restarts)
 	case nowDown:
 		if p.Restarts > 0 {
 			return fmt.Sprintf("down, %s, restarts %d", p.lastExit(), p.Restarts)
@@ -158,6 +168,8 @@ func (p profileStatus) whyNotUp(s supervisorStatus) string {
 		return "nobody supervises its slot, no s6-svscan runs on " + s.ScanDir
 	case p.Now == nowNobody:
 		return "nobody supervises its slot, see hermes-reconcile rescan"
+	case p.Now == nowWaiting:
+		return "it waits until " + p.Until + ": a delay of the rules, or a pause after a death"
 	case p.Slot == "down" && p.Restarts == 0:
 		return "its slot has a down file"
 	case p.Restarts > 0:

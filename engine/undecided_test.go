@@ -1,0 +1,39 @@
+package engine
+
+import (
+	"testing"
+
+	"hermes-reconcile/policy"
+)
+
+// Where a rule broke, nothing starts; and on a live tree nothing is stopped for want
+// of a word that the broken rule may have had. Holds and skips of others count.
+func TestBrokenRuleOnALiveTree(t *testing.T) {
+	start := policy.Contribution{Set: policy.SetStart, Rule: "r.start", Profile: "coder", Code: "wanted", Reason: "was running"}
+	hold := policy.Contribution{Set: policy.SetHold, Rule: "r.hold", Profile: "coder", Code: "night", Reason: "it is night"}
+	skip := policy.Contribution{Set: policy.SetSkip, Rule: "r.skip", Profile: "coder", Code: "no_profile", Reason: "no marker"}
+	tests := []struct {
+		phase     string
+		given     []policy.Contribution
+		code      string
+		undecided bool
+	}{
+		{policy.PhaseApply, []policy.Contribution{start}, policy.CodeRuleError, true},
+		{policy.PhaseApply, nil, policy.CodeNoStartRule, true},
+		{policy.PhaseApply, []policy.Contribution{start, hold}, "night", false},
+		{policy.PhaseApply, []policy.Contribution{skip}, "no_profile", false},
+		{policy.PhaseBoot, []policy.Contribution{start}, policy.CodeRuleError, false},
+		{policy.PhaseBoot, nil, policy.CodeNoStartRule, false},
+	}
+	for _, test := range tests {
+		in := situation(map[string]string{"coder": "{}"})
+		in.Phase = test.phase
+		broken := policy.Evaluation{Contributions: test.given, Failures: []policy.RuleFailure{{Rule: "r.broken", Error: "conflict"}}}
+		if got := Combine(in, broken, HoldOnRuleError).Profiles["coder"]; got.Action == policy.ActionStart || got.Code != test.code || got.Undecided != test.undecided {
+			t.Errorf("%s with %d contributions: %s (%s), undecided %v; want %s, %v", test.phase, len(test.given), got.Action, got.Code, got.Undecided, test.code, test.undecided)
+		}
+		if got := Combine(in, broken, IgnoreRuleError).Profiles["coder"]; got.Undecided {
+			t.Errorf("%s: on_rule_error ignore decides as if the rule had nothing to say, and this is undecided", test.phase)
+		}
+	}
+}
