@@ -1,5 +1,5 @@
 # Short names for the scripts; each does the set-up that it needs.
-.PHONY: build demo test bench update
+.PHONY: build demo test bench update release
 
 build: ## the static binary, as bin/hermes-reconcile
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/hermes-reconcile ./cmd/hermes-reconcile
@@ -15,3 +15,6 @@ bench: ## the figures of docs/performance.md
 
 update: ## rewrite the expected outputs of the scripts; read the diff
 	go test ./cmd/hermes-reconcile -run TestScripts -update
+
+release: ## what is published, in dist/, and proof that it is reproducible
+	./fixtures/release.sh --verify

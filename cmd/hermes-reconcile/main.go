@@ -74,6 +74,9 @@ func report(err error, stderr io.Writer) int {
 	return exitUsage
 }
 
+// extraCommands are those of special builds.
+var extraCommands []*cobra.Command
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "hermes-reconcile",
@@ -97,5 +100,6 @@ configuration, 3 policy error.`,
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(newApply(), newBoot(), newDied(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(), newStatus(), newVersion(), newVolume())
 	root.AddCommand(lifecycleCommands()...)
+	root.AddCommand(extraCommands...)
 	return root
 }
