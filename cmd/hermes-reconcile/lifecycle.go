@@ -373,7 +373,7 @@ func lower(cmd *cobra.Command, f liveFlags, command string, names []string) erro
 	} else if err := r.known(ctx, names, slots); err != nil {
 		return err
 	}
-	var operations []policy.Operation
+	operations := r.leftovers(ctx)
 	for _, name := range names {
 		r.report.Profiles[name] = liveProfile{}
 		slot, there := slots.profiles[name]
@@ -417,6 +417,19 @@ func (r *liveRun) known(ctx context.Context, names []string, slots seenSlots) er
 		}
 	}
 	return nil
+}
+
+// leftovers removes what interrupted runs left, which may still be supervised. Who
+// may not make slots has none.
+func (r *liveRun) leftovers(ctx context.Context) []policy.Operation {
+	if !r.locked {
+		return nil
+	}
+	operations, err := r.executor.Plan(ctx, policy.Decisions{})
+	if err != nil {
+		r.report.fail("", err)
+	}
+	return slices.DeleteFunc(operations, func(op policy.Operation) bool { return op.Op != policy.OpRemove })
 }
 
 // lowering is the operation that stops a profile, or removes its slot.
@@ -538,7 +551,8 @@ func register(cmd *cobra.Command, f liveFlags, names []string) error {
 	for _, name := range names {
 		p := d.Profiles[name]
 		r.report.Profiles[name] = liveProfile{Code: p.Code, Reason: p.Reason, Outcome: "has its slot"}
-		if _, there := slots.profiles[name]; there {
+		// A slot that nobody supervises is what an interrupted run left.
+		if slot, there := slots.profiles[name]; there && slot.now() != nowNobody {
 			continue
 		}
 		if p.Action == policy.ActionSkip {

@@ -34,6 +34,7 @@ type liveRun struct {
 	evaluator *rego.Evaluator
 	report    liveReport
 	results   []policy.Result
+	locked    bool // others are kept out
 	close     func()
 }
 
@@ -91,6 +92,7 @@ func openLive(cmd *cobra.Command, command string, f liveFlags) (*liveRun, contex
 	unlock, err := e.Lock(ctx)
 	switch {
 	case err == nil:
+		r.locked = true
 		r.close = func() { unlock(); cancel() }
 	case !errors.Is(err, fs.ErrPermission):
 		cancel()

@@ -52,12 +52,14 @@ type volumeSettings struct {
 	SourceTimeout   time.Duration
 	ExternalTimeout time.Duration
 	OperatorFiles   []string
+	OnlyRoot        bool // this is root's work, see facts.Config
 }
 
 func newVolumeSettings(c config, phase string) volumeSettings {
 	return volumeSettings{
 		Home: c.Home, Phase: phase, FactsDir: c.Facts.Dir, Timeout: c.Facts.Timeout, SourceTimeout: c.Facts.SourceTimeout,
 		ExternalTimeout: c.Facts.ExternalTimeout, OperatorFiles: c.Facts.OperatorFiles,
+		OnlyRoot: os.Geteuid() == 0,
 	}
 }
 
@@ -245,7 +247,10 @@ func (v *childVolume) Execute(ctx context.Context, operations []policy.Operation
 	})
 	results := make([]policy.Result, len(mine))
 	for i, op := range mine {
-		results[i] = policy.Result{Operation: op, Err: err}
+		results[i] = policy.Result{Operation: op}
+		if err != nil {
+			results[i].Err = fmt.Errorf("%s %s of profile %s: %w", op.Op, op.File, op.Profile, err)
+		}
 		if r, ok := answered[i]; ok {
 			results[i] = policy.Result{Operation: op, Done: r.Done}
 			if r.Error != "" {

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
 )
 
 // writeNew writes a file that is complete as soon as it has its name, and never
@@ -28,7 +31,7 @@ func writeOver(fd int, name string, text []byte, mode uint32) error {
 // name. An error leaves nothing behind, a killed run at most the file with the
 // dot name, which a later run removes.
 func writeFile(fd int, name string, text []byte, mode uint32, place func(temp string) error) error {
-	removeLeftovers(fd, name)
+	removeLeftovers(fd)
 	temp := tempName(name, rand.Text())
 	err := writeTemp(fd, temp, text, mode)
 	if err == nil {
@@ -92,9 +95,9 @@ const (
 	leftoverAge        = time.Minute
 )
 
-// removeLeftovers removes what killed runs left of writing name. That it cannot
-// is no reason not to write.
-func removeLeftovers(fd int, name string) {
+// removeLeftovers removes what killed runs left of writing any of our files in the
+// directory. That it cannot is no reason not to write.
+func removeLeftovers(fd int) {
 	opened, err := openListing(fd, ".")
 	if err != nil {
 		return
@@ -103,7 +106,7 @@ func removeLeftovers(fd int, name string) {
 	var found []string
 	looked := 0
 	_ = scan(opened, func(entry string, kind fs.FileMode) bool {
-		if kind.IsRegular() && isTempName(entry, name) {
+		if kind.IsRegular() && isLeftover(entry) {
 			found = append(found, entry)
 		}
 		looked++
@@ -115,6 +118,13 @@ func removeLeftovers(fd int, name string) {
 			_ = removeIfThere(fd, entry)
 		}
 	}
+}
+
+// written are the files that are written by way of a temporary name.
+var written = []string{stateFile, plannedStopFile, lastPart(policy.RestartHoldFile)}
+
+func isLeftover(entry string) bool {
+	return slices.ContainsFunc(written, func(name string) bool { return isTempName(entry, name) })
 }
 
 // isTempName says whether an entry has the form of tempName(name, rand.Text()).
