@@ -1,8 +1,8 @@
 package policy
 
 import (
+	"io"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"unicode"
@@ -45,6 +45,14 @@ func ProfileName(entry string) string {
 	return strconv.QuoteToASCII(entry)
 }
 
+// A File is an open regular file. Stat describes it as it was when it was opened.
+type File interface {
+	io.Reader
+	io.ReaderAt
+	io.Closer
+	Stat() (fs.FileInfo, error)
+}
+
 // A Directory is the directory of one profile on the volume. The agent itself
 // can write there, so an implementation follows no link in any component, opens
 // without blocking, and its methods are safe for concurrent use.
@@ -55,7 +63,7 @@ type Directory interface {
 	// separated by slashes. The error wraps fs.ErrNotExist where there is
 	// nothing, ErrNotRegular where there is something else than a regular file
 	// (a link included), and the system's error otherwise.
-	Open(name string) (*os.File, error)
+	Open(name string) (File, error)
 	// Lstat describes name itself; "." is the directory. Errors as for Open.
 	Lstat(name string) (fs.FileInfo, error)
 	// Readlink returns where the link name points, without following it.

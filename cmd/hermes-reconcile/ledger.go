@@ -10,7 +10,6 @@ import (
 	"hash/fnv"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 
 	"hermes-reconcile/policy"
@@ -76,7 +75,7 @@ func readLedger(home policy.Directory, profile string) ([]ledgerLine, error) {
 	return lines, errors.Join(errs...)
 }
 
-func scanLedger(file *os.File, profile string, lines []ledgerLine) ([]ledgerLine, error) {
+func scanLedger(file policy.File, profile string, lines []ledgerLine) ([]ledgerLine, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return lines, err

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 
 	"hermes-reconcile/policy"
@@ -95,7 +94,7 @@ func readRuns(home policy.Directory, q runsQuery) ledgerRuns {
 }
 
 // read takes in one file, and says what of it is left out.
-func (r *runsReader) read(file *os.File) (notes []string) {
+func (r *runsReader) read(file policy.File) (notes []string) {
 	info, err := file.Stat()
 	if err != nil {
 		return []string{err.Error()}

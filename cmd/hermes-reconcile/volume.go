@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -294,7 +296,9 @@ func newVolume() *cobra.Command {
 
 // serveVolume answers requests until there are no more.
 func serveVolume(ctx context.Context, in io.Reader, out io.Writer) error {
-	requests, answers := json.NewDecoder(in), json.NewEncoder(out)
+	buffered := newBatch(out)
+	defer buffered.flush()
+	requests, answers := json.NewDecoder(in), json.NewEncoder(buffered)
 	var local *localVolume
 	openErr := errors.New("this command is for hermes-reconcile itself")
 	for {
@@ -314,10 +318,41 @@ func serveVolume(ctx context.Context, in io.Reader, out io.Writer) error {
 		} else {
 			last = local.answer(ctx, r, answers)
 		}
-		if err := answers.Encode(last); err != nil {
+		if err := errors.Join(answers.Encode(last), buffered.flush()); err != nil {
 			return err
 		}
 	}
+}
+
+// A batch gathers small writes. What is in it is written soon all the same, so that
+// what was found out is known when a volume hangs in the middle.
+type batch struct {
+	mu      sync.Mutex
+	out     *bufio.Writer
+	pending bool // it will be flushed
+}
+
+// batchTime is how long an answer may wait for others.
+const batchTime = 20 * time.Millisecond
+
+func newBatch(out io.Writer) *batch { return &batch{out: bufio.NewWriterSize(out, 128<<10)} }
+
+func (b *batch) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.pending {
+		b.pending = true
+		time.AfterFunc(batchTime, func() { _ = b.flush() })
+	}
+	return b.out.Write(p)
+}
+
+// flush writes what is there; an error is that of the next Write too.
+func (b *batch) flush() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pending = false
+	return b.out.Flush()
 }
 
 // answer does what a request asks and returns its last answer.

@@ -70,7 +70,9 @@ func readFile(dir policy.Directory, name string, limit int64) ([]byte, outcome) 
 	return readAll(f, limit)
 }
 
-func readAll(f *os.File, limit int64) ([]byte, outcome) {
+// readAll reads a file up to limit bytes. One that is as long as it was when it was
+// opened is read by one call.
+func readAll(f policy.File, limit int64) ([]byte, outcome) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, outcomeOf(err)
@@ -78,8 +80,14 @@ func readAll(f *os.File, limit int64) ([]byte, outcome) {
 	if info.Size() > limit {
 		return nil, invalid("larger than %d bytes", limit)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
+	data := make([]byte, max(info.Size(), 511)+1)
+	n, err := f.Read(data)
+	if data = data[:n]; err == nil && int64(n) != info.Size() {
+		var rest []byte
+		rest, err = io.ReadAll(io.LimitReader(f, limit+1-int64(n)))
+		data = append(data, rest...)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, outcomeOf(err)
 	}
 	if int64(len(data)) > limit {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -126,16 +125,22 @@ func (d *directory) openAt(name string, flags int) (int, error) {
 
 func (d *directory) Profile() policy.Profile { return d.profile }
 
-func (d *directory) Open(name string) (*os.File, error) {
-	fd := -1
-	err := d.use("open", name, func(at int) (err error) {
-		fd, _, err = openRegular(at, name, unix.O_RDONLY, 0)
-		return err
-	})
+func (d *directory) Open(name string) (policy.File, error) {
+	f, err := d.openFile(name)
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), name), nil
+	return f, nil
+}
+
+func (d *directory) openFile(name string) (*file, error) {
+	f := &file{fd: -1}
+	err := d.use("open", name, func(at int) (err error) {
+		f.fd, f.info.st, err = openRegular(at, name, unix.O_RDONLY, 0)
+		return err
+	})
+	f.info.name = lastPart(name)
+	return f, err
 }
 
 func (d *directory) Lstat(name string) (fs.FileInfo, error) {
@@ -241,12 +246,12 @@ func (d *directory) Writable() bool {
 // fs.ErrNotExist. The probe takes a shared lock for an instant where nobody
 // holds one, which is the only way to see a flock of another container.
 func (d *directory) LockHeld(name string) (held bool, err error) {
-	f, err := d.Open(name)
+	f, err := d.openFile(name)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	return probeLock(int(f.Fd()))
+	return probeLock(f.fd)
 }
 
 func probeLock(fd int) (held bool, err error) {

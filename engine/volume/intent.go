@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"time"
 
 	"hermes-reconcile/policy"
@@ -138,7 +137,7 @@ func (h *Home) replaceState(dir *directory, before stateFileText, text []byte) e
 type stateFileText struct {
 	// file is open, so that no other file has its inode meanwhile; nil where there
 	// is none.
-	file     *os.File
+	file     policy.File
 	identity string
 	mode     uint32
 	blank    bool         // it holds nothing that could be lost
@@ -200,7 +199,7 @@ func (s *stateFileText) describe() error {
 	return nil
 }
 
-func readLimited(f *os.File, limit int64) ([]byte, error) {
+func readLimited(f policy.File, limit int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, unwrapPath(err)
@@ -213,7 +212,7 @@ func readLimited(f *os.File, limit int64) ([]byte, error) {
 
 // openOrSay opens a regular file. Where there is something of another kind, the
 // error says of which.
-func (d *directory) openOrSay(name string) (*os.File, error) {
+func (d *directory) openOrSay(name string) (policy.File, error) {
 	f, err := d.Open(name)
 	if errors.Is(err, policy.ErrNotRegular) {
 		return nil, d.strangeKind(name, err)
