@@ -46,7 +46,7 @@ a gateway whose run script changed goes on until its next start.`,
 }
 
 func apply(cmd *cobra.Command, f applyFlags, names []string) error {
-	f.all = len(names) == 0
+	f.all, f.look = len(names) == 0, f.dryRun
 	if err := f.who(names); err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (r *liveRun) prune(d *policy.Decisions, s situation, names []string) {
 }
 
 // rounds bounds how often apply begins again because an intent changed meanwhile.
-const rounds = 3
+const rounds = 10
 
 // converge makes it so, and again where somebody who takes no lock, such as
 // upstream's own command, changed an intent meanwhile.

@@ -120,6 +120,7 @@ func (b *bootRun) run(ctx context.Context) {
 		b.trouble(exitProfile, "the scan directory", err)
 		return
 	}
+	defer b.keepOthersOut(ctx, executor, decisions)()
 	if decisions.Plan, err = plan(ctx, executor, &decisions); err != nil {
 		b.trouble(exitProfile, "plan", err)
 	}
@@ -129,6 +130,20 @@ func (b *bootRun) run(ctx context.Context) {
 	b.tell(decisions)
 	b.record(ctx, side, s, decisions, results)
 	b.keepPolicy(evaluator, s, decisions)
+}
+
+// keepOthersOut takes the lock from the plan to its end, so that what was planned is
+// still so when it is done. A container that supervises nothing is not touched.
+func (b *bootRun) keepOthersOut(ctx context.Context, executor *s6.Executor, d policy.Decisions) (unlock func()) {
+	if len(d.Skip) > 0 {
+		return func() {}
+	}
+	unlock, err := executor.Lock(ctx)
+	if err != nil {
+		b.log.Warn("others are not kept out while this plans", "err", err)
+		return func() {}
+	}
+	return unlock
 }
 
 // openSide starts the volume's side; a user who is not there is upstream's.

@@ -247,6 +247,24 @@ func TestOverridesOfOthersDoNotCount(t *testing.T) {
 	l.want(exitDone, "bring-down  coder", "apply", night...)
 }
 
+// A dry run touches nothing, not even the lock.
+func TestApplyDryRunTouchesNothing(t *testing.T) {
+	l := startLive(t, "coder=running")
+	l.untilNow("coder", nowUp)
+	lock := filepath.Join(l.base, "scan/.hermes-reconcile.lock")
+	if err := os.Remove(lock); err != nil {
+		t.Fatal(err)
+	}
+	l.write("home/profiles/kids/SOUL.md", "", 0o644)
+	l.want(exitDone, "+ publish  kids  gateway-kids down", "apply --dry-run")
+	if _, err := os.Lstat(lock); err == nil {
+		t.Error("a dry run made the lock")
+	}
+	if _, err := os.Lstat(filepath.Join(l.base, "scan/gateway-kids")); err == nil {
+		t.Error("a dry run made a slot")
+	}
+}
+
 // All of a kind: start, restart, stop and register take --all.
 func TestAll(t *testing.T) {
 	l := startLive(t, "coder=running", "writer=stopped")

@@ -44,6 +44,7 @@ type liveFlags struct {
 	wait    bool
 	force   bool
 	all     bool
+	look    bool // nothing is touched, so nobody has to be kept out
 }
 
 func (f *liveFlags) add(cmd *cobra.Command) {
@@ -89,8 +90,12 @@ func openLive(cmd *cobra.Command, command string, f liveFlags) (*liveRun, contex
 	// What waits: another run, a stop, a start, and the answer of s6-svscan.
 	ctx, cancel := context.WithTimeout(cmd.Context(), 2*c.Boot.Deadline+6*f.timeout)
 	r.close = cancel
-	unlock, err := e.Lock(ctx)
+	unlock := func() {}
+	if !f.look {
+		unlock, err = e.Lock(ctx)
+	}
 	switch {
+	case f.look:
 	case err == nil:
 		r.locked = true
 		r.close = func() { unlock(); cancel() }

@@ -24,9 +24,15 @@ const maxStateSize = 64 << 10
 const (
 	intentAttempts = 50
 	intentSettles  = 20 * time.Millisecond
+	// What is another intent after so many writes was recorded by somebody else, and
+	// not put back by a gateway.
+	intentWrites = 3
 )
 
-var errChanged = errors.New("it was changed meanwhile")
+var (
+	errChanged = errors.New("it was changed meanwhile")
+	errLost    = errors.New("it was written and another intent stands there")
+)
 
 // Intent returns the desired state that a profile's state file records. None is
 // recorded where the file or the field is missing, or is not what it should be.
@@ -50,16 +56,23 @@ func (h *Home) Intent(ctx context.Context, profile string) (desired string, reco
 // gateway_state.json.invalid. What is no regular file, or too large to be a state
 // file, stays and is an error; a profile without a directory is one that wraps
 // fs.ErrNotExist. A gateway may write the file at the same time: neither its
-// fields nor the intent are lost.
+// fields nor the intent are lost. Where somebody else records another intent at the
+// same time, the last one stands, which need not be this one.
 func (h *Home) SetIntent(ctx context.Context, profile, state string) (changed bool, err error) {
 	if state != "running" && state != "stopped" {
 		return false, fmt.Errorf(`desired state of profile %s: it is %q, want "running" or "stopped"`, profile, state)
 	}
 	err = h.inProfile(ctx, profile, stateFile, func(dir *directory) error {
+		writes := 0
 		for range intentAttempts {
 			wrote, err := h.trySetIntent(ctx, dir, state)
 			changed = changed || wrote
-			if !errors.Is(err, errChanged) {
+			switch {
+			case errors.Is(err, errLost):
+				if writes++; writes == intentWrites {
+					return nil
+				}
+			case !errors.Is(err, errChanged):
 				return err
 			}
 		}
@@ -68,7 +81,8 @@ func (h *Home) SetIntent(ctx context.Context, profile, state string) (changed bo
 	return changed, err
 }
 
-// trySetIntent returns errChanged where somebody else wrote the file meanwhile.
+// trySetIntent returns errChanged where somebody else wrote the file meanwhile, and
+// errLost where somebody did right afterwards.
 func (h *Home) trySetIntent(ctx context.Context, dir *directory, state string) (wrote bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -102,7 +116,7 @@ func hasIntent(dir *directory, state string) error {
 	}
 	defer now.close()
 	if desired, recorded := now.object.desired(); !recorded || desired != state {
-		return errChanged
+		return errLost
 	}
 	return nil
 }
