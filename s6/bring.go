@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ type bringing struct {
 	before status
 	death  string    // the last one before it was asked to start, as s6 recorded it
 	since  time.Time // when the gateway was seen up first
+	downAt time.Time // when it was seen to stay down
 }
 
 // bringUp starts the gateways of supervised slots, all at once, and waits until
@@ -45,9 +47,9 @@ func (x *execution) bringDown(ctx context.Context, results []policy.Result) {
 	x.bring(ctx, results, "D", func(b *bringing) (bool, error) {
 		down, err := exists(b.fd, downName)
 		return b.before.Down() && !b.before.WantUp && down, err
-	}, func(_ *execution, b *bringing) (bool, error) {
+	}, func(x *execution, b *bringing) (bool, error) {
 		down, err := exists(b.fd, downName)
-		return isDown(b.fd) && down, err
+		return x.isGone(b) || isDown(b.fd) && down, err
 	})
 }
 
@@ -93,7 +95,7 @@ func (x *execution) beginBringing(ctx context.Context, result *policy.Result, le
 		return nil, err
 	}
 	fd, before, err := x.openSupervised(result.Operation.Slot)
-	if letter == "D" && errors.Is(err, errNobody) {
+	if letter == "D" && (errors.Is(err, errNobody) || errors.Is(err, fs.ErrNotExist)) {
 		return nil, nil
 	}
 	if err != nil {
@@ -130,18 +132,26 @@ func (x *execution) waitFor(ctx context.Context, going []*bringing, there func(*
 // kill ends gateways that do not stop by themselves.
 func (x *execution) kill(ctx context.Context, late []*bringing, there func(*execution, *bringing) (bool, error)) []*bringing {
 	for _, b := range late {
-		x.Log.Warn("a gateway does not stop and is killed", "slot", b.result.Operation.Slot, "pid", b.before.PID)
-		b.fail(writeControl(b.fd, superviseControl, "k"))
+		b.fail(x.killGateway(b.fd, b.result.Operation.Slot))
 	}
 	return x.waitFor(ctx, late, there)
 }
 
+func (x *execution) killGateway(slotfd int, slot string) error {
+	s, _ := statusOf(slotfd)
+	x.Log.Warn("a gateway does not stop and is killed", "slot", slot, "pid", s.PID)
+	return writeControl(slotfd, superviseControl, "k")
+}
+
 func (x *execution) late(b *bringing, letter string) error {
-	s, _ := statusOf(b.fd)
-	switch {
-	case letter == "U":
+	if letter == "U" {
 		return fmt.Errorf("the gateway is not up after %v", x.Wait)
-	case s.Up():
+	}
+	return x.notDown(b.fd)
+}
+
+func (x *execution) notDown(slotfd int) error {
+	if s, _ := statusOf(slotfd); s.Up() {
 		return fmt.Errorf("the gateway is not down after %v: pid %d still runs", x.Wait, s.PID)
 	}
 	return fmt.Errorf("the gateway is not down after %v", x.Wait)
@@ -177,19 +187,65 @@ func (x *execution) beforeStart(b *bringing) error {
 // was asked to start is an error, also where it ended too fast to be seen up.
 func (x *execution) isSteady(b *bringing) (bool, error) {
 	s, ok := statusOf(b.fd)
+	last := lastDeath(b.fd)
 	switch {
+	case x.isGone(b):
+		return false, errors.New("its slot was removed meanwhile")
 	case !ok:
 		return false, nil
 	case s.Down() && !s.WantUp && s.Stamp != b.before.Stamp:
-		return false, fmt.Errorf("the gateway ended at once with %s and stays down", s.ending())
-	case x.Steady > 0 && lastDeath(b.fd) != b.death && !s.Finishing:
-		return false, fmt.Errorf("the gateway ended after less than %v with %s; it is started again", x.Steady, s.ending())
+		return false, x.staysDown(b, s)
+	case x.Steady > 0 && s.follows(last, b.death):
+		if !s.endedAsStopped() {
+			return false, fmt.Errorf("the gateway ended after less than %v with %s; it is started again", x.Steady, s.ending())
+		}
+		// Somebody who cannot take the lock restarts it, and it begins anew.
+		b.death, b.since, b.downAt = last, time.Time{}, time.Time{}
+		return false, nil
 	case !s.Up() || !s.WantUp:
 		return false, nil
 	case b.since.IsZero():
 		b.since = time.Now()
 	}
 	return time.Since(b.since) >= x.Steady, nil
+}
+
+// isGone says that the slot was removed meanwhile, or another is in its place. Users
+// who cannot take the lock may see that.
+func (x *execution) isGone(b *bringing) bool {
+	var was, is unix.Stat_t
+	if unix.Fstat(b.fd, &was) != nil {
+		return false
+	}
+	err := unix.Fstatat(x.scan.fd, b.result.Operation.Slot, &is, unix.AT_SYMLINK_NOFOLLOW)
+	return isAbsent(err) || err == nil && is.Ino != was.Ino
+}
+
+// endedAsStopped says that the gateway ended as one does that somebody stops.
+func (s status) endedAsStopped() bool {
+	return s.ExitCode() == 0 || s.Signal() == int(unix.SIGTERM)
+}
+
+// staysDown is an error, but not at once where a restart by somebody who cannot take the
+// lock looks the same.
+func (x *execution) staysDown(b *bringing, s status) error {
+	if b.downAt.IsZero() {
+		b.downAt = time.Now()
+	}
+	if s.endedAsStopped() && time.Since(b.downAt) < x.Steady {
+		return nil
+	}
+	if down, _ := exists(b.fd, downName); down {
+		return fmt.Errorf("the gateway ended at once with %s and stays down: a stop or a used-up budget made its down file", s.ending())
+	}
+	return fmt.Errorf("the gateway ended at once with %s and stays down", s.ending())
+}
+
+// follows says that there is a newer death than before, and that the status is what
+// came after it: the death is recorded first, and the finish script has its say.
+func (s status) follows(last, before string) bool {
+	deaths, ok := decodeDeaths([]byte(last))
+	return ok && len(deaths) > 0 && last != before && !s.Finishing && !s.Stamp.Before(deaths[0].At)
 }
 
 // lastDeath is the newest record of the death_tally file, "" where there is none.

@@ -126,16 +126,27 @@ func (x *execution) beginLeftover(result *policy.Result) (*removal, error) {
 
 func isStaging(name string) bool { return strings.HasPrefix(name, stagingPrefix) }
 
-// waitDown waits until the gateways are down; those that are not stay as they
-// are, with a down file.
+// waitDown waits until the gateways are down, whoever starts them meanwhile; those
+// that are not are killed with Force, else they stay as they are, with a down file.
 func (x *execution) waitDown(ctx context.Context, going []*removal) []*removal {
 	var late []*removal
-	poll(ctx, x.Wait, func() bool {
+	down := func() bool {
 		_, late = split(going, func(r *removal) bool { return isDown(r.fd) })
+		for _, r := range late {
+			if s, _ := statusOf(r.fd); s.WantUp {
+				r.fail(stop(r.fd))
+			}
+		}
 		return len(late) == 0
-	})
+	}
+	if !poll(ctx, x.Wait, down) && x.Force && ctx.Err() == nil {
+		for _, r := range late {
+			r.fail(x.killGateway(r.fd, r.result.Operation.Slot))
+		}
+		poll(ctx, x.Wait, down)
+	}
 	for _, r := range late {
-		r.fail(errors.Join(fmt.Errorf("the gateway is not down after %v", x.Wait), ctx.Err()))
+		r.fail(errors.Join(x.notDown(r.fd), ctx.Err()))
 	}
 	return keepGoing(going)
 }

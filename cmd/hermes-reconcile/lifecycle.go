@@ -169,15 +169,17 @@ func raise(cmd *cobra.Command, f liveFlags, command string, w wish) error {
 		}
 	}
 	going := r.mayStart(d, names, w)
+	var recorded []string
 	if !w.release {
-		r.recordIntents(ctx, going, intentRunning)
+		recorded = r.recordIntents(ctx, going, intentRunning)
 	}
 	if w.restart {
 		r.executor.Restart = going
 	}
 	before := readSlots(s.input.Container["s6"])
 	r.makeSo(ctx, about2(d, going))
-	r.follow(ctx, going, intentRunning, w)
+	r.failWithoutSlot(ctx, going)
+	r.follow(ctx, recorded, intentRunning)
 	now := r.slots(ctx)
 	for _, name := range going {
 		r.setOutcome(name, raisedWords(before.profiles[name], now.profiles[name], w, d.Profiles[name]))
@@ -277,8 +279,9 @@ func refusal(d policy.Decisions, name string) error {
 
 // recordIntents writes down what the operator wants. A state file that cannot be
 // written does not keep a gateway from being started or stopped; the next boot would
-// not know of it, and so it is an error all the same.
-func (r *liveRun) recordIntents(ctx context.Context, names []string, intent string) {
+// not know of it, and so it is an error all the same. It returns those that have the
+// intent now.
+func (r *liveRun) recordIntents(ctx context.Context, names []string, intent string) (recorded []string) {
 	for _, name := range names {
 		done, err := r.side.Change(ctx, volumeChange{Kind: writeIntent, Profile: name, Intent: intent})
 		switch {
@@ -286,21 +289,21 @@ func (r *liveRun) recordIntents(ctx context.Context, names []string, intent stri
 			continue // a slot whose profile is gone
 		case err != nil:
 			r.report.fail(name, fmt.Errorf("the intent %q cannot be recorded, and the next boot will not know it: %w", intent, err))
+			continue
 		case done.Changed:
 			p := r.report.Profiles[name]
 			p.Recorded = true
 			r.report.Profiles[name] = p
 		}
+		recorded = append(recorded, name)
 	}
+	return recorded
 }
 
 // follow makes up for another command that recorded another intent while this one
-// started or stopped: whoever records last is right. Those who can take the lock
-// never meet here.
-func (r *liveRun) follow(ctx context.Context, names []string, intent string, w wish) {
-	if w.release {
-		return
-	}
+// started or stopped: whoever records last is right, and what had failed by then is no
+// failure. Those who can take the lock never meet here.
+func (r *liveRun) follow(ctx context.Context, names []string, intent string) {
 	for _, name := range names {
 		for range rounds {
 			now, err := r.side.Change(ctx, volumeChange{Kind: readIntent, Profile: name})
@@ -312,6 +315,7 @@ func (r *liveRun) follow(ctx context.Context, names []string, intent string, w w
 				op.Op, op.Cause = policy.OpBringUp, "somebody recorded that it is to run"
 			}
 			intent = now.Intent
+			r.report.forget(name)
 			r.execute(ctx, []policy.Operation{op})
 			r.note(name, fmt.Sprintf("somebody recorded %q meanwhile", intent))
 		}
@@ -374,10 +378,11 @@ func lower(cmd *cobra.Command, f liveFlags, command string, names []string) erro
 		return err
 	}
 	operations := r.leftovers(ctx)
+	var recorded []string
 	for _, name := range names {
 		r.report.Profiles[name] = liveProfile{}
 		slot, there := slots.profiles[name]
-		r.recordIntents(ctx, []string{name}, intentStopped)
+		recorded = append(recorded, r.recordIntents(ctx, []string{name}, intentStopped)...)
 		if slot.Up {
 			r.markStop(ctx, name, slot)
 		}
@@ -387,7 +392,7 @@ func lower(cmd *cobra.Command, f liveFlags, command string, names []string) erro
 	}
 	r.execute(ctx, operations)
 	if command == "stop" {
-		r.follow(ctx, names, intentStopped, wish{})
+		r.follow(ctx, recorded, intentStopped)
 	}
 	now := r.slots(ctx)
 	var wereDown []string
@@ -523,6 +528,18 @@ func ownSlots(slots seenSlots) []string {
 
 func slotOf(profile string) string { return "gateway-" + profile }
 
+// failWithoutSlot reports who got no slot, for want of room for example.
+func (r *liveRun) failWithoutSlot(ctx context.Context, names []string) {
+	now := r.slots(ctx)
+	for _, name := range names {
+		if _, there := now.profiles[name]; now.known() && !there && len(r.report.Profiles[name].Errors) == 0 {
+			r.report.fail(name, errNoSlot)
+		}
+	}
+}
+
+var errNoSlot = errors.New("it has no slot: see alarms and errors")
+
 // register makes the slots of profiles that have none.
 func register(cmd *cobra.Command, f liveFlags, names []string) error {
 	r, ctx, err := openLive(cmd, "register", f)
@@ -568,7 +585,7 @@ func register(cmd *cobra.Command, f liveFlags, names []string) error {
 		slot, there := now.profiles[name]
 		switch {
 		case !there:
-			r.report.fail(name, errors.New("it has no slot: see alarms and errors"))
+			r.report.fail(name, errNoSlot)
 			r.setOutcome(name, "failed")
 		case d.Profiles[name].Action == policy.ActionStart:
 			r.setOutcome(name, "registered, "+slot.now())

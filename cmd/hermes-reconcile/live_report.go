@@ -75,6 +75,22 @@ func (r *liveReport) fail(profile string, err error) {
 	r.Profiles[profile] = p
 }
 
+// forget drops the errors of a profile.
+func (r *liveReport) forget(profile string) {
+	p := r.Profiles[profile]
+	p.Errors = nil
+	r.Profiles[profile] = p
+	r.code = exitDone
+	if len(r.Errors) > 0 {
+		r.code = exitProfile
+	}
+	for _, p := range r.Profiles {
+		if len(p.Errors) > 0 {
+			r.code = exitProfile
+		}
+	}
+}
+
 // exit is the error that carries the exit status; what went wrong is in the report.
 func (r *liveReport) exit() error {
 	for _, a := range r.Alarms {
