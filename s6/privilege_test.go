@@ -154,7 +154,8 @@ func TestOwnership(t *testing.T) {
 	w.carryOut(plan)
 	wantMode(t, w.scan, 0o755, hermesID, hermesID)
 	wantMode(t, filepath.Join(w.scan, svscanControl), 0o620, 0, hermesID)
-	for _, name := range []string{".s6-svscan", svscanLock, lockName} {
+	wantMode(t, filepath.Join(w.scan, lockName), 0o600, hermesID, hermesID)
+	for _, name := range []string{".s6-svscan", svscanLock} {
 		info, err := os.Lstat(filepath.Join(w.scan, name))
 		must(t, err)
 		if st := info.Sys().(*syscall.Stat_t); st.Uid != 0 || st.Gid != 0 {

@@ -34,6 +34,7 @@ func volumeSources(s volumeSettings, home *volume.Home) ([]engine.Source, []engi
 		FactsDir:        s.FactsDir,
 		ExternalTimeout: s.ExternalTimeout,
 		OperatorFiles:   s.OperatorFiles,
+		OnlyRoot:        s.OnlyRoot,
 	})
 	return append(asSources(builtin.Volume), home.ProfilesDir()), asProfileSources(builtin.Profile)
 }
@@ -100,11 +101,12 @@ func newExecutor(c config, log *slog.Logger) (*s6.Executor, error) {
 	if c.S6.Capacity >= 0 {
 		e.Capacity = &c.S6.Capacity
 	}
-	if !e.Root {
-		return e, nil
-	}
 	u, err := lookupUser(c.User)
 	e.User = u
+	if !e.Root {
+		// The user's own look at slots of root's has to find them right too.
+		return e, nil
+	}
 	return e, err
 }
 

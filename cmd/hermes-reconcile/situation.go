@@ -40,7 +40,13 @@ func collect(ctx context.Context, c config, side volumeSide, phase string) situa
 	collector := engine.Collector{Sources: containerSources(c), SourceTimeout: c.Facts.SourceTimeout}
 	container := collector.Container(ctx)
 	group.Wait()
-	maps.Copy(container, onVolume)
+	// What the volume's side says runs under the agent's user: it adds facts and
+	// replaces none.
+	for name, value := range onVolume {
+		if _, ours := container[name]; !ours {
+			container[name] = value
+		}
+	}
 	s.input.Container = container
 	return s
 }

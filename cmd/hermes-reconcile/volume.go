@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/volume"
@@ -309,6 +310,10 @@ func serveVolume(ctx context.Context, in io.Reader, out io.Writer) error {
 			return fmt.Errorf("read a request: %w", err)
 		}
 		if r.Settings != nil {
+			if r.Settings.OnlyRoot {
+				// Others of this user must not trace what speaks to root.
+				_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+			}
 			local, openErr = openVolume(*r.Settings)
 			continue
 		}

@@ -49,6 +49,9 @@ func (v *localVolume) Change(ctx context.Context, c volumeChange) (done volumeCh
 		err = v.home.MarkPlannedStop(ctx, c.Profile, c.PID, c.StartTime, os.Getppid(), time.Now())
 		done.Changed = err == nil
 	case writeHold:
+		if c.Hold == nil {
+			return done, errors.New("there is no hold to write")
+		}
 		err = v.home.WriteHold(ctx, c.Profile, *c.Hold)
 		done.Changed = err == nil
 	case removeHold:

@@ -24,7 +24,7 @@ var errTooMuchOutput = errors.New("too much output")
 // which is killed when the time is up, and whatever it leaves running is killed
 // when it ends.
 func (c Config) execute(ctx context.Context, path string, question []byte) answer {
-	f, out := openProgram(path)
+	f, out := c.openProgram(path)
 	if out.Status != "" {
 		return answer{pluginFact: pluginFact{outcome: out}}
 	}
@@ -96,8 +96,8 @@ func (c Config) pluginEnvironment() []string {
 }
 
 // openProgram opens a file that may be executed.
-func openProgram(path string) (*os.File, outcome) {
-	f, info, out := openTrusted(path)
+func (c Config) openProgram(path string) (*os.File, outcome) {
+	f, info, out := openTrusted(path, c.trusted())
 	if out.Status == "" && info.Mode()&0o111 == 0 {
 		f.Close()
 		return nil, outcome{policy.StatusUnreadable, "neither .json nor .yaml nor executable"}
@@ -105,11 +105,19 @@ func openProgram(path string) (*os.File, outcome) {
 	return f, out
 }
 
+// trusted is who may own a plug-in, besides root.
+func (c Config) trusted() int {
+	if c.OnlyRoot {
+		return 0
+	}
+	return os.Geteuid()
+}
+
 // openTrusted opens a regular file that may be believed: it, its folder and all
-// folders above are owned by root or by the caller and cannot be written by
+// folders above are owned by root or by the trusted user and cannot be written by
 // others. A folder above may be open to all if it is sticky, like /tmp: nobody can
 // replace in it what is not theirs.
-func openTrusted(path string) (*os.File, os.FileInfo, outcome) {
+func openTrusted(path string, trusted int) (*os.File, os.FileInfo, outcome) {
 	folder, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if err == nil {
 		folder, err = filepath.Abs(folder)
@@ -122,7 +130,7 @@ func openTrusted(path string) (*os.File, os.FileInfo, outcome) {
 		if err != nil {
 			return nil, nil, outcomeOf(err)
 		}
-		if problem := distrust(info, above != folder); problem != "" {
+		if problem := distrust(info, trusted, above != folder); problem != "" {
 			return nil, nil, outcome{policy.StatusUnreadable, "a folder above it " + problem}
 		}
 		if above == filepath.Dir(above) {
@@ -136,7 +144,7 @@ func openTrusted(path string) (*os.File, os.FileInfo, outcome) {
 	if err != nil {
 		return nil, nil, outcomeOf(err)
 	}
-	info, out := checkTrusted(f)
+	info, out := checkTrusted(f, trusted)
 	if out.Status != "" {
 		f.Close()
 		return nil, nil, out
@@ -144,7 +152,7 @@ func openTrusted(path string) (*os.File, os.FileInfo, outcome) {
 	return f, info, outcome{}
 }
 
-func checkTrusted(f *os.File) (os.FileInfo, outcome) {
+func checkTrusted(f *os.File, trusted int) (os.FileInfo, outcome) {
 	info, err := f.Stat()
 	switch {
 	case err != nil:
@@ -152,23 +160,30 @@ func checkTrusted(f *os.File) (os.FileInfo, outcome) {
 	case !info.Mode().IsRegular():
 		return nil, outcomeOf(policy.ErrNotRegular)
 	}
-	if problem := distrust(info, false); problem != "" {
+	if problem := distrust(info, trusted, false); problem != "" {
 		return nil, outcome{policy.StatusUnreadable, "it " + problem}
 	}
 	return info, outcome{}
 }
 
-// distrust says why somebody else could have written, or replaced, what info
-// describes.
-func distrust(info os.FileInfo, stickyIsEnough bool) string {
+// distrust says why somebody else than root and the trusted user could have
+// written, or replaced, what info describes.
+func distrust(info os.FileInfo, trusted int, stickyIsEnough bool) string {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
-	case !ok || (st.Uid != 0 && int(st.Uid) != os.Geteuid()):
-		return "is owned neither by root nor by the caller"
+	case !ok || (st.Uid != 0 && int(st.Uid) != trusted):
+		return notTrusted(trusted)
 	case st.Mode&0o022 != 0 && !(stickyIsEnough && st.Mode&syscall.S_ISVTX != 0):
 		return "can be written by others than its owner"
 	}
 	return ""
+}
+
+func notTrusted(trusted int) string {
+	if trusted == 0 {
+		return "is not owned by root"
+	}
+	return "is owned neither by root nor by the caller"
 }
 
 // A limitedBuffer keeps up to maxOutput bytes; more is an error for the writer.

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
 )
@@ -137,13 +138,17 @@ func (c Config) ask(ctx context.Context, p plugin, question []byte) (a answer) {
 	}()
 	path := filepath.Join(c.FactsDir, p.file)
 	if p.static {
-		return readStatic(path)
+		return c.readStatic(path)
 	}
 	return c.execute(ctx, path, question)
 }
 
-// readStatic reads a static plug-in. YAML becomes JSON first.
-func readStatic(path string) answer {
+// readStatic reads a static plug-in. YAML becomes JSON first. Links are the
+// operator's business, as mounted configuration has them.
+func (c Config) readStatic(path string) answer {
+	if c.OnlyRoot && writable(path) {
+		return answer{pluginFact: pluginFact{outcome: outcome{policy.StatusUnreadable, "the unprivileged user can write it, or its folder"}}}
+	}
 	data, out := readPath(path, maxOutput)
 	if out.Status == "" && filepath.Ext(path) != ".json" {
 		data, out = yamlToJSON(data)
@@ -152,6 +157,24 @@ func readStatic(path string) answer {
 		return answer{pluginFact: pluginFact{outcome: out}}
 	}
 	return parseAnswer(data)
+}
+
+// writable says whether this process, unless it is root, could write or replace what
+// is at path.
+func writable(path string) bool {
+	if os.Geteuid() == 0 {
+		return false
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return false
+	}
+	for _, at := range []string{real, filepath.Dir(real), filepath.Dir(path)} {
+		if unix.Access(at, unix.W_OK) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func yamlToJSON(data []byte) (text []byte, out outcome) {

@@ -39,6 +39,9 @@ type Config struct {
 
 	FactsDir        string        // plug-ins; empty: none
 	ExternalTimeout time.Duration // for one plug-in; 0: DefaultExternalTimeout
+	// OnlyRoot says that root has this done under a user who is not trusted, and so
+	// that no plug-in is believed which that user could have written.
+	OnlyRoot bool
 
 	// StateDir is where the operator's overrides are kept; empty: there are none.
 	StateDir string

@@ -1,0 +1,504 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// A lyingSide is a volume's side that the agent speaks for.
+type lyingSide struct {
+	volumeSide
+	container policy.Facts
+	profiles  map[string]policy.Facts
+}
+
+func (l lyingSide) Collect(_ context.Context, emit func(string, policy.Facts)) (policy.Facts, error) {
+	for name, facts := range l.profiles {
+		emit(name, facts)
+	}
+	return l.container, nil
+}
+
+// The child process runs under the agent's user, who may be able to trace it. A
+// program that believes whatever it says would let the agent set a hold of the
+// operator's rules aside, or call the container another.
+func TestTheVolumesSideReplacesNoFactOfOurs(t *testing.T) {
+	c := configOf(t, "--home", t.TempDir(), "--scandir", t.TempDir())
+	forged := json.RawMessage(`{"status":"recorded","forged":true}`)
+	lies := policy.Facts{"sentinels": forged}
+	for _, source := range containerSources(c) {
+		lies[source.Name()] = forged
+	}
+	s := collect(t.Context(), c, lyingSide{container: lies}, policy.PhaseApply)
+	for name, value := range s.input.Container {
+		if bytes.Contains(value, []byte("forged")) != (name == "sentinels") {
+			t.Errorf("%s is %s", name, value)
+		}
+	}
+}
+
+// configOf reads the configuration of a command line.
+func configOf(t *testing.T, args ...string) config {
+	t.Helper()
+	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
+	t.Setenv("HERMES_RECONCILE_STATE_DIR", t.TempDir())
+	cmd, rest, err := newRoot().Find(append([]string{"eval"}, args...))
+	if err == nil {
+		err = cmd.ParseFlags(rest)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := loadConfig(cmd.Flags(), os.Environ())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Others of the agent's user cannot look into the child, and so not trace it.
+func TestTheVolumesSideCannotBeTraced(t *testing.T) {
+	const id = 10000
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to become somebody else")
+	}
+	home := homeWith(t, nil)
+	if err := os.Chown(home, id, id); err != nil {
+		t.Fatal(err)
+	}
+	settings := volumeSettings{Home: home, Timeout: time.Minute, SourceTimeout: time.Minute, OnlyRoot: true}
+	side, err := startVolume(settings, &syscall.Credential{Uid: id, Gid: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer side.Close()
+	_, _ = side.Change(t.Context(), volumeChange{Kind: readIntent, Profile: policy.RootProfile}) // it has its settings
+	look := exec.CommandContext(t.Context(), "cat", fmt.Sprintf("/proc/%d/environ", side.process.Process.Pid))
+	look.Dir = "/"
+	look.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
+	if out, err := look.CombinedOutput(); err == nil || !strings.Contains(string(out), "denied") {
+		t.Errorf("uid %d reads what the child has: %v", id, err)
+	}
+}
+
+// Whatever names the child invents, slots are made for names that a slot can have, and
+// nothing is made outside the scan directory.
+func TestTheVolumesSideInventsProfiles(t *testing.T) {
+	base := t.TempDir()
+	scan := filepath.Join(base, "scan")
+	if err := os.Mkdir(scan, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := configOf(t, "--home", filepath.Join(base, "home"), "--scandir", scan)
+	side := lyingSide{profiles: map[string]policy.Facts{}}
+	for _, name := range []string{"../../evil", "..", ".", "/evil", "a/b", "", "two\nlines", "-rf", "\x00", strings.Repeat("x", 300), "well"} {
+		side.profiles[name] = policy.Facts{
+			"name":        json.RawMessage(`{"status":"recorded","valid":true,"kind":"directory"}`),
+			"markers":     json.RawMessage(`{"status":"recorded","files":{"SOUL.md":{"kind":"file","size":1,"modified_unix":1}}}`),
+			"prior_state": json.RawMessage(`{"status":"recorded","desired":"running"}`),
+		}
+	}
+	evaluator, err := loadPolicy(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := collect(t.Context(), c, side, policy.PhaseBoot)
+	decisions := decideOrFallBack(t.Context(), c, evaluator, s.input)
+	executor, err := newExecutor(c, newLogger(c, io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	operations, err := executor.Plan(t.Context(), decisions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	executor.Execute(t.Context(), operations)
+	made := map[string]bool{}
+	for _, dir := range []string{base, scan, filepath.Dir(base)} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			made[e.Name()] = true
+		}
+	}
+	if !made["gateway-well"] || made["evil"] || made["gateway-a"] || made["gateway-..evil"] {
+		t.Errorf("made are %v", made)
+	}
+	for name := range made {
+		if strings.HasPrefix(name, "gateway-") && strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("a slot is called %q", name)
+		}
+	}
+}
+
+// evil is text that clears a terminal, calls it another name, overwrites a line,
+// begins another, and turns the direction of writing.
+const evil = "\x1b[2J\x1b]0;owned\a\r\n2026-11-22T06:00:11+0000 profile=x action=started\u202e\u0085\x7f"
+
+// hostileHome is a home whose every text is evil.
+func hostileHome(t *testing.T) string {
+	t.Helper()
+	text, err := json.Marshal(evil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	word := string(text)
+	state := `{"desired_state":` + word + `,"gateway_state":` + word + `,"exit_reason":` + word + `,"platforms":{` + word + `:{"state":` + word + `}}}`
+	ledger := ""
+	for i := range 3 {
+		at := fmt.Sprintf(`{"time":"2026-11-22T06:0%d:00Z`, i)
+		ledger += at + `","phase":"boot","action":` + word + `,"code":` + word + `,"reason":` + word + `,"image":` + word + `,"boot_id":` + word + `,"errors":[` + word + `]}` + "\n"
+		ledger += at + `","phase":` + word + `,"command":` + word + `,"profile":"coder","action":"started","code":` + word + `,"reason":` + word + `,"prior_state":` + word +
+			`,"prior_exit":` + word + `,"policy":{"revision":` + word + `,"source":` + word + `},"facts":{"tokens":` + word + `},"contributions":[{"set":"start","rule":` + word + `,"location":` + word + `,"reason":` + word + `}],` +
+			`"operations":[{"op":"sweep","file":` + word + `,"done":true,"error":` + word + `}]}` + "\n"
+	}
+	return homeWith(t, map[string]string{
+		"ESTOP": evil, "active_profile": evil, "gateway_state.json": state, "state/reconcile.owner.json": `{"host":` + word + `,"seen_at":` + word + `}`,
+		"logs/container-boot.jsonl": ledger, "profiles/coder/SOUL.md": evil, "profiles/coder/gateway_state.json": state,
+		"profiles/coder/config.yaml": "platforms: {\"\\e[2J\": {token: x}}\n", "profiles/coder/.env": evil, "profiles/coder/gateway.pid": evil,
+		"profiles/coder/state/gateway.lifecycle.json": `{"phase":` + word + `,"exit_reason":` + word + `}`,
+		"profiles/writer/SOUL.md":                     "", "profiles/writer/gateway_state.json": `{"desired_state":"running"}`,
+		"profiles/" + strings.ReplaceAll(evil, "/", "") + "/SOUL.md": "",
+	})
+}
+
+// What an agent wrote is shown to an operator. A program that prints it as it is lets
+// the agent write on the operator's terminal, and a second line into a log.
+func TestNothingOnTheVolumeSteersATerminal(t *testing.T) {
+	home := hostileHome(t)
+	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
+	t.Setenv("HERMES_RECONCILE_STATE_DIR", t.TempDir())
+	places := []string{"--home", home, "--scandir", t.TempDir()}
+	for _, words := range []string{
+		"eval", "eval --dry-run", "explain coder", "explain writer", "explain default", "log", "log coder", "status", "status --check",
+		"boot --log-format text --log-level debug", "eval coder --log-format text --log-level debug", "log --boots 2", "explain coder",
+		"eval nobody", "explain nobody", "start nobody",
+	} {
+		var out bytes.Buffer
+		run(t.Context(), append(strings.Fields(words), places...), strings.NewReader(""), &out, &out)
+		for _, line := range strings.Split(out.String(), "\n") {
+			if strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				t.Errorf("%s prints %q", words, line)
+			}
+			if strings.HasPrefix(line, "2026-11-22T06:00:11+0000") {
+				t.Errorf("%s prints a line of the agent's: %q", words, line)
+			}
+		}
+	}
+	for _, words := range []string{"facts -o json", "facts -o yaml", "eval -o json", "explain coder -o json", "log -o json", "status -o json"} {
+		var out bytes.Buffer
+		run(t.Context(), append(strings.Fields(words), places...), strings.NewReader(""), &out, io.Discard)
+		if strings.ContainsAny(out.String(), "\x1b\a\r") {
+			t.Errorf("%s prints control characters: %q", words, out.String())
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(home, "logs/container-boot.log"))
+	if err != nil || strings.Count(string(text), "\n") != 4 || strings.ContainsAny(string(text), "\x1b\r\a\u202e") {
+		t.Errorf("the boot log has another line than four, or control characters: %v\n%q", err, text)
+	}
+}
+
+// A boot goes on while a process of the agent exchanges what it reads and writes for
+// links to a directory outside, again and again. Each boot runs here as the very user
+// who runs the test, root too: nothing but the way that files are opened protects the
+// victim.
+func TestBootLosesNoRace(t *testing.T) {
+	if unix.Access("/dev/shm", unix.W_OK) == nil {
+		t.Setenv("TMPDIR", "/dev/shm")
+	}
+	victim := t.TempDir()
+	for _, name := range []string{"gateway_state.json", "gateway.pid", "container-boot.log", "container-boot.jsonl", "state/reconcile.hold.json"} {
+		path := filepath.Join(victim, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("precious"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	home := homeWith(t, map[string]string{"logs/container-boot.log": "", "profiles/coder/SOUL.md": "", "profiles/coder/gateway.pid": "1"})
+	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
+	t.Setenv("HERMES_RECONCILE_STATE_DIR", t.TempDir())
+	var exchanges atomic.Int64
+	ended, done := make(chan struct{}), make(chan struct{})
+	traps := map[string]string{"profiles/coder": "profiles/trap", "logs": "logs-trap"}
+	for _, trap := range traps {
+		if err := os.Symlink(victim, filepath.Join(home, trap)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ended:
+				return
+			default:
+			}
+			for a, b := range traps {
+				if unix.Renameat2(unix.AT_FDCWD, filepath.Join(home, a), unix.AT_FDCWD, filepath.Join(home, b), unix.RENAME_EXCHANGE) == nil {
+					exchanges.Add(1)
+				}
+			}
+		}
+	}()
+	scan := t.TempDir()
+	for range 60 {
+		code := run(t.Context(), []string{"boot", "--home", home, "--scandir", scan}, strings.NewReader(""), io.Discard, io.Discard)
+		if code != exitDone {
+			t.Errorf("boot: exit %d", code)
+		}
+	}
+	close(ended)
+	<-done
+	if n := exchanges.Load(); n < 1000 {
+		t.Errorf("only %d exchanges", n)
+	}
+	err := filepath.WalkDir(victim, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
+			t.Errorf("%s is %q, %v", path, text, err)
+		}
+		return nil
+	})
+	if entries, _ := os.ReadDir(victim); err != nil || len(entries) != 5 {
+		t.Errorf("the victim has %v, %v", entries, err)
+	}
+}
+
+// The record of a used-up budget is on the volume. Whatever an agent writes there, it
+// starts nobody, and breaks no rule.
+func TestAForgedHoldOnlyHolds(t *testing.T) {
+	files := map[string]string{}
+	for i, hold := range []string{
+		`{"since_unix":99999999999,"deaths":5}`, `{"since_unix":1,"until_unix":253402300799,"deaths":5}`, `{"since_unix":1,"until_unix":9e300,"deaths":5}`,
+		`{"since_unix":1,"deaths":-5}`, `{"since_unix":1,"deaths":9223372036854775807,"window_seconds":-1e308,"exit_code":-7,"signal":99999}`, `{"since_unix":1e400,"deaths":1}`,
+		`{"since_unix":-1,"deaths":1}`, `{"since_unix":1,"deaths":5,"files":[]}`, `{"since_unix":1,"deaths":5,"files":{".env":7,"../x":"y"}}`, "[]", "null", "",
+		`{"since_unix":1,"deaths":5,"until_unix":-1}`, `{"since_unix":1,"deaths":5,"ended":"time","changed_files":[".env"]}`, `{"since_unix":1,"deaths":0}`,
+	} {
+		for _, desired := range []string{"running", "stopped"} {
+			dir := fmt.Sprintf("profiles/%s-%d/", desired, i)
+			files[dir+"SOUL.md"], files[dir+policy.RestartHoldFile] = "", hold
+			files[dir+"gateway_state.json"] = `{"desired_state":"` + desired + `"}`
+		}
+	}
+	var d struct {
+		Policy   struct{ Errors []string }
+		Alarms   []policy.Alarm
+		Profiles map[string]struct{ Action, Code string }
+	}
+	text := output(t, "eval", "-o", "json", "--home", homeWith(t, files), "--scandir", t.TempDir())
+	if err := json.Unmarshal(text, &d); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Policy.Errors) > 0 || len(d.Alarms) > 0 || len(d.Profiles) != len(files)/3+1 {
+		t.Errorf("errors %v, alarms %v, %d profiles", d.Policy.Errors, d.Alarms, len(d.Profiles))
+	}
+	for name, p := range d.Profiles {
+		if strings.HasPrefix(name, "running") && (p.Action == "start") != (p.Code == "prior_intent") || !strings.HasPrefix(name, "running") && p.Action != "down" {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+	if d.Profiles["running-0"].Code != "budget_exhausted" || d.Profiles["running-1"].Code != "budget_exhausted" || d.Profiles["running-9"].Action != "start" {
+		t.Errorf("held are %+v", d.Profiles)
+	}
+}
+
+// asUser runs this program as the unprivileged user.
+func asUser(t *testing.T, id int, args ...string) string {
+	t.Helper()
+	// By descriptor: the test's directory may be closed to that user.
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+	cmd.Args = append([]string{"hermes-reconcile"}, args...)
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), fmt.Sprintf("HERMES_RECONCILE_USER=%d:%d", id, id))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}}
+	out, err := cmd.CombinedOutput()
+	if ended := new(exec.ExitError); err != nil && !errors.As(err, &ended) {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// tree lists names, kinds, modes, owners and the text of files below a directory,
+// without what s6 writes by itself.
+func tree(t *testing.T, dir string) string {
+	t.Helper()
+	out, err := exec.Command("sh", "-c", `cd "$0" && find . -not -path '*/event/*' -not -path '*/supervise/*' -not -name down -printf '%p %y %m %U:%G %l\n' | sort && `+
+		`find . -type f -not -path '*/supervise/*' -not -path '*/.s6-svscan/*' | sort | xargs cat`, dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return string(out)
+}
+
+// Under strict ownership the unprivileged user starts and stops what is there, and no
+// command of this program lets it make, change or remove a slot, or set a hold of the
+// operator's rules aside.
+func TestUserCannotDoRootsWork(t *testing.T) {
+	const id = 10000
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to become somebody else")
+	}
+	l := startLiveAs(t, id, "coder=running", "later=stopped")
+	l.untilNow("coder", nowUp)
+	state := os.Getenv("HERMES_RECONCILE_STATE_DIR")
+	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": \"later\", \"code\": \"night\", \"reason\": \"it is night\"} if input.profiles.later\n")
+	l.write("home/profiles/fresh/SOUL.md", "", 0o644)
+	if err := os.Chown(filepath.Join(l.base, "home/profiles/fresh"), id, id); err != nil {
+		t.Fatal(err)
+	}
+	before, stateBefore := tree(t, filepath.Join(l.base, "scan")), tree(t, state)
+	for _, command := range []string{
+		"register fresh", "unregister coder --timeout 2s", "unregister later", "apply", "apply fresh", "start fresh", "start later", "start later --override",
+		"release later", "release --all", "restart coder", "stop coder", "start coder", "boot", "rescan",
+	} {
+		text := asUser(t, id, append(append(strings.Fields(command), l.places...), night...)...)
+		if now := tree(t, filepath.Join(l.base, "scan")); now != before {
+			t.Fatalf("%s as uid %d changed the scan directory:\n%s\nnow\n%s\nbefore\n%s", command, id, text, now, before)
+		}
+		if now := tree(t, state); now != stateBefore {
+			t.Fatalf("%s as uid %d changed the state directory:\n%s\n%s", command, id, text, now)
+		}
+	}
+	if d := l.status(); d.Profiles["coder"].Now != nowUp || d.Profiles["later"].Now == nowUp {
+		t.Errorf("coder is %s, later is %s", d.Profiles["coder"].Now, d.Profiles["later"].Now)
+	}
+}
+
+// What strict ownership does not prevent: a slot that is there can be started by the
+// user's own s6-svc, a hold or not. The next apply ends that, and a profile that is
+// skipped has no slot.
+func TestUserCanStartAHeldSlotUntilTheNextApply(t *testing.T) {
+	const id = 10000
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to become somebody else")
+	}
+	l := startLiveAs(t, id, "coder=stopped")
+	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": \"coder\", \"code\": \"night\", \"reason\": \"it is night\"} if input.profiles.coder\n")
+	cmd := exec.CommandContext(t.Context(), "s6-svc", "-u", filepath.Join(l.base, "scan/gateway-coder"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	l.untilNow("coder", nowUp)
+	l.want(exitDone, "bring-down  coder", "apply", night...)
+}
+
+// startLiveAs is startLive with root's slots and a home that belongs to another user.
+func startLiveAs(t *testing.T, id int, profiles ...string) *liveScan {
+	t.Helper()
+	l := startLive(t, profiles...)
+	for _, dir := range []string{l.base, os.Getenv("HERMES_RECONCILE_STATE_DIR")} {
+		for above := dir; above != "/" && above != os.TempDir(); above = filepath.Dir(above) {
+			if err := os.Chmod(above, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", id, id))
+	home := filepath.Join(l.base, "home")
+	err := filepath.WalkDir(home, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, id, id))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.want(exitDone, "", "stop --all")
+	for _, p := range profiles {
+		name, _, _ := strings.Cut(p, "=")
+		l.want(exitDone, "", "unregister "+name)
+	}
+	l.want(exitDone, "", "register --all")
+	for _, p := range profiles {
+		if name, state, _ := strings.Cut(p, "="); state == "running" {
+			l.want(exitDone, "", "start "+name)
+		}
+	}
+	return l
+}
+
+// Plug-ins run under the agent's user for root. A program that believes what belongs to
+// "the caller" would there believe, and run as the operator's, what the agent wrote.
+func TestPluginsOfTheAgentAreNotBelieved(t *testing.T) {
+	const id = 10000
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to become somebody else")
+	}
+	home, dir := homeWith(t, nil), t.TempDir()
+	for _, path := range []string{home, dir} {
+		for above := path; above != "/" && above != os.TempDir(); above = filepath.Dir(above) {
+			if err := os.Chmod(above, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", id, id))
+	t.Setenv("HERMES_RECONCILE_STATE_DIR", t.TempDir())
+	t.Setenv("HERMES_RECONCILE_FACTS__DIR", dir)
+	for name, text := range map[string]string{
+		"mine.json": `{"container":{"a":1}}`, "mine": "#!/bin/sh\necho '{\"container\":{\"a\":1}}'\n", "tool": "#!/bin/sh\necho '{\"container\":{\"a\":1}}'\n", "ours.json": `{"container":{"a":1}}`,
+	} {
+		if name == "mine.json" {
+			name = "static.json"
+		}
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	statuses := func() map[string]string {
+		var in struct {
+			Container struct {
+				External struct {
+					Plugins map[string]struct{ Status string }
+				}
+			}
+		}
+		if err := json.Unmarshal(output(t, "facts", "-o", "json", "--home", home, "--scandir", t.TempDir()), &in); err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]string{}
+		for name, p := range in.Container.External.Plugins {
+			all[name] = p.Status
+		}
+		return all
+	}
+	want := func(what, mine, static, tool string) {
+		t.Helper()
+		expected := map[string]string{"mine": mine, "static": static, "tool": tool, "ours": tool}
+		if got := statuses(); fmt.Sprint(got) != fmt.Sprint(expected) {
+			t.Errorf("%s: %v, want %v", what, got, expected)
+		}
+	}
+	want("all root's", "recorded", "recorded", "recorded")
+	for _, name := range []string{"mine", "static.json"} {
+		if err := os.Chown(filepath.Join(dir, name), id, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("two are the agent's", "unreadable", "unreadable", "recorded")
+	if err := os.Chown(dir, id, id); err != nil {
+		t.Fatal(err)
+	}
+	want("the directory is the agent's", "unreadable", "unreadable", "unreadable")
+}

@@ -1,0 +1,278 @@
+package facts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// A noting is a directory that notes which names are asked for.
+type noting struct {
+	policy.Directory
+	mu    *sync.Mutex
+	names map[string]bool
+}
+
+func (n noting) note(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.names[name] = true
+}
+
+func (n noting) Lstat(name string) (fs.FileInfo, error) {
+	n.note(name)
+	return n.Directory.Lstat(name)
+}
+
+func (n noting) Open(name string) (policy.File, error) {
+	n.note(name)
+	return n.Directory.Open(name)
+}
+
+// The tests of strange files put them in the place of every file that a source reads:
+// the lists are complete.
+func TestTheListsOfFilesAreComplete(t *testing.T) {
+	h := newHome(t, map[string]string{"profiles/coder/": ""})
+	c := configFor(t, h)
+	home := noting{h.Root(), new(sync.Mutex), map[string]bool{}}
+	c.Root = home
+	all := Builtin(c)
+	for _, s := range all.Volume {
+		collected(t, s)
+	}
+	profiles, err := h.Profiles(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, done, err := h.Open(profiles[0])
+	if err != nil || profiles[0].Name != "coder" {
+		t.Fatal(profiles, err)
+	}
+	defer done()
+	profile := noting{dir, new(sync.Mutex), map[string]bool{}}
+	for _, s := range all.Profile {
+		if _, err := s.Collect(context.Background(), profile); err != nil {
+			t.Errorf("%s: %v", s.Name(), err)
+		}
+	}
+	missing := func(asked map[string]bool, known []string) {
+		for name := range asked {
+			if name != "." && !slices.Contains(known, name) && !strings.HasPrefix(name, "logs/gateways") {
+				t.Errorf("%s is read, and no test puts something strange in its place", name)
+			}
+		}
+	}
+	missing(home.names, homeFiles)
+	missing(profile.names, readFiles)
+	if len(home.names) < 5 || len(profile.names) < 15 {
+		t.Errorf("only %v and %v were asked for", home.names, profile.names)
+	}
+}
+
+// A read that opens what it is given waits for ever at a socket or a terminal, or reads
+// zeros until the memory is full.
+func TestSocketsAndDevicesAreNotRead(t *testing.T) {
+	for name, mode := range map[string]uint32{"sockets": unix.S_IFSOCK, "the device zero": unix.S_IFCHR, "a block device": unix.S_IFBLK} {
+		t.Run(name, func(t *testing.T) {
+			h := newHome(t, map[string]string{"profiles/coder/": ""})
+			var paths []string
+			for _, file := range readFiles {
+				paths = append(paths, "profiles/coder/"+file)
+			}
+			for _, path := range append(append(paths, homeFiles...), "logs/gateways/coder/lock", "logs/gateways/coder/current") {
+				put(t, h.Path(), filepath.Dir(path)+"/", "")
+				err := unix.Mknod(filepath.Join(h.Path(), path), mode|0o666, int(unix.Mkdev(1, 5)))
+				if errors.Is(err, unix.EPERM) {
+					t.Skip("needs root, to make a device")
+				}
+				if err != nil && !errors.Is(err, unix.EEXIST) {
+					t.Fatal(err)
+				}
+			}
+			validateAll(t, h)
+			for source, key := range map[string]string{"prior_state": "status", "lifecycle": "status", "tokens": "status", "config": "status", "restart_hold": "status", "starts": "status"} {
+				checkFact(t, collectedFor(t, profileSource(t, configFor(t, h), source), h, "coder"), map[string]string{key: `"unreadable"`})
+			}
+		})
+	}
+}
+
+// A plug-in is the operator's, and may be wrong all the same: it costs its own answer
+// and no more than its time.
+func TestPluginsThatMisbehave(t *testing.T) {
+	c, _, _ := withPlugins(t, map[string]string{
+		"deaf.sh":   "#!/bin/sh\ntrap '' TERM INT HUP\nwhile :; do sleep 1000; done\n",
+		"shout.sh":  "#!/bin/sh\nhead -c 3000000 /dev/zero >&2\necho '" + secret + "' >&2\necho '{\"container\":{\"x\":1}}'\n",
+		"many.sh":   "#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8; do sleep 1000 & done\necho '{\"container\":{\"x\":1}}'\n",
+		"deep.sh":   "#!/bin/sh\nhead -c 200000 /dev/zero | tr '\\0' '['\n",
+		"long.sh":   "#!/bin/sh\nprintf '{\"container\":{\"n\":'\nhead -c 5000 /dev/zero | tr '\\0' 9\nprintf '}}'\n",
+		"names.sh":  "#!/bin/sh\nprintf '{\"profiles\":{\"../../x\":{\"a\":1},\"coder\\\\u0000\":{\"a\":1},\"\":{\"a\":1},\"coder\":{\"a\":1}}}'\n",
+		"dies.sh":   "#!/bin/sh\nkill -SEGV $$\n",
+		"closed.sh": "#!/bin/sh\nexec <&- >&- 2>&-\nsleep 1000\n",
+		"envs.sh":   "#!/bin/sh\nprintf '{\"container\":{\"n\":%s}}' \"$(ls /proc/self/fd | wc -l)\"\n",
+	})
+	c.ExternalTimeout = 2 * time.Second
+	c.Environ = []string{"TELEGRAM_BOT_TOKEN=" + secret}
+	h := newHome(t, map[string]string{"profiles/coder/": ""})
+	c.Profiles = h.Profiles
+	e := newExternal(c)
+	fact := collected(t, e.container())
+	withoutSecret(t, "external", fact)
+	checkFact(t, fact, map[string]string{
+		"plugins/deaf/status": `"timed_out"`, "plugins/closed/status": `"timed_out"`, "plugins/shout/status": `"recorded"`,
+		"plugins/shout/stderr_bytes": fmt.Sprint(3000000 + len(secret) + 1), "plugins/many/status": `"recorded"`, "plugins/deep/status": `"invalid"`,
+		"plugins/long/status": `"invalid"`, "plugins/dies/status": `"failed"`, "plugins/names/status": `"recorded"`, "plugins/names/unknown_profiles": "3",
+	})
+	checkFact(t, collectedFor(t, e.profile(), h, "coder"), map[string]string{"values": `{"names":{"a":1}}`})
+	checkFact(t, collectedFor(t, e.profile(), h, "default"), map[string]string{"values": `{}`})
+}
+
+// FuzzHold: whatever the record holds, it counts from now at the latest, and only a file
+// that is known to have changed, or a time that is over, ends it.
+func FuzzHold(f *testing.F) {
+	for _, text := range []string{
+		`{"since_unix":99999999999,"deaths":5}`, `{"since_unix":1,"until_unix":1e300,"deaths":5,"files":{".env":"a"}}`, `{"since_unix":1,"deaths":-1}`,
+		`{"since_unix":"2026-11-22T06:00:00Z","deaths":5.0,"until_unix":"9999-12-31T23:59:59Z"}`, `{"since_unix":1,"deaths":1e18,"files":7,"window_seconds":1e400}`, "{}", "[]",
+	} {
+		f.Add([]byte(text), true)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, known bool) {
+		keys, out := parseObject(data)
+		hold := describeRestartHold(keys, out, now.Unix(), func(string) (string, bool) { return "id", known })
+		checked(t, "restart_hold", restartHoldSchema(), hold, nil)
+		if hold.Status != policy.StatusRecorded {
+			if hold.Ended != "" || hold.SinceUnix != nil || hold.Deaths != nil {
+				t.Errorf("%q is %+v", data, hold)
+			}
+			return
+		}
+		over := hold.UntilUnix != nil && *hold.UntilUnix <= now.Unix()
+		if *hold.SinceUnix > now.Unix() || *hold.Deaths < 0 || (hold.Ended == "changed") != (len(hold.ChangedFiles) > 0) || !known && len(hold.ChangedFiles) > 0 || hold.Ended == "time" && !over {
+			t.Errorf("%q is %+v", data, hold)
+		}
+	})
+}
+
+// FuzzOverrides: an override counts only until a time in the future that it names, or for
+// this very start of the container.
+func FuzzOverrides(f *testing.F) {
+	f.Add([]byte(`[{"profile":"coder","rule":"r","until":"2026-11-24T02:00:00Z","container_start":"b1/7"}]`))
+	f.Add([]byte(`[{"profile":"coder","rule":"r","container_start":"b1/7"},{"Profile":"x","RULE":"y","container_start":""}]`))
+	f.Add([]byte(`[null,{"profile":"coder","rule":"r","at_unix":1e99}]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, start := range []string{"b1/7", ""} {
+			f := parseOverrides(data, now, start)
+			checked(t, "overrides", overridesSchema(), f, nil)
+			for name, all := range f.Profiles {
+				for _, o := range all {
+					until, err := time.Parse(time.RFC3339, o.Until)
+					if o.Active && o.Until != "" && (err != nil || !until.After(now)) || o.Active && o.Until == "" && start == "" || name == "" || o.Rule == "" {
+						t.Errorf("%q with start %q: %s %+v", data, start, name, o)
+					}
+				}
+			}
+		}
+	})
+}
+
+// FuzzArgv: whatever the arguments of a process are, no value that looks secret is shown,
+// and the main command is only what stands behind rc.init.
+func FuzzArgv(f *testing.F) {
+	for _, argv := range []string{
+		"/bin/sh\x00-e\x00/run/s6/basedir/scripts/rc.init\x00top\x00/opt/main-wrapper.sh\x00gateway\x00run", "hermes\x00--api-key\x00" + secret, "hermes\x00--token=" + secret + "\x00-p\x00coder",
+		"sh\x00-c\x00x", "", "\x00\x00", "env\x00A_SECRET=" + secret, "tini\x00--\x00hermes", "python3.12\x00/opt/hermes\x00gateway\x00run\x00--no-supervise", "http://u:" + secret + "@host/",
+	} {
+		f.Add(argv)
+	}
+	f.Fuzz(func(t *testing.T, data string) {
+		argv := strings.Split(data, "\x00")
+		if main := afterRcInit(argv); main != nil && (len(main) >= len(argv) || !strings.Contains(data, "/scripts/rc.init\x00top")) {
+			t.Errorf("the main command of %q is %q", argv, main)
+		}
+		fact := describeCommand(launched(argv), "s6")
+		checked(t, "command", commandSchema(), fact, nil)
+		shown := shownArgs([]string{"hermes", "--bot-token", secret, "--x-key=" + secret, "http://" + data + ":" + secret + "@h/"})
+		if strings.Contains(strings.Join(shown[:4], " "), secret) {
+			t.Errorf("shown is %q", shown)
+		}
+	})
+}
+
+// FuzzProcess: a process can call itself anything, and is taken for no other.
+func FuzzProcess(f *testing.F) {
+	for _, name := range []string{"sh", "a) S 1 1 1", "(((", ")", "\n", "x) R 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 1 (y"} {
+		f.Add(name)
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, name string) {
+		if len(name) > 64 { // the kernel cuts it to 15 bytes
+			return
+		}
+		put(t, dir, "41/stat", "41 ("+name+") S 7 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 1234 0 0\n")
+		p, err := Config{Proc: dir}.process(41)
+		if err != nil || p != (process{41, 7, 1234}) {
+			t.Errorf("the process %q is %+v, %v", name, p, err)
+		}
+	})
+}
+
+// FuzzStaticPlugin: whatever a static plug-in holds, its answer is about the container and
+// about profiles, or it is none.
+func FuzzStaticPlugin(f *testing.F) {
+	for _, text := range []string{
+		`{"container":{"a":1},"profiles":{"coder":{}}}`, "container: {a: 1}\n", "profiles:\n  coder: !!binary aGk=\n", "container: {.nan: .inf}\n", "<<: {container: {a: 1}}\n",
+		"a: &a [*a]\n", "container: {1: 2}\n", "%YAML 9.9\n---\n{}\n---\n{}\n", "? [a]\n: b\n", "container: {a: 1e999}\n", "!!set {container}\n",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		text, out := yamlToJSON(data)
+		for _, one := range [][]byte{data, text} {
+			a := parseAnswer(one)
+			if a.Status == "" || a.Status != policy.StatusRecorded && (a.container != nil || a.profiles != nil) {
+				t.Errorf("%q (%v): %+v", data, out, a)
+			}
+			r := externalReport{}.withoutNil()
+			r.merge("p", a, map[string]bool{"coder": true})
+			for profile := range r.profiles {
+				if profile != "coder" {
+					t.Errorf("%q says something of %q", data, profile)
+				}
+			}
+		}
+	})
+}
+
+// FuzzSmallFiles: what a file's first line, a control group or an environment file says
+// is bounded and can be printed.
+func FuzzSmallFiles(f *testing.F) {
+	for _, text := range []string{"coder\n", "\ufeff x \x1b[2J\r\n", "max\n", "9223372036854775808", "100000 0", "-1 100000", "yes ", "\xff", strings.Repeat("x", 500)} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if s := firstLine([]byte(text), 256); len(s) > 256+len("…") || strings.ContainsAny(s, "\n\r\x1b\x00\u202e") {
+			t.Errorf("the first line of %q is %q", text, s)
+		}
+		if n := parseCPUs(text); n != nil && !(*n >= 0 && *n < 1e19) {
+			t.Errorf("%q is %v CPUs", text, *n)
+		}
+		parseWhole(text)
+		if on, problem := parseSwitch(text); on != nil && problem != "" {
+			t.Errorf("%q is %v and %s", text, *on, problem)
+		}
+		if m, ok := parseMount(text); ok && m == (mount{}) {
+			t.Errorf("%q is an empty mount", text)
+		}
+	})
+}

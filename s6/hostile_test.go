@@ -1,0 +1,263 @@
+package s6
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"mvdan.cc/sh/v3/expand"
+	"mvdan.cc/sh/v3/syntax"
+
+	"hermes-reconcile/policy"
+)
+
+// hostileWords are what a shell would carry out, were they not quoted. A program that
+// puts a name or a value into a script as it is runs them as root.
+var hostileWords = []string{
+	"$(touch pwned)", "`touch pwned`", "a;touch pwned", "a&touch pwned", "a|touch pwned", "a>pwned", "a'b", "'; touch pwned; '", `a\`, `\'; touch pwned; \'`,
+	"a b", "*", "~root", "#x", "!x", "${IFS}touch${IFS}pwned", "%s%n", "é", "(touch pwned)", "{a,b}", "[a-z]*", "$0", "$$",
+}
+
+// The slots of profiles with such names start the gateway with that very name and
+// those very values, and nothing else.
+func TestScriptsCarryNoShellText(t *testing.T) {
+	w := newWorld(t)
+	w.exec.Command = []string{w.script("printing", "printf '%s\\n' \"$2\" \"$VALUE\"\n")}
+	// The parts that only root's script has are tested with real tools elsewhere.
+	w.exec.Tools = filepath.Join(w.base, "tools")
+	must(t, os.Mkdir(w.exec.Tools, 0o755))
+	w.script("tools/s6-setuidgid", "shift\nexec \"$@\"\n")
+	w.script("tools/s6-log", "printf '%s\\n' \"$5\"\n")
+	for _, word := range hostileWords {
+		t.Run(word, func(t *testing.T) {
+			d := decide(word + "=down")
+			one := d.Profiles[word]
+			one.Env = map[string]string{"VALUE": word + `"/` + word}
+			d.Profiles[word] = one
+			w.exec.Rescan = false
+			w.apply(d)
+			for script, want := range map[string]string{"run": word + "\n" + word + `"/` + word + "\n", "log/run": w.home + "/logs/gateways/" + word + "\n"} {
+				cmd := exec.CommandContext(t.Context(), w.slot(word, script))
+				cmd.Dir = filepath.Dir(w.slot(word, script))
+				cmd.Stdin = strings.NewReader("")
+				if out, err := cmd.CombinedOutput(); err != nil || string(out) != want {
+					t.Errorf("%s: %v: got %q, want %q", script, err, out, want)
+				}
+			}
+		})
+	}
+	out, err := exec.Command("find", w.base, "-name", "pwned*").Output()
+	if err != nil || len(out) > 0 {
+		t.Errorf("a script carried out what it was given: %s, %v", out, err)
+	}
+}
+
+// What a rule sets becomes part of the finish script and of the marker; exit codes are
+// numbers there, or the rule is refused.
+func TestFinishScriptTakesNumbersOnly(t *testing.T) {
+	for _, code := range []string{"0) touch pwned ;; 1", "*", "1|2", "01", "-1", "256", "1\n", " 1", "$(id)", ""} {
+		member := map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{code: "never"}}
+		if c, err := policy.DecodeMember(policy.SetRestart, member); err == nil {
+			t.Errorf("the exit code %q is accepted: %+v", code, c)
+		}
+	}
+}
+
+// The counters of deaths, the pause and the lock are root's too: a user who could
+// write them would have its gateway restarted for ever, or root's helper write
+// elsewhere.
+func TestUserCannotReachTheCounters(t *testing.T) {
+	wantRoot(t)
+	w := newWorld(t)
+	w.withHelper()
+	w.startSvscan()
+	d := withRestart(decide("coder=start"), "coder", policy.Restart{
+		Budget: &policy.Budget{Deaths: 50, WindowSeconds: 600}, ExitCodes: map[string]string{"3": "backoff"}, OnExhaustion: "hold",
+	})
+	w.apply(d)
+	w.untilUp("coder")
+	slot := w.slot("coder")
+	if out, err := w.asHermes("s6-svc -k " + slot); err != nil {
+		t.Fatalf("s6-svc -k: %v: %s", err, out)
+	}
+	w.until("the death is counted", func() bool {
+		_, err := os.Stat(filepath.Join(slot, tallyName))
+		return err == nil
+	})
+	w.untilUp("coder")
+	victim := filepath.Join(w.base, "victim")
+	must(t, os.WriteFile(victim, []byte("precious"), 0o644))
+	before := snapshot(t, w.scan)
+	for _, script := range []string{
+		"rm " + slot + "/" + tallyName,
+		": > " + slot + "/" + tallyName,
+		"ln -s " + victim + " " + slot + "/" + tallyName + ".new",
+		"ln -s " + victim + " " + slot + "/" + pauseName,
+		"ln -s " + victim + " " + slot + "/" + pauseName + ".new",
+		"ln -s " + victim + " " + slot + "/" + downName + ".new",
+		"echo 99999999 > " + slot + "/" + pauseName,
+		"touch " + slot + "/" + changedName,
+		"echo '{}' > " + slot + "/" + markerName,
+		"rm " + slot + "/" + markerName,
+		"mv " + slot + "/data " + slot + "/data2",
+		"rm " + w.scan + "/" + lockName,
+		"flock -n " + w.scan + "/" + lockName + " true",
+		"mv " + w.scan + "/" + lockName + " " + w.scan + "/.x",
+		"mkdir " + w.scan + "/" + stagingPrefix + "x",
+		"rm " + slot + "/supervise/lock",
+		": > " + slot + "/supervise/lock",
+		"flock -x -n " + slot + "/supervise/status true && echo x > " + slot + "/supervise/status",
+		"echo x > " + slot + "/log/supervise/death_tally",
+	} {
+		if out, err := w.asHermes(script); err == nil {
+			t.Errorf("%q succeeded: %s", script, out)
+		}
+	}
+	if after := snapshot(t, w.scan); after != before {
+		t.Errorf("the scan directory changed:\n%s\nwas\n%s", after, before)
+	}
+	wantFile(t, victim, "precious")
+}
+
+// The helper of finish scripts runs as root in a slot. A planted link there, as an
+// earlier upstream ownership may have left, leads it nowhere.
+func TestTheCountersFollowNoLink(t *testing.T) {
+	for _, name := range []string{tallyName, tallyName + ".new", pauseName, pauseName + ".new", downName, downName + ".new", markerName, "data", "supervise/status"} {
+		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {
+			w := newWorld(t)
+			w.exec.Rescan = false
+			w.apply(withRestart(decide("coder=start"), "coder", policy.Restart{
+				Budget: &policy.Budget{Deaths: 1, WindowSeconds: 600}, ExitCodes: map[string]string{"3": "backoff"}, OnExhaustion: "hold",
+			}))
+			victim := filepath.Join(w.base, "victim")
+			must(t, os.WriteFile(victim, []byte("precious"), 0o644))
+			must(t, os.RemoveAll(w.slot("coder", name)))
+			must(t, os.Symlink(victim, w.slot("coder", name)))
+			_, _ = Death{Dir: w.slot("coder"), ExitCode: 3}.Answer()
+			wantFile(t, victim, "precious")
+		})
+	}
+}
+
+// A status that is a FIFO, or a tally that is a sparse file of 50 GiB, holds up nothing.
+func TestTheCountersReadNothingStrange(t *testing.T) {
+	for _, name := range []string{tallyName, "supervise/status", markerName} {
+		w := newWorld(t)
+		w.exec.Rescan = false
+		w.apply(withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 9, WindowSeconds: 600}}))
+		must(t, os.RemoveAll(w.slot("coder", name)))
+		must(t, unix.Mkfifo(w.slot("coder", name), 0o644))
+		answer, err := Death{Dir: w.slot("coder"), ExitCode: 3}.Answer()
+		if answer.Down || name == markerName && err == nil {
+			t.Errorf("%s a FIFO: %+v, %v", name, answer, err)
+		}
+		must(t, os.Remove(w.slot("coder", name)))
+		must(t, os.WriteFile(w.slot("coder", name), nil, 0o644))
+		must(t, os.Truncate(w.slot("coder", name), 50<<30))
+		answer, err = Death{Dir: w.slot("coder"), ExitCode: 3}.Answer()
+		if answer.Down || name == markerName && err == nil {
+			t.Errorf("%s of 50 GiB: %+v, %v", name, answer, err)
+		}
+	}
+}
+
+// FuzzTally: whatever the tally holds, one death more is counted, and neither a pause
+// nor the tally itself grows beyond its bounds.
+func FuzzTally(f *testing.F) {
+	for _, text := range []string{
+		"", "{}", `{"deaths":[1,2,3],"last":3,"pauses":2,"pause":4}`, `{"deaths":[1e308,-1e308],"last":-1e308,"pauses":1000000000,"pause":1e308}`,
+		`{"deaths":null,"pauses":-5}`, "[]", `{"deaths":[1795327211,1795327211]}`,
+	} {
+		f.Add([]byte(text), 3, 5, 600.0, true)
+	}
+	f.Fuzz(func(t *testing.T, text []byte, code, deaths int, window float64, slow bool) {
+		if deaths < 1 || deaths > 1000 || !(window > 0) || window > 1e7 || len(text) > 4096 {
+			return // rules cannot ask for it
+		}
+		var counted tally
+		if json.Unmarshal(text, &counted) != nil {
+			counted = tally{}
+		}
+		r := &policy.Restart{Budget: &policy.Budget{Deaths: deaths, WindowSeconds: window}, ExitCodes: map[string]string{"3": "backoff"}, OnExhaustion: "hold"}
+		if slow {
+			r.OnExhaustion = "slow"
+		}
+		before := len(counted.Deaths)
+		var a Answer
+		Death{ExitCode: code, Now: time.Unix(1795327211, 0)}.count(&counted, r, &a)
+		if a.PauseSeconds < 0 || a.PauseSeconds > 1e7 || len(counted.Deaths) > before+1 || a.Down != (a.Hold != nil) {
+			t.Errorf("%q: %+v, %+v", text, a, counted)
+		}
+		if _, err := json.Marshal(counted); err != nil {
+			t.Errorf("%q: %+v: %v", text, counted, err)
+		}
+	})
+}
+
+// FuzzScripts: whatever a profile is called and a value is, the scripts are words for a
+// shell that come out as they went in, or the slot is refused.
+func FuzzScripts(f *testing.F) {
+	for _, word := range hostileWords {
+		f.Add(word, word)
+	}
+	f.Add("a\x00b", "a\nb")
+	f.Add("\xff", "\x1b[m")
+	r, err := newRenderer((&Executor{Home: "/opt/data", User: User{Name: "hermes"}, Shell: "/bin/sh", Tools: "/command"}).withDefaults())
+	if err != nil {
+		f.Fatal(err)
+	}
+	words := func(t *testing.T, profile, value string) (run, log []string) {
+		files, err := r.files(profile, map[string]string{"VALUE": value}, nil)
+		if err != nil {
+			return nil, nil // refused
+		}
+		return wordsOf(t, string(files[len(files)-1].Content)), wordsOf(t, string(files[0].Content))
+	}
+	f.Fuzz(func(t *testing.T, profile, value string) {
+		run, log := words(t, profile, value)
+		if run == nil || profile == policy.RootProfile {
+			return
+		}
+		wantRun, wantLog := words(t, "PROFILE", "x")
+		for i := range wantRun {
+			wantRun[i] = strings.ReplaceAll(strings.ReplaceAll(wantRun[i], "VALUE=x", "VALUE="+value), "PROFILE", profile)
+		}
+		for i := range wantLog {
+			wantLog[i] = strings.ReplaceAll(wantLog[i], "PROFILE", profile)
+		}
+		if !slices.Equal(run, wantRun) && !strings.Contains(value, "PROFILE") || !slices.Equal(log, wantLog) {
+			t.Errorf("profile %q, value %q: the scripts are\n%q\n%q\nwant\n%q\n%q", profile, value, run, log, wantRun, wantLog)
+		}
+	})
+}
+
+// wordsOf are the words of a script as its commands get them, where no expansion
+// decides.
+func wordsOf(t *testing.T, script string) []string {
+	t.Helper()
+	parsed, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(script), "")
+	if err != nil {
+		t.Fatalf("no script: %v\n%s", err, script)
+	}
+	env := expand.FuncEnviron(func(name string) string { return "expanded " + name })
+	var words []string
+	syntax.Walk(parsed, func(node syntax.Node) bool {
+		word, ok := node.(*syntax.Word)
+		if !ok {
+			return true
+		}
+		text, err := expand.Literal(&expand.Config{Env: env}, word)
+		if err != nil {
+			text = "a command decides"
+		}
+		words = append(words, text)
+		return true
+	})
+	return words
+}
