@@ -33,7 +33,7 @@ func benchContributions(n int) (policy.Input, policy.Evaluation) {
 			facts["prior_state"] = json.RawMessage(`{"status":"recorded","desired":"running","gateway":"running"}`)
 			facts["runtime_files"] = json.RawMessage(fmt.Sprintf(`{"status":"recorded","files":{"gateway.pid":{"status":"recorded","kind":"file","sweepable":true,"identity":"%d-1","pid":%d}}}`, i, 100+i))
 			add(policy.Contribution{Set: policy.SetStart, Rule: "reconcile.rules.prior_intent", Code: "prior_intent", Reason: "desired state was running"}, name)
-			add(policy.Contribution{Set: policy.SetSweep, Rule: "reconcile.rules.stale_runtime_files", File: "gateway.pid", Reason: "left over from before the restart"}, name)
+			add(policy.Contribution{Set: policy.SetSweep, Rule: "reconcile.rules.stale_runtime_files", File: "gateway.pid", Reason: "left over from a gateway that is gone"}, name)
 		}
 		if i%10 == 0 {
 			add(policy.Contribution{Set: policy.SetHold, Rule: "reconcile.rules.multiplex", Code: "multiplexed", Reason: "served by the root profile: multiplexing is on (environment)"}, name)

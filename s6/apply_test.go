@@ -203,3 +203,29 @@ func applyAndPrint(scan string, words []string) {
 	}
 	fmt.Print(strings.Join(lines, "; "))
 }
+
+// What rules put into the environment reaches the gateway, and nothing that root runs
+// before it.
+func TestEnvironmentOfRulesIsNotRoots(t *testing.T) {
+	wantRoot(t)
+	w := newLive(t)
+	evil := filepath.Join(w.base, "evil")
+	must(t, os.Mkdir(evil, 0o755))
+	ran := filepath.Join(w.base, "evil-ran")
+	for _, program := range []string{"id", "cat", "rm", "sleep", "s6-setuidgid"} {
+		must(t, os.WriteFile(filepath.Join(evil, program), []byte("#!/bin/sh\necho $0 >>"+ran+"\necho 0\n"), 0o755))
+	}
+	w.exec.Command = []string{w.script("telling", "echo \"path $PATH greeting $GREETING\"\nexec /bin/sleep 10000\n")}
+	d := decide("coder=start")
+	one := d.Profiles["coder"]
+	one.Env, one.DelaySeconds = map[string]string{"PATH": evil, "GREETING": "it's $HOME"}, 0.01
+	d.Profiles["coder"] = one
+	w.apply(d)
+	w.until("the gateway tells its environment", func() bool {
+		text, _ := os.ReadFile(filepath.Join(w.home, "logs/gateways/coder/current"))
+		return strings.Contains(string(text), "path "+evil+" greeting it's $HOME")
+	})
+	if text, err := os.ReadFile(ran); err == nil {
+		t.Errorf("run before the gateway: %s", text)
+	}
+}

@@ -77,7 +77,7 @@ func TestLiveSlotIsUpdatedInPlace(t *testing.T) {
 	}
 	run, err := os.ReadFile(w.slot("coder", "run"))
 	must(t, err)
-	if !strings.Contains(string(run), `GREETING="it's me"`) {
+	if !strings.Contains(string(run), `"GREETING=it's me"`) {
 		t.Errorf("run script:\n%s", run)
 	}
 

@@ -44,10 +44,10 @@ type marker struct {
 // A renderer writes the files of slots. What is the same in all of them is
 // written once.
 type renderer struct {
-	runHead, runDrop, runCommand, runArgs string
-	logHead, logTail, logs                string
-	typeFile, finish                      []byte
-	helper                                string // the words that run Executor.Died
+	runHead, runDrop, runUser, runCommand, runArgs string
+	logHead, logTail, logs                         string
+	typeFile, finish                               []byte
+	helper                                         string // the words that run Executor.Died
 }
 
 // newRenderer fails when the settings cannot be written in a shell script, which
@@ -62,7 +62,8 @@ func newRenderer(e *Executor) (*renderer, error) {
 		runHead: head + startBlock,
 		runDrop: "export HOME=" + home + "\ncd " + home + "\n" +
 			"export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1\n",
-		runCommand: dropBlock + "exec \"$@\"" + q.words(e.Command),
+		runUser:    dropBlock + "exec \"$@\"",
+		runCommand: q.words(e.Command),
 		runArgs:    q.words(e.Args) + "\n",
 		logHead:    head + dropBlock,
 		logTail:    " rm -f \"$dir/lock\"\nexec \"$@\" " + q.quote(e.Tools+"/s6-log") + " 1 n10 s1000000 T \"$dir\"\n",
@@ -113,17 +114,23 @@ func (r *renderer) files(profile string, env map[string]string, restart *policy.
 	}, nil
 }
 
-// run is the run script. s6-supervise starts it in the service directory.
+// run is the run script. s6-supervise starts it in the service directory. What rules
+// put into the environment comes after the change of the user: a PATH from a fact that
+// the agent wrote is not root's.
 func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 	q := &quoter{}
 	var b strings.Builder
 	b.WriteString(r.runHead)
 	b.WriteString(r.runDrop)
+	b.WriteString(r.runUser)
+	if len(env) > 0 {
+		b.WriteString(" env")
+	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if !envName.MatchString(name) {
 			return nil, fmt.Errorf("%q is not the name of an environment variable", name)
 		}
-		b.WriteString("export " + name + "=" + q.quote(env[name]) + "\n")
+		b.WriteString(" " + q.quote(name+"="+env[name]))
 	}
 	b.WriteString(r.runCommand)
 	if profile != policy.RootProfile {

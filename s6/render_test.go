@@ -31,10 +31,8 @@ fi
 export HOME=/opt/data
 cd /opt/data
 export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1
-export NAME="it's \$HOME"
-export PORT=9570
 if [ "$(id -u)" = 0 ]; then set -- /command/s6-setuidgid hermes; else set --; fi
-exec "$@" hermes -p coder gateway run --replace
+exec "$@" env "NAME=it's \$HOME" 'PORT=9570' hermes -p coder gateway run --replace
 `,
 		"finish": `#!/bin/sh
 # $1 is the exit code, 256 after a signal; 125 means: leave it down.

@@ -58,7 +58,7 @@ func apply(cmd *cobra.Command, f applyFlags, names []string) error {
 	if err := r.loadRules(); err != nil {
 		return err
 	}
-	r.executor.RestartChanged = f.restartChanged
+	r.executor.RestartChanged, r.executor.Steady = f.restartChanged, steady
 	if f.dryRun {
 		return r.show(ctx, cmd, names)
 	}

@@ -162,13 +162,15 @@ func raise(cmd *cobra.Command, f liveFlags, command string, w wish) error {
 	if w.override || w.release {
 		if r.liftHolds(ctx, d, names) {
 			s = r.collect(ctx)
+			r.sayDisbelief(s)
 		}
 		d, _, err = r.whom(ctx, s, wish{names: names, release: w.release}, false)
 		if err != nil {
 			return err
 		}
 	}
-	going := r.mayStart(d, names, w)
+	before := readSlots(s.input.Container["s6"])
+	going := r.whoHasASlot(r.mayStart(d, names, w), before)
 	var recorded []string
 	if !w.release {
 		recorded = r.recordIntents(ctx, going, intentRunning)
@@ -176,8 +178,7 @@ func raise(cmd *cobra.Command, f liveFlags, command string, w wish) error {
 	if w.restart {
 		r.executor.Restart = going
 	}
-	before := readSlots(s.input.Container["s6"])
-	r.makeSo(ctx, about2(d, going))
+	r.makeSo(ctx, decisionsAbout(d, going))
 	r.failWithoutSlot(ctx, going)
 	r.follow(ctx, recorded, intentRunning)
 	now := r.slots(ctx)
@@ -528,6 +529,21 @@ func ownSlots(slots seenSlots) []string {
 
 func slotOf(profile string) string { return "gateway-" + profile }
 
+// whoHasASlot leaves out the profiles without a slot where this user can make none.
+func (r *liveRun) whoHasASlot(names []string, slots seenSlots) []string {
+	if r.locked {
+		return names
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		_, there := slots.profiles[name]
+		if !there {
+			r.report.fail(name, fmt.Errorf("it has no slot, and this user cannot make one: as root, hermes-reconcile register %s", name))
+			r.setOutcome(name, "refused")
+		}
+		return !there
+	})
+}
+
 // failWithoutSlot reports who got no slot, for want of room for example.
 func (r *liveRun) failWithoutSlot(ctx context.Context, names []string) {
 	now := r.slots(ctx)
@@ -579,7 +595,8 @@ func register(cmd *cobra.Command, f liveFlags, names []string) error {
 		}
 		fresh = append(fresh, name)
 	}
-	r.makeSo(ctx, about2(d, fresh))
+	fresh = r.whoHasASlot(fresh, slots)
+	r.makeSo(ctx, decisionsAbout(d, fresh))
 	now := r.slots(ctx)
 	for _, name := range fresh {
 		slot, there := now.profiles[name]
@@ -596,8 +613,8 @@ func register(cmd *cobra.Command, f liveFlags, names []string) error {
 	return r.finish(ctx, cmd, s, d)
 }
 
-// only2 keeps the decisions about the named profiles.
-func about2(d policy.Decisions, names []string) policy.Decisions {
+// decisionsAbout keeps the decisions about the named profiles.
+func decisionsAbout(d policy.Decisions, names []string) policy.Decisions {
 	some := map[string]policy.Decision{}
 	for _, name := range names {
 		some[name] = d.Profiles[name]

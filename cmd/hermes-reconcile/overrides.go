@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts"
@@ -85,6 +86,15 @@ func (r *liveRun) lifted(name string, hold policy.Contribution) {
 	r.report.Profiles[name] = p
 }
 
+// sayDisbelief reports that the list which was just written does not count, since
+// others could have written it too.
+func (r *liveRun) sayDisbelief(s situation) {
+	var fact struct{ Status, Error string }
+	if json.Unmarshal(s.input.Container["overrides"], &fact) == nil && fact.Status == policy.StatusUnreadable {
+		r.report.fail("", fmt.Errorf("%s in %s does not count: %s", policy.OverridesFile, r.config.StateDir, fact.Error))
+	}
+}
+
 // keepOverrides adds to the list in the state directory and drops what has ended. It
 // replaces the file as a whole; runs of ours are kept apart by the lock of the scan
 // directory.
@@ -118,18 +128,35 @@ func keepOverrides(stateDir string, more []policy.Override) error {
 // readOverrides reads the list; one that makes no sense is an error, since writing a
 // new one would lose it.
 func readOverrides(path string) ([]policy.Override, error) {
-	text, err := os.ReadFile(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	var all []policy.Override
 	if err == nil {
-		err = json.Unmarshal(text, &all)
+		defer file.Close()
+		err = decodeOverrides(file, &all)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w; remove it to begin anew", path, err)
 	}
 	return all, nil
+}
+
+// maxOverrides bounds what is read of the list.
+const maxOverrides = 1 << 20
+
+func decodeOverrides(file *os.File, all *[]policy.Override) error {
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return policy.ErrNotRegular
+	case info.Size() > maxOverrides:
+		return fmt.Errorf("it is larger than %d bytes", maxOverrides)
+	}
+	return json.NewDecoder(file).Decode(all)
 }
 
 // onlyRoot says who may.

@@ -99,7 +99,7 @@ func (v *localVolume) Collect(ctx context.Context, emit func(string, policy.Fact
 }
 
 func (v *localVolume) Execute(ctx context.Context, operations []policy.Operation) []policy.Result {
-	return (&volume.Executor{Home: v.home}).Execute(ctx, operations)
+	return (&volume.Executor{Home: v.home, Live: v.settings.Phase == policy.PhaseApply}).Execute(ctx, operations)
 }
 
 func (v *localVolume) AppendLog(_ context.Context, name string, text []byte) error {

@@ -231,3 +231,27 @@ func onlyEntries(t *testing.T, dir string, want ...string) {
 		t.Errorf("entries of the directory (-want +got):\n%s", diff)
 	}
 }
+
+// On a live tree a gateway may begin between the look and the sweep: its files are then
+// none to sweep, and nothing went wrong.
+func TestSweepBesideAGatewayThatStarts(t *testing.T) {
+	for _, live := range []bool{false, true} {
+		root := t.TempDir()
+		if err := os.WriteFile(filepath.Join(root, "gateway.pid"), []byte("{}"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		h, err := Open(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		op := policy.Operation{Op: policy.OpSweep, Profile: policy.RootProfile, File: "gateway.pid", Identity: "another"}
+		result := (&Executor{Home: h, Live: live}).Execute(t.Context(), []policy.Operation{op})[0]
+		if result.Done || (result.Err != nil) == live {
+			t.Errorf("live %v: done %v, %v", live, result.Done, result.Err)
+		}
+		if _, err := os.Stat(filepath.Join(root, "gateway.pid")); err != nil {
+			t.Errorf("live %v: it was removed: %v", live, err)
+		}
+	}
+}

@@ -8,7 +8,7 @@
 #   of a slot that is up: its gateway may be about to take its lock.
 package reconcile.rules.stale_runtime_files
 
-sweep contains {"profile": name, "file": file, "reason": "left over from before the restart"} if {
+sweep contains {"profile": name, "file": file, "reason": "left over from a gateway that is gone"} if {
 	some name, profile in input.profiles
 	not input.container.s6.slots[concat("", ["gateway-", name])].up
 	some file in data.settings.sweep_files
