@@ -102,8 +102,12 @@ func (e *Executor) Lock(ctx context.Context) (unlock func(), err error) {
 // stays.
 func (e *Executor) takeLock(ctx context.Context) (unlock func(), err error) {
 	path := filepath.Join(e.ScanDir, lockName)
-	lock := flock.New(path,
-		flock.SetFlag(os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK), flock.SetPermissions(0o600))
+	// Read only, so that a run which finds everything right writes nothing.
+	flags := os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		flags |= os.O_CREATE
+	}
+	lock := flock.New(path, flock.SetFlag(flags), flock.SetPermissions(0o600))
 	waiting, cancel := context.WithTimeout(ctx, e.LockTimeout)
 	defer cancel()
 	locked, err := lock.TryLockContext(waiting, 20*time.Millisecond)
