@@ -10,7 +10,7 @@ package reconcile.rules.stale_runtime_files
 
 sweep contains {"profile": name, "file": file, "reason": "left over from a gateway that is gone"} if {
 	some name, profile in input.profiles
-	not input.container.s6.slots[concat("", ["gateway-", name])].up
 	some file in data.settings.sweep_files
 	profile.runtime_files.files[file].sweepable
+	not input.container.s6.slots[concat("", ["gateway-", name])].up
 }
