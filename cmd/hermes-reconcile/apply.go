@@ -109,6 +109,7 @@ const rounds = 10
 // upstream's own command, changed an intent meanwhile.
 func (r *liveRun) converge(ctx context.Context, names []string) (s situation, d policy.Decisions, err error) {
 	for range rounds {
+		errs, code := len(r.report.Errors), r.report.code
 		s = r.collect(ctx)
 		if d, err = r.about(r.decide(ctx, s, nil), s, names); err != nil {
 			return s, d, err
@@ -122,6 +123,8 @@ func (r *liveRun) converge(ctx context.Context, names []string) (s situation, d 
 		if !r.overtaken(ctx, s, r.results[from:]) {
 			return s, d, nil
 		}
+		// What failed, failed against somebody who wanted something else.
+		r.report.Errors, r.report.code = r.report.Errors[:errs], code
 	}
 	r.report.fail("", errors.New("intents changed again and again while this ran; apply once more"))
 	return s, d, nil
