@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -306,21 +308,42 @@ func (r *liveRun) recordIntents(ctx context.Context, names []string, intent stri
 // failure. Those who can take the lock never meet here.
 func (r *liveRun) follow(ctx context.Context, names []string, intent string) {
 	for _, name := range names {
-		for range rounds {
+		wanted := intent
+		for round := range rounds {
 			now, err := r.side.Change(ctx, volumeChange{Kind: readIntent, Profile: name})
-			if err != nil || now.Intent == intent || now.Intent != intentRunning && now.Intent != intentStopped {
+			if err != nil || now.Intent != intentRunning && now.Intent != intentStopped {
 				break
+			}
+			if now.Intent == wanted && (round > 0 || !r.stoppedMeanwhile(ctx, name, wanted)) {
+				break
+			}
+			if _, there := r.slots(ctx).profiles[name]; !there {
+				break // somebody removed it, and who makes it anew looks at the intent
 			}
 			op := policy.Operation{Op: policy.OpBringDown, Profile: name, Slot: slotOf(name), Cause: "somebody recorded that it is to be stopped"}
 			if now.Intent == intentRunning {
-				op.Op, op.Cause = policy.OpBringUp, "somebody recorded that it is to run"
+				op.Op, op.Cause = policy.OpBringUp, "somebody stopped it, and it is recorded that it is to run"
 			}
-			intent = now.Intent
+			if now.Intent != wanted {
+				r.note(name, fmt.Sprintf("somebody recorded %q meanwhile", now.Intent))
+			}
+			wanted = now.Intent
 			r.report.forget(name)
 			r.execute(ctx, []policy.Operation{op})
-			r.note(name, fmt.Sprintf("somebody recorded %q meanwhile", intent))
 		}
 	}
+}
+
+// stoppedMeanwhile says that a gateway which was started ended as one does that somebody
+// stops. Upstream's stop records first and stops then, so that its intent may be
+// overwritten in between and its letter come last.
+func (r *liveRun) stoppedMeanwhile(ctx context.Context, name, intent string) bool {
+	errs := r.report.Profiles[name].Errors
+	if intent != intentRunning || len(errs) == 0 || slices.ContainsFunc(errs, func(text string) bool { return !strings.HasPrefix(text, "bring-up ") }) {
+		return false
+	}
+	slot := r.slots(ctx).profiles[name]
+	return !slot.Up && (slot.Signal == int(syscall.SIGTERM) || slot.ExitCode != nil && *slot.ExitCode == 0)
 }
 
 func (r *liveRun) setOutcome(name, outcome string) {
