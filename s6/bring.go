@@ -49,7 +49,7 @@ func (x *execution) bringDown(ctx context.Context, results []policy.Result) {
 		return b.before.Down() && !b.before.WantUp && down, err
 	}, func(x *execution, b *bringing) (bool, error) {
 		down, err := exists(b.fd, downName)
-		return x.isGone(b) || isDown(b.fd) && down, err
+		return x.isGone(b) || isDown(b.fd) && down || x.isAnother(b), err
 	})
 }
 
@@ -208,6 +208,13 @@ func (x *execution) isSteady(b *bringing) (bool, error) {
 		b.since = time.Now()
 	}
 	return time.Since(b.since) >= x.Steady, nil
+}
+
+// isAnother says that a gateway which is to be restarted was so already, by somebody who
+// did not wait for us, or for whom we could not.
+func (x *execution) isAnother(b *bringing) bool {
+	s, ok := statusOf(b.fd)
+	return ok && x.restarts() && b.before.Up() && s.Up() && s.WantUp && s.PID != b.before.PID
 }
 
 // isGone says that the slot was removed meanwhile, or another is in its place. Users
