@@ -560,7 +560,7 @@ func (r *liveRun) whoHasASlot(names []string, slots seenSlots) []string {
 	return slices.DeleteFunc(names, func(name string) bool {
 		_, there := slots.profiles[name]
 		if !there {
-			r.report.fail(name, fmt.Errorf("it has no slot, and this user cannot make one: as root, hermes-reconcile register %s", name))
+			r.report.fail(name, noSlotFor(name))
 			r.setOutcome(name, "refused")
 		}
 		return !there
@@ -571,10 +571,20 @@ func (r *liveRun) whoHasASlot(names []string, slots seenSlots) []string {
 func (r *liveRun) failWithoutSlot(ctx context.Context, names []string) {
 	now := r.slots(ctx)
 	for _, name := range names {
-		if _, there := now.profiles[name]; now.known() && !there && len(r.report.Profiles[name].Errors) == 0 {
-			r.report.fail(name, errNoSlot)
+		if _, there := now.profiles[name]; !now.known() || there || len(r.report.Profiles[name].Errors) > 0 {
+			continue
 		}
+		if r.locked {
+			r.report.fail(name, errNoSlot)
+			continue
+		}
+		r.report.fail(name, noSlotFor(name)) // root removed it meanwhile
 	}
+}
+
+// noSlotFor is the error of a user who can make none.
+func noSlotFor(name string) error {
+	return fmt.Errorf("it has no slot, and this user cannot make one: as root, hermes-reconcile register %s", name)
 }
 
 var errNoSlot = errors.New("it has no slot: see alarms and errors")
