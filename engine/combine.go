@@ -158,14 +158,8 @@ func counting(contributions []policy.Contribution) []policy.Contribution {
 // is over no longer holds. Where several contributions agree, the first by rule
 // gives code and reason.
 func decideAction(d *policy.Decision, contributions []policy.Contribution, facts policy.Facts, now time.Time) {
-	waived := map[string]bool{}
+	waived := waivedRules(contributions)
 	first := map[policy.Set]*policy.Contribution{}
-	for i := range contributions {
-		c := &contributions[i]
-		if c.Set == policy.SetWaive {
-			waived[c.Waives] = true
-		}
-	}
 	for i := range contributions {
 		c := &contributions[i]
 		if c.Set == policy.SetHold && (waived[c.Rule] || over(*c, now)) {
@@ -186,6 +180,31 @@ func decideAction(d *policy.Decision, contributions []policy.Contribution, facts
 		d.Action, d.Code = policy.ActionDown, policy.CodeNoStartRule
 		d.Reason = "no rule starts it; " + describeState(facts)
 	}
+}
+
+// waivedRules are the rules whose holds do not count.
+func waivedRules(contributions []policy.Contribution) map[string]bool {
+	waived := map[string]bool{}
+	for _, c := range contributions {
+		if c.Set == policy.SetWaive {
+			waived[c.Waives] = true
+		}
+	}
+	return waived
+}
+
+// Holds are the holds that keep a profile down: those that count, are not waived, and
+// have not ended.
+func Holds(d policy.Decision, now policy.Now) []policy.Contribution {
+	contributions := counting(d.Contributions)
+	waived := waivedRules(contributions)
+	var holds []policy.Contribution
+	for _, c := range contributions {
+		if c.Set == policy.SetHold && !waived[c.Rule] && !Over(c, now) {
+			holds = append(holds, c)
+		}
+	}
+	return holds
 }
 
 // Over says whether a hold has ended by itself.

@@ -1,5 +1,7 @@
 package policy
 
+import "time"
+
 // RestartHoldFile is where a profile's directory has its RestartHold. It is on the
 // volume, so that the hold outlives the container.
 const RestartHoldFile = "state/reconcile.hold.json"
@@ -35,6 +37,16 @@ type Override struct {
 	AtUnix  int64  `json:"at_unix"`         // when it was given
 	Start   string `json:"container_start"` // identifies the start of the container
 	Command string `json:"command"`         // "start --override" or "release"
+}
+
+// Active says whether an override still counts in the container that began with start,
+// which is empty where that is not known.
+func (o Override) Active(now time.Time, start string) bool {
+	if o.Until == "" {
+		return start != "" && o.Start == start
+	}
+	until, err := time.Parse(time.RFC3339, o.Until)
+	return err == nil && now.Before(until)
 }
 
 // OverridesFile is where the state directory has a list of Override. It is outside

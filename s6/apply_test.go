@@ -36,7 +36,7 @@ func TestLivePlan(t *testing.T) {
 	w.carryOut(w.wantPlan(decide("coder=down", "writer=start", "later=start"), "publish later; bring-down coder; rescan; bring-up later; bring-up writer"))
 	w.wantPlan(decide("coder=down", "writer=start", "later=start"), "")
 	for profile, up := range map[string]bool{"coder": false, "writer": true, "later": true} {
-		f := w.facts().Slots[slotName(profile)]
+		f := w.facts().Slots[SlotName(profile)]
 		if f.Up != up || f.DownFile == up {
 			t.Errorf("%s: %s", profile, asJSON(f))
 		}

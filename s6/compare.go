@@ -30,7 +30,7 @@ func (p *profilePlan) operations() []policy.Operation {
 	if err != nil {
 		return p.refuse(alarmImpossible, fmt.Errorf("no slot can be made: %w", err))
 	}
-	slot := slotName(p.profile)
+	slot := SlotName(p.profile)
 	entry, there := p.entries[slot]
 	if !there {
 		return p.publish()
@@ -55,7 +55,7 @@ func (p *profilePlan) compare(slotfd int, files []file) []policy.Operation {
 		return p.refuse(alarmUnreadable, err)
 	}
 	if who == originForeign {
-		return p.refuse(alarmForeign, fmt.Errorf("%s was not made by hermes-reconcile: it has no %s; it is left alone", slotName(p.profile), markerName))
+		return p.refuse(alarmForeign, fmt.Errorf("%s was not made by hermes-reconcile: it has no %s; it is left alone", SlotName(p.profile), markerName))
 	}
 	held, err := supervisionOf(slotfd)
 	if err != nil {
@@ -151,7 +151,7 @@ func (p *profilePlan) strangerOwns(slotfd int) (string, error) {
 			return "", fmt.Errorf("stat %s: %w", name, err)
 		}
 		if st.Uid != 0 {
-			return fmt.Sprintf("%s of %s belongs to uid %d", name, slotName(p.profile), st.Uid), nil
+			return fmt.Sprintf("%s of %s belongs to uid %d", name, SlotName(p.profile), st.Uid), nil
 		}
 	}
 	return "", nil
@@ -183,7 +183,7 @@ func (p *profilePlan) live(slotfd int, runDiffers bool) []policy.Operation {
 	start := p.decision.Action == policy.ActionStart
 	switch {
 	case !ok:
-		return p.refuse(alarmUnreadable, fmt.Errorf("%s: %s makes no sense, so it is neither started nor stopped", slotName(p.profile), superviseStatus))
+		return p.refuse(alarmUnreadable, fmt.Errorf("%s: %s makes no sense, so it is neither started nor stopped", SlotName(p.profile), superviseStatus))
 	case start && !s.WantUp:
 		return []policy.Operation{p.bringUp(causeOf(p.decision))}
 	case !start && (s.WantUp || s.Up()):
@@ -223,7 +223,7 @@ func (p *profilePlan) bringUp(cause string) policy.Operation {
 }
 
 func (p *profilePlan) operation(op policy.Op) policy.Operation {
-	return policy.Operation{Op: op, Profile: p.profile, Slot: slotName(p.profile), Cause: causeOf(p.decision)}
+	return policy.Operation{Op: op, Profile: p.profile, Slot: SlotName(p.profile), Cause: causeOf(p.decision)}
 }
 
 // slotOperation carries all that a slot is rendered from.

@@ -33,7 +33,7 @@ type execution struct {
 }
 
 func (e *Executor) begin(ctx context.Context, operations []policy.Operation) (*execution, error) {
-	x := &execution{Executor: e.withDefaults(), umask: 0o777, unlock: func() {}}
+	x := &execution{Executor: e.withDefaults(), umask: 0o777}
 	var err error
 	if x.render, err = newRenderer(x.Executor); err != nil {
 		return nil, err

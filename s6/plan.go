@@ -183,7 +183,7 @@ func (p *planner) changes(ctx context.Context) []policy.Operation {
 			p.idle++
 		}
 		if a.free {
-			p.unsupervised[slotName(names[i])] = true
+			p.unsupervised[SlotName(names[i])] = true
 		}
 		if a.waits {
 			p.pending = append(p.pending, names[i])

@@ -103,7 +103,7 @@ func BenchmarkBare1000(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		scan := filepath.Join(base, strconv.Itoa(i))
 		for name, decision := range d.Profiles {
-			bareSlot(b, filepath.Join(scan, slotName(name)), render, name, decision.Action == policy.ActionDown)
+			bareSlot(b, filepath.Join(scan, SlotName(name)), render, name, decision.Action == policy.ActionDown)
 		}
 		b.StopTimer()
 		if err := os.RemoveAll(scan); err != nil {

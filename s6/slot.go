@@ -165,8 +165,8 @@ func (s *scanDir) removeTree(name string) error {
 	return s.root.RemoveAll(name)
 }
 
-// slotName is the name of the slot of a profile.
-func slotName(profile string) string { return slotPrefix + profile }
+// SlotName is the name of the slot of a profile in the scan directory.
+func SlotName(profile string) string { return slotPrefix + profile }
 
 // causeOf says in a few words why a decision wants what it wants.
 func causeOf(d policy.Decision) string {

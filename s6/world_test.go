@@ -76,7 +76,7 @@ func (w *world) script(name, text string) string {
 }
 
 func (w *world) slot(profile string, more ...string) string {
-	return filepath.Join(append([]string{w.scan, slotName(profile)}, more...)...)
+	return filepath.Join(append([]string{w.scan, SlotName(profile)}, more...)...)
 }
 
 // decide makes decisions from words such as "coder=start".
@@ -263,8 +263,8 @@ func (w *world) until(what string, condition func() bool) {
 
 func (w *world) untilUp(profile string) slotFact {
 	w.t.Helper()
-	w.until(profile+" is up", func() bool { return w.facts().Slots[slotName(profile)].Up })
-	return w.facts().Slots[slotName(profile)]
+	w.until(profile+" is up", func() bool { return w.facts().Slots[SlotName(profile)].Up })
+	return w.facts().Slots[SlotName(profile)]
 }
 
 func wantRoot(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	"hermes-reconcile/policy"
@@ -193,4 +194,23 @@ func writeOutcomes(w io.Writer, r liveReport) error {
 		}
 	}
 	return nil
+}
+
+func (r *liveRun) setOutcome(name, outcome string) {
+	p := r.report.Profiles[name]
+	switch {
+	case len(p.Errors) == 0 || outcome == "refused":
+	case slices.Contains([]string{"stopped", "started", "restarted", "slot removed"}, outcome):
+		outcome += ", with an error"
+	default:
+		outcome = "failed"
+	}
+	p.Outcome = outcome
+	r.report.Profiles[name] = p
+}
+
+func (r *liveRun) note(name, text string) {
+	p := r.report.Profiles[name]
+	p.Notes = append(p.Notes, text)
+	r.report.Profiles[name] = p
 }

@@ -22,31 +22,13 @@ import (
 // ruleRestartBudget is the built-in rule whose holds are records on the volume.
 const ruleRestartBudget = "reconcile.rules.restart_budget"
 
-// holdsOn are the holds that keep a profile down: those that count, are not waived,
-// and have not ended.
-func holdsOn(d policy.Decision, now policy.Now) []policy.Contribution {
-	waived := map[string]bool{}
-	for _, c := range d.Contributions {
-		if c.Set == policy.SetWaive && c.Counts() {
-			waived[c.Waives] = true
-		}
-	}
-	var holds []policy.Contribution
-	for _, c := range d.Contributions {
-		if c.Set == policy.SetHold && c.Counts() && !waived[c.Rule] && !engine.Over(c, now) {
-			holds = append(holds, c)
-		}
-	}
-	return holds
-}
-
 // liftHolds ends the holds of profiles: the record of a used-up budget is removed, and
 // for a rule's hold an override is kept. It says whether anything changed.
 func (r *liveRun) liftHolds(ctx context.Context, d policy.Decisions, names []string) (changed bool) {
 	var overrides []policy.Override
 	now := policy.NewNow(time.Now())
 	for _, name := range names {
-		holds := holdsOn(d.Profiles[name], now)
+		holds := engine.Holds(d.Profiles[name], now)
 		for _, hold := range holds {
 			if hold.Rule != ruleRestartBudget {
 				overrides = append(overrides, policy.Override{
@@ -108,13 +90,7 @@ func keepOverrides(stateDir string, more []policy.Override) error {
 		return err
 	}
 	start, now := facts.ContainerStart("/proc"), time.Now()
-	all = slices.DeleteFunc(append(all, more...), func(o policy.Override) bool {
-		until, err := time.Parse(time.RFC3339, o.Until)
-		if o.Until == "" {
-			return o.Start != start
-		}
-		return err != nil || !now.Before(until)
-	})
+	all = slices.DeleteFunc(append(all, more...), func(o policy.Override) bool { return !o.Active(now, start) })
 	text, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err

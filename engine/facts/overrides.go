@@ -82,21 +82,13 @@ func parseOverrides(data []byte, now time.Time, start string) overridesFact {
 		name := bounded(o.Profile, 255)
 		f.Profiles[name] = append(f.Profiles[name], override{
 			Rule: bounded(o.Rule, 255), Code: bounded(o.Code, maxWord), Until: bounded(o.Until, 64), AtUnix: o.AtUnix,
-			Active: isActive(o, now, start),
+			Active: o.Active(now, start),
 		})
 	}
 	if len(f.Profiles) == 0 {
 		f.Status = policy.StatusEmpty
 	}
 	return f
-}
-
-func isActive(o policy.Override, now time.Time, start string) bool {
-	if o.Until == "" {
-		return start != "" && o.Start == start
-	}
-	until, err := time.Parse(time.RFC3339, o.Until)
-	return err == nil && now.Before(until)
 }
 
 // ContainerStart identifies the present start of the container: the boot of the
