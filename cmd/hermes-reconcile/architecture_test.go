@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -17,7 +18,10 @@ var mayImport = map[string][]string{
 	"engine/volume":        {"policy"},
 	"rego":                 {"policy"},
 	"s6":                   {"policy"},
-	"cmd/hermes-reconcile": {"policy", "engine", "engine/facts", "engine/volume", "rego", "s6"},
+	"cmd/hermes-reconcile": {"policy", "engine", "engine/facts", "engine/volume", "rego", "s6", "cmd/hermes-reconcile/ledger", "cmd/hermes-reconcile/side"},
+
+	"cmd/hermes-reconcile/ledger": {"policy"},
+	"cmd/hermes-reconcile/side":   {"policy", "engine", "engine/facts", "engine/volume", "cmd/hermes-reconcile/ledger"},
 }
 
 // testsMayImport is what tests need beyond that: sources and their collection are
@@ -77,5 +81,21 @@ func TestWhoImportsWhom(t *testing.T) {
 	}
 	if seen != len(mayImport) {
 		t.Errorf("%d packages, want %d", seen, len(mayImport))
+	}
+}
+
+// The child for the volume serves before the policy engine is initialised, which would
+// take it longer than its work. That depends on what package side imports.
+func TestTheVolumesSideDoesNotWaitForThePolicyEngine(t *testing.T) {
+	child := exec.Command("/proc/self/exe", "volume") // ends with its standard input
+	child.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+	out, err := child.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "init hermes-reconcile/policy @") {
+		t.Fatalf("%v, want the packages that were initialised:\n%s", err, out)
+	}
+	for _, late := range []string{"github.com/open-policy-agent/opa/v1/ast", "github.com/open-policy-agent/opa/v1/topdown"} {
+		if strings.Contains(string(out), "init "+late+" @") {
+			t.Errorf("%s is initialised before package side is", late)
+		}
 	}
 }

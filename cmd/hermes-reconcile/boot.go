@@ -9,13 +9,13 @@ import (
 	"maps"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/s6"
@@ -40,7 +40,7 @@ s6-overlay that is after the last cont-init script.`,
 }
 
 func boot(cmd *cobra.Command, _ []string) error {
-	tuneMemory()
+	side.TuneMemory()
 	c, wrong, err := readConfig(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
@@ -58,14 +58,6 @@ func boot(cmd *cobra.Command, _ []string) error {
 		return &exitError{b.code, nil}
 	}
 	return nil
-}
-
-// tuneMemory lets the collector run less often while the heap is small, and keeps
-// it from growing past what a container with little memory has to spare: two
-// processes work at a boot, each once and for a moment. See docs/performance.md.
-func tuneMemory() {
-	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(110 << 20)
 }
 
 // A bootRun is one boot. What goes wrong is logged, counted and gone past.
@@ -147,7 +139,7 @@ func (b *bootRun) keepOthersOut(ctx context.Context, executor *s6.Executor, d po
 }
 
 // openSide starts the volume's side; a user who is not there is upstream's.
-func (b *bootRun) openSide() (volumeSide, error) {
+func (b *bootRun) openSide() (side.Volume, error) {
 	if _, err := lookupUser(b.config.User); err != nil && os.Geteuid() == 0 {
 		b.trouble(exitUsage, "going on as 10000:10000", err)
 		b.config.User = "10000:10000"
@@ -195,7 +187,7 @@ func (b *bootRun) tellPolicy(d policy.Decisions) {
 // execute carries the plan out: the slots here and the volume's part at its side,
 // both at once, since neither needs the other. A scan comes last, so that no
 // gateway starts before the files of the dead one are gone.
-func (b *bootRun) execute(ctx context.Context, executor *s6.Executor, side volumeSide, operations []policy.Operation) []policy.Result {
+func (b *bootRun) execute(ctx context.Context, executor *s6.Executor, side side.Volume, operations []policy.Operation) []policy.Result {
 	isScan := func(op policy.Operation) bool { return op.Op == policy.OpRescan }
 	before := slices.DeleteFunc(slices.Clone(operations), isScan)
 	last := slices.DeleteFunc(slices.Clone(operations), func(op policy.Operation) bool { return !isScan(op) })
@@ -260,12 +252,12 @@ func (b *bootRun) tell(d policy.Decisions) {
 }
 
 // record writes the boot log and the ledger.
-func (b *bootRun) record(ctx context.Context, side volumeSide, s situation, d policy.Decisions, results []policy.Result) {
+func (b *bootRun) record(ctx context.Context, side side.Volume, s situation, d policy.Decisions, results []policy.Result) {
 	text := bootLog(s.input.Now, d)
 	if err := side.AppendLog(ctx, "container-boot.log", text); err != nil {
 		b.trouble(exitProfile, "the boot log", err)
 	}
-	ledger, err := ledger(s, d, results, b.errors, "")
+	ledger, err := ledgerText(s, d, results, b.errors, "")
 	if err == nil {
 		err = side.AppendLog(ctx, "container-boot.jsonl", ledger)
 	}

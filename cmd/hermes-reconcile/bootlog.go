@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/ledger"
 	"hermes-reconcile/policy"
 )
 
@@ -35,50 +37,20 @@ func bootLog(now policy.Now, d policy.Decisions) []byte {
 	return text.Bytes()
 }
 
-// A ledgerLine is one line of container-boot.jsonl: what was decided for a profile
-// at a boot, and why; or, without a profile, for the whole container.
-type ledgerLine struct {
-	Time        string                `json:"time"`
-	BootID      string                `json:"boot_id,omitempty"`
-	Phase       string                `json:"phase"`
-	Command     string                `json:"command,omitempty"` // of an apply: what somebody called
-	Image       string                `json:"image,omitempty"`
-	Profile     string                `json:"profile,omitempty"`
-	Action      string                `json:"action"`
-	Code        string                `json:"code"`
-	Reason      string                `json:"reason"`
-	PriorState  string                `json:"prior_state,omitempty"`
-	PriorExit   string                `json:"prior_exit,omitempty"`
-	FactsDigest string                `json:"facts_digest,omitempty"`
-	Facts       map[string]string     `json:"facts,omitempty"` // a digest of each fact
-	Rules       []policy.Contribution `json:"contributions,omitempty"`
-	Policy      policy.Status         `json:"policy"`
-	Alarms      []policy.Alarm        `json:"alarms,omitempty"`
-	Operations  []ledgerOperation     `json:"operations,omitempty"`
-	Errors      []string              `json:"errors,omitempty"`
-}
-
-type ledgerOperation struct {
-	Op    policy.Op `json:"op"`
-	File  string    `json:"file,omitempty"`
-	Done  bool      `json:"done"`
-	Error string    `json:"error,omitempty"`
-}
-
-// ledger makes the lines of container-boot.jsonl: first one for the container,
+// ledgerText makes the lines of container-boot.jsonl: first one for the container,
 // then one for each profile that is not left out with it. Errs are those that are
 // about no profile; command is empty at a boot.
-func ledger(s situation, d policy.Decisions, results []policy.Result, errs []string, command string) ([]byte, error) {
-	line := ledgerLine{
+func ledgerText(s situation, d policy.Decisions, results []policy.Result, errs []string, command string) ([]byte, error) {
+	line := ledger.Line{
 		Time:   time.Unix(0, s.input.Now.UnixNS).UTC().Format(time.RFC3339),
 		BootID: factString(s.input.Container["host"], "boot_id"),
 		Phase:  d.Phase, Command: command,
 		Image:  factString(s.input.Container["image"], "version"),
 		Policy: d.Policy,
 	}
-	operations := map[string][]ledgerOperation{}
+	operations := map[string][]ledger.Operation{}
 	for _, r := range results {
-		o := ledgerOperation{Op: r.Operation.Op, File: r.Operation.File, Done: r.Done}
+		o := ledger.Operation{Op: r.Operation.Op, File: r.Operation.File, Done: r.Done}
 		if r.Err != nil {
 			o.Error = r.Err.Error()
 		}
@@ -119,6 +91,25 @@ func factsDigest(facts policy.Facts) string {
 		fmt.Fprintf(digest, "%s %s\n", name, facts[name])
 	}
 	return hex.EncodeToString(digest.Sum(nil))[:12]
+}
+
+// alwaysDifferent are the facts that differ from one boot to the next without
+// anybody having changed anything, or with the user who asks.
+var alwaysDifferent = []string{"disk", "host", "identity", "log_directory", "owner_lease", "resources", "starts", "s6", "runtime_files"}
+
+// factDigests identifies each fact, so that a later run can name those that have
+// changed.
+func factDigests(facts policy.Facts) map[string]string {
+	digests := make(map[string]string, len(facts))
+	for name, value := range facts {
+		if slices.Contains(alwaysDifferent, name) {
+			continue
+		}
+		digest := fnv.New32a()
+		digest.Write(value)
+		digests[name] = fmt.Sprintf("%08x", digest.Sum32())
+	}
+	return digests
 }
 
 // factString reads one string of a fact, for a log line.

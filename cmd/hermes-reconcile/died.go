@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6"
 )
@@ -30,7 +31,7 @@ func newDied() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.RangeArgs(2, 4),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			tuneMemory()
+			side.TuneMemory()
 			return died(cmd, home, user, args)
 		},
 	}
@@ -68,11 +69,11 @@ func died(cmd *cobra.Command, home, user string, args []string) error {
 // keepHold records the hold on the volume, as the unprivileged user.
 func keepHold(ctx context.Context, home, user string, answer s6.Answer) error {
 	c := config{Home: home, User: user}
-	side, err := openSide(c, policy.PhaseApply)
+	ofVolume, err := openSide(c, policy.PhaseApply)
 	if err != nil {
 		return err
 	}
-	defer side.Close()
-	_, err = side.Change(ctx, volumeChange{Kind: writeHold, Profile: answer.Profile, Hold: answer.Hold})
+	defer ofVolume.Close()
+	_, err = ofVolume.Change(ctx, side.Change{Kind: side.WriteHold, Profile: answer.Profile, Hold: answer.Hold})
 	return err
 }

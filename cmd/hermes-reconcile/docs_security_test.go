@@ -68,7 +68,7 @@ func writersTable(t *testing.T, path string, scope docSchema) string {
 func TestSecurityPageNamesTests(t *testing.T) {
 	page := readDoc(t, "docs/security.md")
 	sources := ""
-	for _, pattern := range []string{"../../*/*_test.go", "../../*/*/*_test.go"} {
+	for _, pattern := range []string{"../../*/*_test.go", "../../*/*/*_test.go", "../../*/*/*/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hermes-reconcile/cmd/hermes-reconcile/ledger"
 )
 
 // documentedStatus is the example of docs/operations.md.
@@ -109,16 +111,16 @@ func TestDocumentedAlarms(t *testing.T) {
 
 // The table of the ledger in the document is what such a ledger makes.
 func TestDocumentedLog(t *testing.T) {
-	record := func(at, image, state, action, code, exit, facts string) ledgerRun {
-		l := ledgerLine{
+	record := func(at, image, state, action, code, exit, facts string) ledger.Run {
+		l := ledger.Line{
 			Time: at, Phase: "boot", Image: image, Action: "reconciled", Facts: map[string]string{"image": image, "mounts": "1"},
 		}
 		one := l
 		one.Profile, one.Action, one.Code, one.PriorState, one.PriorExit = "coder", action, code, state, exit
 		one.Facts, one.Policy.Revision = map[string]string{"prior_state": facts}, "6c1f0a2b9d3e"
-		return ledgerRun{Time: at, Container: &l, Profiles: []ledgerLine{one}}
+		return ledger.Run{Time: at, Container: &l, Profiles: []ledger.Line{one}}
 	}
-	runs := ledgerRuns{Runs: []ledgerRun{
+	runs := ledger.Runs{Runs: []ledger.Run{
 		record("2026-11-20T06:00:12Z", "v2026.9.19", "running", "started", "prior_intent", "clean", "1"),
 		record("2026-11-21T22:10:03Z", "v2026.9.21", "running", "started", "prior_intent", "unclean", "1"),
 		record("2026-11-22T06:00:11Z", "v2026.9.21", "stopped", "registered", "no_start_rule", "clean", "2"),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/ledger"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -143,7 +144,7 @@ func hasCommand(root *cobra.Command, name string) bool {
 
 // explainSituation collects the facts and the ledger. A ledger that cannot be read
 // leaves the explanation without its history, and says so.
-func explainSituation(ctx context.Context, c config, input, profile string, cmd *cobra.Command) (situation, []ledgerLine, error) {
+func explainSituation(ctx context.Context, c config, input, profile string, cmd *cobra.Command) (situation, []ledger.Line, error) {
 	if input != "" {
 		in, err := readInput(input, cmd.InOrStdin())
 		return situation{input: in}, nil, err
@@ -166,7 +167,7 @@ type explainer struct {
 	config    config
 	profile   string
 	situation situation
-	lines     []ledgerLine
+	lines     []ledger.Line
 	release   bool // there is a command release
 	evaluator *rego.Evaluator
 	decisions policy.Decisions

@@ -15,17 +15,17 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 	"unicode"
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/policy"
 )
 
 // A lyingSide is a volume's side that the agent speaks for.
 type lyingSide struct {
-	volumeSide
+	side.Volume
 	container policy.Facts
 	profiles  map[string]policy.Facts
 }
@@ -72,31 +72,6 @@ func configOf(t *testing.T, args ...string) config {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// Others of the agent's user cannot look into the child, and so not trace it.
-func TestTheVolumesSideCannotBeTraced(t *testing.T) {
-	const id = 10000
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to become somebody else")
-	}
-	home := homeWith(t, nil)
-	if err := os.Chown(home, id, id); err != nil {
-		t.Fatal(err)
-	}
-	settings := volumeSettings{Home: home, Timeout: time.Minute, SourceTimeout: time.Minute, OnlyRoot: true}
-	side, err := startVolume(settings, &syscall.Credential{Uid: id, Gid: id})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer side.Close()
-	_, _ = side.Change(t.Context(), volumeChange{Kind: readIntent, Profile: policy.RootProfile}) // it has its settings
-	look := exec.CommandContext(t.Context(), "cat", fmt.Sprintf("/proc/%d/environ", side.process.Process.Pid))
-	look.Dir = "/"
-	look.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
-	if out, err := look.CombinedOutput(); err == nil || !strings.Contains(string(out), "denied") {
-		t.Errorf("uid %d reads what the child has: %v", id, err)
-	}
 }
 
 // Whatever names the child invents, slots are made for names that a slot can have, and

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -29,7 +30,7 @@ type liveRun struct {
 	command   string // as the ledger has it
 	config    config
 	log       *slog.Logger
-	side      volumeSide
+	side      side.Volume
 	executor  *s6.Executor
 	evaluator *rego.Evaluator
 	report    liveReport
@@ -230,7 +231,7 @@ func (r *liveRun) record(ctx context.Context, s situation, d policy.Decisions) {
 			some.Profiles[name] = decision
 		}
 	}
-	text, err := ledger(s, some, r.results, r.report.Errors, r.command)
+	text, err := ledgerText(s, some, r.results, r.report.Errors, r.command)
 	if err == nil {
 		err = r.side.AppendLog(ctx, "container-boot.jsonl", text)
 	}

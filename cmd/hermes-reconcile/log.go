@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/ledger"
 	"hermes-reconcile/policy"
 )
 
@@ -83,7 +84,7 @@ func showLog(cmd *cobra.Command, names []string, boots int) error {
 	}
 	defer side.Close()
 	// One more, so that the oldest can be compared.
-	runs, err := side.Runs(ctx, runsQuery{Profiles: names, Most: boots + 1})
+	runs, err := side.Runs(ctx, ledger.Query{Profiles: names, Most: boots + 1})
 	if err != nil {
 		return &exitError{exitProfile, fmt.Errorf("the ledger: %w", err)}
 	}
@@ -107,7 +108,7 @@ func showLog(cmd *cobra.Command, names []string, boots int) error {
 }
 
 // newLogDocument makes the entries of the newest boots.
-func newLogDocument(runs ledgerRuns, boots int) logDocument {
+func newLogDocument(runs ledger.Runs, boots int) logDocument {
 	d := logDocument{
 		SchemaVersion: policy.SchemaVersion, Boots: min(boots, len(runs.Runs)),
 		Entries: []logEntry{}, Notes: append([]string{}, runs.Notes...),
@@ -117,7 +118,7 @@ func newLogDocument(runs ledgerRuns, boots int) logDocument {
 		boot := i - len(runs.Runs) + 1
 		lines := run.Profiles
 		if len(lines) == 0 && run.Container != nil && run.Container.Action == actionWords[policy.ActionSkip] {
-			lines = []ledgerLine{*run.Container}
+			lines = []ledger.Line{*run.Container}
 		}
 		for _, l := range lines {
 			now := profileAtRun{l, run.Container}
@@ -135,7 +136,7 @@ func newLogDocument(runs ledgerRuns, boots int) logDocument {
 	return d
 }
 
-func entryOf(l ledgerLine, boot int) logEntry {
+func entryOf(l ledger.Line, boot int) logEntry {
 	return logEntry{
 		Profile: l.Profile, Boot: boot, Time: l.Time, Phase: l.Phase, Command: l.Command, BootID: l.BootID, Image: l.Image,
 		Policy: l.Policy.Revision, Fallback: l.Policy.Fallback, Action: l.Action, Code: l.Code, Reason: l.Reason,
@@ -145,8 +146,8 @@ func entryOf(l ledgerLine, boot int) logEntry {
 
 // A profileAtRun is what the ledger has of a profile at one run.
 type profileAtRun struct {
-	profile   ledgerLine
-	container *ledgerLine // nil where its line is lost
+	profile   ledger.Line
+	container *ledger.Line // nil where its line is lost
 }
 
 // changedSince names what is otherwise than at an earlier run.

@@ -4,17 +4,19 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"hermes-reconcile/cmd/hermes-reconcile/ledger"
 )
 
 // runsOf reads a ledger of these files.
-func runsOf(t *testing.T, q runsQuery, files map[string]string) ledgerRuns {
+func runsOf(t *testing.T, q ledger.Query, files map[string]string) ledger.Runs {
 	t.Helper()
-	return readRuns(homeWithLogs(t, files).Root(), q)
+	return ledger.ReadRuns(homeWithLogs(t, files).Root(), q)
 }
 
 // brief writes runs as "01 coder writer" for the second and the profiles; a run
 // whose container line is lost has a star.
-func briefRuns(runs ledgerRuns) string {
+func briefRuns(runs ledger.Runs) string {
 	var all []string
 	for _, r := range runs.Runs {
 		text := r.Time[17:19]
@@ -34,33 +36,33 @@ func TestReadRuns(t *testing.T) {
 		container(2) + line1("coder", "started", 2)
 	tests := []struct {
 		why   string
-		query runsQuery
+		query ledger.Query
 		files map[string]string
 		want  string
 		notes string
 	}{
-		{"no ledger", runsQuery{Most: 5}, nil, "", ""},
-		{"all", runsQuery{Most: 5}, map[string]string{"container-boot.jsonl": two}, "01 coder writer, 02 coder", ""},
-		{"the newest", runsQuery{Most: 1}, map[string]string{"container-boot.jsonl": two}, "02 coder", ""},
-		{"one profile", runsQuery{Most: 5, Profiles: []string{"writer"}}, map[string]string{"container-boot.jsonl": two}, "01 writer, 02", ""},
-		{"rotated in the middle of a run", runsQuery{Most: 5}, map[string]string{
+		{"no ledger", ledger.Query{Most: 5}, nil, "", ""},
+		{"all", ledger.Query{Most: 5}, map[string]string{"container-boot.jsonl": two}, "01 coder writer, 02 coder", ""},
+		{"the newest", ledger.Query{Most: 1}, map[string]string{"container-boot.jsonl": two}, "02 coder", ""},
+		{"one profile", ledger.Query{Most: 5, Profiles: []string{"writer"}}, map[string]string{"container-boot.jsonl": two}, "01 writer, 02", ""},
+		{"rotated in the middle of a run", ledger.Query{Most: 5}, map[string]string{
 			"container-boot.jsonl.1": container(1) + line1("coder", "started", 1),
 			"container-boot.jsonl":   line1("writer", "started", 1) + container(2),
 		}, "01 coder writer, 02", ""},
-		{"two runs in one second", runsQuery{Most: 5}, map[string]string{
+		{"two runs in one second", ledger.Query{Most: 5}, map[string]string{
 			"container-boot.jsonl": container(1) + line1("coder", "started", 1) + container(1) + line1("coder", "started", 1),
 		}, "01 coder, 01 coder", ""},
-		{"a container's line that is lost", runsQuery{Most: 5}, map[string]string{
+		{"a container's line that is lost", ledger.Query{Most: 5}, map[string]string{
 			"container-boot.jsonl": line1("coder", "started", 1) + line1("coder", "started", 2),
 		}, "01* coder, 02* coder", ""},
-		{"a torn last line", runsQuery{Most: 5}, map[string]string{
+		{"a torn last line", ledger.Query{Most: 5}, map[string]string{
 			"container-boot.jsonl": container(1) + line1("coder", "started", 1)[:40],
 		}, "01", "container-boot.jsonl: the last line is torn, as an interrupted run leaves it"},
-		{"a whole last line without its end", runsQuery{Most: 5}, map[string]string{
+		{"a whole last line without its end", ledger.Query{Most: 5}, map[string]string{
 			"container-boot.jsonl": strings.TrimSuffix(two, "\n"),
 		}, "01 coder writer, 02 coder", ""},
-		{"nonsense, and a line longer than any", runsQuery{Most: 5}, map[string]string{
-			"container-boot.jsonl": "[]\nnull\n\n" + strings.Repeat("x", 3*ledgerWidth) + "\n" + container(1),
+		{"nonsense, and a line longer than any", ledger.Query{Most: 5}, map[string]string{
+			"container-boot.jsonl": "[]\nnull\n\n" + strings.Repeat("x", 3*ledger.MaxLine) + "\n" + container(1),
 		}, "01", "container-boot.jsonl: 3 lines are no record and left out"},
 	}
 	for _, test := range tests {
@@ -82,7 +84,7 @@ func TestReadRunsIsBounded(t *testing.T) {
 	for i := range 3000 {
 		fmt.Fprintf(&text, `{"time":"2026-11-22T06:00:%02dZ","action":"reconciled"}`+"\n", i%60)
 	}
-	runs := runsOf(t, runsQuery{Most: 6}, map[string]string{"container-boot.jsonl": text.String()})
+	runs := runsOf(t, ledger.Query{Most: 6}, map[string]string{"container-boot.jsonl": text.String()})
 	if got := briefRuns(runs); got != "54, 55, 56, 57, 58, 59" {
 		t.Errorf("runs %q", got)
 	}
@@ -91,28 +93,28 @@ func TestReadRunsIsBounded(t *testing.T) {
 // What changed is told against the last boot that had the profile, also where that
 // one is not shown.
 func TestLogTellsWhatChanged(t *testing.T) {
-	run := func(second int, facts, action string) ledgerRun {
+	run := func(second int, facts, action string) ledger.Run {
 		at := fmt.Sprintf("2026-11-22T06:00:%02dZ", second)
-		r := ledgerRun{Time: at, Container: &ledgerLine{Time: at, Action: "reconciled", Facts: map[string]string{"s": "1"}}}
+		r := ledger.Run{Time: at, Container: &ledger.Line{Time: at, Action: "reconciled", Facts: map[string]string{"s": "1"}}}
 		if action != "" {
-			r.Profiles = []ledgerLine{{Time: at, Phase: "boot", Profile: "coder", Action: action, Facts: map[string]string{"prior_state": facts}}}
+			r.Profiles = []ledger.Line{{Time: at, Phase: "boot", Profile: "coder", Action: action, Facts: map[string]string{"prior_state": facts}}}
 		}
 		return r
 	}
 	tests := []struct {
 		why  string
-		runs []ledgerRun
+		runs []ledger.Run
 		want string
 	}{
-		{"nothing", []ledgerRun{run(1, "1", "started"), run(2, "1", "started")}, ""},
-		{"a fact", []ledgerRun{run(1, "1", "started"), run(2, "2", "started")}, "facts of the profile: prior_state"},
-		{"a boot between without the profile", []ledgerRun{run(1, "1", "started"), run(2, "", ""), run(3, "2", "started")}, "facts of the profile: prior_state"},
-		{"the outcome, and nothing that would explain it", []ledgerRun{run(1, "1", "started"), run(2, "1", "registered")}, "nothing that the ledger records"},
-		{"the first", []ledgerRun{run(1, "1", "started")}, ""},
+		{"nothing", []ledger.Run{run(1, "1", "started"), run(2, "1", "started")}, ""},
+		{"a fact", []ledger.Run{run(1, "1", "started"), run(2, "2", "started")}, "facts of the profile: prior_state"},
+		{"a boot between without the profile", []ledger.Run{run(1, "1", "started"), run(2, "", ""), run(3, "2", "started")}, "facts of the profile: prior_state"},
+		{"the outcome, and nothing that would explain it", []ledger.Run{run(1, "1", "started"), run(2, "1", "registered")}, "nothing that the ledger records"},
+		{"the first", []ledger.Run{run(1, "1", "started")}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.why, func(t *testing.T) {
-			d := newLogDocument(ledgerRuns{Runs: test.runs}, max(1, len(test.runs)-1))
+			d := newLogDocument(ledger.Runs{Runs: test.runs}, max(1, len(test.runs)-1))
 			last := d.Entries[len(d.Entries)-1]
 			if got := strings.Join(last.Changed, "; "); got != test.want || last.Boot != 0 {
 				t.Errorf("boot %d: changed %q, want %q", last.Boot, got, test.want)
@@ -129,7 +131,7 @@ func FuzzLog(f *testing.F) {
 	f.Add("{")
 	f.Add("\x00\xff")
 	f.Fuzz(func(t *testing.T, text string) {
-		runs := runsOf(t, runsQuery{Most: 3}, map[string]string{"container-boot.jsonl": text})
+		runs := runsOf(t, ledger.Query{Most: 3}, map[string]string{"container-boot.jsonl": text})
 		if len(runs.Runs) > 3 {
 			t.Fatalf("%d runs", len(runs.Runs))
 		}

@@ -98,7 +98,7 @@ configuration, 3 policy error.`,
 	}
 	addGlobalFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(suggestFlag)
-	root.AddCommand(newApply(), newBoot(), newDied(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(), newStatus(), newVersion(), newVolume())
+	root.AddCommand(newApply(), newBoot(), newDied(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(), newStatus(), newVersion())
 	root.AddCommand(lifecycleCommands()...)
 	root.AddCommand(extraCommands...)
 	return root

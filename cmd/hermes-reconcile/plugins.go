@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
+	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts"
-	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/s6"
 )
@@ -19,47 +19,20 @@ import (
 // What is plugged in. Nothing registers itself: a source, an executor or a layer
 // that is not named here does not exist.
 
-// containerSources are the sources that touch nothing on the volume.
+// containerSources are the sources that touch nothing on the volume; package side has
+// the others.
 func containerSources(c config) []engine.Source {
-	return append(asSources(facts.Builtin(facts.Config{Home: c.Home, StateDir: c.StateDir}).Container), &s6.Source{ScanDir: c.ScanDir})
-}
-
-// volumeSources are the sources that read the volume.
-func volumeSources(s volumeSettings, home *volume.Home) ([]engine.Source, []engine.ProfileSource) {
-	builtin := facts.Builtin(facts.Config{
-		Home:            s.Home,
-		Root:            home.Root(),
-		Profiles:        home.Profiles,
-		Phase:           s.Phase,
-		FactsDir:        s.FactsDir,
-		ExternalTimeout: s.ExternalTimeout,
-		OperatorFiles:   s.OperatorFiles,
-		OnlyRoot:        s.OnlyRoot,
-	})
-	return append(asSources(builtin.Volume), home.ProfilesDir()), asProfileSources(builtin.Profile)
+	var sources []engine.Source
+	for _, source := range facts.Builtin(facts.Config{Home: c.Home, StateDir: c.StateDir}).Container {
+		sources = append(sources, source)
+	}
+	return append(sources, &s6.Source{ScanDir: c.ScanDir})
 }
 
 // inputSchema composes the schema of the input document; it needs no home.
 func inputSchema() ([]byte, error) {
-	builtin := facts.Builtin(facts.Config{})
-	sources := append(asSources(builtin.Container), &s6.Source{}, (*volume.Home)(nil).ProfilesDir())
-	return engine.InputSchema(append(sources, asSources(builtin.Volume)...), asProfileSources(builtin.Profile))
-}
-
-func asSources(from []facts.Source) []engine.Source {
-	sources := make([]engine.Source, len(from))
-	for i, source := range from {
-		sources[i] = source
-	}
-	return sources
-}
-
-func asProfileSources(from []facts.ProfileSource) []engine.ProfileSource {
-	sources := make([]engine.ProfileSource, len(from))
-	for i, source := range from {
-		sources[i] = source
-	}
-	return sources
+	ofVolume, ofProfile := side.Sources(side.Settings{}, nil)
+	return engine.InputSchema(append(containerSources(config{}), ofVolume...), ofProfile)
 }
 
 // layers are the rules in order: the built-in ones, then the operator's

@@ -17,10 +17,6 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected outputs in fixtures")
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == volumeCommand {
-		// A command that a test ran in this process has started its child.
-		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-	}
 	testscript.Main(m, map[string]func(){
 		"hermes-reconcile": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

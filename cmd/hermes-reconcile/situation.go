@@ -8,9 +8,9 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 )
@@ -25,7 +25,7 @@ type situation struct {
 
 // collect gathers all facts: those about the container here, those on the volume
 // at its side, both at once.
-func collect(ctx context.Context, c config, side volumeSide, phase string) situation {
+func collect(ctx context.Context, c config, side side.Volume, phase string) situation {
 	s := situation{input: policy.Input{
 		SchemaVersion: policy.SchemaVersion,
 		Phase:         phase,
@@ -93,25 +93,33 @@ func (s situation) unlisted() string {
 
 // openSide returns the volume's side for a command: as root a child under the
 // unprivileged user, else this process.
-func openSide(c config, phase string) (volumeSide, error) {
+func openSide(c config, phase string) (side.Volume, error) {
 	if os.Geteuid() != 0 {
-		return openVolume(newVolumeSettings(c, phase))
+		return side.Open(sideSettings(c, phase))
 	}
 	return openChild(c, phase)
 }
 
 // openChild returns the volume's side as a child process, under the unprivileged
 // user where we are root.
-func openChild(c config, phase string) (volumeSide, error) {
-	var credential *syscall.Credential
-	if os.Geteuid() == 0 {
+func openChild(c config, phase string) (side.Volume, error) {
+	s := sideSettings(c, phase)
+	if s.OnlyRoot {
 		u, err := lookupUser(c.User)
 		if err != nil {
 			return nil, err
 		}
-		credential = &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}
+		s.User = &side.User{UID: u.UID, GID: u.GID}
 	}
-	return startVolume(newVolumeSettings(c, phase), credential)
+	return side.Start(s)
+}
+
+func sideSettings(c config, phase string) side.Settings {
+	return side.Settings{
+		Home: c.Home, Phase: phase, FactsDir: c.Facts.Dir, Timeout: c.Facts.Timeout, SourceTimeout: c.Facts.SourceTimeout,
+		ExternalTimeout: c.Facts.ExternalTimeout, OperatorFiles: c.Facts.OperatorFiles,
+		OnlyRoot: os.Geteuid() == 0,
+	}
 }
 
 // only keeps the named profiles of a map. A name that is not there is an error

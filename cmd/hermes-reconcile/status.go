@@ -13,6 +13,7 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/policy"
 )
 
@@ -159,13 +160,29 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config, names []st
 
 // An unreachableVolume is the volume's side where there is none.
 type unreachableVolume struct {
-	volumeSide
+	side.Volume
 	err error
 }
 
 func (v unreachableVolume) Collect(context.Context, func(string, policy.Facts)) (policy.Facts, error) {
 	return nil, v.err
 }
+
+func (v unreachableVolume) Change(context.Context, side.Change) (side.Changed, error) {
+	return side.Changed{}, v.err
+}
+
+func (v unreachableVolume) Execute(_ context.Context, operations []policy.Operation) []policy.Result {
+	var results []policy.Result
+	for _, op := range operations {
+		if op.Op == policy.OpSweep || op.Op == policy.OpSeed {
+			results = append(results, policy.Result{Operation: op, Err: v.err})
+		}
+	}
+	return results
+}
+
+func (v unreachableVolume) AppendLog(context.Context, string, []byte) error { return v.err }
 
 func (v unreachableVolume) Close() {}
 

@@ -1,9 +1,8 @@
-package main
+package ledger
 
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,64 +13,43 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A runsQuery asks for the newest runs of the ledger, and for some profiles or for
+// A Query asks for the newest runs of the ledger, and for some profiles or for
 // all of them.
-type runsQuery struct {
+type Query struct {
 	Profiles []string
 	Most     int // runs
 }
 
-// ledgerRuns is the answer.
-type ledgerRuns struct {
-	Runs  []ledgerRun
+// Runs is the answer.
+type Runs struct {
+	Runs  []Run
 	Names []string // the profiles that the ledger or the volume knows, sorted
 	Notes []string // what could not be read
 }
 
-// A ledgerRun is one boot, or one apply, without its contributions and operations.
-type ledgerRun struct {
+// A Run is one boot, or one apply, without its contributions and operations.
+type Run struct {
 	Time      string
-	Container *ledgerLine // nil where its line is lost
-	Profiles  []ledgerLine
+	Container *Line // nil where its line is lost
+	Profiles  []Line
 }
 
 // runsLines bounds how many lines are held; then the oldest runs go.
 const runsLines = 200_000
 
-func (v *localVolume) Runs(ctx context.Context, q runsQuery) (ledgerRuns, error) {
-	runs := readRuns(v.home.Root(), q)
-	profiles, err := v.home.Profiles(ctx)
-	for _, p := range profiles {
-		runs.Names = append(runs.Names, p.Name)
-	}
-	slices.Sort(runs.Names)
-	runs.Names = slices.Compact(runs.Names)
-	return runs, err
-}
-
-func (v *childVolume) Runs(ctx context.Context, q runsQuery) (ledgerRuns, error) {
-	var runs ledgerRuns
-	err := v.ask(ctx, volumeRequest{Runs: &q}, func(a volumeAnswer) {
-		if a.Runs != nil {
-			runs = *a.Runs
-		}
-	})
-	return runs, err
-}
-
 // A runsReader puts the lines of a ledger together, oldest first.
 type runsReader struct {
-	query runsQuery
-	runs  []ledgerRun
+	query Query
+	runs  []Run
 	lines int // held
 	names map[string]bool
 }
 
-// readRuns reads the ledger and the one that it was rotated to. What makes no sense
+// ReadRuns reads the ledger and the one that it was rotated to. What makes no sense
 // there, as an interrupted run leaves it, becomes a note.
-func readRuns(home policy.Directory, q runsQuery) ledgerRuns {
+func ReadRuns(home policy.Directory, q Query) Runs {
 	r := &runsReader{query: q, names: map[string]bool{}}
-	var result ledgerRuns
+	var result Runs
 	for _, name := range []string{"logs/container-boot.jsonl.1", "logs/container-boot.jsonl"} {
 		file, err := home.Open(name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -99,8 +77,8 @@ func (r *runsReader) read(file policy.File) (notes []string) {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	from := max(0, info.Size()-ledgerBytes)
-	reader := bufio.NewReaderSize(io.NewSectionReader(file, from, ledgerBytes), ledgerWidth)
+	from := max(0, info.Size()-maxBytes)
+	reader := bufio.NewReaderSize(io.NewSectionReader(file, from, maxBytes), MaxLine)
 	nonsense, torn, inPart := 0, false, from > 0
 	for {
 		text, err := reader.ReadSlice('\n')
@@ -141,20 +119,20 @@ func countedAre(n int, what string) string {
 
 // take adds a line; false is one that makes no sense.
 func (r *runsReader) take(text []byte) bool {
-	var l ledgerLine
+	var l Line
 	if json.Unmarshal(text, &l) != nil || l.Time == "" || l.Action == "" {
 		return false
 	}
 	l.Rules, l.Operations = nil, nil
 	if l.Profile == "" {
-		r.add(ledgerRun{Time: l.Time, Container: &l})
+		r.add(Run{Time: l.Time, Container: &l})
 		return true
 	}
 	if len(r.names) < runsLines {
 		r.names[l.Profile] = true
 	}
 	if !r.begun(l) {
-		r.add(ledgerRun{Time: l.Time})
+		r.add(Run{Time: l.Time})
 	}
 	if len(r.query.Profiles) == 0 || slices.Contains(r.query.Profiles, l.Profile) {
 		last := &r.runs[len(r.runs)-1]
@@ -166,7 +144,7 @@ func (r *runsReader) take(text []byte) bool {
 }
 
 // begun says that a line belongs to the last run: a run writes a profile once.
-func (r *runsReader) begun(l ledgerLine) bool {
+func (r *runsReader) begun(l Line) bool {
 	if len(r.runs) == 0 {
 		return false
 	}
@@ -178,7 +156,7 @@ func (r *runsReader) begun(l ledgerLine) bool {
 	return n == 0 || last.Profiles[n-1].Profile != l.Profile
 }
 
-func (r *runsReader) add(run ledgerRun) {
+func (r *runsReader) add(run Run) {
 	r.runs = append(r.runs, run)
 	r.shed()
 }
@@ -188,7 +166,7 @@ func (r *runsReader) add(run ledgerRun) {
 func (r *runsReader) shed() {
 	for len(r.runs) > r.query.Most || r.lines > runsLines && len(r.runs) > 1 {
 		r.lines -= len(r.runs[0].Profiles)
-		r.runs[0] = ledgerRun{}
+		r.runs[0] = Run{}
 		r.runs = r.runs[1:]
 	}
 	if r.lines > runsLines { // one run alone: nothing of ours wrote that

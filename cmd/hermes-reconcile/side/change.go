@@ -1,4 +1,4 @@
-package main
+package side
 
 import (
 	"context"
@@ -11,20 +11,20 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A changeKind is something that a life cycle command reads or writes of a profile.
-type changeKind string
+// A ChangeKind is something that a life cycle command reads or writes of a profile.
+type ChangeKind string
 
 const (
-	readIntent  changeKind = "read-intent"
-	writeIntent changeKind = "write-intent"
-	plannedStop changeKind = "planned-stop"
-	writeHold   changeKind = "write-hold"
-	removeHold  changeKind = "remove-hold"
+	ReadIntent  ChangeKind = "read-intent"
+	WriteIntent ChangeKind = "write-intent"
+	PlannedStop ChangeKind = "planned-stop"
+	WriteHold   ChangeKind = "write-hold"
+	RemoveHold  ChangeKind = "remove-hold"
 )
 
-// A volumeChange asks for one of them.
-type volumeChange struct {
-	Kind      changeKind
+// A Change asks for one of them.
+type Change struct {
+	Kind      ChangeKind
 	Profile   string
 	Intent    string              `json:",omitempty"` // write-intent: running or stopped
 	PID       int                 `json:",omitempty"` // planned-stop: of the gateway
@@ -32,29 +32,29 @@ type volumeChange struct {
 	Hold      *policy.RestartHold `json:",omitempty"` // write-hold
 }
 
-// A volumeChanged is the answer.
-type volumeChanged struct {
+// A Changed is the answer.
+type Changed struct {
 	Intent  string `json:",omitempty"` // read-intent: "" where there is none
 	Changed bool   `json:",omitempty"` // something was written or removed
 	Missing bool   `json:",omitempty"` // the error is that there is no such profile
 }
 
-func (v *localVolume) Change(ctx context.Context, c volumeChange) (done volumeChanged, err error) {
+func (v *Local) Change(ctx context.Context, c Change) (done Changed, err error) {
 	switch c.Kind {
-	case readIntent:
+	case ReadIntent:
 		done.Intent, _, err = v.home.Intent(ctx, c.Profile)
-	case writeIntent:
+	case WriteIntent:
 		done.Changed, err = v.home.SetIntent(ctx, c.Profile, c.Intent)
-	case plannedStop:
+	case PlannedStop:
 		err = v.home.MarkPlannedStop(ctx, c.Profile, c.PID, c.StartTime, os.Getppid(), time.Now())
 		done.Changed = err == nil
-	case writeHold:
+	case WriteHold:
 		if c.Hold == nil {
 			return done, errors.New("there is no hold to write")
 		}
 		err = v.home.WriteHold(ctx, c.Profile, *c.Hold)
 		done.Changed = err == nil
-	case removeHold:
+	case RemoveHold:
 		done.Changed, err = v.home.RemoveHold(ctx, c.Profile)
 	default:
 		err = fmt.Errorf("unknown change %q", c.Kind)
@@ -63,30 +63,15 @@ func (v *localVolume) Change(ctx context.Context, c volumeChange) (done volumeCh
 	return done, err
 }
 
-func (v *childVolume) Change(ctx context.Context, c volumeChange) (done volumeChanged, err error) {
-	err = v.ask(ctx, volumeRequest{Change: &c}, func(a volumeAnswer) {
+func (v *Child) Change(ctx context.Context, c Change) (done Changed, err error) {
+	err = v.ask(ctx, request{Change: &c}, func(a answer, _ []attachment) error {
 		if a.Changed != nil {
 			done = *a.Changed
 		}
+		return nil
 	})
 	if err != nil && done.Missing {
 		err = fmt.Errorf("%w: %w", err, fs.ErrNotExist)
 	}
 	return done, err
 }
-
-func (v unreachableVolume) Change(context.Context, volumeChange) (volumeChanged, error) {
-	return volumeChanged{}, v.err
-}
-
-func (v unreachableVolume) Execute(_ context.Context, operations []policy.Operation) []policy.Result {
-	var results []policy.Result
-	for _, op := range operations {
-		if op.Op == policy.OpSweep || op.Op == policy.OpSeed {
-			results = append(results, policy.Result{Operation: op, Err: v.err})
-		}
-	}
-	return results
-}
-
-func (v unreachableVolume) AppendLog(context.Context, string, []byte) error { return v.err }

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-reconcile/cmd/hermes-reconcile/ledger"
 	"hermes-reconcile/engine/volume"
 )
 
@@ -32,9 +33,9 @@ func homeWithLogs(t *testing.T, files map[string]string) *volume.Home {
 }
 
 // ledgerOf reads a ledger of these files for a profile.
-func ledgerOf(t *testing.T, profile string, files map[string]string) ([]ledgerLine, error) {
+func ledgerOf(t *testing.T, profile string, files map[string]string) ([]ledger.Line, error) {
 	t.Helper()
-	return readLedger(homeWithLogs(t, files).Root(), profile)
+	return ledger.Read(homeWithLogs(t, files).Root(), profile)
 }
 
 func line1(profile, action string, second int) string {
@@ -46,7 +47,7 @@ func container(second int) string {
 }
 
 func TestReadLedger(t *testing.T) {
-	long := strings.Repeat("x", ledgerWidth)
+	long := strings.Repeat("x", ledger.MaxLine)
 	tests := []struct {
 		why   string
 		files map[string]string
@@ -105,8 +106,8 @@ func TestReadLedgerKeepsTheNewest(t *testing.T) {
 	}
 	text.WriteString(line1("coder", "registered", 2))
 	lines, err := ledgerOf(t, "coder", map[string]string{"container-boot.jsonl": text.String()})
-	if err != nil || len(lines) != ledgerLines || lines[len(lines)-1].Action != "registered" {
-		t.Errorf("%d lines, the last %+v, %v; want the newest %d", len(lines), lines[len(lines)-1:], err, ledgerLines)
+	if err != nil || len(lines) != ledger.MaxLines || lines[len(lines)-1].Action != "registered" {
+		t.Errorf("%d lines, the last %+v, %v; want the newest %d", len(lines), lines[len(lines)-1:], err, ledger.MaxLines)
 	}
 }
 
@@ -124,7 +125,7 @@ func TestReadLedgerOfAFIFO(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer home.Close()
-	lines, err := readLedger(home.Root(), "coder")
+	lines, err := ledger.Read(home.Root(), "coder")
 	if err == nil || len(lines) > 0 || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("got %v, %v", lines, err)
 	}

@@ -1,0 +1,108 @@
+package side
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"hermes-reconcile/cmd/hermes-reconcile/ledger"
+	"hermes-reconcile/policy"
+)
+
+// FuzzVolumeRequests: the volume's side answers whatever it is asked, about its home
+// alone, and does not break.
+func FuzzVolumeRequests(f *testing.F) {
+	for _, text := range []string{
+		`{"Collect":true}`, `{"Execute":[{"op":"sweep","profile":"coder","file":"../x"},{"op":"seed","profile":"coder"},{"op":"seed","profile":"coder","seed":{}}]}`,
+		`{"Log":"../x"}`, `{"Log":"x.log"}`, `{"Ledger":"coder"}`, `{"Runs":{"Most":-1}}`, `{"Runs":{"Most":1,"Profiles":["coder"]}}`, `{}`,
+		`{"Change":{"Kind":"write-hold","Profile":"coder"}}`, `{"Change":{"Kind":"write-intent","Profile":"coder","Intent":"x"}}`, `{"Change":{"Kind":"read-intent","Profile":""}}`,
+		`{"Change":{"Kind":"planned-stop","Profile":"default","PID":-1}}`, `{"Change":{"Kind":"remove-hold","Profile":"../coder"}}`, `{"Change":{}}`,
+	} {
+		f.Add([]byte(text), []byte("x"))
+	}
+	base := f.TempDir()
+	for _, dir := range []string{"home/profiles/coder", "home/logs"} {
+		if err := os.MkdirAll(filepath.Join(base, dir), 0o755); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text, attached []byte) {
+		var r request
+		if json.Unmarshal(text, &r) != nil {
+			return
+		}
+		r.Settings = nil
+		var in, out bytes.Buffer
+		requests := newEncoder(&in)
+		settings := &Settings{Home: filepath.Join(base, "home"), Timeout: time.Minute, SourceTimeout: time.Minute}
+		if err := errors.Join(requests.encode(request{Settings: settings}), requests.encode(r, attached)); err != nil {
+			t.Fatal(err)
+		}
+		if err := serve(t.Context(), &in, &out); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		var last answer
+		for answers := newDecoder(&out); ; {
+			var one answer
+			_, err := answers.decode(&one)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+			last = one
+		}
+		if !last.Done {
+			t.Errorf("%s has no last answer", text)
+		}
+		if entries, err := os.ReadDir(base); err != nil || len(entries) != 1 {
+			t.Errorf("%s left %v, %v", text, entries, err)
+		}
+	})
+}
+
+// FuzzVolumeAnswers: whatever the child says, whoever asked gets a result for each
+// operation or an error, and facts that are JSON.
+func FuzzVolumeAnswers(f *testing.F) {
+	for _, documents := range [][]string{
+		{`{"Done":true}`}, {`{"Profile":"a"}`, `{"Done":true}`}, {`{"Results":[{"Index":-1},{"Index":99,"Done":true},{"Index":0,"Error":"x"}],"Done":true}`},
+		{`{"Error":""}`}, {`{"Error":"x"}`}, {"null"}, {"[]"}, {`{"Changed":null,"Runs":null,"Ledger":[{}],"Done":true}`}, {`{"Runs":{"Runs":[{}]},"Done":true}`},
+	} {
+		var stream bytes.Buffer
+		answers := newEncoder(&stream)
+		for _, document := range documents {
+			facts := policy.Facts{"x": json.RawMessage("null"), "y": json.RawMessage(`{"status":"missing"}`)}
+			if err := answers.encodeFacts(json.RawMessage(document), facts); err != nil {
+				f.Fatal(err)
+			}
+		}
+		f.Add(stream.Bytes())
+	}
+	f.Add([]byte{})
+	f.Add([]byte("\x02{}\x01\x01"))
+	f.Add([]byte("\xff\xff\xff\xff\xff\xff\xff\xff\x7f"))
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		child := func() *Child {
+			return &Child{requests: newEncoder(io.Discard), answers: newDecoder(bytes.NewReader(stream)), settings: Settings{Timeout: time.Minute}}
+		}
+		operations := []policy.Operation{{Op: policy.OpSweep, Profile: "coder"}, {Op: policy.OpSeed, Profile: "coder"}, {Op: policy.OpPublish}}
+		if results := child().Execute(context.Background(), operations); len(results) != 2 {
+			t.Errorf("%q gives %d results, want 2", stream, len(results))
+		}
+		_, _ = child().Collect(context.Background(), func(profile string, facts policy.Facts) {
+			if _, err := json.Marshal(facts); err != nil {
+				t.Errorf("%q gives facts of %q that are no JSON: %v", stream, profile, err)
+			}
+		})
+		_, _ = child().Ledger(context.Background(), "coder")
+		_, _ = child().Runs(context.Background(), ledger.Query{})
+		_, _ = child().Change(context.Background(), Change{})
+	})
+}
