@@ -95,42 +95,79 @@ func (c *Collector) Profiles(ctx context.Context, emit func(profile string, fact
 // its own that is left behind when it hangs: a system call on a volume that
 // does not answer cannot be interrupted.
 func (c *Collector) profile(ctx context.Context, p policy.Profile) policy.Facts {
-	facts := make(policy.Facts, len(c.ProfileSources))
+	r := &reading{facts: make(policy.Facts, len(c.ProfileSources))}
 	for _, s := range c.ProfileSources {
-		facts[s.Name()] = timedOut
+		r.facts[s.Name()] = timedOut
 	}
 	if ctx.Err() != nil {
-		return facts
+		return r.end()
 	}
-	answers := make(chan fact, len(c.ProfileSources))
-	go c.readProfile(ctx, p, answers)
-	timer := time.NewTimer(c.SourceTimeout)
-	defer timer.Stop()
-	for range c.ProfileSources {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.readProfile(ctx, p, r)
+	}()
+	patience := time.NewTimer(c.SourceTimeout)
+	defer patience.Stop()
+	for {
 		select {
-		case a := <-answers:
-			facts[a.name] = a.value
-			timer.Reset(c.SourceTimeout)
-		case <-timer.C:
-			return drain(facts, answers)
+		case <-done:
+			return r.end()
 		case <-ctx.Done():
-			return drain(facts, answers)
+			return r.end()
+		case <-patience.C:
+			since := r.sinceLast()
+			if since >= c.SourceTimeout {
+				return r.end()
+			}
+			patience.Reset(c.SourceTimeout - since)
 		}
 	}
+}
+
+// A reading is what is known of one profile so far. It is read by one goroutine and
+// watched by another.
+type reading struct {
+	mu    sync.Mutex
+	facts policy.Facts // nil once nobody waits any more
+	last  time.Time    // when the last fact came; zero: none yet
+}
+
+func (r *reading) add(source string, value json.RawMessage) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.facts != nil {
+		r.facts[source], r.last = value, time.Now()
+	}
+}
+
+// sinceLast is how long ago the last fact came; without any, as long as can be.
+func (r *reading) sinceLast() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Since(r.last)
+}
+
+// end returns what is there; what comes later is lost.
+func (r *reading) end() policy.Facts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	facts := r.facts
+	r.facts = nil
 	return facts
 }
 
-func (c *Collector) readProfile(ctx context.Context, p policy.Profile, answers chan<- fact) {
+func (c *Collector) readProfile(ctx context.Context, p policy.Profile, r *reading) {
 	dir, done, err := c.Home.Open(p)
 	if err != nil {
 		for _, s := range c.ProfileSources {
-			answers <- fact{s.Name(), failed(err)}
+			r.add(s.Name(), failed(err))
 		}
 		return
 	}
 	defer done()
 	for _, s := range c.ProfileSources {
-		answers <- fact{s.Name(), collected(func() (any, error) { return s.Collect(ctx, dir) })}
+		r.add(s.Name(), collected(func() (any, error) { return s.Collect(ctx, dir) }))
 	}
 }
 

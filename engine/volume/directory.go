@@ -27,11 +27,15 @@ type directory struct {
 	using sync.RWMutex // held for reading while fd is used
 	shut  bool
 
-	// listed says to list the directory once and to answer from the list that a
-	// name is not there: most files that facts look for are missing.
-	listed bool
-	list   sync.Once
-	names  map[string]bool // nil: too many entries, or they cannot be listed
+	// listed says to look at the directory itself once: to answer from a list that a
+	// name is not there, as most files that facts look for, and to know what it is.
+	listed   bool
+	readable bool // fd can be listed; else it only leads to other names
+	list     sync.Once
+	names    map[string]bool // nil: too many entries, or they cannot be listed
+	describe sync.Once
+	st       unix.Stat_t
+	stErr    error
 
 	mu   sync.Mutex
 	kept map[string]any
@@ -67,19 +71,27 @@ func (d *directory) absent(name string) bool {
 	if !d.listed || checkName(name) != nil || strings.Contains(name, "\x00") {
 		return false
 	}
-	d.list.Do(func() { d.names = namesIn(d.fd) })
+	d.list.Do(func() { d.names = d.listNames() })
 	first, _, _ := strings.Cut(name, "/")
 	return d.names != nil && !d.names[first]
 }
 
-func namesIn(at int) map[string]bool {
-	fd, err := openListing(at, ".")
+func (d *directory) listNames() map[string]bool {
+	if d.readable {
+		return namesIn(d.fd)
+	}
+	fd, err := openListing(d.fd, ".")
 	if err != nil {
 		return nil
 	}
 	defer unix.Close(fd)
+	return namesIn(fd)
+}
+
+// namesIn lists a directory that was opened for that and that nobody has listed yet.
+func namesIn(fd int) map[string]bool {
 	names := map[string]bool{}
-	err = scan(fd, func(entry string, _ fs.FileMode) bool {
+	err := scan(fd, func(entry string, _ fs.FileMode) bool {
 		names[entry] = true
 		return len(names) <= maxListed
 	})
@@ -149,7 +161,7 @@ func (d *directory) Lstat(name string) (fs.FileInfo, error) {
 	}
 	var info fs.FileInfo
 	err := d.use("lstat", name, func(at int) error {
-		st, err := lstatBeneath(at, name)
+		st, err := d.lstat(at, name)
 		info = fileInfo{name: lastPart(name), st: st}
 		return err
 	})
@@ -157,6 +169,14 @@ func (d *directory) Lstat(name string) (fs.FileInfo, error) {
 		return nil, err
 	}
 	return info, nil
+}
+
+func (d *directory) lstat(at int, name string) (unix.Stat_t, error) {
+	if name != "." || !d.listed {
+		return lstatBeneath(at, name)
+	}
+	d.describe.Do(func() { d.stErr = unix.Fstat(at, &d.st) })
+	return d.st, d.stErr
 }
 
 func lstatBeneath(fd int, name string) (unix.Stat_t, error) {

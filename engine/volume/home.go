@@ -137,12 +137,24 @@ func (h *Home) list() listing {
 // the first look may be taken for missing. The caller calls the returned function
 // when it is done.
 func (h *Home) Open(p policy.Profile) (policy.Directory, func(), error) {
-	d, err := h.open(p)
+	d, err := h.openToList(p)
 	if err != nil {
 		return nil, nil, err
 	}
 	d.listed = true
 	return d, func() { d.close() }, nil
+}
+
+// openToList opens the directory of a profile so that it can be listed without being
+// opened once more, where it may be listed.
+func (h *Home) openToList(p policy.Profile) (*directory, error) {
+	if p.Dir != "." {
+		fd, err := h.root.openAt(p.Dir, dirFlags&^unix.O_PATH)
+		if err == nil {
+			return &directory{profile: p, fd: fd, readable: true}, nil
+		}
+	}
+	return h.open(p)
 }
 
 func (h *Home) open(p policy.Profile) (*directory, error) {
