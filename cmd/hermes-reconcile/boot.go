@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -239,16 +240,17 @@ var actionWords = map[policy.Action]string{
 
 // tell repeats the outcome on standard output, as upstream does.
 func (b *bootRun) tell(d policy.Decisions) {
+	var text bytes.Buffer
 	for _, c := range d.Skip {
-		fmt.Fprintf(b.out, "reconcile: skipped: %s\n", line(c.Reason))
+		fmt.Fprintf(&text, "reconcile: skipped: %s\n", line(c.Reason))
 	}
-	if len(d.Skip) > 0 {
-		return
+	if len(d.Skip) == 0 {
+		for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
+			p := d.Profiles[name]
+			fmt.Fprintf(&text, "reconcile: profile=%s prior_state=%s action=%s\n", word(name), word(p.PriorState), actionWords[p.Action])
+		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
-		p := d.Profiles[name]
-		fmt.Fprintf(b.out, "reconcile: profile=%s prior_state=%s action=%s\n", word(name), word(p.PriorState), actionWords[p.Action])
-	}
+	_, _ = b.out.Write(text.Bytes()) // who read it may be gone
 }
 
 // record writes the boot log and the ledger.

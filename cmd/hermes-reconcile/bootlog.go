@@ -5,11 +5,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/ledger"
@@ -70,25 +74,47 @@ func ledgerText(s situation, d policy.Decisions, results []policy.Result, errs [
 		return text.Bytes(), err
 	}
 	line.Policy.Errors = nil // said once, above
-	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
-		p, one := d.Profiles[name], line
-		one.Profile, one.Action, one.Code, one.Reason = name, actionWords[p.Action], p.Code, p.Reason
+	names := slices.Sorted(maps.Keys(d.Profiles))
+	texts, err := sideBySide(len(names), func(i int, text *json.Encoder) error {
+		p, one := d.Profiles[names[i]], line
+		one.Profile, one.Action, one.Code, one.Reason = names[i], actionWords[p.Action], p.Code, p.Reason
 		one.PriorState, one.PriorExit, one.Rules = p.PriorState, p.PriorExit, p.Contributions
-		one.FactsDigest = factsDigest(s.input.Profiles[name])
-		one.Facts = factDigests(s.input.Profiles[name])
-		one.Operations = operations[name]
-		if err := encoder.Encode(one); err != nil {
-			return nil, err
-		}
+		one.FactsDigest = factsDigest(s.input.Profiles[names[i]])
+		one.Facts = factDigests(s.input.Profiles[names[i]])
+		one.Operations = operations[names[i]]
+		return text.Encode(one)
+	})
+	for i := range texts {
+		text.Write(texts[i].Bytes())
 	}
-	return text.Bytes(), nil
+	return text.Bytes(), err
+}
+
+// sideBySide writes n records in order, a part of them on each processor.
+func sideBySide(n int, write func(i int, text *json.Encoder) error) ([]bytes.Buffer, error) {
+	parts := min(n, runtime.GOMAXPROCS(0))
+	texts, errs := make([]bytes.Buffer, parts), make([]error, parts)
+	var group sync.WaitGroup
+	for part := range parts {
+		group.Go(func() {
+			encoder := json.NewEncoder(&texts[part])
+			for i := part * n / parts; i < (part+1)*n/parts && errs[part] == nil; i++ {
+				errs[part] = write(i, encoder)
+			}
+		})
+	}
+	group.Wait()
+	return texts, errors.Join(errs...)
 }
 
 // factsDigest identifies the facts of a profile, so that two boots can be compared.
 func factsDigest(facts policy.Facts) string {
 	digest := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(facts)) {
-		fmt.Fprintf(digest, "%s %s\n", name, facts[name])
+		io.WriteString(digest, name)
+		digest.Write([]byte{' '})
+		digest.Write(facts[name])
+		digest.Write([]byte{'\n'})
 	}
 	return hex.EncodeToString(digest.Sum(nil))[:12]
 }
@@ -107,7 +133,7 @@ func factDigests(facts policy.Facts) map[string]string {
 		}
 		digest := fnv.New32a()
 		digest.Write(value)
-		digests[name] = fmt.Sprintf("%08x", digest.Sum32())
+		digests[name] = hex.EncodeToString(digest.Sum(nil))
 	}
 	return digests
 }
