@@ -78,8 +78,10 @@ func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) poli
 	}
 
 	broken := onRuleError == HoldOnRuleError && len(failures) > 0
+	now := time.Unix(0, in.Now.UnixNS)
+	var known recollection
 	for _, name := range slices.Sorted(maps.Keys(in.Profiles)) {
-		decision, alarms := combineProfile(name, in.Profiles[name], byProfile[name], time.Unix(0, in.Now.UnixNS))
+		decision, alarms := combineProfile(name, known.of(in.Profiles[name]), byProfile[name], now)
 		if len(d.Skip) > 0 {
 			skipped(&decision, d.Skip[0])
 		} else if broken {
@@ -91,11 +93,11 @@ func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) poli
 	return d
 }
 
-func combineProfile(name string, facts policy.Facts, contributions []policy.Contribution, now time.Time) (policy.Decision, []policy.Alarm) {
+func combineProfile(name string, facts knownFacts, contributions []policy.Contribution, now time.Time) (policy.Decision, []policy.Alarm) {
 	d := policy.Decision{
 		Contributions: contributions,
-		PriorState:    priorState(facts),
-		PriorExit:     priorExit(facts),
+		PriorState:    facts.state.word(),
+		PriorExit:     facts.exit,
 	}
 	var alarms []policy.Alarm
 	alarm := func(c policy.Contribution, code, format string, args ...any) {
@@ -104,8 +106,11 @@ func combineProfile(name string, facts policy.Facts, contributions []policy.Cont
 
 	all := contributions
 	contributions = counting(all)
-	decideAction(&d, contributions, facts, now)
-	offered := runtimeFiles(facts)
+	decideAction(&d, contributions, facts.state, now)
+	var offered map[string]policy.RuntimeFile
+	if slices.ContainsFunc(contributions, func(c policy.Contribution) bool { return c.Set == policy.SetSweep }) {
+		offered = runtimeFiles(facts.all)
+	}
 	for _, c := range all {
 		if c.Set == policy.SetAlarm {
 			alarms = append(alarms, alarmOf(c))
@@ -140,7 +145,7 @@ func combineProfile(name string, facts policy.Facts, contributions []policy.Cont
 	if c, ok := resolve(contributions, policy.SetRestart, "", alarm); ok {
 		d.Restart = c.Restart
 	}
-	if c, ok := resolve(contributions, policy.SetSeed, "", alarm); ok && stateMissing(facts) {
+	if c, ok := resolve(contributions, policy.SetSeed, "", alarm); ok && facts.state.known && facts.state.Status == policy.StatusMissing {
 		d.Seed = &policy.Seed{State: c.State, MigratedFrom: c.MigratedFrom}
 	}
 	return d, alarms
@@ -157,7 +162,7 @@ func counting(contributions []policy.Contribution) []policy.Contribution {
 // decideAction applies skip > hold not waived > start > down; a hold whose time
 // is over no longer holds. Where several contributions agree, the first by rule
 // gives code and reason.
-func decideAction(d *policy.Decision, contributions []policy.Contribution, facts policy.Facts, now time.Time) {
+func decideAction(d *policy.Decision, contributions []policy.Contribution, state stateFact, now time.Time) {
 	waived := waivedRules(contributions)
 	first := map[policy.Set]*policy.Contribution{}
 	for i := range contributions {
@@ -178,7 +183,7 @@ func decideAction(d *policy.Decision, contributions []policy.Contribution, facts
 		set(d, policy.ActionStart, first[policy.SetStart], "started")
 	default:
 		d.Action, d.Code = policy.ActionDown, policy.CodeNoStartRule
-		d.Reason = "no rule starts it; " + describeState(facts)
+		d.Reason = "no rule starts it; " + state.describe()
 	}
 }
 
@@ -312,44 +317,79 @@ func alarmOf(c policy.Contribution) policy.Alarm {
 	return policy.Alarm{Profile: c.Profile, Code: c.Code, Reason: c.Reason, Rule: c.Rule}
 }
 
-func priorState(facts policy.Facts) string {
-	var s policy.PriorState
-	if json.Unmarshal(facts["prior_state"], &s) != nil {
+// What the combination itself reads of a profile's facts.
+type knownFacts struct {
+	all   policy.Facts
+	state stateFact
+	exit  string // "unknown" where nothing says so
+}
+
+// A stateFact is the fact "prior_state".
+type stateFact struct {
+	known bool // it makes sense
+	policy.PriorState
+	Error string `json:"error"`
+}
+
+// A recollection has what was read by its text: thousands of profiles have the same.
+type recollection struct {
+	states map[string]stateFact
+	exits  map[string]string
+}
+
+func (r *recollection) of(facts policy.Facts) knownFacts {
+	if r.states == nil {
+		r.states, r.exits = map[string]stateFact{}, map[string]string{}
+	}
+	k := knownFacts{all: facts}
+	var ok bool
+	text := facts["prior_state"]
+	if k.state, ok = r.states[string(text)]; !ok {
+		k.state = readState(text)
+		r.states[string(text)] = k.state
+	}
+	text = facts["lifecycle"]
+	if k.exit, ok = r.exits[string(text)]; !ok {
+		k.exit = readExit(text)
+		r.exits[string(text)] = k.exit
+	}
+	return k
+}
+
+func readState(text json.RawMessage) stateFact {
+	var s stateFact
+	if json.Unmarshal(text, &s) != nil {
+		return stateFact{}
+	}
+	s.known = true
+	return s
+}
+
+func (s stateFact) word() string {
+	if !s.known {
 		return "None"
 	}
 	return s.Word()
 }
 
-// describeState says in words what the state file told: an operator who asks why a
+// describe says in words what the state file told: an operator who asks why a
 // profile is down wants to know a file that makes no sense from one that says
 // stopped.
-func describeState(facts policy.Facts) string {
-	var s struct {
-		policy.PriorState
-		Error string `json:"error"`
-	}
-	if json.Unmarshal(facts["prior_state"], &s) != nil {
+func (s stateFact) describe() string {
+	switch {
+	case !s.known:
 		return "nothing is known of its prior state"
-	}
-	switch s.Status {
-	case policy.StatusRecorded:
+	case s.Status == policy.StatusRecorded:
 		return fmt.Sprintf("its prior state is %q", s.Word())
-	case policy.StatusMissing:
+	case s.Status == policy.StatusMissing:
 		return "it has no state yet"
 	}
 	return strings.TrimSuffix(fmt.Sprintf("its state file is %s: %s", strings.ReplaceAll(s.Status, "_", " "), s.Error), ": ")
 }
 
-// stateMissing says whether there is no state file at all: one that is there is
-// never replaced, whatever is in it.
-func stateMissing(facts policy.Facts) bool {
-	var s policy.PriorState
-	return json.Unmarshal(facts["prior_state"], &s) == nil && s.Status == policy.StatusMissing
-}
-
-func priorExit(facts policy.Facts) string {
+func readExit(text json.RawMessage) string {
 	var l policy.Lifecycle
-	if json.Unmarshal(facts["lifecycle"], &l) != nil || l.Exit == "" {
+	if json.Unmarshal(text, &l) != nil || l.Exit == "" {
 		return "unknown"
 	}
 	return l.Exit
