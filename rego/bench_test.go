@@ -110,13 +110,13 @@ func BenchmarkEvaluate(b *testing.B) {
 		for _, n := range benchSizes {
 			b.Run(fmt.Sprintf("%s/%d", short, n), func(b *testing.B) {
 				in := manyProfiles(n)
-				document, err := inputTerm(in)
+				documents, err := inputTerms(in, []rulePackage{p})
 				if err != nil {
 					b.Fatal(err)
 				}
 				b.ReportAllocs()
 				for b.Loop() {
-					if got, _ := e.evaluatePackage(b.Context(), p, document, in.Now, nil); len(got.Failures) > 0 {
+					if got, _ := e.evaluatePackage(b.Context(), p, documents[0], in.Now, nil); len(got.Failures) > 0 {
 						b.Fatalf("failures: %+v", got.Failures)
 					}
 				}

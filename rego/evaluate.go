@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -33,7 +32,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 	if len(packages) == 0 {
 		return policy.Evaluation{}
 	}
-	document, err := inputTerm(in)
+	documents, err := inputTerms(in, packages)
 	if err != nil {
 		return policy.Evaluation{Failures: []policy.RuleFailure{{Rule: "reconcile", Error: err.Error()}}}
 	}
@@ -48,12 +47,12 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 		group.Go(func() {
 			free <- struct{}{}
 			defer func() { <-free }()
-			results[i], greedy[i] = e.evaluatePackage(ctx, p, document, in.Now, memory)
+			results[i], greedy[i] = e.evaluatePackage(ctx, p, documents[i], in.Now, memory)
 		})
 	}
 	group.Wait()
 	memory.end()
-	e.againAlone(ctx, packages, greedy, results, document, in.Now)
+	e.againAlone(ctx, packages, greedy, results, documents, in.Now)
 
 	var all policy.Evaluation
 	for i, r := range results {
@@ -68,14 +67,14 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 
 // againAlone evaluates once more, one by one, the packages that were stopped
 // because all of them together needed too much memory.
-func (e *Evaluator) againAlone(ctx context.Context, packages []rulePackage, greedy []bool, results []policy.Evaluation, document *ast.Term, now policy.Now) {
+func (e *Evaluator) againAlone(ctx context.Context, packages []rulePackage, greedy []bool, results []policy.Evaluation, documents []*ast.Term, now policy.Now) {
 	for i, p := range packages {
 		if !greedy[i] {
 			continue
 		}
 		runtime.GC() // what the others left behind is not this one's
 		memory := watchMemory(e.memory)
-		results[i], _ = e.evaluatePackage(ctx, p, document, now, memory)
+		results[i], _ = e.evaluatePackage(ctx, p, documents[i], now, memory)
 		memory.end()
 	}
 }
@@ -238,69 +237,4 @@ func plainValue(v ast.Value) (any, error) {
 		return json.Number(v), nil
 	}
 	return ast.JSON(v)
-}
-
-// inputTerm converts the input document. Facts repeat a lot (most files of most
-// profiles are missing), so equal texts become one term.
-func inputTerm(in policy.Input) (*ast.Term, error) {
-	c := converter{}
-	container, err := c.facts("container", in.Container)
-	if err != nil {
-		return nil, err
-	}
-	profiles := ast.NewObjectWithCapacity(len(in.Profiles))
-	for _, name := range slices.Sorted(maps.Keys(in.Profiles)) {
-		facts, err := c.facts("profile "+name, in.Profiles[name])
-		if err != nil {
-			return nil, err
-		}
-		profiles.Insert(ast.StringTerm(name), facts)
-	}
-	now, err := ast.InterfaceToValue(in.Now)
-	if err != nil {
-		return nil, fmt.Errorf("input.now: %w", err)
-	}
-	document := ast.NewObject(
-		[2]*ast.Term{ast.InternedTerm("schema_version"), ast.IntNumberTerm(in.SchemaVersion)},
-		[2]*ast.Term{ast.InternedTerm("phase"), ast.StringTerm(in.Phase)},
-		[2]*ast.Term{ast.InternedTerm("now"), ast.NewTerm(now)},
-		[2]*ast.Term{ast.InternedTerm("container"), container},
-		[2]*ast.Term{ast.InternedTerm("profiles"), ast.NewTerm(profiles)},
-	)
-	if in.Decisions != nil {
-		document.Insert(ast.InternedTerm("decisions"), verdictTerm(in.Decisions))
-	}
-	return ast.NewTerm(document), nil
-}
-
-func verdictTerm(verdicts map[string]policy.Verdict) *ast.Term {
-	decisions := ast.NewObjectWithCapacity(len(verdicts))
-	for _, name := range slices.Sorted(maps.Keys(verdicts)) {
-		v := verdicts[name]
-		decisions.Insert(ast.StringTerm(name), ast.ObjectTerm(
-			[2]*ast.Term{ast.InternedTerm("action"), ast.StringTerm(string(v.Action))},
-			[2]*ast.Term{ast.InternedTerm("code"), ast.StringTerm(v.Code)},
-		))
-	}
-	return ast.NewTerm(decisions)
-}
-
-// converter remembers the terms of texts that it has seen.
-type converter map[string]*ast.Term
-
-func (c converter) facts(of string, facts policy.Facts) (*ast.Term, error) {
-	object := ast.NewObjectWithCapacity(len(facts))
-	for _, name := range slices.Sorted(maps.Keys(facts)) {
-		term, ok := c[string(facts[name])]
-		if !ok {
-			value, err := ast.ValueFromReader(strings.NewReader(string(facts[name])))
-			if err != nil {
-				return nil, fmt.Errorf("%s: fact %s: %w", of, name, err)
-			}
-			term = ast.NewTerm(value)
-			c[string(facts[name])] = term
-		}
-		object.Insert(ast.InternedTerm(name), term)
-	}
-	return ast.NewTerm(object), nil
 }

@@ -3,6 +3,7 @@ package rego
 import (
 	"cmp"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -95,6 +96,9 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	e.compiler.Compile(modules)
 	if e.compiler.Failed() {
 		return nil, fromOPA(e.compiler.Errors)
+	}
+	for i, p := range e.packages {
+		e.packages[i].view = sync.OnceValue(func() *view { return viewOf(e.compiler, p) })
 	}
 	e.store = inmem.NewFromObjectWithOpts(map[string]any{"settings": p.settings}, inmem.OptReturnASTValuesOnRead(true))
 	return e, nil

@@ -18,8 +18,9 @@ type rulePackage struct {
 	layer int
 	query ast.Body
 	sets  []policy.Set
-	rules []string // file:row by the index that located members carry
-	tried bool     // contributes without effect
+	rules []string     // file:row by the index that located members carry
+	tried bool         // contributes without effect
+	view  func() *view // what it may look at
 }
 
 // locate adds to a module, for every rule that contributes to a set, a copy
