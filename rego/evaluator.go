@@ -15,8 +15,8 @@ import (
 
 // Options are what a policy needs beside its layers.
 type Options struct {
-	// Schema is the JSON Schema of the input document. Packages of the
-	// operator's layers are checked against it; built-in ones are only where
+	// Schema is the JSON Schema of the input document, against which packages are
+	// checked. The built-in ones alone are checked for nothing, except where
 	// CheckBuiltIn says so, because the project's own tests have done it.
 	Schema       json.RawMessage
 	CheckBuiltIn bool
@@ -78,7 +78,8 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 		timeout: cmp.Or(o.Timeout, DefaultTimeout), memory: cmp.Or(o.Memory, DefaultMemory),
 		status: status(layers, sources, p.settings), kept: kept, settings: p.settings,
 	}
-	if o.Schema != nil && (len(layers) > 1 || o.CheckBuiltIn) {
+	tested := len(layers) == 1 && !o.CheckBuiltIn
+	if o.Schema != nil && !tested {
 		if errs := checkTypes(sources, o.Schema); len(errs) > 0 {
 			return nil, errs
 		}
@@ -86,13 +87,16 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	modules := make(map[string]*ast.Module, len(sources))
 	for _, s := range sources {
 		if kind, _ := packageKind(s.module.Package.Path); kind != kindLib {
-			located := locate(s)
+			located := locate(s, tested)
 			located.tried = onlyTried(s, warn)
 			e.packages = append(e.packages, located)
 		}
 		modules[s.name] = s.module
 	}
 	e.compiler = newCompiler().WithEnablePrintStatements(o.Print)
+	if tested {
+		e.compiler.WithStrict(false).WithSkipStages(checkStages...)
+	}
 	e.compiler.Compile(modules)
 	if e.compiler.Failed() {
 		return nil, fromOPA(e.compiler.Errors)

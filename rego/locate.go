@@ -30,9 +30,10 @@ type rulePackage struct {
 //	located__hold contains [3, x] if …    is what the evaluator asks for
 //
 // A member of a set does not say which of several rules made it, and tracing
-// would cost ten times the evaluation. The copy costs nothing: a set to which
-// nothing refers is not evaluated.
-func locate(s source) rulePackage {
+// would cost ten times the evaluation. The copy costs nothing but the time to
+// compile it: a set to which nothing refers is not evaluated. Where it is known that
+// nobody refers to the sets, the rules themselves are changed.
+func locate(s source, unreferred bool) rulePackage {
 	path := s.module.Package.Path
 	kind, _ := packageKind(path)
 	p := rulePackage{name: packageName(path), stage: policy.Stage(kind), layer: s.layer}
@@ -42,7 +43,11 @@ func locate(s source) rulePackage {
 		if !isSet(name) {
 			continue
 		}
-		s.module.Rules = append(s.module.Rules, located(rule, len(p.rules)))
+		if !unreferred {
+			rule = copied(rule)
+			s.module.Rules = append(s.module.Rules, rule)
+		}
+		carryPlace(rule, len(p.rules))
 		p.rules = append(p.rules, fmt.Sprintf("%s:%d", rule.Location.File, rule.Location.Row))
 		have[policy.Set(name)] = true
 	}
@@ -58,16 +63,19 @@ func locate(s source) rulePackage {
 	return p
 }
 
-func located(rule *ast.Rule, index int) *ast.Rule {
+func copied(rule *ast.Rule) *ast.Rule {
 	c := rule.Copy()
-	name := ast.Var(locatedPrefix + ruleName(rule))
-	c.Head.Name = name
-	c.Head.Reference = ast.Ref{ast.NewTerm(name)}
-	c.Head.Key = ast.ArrayTerm(ast.IntNumberTerm(index), c.Head.Key)
-	c.Head.Key.Location = rule.Head.Location
 	ast.WalkRules(c, func(r *ast.Rule) bool {
 		r.Module = rule.Module
 		return false
 	})
 	return c
+}
+
+func carryPlace(rule *ast.Rule, index int) {
+	name := ast.Var(locatedPrefix + ruleName(rule))
+	rule.Head.Name = name
+	rule.Head.Reference = ast.Ref{ast.NewTerm(name)}
+	rule.Head.Key = ast.ArrayTerm(ast.IntNumberTerm(index), rule.Head.Key)
+	rule.Head.Key.Location = rule.Head.Location
 }

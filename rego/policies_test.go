@@ -2,14 +2,18 @@ package rego
 
 import (
 	"io/fs"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/format"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
+
+	"hermes-reconcile/policy"
 )
 
 // regoFiles parses every Rego file of the layer, tests included.
@@ -106,11 +110,27 @@ func checkStyle(t *testing.T, modules map[string]*ast.Module, texts map[string][
 
 // The built-in layer keeps the contract that it asks of operators.
 func TestBuiltInLoads(t *testing.T) {
-	e, err := Load([]Layer{BuiltIn()}, Options{})
+	e, err := Load([]Layer{BuiltIn()}, Options{CheckBuiltIn: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(e.packages) != 12 {
 		t.Errorf("%d built-in rule packages, want 12", len(e.packages))
+	}
+}
+
+// The built-in rules alone are compiled without what only looks for mistakes, and
+// decide as they do with it.
+func TestBuiltInNeedsNoChecks(t *testing.T) {
+	checked, err := Load([]Layer{BuiltIn()}, Options{CheckBuiltIn: true, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, in := range situations() {
+		got := benchEvaluator(t).Evaluate(t.Context(), policy.StageRules, in)
+		want := checked.Evaluate(t.Context(), policy.StageRules, in)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("situation %s: unchecked rules say %+v\nwant %+v", name, got, want)
+		}
 	}
 }

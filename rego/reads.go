@@ -2,6 +2,7 @@ package rego
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -26,7 +27,7 @@ func (e *Evaluator) Reads(c policy.Contribution, profile string) []Read {
 			continue
 		}
 		for _, rule := range module.Rules {
-			if ruleName(rule) == string(c.Set) && place(rule.Location) == c.Location {
+			if strings.TrimPrefix(ruleName(rule), locatedPrefix) == string(c.Set) && place(rule.Location) == c.Location {
 				w.rule(rule, nil)
 			}
 		}

@@ -52,3 +52,23 @@ func newCompiler() *ast.Compiler {
 	})
 	return ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities)
 }
+
+// checkStages are the stages of the compiler that change nothing in the rules: they
+// look for mistakes, or for what is needed to do so.
+var checkStages = []ast.StageID{
+	ast.StageCheckUnusedImports,
+	ast.StageCheckKeywordOverrides,
+	ast.StageCheckDuplicateImports,
+	ast.StageCheckVoidCalls,
+	ast.StageParseMetadataBlocks,
+	ast.StageSetAnnotationSet,
+	ast.StageSetGraph,
+	ast.StageCheckRuleConflicts,
+	ast.StageCheckUndefinedFuncs,
+	ast.StageCheckSafetyRuleHeads,
+	ast.StageCheckRecursion,
+	ast.StageCheckTypes,
+	ast.StageCheckUnsafeBuiltins,
+	ast.StageCheckDeprecatedBuiltins,
+	ast.StageBuildRequiredCapabilities,
+}

@@ -103,13 +103,9 @@ _wanted(one) if { one.markers.status == "x" } else if one.name.valid`, "{profile
 
 // What is not in the view of a package makes no difference to what it says.
 func TestViewsMakeNoDifference(t *testing.T) {
-	inputs := map[string]policy.Input{"of the benchmarks": manyProfiles(40), "of the recipes": recipeSituation(40)}
-	for _, s := range Examples() {
-		inputs[s.Name] = s.Input
-	}
 	seen := 0
 	for _, e := range []*Evaluator{benchEvaluator(t), configuredRecipes(t)} {
-		for name, in := range inputs {
+		for name, in := range situations() {
 			in.Decisions = allDecided(in, policy.ActionStart)
 			whole, err := inputTerm(in)
 			if err != nil {
@@ -132,6 +128,14 @@ func TestViewsMakeNoDifference(t *testing.T) {
 	if seen < 1000 {
 		t.Errorf("%d contributions were compared, want some thousand", seen)
 	}
+}
+
+func situations() map[string]policy.Input {
+	inputs := map[string]policy.Input{"of the benchmarks": manyProfiles(40), "of the recipes": recipeSituation(40)}
+	for _, s := range Examples() {
+		inputs[s.Name] = s.Input
+	}
+	return inputs
 }
 
 // Texts that encoding/json decodes become the same terms, and the others are refused.
