@@ -192,11 +192,12 @@ func (p rulePackage) decode(set policy.Set, term *ast.Term) ([]policy.Contributi
 		return nil, []policy.RuleFailure{{Rule: p.name, Error: fmt.Sprintf("%s is no set", set)}}
 	}
 	contributions := make([]policy.Contribution, 0, members.Len())
+	object := map[string]any{} // of one member after the other
 	var failures []policy.RuleFailure
 	members.Foreach(func(t *ast.Term) {
 		pair := t.Value.(*ast.Array)
 		index, _ := pair.Elem(0).Value.(ast.Number).Int()
-		c, err := decodeMember(set, pair.Elem(1).Value)
+		c, err := decodeMember(set, pair.Elem(1).Value, object)
 		if err != nil {
 			failures = append(failures, policy.RuleFailure{Rule: p.name, Location: p.rules[index], Error: err.Error()})
 			return
@@ -207,26 +208,28 @@ func (p rulePackage) decode(set policy.Set, term *ast.Term) ([]policy.Contributi
 	return contributions, failures
 }
 
-func decodeMember(set policy.Set, value ast.Value) (policy.Contribution, error) {
+// decodeMember reads one member. It uses the map, which may be one of a member
+// before.
+func decodeMember(set policy.Set, value ast.Value, plain map[string]any) (policy.Contribution, error) {
 	object, ok := value.(ast.Object)
 	if !ok {
 		required, _ := policy.Fields(set)
 		return policy.Contribution{}, fmt.Errorf("a member of %s is %s, want an object with %s", set, ast.ValueName(value), strings.Join(required, ", "))
 	}
-	keys := make(map[string]any, object.Len())
+	clear(plain)
 	err := object.Iter(func(k, v *ast.Term) error {
 		key, ok := k.Value.(ast.String)
 		if !ok {
 			return fmt.Errorf("a member of %s has the key %s, want a string", set, k)
 		}
-		plain, err := plainValue(v.Value)
-		keys[string(key)] = plain
+		value, err := plainValue(v.Value)
+		plain[string(key)] = value
 		return err
 	})
 	if err != nil {
 		return policy.Contribution{}, err
 	}
-	return policy.DecodeMember(set, keys)
+	return policy.DecodeMember(set, plain)
 }
 
 func plainValue(v ast.Value) (any, error) {

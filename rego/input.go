@@ -17,26 +17,35 @@ import (
 
 // inputTerm converts the whole input document.
 func inputTerm(in policy.Input) (*ast.Term, error) {
-	return newConverter(in).document(everything)
+	documents, err := newConverter(in).documents([]*view{everything})
+	if err != nil {
+		return nil, err
+	}
+	return documents[0], nil
 }
 
 // inputTerms converts the input document for each package: what the package may
 // look at. Packages that look at the same share a document.
 func inputTerms(in policy.Input, packages []rulePackage) ([]*ast.Term, error) {
-	c := newConverter(in)
-	made := map[string]*ast.Term{}
-	documents := make([]*ast.Term, len(packages))
+	var views []*view
+	known := map[string]int{} // the index of each view
+	of := make([]int, len(packages))
 	for i, p := range packages {
 		v := p.view()
 		key := v.String()
-		if made[key] == nil {
-			document, err := c.document(v)
-			if err != nil {
-				return nil, err
-			}
-			made[key] = document
+		if _, ok := known[key]; !ok {
+			known[key] = len(views)
+			views = append(views, v)
 		}
-		documents[i] = made[key]
+		of[i] = known[key]
+	}
+	made, err := newConverter(in).documents(views)
+	if err != nil {
+		return nil, err
+	}
+	documents := make([]*ast.Term, len(packages))
+	for i := range packages {
+		documents[i] = made[of[i]]
 	}
 	return documents, nil
 }
@@ -45,13 +54,12 @@ func inputTerms(in policy.Input, packages []rulePackage) ([]*ast.Term, error) {
 // (most files of most profiles are missing), and what a package looks at of it does
 // even more, so equal values become one term where that is cheap to see.
 type converter struct {
-	in       policy.Input
-	profiles []string                       // their names, sorted
-	facts    map[*view]map[string]*ast.Term // of one document, by text
-	strings  map[string]*ast.Term
-	numbers  map[string]*ast.Term
-	objects  map[[maxShared][2]*ast.Term]*ast.Term // small ones, by keys and values in order
-	items    [][2]*ast.Term                        // of the objects that are being made
+	in      policy.Input
+	facts   map[*view]map[string]*ast.Term // by text
+	strings map[string]*ast.Term
+	numbers map[string]*ast.Term
+	objects map[[maxShared][2]*ast.Term]*ast.Term // small ones, by keys and values in order
+	items   [][2]*ast.Term                        // of the objects that are being made
 }
 
 // maxShared is how many keys an object may have to be looked for among those that
@@ -60,57 +68,70 @@ const maxShared = 4
 
 func newConverter(in policy.Input) *converter {
 	return &converter{
-		in: in, profiles: slices.Sorted(maps.Keys(in.Profiles)), facts: map[*view]map[string]*ast.Term{},
+		in: in, facts: map[*view]map[string]*ast.Term{},
 		strings: map[string]*ast.Term{}, numbers: map[string]*ast.Term{}, objects: map[[maxShared][2]*ast.Term]*ast.Term{},
 	}
 }
 
-// document converts what is in the view.
-func (c *converter) document(v *view) (*ast.Term, error) {
-	clear(c.facts)
+// documents converts the input document once for each view.
+func (c *converter) documents(views []*view) ([]*ast.Term, error) {
 	now, err := ast.InterfaceToValue(c.in.Now)
 	if err != nil {
 		return nil, fmt.Errorf("input.now: %w", err)
 	}
-	document := ast.NewObject(
-		[2]*ast.Term{c.string("schema_version"), ast.IntNumberTerm(c.in.SchemaVersion)},
-		[2]*ast.Term{c.string("phase"), c.string(c.in.Phase)},
-		[2]*ast.Term{c.string("now"), ast.NewTerm(now)},
-	)
-	if below := v.below("container"); below != nil {
-		container, err := c.factsOf("container", c.in.Container, below)
-		if err != nil {
-			return nil, err
+	profiles, err := c.profileTerms(views)
+	if err != nil {
+		return nil, err
+	}
+	documents := make([]*ast.Term, len(views))
+	for i, v := range views {
+		document := ast.NewObject(
+			[2]*ast.Term{c.string("schema_version"), ast.IntNumberTerm(c.in.SchemaVersion)},
+			[2]*ast.Term{c.string("phase"), c.string(c.in.Phase)},
+			[2]*ast.Term{c.string("now"), ast.NewTerm(now)},
+			[2]*ast.Term{c.string("profiles"), profiles[i]},
+		)
+		if below := v.below("container"); below != nil {
+			container, err := c.factsOf(c.in.Container, below)
+			if err != nil {
+				return nil, fmt.Errorf("container: %w", err)
+			}
+			document.Insert(c.string("container"), container)
 		}
-		document.Insert(c.string("container"), container)
-	}
-	if below := v.below("profiles"); below != nil {
-		profiles, err := c.profilesTerm(below)
-		if err != nil {
-			return nil, err
+		if c.in.Decisions != nil && v.below("decisions") != nil {
+			document.Insert(c.string("decisions"), c.decisions())
 		}
-		document.Insert(c.string("profiles"), profiles)
+		documents[i] = ast.NewTerm(document)
 	}
-	if c.in.Decisions != nil && v.below("decisions") != nil {
-		document.Insert(c.string("decisions"), c.decisions())
-	}
-	return ast.NewTerm(document), nil
+	return documents, nil
 }
 
-func (c *converter) profilesTerm(v *view) (*ast.Term, error) {
-	profiles := make([][2]*ast.Term, 0, len(c.profiles))
-	for _, name := range c.profiles {
-		below := v.below(name)
-		if below == nil {
-			continue
+// profileTerms returns the profiles in each view. It goes from profile to profile
+// and not from view to view, since a profile has to be fetched into the cache.
+func (c *converter) profileTerms(views []*view) ([]*ast.Term, error) {
+	seen := make([][][2]*ast.Term, len(views))
+	for _, name := range slices.Sorted(maps.Keys(c.in.Profiles)) {
+		facts, key := c.in.Profiles[name], c.string(name)
+		for i, v := range views {
+			below := v.below("profiles")
+			if below != nil {
+				below = below.below(name)
+			}
+			if below == nil {
+				continue
+			}
+			profile, err := c.factsOf(facts, below)
+			if err != nil {
+				return nil, fmt.Errorf("profile %s: %w", name, err)
+			}
+			seen[i] = append(seen[i], [2]*ast.Term{key, profile})
 		}
-		profile, err := c.factsOf("profile "+name, c.in.Profiles[name], below)
-		if err != nil {
-			return nil, err
-		}
-		profiles = append(profiles, [2]*ast.Term{c.string(name), profile})
 	}
-	return ast.ObjectTerm(profiles...), nil
+	terms := make([]*ast.Term, len(views))
+	for i := range views {
+		terms[i] = ast.ObjectTerm(seen[i]...)
+	}
+	return terms, nil
 }
 
 func (c *converter) decisions() *ast.Term {
@@ -125,7 +146,7 @@ func (c *converter) decisions() *ast.Term {
 	return ast.ObjectTerm(decisions...)
 }
 
-func (c *converter) factsOf(what string, facts policy.Facts, v *view) (*ast.Term, error) {
+func (c *converter) factsOf(facts policy.Facts, v *view) (*ast.Term, error) {
 	from := len(c.items)
 	var err error
 	if v.whole || v.each != nil {
@@ -137,11 +158,7 @@ func (c *converter) factsOf(what string, facts policy.Facts, v *view) (*ast.Term
 			err = cmp.Or(err, c.item(name, facts, below))
 		}
 	}
-	object := c.object(from)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
-	}
-	return object, nil
+	return c.object(from), err
 }
 
 // item adds a fact to the object that is being made, where there is one.
