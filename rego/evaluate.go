@@ -185,51 +185,59 @@ func failure(p rulePackage, err error) *policy.RuleFailure {
 }
 
 // decode reads the members of one set, each an array of the index of its rule and
-// the member itself.
+// the member itself (see locate.go).
 func (p rulePackage) decode(set policy.Set, term *ast.Term) ([]policy.Contribution, []policy.RuleFailure) {
 	members, ok := term.Value.(ast.Set)
 	if !ok {
 		return nil, []policy.RuleFailure{{Rule: p.name, Error: fmt.Sprintf("%s is no set", set)}}
 	}
 	contributions := make([]policy.Contribution, 0, members.Len())
-	object := map[string]any{} // of one member after the other
+	plain := map[string]any{} // of one member after the other
 	var failures []policy.RuleFailure
 	members.Foreach(func(t *ast.Term) {
-		pair := t.Value.(*ast.Array)
-		index, _ := pair.Elem(0).Value.(ast.Number).Int()
-		c, err := decodeMember(set, pair.Elem(1).Value, object)
+		member := t.Value.(*ast.Array)
+		index, _ := member.Elem(0).Value.(ast.Number).Int()
+		rule := p.rules[index]
+		clear(plain)
+		err := plainMember(set, rule.keys, member, plain)
+		var c policy.Contribution
+		if err == nil {
+			c, err = policy.DecodeMember(set, plain)
+		}
 		if err != nil {
-			failures = append(failures, policy.RuleFailure{Rule: p.name, Location: p.rules[index], Error: err.Error()})
+			failures = append(failures, policy.RuleFailure{Rule: p.name, Location: rule.place, Error: err.Error()})
 			return
 		}
-		c.Rule, c.Location, c.Layer = p.name, p.rules[index], p.layer
+		c.Rule, c.Location, c.Layer = p.name, rule.place, p.layer
 		contributions = append(contributions, c)
 	})
 	return contributions, failures
 }
 
-// decodeMember reads one member. It uses the map, which may be one of a member
-// before.
-func decodeMember(set policy.Set, value ast.Value, plain map[string]any) (policy.Contribution, error) {
+// plainMember puts the keys and values of a member into a map.
+func plainMember(set policy.Set, keys []string, member *ast.Array, plain map[string]any) (err error) {
+	for i, key := range keys {
+		if plain[key], err = plainValue(member.Elem(i + 1).Value); err != nil {
+			return err
+		}
+	}
+	if keys != nil {
+		return nil
+	}
+	value := member.Elem(1).Value
 	object, ok := value.(ast.Object)
 	if !ok {
 		required, _ := policy.Fields(set)
-		return policy.Contribution{}, fmt.Errorf("a member of %s is %s, want an object with %s", set, ast.ValueName(value), strings.Join(required, ", "))
+		return fmt.Errorf("a member of %s is %s, want an object with %s", set, ast.ValueName(value), strings.Join(required, ", "))
 	}
-	clear(plain)
-	err := object.Iter(func(k, v *ast.Term) error {
+	return object.Iter(func(k, v *ast.Term) (err error) {
 		key, ok := k.Value.(ast.String)
 		if !ok {
 			return fmt.Errorf("a member of %s has the key %s, want a string", set, k)
 		}
-		value, err := plainValue(v.Value)
-		plain[string(key)] = value
+		plain[string(key)], err = plainValue(v.Value)
 		return err
 	})
-	if err != nil {
-		return policy.Contribution{}, err
-	}
-	return policy.DecodeMember(set, plain)
 }
 
 func plainValue(v ast.Value) (any, error) {

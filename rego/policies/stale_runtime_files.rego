@@ -10,7 +10,8 @@ package reconcile.rules.stale_runtime_files
 
 sweep contains {"profile": name, "file": file, "reason": "left over from a gateway that is gone"} if {
 	some name, profile in input.profiles
-	some file in data.settings.sweep_files
-	profile.runtime_files.files[file].sweepable
+	some file, found in profile.runtime_files.files
+	found.sweepable
+	file in data.settings.sweep_files
 	not input.container.s6.slots[concat("", ["gateway-", name])].up
 }
