@@ -55,6 +55,11 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 	e.againAlone(ctx, packages, greedy, results, documents, in.Now)
 
 	var all policy.Evaluation
+	found := 0
+	for _, r := range results {
+		found += len(r.Contributions)
+	}
+	all.Contributions = slices.Grow(all.Contributions, found)
 	for i, r := range results {
 		if packages[i].tried {
 			r = shownOnly(r)
@@ -87,8 +92,8 @@ func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document
 	run := evaluation{of: p, document: document, now: now, memory: memory}
 	err, greedy := e.query(ctx, run, func(result topdown.QueryResult) {
 		for _, set := range p.sets {
-			contributions, errs := p.decode(set, result[ast.Var(locatedPrefix+string(set))])
-			found = append(found, contributions...)
+			var errs []policy.RuleFailure
+			found, errs = p.decode(set, result[ast.Var(locatedPrefix+string(set))], found)
 			failures = append(failures, errs...)
 		}
 	})
@@ -184,14 +189,14 @@ func failure(p rulePackage, err error) *policy.RuleFailure {
 	return f
 }
 
-// decode reads the members of one set, each an array of the index of its rule and
-// the member itself (see locate.go).
-func (p rulePackage) decode(set policy.Set, term *ast.Term) ([]policy.Contribution, []policy.RuleFailure) {
+// decode adds the members of one set to those that were found. Each is an array of the
+// index of its rule and the member itself (see locate.go).
+func (p rulePackage) decode(set policy.Set, term *ast.Term, found []policy.Contribution) ([]policy.Contribution, []policy.RuleFailure) {
 	members, ok := term.Value.(ast.Set)
 	if !ok {
-		return nil, []policy.RuleFailure{{Rule: p.name, Error: fmt.Sprintf("%s is no set", set)}}
+		return found, []policy.RuleFailure{{Rule: p.name, Error: fmt.Sprintf("%s is no set", set)}}
 	}
-	contributions := make([]policy.Contribution, 0, members.Len())
+	found = slices.Grow(found, members.Len())
 	plain := map[string]any{} // of one member after the other
 	var failures []policy.RuleFailure
 	members.Foreach(func(t *ast.Term) {
@@ -209,9 +214,9 @@ func (p rulePackage) decode(set policy.Set, term *ast.Term) ([]policy.Contributi
 			return
 		}
 		c.Rule, c.Location, c.Layer = p.name, rule.place, p.layer
-		contributions = append(contributions, c)
+		found = append(found, c)
 	})
-	return contributions, failures
+	return found, failures
 }
 
 // plainMember puts the keys and values of a member into a map.
