@@ -244,7 +244,10 @@ func (c Contribution) check() error {
 	}
 	switch c.Set {
 	case SetHold:
-		if _, err := time.Parse(time.RFC3339, c.Until); c.Until != "" && err != nil {
+		if c.Until == "" {
+			return nil
+		}
+		if _, err := time.Parse(time.RFC3339, c.Until); err != nil {
 			return fmt.Errorf("until %q is not a time like 2026-11-22T06:00:00Z", c.Until)
 		}
 	case SetDelay:
