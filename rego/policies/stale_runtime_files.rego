@@ -9,9 +9,10 @@
 package reconcile.rules.stale_runtime_files
 
 sweep contains {"profile": name, "file": file, "reason": "left over from a gateway that is gone"} if {
+	files := data.settings.sweep_files
 	some name, profile in input.profiles
 	some file, found in profile.runtime_files.files
 	found.sweepable
-	file in data.settings.sweep_files
+	file in files
 	not input.container.s6.slots[concat("", ["gateway-", name])].up
 }

@@ -7,10 +7,11 @@
 package reconcile.rules.transient_state
 
 start contains {"profile": name, "code": "transient_state", "reason": reason} if {
+	states := data.settings.transient_states
 	some name, profile in input.profiles
-	not _has_intent(profile)
 	state := profile.prior_state.gateway
-	state in data.settings.transient_states
+	state in states
+	not _has_intent(profile)
 	reason := sprintf("gateway state was %s, which counts as running", [state])
 }
 
