@@ -108,7 +108,7 @@ func viewOf(compiler *ast.Compiler, p rulePackage) *view {
 		for _, rule := range w.rules {
 			w.walk(rule)
 		}
-		w.input.whole = rounds == maxViewRounds
+		w.input.whole = w.input.whole || rounds == maxViewRounds
 	}
 	w.input.settle()
 	return w.input
