@@ -210,6 +210,7 @@ func TestBringDownAndUp(t *testing.T) {
 func TestBringUpOfAGatewayThatEnds(t *testing.T) {
 	w := newWorld(t)
 	w.exec.Command = []string{w.script("short", "exit 78\n")}
+	w.exec.Steady = 5 * time.Second // on a busy machine it takes a while to end
 	w.startSvscan()
 	w.apply(decide("coder=down"))
 	r := w.exec.Execute(t.Context(), []policy.Operation{{Op: policy.OpBringUp, Slot: "gateway-coder"}})[0]
