@@ -27,7 +27,7 @@ type Child struct {
 	settings Settings
 }
 
-// Start starts the child, or takes the one that Early has started, and tells it its
+// Start starts the child, or takes the one that a boot has started early, and tells it its
 // settings.
 func Start(s Settings) (*Child, error) {
 	v := early
