@@ -43,6 +43,21 @@ func TestLivePlan(t *testing.T) {
 	}
 }
 
+// A supervisor holds its lock a moment before it listens. Here the moment is long.
+func TestSupervisorThatDoesNotListenYet(t *testing.T) {
+	w := newWorld(t)
+	w.exec.Live = true
+	w.startSlowSvscan(superviseControl, 500*time.Millisecond)
+	w.apply(decide("coder=start", "writer=down"))
+	w.apply(decide("coder=down", "writer=start"))
+	w.apply(decide("coder=start"))
+	for profile, up := range map[string]bool{"coder": true, "writer": false} {
+		if f := w.facts().Slots[SlotName(profile)]; f.Up != up {
+			t.Errorf("%s: %s", profile, asJSON(f))
+		}
+	}
+}
+
 // Where the rules could not be asked to the end, what is there stays as it is.
 func TestUndecidedStaysAsItIs(t *testing.T) {
 	w := newLive(t)

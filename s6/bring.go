@@ -104,7 +104,10 @@ func (x *execution) beginBringing(ctx context.Context, result *policy.Result, le
 	b := &bringing{result: result, fd: fd, before: before, death: lastDeath(fd)}
 	done, err := already(b)
 	if err == nil && !done {
-		err = writeControl(fd, superviseControl, letter)
+		err = x.tell(ctx, fd, letter)
+	}
+	if letter == "D" && errors.Is(err, errNobody) {
+		done, err = true, nil // it has ended
 	}
 	if err != nil || done {
 		_ = unix.Close(fd)
@@ -132,15 +135,15 @@ func (x *execution) waitFor(ctx context.Context, going []*bringing, there func(*
 // kill ends gateways that do not stop by themselves.
 func (x *execution) kill(ctx context.Context, late []*bringing, there func(*execution, *bringing) (bool, error)) []*bringing {
 	for _, b := range late {
-		b.fail(x.killGateway(b.fd, b.result.Operation.Slot))
+		b.fail(x.killGateway(ctx, b.fd, b.result.Operation.Slot))
 	}
 	return x.waitFor(ctx, late, there)
 }
 
-func (x *execution) killGateway(slotfd int, slot string) error {
+func (x *execution) killGateway(ctx context.Context, slotfd int, slot string) error {
 	s, _ := statusOf(slotfd)
 	x.Log.Warn("a gateway does not stop and is killed", "slot", slot, "pid", s.PID)
-	return writeControl(slotfd, superviseControl, "k")
+	return x.tell(ctx, slotfd, "k")
 }
 
 func (x *execution) late(b *bringing, letter string) error {
@@ -262,6 +265,22 @@ func lastDeath(slotfd int) string {
 		return ""
 	}
 	return string(data[len(data)-deathSize:])
+}
+
+// tell writes letters to the supervisor of a slot. One that has just been started holds
+// its lock before it listens (seen with strace), and is waited for. The error is
+// errNobody when there is none.
+func (x *execution) tell(ctx context.Context, slotfd int, letters string) error {
+	var err error
+	poll(ctx, x.Wait, func() bool {
+		err = writeControl(slotfd, superviseControl, letters)
+		if !errors.Is(err, errNobody) {
+			return true
+		}
+		held, _, lockErr := lockHolder(slotfd, superviseLock)
+		return lockErr != nil || !held
+	})
+	return err
 }
 
 // openSupervised opens a slot of ours that has a supervisor; the error wraps

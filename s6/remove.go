@@ -141,7 +141,7 @@ func (x *execution) waitDown(ctx context.Context, going []*removal) []*removal {
 	}
 	if !poll(ctx, x.Wait, down) && x.Force && ctx.Err() == nil {
 		for _, r := range late {
-			r.fail(x.killGateway(r.fd, r.result.Operation.Slot))
+			r.fail(x.killGateway(ctx, r.fd, r.result.Operation.Slot))
 		}
 		poll(ctx, x.Wait, down)
 	}

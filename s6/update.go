@@ -125,7 +125,7 @@ func (x *execution) clearDown(ctx context.Context, op policy.Operation) (bool, e
 
 // byLetter has a supervisor make or remove the down file.
 func (x *execution) byLetter(ctx context.Context, slotfd int, letter string, down bool) (bool, error) {
-	if err := writeControl(slotfd, superviseControl, letter); err != nil {
+	if err := x.tell(ctx, slotfd, letter); err != nil {
 		return false, err
 	}
 	done := poll(ctx, x.Wait, func() bool {

@@ -186,7 +186,31 @@ func (w *world) startSvscan(options ...string) *exec.Cmd {
 	if err != nil {
 		w.t.Skip("s6-svscan is not installed")
 	}
-	cmd := exec.Command(path, append(options, w.scan)...)
+	return w.start(exec.Command(path, append(options, w.scan)...))
+}
+
+// startSlowSvscan runs s6-svscan such that every supervisor waits before it opens the
+// file, a path below its slot.
+func (w *world) startSlowSvscan(file string, wait time.Duration) {
+	w.t.Helper()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		w.t.Skip("strace is not installed")
+	}
+	if out, err := exec.Command(strace, "-o", os.DevNull, "true").CombinedOutput(); err != nil {
+		w.t.Skipf("strace does not work here: %s", out)
+	}
+	svscan, err := exec.LookPath("s6-svscan")
+	if err != nil {
+		w.t.Skip("s6-svscan is not installed")
+	}
+	inject := fmt.Sprintf("inject=openat:delay_enter=%d", wait.Microseconds())
+	// -D: the process is s6-svscan itself.
+	w.start(exec.Command(strace, "-D", "-f", "-qq", "-o", os.DevNull, "-P", file, "-e", "trace=openat", "-e", inject, svscan, w.scan))
+}
+
+func (w *world) start(cmd *exec.Cmd) *exec.Cmd {
+	w.t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stderr = w.t.Output()
 	cmd.Stdout = cmd.Stderr
