@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hermes-reconcile/policy"
 )
 
@@ -172,6 +174,55 @@ func TestSteady(t *testing.T) {
 			t.Errorf("%s %s: %v", r.Operation.Op, r.Operation.Profile, r.Err)
 		}
 	}
+}
+
+// A start that comes while the finish script runs is forgotten by s6-supervise when the
+// script then answers 125, as after an intended stop. It is asked for again.
+func TestStartDuringFinish(t *testing.T) {
+	w := newLive(t)
+	w.exec.Command = []string{w.script("stops", "trap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n")}
+	w.apply(decide("coder=start"))
+	must(t, os.WriteFile(w.slot("coder", "finish"), []byte("#!/bin/sh\nsleep 1\nexit 125\n"), 0o755))
+	w.control("coder", "d")
+	w.until("the finish script runs", func() bool { return w.status("coder").Finishing })
+	w.carryOut([]policy.Operation{{Op: policy.OpBringUp, Slot: "gateway-coder"}})
+	if f := w.facts().Slots["gateway-coder"]; !f.Up || f.DownFile {
+		t.Errorf("coder: %s", asJSON(f))
+	}
+}
+
+// A stop holds where somebody who takes no lock has removed the down file.
+func TestStopWhileTheDownFileGoes(t *testing.T) {
+	w := newLive(t)
+	w.apply(decide("coder=start"))
+	must(t, os.WriteFile(w.slot("coder", "finish"), []byte("#!/bin/sh\nrm -f down\nexit 125\n"), 0o755))
+	w.carryOut([]policy.Operation{{Op: policy.OpBringDown, Slot: "gateway-coder"}})
+	if f := w.facts().Slots["gateway-coder"]; f.Up || !f.DownFile {
+		t.Errorf("coder: %s", asJSON(f))
+	}
+}
+
+// control writes a letter to the supervisor of a slot, as s6-svc does.
+func (w *world) control(profile, letter string) {
+	w.t.Helper()
+	fd := w.open(profile)
+	defer unix.Close(fd)
+	must(w.t, writeControl(fd, superviseControl, letter))
+}
+
+func (w *world) status(profile string) status {
+	w.t.Helper()
+	fd := w.open(profile)
+	defer unix.Close(fd)
+	s, _ := statusOf(fd)
+	return s
+}
+
+func (w *world) open(profile string) int {
+	w.t.Helper()
+	fd, err := unix.Open(w.slot(profile), unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	must(w.t, err)
+	return fd
 }
 
 // The unprivileged user controls slots that belong to root, and makes none.

@@ -19,6 +19,7 @@ type bringing struct {
 	fd     int
 	before status
 	death  string    // the last one before it was asked to start, as s6 recorded it
+	asked  time.Time // when the letter was written
 	since  time.Time // when the gateway was seen up first
 	downAt time.Time // when it was seen to stay down
 }
@@ -47,16 +48,44 @@ func (x *execution) bringDown(ctx context.Context, results []policy.Result) {
 	x.bring(ctx, results, "D", func(b *bringing) (bool, error) {
 		down, err := exists(b.fd, downName)
 		return b.before.Down() && !b.before.WantUp && down, err
-	}, func(x *execution, b *bringing) (bool, error) {
-		down, err := exists(b.fd, downName)
-		return x.isGone(b) || isDown(b.fd) && down || x.isAnother(b), err
-	})
+	}, (*execution).isStopped)
+}
+
+// askAgain is after how long a letter without effect is written again. s6-supervise
+// forgets that a gateway is wanted when its finish script then answers 125, and an "U"
+// of somebody else removes the down file.
+const askAgain = time.Second
+
+// again writes the letter once more if enough time has passed.
+func (x *execution) again(ctx context.Context, b *bringing, letter string) error {
+	if time.Since(b.asked) < askAgain {
+		return nil
+	}
+	b.asked = time.Now()
+	return x.tell(ctx, b.fd, letter)
+}
+
+// isStopped reports whether a gateway is down for good, or no longer the one that was to
+// be stopped.
+func (x *execution) isStopped(ctx context.Context, b *bringing) (bool, error) {
+	down, err := exists(b.fd, downName)
+	switch {
+	case err != nil:
+		return false, err
+	case x.isGone(b), x.isAnother(b):
+		return true, nil
+	case !isDown(b.fd):
+		return false, nil
+	case !down:
+		return false, x.again(ctx, b, "D")
+	}
+	return true, nil
 }
 
 // bring writes a letter to every slot that is not there yet, and then waits for all
 // of them together.
 func (x *execution) bring(ctx context.Context, results []policy.Result, letter string,
-	already func(*bringing) (bool, error), there func(*execution, *bringing) (bool, error)) {
+	already func(*bringing) (bool, error), there func(*execution, context.Context, *bringing) (bool, error)) {
 	var going []*bringing
 	defer func() {
 		for _, b := range going {
@@ -101,7 +130,7 @@ func (x *execution) beginBringing(ctx context.Context, result *policy.Result, le
 	if err != nil {
 		return nil, err
 	}
-	b := &bringing{result: result, fd: fd, before: before, death: lastDeath(fd)}
+	b := &bringing{result: result, fd: fd, before: before, death: lastDeath(fd), asked: time.Now()}
 	done, err := already(b)
 	if err == nil && !done {
 		err = x.tell(ctx, fd, letter)
@@ -118,11 +147,11 @@ func (x *execution) beginBringing(ctx context.Context, result *policy.Result, le
 
 // waitFor waits until each is there or has failed, and returns those that are
 // neither in time.
-func (x *execution) waitFor(ctx context.Context, going []*bringing, there func(*execution, *bringing) (bool, error)) (late []*bringing) {
+func (x *execution) waitFor(ctx context.Context, going []*bringing, there func(*execution, context.Context, *bringing) (bool, error)) (late []*bringing) {
 	late = slices.Clone(going)
 	poll(ctx, x.Wait, func() bool {
 		late = slices.DeleteFunc(late, func(b *bringing) bool {
-			done, err := there(x, b)
+			done, err := there(x, ctx, b)
 			b.result.Done = done && err == nil
 			b.fail(err)
 			return done || err != nil
@@ -133,7 +162,7 @@ func (x *execution) waitFor(ctx context.Context, going []*bringing, there func(*
 }
 
 // kill ends gateways that do not stop by themselves.
-func (x *execution) kill(ctx context.Context, late []*bringing, there func(*execution, *bringing) (bool, error)) []*bringing {
+func (x *execution) kill(ctx context.Context, late []*bringing, there func(*execution, context.Context, *bringing) (bool, error)) []*bringing {
 	for _, b := range late {
 		b.fail(x.killGateway(ctx, b.fd, b.result.Operation.Slot))
 	}
@@ -188,7 +217,7 @@ func (x *execution) beforeStart(b *bringing) error {
 
 // isSteady reports whether a gateway has been up for Steady. One that ended since it
 // was asked to start is an error, also where it ended too fast to be seen up.
-func (x *execution) isSteady(b *bringing) (bool, error) {
+func (x *execution) isSteady(ctx context.Context, b *bringing) (bool, error) {
 	s, ok := statusOf(b.fd)
 	last := lastDeath(b.fd)
 	switch {
@@ -198,6 +227,8 @@ func (x *execution) isSteady(b *bringing) (bool, error) {
 		return false, nil
 	case s.Down() && !s.WantUp && s.Stamp != b.before.Stamp:
 		return false, x.staysDown(b, s)
+	case s.Down() && !s.WantUp:
+		return false, x.again(ctx, b, "U")
 	case x.Steady > 0 && s.follows(last, b.death):
 		if !s.endedAsStopped() {
 			return false, fmt.Errorf("the gateway ended after less than %v with %s; it is started again", x.Steady, s.ending())
