@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -41,16 +40,9 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 	memory := watchMemory(e.memory)
 	// No more at once than there are processors, so that the time limit is about
 	// the package and not about its neighbours.
-	free := make(chan struct{}, runtime.GOMAXPROCS(0))
-	var group sync.WaitGroup
-	for i, p := range packages {
-		group.Go(func() {
-			free <- struct{}{}
-			defer func() { <-free }()
-			results[i], greedy[i] = e.evaluatePackage(ctx, p, documents[i], in.Now, memory)
-		})
-	}
-	group.Wait()
+	onAllProcessors(len(packages), func(i int) {
+		results[i], greedy[i] = e.evaluatePackage(ctx, packages[i], documents[i], in.Now, memory)
+	})
 	memory.end()
 	e.againAlone(ctx, packages, greedy, results, documents, in.Now)
 

@@ -27,6 +27,7 @@ func inputTerm(in policy.Input) (*ast.Term, error) {
 // inputTerms converts the input document for each package: what the package may
 // look at. Packages that look at the same share a document.
 func inputTerms(in policy.Input, packages []rulePackage) ([]*ast.Term, error) {
+	onAllProcessors(len(packages), func(i int) { packages[i].view() })
 	var views []*view
 	known := map[string]int{} // the index of each view
 	of := make([]int, len(packages))

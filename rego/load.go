@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -28,22 +31,50 @@ func parseLayer(index int, layer Layer) ([]source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("policy directory %s: %w", layer.Name, err)
 	}
-	var sources []source
+	sources, problems := make([]source, len(names)), make([]error, len(names))
+	onAllProcessors(len(names), func(i int) {
+		sources[i], problems[i] = readSource(index, layer, names[i])
+	})
 	var errs Errors
-	for _, name := range names {
-		text, err := readFile(layer.Files, name)
-		if err != nil {
-			return nil, fmt.Errorf("policy directory %s: %w", layer.Name, err)
+	for _, problem := range problems {
+		parseErrs, ok := errors.AsType[Errors](problem)
+		if problem != nil && !ok {
+			return nil, fmt.Errorf("policy directory %s: %w", layer.Name, problem)
 		}
-		s, parseErrs := parse(index, path.Join(layer.Name, name), text)
-		s.file = name
 		errs = append(errs, parseErrs...)
-		sources = append(sources, s)
 	}
 	if len(errs) > 0 {
 		return nil, errs
 	}
 	return sources, nil
+}
+
+// onAllProcessors does n things in no order, and returns when all are done.
+func onAllProcessors(n int, do func(i int)) {
+	var group sync.WaitGroup
+	var next atomic.Int64
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		group.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// readSource reads one rule file. The error is an Errors where it is about the text.
+func readSource(index int, layer Layer, name string) (source, error) {
+	text, err := readFile(layer.Files, name)
+	if err != nil {
+		return source{}, err
+	}
+	s, errs := parse(index, path.Join(layer.Name, name), text)
+	if len(errs) > 0 {
+		return source{}, errs
+	}
+	s.file = name
+	return s, nil
 }
 
 // maxDepth is how many directories deep rules may be; links that lead in a circle
@@ -115,7 +146,7 @@ func isRuleFile(name string) bool {
 
 func parse(layer int, name string, text []byte) (source, Errors) {
 	// What METADATA says of the built-in packages is for documents alone.
-	options := ast.ParserOptions{RegoVersion: ast.RegoV1, ProcessAnnotation: layer > 0}
+	options := ast.ParserOptions{RegoVersion: ast.RegoV1, ProcessAnnotation: layer > 0, Capabilities: capabilities()}
 	module, err := ast.ParseModuleWithOpts(name, string(text), options)
 	if err != nil {
 		if parseErrs, ok := errors.AsType[ast.Errors](err); ok {

@@ -3,6 +3,7 @@ package rego
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -39,18 +40,22 @@ func unsafeBuiltin(name string) string {
 	return name + " is not available to rules: a decision depends on its input alone"
 }
 
-// newCompiler returns a compiler with the restrictions that every rule package
-// has: a language without the unsafe builtins, and no remote reference in a JSON
-// schema.
-func newCompiler() *ast.Compiler {
+// capabilities are the language that every rule package has: without the unsafe
+// builtins, and without remote references in a JSON schema. Nobody changes them.
+var capabilities = sync.OnceValue(func() *ast.Capabilities {
 	unsafe := unsafeBuiltins()
-	capabilities := ast.CapabilitiesForThisVersion()
-	capabilities.AllowNet = []string{}
-	capabilities.Builtins = slices.DeleteFunc(slices.Clone(capabilities.Builtins), func(b *ast.Builtin) bool {
+	c := ast.CapabilitiesForThisVersion()
+	c.AllowNet = []string{}
+	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool {
 		_, taken := unsafe[b.Name]
 		return taken
 	})
-	return ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities)
+	return c
+})
+
+// newCompiler returns a compiler with the restrictions that every rule package has.
+func newCompiler() *ast.Compiler {
+	return ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities())
 }
 
 // checkStages are the stages of the compiler that change nothing in the rules: they
