@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/launch"
 	"hermes-reconcile/cmd/hermes-reconcile/ledger"
 	"hermes-reconcile/policy"
 )
@@ -19,53 +18,23 @@ const answerLimit = 512 << 20
 
 // Child is the volume's side in a child process.
 type Child struct {
-	process  *exec.Cmd
+	process  *launch.Process
 	requests *encoder
 	answers  *decoder
-	stdin    io.Closer
-	stdout   io.Closer
 	settings Settings
 }
 
-// Start starts the child, or takes the one that a boot has started early, and tells it its
-// settings.
+// Start starts the child and tells it its settings.
 func Start(s Settings) (*Child, error) {
-	v := early
-	early = nil
-	if v == nil {
-		var err error
-		if v, err = start(); err != nil {
-			return nil, err
-		}
-	}
-	v.settings = s
-	return v, v.requests.encode(request{Settings: &s})
-}
-
-func start() (*Child, error) {
-	theirStdin, stdin, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	stdout, theirStdout, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	// By descriptor rather than by path, which may be another file by now.
-	process := &exec.Cmd{Path: "/proc/self/exe", Args: []string{os.Args[0], command}}
-	process.Stdin, process.Stdout, process.Stderr = theirStdin, theirStdout, os.Stderr
-	process.Dir = "/"
-	err = process.Start()
-	theirStdin.Close()
-	theirStdout.Close()
+	process, err := launch.Start()
 	if err != nil {
 		return nil, fmt.Errorf("start the process for the volume: %w", err)
 	}
-	go process.Wait() // only so that it leaves no zombie; a hung one is left behind
-	return &Child{
-		process: process, requests: newEncoder(stdin), answers: newDecoder(io.LimitReader(stdout, answerLimit)),
-		stdin: stdin, stdout: stdout,
-	}, nil
+	v := &Child{
+		process: process, requests: newEncoder(process.Stdin),
+		answers: newDecoder(io.LimitReader(process.Stdout, answerLimit)), settings: s,
+	}
+	return v, v.requests.encode(request{Settings: &s})
 }
 
 // ask sends a request with its texts and hands every answer to use. When ctx ends
@@ -173,8 +142,4 @@ func (v *Child) Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) {
 }
 
 // Close ends the child without waiting for it.
-func (v *Child) Close() {
-	v.stdin.Close()
-	v.stdout.Close()
-	v.process.Process.Kill()
-}
+func (v *Child) Close() { v.process.Close() }

@@ -42,7 +42,7 @@ func startChild(t *testing.T, s Settings) *Child {
 // A volume that hangs stops the child; whoever waits for it goes on.
 func TestAVolumeThatHangs(t *testing.T) {
 	v := startChild(t, Settings{Timeout: 10 * time.Millisecond})
-	if err := v.process.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := v.process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	_, err := v.Collect(t.Context(), func(string, policy.Facts) {})
@@ -64,7 +64,7 @@ func TestAVolumeThatHangs(t *testing.T) {
 // A child that dies is an error for what was asked, with its cause.
 func TestTheProcessForTheVolumeDies(t *testing.T) {
 	v := startChild(t, Settings{Timeout: 10 * time.Millisecond})
-	if err := v.process.Process.Kill(); err != nil {
+	if err := v.process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_, err := v.Collect(t.Context(), func(string, policy.Facts) {})
@@ -91,7 +91,7 @@ func TestTheVolumesSideIsTheUnprivilegedUser(t *testing.T) {
 	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != id || owner.Gid != id {
 		t.Errorf("what it writes belongs to %d:%d, want %d:%d", owner.Uid, owner.Gid, id, id)
 	}
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", v.process.Process.Pid))
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", v.process.Pid))
 	if err != nil || len(threads) == 0 {
 		t.Fatalf("threads %v, %v", threads, err)
 	}
@@ -135,7 +135,7 @@ func TestTheVolumesSideCannotBeTraced(t *testing.T) {
 	}
 	v := startChild(t, Settings{OnlyRoot: true, User: &User{UID: id, GID: id}})
 	_, _ = v.Change(t.Context(), Change{Kind: ReadIntent, Profile: policy.RootProfile}) // it has its settings
-	look := exec.CommandContext(t.Context(), "cat", fmt.Sprintf("/proc/%d/environ", v.process.Process.Pid))
+	look := exec.CommandContext(t.Context(), "cat", fmt.Sprintf("/proc/%d/environ", v.process.Pid))
 	look.Dir = "/"
 	look.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
 	if out, err := look.CombinedOutput(); err == nil || !strings.Contains(string(out), "denied") {

@@ -15,34 +15,25 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/cmd/hermes-reconcile/launch"
 	"hermes-reconcile/cmd/hermes-reconcile/ledger"
 	"hermes-reconcile/policy"
 )
 
-// command is the argument by which a process knows that it is the child.
-const command = "volume"
-
-// early is the child that a boot has started before it knew its settings.
-var early *Child
-
-// The child serves from here, and a boot starts it from here, because the rest of the
-// program need not be initialised for that: Go initialises packages in the order of
-// their paths as soon as what they import is, and so this one before the policy
-// engine, whose tables take longer than all that the child does for ten profiles. In
-// another order both would only be slower.
+// The child serves from here, because the rest of the program need not be initialised for
+// that: this package comes before the policy engine (see package launch), whose tables
+// take longer than all that the child does for ten profiles. In another order it would
+// only be slower.
 func init() {
-	switch {
-	case len(os.Args) == 2 && os.Args[1] == command:
-		TuneMemory()
-		if err := serve(context.Background(), os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintf(os.Stderr, "hermes-reconcile: %v\n", err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	case len(os.Args) > 1 && os.Args[1] == "boot" && os.Geteuid() == 0:
-		// What goes wrong here is tried again, and told, by Start.
-		early, _ = start()
+	if len(os.Args) != 2 || os.Args[1] != launch.Command {
+		return
 	}
+	TuneMemory()
+	if err := serve(context.Background(), os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "hermes-reconcile: %v\n", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // TuneMemory lets the collector run less often while the heap is small, and keeps
