@@ -44,20 +44,28 @@ func Start() (*Process, error) {
 }
 
 func start() (*Process, error) {
+	// To open a file makes Go's poller, which ends the program where it gets no
+	// descriptors; after that, a pipe that gets none is an error.
+	program, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return nil, err
+	}
+	defer program.Close()
 	theirStdin, stdin, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
+	defer theirStdin.Close()
 	stdout, theirStdout, err := os.Pipe()
 	if err != nil {
+		stdin.Close()
 		return nil, err
 	}
+	defer theirStdout.Close()
 	// By descriptor rather than by path, which may be another file by now.
 	process, err := os.StartProcess("/proc/self/exe", []string{os.Args[0], Command}, &os.ProcAttr{
 		Dir: "/", Files: []*os.File{theirStdin, theirStdout, os.Stderr},
 	})
-	theirStdin.Close()
-	theirStdout.Close()
 	if err != nil {
 		stdin.Close()
 		stdout.Close()
