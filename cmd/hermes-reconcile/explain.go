@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -120,6 +121,12 @@ func explain(cmd *cobra.Command, profile, input string, trace bool) error {
 	x := &explainer{config: c, profile: profile, situation: s, lines: lines, release: hasCommand(cmd.Root(), "release")}
 	x.decisions, x.evaluator = decideWithFallback(ctx, c, evaluator, s.input)
 	noteVolume(&x.decisions, s)
+	if input == "" {
+		err = x.plan(ctx, newLogger(c, cmd.ErrOrStderr()))
+	}
+	if err != nil {
+		return err
+	}
 	e, err := x.explain(ctx)
 	if err == nil && trace {
 		e.Trace, err = x.trace(ctx)
@@ -171,7 +178,32 @@ type explainer struct {
 	release   bool // there is a command release
 	evaluator *rego.Evaluator
 	decisions policy.Decisions
+	planned   bool // the decisions have a plan, and alarms of what it leaves out
 }
+
+// plan finds out what a boot would do to slots.
+func (x *explainer) plan(ctx context.Context, log *slog.Logger) error {
+	executor, err := newExecutor(x.config, log)
+	if err != nil {
+		return err
+	}
+	if x.decisions.Plan, err = plan(ctx, executor, &x.decisions); err != nil {
+		return &exitError{exitProfile, err}
+	}
+	x.planned = true
+	return nil
+}
+
+// leftOut says that the profile is decided to have a slot, and gets none.
+func (x *explainer) leftOut() bool {
+	return x.planned && len(x.decisions.Skip) == 0 && x.decisions.Profiles[x.profile].Action != policy.ActionSkip &&
+		x.slot() == noSlot && !slices.ContainsFunc(x.decisions.Plan, func(op policy.Operation) bool {
+		return op.Op == policy.OpPublish && op.Profile == x.profile
+	})
+}
+
+// noSlot is what is said of a profile that has none now.
+const noSlot = "none"
 
 func (x *explainer) explain(ctx context.Context) (*explanation, error) {
 	schema, err := inputSchema()
@@ -188,6 +220,9 @@ func (x *explainer) explain(ctx context.Context) (*explanation, error) {
 		Alarms:        x.alarms(), Holds: x.holds(d), Now: x.now(d),
 	}
 	e.Sentence = fmt.Sprintf("%s: %s (%s): %s", x.profile, strings.ToUpper(string(d.Action)), d.Code, d.Reason)
+	if x.leftOut() {
+		e.Sentence += "; and yet it gets no slot, see alarm"
+	}
 	e.Facts = x.facts(e.Contributions, schema)
 	e.Changes = x.changes(ctx, d, e.Facts)
 	x.history(e)
@@ -299,7 +334,7 @@ func (x *explainer) slot() string {
 	case s6.Status != policy.StatusRecorded:
 		return "unknown: the scan directory is " + cmp.Or(s6.Status, "not known")
 	case !ok:
-		return "none"
+		return noSlot
 	case slot.Up:
 		return fmt.Sprintf("up (pid %d)", slot.PID)
 	case slot.DownFile:
