@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -47,20 +44,6 @@ func parseLayer(index int, layer Layer) ([]source, error) {
 		return nil, errs
 	}
 	return sources, nil
-}
-
-// onAllProcessors does n things in no order, and returns when all are done.
-func onAllProcessors(n int, do func(i int)) {
-	var group sync.WaitGroup
-	var next atomic.Int64
-	for range min(n, runtime.GOMAXPROCS(0)) {
-		group.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				do(i)
-			}
-		})
-	}
-	group.Wait()
 }
 
 // readSource reads one rule file. The error is an Errors where it is about the text.
