@@ -121,11 +121,11 @@ func explain(cmd *cobra.Command, profile, input string, trace bool) error {
 	x := &explainer{config: c, profile: profile, situation: s, lines: lines, release: hasCommand(cmd.Root(), "release")}
 	x.decisions, x.evaluator = decideWithFallback(ctx, c, evaluator, s.input)
 	noteVolume(&x.decisions, s)
+	log := newLogger(c, cmd.ErrOrStderr())
 	if input == "" {
-		err = x.plan(ctx, newLogger(c, cmd.ErrOrStderr()))
-	}
-	if err != nil {
-		return err
+		if x.noSlot, err = x.getsNoSlot(ctx, log); err != nil {
+			log.Warn("what a boot would do to slots", "err", err)
+		}
 	}
 	e, err := x.explain(ctx)
 	if err == nil && trace {
@@ -178,28 +178,24 @@ type explainer struct {
 	release   bool // there is a command release
 	evaluator *rego.Evaluator
 	decisions policy.Decisions
-	planned   bool // the decisions have a plan, and alarms of what it leaves out
+	noSlot    bool // it is decided to have one, and would not get it
 }
 
-// plan finds out what a boot would do to slots.
-func (x *explainer) plan(ctx context.Context, log *slog.Logger) error {
+// getsNoSlot says that the profile is decided to have a slot, has none, and would get none.
+// Why stands in an alarm.
+func (x *explainer) getsNoSlot(ctx context.Context, log *slog.Logger) (bool, error) {
+	if len(x.decisions.Skip) > 0 || x.decisions.Profiles[x.profile].Action == policy.ActionSkip || x.slot() != noSlot {
+		return false, nil
+	}
 	executor, err := newExecutor(x.config, log)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if x.decisions.Plan, err = plan(ctx, executor, &x.decisions); err != nil {
-		return &exitError{exitProfile, err}
-	}
-	x.planned = true
-	return nil
-}
-
-// leftOut says that the profile is decided to have a slot, and gets none.
-func (x *explainer) leftOut() bool {
-	return x.planned && len(x.decisions.Skip) == 0 && x.decisions.Profiles[x.profile].Action != policy.ActionSkip &&
-		x.slot() == noSlot && !slices.ContainsFunc(x.decisions.Plan, func(op policy.Operation) bool {
+	_, executor.Prune = x.situation.gone()
+	operations, err := plan(ctx, executor, &x.decisions)
+	return err == nil && !slices.ContainsFunc(operations, func(op policy.Operation) bool {
 		return op.Op == policy.OpPublish && op.Profile == x.profile
-	})
+	}), err
 }
 
 // noSlot is what is said of a profile that has none now.
@@ -220,7 +216,7 @@ func (x *explainer) explain(ctx context.Context) (*explanation, error) {
 		Alarms:        x.alarms(), Holds: x.holds(d), Now: x.now(d),
 	}
 	e.Sentence = fmt.Sprintf("%s: %s (%s): %s", x.profile, strings.ToUpper(string(d.Action)), d.Code, d.Reason)
-	if x.leftOut() {
+	if x.noSlot {
 		e.Sentence += "; and yet it gets no slot, see alarm"
 	}
 	e.Facts = x.facts(e.Contributions, schema)

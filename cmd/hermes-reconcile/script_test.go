@@ -42,7 +42,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("RECIPES", recipes)
-			env.Setenv("GORACE", os.Getenv("GORACE"))
+			env.Setenv("GORACE", os.Getenv("GORACE")) // a script has an environment of its own
 			env.Setenv("HERMES_RECONCILE_STATE_DIR", env.WorkDir+"/state")
 			return os.MkdirAll(env.WorkDir+"/scan", 0o755)
 		},
