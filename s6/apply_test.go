@@ -49,7 +49,7 @@ func TestLivePlan(t *testing.T) {
 func TestSupervisorThatDoesNotListenYet(t *testing.T) {
 	w := newWorld(t)
 	w.exec.Live = true
-	w.startSlowSvscan(superviseControl, 500*time.Millisecond)
+	w.startSlowSvscan(500 * time.Millisecond)
 	w.apply(decide("coder=start", "writer=down"))
 	w.apply(decide("coder=down", "writer=start"))
 	w.apply(decide("coder=start"))

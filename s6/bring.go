@@ -52,7 +52,7 @@ func (x *execution) bringDown(ctx context.Context, results []policy.Result) {
 }
 
 // askAgain is after how long a letter without effect is written again. s6-supervise
-// forgets that a gateway is wanted when its finish script then answers 125, and an "U"
+// forgets that a gateway is wanted when its finish script then answers 125, and a "U"
 // of somebody else removes the down file.
 const askAgain = time.Second
 
@@ -82,10 +82,14 @@ func (x *execution) isStopped(ctx context.Context, b *bringing) (bool, error) {
 	return true, nil
 }
 
+// A condition reports whether a slot is where it was brought. An error ends the waiting
+// for it.
+type condition func(*execution, context.Context, *bringing) (bool, error)
+
 // bring writes a letter to every slot that is not there yet, and then waits for all
 // of them together.
 func (x *execution) bring(ctx context.Context, results []policy.Result, letter string,
-	already func(*bringing) (bool, error), there func(*execution, context.Context, *bringing) (bool, error)) {
+	already func(*bringing) (bool, error), there condition) {
 	var going []*bringing
 	defer func() {
 		for _, b := range going {
@@ -147,7 +151,7 @@ func (x *execution) beginBringing(ctx context.Context, result *policy.Result, le
 
 // waitFor waits until each is there or has failed, and returns those that are
 // neither in time.
-func (x *execution) waitFor(ctx context.Context, going []*bringing, there func(*execution, context.Context, *bringing) (bool, error)) (late []*bringing) {
+func (x *execution) waitFor(ctx context.Context, going []*bringing, there condition) (late []*bringing) {
 	late = slices.Clone(going)
 	poll(ctx, x.Wait, func() bool {
 		late = slices.DeleteFunc(late, func(b *bringing) bool {
@@ -162,7 +166,7 @@ func (x *execution) waitFor(ctx context.Context, going []*bringing, there func(*
 }
 
 // kill ends gateways that do not stop by themselves.
-func (x *execution) kill(ctx context.Context, late []*bringing, there func(*execution, context.Context, *bringing) (bool, error)) []*bringing {
+func (x *execution) kill(ctx context.Context, late []*bringing, there condition) []*bringing {
 	for _, b := range late {
 		b.fail(x.killGateway(ctx, b.fd, b.result.Operation.Slot))
 	}

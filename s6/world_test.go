@@ -182,31 +182,30 @@ func (w *world) staged() []string {
 // process of this world to be gone.
 func (w *world) startSvscan(options ...string) *exec.Cmd {
 	w.t.Helper()
-	path, err := exec.LookPath("s6-svscan")
-	if err != nil {
-		w.t.Skip("s6-svscan is not installed")
-	}
-	return w.start(exec.Command(path, append(options, w.scan)...))
+	return w.start(exec.Command(w.installed("s6-svscan"), append(options, w.scan)...))
 }
 
-// startSlowSvscan runs s6-svscan such that every supervisor waits before it opens the
-// file, a path below its slot.
-func (w *world) startSlowSvscan(file string, wait time.Duration) {
+// installed returns the path of a program, and skips the test where there is none.
+func (w *world) installed(program string) string {
 	w.t.Helper()
-	strace, err := exec.LookPath("strace")
+	path, err := exec.LookPath(program)
 	if err != nil {
-		w.t.Skip("strace is not installed")
+		w.t.Skipf("%s is not installed", program)
 	}
+	return path
+}
+
+// startSlowSvscan runs s6-svscan such that every supervisor waits before it opens its
+// control FIFO.
+func (w *world) startSlowSvscan(wait time.Duration) {
+	w.t.Helper()
+	strace, svscan := w.installed("strace"), w.installed("s6-svscan")
 	if out, err := exec.Command(strace, "-o", os.DevNull, "true").CombinedOutput(); err != nil {
 		w.t.Skipf("strace does not work here: %s", out)
 	}
-	svscan, err := exec.LookPath("s6-svscan")
-	if err != nil {
-		w.t.Skip("s6-svscan is not installed")
-	}
 	inject := fmt.Sprintf("inject=openat:delay_enter=%d", wait.Microseconds())
 	// -D: the process is s6-svscan itself.
-	w.start(exec.Command(strace, "-D", "-f", "-qq", "-o", os.DevNull, "-P", file, "-e", "trace=openat", "-e", inject, svscan, w.scan))
+	w.start(exec.Command(strace, "-D", "-f", "-qq", "-o", os.DevNull, "-P", superviseControl, "-e", "trace=openat", "-e", inject, svscan, w.scan))
 }
 
 func (w *world) start(cmd *exec.Cmd) *exec.Cmd {
