@@ -18,19 +18,21 @@ import (
 // try evaluates the rules over the examples and the caller's situations: what
 // breaks there breaks at a boot.
 func (c *checker) try(ctx context.Context, e *Evaluator) {
-	for _, s := range slices.Concat(Examples(), c.options.Situations) {
+	examples := Examples()
+	for i, s := range slices.Concat(examples, c.options.Situations) {
 		if ctx.Err() != nil {
 			return
 		}
 		c.tried = append(c.tried, s.Name)
+		isExample := i < len(examples)
 		first := e.Evaluate(ctx, policy.StageRules, s.Input)
 		failures := first.Failures
-		c.addContributions(s, first.Contributions)
+		c.addContributions(s, isExample, first.Contributions)
 		for _, action := range []policy.Action{policy.ActionStart, policy.ActionDown} {
 			s.Input.Decisions = allDecided(s.Input, action)
 			after := e.Evaluate(ctx, policy.StageAfter, s.Input)
 			failures = append(failures, after.Failures...)
-			c.addContributions(s, after.Contributions)
+			c.addContributions(s, isExample, after.Contributions)
 		}
 		slow := false
 		for _, f := range failures {
@@ -44,8 +46,7 @@ func (c *checker) try(ctx context.Context, e *Evaluator) {
 
 // addContributions reports what the operator's rules say that cannot be meant: of
 // their settings, and of profiles that the caller's situations do not have.
-func (c *checker) addContributions(s Situation, contributions []policy.Contribution) {
-	examples := slices.ContainsFunc(Examples(), func(e Situation) bool { return e.Name == s.Name })
+func (c *checker) addContributions(s Situation, isExample bool, contributions []policy.Contribution) {
 	for _, said := range contributions {
 		if said.Layer == 0 {
 			continue
@@ -61,7 +62,7 @@ func (c *checker) addContributions(s Situation, contributions []policy.Contribut
 					f.File, f.Row = file, row
 				}
 			}
-		case said.Profile != "" && !there && !examples:
+		case said.Profile != "" && !there && !isExample:
 			f.Code, f.Message = "unknown_profile", fmt.Sprintf("%s for %q: %s has no such profile%s", said.Set, said.Profile, s.Name, didYouMean(said.Profile, sortedKeys(s.Input.Profiles)))
 		default:
 			continue
