@@ -196,7 +196,7 @@ func realOPA(t *testing.T) string {
 	}
 	build := exec.CommandContext(context.WithoutCancel(t.Context()), "go", "install", "github.com/open-policy-agent/opa@"+version)
 	build.Dir = t.TempDir()
-	build.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0", "GOFLAGS=")
+	build.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0", "GOFLAGS=-trimpath")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Skipf("the opa program cannot be had here: %v\n%s", err, out)
 	}
