@@ -253,30 +253,13 @@ func growth(t *testing.T, e *Evaluator, p rulePackage) (few, many int) {
 // BenchmarkRecipes/<name>/<profiles>.
 func BenchmarkRecipes(b *testing.B) {
 	e := configuredRecipes(b)
-	for _, n := range []int{1000, 10000} {
-		in := recipeSituation(n)
-		document, err := inputTerm(in)
-		if err != nil {
-			b.Fatal(err)
+	for _, p := range e.packages {
+		if p.layer == 0 {
+			continue
 		}
-		for _, p := range e.packages {
-			if p.layer == 0 {
-				continue
-			}
+		for _, n := range benchSizes {
 			b.Run(fmt.Sprintf("%s/%d", p.name[len("reconcile.rules."):], n), func(b *testing.B) {
-				for b.Loop() {
-					txn, err := e.store.NewTransaction(b.Context(), storage.TransactionParams{})
-					if err != nil {
-						b.Fatal(err)
-					}
-					err = topdown.NewQuery(p.query).WithCompiler(e.compiler).WithStore(e.store).WithTransaction(txn).
-						WithInput(document).WithTime(time.Unix(0, in.Now.UnixNS)).
-						Iter(b.Context(), func(topdown.QueryResult) error { return nil })
-					e.store.Abort(b.Context(), txn)
-					if err != nil {
-						b.Fatal(err)
-					}
-				}
+				benchPackage(b, e, p, recipeSituation(n))
 			})
 		}
 	}
