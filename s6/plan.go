@@ -215,8 +215,7 @@ func (p *planner) withinCapacity(changes, removals []policy.Operation) []policy.
 		return cmp.Or(cmp.Compare(p.rank(a), p.rank(b)), cmp.Compare(a, b))
 	})
 	surplus := fresh[free:]
-	p.alarm("", "capacity", "%d profiles get no slot: there is room for %d gateways (%s); left out: %s",
-		len(surplus), limit, why, fewOf(surplus))
+	p.alarm("", "capacity", "no slot for %s: there is room for %d (%s)", fewOf(surplus), limit, why)
 	left := map[string]bool{}
 	for _, name := range surplus {
 		left[name] = true
@@ -300,5 +299,5 @@ func (p *planner) rescanCause(plan []policy.Operation) string {
 	case changed:
 		return "slots are made or removed"
 	}
-	return fmt.Sprintf("%d slots have no supervisor", p.idle)
+	return fmt.Sprintf("slots without a supervisor: %d", p.idle)
 }

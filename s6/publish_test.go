@@ -187,7 +187,7 @@ func TestCapacity(t *testing.T) {
 	w.exec.Capacity = new(3)
 	d := decide("a=down", "b=down", "c=start", "d=start")
 	w.carryOut(w.wantPlan(d, "publish a down; publish c; publish d"))
-	if got := asJSON(w.exec.Alarms()); !strings.Contains(got, "1 profiles get no slot: there is room for 3 gateways (configured); left out: b") {
+	if got := asJSON(w.exec.Alarms()); !strings.Contains(got, "no slot for b: there is room for 3 (configured)") {
 		t.Errorf("alarms: %s", got)
 	}
 	// What is there stays; a slot that goes makes room.

@@ -46,7 +46,7 @@ func (x *execution) rescan(ctx context.Context, _ policy.Operation) (bool, error
 		poll(ctx, x.Wait/2, supervised)
 	}
 	if len(waiting) > 0 {
-		err := fmt.Errorf("%d slots are not supervised after %v: %s", len(waiting), x.Wait, fewOf(waiting))
+		err := fmt.Errorf("not supervised after %v: %s", x.Wait, fewOf(waiting))
 		return false, errors.Join(err, ctx.Err())
 	}
 	return true, nil

@@ -63,7 +63,7 @@ func ledgerText(s situation, d policy.Decisions, results []policy.Result, errs [
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	container := line
-	container.Action, container.Code, container.Reason = "reconciled", "reconciled", fmt.Sprintf("%d profiles", len(d.Profiles))
+	container.Action, container.Code, container.Reason = "reconciled", "reconciled", plural(len(d.Profiles), "profile")
 	container.Facts = factDigests(s.input.Container)
 	container.Alarms, container.Operations, container.Errors = d.Alarms, operations[""], errs
 	if len(d.Skip) > 0 {

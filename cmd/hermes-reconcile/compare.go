@@ -227,15 +227,8 @@ func writeComparison(w io.Writer, c comparison) error {
 		}
 	}
 	writeAlarms(w, policy.Decisions{Alarms: c.Alarms})
-	_, err := fmt.Fprintf(w, "%s decided differently, %d alike.\n", counted(len(c.Profiles), "profile"), c.Same)
+	_, err := fmt.Fprintf(w, "%s decided differently, %d alike.\n", plural(len(c.Profiles), "profile"), c.Same)
 	return err
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // because names the rule that makes the difference, and what else changes than the

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
@@ -178,7 +180,38 @@ func readInput(name string, stdin io.Reader) (policy.Input, error) {
 	if in.SchemaVersion != policy.SchemaVersion {
 		return in, &exitError{exitUsage, fmt.Errorf("%s has schema_version %d, want %d", name, in.SchemaVersion, policy.SchemaVersion)}
 	}
+	if err := checkFactNames(in); err != nil {
+		return in, &exitError{exitUsage, fmt.Errorf("%s: %w", name, err)}
+	}
 	return in, nil
+}
+
+// checkFactNames refuses facts that no source collects. Rules look for the right name
+// and would find nothing.
+func checkFactNames(in policy.Input) error {
+	ofVolume, ofProfile := side.Sources(side.Settings{}, nil)
+	var container, profile []string
+	for _, source := range append(containerSources(config{}), ofVolume...) {
+		container = append(container, source.Name())
+	}
+	for _, source := range ofProfile {
+		profile = append(profile, source.Name())
+	}
+	errs := []error{unknownFacts("container", in.Container, container)}
+	for _, name := range slices.Sorted(maps.Keys(in.Profiles)) {
+		errs = append(errs, unknownFacts(fmt.Sprintf("profile %q", name), in.Profiles[name], profile))
+	}
+	return errors.Join(errs...)
+}
+
+func unknownFacts(of string, facts policy.Facts, known []string) error {
+	var errs []error
+	for _, fact := range slices.Sorted(maps.Keys(facts)) {
+		if !slices.Contains(known, fact) {
+			errs = append(errs, fmt.Errorf("%s: there is no fact %q%s", of, fact, suggestion(fact, known)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // noteVolume shows that not every profile may be there.

@@ -170,7 +170,7 @@ func (p *explanationPrinter) history(e *explanation) {
 	}
 	if e.LastGood == nil {
 		if e.LastBoot != nil {
-			p.add("last good boot", fmt.Sprintf("none: of %s in the ledger, none started it", counted(e.Boots, "boot")))
+			p.add("last good boot", fmt.Sprintf("none: of %s in the ledger, none started it", plural(e.Boots, "boot")))
 		}
 		return
 	}
