@@ -120,7 +120,7 @@ func (x *execution) bring(ctx context.Context, results []policy.Result, letter s
 }
 
 // restarts says that what is stopped may be started again, and has to be down first.
-func (x *execution) restarts() bool { return x.RestartChanged || len(x.Restart) > 0 }
+func (x *execution) restarts() bool { return x.RestartChanged || len(x.Restart)+len(x.Start) > 0 }
 
 // beginBringing writes the letter; nil is a slot where there is nothing to do.
 func (x *execution) beginBringing(ctx context.Context, result *policy.Result, letter string, already func(*bringing) (bool, error)) (*bringing, error) {

@@ -188,29 +188,51 @@ func (p *profilePlan) live(slotfd int, runDiffers bool) []policy.Operation {
 		return []policy.Operation{p.bringUp(causeOf(p.decision))}
 	case !start && (s.WantUp || s.Up()):
 		return []policy.Operation{p.operation(policy.OpBringDown)}
+	case start && slices.Contains(p.Restart, p.profile):
+		return append(p.downFile(slotfd), p.restart(askedFor)...)
+	case start && slices.Contains(p.Start, p.profile):
+		return append(p.downFile(slotfd), p.seen(slotfd, s, runDiffers)...)
 	case start && s.Up():
-		return append(p.downFile(slotfd), p.restart(slotfd, runDiffers)...)
+		return append(p.downFile(slotfd), p.restartChanged(slotfd, runDiffers)...)
 	}
 	return p.downFile(slotfd)
 }
 
-// restart restarts a gateway that runs where that is wanted.
-func (p *profilePlan) restart(slotfd int, runDiffers bool) []policy.Operation {
-	cause := "asked for"
-	if !slices.Contains(p.Restart, p.profile) {
-		changed, err := exists(slotfd, changedName)
-		if err != nil {
-			return p.refuse(alarmUnreadable, err)
-		}
-		if !changed && !runDiffers {
-			return nil
-		}
-		if !p.RestartChanged {
-			p.waits = true
-			return nil
-		}
-		cause = "it runs with an older run script"
+// askedFor is the cause of what no rule wants and somebody does.
+const askedFor = "asked for"
+
+// seen makes a gateway that is wanted up already one that is seen up. It waits only as
+// long as the rules say.
+func (p *profilePlan) seen(slotfd int, s status, runDiffers bool) []policy.Operation {
+	waits, err := exists(slotfd, pauseName)
+	switch {
+	case err != nil:
+		return p.refuse(alarmUnreadable, err)
+	case !s.Up(), !waits && time.Since(s.Stamp) < p.Steady:
+		return []policy.Operation{p.bringUp(askedFor)}
+	case waits && p.decision.DelaySeconds <= 0:
+		return p.restart(askedFor)
 	}
+	return p.restartChanged(slotfd, runDiffers)
+}
+
+// restartChanged restarts a gateway that runs with an older run script, where that is
+// wanted.
+func (p *profilePlan) restartChanged(slotfd int, runDiffers bool) []policy.Operation {
+	changed, err := exists(slotfd, changedName)
+	switch {
+	case err != nil:
+		return p.refuse(alarmUnreadable, err)
+	case !changed && !runDiffers:
+		return nil
+	case !p.RestartChanged:
+		p.waits = true
+		return nil
+	}
+	return p.restart("it runs with an older run script")
+}
+
+func (p *profilePlan) restart(cause string) []policy.Operation {
 	down := p.operation(policy.OpBringDown)
 	down.Cause = cause
 	return []policy.Operation{down, p.bringUp(cause)}

@@ -82,14 +82,17 @@ type Executor struct {
 	// RestartChanged, with Live, also restarts the gateways that run with an older
 	// run script than their slot has; without it they are in Pending.
 	RestartChanged bool
-	// Restart, with Live, names profiles whose gateways are restarted where they run
-	// and the decision is to start them.
+	// Restart, with Live, names profiles whose gateways are restarted where they are
+	// wanted up and the decision is to start them.
 	Restart []string
 	// Force, with Live, kills a gateway that is not down after Wait.
 	Force bool
 	// NoWait asks for starts and stops and does not look at what becomes of them,
 	// but for the stop of a restart.
 	NoWait bool
+	// Start, with Live, names profiles whose gateways somebody wants to see up. One that
+	// is wanted up and has just ended, or pauses, begins anew.
+	Start []string
 	// Steady is how long a gateway has to live until its start counts as done.
 	Steady time.Duration
 

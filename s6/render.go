@@ -151,11 +151,11 @@ const changedName = "data/changed"
 const pauseName = "data/pause"
 
 // startBlock is what every run script does first, in the service directory. A stop
-// during the pause ends it and leaves no process behind, also one that comes before the
-// pause has begun: until sleep runs, its process may lose a TERM, and no KILL.
+// during the pause ends it for good and leaves no process behind, also one that comes
+// before the pause has begun: until sleep runs, its process may lose a TERM, and no KILL.
 const startBlock = "[ ! -e " + changedName + " ] || rm -f " + changedName + "\n" +
 	"if [ -s " + pauseName + " ]; then\n" +
-	"\ttrap 'kill -KILL $! 2>/dev/null || :; exit 143' TERM INT HUP\n" +
+	"\ttrap 'kill -KILL $! 2>/dev/null || :; rm -f " + pauseName + "; exit 143' TERM INT HUP\n" +
 	"\tsleep \"$(cat " + pauseName + ")\" >/dev/null 2>&1 &\n" +
 	"\twait $! || :\n" +
 	"\ttrap - TERM INT HUP\n" +

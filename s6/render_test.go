@@ -22,7 +22,7 @@ func TestRenderedScripts(t *testing.T) {
 set -e
 [ ! -e data/changed ] || rm -f data/changed
 if [ -s data/pause ]; then
-	trap 'kill -KILL $! 2>/dev/null || :; exit 143' TERM INT HUP
+	trap 'kill -KILL $! 2>/dev/null || :; rm -f data/pause; exit 143' TERM INT HUP
 	sleep "$(cat data/pause)" >/dev/null 2>&1 &
 	wait $! || :
 	trap - TERM INT HUP

@@ -40,6 +40,7 @@ a gateway whose run script changed goes on until its next start.`,
 		ValidArgsFunction: completeProfiles,
 	}
 	f.add(cmd)
+	f.addUpFor(cmd)
 	f.addForce(cmd)
 	cmd.Flags().BoolVar(&f.restartChanged, "restart-changed", false, "also restart gateways that run with an older run script than their slot has")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print decisions and plan, and touch nothing")
@@ -59,7 +60,7 @@ func apply(cmd *cobra.Command, f applyFlags, names []string) error {
 	if err := r.loadRules(); err != nil {
 		return err
 	}
-	r.executor.RestartChanged, r.executor.Steady = f.restartChanged, steady
+	r.executor.RestartChanged = f.restartChanged
 	if f.dryRun {
 		return r.show(ctx, cmd, names)
 	}

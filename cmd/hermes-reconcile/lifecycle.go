@@ -38,11 +38,13 @@ gateway_state.json), and start it; a slot that is missing is made. A hold of the
 rules refuses that: --override sets it aside, until the hold would have ended or the
 container starts again, and says so in the ledger. Only root can do that.`,
 		`  hermes-reconcile start coder
+  hermes-reconcile start coder --up-for 5s  # done when it is still up after that
   hermes-reconcile start coder --override   # although a rule holds it
   hermes-reconcile start --all --wait=false`, &f,
 		func(cmd *cobra.Command, names []string) error {
 			return raise(cmd, f, "start", wish{names: names, override: override})
 		})
+	f.addUpFor(cmd)
 	cmd.Flags().BoolVar(&override, "override", false, "start it although rules hold it")
 	cmd.Flags().BoolVar(&f.all, "all", false, "every profile that may start")
 	return cmd
@@ -58,6 +60,7 @@ and start it. It does not count as a death. One that is down is started.`,
 		func(cmd *cobra.Command, names []string) error {
 			return raise(cmd, f, "restart", wish{names: names, restart: true})
 		})
+	f.addUpFor(cmd)
 	f.addForce(cmd)
 	cmd.Flags().BoolVar(&f.all, "all", false, "every profile whose gateway is up")
 	return cmd
@@ -111,6 +114,7 @@ root can do. A profile that the operator wants to run is started.`,
 		func(cmd *cobra.Command, names []string) error {
 			return raise(cmd, f, "release", wish{names: names, release: true})
 		})
+	f.addUpFor(cmd)
 	cmd.Flags().BoolVar(&f.all, "all", false, "every profile that is held")
 	return cmd
 }

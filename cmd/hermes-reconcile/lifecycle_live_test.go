@@ -54,6 +54,7 @@ func TestLifeCycleUsage(t *testing.T) {
 	l.want(exitUsage, "which profile? Give names, or --all", "start")
 	l.want(exitUsage, "leave the names out", "stop coder --all")
 	l.want(exitUsage, "want more than 0, such as 30s", "stop coder --timeout 0s")
+	l.want(exitUsage, "--up-for is 10s, want 0 or more, and less than --timeout (10s)", "start coder --up-for 10s")
 	for _, command := range []string{"start", "stop", "restart", "register", "unregister", "release", "apply"} {
 		l.want(exitUsage, `no such profile "codr", did you mean "coder"?`, command+" codr")
 		l.want(exitUsage, `no such profile "codr", did you mean "coder"?`, command+" coder codr")
@@ -61,6 +62,31 @@ func TestLifeCycleUsage(t *testing.T) {
 	if d := l.status(); d.Profiles["coder"].Now != nowUp || len(d.Alarms) > 0 {
 		t.Errorf("something was touched: %+v, alarms %s", d.Profiles["coder"], alarmCodes(d))
 	}
+}
+
+// A gateway that finds out late that it cannot work has started for who waits a second,
+// and has not for who waits longer.
+func TestUpFor(t *testing.T) {
+	l := startLive(t, "coder=stopped")
+	l.write("gateway", "#!/bin/sh\nsleep 2.5\nexit 3\n", 0o755)
+	l.want(exitDone, "coder: started", "start coder")
+	l.want(exitDone, "coder: stopped", "stop coder")
+	l.want(exitProfile, "the gateway ended after less than 5s with exit code 3", "start coder --up-for 5s")
+	l.write("gateway", "#!/bin/sh\nexec sleep 1000000\n", 0o755)
+	l.want(exitDone, "started, pid ", "restart coder --up-for 2s")
+}
+
+// A gateway that ends again and again is wanted up already. To start it is to start it
+// now, and to see whether it stays up.
+func TestStartOfAGatewayThatKeepsEnding(t *testing.T) {
+	l := startLive(t, "coder=stopped")
+	l.write("gateway", "#!/bin/sh\nexit 3\n", 0o755)
+	for range 3 {
+		l.want(exitProfile, "the gateway ended after less than 1s with exit code 3", "start coder")
+	}
+	l.write("gateway", "#!/bin/sh\nexec sleep 1000000\n", 0o755)
+	l.want(exitDone, "coder: started, pid ", "start coder")
+	l.want(exitDone, "coder: already up, pid ", "start coder")
 }
 
 // What somebody wants is where upstream looks for it, everything else in the file

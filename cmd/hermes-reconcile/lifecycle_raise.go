@@ -34,7 +34,6 @@ func raise(cmd *cobra.Command, f liveFlags, command string, w wish) error {
 	if w.override {
 		r.command += " --override"
 	}
-	r.executor.Steady = steady
 	s := r.collect(ctx)
 	if s.volumeErr != nil {
 		return &exitError{exitProfile, fmt.Errorf("the profiles cannot be known: %w", s.volumeErr)}
@@ -59,8 +58,11 @@ func raise(cmd *cobra.Command, f liveFlags, command string, w wish) error {
 	if !w.release {
 		recorded = r.recordIntents(ctx, going, intentRunning)
 	}
-	if w.restart {
+	switch {
+	case w.restart:
 		r.executor.Restart = going
+	case !w.release:
+		r.executor.Start = going
 	}
 	r.makeSo(ctx, decisionsAbout(d, going))
 	r.failWithoutSlot(ctx, going)

@@ -42,6 +42,7 @@ type liveRun struct {
 // liveFlags are the flags of all commands that start or stop.
 type liveFlags struct {
 	timeout time.Duration
+	upFor   time.Duration
 	wait    bool
 	force   bool
 	all     bool
@@ -53,6 +54,14 @@ func (f *liveFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.wait, "wait", true, "wait until it is so; --wait=false only asks for it")
 }
 
+const defaultUpFor = time.Second
+
+// addUpFor is for commands that start. A gateway that cannot work often says so only
+// after it has loaded its libraries.
+func (f *liveFlags) addUpFor(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&f.upFor, "up-for", defaultUpFor, "how long a gateway has to stay up until its start counts as done")
+}
+
 func (f *liveFlags) addForce(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.force, "kill", false, "kill a gateway that does not stop within --timeout")
 }
@@ -62,6 +71,8 @@ func (f liveFlags) who(names []string) error {
 	switch {
 	case f.timeout <= 0:
 		return fmt.Errorf("--timeout is %v, want more than 0, such as 30s", f.timeout)
+	case f.upFor < 0 || f.upFor > defaultUpFor && f.upFor >= f.timeout:
+		return fmt.Errorf("--up-for is %v, want 0 or more, and less than --timeout (%v)", f.upFor, f.timeout)
 	case f.all && len(names) > 0:
 		return errors.New("--all is everybody: leave the names out")
 	case !f.all && len(names) == 0:
@@ -69,10 +80,6 @@ func (f liveFlags) who(names []string) error {
 	}
 	return nil
 }
-
-// steady is how long a gateway that was started by name has to live until the start
-// counts as done.
-const steady = time.Second
 
 // openLive makes everything ready. The context ends with the time that the command
 // may take.
@@ -86,7 +93,7 @@ func openLive(cmd *cobra.Command, command string, f liveFlags) (*liveRun, contex
 		return nil, nil, err
 	}
 	e := r.executor
-	e.Live, e.Rescan, e.Wait, e.NoWait, e.Force = true, true, f.timeout, !f.wait, f.force
+	e.Live, e.Rescan, e.Wait, e.Steady, e.NoWait, e.Force = true, true, f.timeout, f.upFor, !f.wait, f.force
 	e.LockTimeout = c.Boot.Deadline + f.timeout
 	// What waits: another run, a stop, a start, and the answer of s6-svscan.
 	ctx, cancel := context.WithTimeout(cmd.Context(), 2*c.Boot.Deadline+6*f.timeout)
