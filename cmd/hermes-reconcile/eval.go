@@ -197,21 +197,28 @@ func checkFactNames(in policy.Input) error {
 	for _, source := range ofProfile {
 		profile = append(profile, source.Name())
 	}
-	errs := []error{unknownFacts("container", in.Container, container)}
-	for _, name := range slices.Sorted(maps.Keys(in.Profiles)) {
-		errs = append(errs, unknownFacts(fmt.Sprintf("profile %q", name), in.Profiles[name], profile))
+	var errs []error
+	for _, fact := range slices.Sorted(maps.Keys(in.Container)) {
+		errs = append(errs, checkFactName("container", fact, container))
+	}
+	// A mistake that all profiles share is told once.
+	first := map[string]string{}
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(in.Profiles))) {
+		for fact := range in.Profiles[name] {
+			first[fact] = name
+		}
+	}
+	for _, fact := range slices.Sorted(maps.Keys(first)) {
+		errs = append(errs, checkFactName(fmt.Sprintf("profile %q", first[fact]), fact, profile))
 	}
 	return errors.Join(errs...)
 }
 
-func unknownFacts(of string, facts policy.Facts, known []string) error {
-	var errs []error
-	for _, fact := range slices.Sorted(maps.Keys(facts)) {
-		if !slices.Contains(known, fact) {
-			errs = append(errs, fmt.Errorf("%s: there is no fact %q%s", of, fact, suggestion(fact, known)))
-		}
+func checkFactName(of, fact string, known []string) error {
+	if slices.Contains(known, fact) {
+		return nil
 	}
-	return errors.Join(errs...)
+	return fmt.Errorf("%s: there is no fact %q%s", of, fact, suggestion(fact, known))
 }
 
 // noteVolume shows that not every profile may be there.
