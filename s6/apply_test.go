@@ -243,6 +243,28 @@ func TestUnprivilegedControl(t *testing.T) {
 	}
 }
 
+// Its start ends a pause too, although the pause is a file of root's: the run script
+// removes it when it is stopped.
+func TestUnprivilegedStartEndsAPause(t *testing.T) {
+	wantRoot(t)
+	w := newLive(t)
+	d := decide("coder=start")
+	one := d.Profiles["coder"]
+	one.DelaySeconds = 3600
+	d.Profiles["coder"] = one
+	w.apply(d)
+	if f := w.facts().Slots["gateway-coder"]; f.WaitingUntilUnix == 0 {
+		t.Fatalf("coder does not wait: %s", asJSON(f))
+	}
+	t.Setenv("HERMES_TEST_START", "coder")
+	if out := w.runAs(hermesID, "coder=start"); out != "bring-down coder: <nil>; bring-up coder: <nil>" {
+		t.Errorf("as the user: %s", out)
+	}
+	if f := w.facts().Slots["gateway-coder"]; !f.Up || f.WaitingUntilUnix != 0 {
+		t.Errorf("coder still waits: %s", asJSON(f))
+	}
+}
+
 // runAs applies decisions as another user, and returns how each operation ended.
 func (w *world) runAs(id int, words ...string) string {
 	w.t.Helper()
@@ -260,6 +282,9 @@ func applyAndPrint(scan string, words []string) {
 	e := &Executor{
 		ScanDir: scan, Home: filepath.Join(base, "home"), User: User{UID: hermesID, GID: hermesID},
 		Command: []string{filepath.Join(base, "gateway")}, Shell: "/bin/sh", Rescan: true, Live: true, Wait: 5 * time.Second,
+	}
+	if asked := os.Getenv("HERMES_TEST_START"); asked != "" {
+		e.Start = []string{asked}
 	}
 	plan, err := e.Plan(context.Background(), decide(words...))
 	if err != nil {
