@@ -146,29 +146,38 @@ func TestCrashLoopEnds(t *testing.T) {
 	}
 }
 
-// A start that somebody asks for does not wait for the end of a pause; who only wants
-// everything right does.
+// A start or restart that somebody asks for does not wait for the end of a pause, and
+// lets the count begin anew; who only wants everything right does neither.
 func TestStartEndsAPause(t *testing.T) {
-	w := newWorld(t)
-	w.withHelper()
-	crash := filepath.Join(w.base, "crash")
-	must(t, os.WriteFile(crash, nil, 0o644))
-	w.exec.Command = []string{w.script("crashing", "! test -e "+crash+" || exit 3\nexec sleep 10000\n")}
-	w.startSvscan()
-	w.exec.Live = true
-	d := withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 2, WindowSeconds: 600}, OnExhaustion: "slow"})
-	w.exec.Execute(t.Context(), w.plan(d))
-	w.until("it pauses for 300 s", func() bool {
-		return w.facts().Slots["gateway-coder"].WaitingUntilUnix > time.Now().Unix()+200
-	})
-	must(t, os.Remove(crash))
-	w.wantPlan(d, "")
-	w.exec.Start, w.exec.Steady = []string{"coder"}, 300*time.Millisecond
-	w.carryOut(w.wantPlan(d, "bring-down coder; bring-up coder"))
-	if f := w.facts().Slots["gateway-coder"]; !f.Up || f.DownFile || f.WaitingUntilUnix != 0 {
-		t.Errorf("coder: %s", asJSON(f))
+	for name, ask := range map[string]func(*Executor){
+		"start":   func(e *Executor) { e.Start = []string{"coder"} },
+		"restart": func(e *Executor) { e.Restart = []string{"coder"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.withHelper()
+			crash := filepath.Join(w.base, "crash")
+			must(t, os.WriteFile(crash, nil, 0o644))
+			w.exec.Command = []string{w.script("crashing", "! test -e "+crash+" || exit 3\nexec sleep 10000\n")}
+			w.startSvscan()
+			w.exec.Live = true
+			d := withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 2, WindowSeconds: 600}, OnExhaustion: "slow"})
+			w.exec.Execute(t.Context(), w.plan(d))
+			w.until("it pauses for 300 s", func() bool {
+				return w.facts().Slots["gateway-coder"].WaitingUntilUnix > time.Now().Unix()+200
+			})
+			must(t, os.Remove(crash))
+			w.wantPlan(d, "")
+			ask(w.exec)
+			w.carryOut(w.wantPlan(d, "bring-down coder; bring-up coder"))
+			if f := w.facts().Slots["gateway-coder"]; !f.Up || f.DownFile || f.WaitingUntilUnix != 0 {
+				t.Errorf("coder: %s", asJSON(f))
+			}
+			if _, err := os.Stat(w.slot("coder", tallyName)); !os.IsNotExist(err) {
+				t.Errorf("the deaths are still counted: %v", err)
+			}
+		})
 	}
-	w.wantPlan(d, "")
 }
 
 // Intended stops are no deaths: a restart is not counted.

@@ -191,7 +191,7 @@ func (p *profilePlan) live(slotfd int, runDiffers bool) []policy.Operation {
 	case start && slices.Contains(p.Restart, p.profile):
 		return append(p.downFile(slotfd), p.restart(askedFor)...)
 	case start && slices.Contains(p.Start, p.profile):
-		return append(p.downFile(slotfd), p.seen(slotfd, s, runDiffers)...)
+		return append(p.downFile(slotfd), p.startNow(slotfd, s, runDiffers)...)
 	case start && s.Up():
 		return append(p.downFile(slotfd), p.restartChanged(slotfd, runDiffers)...)
 	}
@@ -201,9 +201,9 @@ func (p *profilePlan) live(slotfd int, runDiffers bool) []policy.Operation {
 // askedFor is the cause of what no rule wants and somebody does.
 const askedFor = "asked for"
 
-// seen makes a gateway that is wanted up already one that is seen up. It waits only as
-// long as the rules say.
-func (p *profilePlan) seen(slotfd int, s status, runDiffers bool) []policy.Operation {
+// startNow is for a gateway that is wanted up already: one that is not up, or not for
+// long, is to be seen up, and waits only as long as the rules say.
+func (p *profilePlan) startNow(slotfd int, s status, runDiffers bool) []policy.Operation {
 	waits, err := exists(slotfd, pauseName)
 	switch {
 	case err != nil:

@@ -85,14 +85,14 @@ type Executor struct {
 	// Restart, with Live, names profiles whose gateways are restarted where they are
 	// wanted up and the decision is to start them.
 	Restart []string
+	// Start, with Live, names profiles whose gateways somebody wants to see up. One that
+	// is wanted up and has just ended, or pauses, begins anew.
+	Start []string
 	// Force, with Live, kills a gateway that is not down after Wait.
 	Force bool
 	// NoWait asks for starts and stops and does not look at what becomes of them,
 	// but for the stop of a restart.
 	NoWait bool
-	// Start, with Live, names profiles whose gateways somebody wants to see up. One that
-	// is wanted up and has just ended, or pauses, begins anew.
-	Start []string
 	// Steady is how long a gateway has to live until its start counts as done.
 	Steady time.Duration
 

@@ -54,6 +54,8 @@ func (f *liveFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.wait, "wait", true, "wait until it is so; --wait=false only asks for it")
 }
 
+// defaultUpFor goes with every --timeout, also with one that leaves no time for a start:
+// not every command has something to start.
 const defaultUpFor = time.Second
 
 // addUpFor is for commands that start. A gateway that cannot work often says so only

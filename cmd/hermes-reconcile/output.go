@@ -157,3 +157,11 @@ func word(text string) string {
 	}
 	return fmt.Sprintf("%+q", text)
 }
+
+// plural is "1 file", "2 files".
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -122,11 +122,3 @@ func presentHome(cmd *cobra.Command, c config) (policy.Input, error) {
 
 // policyProblem is a mistake in the rules that ends a command.
 func policyProblem(err error) error { return &exitError{exitPolicy, err} }
-
-// plural is "1 file", "2 files".
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+
+	"hermes-reconcile/cmd/hermes-reconcile/side"
+	"hermes-reconcile/policy"
+)
+
+// readInput reads a saved input document.
+func readInput(name string, stdin io.Reader) (policy.Input, error) {
+	var in policy.Input
+	from := stdin
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return in, &exitError{exitUsage, err}
+		}
+		defer file.Close()
+		from = file
+	}
+	decoder := json.NewDecoder(from)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&in); err != nil {
+		return in, &exitError{exitUsage, fmt.Errorf("%s is no input document (as `facts -o json` prints it): %w", name, err)}
+	}
+	if in.SchemaVersion != policy.SchemaVersion {
+		return in, &exitError{exitUsage, fmt.Errorf("%s has schema_version %d, want %d", name, in.SchemaVersion, policy.SchemaVersion)}
+	}
+	if err := checkFactNames(in); err != nil {
+		return in, &exitError{exitUsage, fmt.Errorf("%s: %w", name, err)}
+	}
+	return in, nil
+}
+
+// checkFactNames refuses facts that no source collects. Rules look for the right name
+// and would find nothing.
+func checkFactNames(in policy.Input) error {
+	ofVolume, ofProfile := side.Sources(side.Settings{}, nil)
+	var container, profile []string
+	for _, source := range append(containerSources(config{}), ofVolume...) {
+		container = append(container, source.Name())
+	}
+	for _, source := range ofProfile {
+		profile = append(profile, source.Name())
+	}
+	var errs []error
+	for _, fact := range slices.Sorted(maps.Keys(in.Container)) {
+		errs = append(errs, checkFactName("container", fact, container))
+	}
+	// A mistake that all profiles share is told once.
+	first := map[string]string{}
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(in.Profiles))) {
+		for fact := range in.Profiles[name] {
+			first[fact] = name
+		}
+	}
+	for _, fact := range slices.Sorted(maps.Keys(first)) {
+		errs = append(errs, checkFactName(fmt.Sprintf("profile %q", first[fact]), fact, profile))
+	}
+	return errors.Join(errs...)
+}
+
+func checkFactName(of, fact string, known []string) error {
+	if slices.Contains(known, fact) {
+		return nil
+	}
+	return fmt.Errorf("%s: there is no fact %q%s", of, fact, suggestion(fact, known))
+}
