@@ -12,12 +12,14 @@ import (
 // docs/policy-guide.md is what happens to an operator who does what it says, from
 // the first line to the last.
 func TestPolicyGuide(t *testing.T) {
+	t.Parallel()
 	follow(t, newReader(t), readDoc(t, "docs/policy-guide.md"))
 }
 
 // The traps of docs/rules.md are there, and their mends work. The home is one with
 // a root profile that never ran.
 func TestTraps(t *testing.T) {
+	t.Parallel()
 	page := readDoc(t, "docs/rules.md")
 	_, traps, found := strings.Cut(page, "\n## Traps\n")
 	if !found {

@@ -12,6 +12,7 @@ import (
 
 // The day of docs/operations.md happens as it is told, under a real s6-svscan.
 func TestRunningContainer(t *testing.T) {
+	t.Parallel()
 	path, err := exec.LookPath("s6-svscan")
 	if err != nil {
 		t.Skip("s6-svscan is not installed")

@@ -330,13 +330,14 @@ func tree(t *testing.T, dir string) string {
 // command of this program lets it make, change or remove a slot, or set a hold of the
 // operator's rules aside.
 func TestUserCannotDoRootsWork(t *testing.T) {
+	t.Parallel()
 	const id = 10000
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become somebody else")
 	}
 	l := startLiveAs(t, id, "coder=running", "later=stopped")
 	l.untilNow("coder", nowUp)
-	state := os.Getenv("HERMES_RECONCILE_STATE_DIR")
+	state := l.stateDir()
 	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": \"later\", \"code\": \"night\", \"reason\": \"it is night\"} if input.profiles.later\n")
 	l.write("home/profiles/fresh/SOUL.md", "", 0o644)
 	if err := os.Chown(filepath.Join(l.base, "home/profiles/fresh"), id, id); err != nil {
@@ -364,6 +365,7 @@ func TestUserCannotDoRootsWork(t *testing.T) {
 // user's own s6-svc, a hold or not. The next apply ends that, and a profile that is
 // skipped has no slot.
 func TestUserCanStartAHeldSlotUntilTheNextApply(t *testing.T) {
+	t.Parallel()
 	const id = 10000
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become somebody else")
@@ -383,14 +385,12 @@ func TestUserCanStartAHeldSlotUntilTheNextApply(t *testing.T) {
 func startLiveAs(t *testing.T, id int, profiles ...string) *liveScan {
 	t.Helper()
 	l := startLive(t, profiles...)
-	for _, dir := range []string{l.base, os.Getenv("HERMES_RECONCILE_STATE_DIR")} {
-		for above := dir; above != "/" && above != os.TempDir(); above = filepath.Dir(above) {
-			if err := os.Chmod(above, 0o755); err != nil {
-				t.Fatal(err)
-			}
+	for above := l.base; above != "/" && above != os.TempDir(); above = filepath.Dir(above) {
+		if err := os.Chmod(above, 0o755); err != nil {
+			t.Fatal(err)
 		}
 	}
-	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", id, id))
+	l.configure(id, id)
 	home := filepath.Join(l.base, "home")
 	err := filepath.WalkDir(home, func(path string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Lchown(path, id, id))

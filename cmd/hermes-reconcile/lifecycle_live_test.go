@@ -49,6 +49,7 @@ func (l *liveScan) policy(rule string) []string {
 
 // Commands about profiles say what is wrong with what they were given.
 func TestLifeCycleUsage(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
 	l.untilNow("coder", nowUp)
 	l.want(exitUsage, "which profile? Give names, or --all", "start")
@@ -67,6 +68,7 @@ func TestLifeCycleUsage(t *testing.T) {
 // A gateway that finds out late that it cannot work has started for who waits a second,
 // and has not for who waits longer.
 func TestUpFor(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=stopped")
 	l.write("gateway", "#!/bin/sh\nsleep 4\nexit 3\n", 0o755)
 	l.want(exitDone, "coder: started", "start coder")
@@ -79,6 +81,7 @@ func TestUpFor(t *testing.T) {
 // A gateway that ends again and again is wanted up already. To start it is to start it
 // now, and to see whether it stays up.
 func TestStartOfAGatewayThatKeepsEnding(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=stopped")
 	l.write("gateway", "#!/bin/sh\nexit 3\n", 0o755)
 	for range 3 {
@@ -93,6 +96,7 @@ func TestStartOfAGatewayThatKeepsEnding(t *testing.T) {
 // What somebody wants is where upstream looks for it, everything else in the file
 // stays, and what upstream writes there is obeyed.
 func TestIntentGoesRound(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running")
 	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
 	state := "home/profiles/coder/gateway_state.json"
@@ -135,6 +139,7 @@ func TestIntentGoesRound(t *testing.T) {
 // An intent that cannot be recorded is said, and does not keep a gateway from being
 // stopped.
 func TestStopWithoutAStateFile(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running")
 	l.untilNow("coder", nowUp)
 	state := filepath.Join(l.base, "home/profiles/coder/gateway_state.json")
@@ -155,6 +160,7 @@ func TestStopWithoutAStateFile(t *testing.T) {
 
 // Without the volume a gateway can still be stopped.
 func TestStopWithoutTheVolume(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running")
 	l.untilNow("coder", nowUp)
 	home, gone := filepath.Join(l.base, "home"), filepath.Join(l.base, "gone")
@@ -180,6 +186,7 @@ func TestStopWithoutTheVolume(t *testing.T) {
 // Rules that cannot be used keep apply and start from touching anything; a stop needs
 // none.
 func TestBrokenRulesTouchNothing(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
 	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
 	broken := l.policy("package reconcile.rules.mine\n\nhold contains {\"profile\": name, \"reason\": \"x\"} if input.profiles[name].prior_sate\n")
@@ -195,6 +202,7 @@ func TestBrokenRulesTouchNothing(t *testing.T) {
 
 // A rule that breaks while it runs stops nobody and starts nobody.
 func TestRuleThatBreaksStopsNobody(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
 	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
 	l.write("home/profiles/writer/gateway_state.json", `{"desired_state":"running"}`, 0o644)
@@ -210,6 +218,7 @@ func TestRuleThatBreaksStopsNobody(t *testing.T) {
 
 // A gateway that is up stays up where nothing is recorded of what is wanted.
 func TestUpWithoutIntentStaysUp(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running")
 	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
 	for _, state := range []string{`{"gateway_state":"starting"}`, `{"gateway_state":"startup_failed"}`, `{"gateway_st`, ``} {
@@ -226,6 +235,7 @@ func TestUpWithoutIntentStaysUp(t *testing.T) {
 // A hold of a rule is set aside for as long as the container lives, and the ledger
 // knows who did it.
 func TestOverride(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=stopped", "writer=stopped")
 	l.untilNow("coder", nowDown)
 	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": name, \"code\": \"night\", \"reason\": \"it is night\"} if some name, _ in input.profiles\n")
@@ -242,7 +252,7 @@ func TestOverride(t *testing.T) {
 	l.want(exitDone, "writer: not held", "release writer", night...)
 
 	// Another start of the container ends it.
-	overrides := filepath.Join(os.Getenv("HERMES_RECONCILE_STATE_DIR"), "overrides.json")
+	overrides := filepath.Join(l.stateDir(), "overrides.json")
 	text, err := os.ReadFile(overrides)
 	if err != nil {
 		t.Fatal(err)
@@ -263,12 +273,13 @@ func TestOverride(t *testing.T) {
 
 // The volume cannot set a hold aside: the list counts only where others cannot write.
 func TestOverridesOfOthersDoNotCount(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running")
 	l.untilNow("coder", nowUp)
 	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": name, \"code\": \"night\", \"reason\": \"it is night\"} if some name, _ in input.profiles\n")
 	l.want(exitDone, "bring-down  coder", "apply", night...)
 	l.want(exitDone, "coder: started", "start coder --override", night...)
-	if err := os.Chmod(filepath.Join(os.Getenv("HERMES_RECONCILE_STATE_DIR"), "overrides.json"), 0o666); err != nil {
+	if err := os.Chmod(filepath.Join(l.stateDir(), "overrides.json"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	l.want(exitDone, "bring-down  coder", "apply", night...)
@@ -276,6 +287,7 @@ func TestOverridesOfOthersDoNotCount(t *testing.T) {
 
 // A dry run touches nothing, not even the lock.
 func TestApplyDryRunTouchesNothing(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running")
 	l.untilNow("coder", nowUp)
 	lock := filepath.Join(l.base, "scan/.hermes-reconcile.lock")
@@ -294,6 +306,7 @@ func TestApplyDryRunTouchesNothing(t *testing.T) {
 
 // All of a kind: start, restart, stop and register take --all.
 func TestAll(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
 	before := l.untilNow("coder", nowUp).Profiles["coder"].PID
 	text := l.want(exitDone, "coder: restarted", "restart --all")
@@ -321,6 +334,7 @@ func TestAll(t *testing.T) {
 
 // A volume that is empty, or another one, does not take the slots with it.
 func TestEmptyVolumeRemovesNothing(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running")
 	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
 	profiles := filepath.Join(l.base, "home/profiles")
@@ -340,6 +354,7 @@ func TestEmptyVolumeRemovesNothing(t *testing.T) {
 
 // For programs: what was decided, what was done, what is now.
 func TestLiveReport(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=stopped", "writer=stopped")
 	l.untilNow("coder", nowDown)
 	_, text := l.call("start coder -o json")
@@ -360,9 +375,10 @@ func TestLiveReport(t *testing.T) {
 
 // Who waits for another one in vain is told who that is.
 func TestAnotherOneWorks(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running")
 	l.untilNow("coder", nowUp)
-	t.Setenv("HERMES_RECONCILE_BOOT__DEADLINE", "50ms")
+	l.configure(os.Getuid(), os.Getgid(), "boot: {deadline: 50ms}")
 	holder := exec.Command("flock", filepath.Join(l.base, "scan/.hermes-reconcile.lock"), "sh", "-c", "echo held; exec sleep 1000")
 	out, err := holder.StdoutPipe()
 	if err != nil {
@@ -380,6 +396,7 @@ func TestAnotherOneWorks(t *testing.T) {
 
 // A gateway that waits is not up, and status says until when.
 func TestWaitingIsShown(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=stopped")
 	l.untilNow("coder", nowDown)
 	late := l.policy("package reconcile.rules.late\n\ndelay contains {\"profile\": name, \"seconds\": 3000, \"reason\": \"not all at once\"} if some name, _ in input.profiles\n")

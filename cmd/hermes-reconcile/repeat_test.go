@@ -15,8 +15,12 @@ import (
 
 // Whatever is in the home, the run after a boot has nothing to do.
 func TestASecondRunIsEmpty(t *testing.T) {
-	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
-	t.Setenv("HERMES_RECONCILE_STATE_DIR", t.TempDir())
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	settings := fmt.Sprintf("user: \"%d:%d\"\nstate_dir: %s\n", os.Getuid(), os.Getgid(), t.TempDir())
+	if err := os.WriteFile(config, []byte(settings), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	states := rapid.SampledFrom([]string{
 		"", "[", "{}", `{"desired_state":"running"}`, `{"desired_state":"stopped"}`, `{"gateway_state":"running"}`,
 		`{"gateway_state":"draining"}`, `{"gateway_state":"startup_failed","desired_state":"running"}`, `{"desired_state":["x"]}`,
@@ -57,7 +61,7 @@ func TestASecondRunIsEmpty(t *testing.T) {
 		if err := os.MkdirAll(home, 0o755); err != nil {
 			rt.Fatal(err)
 		}
-		places := []string{"--home", home, "--scandir", filepath.Join(base, "scan")}
+		places := []string{"--home", home, "--scandir", filepath.Join(base, "scan"), "--config", config}
 		output(t, append([]string{"boot", "--strict"}, places...)...)
 
 		var after policy.Decisions

@@ -33,7 +33,7 @@ func startLive(t *testing.T, profiles ...string) *liveScan {
 	}
 	l := &liveScan{t: t, base: t.TempDir()}
 	home, scan := filepath.Join(l.base, "home"), filepath.Join(l.base, "scan")
-	l.places = []string{"--home", home, "--scandir", scan}
+	l.places = []string{"--home", home, "--scandir", scan, "--config", filepath.Join(l.base, "config.yaml")}
 	l.write("scan/.keep", "", 0o644)
 	l.write("gateway", "#!/bin/sh\nexec sleep 1000000\n", 0o755)
 	for _, p := range profiles {
@@ -41,9 +41,10 @@ func startLive(t *testing.T, profiles ...string) *liveScan {
 		l.write("home/profiles/"+name+"/SOUL.md", "", 0o644)
 		l.write("home/profiles/"+name+"/gateway_state.json", `{"desired_state":"`+state+`"}`, 0o644)
 	}
-	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
-	t.Setenv("HERMES_RECONCILE_STATE_DIR", t.TempDir())
-	t.Setenv("HERMES_RECONCILE_GATEWAY__COMMAND", filepath.Join(l.base, "gateway"))
+	if err := os.Mkdir(l.stateDir(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l.configure(os.Getuid(), os.Getgid())
 	l.svscan = exec.Command(path, scan)
 	l.svscan.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := l.svscan.Start(); err != nil {
@@ -54,6 +55,17 @@ func startLive(t *testing.T, profiles ...string) *liveScan {
 	output(t, append([]string{"boot", "--rescan", "now"}, l.places...)...)
 	return l
 }
+
+// configure writes the configuration: whose the gateways are, and more lines.
+func (l *liveScan) configure(uid, gid int, more ...string) {
+	l.t.Helper()
+	lines := append([]string{
+		fmt.Sprintf("user: \"%d:%d\"", uid, gid), "state_dir: " + l.stateDir(), "gateway: {command: [" + filepath.Join(l.base, "gateway") + "]}",
+	}, more...)
+	l.write("config.yaml", strings.Join(lines, "\n")+"\n", 0o644)
+}
+
+func (l *liveScan) stateDir() string { return filepath.Join(l.base, "state") }
 
 func (l *liveScan) write(name, text string, mode os.FileMode) {
 	l.t.Helper()
@@ -186,6 +198,7 @@ func alarmCodes(d *statusDocument) string {
 }
 
 func TestStatusOfLiveGateways(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
 	d := l.untilNow("coder", nowUp)
 	coder, writer := d.Profiles["coder"], d.Profiles["writer"]
@@ -218,6 +231,7 @@ func TestStatusOfLiveGateways(t *testing.T) {
 // A supervisor that is stopped does not see its gateway die, and its status file
 // says up; when it goes on, it starts the gateway again.
 func TestStatusOfAStoppedSupervisor(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running")
 	gateway := l.untilNow("coder", nowUp).Profiles["coder"].PID
 	supervisor := parentOf(t, gateway)
@@ -236,6 +250,7 @@ func TestStatusOfAStoppedSupervisor(t *testing.T) {
 // Without s6-svscan a supervisor that dies is not started again: its gateway runs on
 // as nobody's, and its status file says up for ever.
 func TestStatusOfADeadSupervisor(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
 	gateway := l.untilNow("coder", nowUp).Profiles["coder"].PID
 	supervisor := parentOf(t, gateway)
@@ -261,6 +276,7 @@ func TestStatusOfADeadSupervisor(t *testing.T) {
 
 // The gateway of the root profile runs, and does not serve one that should run.
 func TestStatusOfAProfileThatNobodyServes(t *testing.T) {
+	t.Parallel()
 	l := startLive(t, "coder=running", "kids=running", "writer=stopped")
 	l.write("home/gateway_state.json", `{"desired_state":"running","served_profiles":["default","coder"]}`, 0o644)
 	l.write("home/config.yaml", "gateway:\n  multiplex_profiles: true\n", 0o644)
