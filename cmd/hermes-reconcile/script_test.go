@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 
 // The situations of fixtures: each is a home, a command and what comes of it.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                "../../fixtures",
 		UpdateScripts:      *update,
