@@ -49,7 +49,7 @@ func TestLivePlan(t *testing.T) {
 func TestSupervisorThatDoesNotListenYet(t *testing.T) {
 	w := newWorld(t)
 	w.exec.Live = true
-	w.startSlowSvscan(500 * time.Millisecond)
+	w.startSlowSvscan(superviseControl, 500*time.Millisecond)
 	w.apply(decide("coder=start", "writer=down"))
 	w.apply(decide("coder=down", "writer=start"))
 	w.apply(decide("coder=start"))
@@ -187,6 +187,17 @@ func TestStartDuringFinish(t *testing.T) {
 	w.until("the finish script runs", func() bool { return w.status("coder").Finishing })
 	w.carryOut([]policy.Operation{{Op: policy.OpBringUp, Slot: "gateway-coder"}})
 	if f := w.facts().Slots["gateway-coder"]; !f.Up || f.DownFile {
+		t.Errorf("coder: %s", asJSON(f))
+	}
+}
+
+// An s6-svscan that has just started holds its lock and does not listen yet.
+func TestApplyWhileSvscanStarts(t *testing.T) {
+	w := newWorld(t)
+	w.startSlowSvscan(svscanControl, 500*time.Millisecond)
+	w.exec.Live = true
+	w.apply(decide("coder=start"))
+	if f := w.facts().Slots["gateway-coder"]; !f.Up {
 		t.Errorf("coder: %s", asJSON(f))
 	}
 }

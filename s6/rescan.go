@@ -23,7 +23,7 @@ const settle = 300 * time.Millisecond
 // and brought back once (seen to work with 2.13 and 2.15). Those that stay
 // without a supervisor are the error.
 func (x *execution) rescan(ctx context.Context, _ policy.Operation) (bool, error) {
-	err := writeControl(x.scan.fd, svscanControl, "a")
+	err := x.askForScan(ctx)
 	if errors.Is(err, errNobody) {
 		return false, nil
 	}
@@ -50,6 +50,17 @@ func (x *execution) rescan(ctx context.Context, _ policy.Operation) (bool, error
 		return false, errors.Join(err, ctx.Err())
 	}
 	return true, nil
+}
+
+// askForScan asks s6-svscan for a scan. One that has just started holds its lock a moment
+// before it listens.
+func (x *execution) askForScan(ctx context.Context) error {
+	var err error
+	poll(ctx, x.Wait/2, func() bool {
+		err = writeControl(x.scan.fd, svscanControl, "a")
+		return !errors.Is(err, errNobody) || !findSvscan(x.scan.fd, x.Proc).Running
+	})
+	return err
 }
 
 // ownSlots lists the slots of ours, by name.

@@ -195,9 +195,9 @@ func (w *world) installed(program string) string {
 	return path
 }
 
-// startSlowSvscan runs s6-svscan such that every supervisor waits before it opens its
-// control FIFO.
-func (w *world) startSlowSvscan(wait time.Duration) {
+// startSlowSvscan runs s6-svscan such that who opens a control FIFO, its own or that of
+// every supervisor, waits before that.
+func (w *world) startSlowSvscan(control string, wait time.Duration) {
 	w.t.Helper()
 	strace, svscan := w.installed("strace"), w.installed("s6-svscan")
 	if out, err := exec.Command(strace, "-o", os.DevNull, "true").CombinedOutput(); err != nil {
@@ -205,7 +205,7 @@ func (w *world) startSlowSvscan(wait time.Duration) {
 	}
 	inject := fmt.Sprintf("inject=openat:delay_enter=%d", wait.Microseconds())
 	// -D: the process is s6-svscan itself.
-	w.start(exec.Command(strace, "-D", "-f", "-qq", "-o", os.DevNull, "-P", superviseControl, "-e", "trace=openat", "-e", inject, svscan, w.scan))
+	w.start(exec.Command(strace, "-D", "-f", "-qq", "-o", os.DevNull, "-P", control, "-e", "trace=openat", "-e", inject, svscan, w.scan))
 }
 
 func (w *world) start(cmd *exec.Cmd) *exec.Cmd {
