@@ -202,6 +202,22 @@ func TestApplyWhileSvscanStarts(t *testing.T) {
 	}
 }
 
+// An s6-svscan that runs and cannot be asked is told.
+func TestApplyWithoutTheControlOfSvscan(t *testing.T) {
+	w := newLive(t)
+	w.exec.Wait = time.Second
+	w.until("s6-svscan has its control FIFO", func() bool { return os.Remove(filepath.Join(w.scan, svscanControl)) == nil })
+	var told []string
+	for _, r := range w.exec.Execute(t.Context(), w.plan(decide("coder=down"))) {
+		if r.Err != nil {
+			told = append(told, r.Err.Error())
+		}
+	}
+	if got := strings.Join(told, "; "); !strings.Contains(got, "it holds its lock and does not listen") {
+		t.Errorf("told is %q", got)
+	}
+}
+
 // A stop holds where somebody who takes no lock has removed the down file.
 func TestStopWhileTheDownFileGoes(t *testing.T) {
 	w := newLive(t)

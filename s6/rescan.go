@@ -56,10 +56,13 @@ func (x *execution) rescan(ctx context.Context, _ policy.Operation) (bool, error
 // before it listens.
 func (x *execution) askForScan(ctx context.Context) error {
 	var err error
-	poll(ctx, x.Wait/2, func() bool {
+	answered := poll(ctx, x.Wait/2, func() bool {
 		err = writeControl(x.scan.fd, svscanControl, "a")
 		return !errors.Is(err, errNobody) || !findSvscan(x.scan.fd, x.Proc).Running
 	})
+	if !answered {
+		return errors.Join(errors.New("it holds its lock and does not listen"), ctx.Err())
+	}
 	return err
 }
 
