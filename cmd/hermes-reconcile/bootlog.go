@@ -84,22 +84,35 @@ func ledgerText(s situation, d policy.Decisions, results []policy.Result, errs [
 		one.Operations = operations[names[i]]
 		return text.Encode(one)
 	})
+	length := 0
+	for i := range texts {
+		length += texts[i].Len()
+	}
+	text.Grow(length)
 	for i := range texts {
 		text.Write(texts[i].Bytes())
 	}
 	return text.Bytes(), err
 }
 
-// sideBySide writes n records in order, a part of them on each processor.
+// maxGuess bounds the memory that is made for a part because of its first record.
+const maxGuess = 4 << 20
+
+// sideBySide writes n records in order, a part of them on each processor. Records are
+// taken to be about as long as the first one.
 func sideBySide(n int, write func(i int, text *json.Encoder) error) ([]bytes.Buffer, error) {
 	parts := min(n, runtime.GOMAXPROCS(0))
 	texts, errs := make([]bytes.Buffer, parts), make([]error, parts)
 	var group sync.WaitGroup
 	for part := range parts {
 		group.Go(func() {
-			encoder := json.NewEncoder(&texts[part])
-			for i := part * n / parts; i < (part+1)*n/parts && errs[part] == nil; i++ {
+			text, first, end := &texts[part], part*n/parts, (part+1)*n/parts
+			encoder := json.NewEncoder(text)
+			for i := first; i < end && errs[part] == nil; i++ {
 				errs[part] = write(i, encoder)
+				if i == first {
+					text.Grow(min((end-first)*text.Len(), maxGuess))
+				}
 			}
 		})
 	}

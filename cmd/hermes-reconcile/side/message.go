@@ -55,7 +55,7 @@ type result struct {
 type encoder struct {
 	out   io.Writer
 	known map[string]uint64
-	buf   bytes.Buffer
+	buf   bytes.Buffer // what is gathered
 }
 
 // What both ends remember is bounded by number and length; texts that repeat come early
@@ -70,15 +70,17 @@ const maxAttached = 1024
 
 func newEncoder(out io.Writer) *encoder { return &encoder{out: out, known: map[string]uint64{}} }
 
-// encode writes a message with one text attached, or with none, by one call of Write.
+// encode writes a message with texts attached.
 func (e *encoder) encode(document any, texts ...[]byte) error {
 	if err := e.begin(document, len(texts)); err != nil {
 		return err
 	}
 	for _, text := range texts {
-		e.literal(text)
+		if err := e.literal(text); err != nil {
+			return err
+		}
 	}
-	return e.end()
+	return e.flush()
 }
 
 // encodeFacts writes a message with facts attached: name and value in turns.
@@ -89,12 +91,14 @@ func (e *encoder) encodeFacts(document any, facts policy.Facts) error {
 	for name, value := range facts {
 		if n, ok := e.known[name]; ok {
 			e.number(2*n + 1)
-		} else {
-			e.attach([]byte(name))
+		} else if err := e.attach([]byte(name)); err != nil {
+			return err
 		}
-		e.attach(value)
+		if err := e.attach(value); err != nil {
+			return err
+		}
 	}
-	return e.end()
+	return e.flush()
 }
 
 func (e *encoder) begin(document any, texts int) error {
@@ -109,27 +113,41 @@ func (e *encoder) begin(document any, texts int) error {
 	return nil
 }
 
-func (e *encoder) end() error {
+// flush writes what was gathered.
+func (e *encoder) flush() error {
 	_, err := e.out.Write(e.buf.Bytes())
+	e.buf.Reset()
 	return err
 }
 
 func (e *encoder) number(n uint64) { e.buf.Write(binary.AppendUvarint(e.buf.AvailableBuffer(), n)) }
 
-func (e *encoder) attach(text []byte) {
+func (e *encoder) attach(text []byte) error {
 	if n, ok := e.known[string(text)]; ok {
 		e.number(2*n + 1)
-		return
+		return nil
 	}
-	e.literal(text)
+	return e.literal(text)
 }
 
-func (e *encoder) literal(text []byte) {
+// maxGathered is how long a text may be to be gathered with others. A log of many
+// profiles is written from where it is.
+const maxGathered = 64 << 10
+
+func (e *encoder) literal(text []byte) error {
 	if len(e.known) < maxKnown && len(text) <= maxKnownLength {
 		e.known[string(text)] = uint64(len(e.known))
 	}
 	e.number(2 * uint64(len(text)))
-	e.buf.Write(text)
+	if len(text) <= maxGathered {
+		e.buf.Write(text)
+		return nil
+	}
+	if err := e.flush(); err != nil {
+		return err
+	}
+	_, err := e.out.Write(text)
+	return err
 }
 
 // A decoder reads messages. What it reads may be anybody's.
@@ -198,8 +216,9 @@ func (d *decoder) attached() (attachment, error) {
 	return a, nil
 }
 
-// maxAtOnce bounds the memory that is made for a text on the other end's word.
-const maxAtOnce = 1 << 20
+// maxAtOnce bounds the memory that is made for a text on the other end's word. The
+// ledger of 10,000 profiles is half as long.
+const maxAtOnce = 16 << 20
 
 func (d *decoder) text(length uint64) ([]byte, error) {
 	if length <= maxAtOnce {
