@@ -100,6 +100,7 @@ left alone.`,
 		`  hermes-reconcile register coder
   hermes-reconcile register --all`, &f,
 		func(cmd *cobra.Command, names []string) error { return register(cmd, f, names) })
+	f.addUpFor(cmd)
 	cmd.Flags().BoolVar(&f.all, "all", false, "every profile that has none")
 	return cmd
 }

@@ -78,6 +78,26 @@ func TestUpFor(t *testing.T) {
 	l.want(exitDone, "started, pid ", "restart coder --up-for 2s")
 }
 
+// A profile that comes and is to run counts as registered when its gateway stays up.
+func TestRegisterWaitsForTheGateway(t *testing.T) {
+	t.Parallel()
+	l := startLive(t, "coder=stopped")
+	l.untilNow("coder", nowDown)
+	for _, name := range []string{"kids", "late"} {
+		l.write("home/profiles/"+name+"/SOUL.md", "A soul.\n", 0o644)
+		l.write("home/profiles/"+name+"/gateway_state.json", `{"gateway_state": "running", "desired_state": "running"}`, 0o644)
+	}
+	l.write("gateway", "#!/bin/sh\nsleep 1\nexit 3\n", 0o755)
+	l.want(exitProfile, "the gateway ended after less than 8s with exit code 3", "register kids --up-for 8s")
+	l.write("gateway", "#!/bin/sh\nexec sleep 1000000\n", 0o755)
+	begun := time.Now()
+	l.want(exitDone, "late: registered, up", "register late --up-for 2s")
+	if took := time.Since(begun); took < 2*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	l.want(exitDone, "late: has its slot", "register late")
+}
+
 // A gateway that ends again and again is wanted up already. To start it is to start it
 // now, and to see whether it stays up.
 func TestStartOfAGatewayThatKeepsEnding(t *testing.T) {
