@@ -142,6 +142,9 @@ func explain(cmd *cobra.Command, profile, input string, trace bool) error {
 	if err != nil {
 		return &exitError{exitProfile, err}
 	}
+	if x.decisions.Policy.Fallback {
+		return &exitError{exitPolicy, nil} // the explanation has an alarm that says why
+	}
 	return trouble(x.decisions, s)
 }
 
