@@ -173,7 +173,7 @@ func (b *bootRun) tellPolicy(d policy.Decisions) {
 	if d.Policy.Fallback {
 		b.trouble(exitPolicy, "policy fallback: "+whoDecides(d.Policy), errors.New(join(d.Policy.Errors)))
 	}
-	for _, a := range d.Alarms {
+	for _, a := range fewAlarms(d.Alarms) {
 		if a.Code == policy.CodeRuleError {
 			b.trouble(exitPolicy, "a rule broke", errors.New(a.Reason))
 			continue

@@ -65,7 +65,7 @@ func ledgerText(s situation, d policy.Decisions, results []policy.Result, errs [
 	container := line
 	container.Action, container.Code, container.Reason = "reconciled", "reconciled", plural(len(d.Profiles), "profile")
 	container.Facts = factDigests(s.input.Container)
-	container.Alarms, container.Operations, container.Errors = d.Alarms, operations[""], errs
+	container.Alarms, container.Operations, container.Errors = fewAlarms(d.Alarms), operations[""], fewErrors(errs)
 	if len(d.Skip) > 0 {
 		container.Action, container.Code, container.Reason = "skipped", d.Skip[0].Code, d.Skip[0].Reason
 		container.Rules = d.Skip
@@ -93,6 +93,47 @@ func ledgerText(s situation, d policy.Decisions, results []policy.Result, errs [
 		text.Write(texts[i].Bytes())
 	}
 	return text.Bytes(), err
+}
+
+// An agent can make any number of odd names. The log of a boot is for people all the
+// same, and the container's line is to be read back (ledger.MaxLine).
+const (
+	mostAlike = 20  // alarms of one code
+	mostTold  = 100 // alarms, or errors
+)
+
+// fewAlarms keeps the first alarms of each code, and says how many others there are.
+func fewAlarms(alarms []policy.Alarm) []policy.Alarm {
+	var few []policy.Alarm
+	left := map[string]int{}
+	alike := map[string]int{}
+	for _, a := range alarms {
+		if alike[a.Code]++; alike[a.Code] > mostAlike || len(few) >= mostTold {
+			left[a.Code]++
+			continue
+		}
+		few = append(few, a)
+	}
+	others := 0
+	for _, code := range slices.Sorted(maps.Keys(left)) {
+		if len(few) >= 2*mostTold {
+			others += left[code]
+			continue
+		}
+		few = append(few, policy.Alarm{Code: code, Reason: fmt.Sprintf("and %d more; see: hermes-reconcile eval", left[code])})
+	}
+	if others > 0 {
+		few = append(few, policy.Alarm{Reason: fmt.Sprintf("and %d more of other codes; see: hermes-reconcile eval", others)})
+	}
+	return few
+}
+
+// fewErrors keeps the first errors, and says how many others there are.
+func fewErrors(errs []string) []string {
+	if len(errs) <= mostTold {
+		return errs
+	}
+	return append(slices.Clone(errs[:mostTold]), fmt.Sprintf("and %d more", len(errs)-mostTold))
 }
 
 // maxGuess bounds the memory that is made for a part because of its first record.

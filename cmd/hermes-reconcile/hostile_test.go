@@ -326,6 +326,45 @@ func tree(t *testing.T, dir string) string {
 	return string(out)
 }
 
+// However many odd names an agent makes, and whatever a rule makes of them, the log of a
+// boot stays for people, and the container's line of the ledger can be read back.
+func TestOddNamesDoNotFloodTheLogs(t *testing.T) {
+	const many = 3000
+	dir := homeWith(t, map[string]string{
+		"home/profiles/coder/SOUL.md":            "",
+		"home/profiles/coder/gateway_state.json": `{"desired_state": "running"}`,
+		"policy/shout.rego": "package reconcile.rules.shout\n\n" +
+			"alarm contains {\"profile\": name, \"code\": code, \"reason\": \"odd\"} if {\n\tsome name, _ in input.profiles\n\tcode := replace(lower(name), \" \", \"_\")\n}\n",
+		"scan/.keep": "",
+	})
+	for i := range many {
+		if err := os.Mkdir(filepath.Join(dir, "home/profiles", fmt.Sprintf("Odd %d", i)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var stdout, stderr strings.Builder
+	if code := run(t.Context(), []string{"boot", "--strict", "--policy", dir + "/policy"}, nil, &stdout, &stderr); code != exitDone {
+		t.Fatalf("exit status %d:\n%.2000s", code, stderr.String())
+	}
+	if n := strings.Count(stderr.String(), "\n"); n > 2*mostTold+10 {
+		t.Errorf("%d lines of log:\n%.2000s", n, stderr.String())
+	}
+	told := strings.Count(stderr.String(), `"code":"bad_name","reason":"a profile`)
+	if want := fmt.Sprintf("and %d more;", many-told); !strings.Contains(stderr.String(), want) {
+		t.Errorf("the log does not say %q", want)
+	}
+	if want := "more of other codes"; !strings.Contains(stderr.String(), want) {
+		t.Errorf("the log does not say %q", want)
+	}
+	stdout.Reset()
+	if code := run(t.Context(), []string{"log", "coder"}, nil, &stdout, &stderr); code != exitDone || !strings.Contains(stdout.String(), "started") {
+		t.Errorf("log: exit status %d\n%.2000s", code, stdout.String())
+	}
+	if strings.Contains(stdout.String(), "NOTE") {
+		t.Errorf("something of the ledger is lost:\n%.2000s", stdout.String())
+	}
+}
+
 // Under strict ownership the unprivileged user starts and stops what is there, and no
 // command of this program lets it make, change or remove a slot, or set a hold of the
 // operator's rules aside.
