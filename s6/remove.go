@@ -183,7 +183,7 @@ func (x *execution) release(ctx context.Context, going []*removal) []*removal {
 		if free() {
 			break
 		}
-		x.askToEnd(held, letters)
+		x.askToEnd(ctx, held, letters)
 		poll(ctx, x.Wait/2, free)
 	}
 	for _, r := range held {
@@ -194,14 +194,12 @@ func (x *execution) release(ctx context.Context, going []*removal) []*removal {
 
 // askToEnd asks s6-svscan, which would otherwise start a supervisor again, or,
 // where none runs, the supervisors themselves.
-func (x *execution) askToEnd(held []*removal, letters string) {
-	if findSvscan(x.scan.fd, x.Proc).Running {
-		if err := writeControl(x.scan.fd, svscanControl, letters); !errors.Is(err, errNobody) {
-			if err != nil {
-				x.Log.Warn("s6-svscan was not asked to prune", "err", err)
-			}
-			return
+func (x *execution) askToEnd(ctx context.Context, held []*removal, letters string) {
+	if err := x.askSvscan(ctx, letters); !errors.Is(err, errNobody) {
+		if err != nil {
+			x.Log.Warn("s6-svscan was not asked to prune", "err", err)
 		}
+		return
 	}
 	for _, r := range held {
 		for _, control := range []string{superviseControl, logControl} {

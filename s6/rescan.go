@@ -23,7 +23,7 @@ const settle = 300 * time.Millisecond
 // and brought back once (seen to work with 2.13 and 2.15). Those that stay
 // without a supervisor are the error.
 func (x *execution) rescan(ctx context.Context, _ policy.Operation) (bool, error) {
-	err := x.askForScan(ctx)
+	err := x.askSvscan(ctx, "a")
 	if errors.Is(err, errNobody) {
 		return false, nil
 	}
@@ -52,12 +52,12 @@ func (x *execution) rescan(ctx context.Context, _ policy.Operation) (bool, error
 	return true, nil
 }
 
-// askForScan asks s6-svscan for a scan. One that has just started holds its lock a moment
-// before it listens.
-func (x *execution) askForScan(ctx context.Context) error {
+// askSvscan writes letters to s6-svscan; where none runs, the error is errNobody. One that
+// has just started holds its lock a moment before it listens.
+func (x *execution) askSvscan(ctx context.Context, letters string) error {
 	var err error
 	answered := poll(ctx, x.Wait/2, func() bool {
-		err = writeControl(x.scan.fd, svscanControl, "a")
+		err = writeControl(x.scan.fd, svscanControl, letters)
 		return !errors.Is(err, errNobody) || !findSvscan(x.scan.fd, x.Proc).Running
 	})
 	if !answered {
