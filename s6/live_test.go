@@ -149,6 +149,24 @@ func TestRemovalAfterSvscanDied(t *testing.T) {
 	}
 }
 
+// A supervisor whose s6-svscan died is no child of the next one, which cannot end it.
+func TestRemovalUnderTheNextSvscan(t *testing.T) {
+	w := newWorld(t)
+	svscan := w.startSvscan()
+	w.apply(decide("coder=start", "writer=start"))
+	w.untilUp("coder")
+	w.untilUp("writer")
+	must(t, svscan.Process.Kill())
+	_, _ = svscan.Process.Wait()
+	w.startSvscan()
+	w.exec.Wait = 6 * time.Second // of which the half is waited for the next one
+	w.carryOut(w.wantPlan(decide("coder=skip", "writer=skip"), "remove coder; remove writer; rescan"))
+	if got := w.visible(); len(got) != 0 || len(w.staged()) != 0 {
+		t.Errorf("left: %v %v", got, w.staged())
+	}
+	w.until("only s6-svscan is left", func() bool { return len(w.processes()) == 1 })
+}
+
 // A gateway that does not stop keeps its slot, and the others go on.
 func TestRemovalOfAGatewayThatDoesNotStop(t *testing.T) {
 	w := newWorld(t)

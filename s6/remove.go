@@ -169,7 +169,8 @@ func (x *execution) setAside(going []*removal) []*removal {
 
 // release has the supervisors of the slots end and waits until their locks are
 // free. A logger ends when it has read everything; one whose pipe something else
-// keeps open is ended by a signal in the second half of the time.
+// keeps open is ended by a signal in the second half of the time. Then the supervisors
+// are asked too: those of an s6-svscan that died are no children of the next one.
 func (x *execution) release(ctx context.Context, going []*removal) []*removal {
 	var held []*removal
 	free := func() bool {
@@ -183,7 +184,9 @@ func (x *execution) release(ctx context.Context, going []*removal) []*removal {
 		if free() {
 			break
 		}
-		x.askToEnd(ctx, held, letters)
+		if !x.askedSvscan(ctx, letters) || letters == "aN" {
+			x.askSupervisors(held)
+		}
 		poll(ctx, x.Wait/2, free)
 	}
 	for _, r := range held {
@@ -192,15 +195,20 @@ func (x *execution) release(ctx context.Context, going []*removal) []*removal {
 	return keepGoing(going)
 }
 
-// askToEnd asks s6-svscan, which would otherwise start a supervisor again, or,
-// where none runs, the supervisors themselves.
-func (x *execution) askToEnd(ctx context.Context, held []*removal, letters string) {
-	if err := x.askSvscan(ctx, letters); !errors.Is(err, errNobody) {
-		if err != nil {
-			x.Log.Warn("s6-svscan was not asked to prune", "err", err)
-		}
-		return
+// askedSvscan asks s6-svscan, which would otherwise start a supervisor again; false says
+// that none runs.
+func (x *execution) askedSvscan(ctx context.Context, letters string) bool {
+	err := x.askSvscan(ctx, letters)
+	if errors.Is(err, errNobody) {
+		return false
 	}
+	if err != nil {
+		x.Log.Warn("s6-svscan was not asked to prune", "err", err)
+	}
+	return true
+}
+
+func (x *execution) askSupervisors(held []*removal) {
 	for _, r := range held {
 		for _, control := range []string{superviseControl, logControl} {
 			if err := writeControl(r.fd, control, "dx"); err != nil && !errors.Is(err, errNobody) {
