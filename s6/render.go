@@ -1,6 +1,7 @@
 package s6
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -119,7 +120,8 @@ func (r *renderer) files(profile string, env map[string]string, restart *policy.
 // the agent wrote is not root's.
 func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 	q := &quoter{}
-	var b strings.Builder
+	var b bytes.Buffer
+	b.Grow(len(r.runHead) + len(r.runDrop) + len(r.runUser) + len(r.runCommand) + len(" -p ") + len(profile) + len(r.runArgs))
 	b.WriteString(r.runHead)
 	b.WriteString(r.runDrop)
 	b.WriteString(r.runUser)
@@ -137,7 +139,7 @@ func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 		b.WriteString(" -p " + q.quote(profile))
 	}
 	b.WriteString(r.runArgs)
-	return []byte(b.String()), q.err
+	return b.Bytes(), q.err
 }
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -146,29 +146,30 @@ func (d *directory) Open(name string) (policy.File, error) {
 }
 
 func (d *directory) openFile(name string) (*file, error) {
-	f := &file{fd: -1}
+	fd, st := -1, unix.Stat_t{}
 	err := d.use("open", name, func(at int) (err error) {
-		f.fd, f.info.st, err = openRegular(at, name, unix.O_RDONLY, 0)
+		fd, st, err = openRegular(at, name, unix.O_RDONLY, 0)
 		return err
 	})
-	f.info.name = lastPart(name)
-	return f, err
+	if err != nil {
+		return nil, err // most files of most profiles are not there
+	}
+	return &file{fd: fd, info: fileInfo{name: lastPart(name), st: st}}, nil
 }
 
 func (d *directory) Lstat(name string) (fs.FileInfo, error) {
 	if name == "." && d.broken != nil && d.self != nil {
 		return d.self, nil
 	}
-	var info fs.FileInfo
-	err := d.use("lstat", name, func(at int) error {
-		st, err := d.lstat(at, name)
-		info = fileInfo{name: lastPart(name), st: st}
+	var st unix.Stat_t
+	err := d.use("lstat", name, func(at int) (err error) {
+		st, err = d.lstat(at, name)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return info, nil
+	return fileInfo{name: lastPart(name), st: st}, nil
 }
 
 func (d *directory) lstat(at int, name string) (unix.Stat_t, error) {
