@@ -302,22 +302,6 @@ func lastDeath(slotfd int) string {
 	return string(data[len(data)-deathSize:])
 }
 
-// tell writes letters to the supervisor of a slot. One that has just been started holds
-// its lock before it listens (seen with strace), and is waited for. The error is
-// errNobody when there is none.
-func (x *execution) tell(ctx context.Context, slotfd int, letters string) error {
-	var err error
-	poll(ctx, x.Wait, func() bool {
-		err = writeControl(slotfd, superviseControl, letters)
-		if !errors.Is(err, errNobody) {
-			return true
-		}
-		held, _, lockErr := lockHolder(slotfd, superviseLock)
-		return lockErr != nil || !held
-	})
-	return err
-}
-
 // openSupervised opens a slot of ours that has a supervisor; the error wraps
 // errNobody when it has none.
 func (x *execution) openSupervised(slot string) (int, status, error) {

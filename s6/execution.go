@@ -194,6 +194,34 @@ func processUmask(proc string) (uint32, bool) {
 	return 0, false
 }
 
+// tell writes letters to the supervisor of a slot, as ask does.
+func (x *execution) tell(ctx context.Context, slotfd int, letters string) error {
+	return x.ask(ctx, slotfd, superviseControl, letters, func() bool {
+		held, _, err := lockHolder(slotfd, superviseLock)
+		return err == nil && held
+	})
+}
+
+// askSvscan writes letters to s6-svscan, as ask does.
+func (x *execution) askSvscan(ctx context.Context, letters string) error {
+	return x.ask(ctx, x.scan.fd, svscanControl, letters, func() bool { return findSvscan(x.scan.fd, x.Proc).Running })
+}
+
+// ask writes letters to the control FIFO of what runs. What has just been started holds
+// its lock a moment before it listens (seen with strace), and is waited for. The error is
+// errNobody when none runs.
+func (x *execution) ask(ctx context.Context, dirfd int, control, letters string, runs func() bool) error {
+	var err error
+	answered := poll(ctx, x.Wait, func() bool {
+		err = writeControl(dirfd, control, letters)
+		return !errors.Is(err, errNobody) || !runs()
+	})
+	if !answered {
+		return errors.Join(errors.New("it holds its lock and does not listen"), ctx.Err())
+	}
+	return err
+}
+
 // poll calls condition until it is true or the time is over, and reports which.
 func poll(ctx context.Context, limit time.Duration, condition func() bool) bool {
 	end := time.NewTimer(limit)

@@ -121,7 +121,7 @@ func (r *renderer) files(profile string, env map[string]string, restart *policy.
 func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 	q := &quoter{}
 	var b bytes.Buffer
-	b.Grow(len(r.runHead) + len(r.runDrop) + len(r.runUser) + len(r.runCommand) + len(" -p ") + len(profile) + len(r.runArgs))
+	b.Grow(1 << 10) // most have less
 	b.WriteString(r.runHead)
 	b.WriteString(r.runDrop)
 	b.WriteString(r.runUser)

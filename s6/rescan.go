@@ -52,20 +52,6 @@ func (x *execution) rescan(ctx context.Context, _ policy.Operation) (bool, error
 	return true, nil
 }
 
-// askSvscan writes letters to s6-svscan; where none runs, the error is errNobody. One that
-// has just started holds its lock a moment before it listens.
-func (x *execution) askSvscan(ctx context.Context, letters string) error {
-	var err error
-	answered := poll(ctx, x.Wait/2, func() bool {
-		err = writeControl(x.scan.fd, svscanControl, letters)
-		return !errors.Is(err, errNobody) || !findSvscan(x.scan.fd, x.Proc).Running
-	})
-	if !answered {
-		return errors.Join(errors.New("it holds its lock and does not listen"), ctx.Err())
-	}
-	return err
-}
-
 // ownSlots lists the slots of ours, by name.
 func (x *execution) ownSlots() ([]string, error) {
 	dir, err := x.scan.root.Open(".")

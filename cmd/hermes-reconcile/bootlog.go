@@ -84,77 +84,52 @@ func ledgerText(s situation, d policy.Decisions, results []policy.Result, errs [
 		one.Operations = operations[names[i]]
 		return text.Encode(one)
 	})
-	length := 0
-	for i := range texts {
-		length += texts[i].Len()
-	}
-	text.Grow(length)
-	for i := range texts {
-		text.Write(texts[i].Bytes())
-	}
-	return text.Bytes(), err
+	return bytes.Join(append([][]byte{text.Bytes()}, texts...), nil), err
 }
 
-// An agent can make any number of odd names. The log of a boot is for people all the
-// same, and the container's line is to be read back (ledger.MaxLine).
-const (
-	mostAlike = 20  // alarms of one code
-	mostTold  = 100 // alarms, or errors
-)
+// mostAlike is how many alarms of one code are told, or errors. An agent can make any
+// number of odd names; the log of a boot is for people all the same, and the container's
+// line is to be read back (ledger.MaxLine).
+const mostAlike = 20
 
 // fewAlarms keeps the first alarms of each code, and says how many others there are.
 func fewAlarms(alarms []policy.Alarm) []policy.Alarm {
 	var few []policy.Alarm
-	left := map[string]int{}
 	alike := map[string]int{}
 	for _, a := range alarms {
-		if alike[a.Code]++; alike[a.Code] > mostAlike || len(few) >= mostTold {
-			left[a.Code]++
-			continue
+		if alike[a.Code]++; alike[a.Code] <= mostAlike {
+			few = append(few, a)
 		}
-		few = append(few, a)
 	}
-	others := 0
-	for _, code := range slices.Sorted(maps.Keys(left)) {
-		if len(few) >= 2*mostTold {
-			others += left[code]
-			continue
+	for _, code := range slices.Sorted(maps.Keys(alike)) {
+		if more := alike[code] - mostAlike; more > 0 {
+			few = append(few, policy.Alarm{Code: code, Reason: fmt.Sprintf("and %d more; see: hermes-reconcile eval", more)})
 		}
-		few = append(few, policy.Alarm{Code: code, Reason: fmt.Sprintf("and %d more; see: hermes-reconcile eval", left[code])})
-	}
-	if others > 0 {
-		few = append(few, policy.Alarm{Reason: fmt.Sprintf("and %d more of other codes; see: hermes-reconcile eval", others)})
 	}
 	return few
 }
 
 // fewErrors keeps the first errors, and says how many others there are.
 func fewErrors(errs []string) []string {
-	if len(errs) <= mostTold {
+	if len(errs) <= mostAlike {
 		return errs
 	}
-	return append(slices.Clone(errs[:mostTold]), fmt.Sprintf("and %d more", len(errs)-mostTold))
+	return append(slices.Clone(errs[:mostAlike]), fmt.Sprintf("and %d more", len(errs)-mostAlike))
 }
 
-// maxGuess bounds the memory that is made for a part because of its first record.
-const maxGuess = 4 << 20
-
-// sideBySide writes n records in order, a part of them on each processor. Records are
-// taken to be about as long as the first one.
-func sideBySide(n int, write func(i int, text *json.Encoder) error) ([]bytes.Buffer, error) {
+// sideBySide writes n records in order, a part of them on each processor.
+func sideBySide(n int, write func(i int, text *json.Encoder) error) ([][]byte, error) {
 	parts := min(n, runtime.GOMAXPROCS(0))
-	texts, errs := make([]bytes.Buffer, parts), make([]error, parts)
+	texts, errs := make([][]byte, parts), make([]error, parts)
 	var group sync.WaitGroup
 	for part := range parts {
 		group.Go(func() {
-			text, first, end := &texts[part], part*n/parts, (part+1)*n/parts
-			encoder := json.NewEncoder(text)
-			for i := first; i < end && errs[part] == nil; i++ {
+			var text bytes.Buffer
+			encoder := json.NewEncoder(&text)
+			for i := part * n / parts; i < (part+1)*n/parts && errs[part] == nil; i++ {
 				errs[part] = write(i, encoder)
-				if i == first {
-					text.Grow(min((end-first)*text.Len(), maxGuess))
-				}
 			}
+			texts[part] = text.Bytes()
 		})
 	}
 	group.Wait()
