@@ -218,6 +218,22 @@ func TestApplyWithoutTheControlOfSvscan(t *testing.T) {
 	}
 }
 
+// A supervisor that runs and cannot be asked has not stopped its gateway.
+func TestStopWithoutTheControlOfTheSupervisor(t *testing.T) {
+	w := newLive(t)
+	w.apply(decide("coder=start"))
+	must(t, os.Remove(w.slot("coder", superviseControl)))
+	w.exec.Wait = time.Second
+	stop := []policy.Operation{{Op: policy.OpBringDown, Profile: "coder", Slot: "gateway-coder"}}
+	results := w.exec.Execute(t.Context(), stop)
+	if len(results) != 1 || results[0].Err == nil || !strings.Contains(results[0].Err.Error(), "it holds its lock and does not listen") {
+		t.Errorf("results: %+v", results)
+	}
+	if f := w.facts().Slots["gateway-coder"]; !f.Up {
+		t.Errorf("coder: %s", asJSON(f))
+	}
+}
+
 // A stop holds where somebody who takes no lock has removed the down file.
 func TestStopWhileTheDownFileGoes(t *testing.T) {
 	w := newLive(t)
