@@ -1,5 +1,7 @@
 package policy
 
+import "time"
+
 // An Op is the kind of an operation.
 type Op string
 
@@ -37,6 +39,56 @@ type Operation struct {
 	File     string `json:"file,omitempty"`     // sweep: relative to the profile's directory
 	Identity string `json:"identity,omitempty"` // sweep: RuntimeFile.Identity of the file to remove
 	Seed     *Seed  `json:"seed,omitempty"`
+
+	// ThenUp says of a bring-down that it is the first half of a restart: the gateway
+	// has to be down before the bring-up, and a gateway that somebody else restarted
+	// meanwhile is down enough.
+	ThenUp bool `json:"then_up,omitempty"`
+}
+
+// A Plan is what an executor will do, as data.
+type Plan struct {
+	Operations []Operation
+	Alarms     []Alarm // what the executor leaves alone, and why
+	// Pending are the profiles whose gateways go on with an older run script until
+	// their next start, sorted.
+	Pending []string
+}
+
+// PlanOptions say what a plan may do beyond the decisions. The zero value plans for a
+// scan directory that nothing supervises yet.
+type PlanOptions struct {
+	// Live also starts and stops slots that are supervised already.
+	Live bool
+	// Prune removes the slots of ours without a decision. Only a caller who knows every
+	// profile may set it.
+	Prune bool
+	// Rescan ends the plan with a scan when a slot is made, removed or unsupervised.
+	// Without it nothing starts before somebody else asks for a scan.
+	Rescan bool
+	// RestartChanged, with Live, restarts gateways that run with an older run script
+	// than their slot has. Without it they are pending.
+	RestartChanged bool
+	// Restart, with Live, names profiles to restart where they are decided to start.
+	Restart []string
+	// Start, with Live, names profiles that somebody wants to see up: a gateway that
+	// has just ended, or pauses, begins anew.
+	Start []string
+	// UpFor is how long a gateway of Start has to have been up to be left alone.
+	UpFor time.Duration
+}
+
+// ExecuteOptions say how to wait for what operations start and stop.
+type ExecuteOptions struct {
+	// Wait bounds each change that a supervisor makes: 10 s when zero.
+	Wait time.Duration
+	// UpFor is how long a gateway has to stay up until its start counts as done.
+	UpFor time.Duration
+	// NoWait asks for starts and stops and does not wait for them, except for the stop
+	// of a restart.
+	NoWait bool
+	// Kill kills a gateway that is not down after Wait.
+	Kill bool
 }
 
 // A Result says how an operation ended.

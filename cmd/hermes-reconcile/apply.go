@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/cmd/hermes-reconcile/side"
+	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 )
 
@@ -143,7 +143,7 @@ func (r *liveRun) overtaken(ctx context.Context, s situation, results []policy.R
 		}
 		seen[op.Profile] = true
 		before := factString(s.input.Profiles[op.Profile]["prior_state"], "desired")
-		now, err := r.side.Change(ctx, side.Change{Kind: side.ReadIntent, Profile: op.Profile})
+		now, err := r.side.Change(ctx, engine.Change{Kind: engine.ReadIntent, Profile: op.Profile})
 		if err == nil && now.Intent != before {
 			return true
 		}

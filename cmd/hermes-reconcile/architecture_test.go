@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -18,11 +17,10 @@ var mayImport = map[string][]string{
 	"engine/volume":        {"policy"},
 	"rego":                 {"policy"},
 	"s6":                   {"policy"},
-	"cmd/hermes-reconcile": {"policy", "engine", "engine/facts", "engine/volume", "rego", "s6", "cmd/hermes-reconcile/ledger", "cmd/hermes-reconcile/side"},
+	"cmd/hermes-reconcile": {"policy", "engine", "engine/facts", "engine/volume", "engine/ledger", "engine/volume/remote", "rego", "s6"},
 
-	"cmd/hermes-reconcile/launch": {},
-	"cmd/hermes-reconcile/ledger": {"policy"},
-	"cmd/hermes-reconcile/side":   {"policy", "engine", "engine/facts", "engine/volume", "cmd/hermes-reconcile/launch", "cmd/hermes-reconcile/ledger"},
+	"engine/ledger":        {"policy"},
+	"engine/volume/remote": {"policy", "engine", "engine/facts", "engine/volume", "engine/ledger"},
 }
 
 // testsMayImport is what tests need beyond that: sources and their collection are
@@ -82,33 +80,5 @@ func TestWhoImportsWhom(t *testing.T) {
 	}
 	if seen != len(mayImport) {
 		t.Errorf("%d packages, want %d", seen, len(mayImport))
-	}
-}
-
-// The child for the volume serves before the policy engine is initialised, which would
-// take it longer than its work, and is started before most of all that. It depends on
-// what packages launch and side import.
-func TestTheVolumesSideDoesNotWaitForThePolicyEngine(t *testing.T) {
-	child := exec.Command("/proc/self/exe", "volume") // ends with its standard input
-	child.Env = append(os.Environ(), "GODEBUG=inittrace=1")
-	out, err := child.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v:\n%s", err, out)
-	}
-	at := func(name string) int { return strings.Index(string(out), "init "+name+" @") }
-	for _, early := range []string{"hermes-reconcile/policy", "hermes-reconcile/cmd/hermes-reconcile/launch", "regexp"} {
-		if at(early) < 0 {
-			t.Errorf("%s is not initialised before package side is", early)
-		}
-	}
-	for _, late := range []string{"github.com/open-policy-agent/opa/v1/ast", "github.com/open-policy-agent/opa/v1/topdown"} {
-		if at(late) >= 0 {
-			t.Errorf("%s is initialised before package side is", late)
-		}
-	}
-	for _, late := range []string{"regexp", "encoding/json", "path/filepath"} {
-		if at("hermes-reconcile/cmd/hermes-reconcile/launch") > at(late) {
-			t.Errorf("%s is initialised before package launch is", late)
-		}
 	}
 }

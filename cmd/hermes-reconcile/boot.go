@@ -16,7 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/cmd/hermes-reconcile/side"
+	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/s6"
@@ -41,7 +41,7 @@ s6-overlay that is after the last cont-init script.`,
 }
 
 func boot(cmd *cobra.Command, _ []string) error {
-	side.TuneMemory()
+	remote.TuneMemory()
 	c, wrong, err := readConfig(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
@@ -140,7 +140,7 @@ func (b *bootRun) keepOthersOut(ctx context.Context, executor *s6.Executor, d po
 }
 
 // openSide starts the volume's side; a user who is not there is upstream's.
-func (b *bootRun) openSide() (side.Volume, error) {
+func (b *bootRun) openSide() (remote.Volume, error) {
 	if _, err := lookupUser(b.config.User); err != nil && os.Geteuid() == 0 {
 		b.trouble(exitUsage, "going on as 10000:10000", err)
 		b.config.User = "10000:10000"
@@ -188,7 +188,7 @@ func (b *bootRun) tellPolicy(d policy.Decisions) {
 // execute carries the plan out: the slots here and the volume's part at its side,
 // both at once, since neither needs the other. A scan comes last, so that no
 // gateway starts before the files of the dead one are gone.
-func (b *bootRun) execute(ctx context.Context, executor *s6.Executor, side side.Volume, operations []policy.Operation) []policy.Result {
+func (b *bootRun) execute(ctx context.Context, executor *s6.Executor, side remote.Volume, operations []policy.Operation) []policy.Result {
 	isScan := func(op policy.Operation) bool { return op.Op == policy.OpRescan }
 	before := slices.DeleteFunc(slices.Clone(operations), isScan)
 	last := slices.DeleteFunc(slices.Clone(operations), func(op policy.Operation) bool { return !isScan(op) })
@@ -254,7 +254,7 @@ func (b *bootRun) tell(d policy.Decisions) {
 }
 
 // record writes the boot log and the ledger.
-func (b *bootRun) record(ctx context.Context, side side.Volume, s situation, d policy.Decisions, results []policy.Result) {
+func (b *bootRun) record(ctx context.Context, side remote.Volume, s situation, d policy.Decisions, results []policy.Result) {
 	text := bootLog(s.input.Now, d)
 	if err := side.AppendLog(ctx, "container-boot.log", text); err != nil {
 		b.trouble(exitProfile, "the boot log", err)

@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
 

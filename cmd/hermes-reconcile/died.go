@@ -9,7 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/cmd/hermes-reconcile/side"
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6"
 )
@@ -31,7 +32,7 @@ func newDied() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.RangeArgs(2, 4),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			side.TuneMemory()
+			remote.TuneMemory()
 			return died(cmd, home, user, args)
 		},
 	}
@@ -74,6 +75,6 @@ func keepHold(ctx context.Context, home, user string, answer s6.Answer) error {
 		return err
 	}
 	defer ofVolume.Close()
-	_, err = ofVolume.Change(ctx, side.Change{Kind: side.WriteHold, Profile: answer.Profile, Hold: answer.Hold})
+	_, err = ofVolume.Change(ctx, engine.Change{Kind: engine.WriteHold, Profile: answer.Profile, Hold: answer.Hold})
 	return err
 }

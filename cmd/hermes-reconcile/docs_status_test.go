@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
+	"hermes-reconcile/engine/ledger"
 )
 
 // documentedStatus is the example of docs/operations.md.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 )

@@ -3,7 +3,7 @@ package main
 import (
 	"slices"
 
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
 

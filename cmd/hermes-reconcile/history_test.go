@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
 )
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"unicode"
 
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
 

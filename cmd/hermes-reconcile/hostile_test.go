@@ -19,13 +19,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hermes-reconcile/cmd/hermes-reconcile/side"
+	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
 )
 
 // A lyingSide is a volume's side that the agent speaks for.
 type lyingSide struct {
-	side.Volume
+	remote.Volume
 	container policy.Facts
 	profiles  map[string]policy.Facts
 }

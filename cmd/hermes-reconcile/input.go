@@ -9,7 +9,7 @@ import (
 	"os"
 	"slices"
 
-	"hermes-reconcile/cmd/hermes-reconcile/side"
+	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
 )
 
@@ -42,7 +42,7 @@ func readInput(name string, stdin io.Reader) (policy.Input, error) {
 // checkFactNames refuses facts that no source collects. Rules look for the right name
 // and would find nothing.
 func checkFactNames(in policy.Input) error {
-	ofVolume, ofProfile := side.Sources(side.Settings{}, nil)
+	ofVolume, ofProfile := remote.Sources(remote.Settings{}, nil)
 	var container, profile []string
 	for _, source := range append(containerSources(config{}), ofVolume...) {
 		container = append(container, source.Name())

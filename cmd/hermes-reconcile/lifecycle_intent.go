@@ -9,7 +9,7 @@ import (
 	"strings"
 	"syscall"
 
-	"hermes-reconcile/cmd/hermes-reconcile/side"
+	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6"
 )
@@ -26,7 +26,7 @@ const (
 // intent now.
 func (r *liveRun) recordIntents(ctx context.Context, names []string, intent string) (recorded []string) {
 	for _, name := range names {
-		done, err := r.side.Change(ctx, side.Change{Kind: side.WriteIntent, Profile: name, Intent: intent})
+		done, err := r.side.Change(ctx, engine.Change{Kind: engine.WriteIntent, Profile: name, Intent: intent})
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && intent == intentStopped:
 			continue // a slot whose profile is gone
@@ -50,7 +50,7 @@ func (r *liveRun) follow(ctx context.Context, names []string, intent string) {
 	for _, name := range names {
 		wanted := intent
 		for round := range rounds {
-			now, err := r.side.Change(ctx, side.Change{Kind: side.ReadIntent, Profile: name})
+			now, err := r.side.Change(ctx, engine.Change{Kind: engine.ReadIntent, Profile: name})
 			if err != nil || now.Intent != intentRunning && now.Intent != intentStopped {
 				break
 			}

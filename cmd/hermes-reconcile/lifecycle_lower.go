@@ -10,9 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
-	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6"
 )
@@ -70,7 +69,7 @@ func (r *liveRun) known(ctx context.Context, names []string, slots seenSlots) er
 		if _, there := slots.profiles[name]; there {
 			continue
 		}
-		done, err := r.side.Change(ctx, side.Change{Kind: side.ReadIntent, Profile: name})
+		done, err := r.side.Change(ctx, engine.Change{Kind: engine.ReadIntent, Profile: name})
 		switch {
 		case done.Missing || errors.Is(err, fs.ErrNotExist):
 			return resolve([]string{name}, r.profileNames(ctx), slots)
@@ -111,7 +110,7 @@ func lowering(command, name string, slot seenSlot, there bool) (policy.Operation
 // markStop has the gateway record that an operator stopped it. Without that it only
 // takes the stop for one of the container.
 func (r *liveRun) markStop(ctx context.Context, name string, slot seenSlot) {
-	_, err := r.side.Change(ctx, side.Change{Kind: side.PlannedStop, Profile: name, PID: slot.PID, StartTime: slot.StartTime})
+	_, err := r.side.Change(ctx, engine.Change{Kind: engine.PlannedStop, Profile: name, PID: slot.PID, StartTime: slot.StartTime})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.report.fail(name, fmt.Errorf("the planned-stop marker: %w", err))
 	}

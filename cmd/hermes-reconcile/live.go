@@ -17,8 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/s6"
@@ -30,7 +30,7 @@ type liveRun struct {
 	command   string // as the ledger has it
 	config    config
 	log       *slog.Logger
-	side      side.Volume
+	side      remote.Volume
 	executor  *s6.Executor
 	evaluator *rego.Evaluator
 	report    liveReport

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
+	"hermes-reconcile/engine/ledger"
 )
 
 // runsOf reads a ledger of these files.

@@ -14,9 +14,14 @@ import (
 	_ "time/tzdata" // rules name time zones, and a slim image has none
 
 	"github.com/spf13/cobra"
+
+	"hermes-reconcile/engine/volume/remote"
 )
 
 func main() {
+	if remote.IsChild(os.Args) {
+		os.Exit(remote.Serve())
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()

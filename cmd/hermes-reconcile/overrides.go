@@ -14,7 +14,6 @@ import (
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 
-	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts"
 	"hermes-reconcile/policy"
@@ -38,7 +37,7 @@ func (r *liveRun) liftHolds(ctx context.Context, d policy.Decisions, names []str
 				})
 				continue
 			}
-			done, err := r.side.Change(ctx, side.Change{Kind: side.RemoveHold, Profile: name})
+			done, err := r.side.Change(ctx, engine.Change{Kind: engine.RemoveHold, Profile: name})
 			if err != nil {
 				r.report.fail(name, fmt.Errorf("release it from %s: %w", hold.Code, err))
 				continue

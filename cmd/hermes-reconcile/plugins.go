@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/s6"
 )
@@ -31,7 +31,7 @@ func containerSources(c config) []engine.Source {
 
 // inputSchema composes the schema of the input document; it needs no home.
 func inputSchema() ([]byte, error) {
-	ofVolume, ofProfile := side.Sources(side.Settings{}, nil)
+	ofVolume, ofProfile := remote.Sources(remote.Settings{}, nil)
 	return engine.InputSchema(append(containerSources(config{}), ofVolume...), ofProfile)
 }
 

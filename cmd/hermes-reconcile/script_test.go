@@ -12,11 +12,16 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"hermes-reconcile/engine/volume/remote"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected outputs in fixtures")
 
 func TestMain(m *testing.M) {
+	if remote.IsChild(os.Args) {
+		os.Exit(remote.Serve())
+	}
 	program := func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()

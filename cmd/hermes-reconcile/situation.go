@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"hermes-reconcile/cmd/hermes-reconcile/side"
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
 )
 
@@ -25,7 +25,7 @@ type situation struct {
 
 // collect gathers all facts: those about the container here, those on the volume
 // at its side, both at once.
-func collect(ctx context.Context, c config, side side.Volume, phase string) situation {
+func collect(ctx context.Context, c config, side remote.Volume, phase string) situation {
 	s := situation{input: policy.Input{
 		SchemaVersion: policy.SchemaVersion,
 		Phase:         phase,
@@ -93,29 +93,29 @@ func (s situation) unlisted() string {
 
 // openSide returns the volume's side for a command: as root a child under the
 // unprivileged user, else this process.
-func openSide(c config, phase string) (side.Volume, error) {
+func openSide(c config, phase string) (remote.Volume, error) {
 	if os.Geteuid() != 0 {
-		return side.Open(sideSettings(c, phase))
+		return remote.Open(sideSettings(c, phase))
 	}
 	return openChild(c, phase)
 }
 
 // openChild returns the volume's side as a child process, under the unprivileged
 // user where we are root.
-func openChild(c config, phase string) (side.Volume, error) {
+func openChild(c config, phase string) (remote.Volume, error) {
 	s := sideSettings(c, phase)
 	if s.OnlyRoot {
 		u, err := lookupUser(c.User)
 		if err != nil {
 			return nil, err
 		}
-		s.User = &side.User{UID: u.UID, GID: u.GID}
+		s.User = &remote.User{UID: u.UID, GID: u.GID}
 	}
-	return side.Start(s)
+	return remote.Start(s)
 }
 
-func sideSettings(c config, phase string) side.Settings {
-	return side.Settings{
+func sideSettings(c config, phase string) remote.Settings {
+	return remote.Settings{
 		Home: c.Home, Phase: phase, FactsDir: c.Facts.Dir, Timeout: c.Facts.Timeout, SourceTimeout: c.Facts.SourceTimeout,
 		ExternalTimeout: c.Facts.ExternalTimeout, OperatorFiles: c.Facts.OperatorFiles,
 		OnlyRoot: os.Geteuid() == 0,

@@ -13,7 +13,8 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/cmd/hermes-reconcile/side"
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
 )
 
@@ -160,7 +161,7 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config, names []st
 
 // An unreachableVolume is the volume's side where there is none.
 type unreachableVolume struct {
-	side.Volume
+	remote.Volume
 	err error
 }
 
@@ -168,8 +169,8 @@ func (v unreachableVolume) Collect(context.Context, func(string, policy.Facts)) 
 	return nil, v.err
 }
 
-func (v unreachableVolume) Change(context.Context, side.Change) (side.Changed, error) {
-	return side.Changed{}, v.err
+func (v unreachableVolume) Change(context.Context, engine.Change) (engine.Changed, error) {
+	return engine.Changed{}, v.err
 }
 
 func (v unreachableVolume) Execute(_ context.Context, operations []policy.Operation) []policy.Result {

@@ -1,4 +1,4 @@
-package side
+package remote
 
 import (
 	"context"
@@ -7,8 +7,7 @@ import (
 	"io"
 	"time"
 
-	"hermes-reconcile/cmd/hermes-reconcile/launch"
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
 
@@ -18,7 +17,7 @@ const answerLimit = 512 << 20
 
 // Child is the volume's side in a child process.
 type Child struct {
-	process  *launch.Process
+	process  *process
 	requests *encoder
 	answers  *decoder
 	settings Settings
@@ -26,13 +25,13 @@ type Child struct {
 
 // Start starts the child and tells it its settings.
 func Start(s Settings) (*Child, error) {
-	process, err := launch.Start()
+	process, err := startProcess()
 	if err != nil {
 		return nil, fmt.Errorf("start the process for the volume: %w", err)
 	}
 	v := &Child{
-		process: process, requests: newEncoder(process.Stdin),
-		answers: newDecoder(io.LimitReader(process.Stdout, answerLimit)), settings: s,
+		process: process, requests: newEncoder(process.stdin),
+		answers: newDecoder(io.LimitReader(process.stdout, answerLimit)), settings: s,
 	}
 	return v, v.requests.encode(request{Settings: &s})
 }
@@ -142,4 +141,4 @@ func (v *Child) Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) {
 }
 
 // Close ends the child without waiting for it.
-func (v *Child) Close() { v.process.Close() }
+func (v *Child) Close() { v.process.close() }

@@ -1,4 +1,4 @@
-package side
+package remote
 
 import (
 	"bufio"
@@ -15,25 +15,24 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hermes-reconcile/cmd/hermes-reconcile/launch"
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
 
-// The child serves from here, because the rest of the program need not be initialised for
-// that: this package comes before the policy engine (see package launch), whose tables
-// take longer than all that the child does for ten profiles. In another order it would
-// only be slower.
-func init() {
-	if len(os.Args) != 2 || os.Args[1] != launch.Command {
-		return
-	}
+// IsChild reports whether args are those of the child: main calls Serve then, before it
+// reads flags or configuration.
+func IsChild(args []string) bool { return len(args) == 2 && args[1] == Command }
+
+// Serve answers the requests on standard input until it ends, and returns the exit
+// status. It is the whole program of the child.
+func Serve() int {
 	TuneMemory()
 	if err := serve(context.Background(), os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "hermes-reconcile: %v\n", err)
-		os.Exit(1)
+		return 1
 	}
-	os.Exit(0)
+	return 0
 }
 
 // TuneMemory lets the collector run less often while the heap is small, and keeps
@@ -160,7 +159,7 @@ func (v *Local) answer(ctx context.Context, r request, attached []attachment, an
 		runs, err = v.Runs(ctx, *r.Runs)
 		last.Runs = &runs
 	case r.Change != nil:
-		var changed Changed
+		var changed engine.Changed
 		changed, err = v.Change(ctx, *r.Change)
 		last.Changed = &changed
 	case r.Log != "" && len(attached) == 1:

@@ -1,4 +1,4 @@
-package side
+package remote
 
 import (
 	"bytes"
@@ -11,7 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
 
@@ -103,6 +104,6 @@ func FuzzVolumeAnswers(f *testing.F) {
 		})
 		_, _ = child().Ledger(context.Background(), "coder")
 		_, _ = child().Runs(context.Background(), ledger.Query{})
-		_, _ = child().Change(context.Background(), Change{})
+		_, _ = child().Change(context.Background(), engine.Change{})
 	})
 }

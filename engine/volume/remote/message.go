@@ -1,4 +1,4 @@
-package side
+package remote
 
 import (
 	"bufio"
@@ -9,7 +9,8 @@ import (
 	"fmt"
 	"io"
 
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
 
@@ -22,19 +23,19 @@ type request struct {
 	Log      string             `json:",omitempty"` // its name; the text is the attached one
 	Ledger   *string            `json:",omitempty"` // the profile
 	Runs     *ledger.Query      `json:",omitempty"`
-	Change   *Change            `json:",omitempty"`
+	Change   *engine.Change     `json:",omitempty"`
 }
 
 // An answer of a collection has the facts of one profile attached, and the last one
 // those of the container.
 type answer struct {
-	Profile string        `json:",omitempty"`
-	Results []result      `json:",omitempty"`
-	Ledger  []ledger.Line `json:",omitempty"`
-	Runs    *ledger.Runs  `json:",omitempty"`
-	Changed *Changed      `json:",omitempty"`
-	Error   string        `json:",omitempty"`
-	Done    bool          `json:",omitempty"`
+	Profile string          `json:",omitempty"`
+	Results []result        `json:",omitempty"`
+	Ledger  []ledger.Line   `json:",omitempty"`
+	Runs    *ledger.Runs    `json:",omitempty"`
+	Changed *engine.Changed `json:",omitempty"`
+	Error   string          `json:",omitempty"`
+	Done    bool            `json:",omitempty"`
 }
 
 // A result is a policy.Result; the index is that of the operation.

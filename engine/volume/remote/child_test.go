@@ -1,4 +1,4 @@
-package side
+package remote
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 )
 
@@ -134,7 +135,7 @@ func TestTheVolumesSideCannotBeTraced(t *testing.T) {
 		t.Skip("needs root, to become somebody else")
 	}
 	v := startChild(t, Settings{OnlyRoot: true, User: &User{UID: id, GID: id}})
-	_, _ = v.Change(t.Context(), Change{Kind: ReadIntent, Profile: policy.RootProfile}) // it has its settings
+	_, _ = v.Change(t.Context(), engine.Change{Kind: engine.ReadIntent, Profile: policy.RootProfile}) // it has its settings
 	look := exec.CommandContext(t.Context(), "cat", fmt.Sprintf("/proc/%d/environ", v.process.Pid))
 	look.Dir = "/"
 	look.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}

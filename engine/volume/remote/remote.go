@@ -1,11 +1,11 @@
-// Package side is the volume's side of the program: facts, sweeps, seeds, intents and
-// logs. As root all of it is done by a child process under the unprivileged user, so
-// that neither a planted link nor a volume that hangs is root's problem; this package
-// is both ends of that.
+// Package remote does the work on the volume: facts, sweeps, seeds, intents and logs. As
+// root it does all of it in a child process under the unprivileged user, so that neither a
+// planted link nor a volume that hangs becomes root's problem. Both ends of the pipe to
+// the child are here.
 //
-// It knows which sources read the volume, and nothing of rules, of the supervisor, of
-// flags and of configuration. It is kept free of large dependencies: see serve.go.
-package side
+// The package knows which sources read the volume. It knows no rules, no supervisor, no
+// flags and no configuration.
+package remote
 
 import (
 	"context"
@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
-	"hermes-reconcile/cmd/hermes-reconcile/ledger"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
 )
@@ -30,7 +30,7 @@ type Volume interface {
 	Execute(ctx context.Context, operations []policy.Operation) []policy.Result
 	// Change reads or writes what a life cycle command has to do with a profile. The
 	// error wraps fs.ErrNotExist where there is no such profile.
-	Change(ctx context.Context, c Change) (Changed, error)
+	Change(ctx context.Context, c engine.Change) (engine.Changed, error)
 	// AppendLog appends text to logs/<name> in the home.
 	AppendLog(ctx context.Context, name string, text []byte) error
 	// Ledger returns the lines of the ledger that are about a profile or about the

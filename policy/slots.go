@@ -1,0 +1,88 @@
+package policy
+
+import (
+	"cmp"
+	"encoding/json"
+)
+
+// Slots is the fact "s6": who supervises the scan directory and which slots are in it.
+type Slots struct {
+	Status    string          `json:"status"`
+	Running   *bool           `json:"running,omitempty"` // an s6-svscan works on it; absent: this user may not know
+	SvscanPID int             `json:"svscan_pid,omitempty"`
+	Manager   string          `json:"manager"`
+	ScanDir   ScanDir         `json:"scandir"`
+	Slots     map[string]Slot `json:"slots"` // by the name of the service directory
+	Leftovers []Leftover      `json:"leftovers"`
+	Capacity  Capacity        `json:"capacity"`
+}
+
+// A ScanDir is the scan directory itself.
+type ScanDir struct {
+	Path     string `json:"path"`
+	Status   string `json:"status"`
+	Error    string `json:"error,omitempty"`
+	Writable bool   `json:"writable"`
+	More     bool   `json:"more"` // there are more entries than were looked at
+}
+
+// A Slot is one service directory gateway-<profile>.
+type Slot struct {
+	Profile          string `json:"profile"`
+	Kind             string `json:"kind"` // "directory", "link" and so on
+	Status           string `json:"status"`
+	Error            string `json:"error,omitempty"`
+	Ours             bool   `json:"ours"` // this program made it
+	DownFile         bool   `json:"down_file"`
+	Supervised       *bool  `json:"supervised,omitempty"` // absent: this user may not know
+	LoggerSupervised *bool  `json:"logger_supervised,omitempty"`
+	Up               bool   `json:"up"`
+	PID              int    `json:"pid,omitempty"`
+	StartTime        int64  `json:"start_time,omitempty"` // of the gateway, in clock ticks since the kernel's boot
+	WantedUp         bool   `json:"wanted_up"`
+	SinceUnix        int64  `json:"since_unix,omitempty"` // of the last change between up and down
+	ExitCode         *int   `json:"exit_code,omitempty"`
+	Signal           int    `json:"signal,omitempty"`
+	Deaths           int    `json:"deaths"`                       // since the supervisor started; s6 counts to 100
+	Changed          bool   `json:"changed,omitempty"`            // it runs with an older run script than the slot has
+	WaitingUntilUnix int64  `json:"waiting_until_unix,omitempty"` // when its gateway is started
+}
+
+// A Leftover is what an interrupted run left in the scan directory.
+type Leftover struct {
+	Name       string `json:"name"`
+	UID        int    `json:"uid"`
+	Mode       string `json:"mode"`
+	AgeSeconds int64  `json:"age_seconds"`
+}
+
+// A Capacity is how many gateways the s6-svscan of the scan directory can hold.
+type Capacity struct {
+	Places   int    `json:"places"`
+	Used     int    `json:"used"`
+	Gateways int    `json:"gateways"`
+	Source   string `json:"source"` // what it is known from
+}
+
+// SlotsOf reads the fact "s6" of the container. A fact that says nothing has the status
+// StatusFailed.
+func SlotsOf(container Facts) Slots {
+	var s Slots
+	if json.Unmarshal(container["s6"], &s) != nil {
+		s = Slots{}
+	}
+	s.Status = cmp.Or(s.Status, StatusFailed)
+	return s
+}
+
+// Known reports whether a slot that is not listed does not exist.
+func (s Slots) Known() bool { return s.Status == StatusRecorded || s.Status == StatusMissing }
+
+// ByProfile returns the slots by the profile that each belongs to.
+func (s Slots) ByProfile() map[string]Slot {
+	slots := make(map[string]Slot, len(s.Slots))
+	for _, slot := range s.Slots {
+		slots[slot.Profile] = slot
+	}
+	return slots
+}
