@@ -86,3 +86,55 @@ func (s Slots) ByProfile() map[string]Slot {
 	}
 	return slots
 }
+
+// The words for how a slot is now.
+const (
+	NowUp      = "up"
+	NowDown    = "down"
+	NowWaiting = "waiting"        // its slot is up, and its gateway is not started yet
+	NowNobody  = "not supervised" // no supervisor holds it
+	NowNothing = "-"              // there is no slot
+	NowUnknown = "?"
+)
+
+// Now returns how the slot is. Up is what the supervisor's lock, its status and the
+// process agree on; the fact has compared them.
+func (s Slot) Now() string {
+	switch {
+	case s.Kind != "directory", s.Supervised == nil:
+		return NowUnknown
+	case !*s.Supervised:
+		return NowNobody
+	case s.Status == StatusInvalid:
+		return NowUnknown
+	case s.Up && s.WaitingUntilUnix > 0:
+		return NowWaiting
+	case s.Up:
+		return NowUp
+	}
+	return NowDown
+}
+
+// The words for what the slot says of the next supervisor.
+const (
+	SlotUp      = "up"
+	SlotDown    = "down" // it has a down file
+	SlotNone    = "none"
+	SlotUnknown = "?"
+)
+
+// Words describes the slot of a profile, which may not exist, in two words.
+func (s Slots) Words(slot Slot, exists bool) (file, now string) {
+	switch {
+	case !exists && s.Known():
+		return SlotNone, NowNothing
+	case !exists, slot.Kind != "directory":
+		return SlotUnknown, NowUnknown
+	case slot.DownFile:
+		return SlotDown, slot.Now()
+	}
+	return SlotUp, slot.Now()
+}
+
+// SlotName returns the name of the service directory of a profile.
+func SlotName(profile string) string { return "gateway-" + profile }

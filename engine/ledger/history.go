@@ -1,0 +1,88 @@
+package ledger
+
+import (
+	"cmp"
+	"slices"
+
+	"hermes-reconcile/policy"
+)
+
+// A History is the ledger by profile. `log --output json` prints it.
+type History struct {
+	SchemaVersion int      `json:"schema_version"`
+	Boots         int      `json:"boots"`   // shown
+	Entries       []Entry  `json:"entries"` // by profile, then oldest first
+	Notes         []string `json:"notes"`   // what could not be read
+}
+
+// An Entry is one pass for one profile. A pass that supervised nothing has an entry
+// without a profile.
+type Entry struct {
+	Profile    string   `json:"profile,omitempty"`
+	Boot       int      `json:"boot"` // 0 is the newest, -1 the one before
+	Time       string   `json:"time"`
+	Phase      string   `json:"phase"`
+	Command    string   `json:"command,omitempty"` // what somebody called; absent at a boot
+	BootID     string   `json:"boot_id,omitempty"` // of the kernel
+	Image      string   `json:"image,omitempty"`
+	Policy     string   `json:"policy"` // the revision
+	Fallback   bool     `json:"fallback"`
+	Action     string   `json:"action"`
+	Code       string   `json:"code"`
+	Reason     string   `json:"reason"`
+	PriorState string   `json:"prior_state,omitempty"`
+	PriorExit  string   `json:"prior_exit,omitempty"`
+	Changed    []string `json:"changed"` // since the entry above for the profile
+}
+
+// NewHistory returns the newest boots of runs. Runs should hold one more, for the oldest
+// entry to be compared with.
+func NewHistory(runs Runs, boots int) History {
+	h := History{
+		SchemaVersion: policy.SchemaVersion, Boots: min(boots, len(runs.Runs)),
+		Entries: []Entry{}, Notes: append([]string{}, runs.Notes...),
+	}
+	before := map[string]Boot{}
+	for i, run := range runs.Runs {
+		boot := i - len(runs.Runs) + 1
+		lines := run.Profiles
+		if len(lines) == 0 && run.Container != nil && run.Container.Action != reconciled {
+			lines = []Line{*run.Container}
+		}
+		for _, l := range lines {
+			now := Boot{Container: run.Container}
+			if l.Profile != "" {
+				now.Profile = &l
+			}
+			entry := entryOf(l, boot)
+			if old, ok := before[l.Profile]; ok {
+				entry.Changed = changedBetween(old, now)
+			}
+			before[l.Profile] = now
+			if boot > -boots {
+				h.Entries = append(h.Entries, entry)
+			}
+		}
+	}
+	slices.SortStableFunc(h.Entries, func(a, b Entry) int { return cmp.Compare(a.Profile, b.Profile) })
+	return h
+}
+
+func entryOf(l Line, boot int) Entry {
+	return Entry{
+		Profile: l.Profile, Boot: boot, Time: l.Time, Phase: l.Phase, Command: l.Command, BootID: l.BootID, Image: l.Image,
+		Policy: l.Policy.Revision, Fallback: l.Policy.Fallback, Action: l.Action, Code: l.Code, Reason: l.Reason,
+		PriorState: l.PriorState, PriorExit: l.PriorExit, Changed: []string{},
+	}
+}
+
+// changedBetween is ChangedSince, and says so when the outcome changed and nothing that
+// the ledger records did.
+func changedBetween(old, now Boot) []string {
+	changed := now.ChangedSince(old)
+	was, is := old.Line(), now.Line()
+	if len(changed) == 0 && is.Command == "" && (is.Action != was.Action || is.Code != was.Code) {
+		changed = append(changed, "nothing that the ledger records")
+	}
+	return changed
+}

@@ -1,0 +1,195 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"hermes-reconcile/policy"
+)
+
+// The names of both logs below logs in the home.
+const (
+	BootLogName = "container-boot.log"
+	Name        = "container-boot.jsonl"
+)
+
+// A Pass is what one pass decided and did, to be recorded.
+type Pass struct {
+	Command   string // what somebody called; empty at a boot
+	Input     policy.Input
+	Decisions policy.Decisions
+	Alarms    []policy.Alarm // of the decisions and of the plan
+	Results   []policy.Result
+	Errors    []string // those that are about no profile
+}
+
+// Action returns upstream's word for what a boot did with a profile.
+func Action(a policy.Action) string {
+	switch a {
+	case policy.ActionStart:
+		return Started
+	case policy.ActionDown:
+		return "registered"
+	case policy.ActionSkip:
+		return Skipped
+	}
+	return ""
+}
+
+// The words of Action that others look for, and those of the container's line.
+const (
+	Started    = "started"
+	Skipped    = "skipped"
+	reconciled = "reconciled"
+	failed     = "failed"
+)
+
+// CodeNotDecided is the code of a pass in which nothing could be decided.
+const CodeNotDecided = "not_decided"
+
+// BootLog returns the lines of container-boot.log: one for each profile, in the form of
+// upstream, whose tests and runbooks look for it:
+//
+//	2026-11-22T06:00:11+0000 profile=coder prior_state=running action=started prior_exit=unclean code=prior_intent
+//
+// A container that supervises nothing has one line that gives the reason. So has a boot
+// that could decide nothing.
+func (p Pass) BootLog() []byte {
+	stamp := time.Unix(0, p.Input.Now.UnixNS).UTC().Format("2006-01-02T15:04:05-0700")
+	var text bytes.Buffer
+	if action, code, reason := p.container(); action != reconciled {
+		fmt.Fprintf(&text, "%s action=%s code=%s reason=%s\n", stamp, action, policy.Word(code), policy.Word(reason))
+		return text.Bytes()
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Decisions.Profiles)) {
+		d := p.Decisions.Profiles[name]
+		fmt.Fprintf(&text, "%s profile=%s prior_state=%s action=%s prior_exit=%s code=%s\n",
+			stamp, policy.Word(name), policy.Word(d.PriorState), Action(d.Action), policy.Word(d.PriorExit), policy.Word(d.Code))
+	}
+	return text.Bytes()
+}
+
+// container returns what the pass did with the container as a whole.
+func (p Pass) container() (action, code, reason string) {
+	switch {
+	case len(p.Decisions.Skip) > 0:
+		return Skipped, p.Decisions.Skip[0].Code, p.Decisions.Skip[0].Reason
+	case p.Decisions.Profiles == nil:
+		reason = "nothing could be decided"
+		if len(p.Errors) > 0 {
+			reason += ": " + p.Errors[len(p.Errors)-1]
+		}
+		return failed, CodeNotDecided, reason
+	}
+	return reconciled, reconciled, policy.Count(len(p.Decisions.Profiles), "profile")
+}
+
+// Text returns the lines of container-boot.jsonl: first one for the container, then one
+// for each profile that is decided, by name.
+func (p Pass) Text() ([]byte, error) {
+	line := Line{
+		Time:   time.Unix(0, p.Input.Now.UnixNS).UTC().Format(time.RFC3339),
+		BootID: policy.BootID(p.Input.Container),
+		Phase:  p.Input.Phase, Command: p.Command,
+		Image:  policy.ImageVersion(p.Input.Container),
+		Policy: p.Decisions.Policy,
+	}
+	operations := map[string][]Operation{}
+	for _, r := range p.Results {
+		o := Operation{Op: r.Operation.Op, File: r.Operation.File, Done: r.Done}
+		if r.Err != nil {
+			o.Error = r.Err.Error()
+		}
+		operations[r.Operation.Profile] = append(operations[r.Operation.Profile], o)
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	container := line
+	container.Action, container.Code, container.Reason = p.container()
+	container.Rules = p.Decisions.Skip
+	container.Facts = FactDigests(p.Input.Container)
+	container.Alarms, container.Operations, container.Errors = FewAlarms(p.Alarms), operations[""], fewErrors(p.Errors)
+	if err := encoder.Encode(container); err != nil || container.Action != reconciled {
+		return text.Bytes(), err
+	}
+	line.Policy.Errors = nil // the container's line has them
+	for _, name := range slices.Sorted(maps.Keys(p.Decisions.Profiles)) {
+		d, one := p.Decisions.Profiles[name], line
+		one.Profile, one.Action, one.Code, one.Reason = name, Action(d.Action), d.Code, d.Reason
+		one.PriorState, one.PriorExit, one.Rules = d.PriorState, d.PriorExit, d.Contributions
+		one.FactsDigest = factsDigest(p.Input.Profiles[name])
+		one.Facts = FactDigests(p.Input.Profiles[name])
+		one.Operations = operations[name]
+		if err := encoder.Encode(one); err != nil {
+			return nil, err
+		}
+	}
+	return text.Bytes(), nil
+}
+
+// mostAlike is how many alarms of one code, or errors, a log lists. An agent can make any
+// number of odd names; the log of a boot is for people, and the container's line has to
+// stay below MaxLine to be read back.
+const mostAlike = 20
+
+// FewAlarms keeps the first alarms of each code and counts the others.
+func FewAlarms(alarms []policy.Alarm) []policy.Alarm {
+	var few []policy.Alarm
+	alike := map[string]int{}
+	for _, a := range alarms {
+		if alike[a.Code]++; alike[a.Code] <= mostAlike {
+			few = append(few, a)
+		}
+	}
+	for _, code := range slices.Sorted(maps.Keys(alike)) {
+		if more := alike[code] - mostAlike; more > 0 {
+			few = append(few, policy.Alarm{Code: code, Reason: fmt.Sprintf("and %d more; see: hermes-reconcile eval", more)})
+		}
+	}
+	return few
+}
+
+func fewErrors(errs []string) []string {
+	if len(errs) <= mostAlike {
+		return errs
+	}
+	return append(slices.Clone(errs[:mostAlike]), fmt.Sprintf("and %d more", len(errs)-mostAlike))
+}
+
+// factsDigest identifies the facts of a profile, to compare two boots.
+func factsDigest(facts policy.Facts) string {
+	digest := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(facts)) {
+		io.WriteString(digest, name)
+		digest.Write([]byte{' '})
+		digest.Write(facts[name])
+		digest.Write([]byte{'\n'})
+	}
+	return hex.EncodeToString(digest.Sum(nil))[:12]
+}
+
+// alwaysDifferent are the facts that differ between two boots although nothing was
+// changed, or between two users who look.
+var alwaysDifferent = []string{"disk", "host", "identity", "log_directory", "owner_lease", "resources", "starts", "s6", "runtime_files"}
+
+// FactDigests identifies each fact, so that a later pass can name those that changed.
+func FactDigests(facts policy.Facts) map[string]string {
+	digests := make(map[string]string, len(facts))
+	for name, value := range facts {
+		if slices.Contains(alwaysDifferent, name) {
+			continue
+		}
+		digest := fnv.New32a()
+		digest.Write(value)
+		digests[name] = hex.EncodeToString(digest.Sum(nil))
+	}
+	return digests
+}

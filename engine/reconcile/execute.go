@@ -1,0 +1,121 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/policy"
+)
+
+// planOptions are those of a pass over all profiles, or over those that are named.
+func (p *pass) planOptions() policy.PlanOptions {
+	o := policy.PlanOptions{
+		Live:   p.Phase == policy.PhaseApply,
+		Rescan: p.Rescan, RestartChanged: p.RestartChanged, UpFor: p.Execute.UpFor,
+	}
+	if len(p.Request.Profiles) > 0 || p.Input != nil {
+		return o
+	}
+	why := p.report.Uncertain()
+	if o.Prune = why == ""; !o.Prune && o.Live {
+		p.unpruned(why)
+	}
+	return o
+}
+
+// unpruned raises an alarm about the slots that stay because their profiles may exist.
+func (p *pass) unpruned(why string) {
+	left := slices.DeleteFunc(ownSlots(p.report.Slots), func(name string) bool { return p.report.Decisions.Profiles[name].Action != "" })
+	if len(left) > 0 {
+		p.report.Alarms = append(p.report.Alarms, policy.Alarm{Code: engine.CodeVolume, Reason: fmt.Sprintf(
+			"%s; slots whose profile is not known are left alone: %s", why, joinNames(left))})
+	}
+}
+
+// plan asks both executors for their operations.
+func (p *pass) plan(ctx context.Context, o policy.PlanOptions) {
+	plan, err := engine.Plan(ctx, []engine.Executor{p.Slots, p.Volume}, p.report.Decisions, o)
+	if err != nil {
+		p.report.PlanErr = err
+		p.problem("", err)
+	}
+	p.report.planned(plan)
+}
+
+// execute carries the operations out: those on slots and those on the volume side by side
+// at a boot, where no gateway starts before the scan at the end. On a running container
+// the volume comes first, so that no gateway starts before the files of a dead one are
+// gone.
+func (p *pass) execute(ctx context.Context, operations []policy.Operation) {
+	if len(operations) == 0 {
+		return
+	}
+	if p.Phase != policy.PhaseBoot {
+		p.done(p.Volume.Execute(ctx, operations, p.Execute)...)
+		p.done(p.onSlots(ctx, operations)...)
+		return
+	}
+	isScan := func(op policy.Operation) bool { return op.Op == policy.OpRescan }
+	before := slices.DeleteFunc(slices.Clone(operations), isScan)
+	scans := slices.DeleteFunc(slices.Clone(operations), func(op policy.Operation) bool { return !isScan(op) })
+	var onVolume []policy.Result
+	var group sync.WaitGroup
+	group.Go(func() { onVolume = p.Volume.Execute(ctx, before, p.Execute) })
+	onSlots := p.onSlots(ctx, before)
+	group.Wait()
+	p.done(onSlots...)
+	p.done(onVolume...)
+	p.done(p.onSlots(ctx, scans)...)
+}
+
+// onSlots carries out the operations on slots, under the lock where this user may take
+// it.
+func (p *pass) onSlots(ctx context.Context, operations []policy.Operation) []policy.Result {
+	if len(operations) == 0 {
+		return nil
+	}
+	if err := p.lock(ctx); err != nil {
+		p.problem("", fmt.Errorf("the slots are not changed: %w", err))
+		return nil
+	}
+	return p.Slots.Execute(ctx, operations, p.Execute)
+}
+
+func (p *pass) done(results ...policy.Result) {
+	for _, r := range results {
+		p.report.add(r)
+		if r.Err != nil {
+			p.problem(r.Operation.Profile, r.Err)
+		}
+	}
+}
+
+// CodeNoSlot is the code of a profile that was decided to have a slot and got none.
+const CodeNoSlot = "no_slot"
+
+// missing turns the decision of a profile that got no slot into what happened, so that
+// neither log calls it started.
+func (p *pass) missing() {
+	d := p.report.Decisions
+	profiles, err := p.Slots.Missing(d, p.report.Plan)
+	if err != nil {
+		p.problem("", fmt.Errorf("the slots cannot be verified: %w", err))
+		for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
+			if d.Profiles[name].Action != policy.ActionSkip {
+				profiles = append(profiles, name)
+			}
+		}
+	}
+	for _, name := range profiles {
+		decision := d.Profiles[name]
+		decision.Reason = fmt.Sprintf("it has no slot, see alarms and operations; decided was %s: %s", decision.Action, decision.Reason)
+		decision.Action, decision.Code = policy.ActionSkip, CodeNoSlot
+		d.Profiles[name] = decision
+		p.problem("", errors.New("no slot: "+name))
+	}
+}

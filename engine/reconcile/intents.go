@@ -1,0 +1,101 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"syscall"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/policy"
+)
+
+// recordIntents writes down what the operator wants, and returns the profiles whose
+// intent is written. A state file that cannot be written does not keep a gateway from
+// being started or stopped; it is an error because the next boot will not know.
+func (p *pass) recordIntents(ctx context.Context, names []string, intent string) (recorded []string) {
+	for _, name := range names {
+		done, err := p.Volume.Change(ctx, engine.Change{Kind: engine.WriteIntent, Profile: name, Intent: intent})
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && intent == engine.IntentStopped:
+			continue // a slot whose profile is gone
+		case err != nil:
+			p.problem(name, fmt.Errorf("the intent %q cannot be recorded, and the next boot will not know it: %w", intent, err))
+			continue
+		case done.Changed:
+			p.report.set(name, func(o *Outcome) { o.Recorded = true })
+		}
+		recorded = append(recorded, name)
+	}
+	return recorded
+}
+
+// intentOf reads what the operator wants now.
+func (p *pass) intentOf(ctx context.Context, name string) (string, error) {
+	done, err := p.Volume.Change(ctx, engine.Change{Kind: engine.ReadIntent, Profile: name})
+	return done.Intent, err
+}
+
+// overtaken reports whether the intent of a profile that was started or stopped is
+// another one now.
+func (p *pass) overtaken(ctx context.Context, results []policy.Result) bool {
+	seen := map[string]bool{}
+	for _, result := range results {
+		op := result.Operation
+		if op.Op != policy.OpBringUp && op.Op != policy.OpBringDown || seen[op.Profile] {
+			continue
+		}
+		seen[op.Profile] = true
+		now, err := p.intentOf(ctx, op.Profile)
+		if err == nil && now != policy.DesiredState(p.report.Input.Profiles[op.Profile]) {
+			return true
+		}
+	}
+	return false
+}
+
+// follow makes up for another command that recorded another intent while this one started
+// or stopped: the last recorded intent wins, and an error that came before it is none.
+// Users who can take the lock never meet here.
+func (p *pass) follow(ctx context.Context, names []string, intent string) {
+	for _, name := range names {
+		wanted := intent
+		for round := range rounds {
+			now, err := p.intentOf(ctx, name)
+			if err != nil || now != engine.IntentRunning && now != engine.IntentStopped {
+				break
+			}
+			if now == wanted && (round > 0 || !p.stoppedMeanwhile(ctx, name, wanted)) {
+				break
+			}
+			if _, exists := p.Slots.Slots(ctx).ByProfile()[name]; !exists {
+				break // it was removed, and whoever makes it again looks at the intent
+			}
+			op := policy.Operation{Op: policy.OpBringDown, Profile: name, Slot: policy.SlotName(name), Cause: "another command recorded that it is to be stopped"}
+			if now == engine.IntentRunning {
+				op.Op, op.Cause = policy.OpBringUp, "it was stopped, and it is recorded that it is to run"
+			}
+			if now != wanted {
+				p.report.note(name, fmt.Sprintf("another command recorded %q meanwhile", now))
+			}
+			wanted = now
+			p.report.forget(name)
+			p.execute(ctx, []policy.Operation{op})
+		}
+	}
+}
+
+// stoppedMeanwhile reports whether a gateway that was started ended as one does that is
+// stopped. Upstream's stop records first and stops then, so its intent may be overwritten
+// in between and its control command come last.
+func (p *pass) stoppedMeanwhile(ctx context.Context, name, intent string) bool {
+	errs := p.report.Profiles[name].Errors
+	notFromStart := func(text string) bool { return !isStep(text, policy.OpBringUp) }
+	if intent != engine.IntentRunning || len(errs) == 0 || slices.ContainsFunc(errs, notFromStart) {
+		return false
+	}
+	slot := p.Slots.Slots(ctx).ByProfile()[name]
+	return !slot.Up && (slot.Signal == int(syscall.SIGTERM) || slot.ExitCode != nil && *slot.ExitCode == 0)
+}

@@ -1,0 +1,181 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/policy"
+)
+
+// CodeOperator is the code of what an operator decided, without a rule.
+const CodeOperator = "operator"
+
+// lower stops the profiles of a request, and for Unregister removes their slots. It works
+// without the rules, and without the volume as far as possible.
+func (p *pass) lower(ctx context.Context) error {
+	p.report.Input = policy.Input{
+		SchemaVersion: policy.SchemaVersion, Phase: p.Phase, Now: policy.NewNow(time.Now()),
+		Container: policy.Facts{}, Profiles: map[string]policy.Facts{},
+	}
+	before := p.Slots.Slots(ctx)
+	if !before.Known() {
+		return fmt.Errorf("the scan directory %s is %s", p.ScanDir, before.Status)
+	}
+	slots := before.ByProfile()
+	names := p.Request.Profiles
+	if p.Request.All {
+		names = ownSlots(before)
+	} else if err := p.exist(ctx, names, slots); err != nil {
+		return err
+	}
+	operations := p.leftovers(ctx)
+	var recorded []string
+	for _, name := range names {
+		p.report.set(name, func(*Outcome) {})
+		slot, exists := slots[name]
+		recorded = append(recorded, p.recordIntents(ctx, []string{name}, engine.IntentStopped)...)
+		if slot.Up {
+			p.markStop(ctx, name, slot)
+		}
+		if exists {
+			operations = append(operations, p.lowering(name, slot))
+		}
+	}
+	p.execute(ctx, operations)
+	if p.Request.Kind == Stop {
+		p.follow(ctx, recorded, engine.IntentStopped)
+	}
+	now := p.Slots.Slots(ctx).ByProfile()
+	var wereDown []string
+	for _, name := range names {
+		was, existed := slots[name]
+		p.report.conclude(name, p.loweredWords(was, existed, now, name))
+		if existed && !was.Up && p.Request.Kind == Stop {
+			wereDown = append(wereDown, name)
+		}
+	}
+	p.noteHolds(ctx, wereDown)
+	p.report.Decisions = p.operatorDecisions(names)
+	return p.finish(ctx)
+}
+
+// exist checks that each name is that of a slot or of a profile. A volume that cannot be
+// read knows none, which is another error.
+func (p *pass) exist(ctx context.Context, names []string, slots map[string]policy.Slot) error {
+	for _, name := range names {
+		if _, exists := slots[name]; exists {
+			continue
+		}
+		done, err := p.Volume.Change(ctx, engine.Change{Kind: engine.ReadIntent, Profile: name})
+		switch {
+		case done.Missing || errors.Is(err, fs.ErrNotExist):
+			return known([]string{name}, p.profileNames(ctx), slots)
+		case err != nil:
+			return fmt.Errorf("profile %s has no slot, and whether it exists is not known: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// profileNames lists the profiles of the volume; none when it cannot be read.
+func (p *pass) profileNames(ctx context.Context) []string {
+	runs, err := p.Volume.Runs(ctx, ledger.Query{Most: 1})
+	if err != nil {
+		return nil
+	}
+	return runs.Names
+}
+
+// leftovers removes what interrupted runs left, which may still be supervised. A user who
+// may not make slots left nothing.
+func (p *pass) leftovers(ctx context.Context) []policy.Operation {
+	if !p.locked {
+		return nil
+	}
+	plan, err := p.Slots.Plan(ctx, policy.Decisions{}, policy.PlanOptions{Live: true})
+	if err != nil {
+		p.problem("", err)
+	}
+	return slices.DeleteFunc(plan.Operations, func(op policy.Operation) bool { return op.Op != policy.OpRemove })
+}
+
+// lowering returns the operation that stops a profile, or removes its slot.
+func (p *pass) lowering(name string, slot policy.Slot) policy.Operation {
+	op := policy.Operation{Op: policy.OpBringDown, Profile: name, Slot: policy.SlotName(name), Cause: "asked for"}
+	switch {
+	case p.Request.Kind == Unregister:
+		op.Op = policy.OpRemove
+	case slot.Supervised == nil || !*slot.Supervised:
+		op.Op = policy.OpMarkDown
+	}
+	return op
+}
+
+// markStop has the gateway record that an operator stopped it. Without the marker the
+// gateway takes the signal for a stop of the container.
+func (p *pass) markStop(ctx context.Context, name string, slot policy.Slot) {
+	_, err := p.Volume.Change(ctx, engine.Change{Kind: engine.PlannedStop, Profile: name, PID: slot.PID, StartTime: slot.StartTime})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.problem(name, fmt.Errorf("the planned-stop marker: %w", err))
+	}
+}
+
+// noteHolds notes which of the profiles that were down already are held, as far as the
+// rules can be asked.
+func (p *pass) noteHolds(ctx context.Context, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	rules, err := p.Rules.Load()
+	if err != nil {
+		return
+	}
+	recorded := p.report.Situation
+	p.collect(ctx)
+	in := p.report.Input
+	p.report.Situation = recorded
+	d := engine.Decide(ctx, rules, in, p.OnRuleError)
+	for _, name := range names {
+		for _, c := range engine.Holds(d.Profiles[name], in.Now) {
+			p.report.note(name, fmt.Sprintf("it is held: %s (%s, %s)", c.Reason, c.Rule, c.Location))
+		}
+	}
+}
+
+func (p *pass) loweredWords(was policy.Slot, existed bool, now map[string]policy.Slot, name string) string {
+	is, exists := now[name]
+	switch {
+	case p.Request.Kind == Unregister && !existed:
+		return "has no slot"
+	case p.Request.Kind == Unregister && !exists:
+		return "slot removed"
+	case p.Request.Kind == Unregister:
+		return "failed"
+	case !existed:
+		return "has no slot; recorded as stopped"
+	case was.Up && !is.Up:
+		return "stopped"
+	case is.Up:
+		return "asked to stop"
+	}
+	return "already down"
+}
+
+// operatorDecisions are decisions that an operator made without the rules, for the
+// ledger.
+func (p *pass) operatorDecisions(names []string) policy.Decisions {
+	d := policy.Decisions{SchemaVersion: policy.SchemaVersion, Phase: p.Phase, Profiles: map[string]policy.Decision{}}
+	for _, name := range names {
+		d.Profiles[name] = policy.Decision{
+			Action: policy.ActionDown, Code: CodeOperator, Reason: "an operator called " + p.Command,
+			PriorState: engine.IntentStopped, PriorExit: "unknown",
+		}
+	}
+	return d
+}

@@ -1,0 +1,224 @@
+// Package reconcile is the pass, written once:
+//
+//	collect -> decide -> plan -> execute -> record
+//
+// Every command is this pass with other options: boot and apply for all profiles, start
+// and stop for some that an operator names, eval up to the decisions or the plan. The
+// package joins interfaces; it knows no rule language, no supervisor and no flags.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/policy"
+)
+
+// A Volume does the work on the volume.
+type Volume interface {
+	// Collect returns the facts about the container that are on the volume, and calls
+	// emit with the facts of each profile, one call at a time. With an error it has
+	// called emit for the profiles that it got to.
+	Collect(ctx context.Context, emit func(profile string, facts policy.Facts)) (policy.Facts, error)
+	// An executor of sweeps and seeds.
+	engine.Executor
+	// Change reads or writes what a life cycle command needs of a profile. The error
+	// wraps fs.ErrNotExist when there is no such profile.
+	Change(ctx context.Context, c engine.Change) (engine.Changed, error)
+	// AppendLog appends text to logs/<name> in the home.
+	AppendLog(ctx context.Context, name string, text []byte) error
+	// Runs returns what the ledger has of the newest runs.
+	Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error)
+}
+
+// Slots is the executor of the scan directory.
+type Slots interface {
+	engine.Executor
+	// Lock keeps other passes out until unlock. The error of a user who may only
+	// control slots wraps fs.ErrPermission.
+	Lock(ctx context.Context) (unlock func(), err error)
+	// Slots looks at the scan directory.
+	Slots(ctx context.Context) policy.Slots
+	// Missing names the profiles that are decided to have a slot and have none.
+	Missing(d policy.Decisions, p policy.Plan) ([]string, error)
+}
+
+// Rules gives the rules, compiled.
+type Rules interface {
+	// Load compiles the present rules. Its error is a mistake in them.
+	Load() (engine.Evaluator, error)
+	// LoadOrFallBack compiles the present rules, else the last good copy of them, else
+	// the built-in rules; Status says which. Its error is that none can be used.
+	LoadOrFallBack() (engine.Evaluator, error)
+	// LastGood compiles the last good copy, when there is one with another revision.
+	LastGood(revision string) (engine.Evaluator, bool)
+	// Gone returns the directories of the last good copy when there are no rules of an
+	// operator any more.
+	Gone() []string
+	// Keep saves the rules as the last good ones.
+	Keep(e engine.Evaluator) error
+}
+
+// A World is all that a pass acts on.
+type World struct {
+	Volume  Volume
+	Slots   Slots
+	Rules   Rules
+	ScanDir string
+	// Sources find out facts about the container that are not on the volume.
+	Sources       []engine.Source
+	SourceTimeout time.Duration // for each source
+	OnRuleError   engine.OnRuleError
+	// KeepOverrides adds to the holds that an operator has set aside.
+	KeepOverrides func([]policy.Override) error
+	Log           *slog.Logger // of problems and alarms, as they come
+}
+
+// An Extent is how far a pass goes.
+type Extent int
+
+// The extents.
+const (
+	ToFacts     Extent = iota // collect
+	ToDecisions               // and decide
+	ToPlan                    // and plan
+	ToEnd                     // and execute and record
+)
+
+// Options choose what a pass does.
+type Options struct {
+	Phase   string // policy.PhaseBoot or policy.PhaseApply
+	Command string // what the ledger says of it; empty at a boot
+	Extent  Extent
+	// Input, when set, is decided on instead of facts that are collected.
+	Input *policy.Input
+	// FallBack decides with other rules where the operator's cannot be used or break.
+	// Without it such rules end the pass with a RulesError.
+	FallBack bool
+	Request  Request
+	Rescan   bool // see policy.PlanOptions
+	// RestartChanged: see policy.PlanOptions.
+	RestartChanged bool
+	Execute        policy.ExecuteOptions
+}
+
+// A RulesError is a mistake in the rules, which ends a pass before anything is touched.
+type RulesError struct{ Err error }
+
+func (e *RulesError) Error() string { return fmt.Sprintf("these rules cannot be used:\n%v", e.Err) }
+func (e *RulesError) Unwrap() error { return e.Err }
+
+// A pass is one run of Pass.
+type pass struct {
+	World
+	Options
+	report    Report
+	evaluator engine.Evaluator
+	locked    bool // other passes are kept out
+	unlock    func()
+}
+
+// Pass collects, decides, plans, executes and records, as far as the options say. Its
+// error means that nothing was touched; all that goes wrong later is in the report.
+// Passes that change something exclude each other by the lock of the scan directory,
+// which is taken before the first look.
+func Pass(ctx context.Context, w World, o Options) (Report, error) {
+	p := &pass{World: w, Options: o, report: newReport(o), unlock: func() {}}
+	defer func() { p.unlock() }()
+	if o.Extent == ToEnd && p.hasScanDir() {
+		if err := p.lock(ctx); err != nil && o.Phase != policy.PhaseBoot {
+			return p.report, err
+		}
+	}
+	err := p.run(ctx)
+	return p.report, err
+}
+
+// hasScanDir reports whether there is a scan directory to lock. A container that
+// supervises nothing gets none.
+func (p *pass) hasScanDir() bool {
+	_, err := os.Stat(p.ScanDir)
+	return err == nil || p.Phase != policy.PhaseBoot
+}
+
+// lock keeps other passes out. A user who may only control slots goes on without.
+func (p *pass) lock(ctx context.Context) error {
+	if p.locked {
+		return nil
+	}
+	unlock, err := p.Slots.Lock(ctx)
+	if err == nil {
+		p.locked, p.unlock = true, unlock
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+func (p *pass) run(ctx context.Context) error {
+	if !p.Request.asksRules() {
+		return p.lower(ctx)
+	}
+	if p.Request.Kind != Converge {
+		return p.raise(ctx)
+	}
+	return p.converge(ctx)
+}
+
+// rounds bounds how often a pass begins again because an intent changed meanwhile.
+const rounds = 10
+
+// converge makes all profiles, or those that are named, what the rules say. It begins
+// again when a command that takes no lock, such as upstream's own, changed an intent
+// meanwhile.
+func (p *pass) converge(ctx context.Context) error {
+	for range rounds {
+		problems, errs := len(p.report.Problems), len(p.report.Errors)
+		if err := p.collectAndLoad(ctx); err != nil || p.Extent == ToFacts {
+			return err
+		}
+		if p.evaluator == nil {
+			p.record(ctx)
+			return nil
+		}
+		p.decide(ctx, nil)
+		if err := p.restrict(p.Request.Profiles); err != nil || p.Extent == ToDecisions {
+			return err
+		}
+		p.plan(ctx, p.planOptions())
+		if p.Extent == ToPlan {
+			return nil
+		}
+		p.announce()
+		from := len(p.report.Results)
+		p.execute(ctx, p.report.Plan.Operations)
+		if p.Phase == policy.PhaseBoot || !p.overtaken(ctx, p.report.Results[from:]) {
+			return p.finish(ctx)
+		}
+		// Whatever failed in this round failed against somebody who wanted something else.
+		p.report.Problems, p.report.Errors = p.report.Problems[:problems], p.report.Errors[:errs]
+	}
+	p.problem("", errors.New("intents changed again and again while this ran; apply once more"))
+	return p.finish(ctx)
+}
+
+// finish turns decisions without a slot into what happened, looks at the slots again, and
+// records the pass.
+func (p *pass) finish(ctx context.Context) error {
+	if p.Phase == policy.PhaseBoot {
+		p.missing()
+	} else {
+		p.observe(ctx)
+	}
+	p.record(ctx)
+	p.keepRules()
+	return nil
+}

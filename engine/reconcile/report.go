@@ -1,0 +1,143 @@
+package reconcile
+
+import (
+	"slices"
+	"strings"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/policy"
+)
+
+// A Report is what a pass found out, decided and did. As JSON it is what the commands
+// print that change a running container.
+type Report struct {
+	SchemaVersion int                   `json:"schema_version"`
+	Command       string                `json:"command"`
+	Policy        *policy.Status        `json:"policy,omitempty"` // absent where no rule was asked
+	Skip          []policy.Contribution `json:"skip"`
+	Alarms        []policy.Alarm        `json:"alarms"`     // of the decisions and of the plan
+	Operations    []Operation           `json:"operations"` // in the order in which they were done
+	Pending       []string              `json:"pending"`    // profiles whose new run script takes effect at their next start
+	Profiles      map[string]Outcome    `json:"profiles"`   // those that somebody named
+	Errors        []string              `json:"errors"`     // those that are about no profile
+
+	engine.Situation `json:"-"`
+	Decisions        policy.Decisions `json:"-"`
+	Evaluator        engine.Evaluator `json:"-"` // that decided
+	Plan             policy.Plan      `json:"-"`
+	PlanErr          error            `json:"-"`
+	Results          []policy.Result  `json:"-"`
+	Slots            policy.Slots     `json:"-"` // before
+	Problems         []Problem        `json:"-"` // in the order in which they came
+}
+
+// A Problem is something that went wrong and did not end the pass.
+type Problem struct {
+	Profile string // empty: it is about none
+	Rules   bool   // it is about the rules
+	Text    string
+}
+
+// An Operation is one step and how it ended.
+type Operation struct {
+	policy.Operation
+	Done  bool   `json:"done"` // false where there was nothing to do any more, or with an error
+	Error string `json:"error,omitempty"`
+}
+
+// An Outcome is what became of a profile that somebody named.
+type Outcome struct {
+	Outcome  string   `json:"outcome"` // a few words: started, already down, refused
+	Slot     string   `json:"slot"`    // see policy.Slots.Words
+	Now      string   `json:"now"`
+	PID      int      `json:"pid,omitempty"`
+	Code     string   `json:"code,omitempty"`   // of the decision
+	Reason   string   `json:"reason,omitempty"` // of the decision
+	Notes    []string `json:"notes,omitempty"`
+	Errors   []string `json:"errors,omitempty"`
+	Recorded bool     `json:"-"` // something about it was written down
+}
+
+func newReport(o Options) Report {
+	command, _, _ := strings.Cut(o.Command, " ")
+	return Report{
+		SchemaVersion: policy.SchemaVersion, Command: command,
+		Skip: []policy.Contribution{}, Alarms: []policy.Alarm{}, Operations: []Operation{}, Pending: []string{},
+		Profiles: map[string]Outcome{}, Errors: []string{},
+	}
+}
+
+func (r *Report) decided(d policy.Decisions) {
+	r.Decisions, r.Policy = d, &d.Policy
+	r.Skip = append([]policy.Contribution{}, d.Skip...)
+	r.Alarms = append([]policy.Alarm{}, d.Alarms...)
+}
+
+func (r *Report) planned(p policy.Plan) {
+	r.Plan = p
+	r.Alarms = append(r.Alarms, p.Alarms...)
+	r.Pending = append([]string{}, p.Pending...)
+}
+
+func (r *Report) add(result policy.Result) {
+	r.Results = append(r.Results, result)
+	o := Operation{Operation: result.Operation, Done: result.Done}
+	if result.Err != nil {
+		o.Error = result.Err.Error()
+	}
+	r.Operations = append(r.Operations, o)
+}
+
+// problem notes an error, of a profile where that is one of the report.
+func (p *pass) problem(profile string, err error) {
+	p.Log.Error("failed", "profile", profile, "err", err)
+	r := &p.report
+	r.Problems = append(r.Problems, Problem{Profile: profile, Text: err.Error()})
+	if outcome, ok := r.Profiles[profile]; ok {
+		outcome.Errors = append(outcome.Errors, err.Error())
+		r.Profiles[profile] = outcome
+		return
+	}
+	r.Errors = append(r.Errors, err.Error())
+}
+
+// rulesProblem notes that the operator's rules did not decide, or not all of them.
+func (p *pass) rulesProblem(what string, err error) {
+	p.Log.Error(what, "err", err)
+	p.report.Problems = append(p.report.Problems, Problem{Rules: true, Text: what + ": " + err.Error()})
+	p.report.Errors = append(p.report.Errors, what+": "+err.Error())
+}
+
+// forget drops the problems of a profile.
+func (r *Report) forget(profile string) {
+	r.Problems = slices.DeleteFunc(r.Problems, func(p Problem) bool { return p.Profile == profile })
+	r.set(profile, func(o *Outcome) { o.Errors = nil })
+}
+
+func (r *Report) set(profile string, change func(*Outcome)) {
+	o := r.Profiles[profile]
+	change(&o)
+	r.Profiles[profile] = o
+}
+
+func (r *Report) note(profile, text string) {
+	r.set(profile, func(o *Outcome) { o.Notes = append(o.Notes, text) })
+}
+
+// conclude sets the outcome of a profile, with the errors that it has in mind.
+func (r *Report) conclude(profile, outcome string) {
+	r.set(profile, func(o *Outcome) {
+		switch {
+		case len(o.Errors) == 0 || outcome == refused:
+		case slices.Contains([]string{"stopped", "started", "restarted", "slot removed"}, outcome):
+			outcome += ", with an error"
+		default:
+			outcome = "failed"
+		}
+		o.Outcome = outcome
+	})
+}
+
+const refused = "refused"
+
+func joinNames(names []string) string { return strings.Join(names, ", ") }
