@@ -2,17 +2,8 @@ package policy
 
 import (
 	"encoding/json"
-	"errors"
-	"time"
+	"maps"
 )
-
-// SchemaVersion is the version of the input document and of the decision
-// document. It grows when a field changes its meaning or goes away.
-const SchemaVersion = 1
-
-// ErrNotRegular says that something on the volume is not a regular file where
-// only a regular file is read: a link, a FIFO, a device, a socket, a directory.
-var ErrNotRegular = errors.New("not a regular file")
 
 // The statuses that every fact uses for what it read. A source may add words of
 // its own; missing, unreadable, invalid and empty are always kept apart.
@@ -30,53 +21,68 @@ const (
 // source. Each value is a JSON object with a "status".
 type Facts map[string]json.RawMessage
 
-// The phases of the program as input.phase names them.
-const (
-	PhaseBoot  = "boot"
-	PhaseApply = "apply"
-)
-
-// Input is the document that rules see as input: the whole situation, so that
-// rules can compare profiles.
-type Input struct {
-	SchemaVersion int              `json:"schema_version"`
-	Phase         string           `json:"phase"`
-	Now           Now              `json:"now"`
-	Container     Facts            `json:"container"`
-	Profiles      map[string]Facts `json:"profiles"`
-	// Decisions is there only for the packages that run after the first
-	// combination.
-	Decisions map[string]Verdict `json:"decisions,omitempty"`
+// Status returns the status of the fact name, and its error text. Both are empty when
+// there is no such fact.
+func (f Facts) Status(name string) (status, problem string) {
+	s := read[struct{ Status, Error string }](f, name)
+	return s.Status, s.Error
 }
 
-// Now is the clock as a fact, so that a run can be repeated.
-type Now struct {
-	UnixNS  int64  `json:"unix_ns"` // what the time builtins of Rego take
-	RFC3339 string `json:"rfc3339"`
-	Weekday string `json:"weekday"` // "Monday" and so on, in Zone
-	Minute  int    `json:"minute"`  // of the day, 0 to 1439, in Zone
-	Zone    string `json:"zone"`    // the container's time zone
-}
-
-// NewNow describes t in its own time zone.
-func NewNow(t time.Time) Now {
-	zone, _ := t.Zone()
-	return Now{
-		UnixNS:  t.UnixNano(),
-		RFC3339: t.Format(time.RFC3339),
-		Weekday: t.Weekday().String(),
-		Minute:  t.Hour()*60 + t.Minute(),
-		Zone:    zone,
+// read decodes a fact into the part of it that a reader below needs. A fact that is
+// absent or of another shape is the zero value.
+func read[T any](f Facts, name string) T {
+	var value, zero T
+	if json.Unmarshal(f[name], &value) != nil {
+		return zero
 	}
+	return value
 }
 
-// PriorState is the part of the fact "prior_state" that the program itself
-// needs, for the boot log; the fact holds more.
+// The readers below decode the facts that Go code itself uses. Each fact holds more,
+// which is for the rules. A Status is empty when the fact is absent.
+
+// ProfilesDir is the container fact "profiles_dir": how listing the profiles went.
+type ProfilesDir struct {
+	Status    string `json:"status"`
+	Error     string `json:"error,omitempty"`
+	Entries   int    `json:"entries"`   // named profiles
+	Others    int    `json:"others"`    // entries that are no profiles
+	Truncated bool   `json:"truncated"` // the directory has more entries than were listed
+}
+
+// ProfilesDirOf reads the fact "profiles_dir".
+func ProfilesDirOf(container Facts) ProfilesDir {
+	return read[ProfilesDir](container, "profiles_dir")
+}
+
+// MultiplexOn reports whether the gateway of the root profile serves other profiles.
+func MultiplexOn(container Facts) bool {
+	return read[struct{ On bool }](container, "multiplex").On
+}
+
+// ImageVersion returns the version of the image, or "" when it is unknown.
+func ImageVersion(container Facts) string {
+	return read[struct{ Version string }](container, "image").Version
+}
+
+// BootID identifies the boot of the kernel. It is "" when it is unknown.
+func BootID(container Facts) string {
+	return read[struct {
+		BootID string `json:"boot_id"`
+	}](container, "host").BootID
+}
+
+// PriorState is the part of the fact "prior_state" that Go code reads: what the state
+// file of a profile records.
 type PriorState struct {
 	Status  string  `json:"status"`
 	Desired *string `json:"desired,omitempty"` // the operator's intent; nil when absent or null
 	Gateway *string `json:"gateway,omitempty"` // what the gateway wrote of itself
+	Error   string  `json:"error,omitempty"`
 }
+
+// PriorStateOf reads the fact "prior_state".
+func PriorStateOf(profile Facts) PriorState { return read[PriorState](profile, "prior_state") }
 
 // Word returns the state as upstream's boot log names it: the desired state if
 // there is one, else the gateway's own, else "None".
@@ -92,17 +98,94 @@ func (s PriorState) Word() string {
 	return "None"
 }
 
+// DesiredState returns the operator's intent that the state file records, or "".
+func DesiredState(profile Facts) string {
+	if desired := PriorStateOf(profile).Desired; desired != nil {
+		return *desired
+	}
+	return ""
+}
+
+// WithDesiredState returns a copy of a profile's facts in which the state file records
+// another intent.
+func WithDesiredState(profile Facts, desired string) Facts {
+	prior := read[map[string]json.RawMessage](profile, "prior_state")
+	if prior == nil {
+		prior = map[string]json.RawMessage{}
+	}
+	delete(prior, "error")
+	prior["status"], prior["desired"] = quote(StatusRecorded), quote(desired)
+	changed := Facts{}
+	maps.Copy(changed, profile)
+	changed["prior_state"], _ = json.Marshal(prior) // decoded JSON encodes again
+	return changed
+}
+
+func quote(s string) json.RawMessage {
+	text, _ := json.Marshal(s) // a string always encodes
+	return text
+}
+
+// ServedProfiles returns the profiles that the last gateway of this profile served by
+// its own account: nil when it did not record any list.
+func ServedProfiles(profile Facts) []string {
+	return read[struct {
+		Served []string `json:"served_profiles"`
+	}](profile, "prior_state").Served
+}
+
 // Lifecycle is the part of the fact "lifecycle" that the boot log needs.
 type Lifecycle struct {
 	Status string `json:"status"`
 	Exit   string `json:"exit,omitempty"` // "clean", "unclean" or "unknown"
 }
 
-// RuntimeFile is the part of the fact "runtime_files" that the program itself
-// needs: a decision can sweep only what a fact offers, and the executor sweeps
-// only the very file that the fact saw.
+// PriorExit returns how the last gateway of a profile ended: "clean", "unclean" or
+// "unknown".
+func PriorExit(profile Facts) string {
+	if exit := read[Lifecycle](profile, "lifecycle").Exit; exit != "" {
+		return exit
+	}
+	return "unknown"
+}
+
+// RuntimeFile is the part of the fact "runtime_files" that describes one file. A
+// decision can sweep only a file that the fact offers, and the executor sweeps only the
+// very file that the fact saw.
 type RuntimeFile struct {
 	Status    string `json:"status"`
 	Sweepable bool   `json:"sweepable"`          // a regular file or link whose gateway holds no lock
 	Identity  string `json:"identity,omitempty"` // inode, modification time and size; opaque
+}
+
+// RuntimeFiles returns the runtime files of a profile by name.
+func RuntimeFiles(profile Facts) map[string]RuntimeFile {
+	return read[struct{ Files map[string]RuntimeFile }](profile, "runtime_files").Files
+}
+
+// LockHeld reports whether a gateway is known to hold the lock of a profile, in this
+// container or in another one.
+func LockHeld(profile Facts) bool {
+	lock := read[struct {
+		Lock struct {
+			Status string
+			Held   bool // true too when the lock cannot be read
+		}
+	}](profile, "runtime_files").Lock
+	return lock.Held && lock.Status == StatusRecorded
+}
+
+// Fingerprints identifies the credentials of a profile: "<scope> <fingerprint>", in the
+// order of its files. Two profiles with an equal one share a credential.
+func Fingerprints(profile Facts) []string {
+	tokens := read[struct {
+		Tokens []struct{ Fingerprint, Scope string }
+	}](profile, "tokens").Tokens
+	var all []string
+	for _, t := range tokens {
+		if t.Fingerprint != "" {
+			all = append(all, t.Scope+" "+t.Fingerprint)
+		}
+	}
+	return all
 }

@@ -2,14 +2,6 @@ package policy
 
 import "time"
 
-// RestartHoldFile is where a profile's directory has its RestartHold. It is on the
-// volume, so that the hold outlives the container.
-const RestartHoldFile = "state/reconcile.hold.json"
-
-// HoldFiles are the files of a profile whose change ends a RestartHold: what an
-// operator mends when a gateway cannot live.
-var HoldFiles = []string{".env", "config.yaml"}
-
 // A RestartHold is what the finish script of a slot records when a gateway has used
 // up its budget of deaths: it stays down, over boots too, until the time is over,
 // one of HoldFiles changes, or an operator releases it. The agent can write it, so

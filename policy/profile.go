@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"strconv"
@@ -44,6 +45,10 @@ func ProfileName(entry string) string {
 	}
 	return strconv.QuoteToASCII(entry)
 }
+
+// ErrNotRegular is the error for something on the volume that is not a regular file where
+// only a regular file is read: a link, a FIFO, a device, a socket, a directory.
+var ErrNotRegular = errors.New("not a regular file")
 
 // A File is an open regular file. Stat describes it as it was when it was opened.
 type File interface {

@@ -16,7 +16,6 @@ const (
 
 type priorStateFact struct {
 	policy.PriorState
-	Error            string                   `json:"error,omitempty"`
 	ExitReason       *string                  `json:"exit_reason,omitempty"`
 	RestartRequested *bool                    `json:"restart_requested,omitempty"`
 	ActiveAgents     *int64                   `json:"active_agents,omitempty"`
@@ -40,7 +39,7 @@ type platformState struct {
 // priorState is what gateway and operator last wrote of what should run.
 func priorState() ProfileSource {
 	return ProfileSource{"prior_state", priorStateSchema, func(_ context.Context, dir policy.Directory) (any, error) {
-		return describePriorState(readObject(dir, "gateway_state.json", maxState)), nil
+		return describePriorState(readObject(dir, policy.StateFile, maxState)), nil
 	}}
 }
 
@@ -76,7 +75,7 @@ func describePriorState(keys fields, out outcome) priorStateFact {
 	f.Desired = keys.text("desired_state", maxWord)
 	f.Gateway = keys.text("gateway_state", maxWord)
 	if len(keys.unexpected) > 0 {
-		return priorStateFact{PriorState: policy.PriorState{Status: policy.StatusInvalid}, Error: keys.unexpected[0] + " is no string"}
+		return priorStateFact{PriorState: policy.PriorState{Status: policy.StatusInvalid, Error: keys.unexpected[0] + " is no string"}}
 	}
 	f.ExitReason = keys.text("exit_reason", 512)
 	f.RestartRequested = keys.boolean("restart_requested")

@@ -88,7 +88,7 @@ func changedFiles(was *fields, identity func(name string) (string, bool)) []stri
 	if was == nil {
 		return changed
 	}
-	for _, name := range policy.HoldFiles {
+	for _, name := range policy.HoldFiles() {
 		before := ""
 		if recorded := was.text(name, maxWord); recorded != nil {
 			before = *recorded

@@ -11,12 +11,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-const gatewayLock = "gateway.lock"
-
-// sweepableFiles are what a gateway leaves behind and what a rule may have
-// removed.
-var sweepableFiles = []string{"gateway.pid", "processes.json", ".gateway-takeover.json", ".gateway-planned-stop.json"}
-
 type runtimeFilesFact struct {
 	outcome
 	Files map[string]runtimeFile `json:"files"`
@@ -71,11 +65,11 @@ func runtimeFilesSchema() string {
 func (c Config) describeRuntimeFiles(dir policy.Directory) runtimeFilesFact {
 	f := runtimeFilesFact{outcome: recorded, Files: map[string]runtimeFile{}, Lock: probeGatewayLock(dir)}
 	if f.Lock.Status != policy.StatusMissing {
-		if info, err := dir.Lstat(gatewayLock); err == nil {
-			f.Files[gatewayLock] = runtimeFile{RuntimeFile: policy.RuntimeFile{Status: f.Lock.Status, Identity: identityOf(info)}, Kind: kindOf(info.Mode())}
+		if info, err := dir.Lstat(policy.GatewayLock); err == nil {
+			f.Files[policy.GatewayLock] = runtimeFile{RuntimeFile: policy.RuntimeFile{Status: f.Lock.Status, Identity: identityOf(info)}, Kind: kindOf(info.Mode())}
 		}
 	}
-	for _, name := range sweepableFiles {
+	for _, name := range policy.SweepableFiles() {
 		info, err := dir.Lstat(name)
 		if out := outcomeOf(err); out.Status == policy.StatusMissing {
 			continue
@@ -109,7 +103,7 @@ func probeGatewayLock(dir policy.Directory) lockFact {
 	if !ok {
 		return lockFact{outcome{policy.StatusUnreadable, "locks cannot be seen here"}, true}
 	}
-	held, err := prober.LockHeld(gatewayLock)
+	held, err := prober.LockHeld(policy.GatewayLock)
 	switch {
 	case err == nil:
 		return lockFact{recorded, held}

@@ -3,7 +3,6 @@ package facts
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -223,12 +222,5 @@ func checkSchema(t *testing.T, path string, s map[string]any) {
 		default:
 			t.Errorf("%s uses %q, which the rules are not checked against", path, key)
 		}
-	}
-}
-
-// The files that facts offer for a sweep are the ones that can be swept.
-func TestSweepableFilesAreThoseOfTheExecutor(t *testing.T) {
-	if got, want := fmt.Sprint(sweepableFiles), fmt.Sprint(volume.SweepableFiles); got != want {
-		t.Errorf("facts offer %s, the executor removes %s", got, want)
 	}
 }

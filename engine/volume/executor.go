@@ -15,16 +15,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// stateFile is where a gateway and its operator record what should run.
-const stateFile = "gateway_state.json"
-
-// lockFile is the file that a gateway holds a lock on while it lives.
-const lockFile = "gateway.lock"
-
-// SweepableFiles are the only names that are ever removed: what a gateway leaves
-// behind and what names processes of its PID namespace.
-var SweepableFiles = []string{"gateway.pid", "processes.json", ".gateway-takeover.json", ".gateway-planned-stop.json"}
-
 // An Executor sweeps runtime files and seeds state files.
 type Executor struct {
 	// Home is the volume. Plan does without one, for a process that must not
@@ -62,7 +52,7 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions) ([]policy.Opera
 		}
 		if decision.Seed != nil {
 			plan = append(plan, policy.Operation{
-				Op: policy.OpSeed, Profile: name, File: stateFile, Seed: decision.Seed,
+				Op: policy.OpSeed, Profile: name, File: policy.StateFile, Seed: decision.Seed,
 				Cause: seedCause(decision),
 			})
 		}
@@ -135,8 +125,8 @@ func (e *Executor) at(ctx context.Context, op policy.Operation, do func(*directo
 // sweep removes the very file that the facts saw. Gone already is not an error;
 // another file in its place is one.
 func (e *Executor) sweep(dir *directory, op policy.Operation) (bool, error) {
-	if !slices.Contains(SweepableFiles, op.File) {
-		return false, fmt.Errorf("%q is not a runtime file, have %s", op.File, strings.Join(SweepableFiles, ", "))
+	if files := policy.SweepableFiles(); !slices.Contains(files, op.File) {
+		return false, fmt.Errorf("%q is not a runtime file, have %s", op.File, strings.Join(files, ", "))
 	}
 	info, err := dir.Lstat(op.File)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -151,12 +141,12 @@ func (e *Executor) sweep(dir *directory, op policy.Operation) (bool, error) {
 	if op.Identity == "" || Identity(info) != op.Identity {
 		return false, e.unlessLive("it changed since the facts were collected")
 	}
-	held, err := dir.LockHeld(lockFile)
+	held, err := dir.LockHeld(policy.GatewayLock)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, fmt.Errorf("whether %s is held cannot be known: %w", lockFile, unwrapPath(err))
+		return false, fmt.Errorf("whether %s is held cannot be known: %w", policy.GatewayLock, unwrapPath(err))
 	}
 	if held {
-		return false, e.unlessLive("a gateway holds " + lockFile)
+		return false, e.unlessLive("a gateway holds " + policy.GatewayLock)
 	}
 	err = dir.use("unlink", op.File, func(fd int) error { return unix.Unlinkat(fd, op.File, 0) })
 	if errors.Is(err, fs.ErrNotExist) {

@@ -161,7 +161,7 @@ func TestSeedWritesWhatUpstreamReads(t *testing.T) {
 	e := &Executor{Home: h, Now: func() time.Time { return time.Unix(1795000000, 5) }}
 	op := policy.Operation{Op: policy.OpSeed, Profile: "default", Seed: &policy.Seed{State: "running", MigratedFrom: "legacy-container-cmd"}}
 	checkResult(t, e.Execute(context.Background(), []policy.Operation{op})[0], true, "")
-	path := filepath.Join(h.Path(), stateFile)
+	path := filepath.Join(h.Path(), policy.StateFile)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -177,20 +177,20 @@ func TestSeedWritesWhatUpstreamReads(t *testing.T) {
 	if info, _ := os.Stat(path); info.Mode().Perm() != 0o644 {
 		t.Errorf("mode %v, want 0644", info.Mode())
 	}
-	onlyEntries(t, h.Path(), stateFile)
+	onlyEntries(t, h.Path(), policy.StateFile)
 }
 
 func TestSeedNeverReplaces(t *testing.T) {
 	for name, text := range map[string]string{"file": `{"desired_state":"stopped"}`, "link": "-> /dev/null", "dangling link": "-> nowhere", "fifo": "fifo"} {
 		t.Run(name, func(t *testing.T) {
-			h := newHome(t, map[string]string{stateFile: text})
-			before := identityAt(t, filepath.Join(h.Path(), stateFile))
+			h := newHome(t, map[string]string{policy.StateFile: text})
+			before := identityAt(t, filepath.Join(h.Path(), policy.StateFile))
 			op := policy.Operation{Op: policy.OpSeed, Profile: "default", Seed: &policy.Seed{State: "running"}}
 			checkResult(t, (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op})[0], false, "")
-			if identityAt(t, filepath.Join(h.Path(), stateFile)) != before {
+			if identityAt(t, filepath.Join(h.Path(), policy.StateFile)) != before {
 				t.Errorf("what was there was replaced")
 			}
-			onlyEntries(t, h.Path(), stateFile)
+			onlyEntries(t, h.Path(), policy.StateFile)
 		})
 	}
 }
@@ -214,7 +214,7 @@ func TestSeedsAtOnceWriteOneFile(t *testing.T) {
 	if done.Load() != 1 {
 		t.Errorf("%d of 16 wrote the file, want 1", done.Load())
 	}
-	onlyEntries(t, h.Path(), stateFile)
+	onlyEntries(t, h.Path(), policy.StateFile)
 }
 
 func onlyEntries(t *testing.T, dir string, want ...string) {

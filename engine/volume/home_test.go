@@ -101,14 +101,14 @@ func TestProfilesDirSaysWhatStandsInTheWay(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		files map[string]string
-		want  profilesDirFact
+		want  policy.ProfilesDir
 	}{
-		{"missing", nil, profilesDirFact{Status: "missing"}},
-		{"empty", map[string]string{"profiles/": ""}, profilesDirFact{Status: "empty"}},
-		{"link", map[string]string{"real/coder/": "", "profiles": "-> real"}, profilesDirFact{Status: "unreadable", Error: "not a directory, or a link to one"}},
-		{"fifo", map[string]string{"profiles": "fifo"}, profilesDirFact{Status: "unreadable", Error: "not a directory, or a link to one"}},
-		{"file", map[string]string{"profiles": "text"}, profilesDirFact{Status: "unreadable", Error: "not a directory, or a link to one"}},
-		{"one and a file", map[string]string{"profiles/coder/": "", "profiles/x": ""}, profilesDirFact{Status: "recorded", Entries: 1, Others: 1}},
+		{"missing", nil, policy.ProfilesDir{Status: "missing"}},
+		{"empty", map[string]string{"profiles/": ""}, policy.ProfilesDir{Status: "empty"}},
+		{"link", map[string]string{"real/coder/": "", "profiles": "-> real"}, policy.ProfilesDir{Status: "unreadable", Error: "not a directory, or a link to one"}},
+		{"fifo", map[string]string{"profiles": "fifo"}, policy.ProfilesDir{Status: "unreadable", Error: "not a directory, or a link to one"}},
+		{"file", map[string]string{"profiles": "text"}, policy.ProfilesDir{Status: "unreadable", Error: "not a directory, or a link to one"}},
+		{"one and a file", map[string]string{"profiles/coder/": "", "profiles/x": ""}, policy.ProfilesDir{Status: "recorded", Entries: 1, Others: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHome(t, c.files)
@@ -141,7 +141,7 @@ func TestTooManyProfilesAreLeftOutAndSaidSo(t *testing.T) {
 			t.Errorf("Profiles() gave %d, %v, want %d and the root profile", len(profiles), err, limit)
 		}
 		got, _ := h.ProfilesDir().Collect(context.Background())
-		if fact := got.(profilesDirFact); fact.Truncated != truncated {
+		if fact := got.(policy.ProfilesDir); fact.Truncated != truncated {
 			t.Errorf("profiles_dir = %+v, want truncated %v", fact, truncated)
 		}
 	}

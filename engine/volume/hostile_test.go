@@ -96,7 +96,7 @@ var writers = map[string]func(*Home) error{
 	},
 	"sweep": func(h *Home) error {
 		var errs []error
-		for _, file := range SweepableFiles {
+		for _, file := range policy.SweepableFiles() {
 			// The identity that an attacker would love to have asked for: the victim's.
 			info, err := os.Stat(filepath.Join(h.Path(), "profiles/coder", file))
 			if err != nil {
@@ -382,7 +382,7 @@ func TestAHundredThousandEntries(t *testing.T) {
 		t.Errorf("Profiles() allocated %d bytes, want at most %d", used, 32<<20)
 	}
 	fact, err := h.ProfilesDir().Collect(context.Background())
-	if f, ok := fact.(profilesDirFact); err != nil || !ok || !f.Truncated || f.Entries != MaxProfiles {
+	if f, ok := fact.(policy.ProfilesDir); err != nil || !ok || !f.Truncated || f.Entries != MaxProfiles {
 		t.Errorf("profiles_dir = %+v, %v, want it truncated, with %d entries", fact, err, MaxProfiles)
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // invalidStateFile is where a state file goes that is no JSON object.
-const invalidStateFile = stateFile + ".invalid"
+const invalidStateFile = policy.StateFile + ".invalid"
 
 // maxStateSize is how large a state file may be, as engine/facts reads it.
 const maxStateSize = 64 << 10
@@ -39,7 +39,7 @@ var (
 // What is no regular file, or too large to be read, is an error; a profile
 // without a directory is one that wraps fs.ErrNotExist.
 func (h *Home) Intent(ctx context.Context, profile string) (desired string, recorded bool, err error) {
-	err = h.inProfile(ctx, profile, stateFile, func(dir *directory) error {
+	err = h.inProfile(ctx, profile, policy.StateFile, func(dir *directory) error {
 		state, err := readState(dir)
 		if err == nil {
 			defer state.close()
@@ -62,7 +62,7 @@ func (h *Home) SetIntent(ctx context.Context, profile, state string) (changed bo
 	if state != "running" && state != "stopped" {
 		return false, fmt.Errorf(`desired state of profile %s: it is %q, want "running" or "stopped"`, profile, state)
 	}
-	err = h.inProfile(ctx, profile, stateFile, func(dir *directory) error {
+	err = h.inProfile(ctx, profile, policy.StateFile, func(dir *directory) error {
 		writes := 0
 		for range intentAttempts {
 			wrote, err := h.trySetIntent(ctx, dir, state)
@@ -123,8 +123,8 @@ func hasIntent(dir *directory, state string) error {
 
 // replaceState puts text in the place of the state file that was read before.
 func (h *Home) replaceState(dir *directory, before stateFileText, text []byte) error {
-	return dir.use("write", stateFile, func(fd int) error {
-		return writeFile(fd, stateFile, text, before.mode, func(temp string) error {
+	return dir.use("write", policy.StateFile, func(fd int) error {
+		return writeFile(fd, policy.StateFile, text, before.mode, func(temp string) error {
 			if h.beforeRename != nil {
 				h.beforeRename()
 			}
@@ -132,13 +132,13 @@ func (h *Home) replaceState(dir *directory, before stateFileText, text []byte) e
 				return err
 			}
 			if before.object == nil && !before.blank {
-				if err := renameOver(fd, stateFile, invalidStateFile); err != nil {
+				if err := renameOver(fd, policy.StateFile, invalidStateFile); err != nil {
 					return err
 				}
 			} else if before.file != nil {
-				return renameOver(fd, temp, stateFile)
+				return renameOver(fd, temp, policy.StateFile)
 			}
-			err := renameNew(fd, temp, stateFile)
+			err := renameNew(fd, temp, policy.StateFile)
 			if errors.Is(err, fs.ErrExist) {
 				return errChanged
 			}
@@ -166,7 +166,7 @@ func (s stateFileText) close() {
 
 // isStill returns errChanged unless the file is the one that was read.
 func (s stateFileText) isStill(fd int) error {
-	st, err := lstatBeneath(fd, stateFile)
+	st, err := lstatBeneath(fd, policy.StateFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && s.file == nil:
 		return nil
@@ -182,7 +182,7 @@ func (s stateFileText) isStill(fd int) error {
 
 // readState reads the state file; none is not an error. The caller closes it.
 func readState(dir *directory) (stateFileText, error) {
-	file, err := dir.openOrSay(stateFile)
+	file, err := dir.openOrSay(policy.StateFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return stateFileText{mode: stateMode, blank: true}, nil
 	}

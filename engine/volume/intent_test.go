@@ -112,7 +112,7 @@ func TestSetIntentMakesAMissingFile(t *testing.T) {
 	if changed, err := h.SetIntent(context.Background(), "coder", "stopped"); !changed || err != nil {
 		t.Fatalf("SetIntent = %v, %v", changed, err)
 	}
-	if got := readCoder(t, h, stateFile); got != "{\"desired_state\": \"stopped\", \"updated_at\": NOW}\n" {
+	if got := readCoder(t, h, policy.StateFile); got != "{\"desired_state\": \"stopped\", \"updated_at\": NOW}\n" {
 		t.Errorf("state file %q", got)
 	}
 	path := filepath.Join(h.Path(), coderState)
@@ -202,10 +202,10 @@ func TestSetIntentAndAGatewayThatWritesInBetween(t *testing.T) {
 	if changed, err := h.SetIntent(context.Background(), "coder", "running"); !changed || err != nil {
 		t.Fatalf("SetIntent = %v, %v", changed, err)
 	}
-	if got, want := readCoder(t, h, stateFile), `{"desired_state":"running","pid":43, "updated_at": NOW}`; got != want {
+	if got, want := readCoder(t, h, policy.StateFile), `{"desired_state":"running","pid":43, "updated_at": NOW}`; got != want {
 		t.Errorf("state file %s, want %s", got, want)
 	}
-	onlyEntries(t, filepath.Dir(path), stateFile)
+	onlyEntries(t, filepath.Dir(path), policy.StateFile)
 }
 
 func TestSetIntentGivesUpOnAFileThatNeverRests(t *testing.T) {
@@ -311,7 +311,7 @@ func TestAKilledSetIntentLeavesTheOldFile(t *testing.T) {
 		h.SetIntent(context.Background(), "coder", "running")
 	}()
 	h.beforeRename = nil
-	if got := readCoder(t, h, stateFile); got != before {
+	if got := readCoder(t, h, policy.StateFile); got != before {
 		t.Errorf("state file %q, want it as it was", got)
 	}
 	dir := filepath.Join(h.Path(), "profiles/coder")
@@ -332,7 +332,7 @@ func TestAKilledSetIntentLeavesTheOldFile(t *testing.T) {
 	if _, err := h.SetIntent(context.Background(), "coder", "running"); err != nil {
 		t.Fatal(err)
 	}
-	onlyEntries(t, dir, append(others, stateFile)...)
+	onlyEntries(t, dir, append(others, policy.StateFile)...)
 }
 
 // FuzzSetIntent: whatever is there, afterwards the intent is recorded, and every

@@ -12,9 +12,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// plannedStopFile tells a gateway that the signal it gets is an operator's stop.
-const plannedStopFile = ".gateway-planned-stop.json"
-
 // maxMarkerSize is how much of a marker is read.
 const maxMarkerSize = 4096
 
@@ -41,9 +38,9 @@ func (h *Home) MarkPlannedStop(ctx context.Context, profile string, pid int, sta
 	if err != nil {
 		return err
 	}
-	return h.inProfile(ctx, profile, plannedStopFile, func(dir *directory) error {
-		return dir.use("write", plannedStopFile, func(fd int) error {
-			return writeOver(fd, plannedStopFile, append(text, '\n'), stateMode)
+	return h.inProfile(ctx, profile, policy.PlannedStopFile, func(dir *directory) error {
+		return dir.use("write", policy.PlannedStopFile, func(fd int) error {
+			return writeOver(fd, policy.PlannedStopFile, append(text, '\n'), stateMode)
 		})
 	})
 }
@@ -51,8 +48,8 @@ func (h *Home) MarkPlannedStop(ctx context.Context, profile string, pid int, sta
 // UnmarkPlannedStop removes the marker if it names that pid. What names another,
 // or is no marker, stays; so none at all is not an error.
 func (h *Home) UnmarkPlannedStop(ctx context.Context, profile string, pid int) error {
-	return h.inProfile(ctx, profile, plannedStopFile, func(dir *directory) error {
-		f, err := dir.Open(plannedStopFile)
+	return h.inProfile(ctx, profile, policy.PlannedStopFile, func(dir *directory) error {
+		f, err := dir.Open(policy.PlannedStopFile)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, policy.ErrNotRegular) && dir.broken == nil {
 			return nil
 		}
@@ -70,7 +67,7 @@ func (h *Home) UnmarkPlannedStop(ctx context.Context, profile string, pid int) e
 		if json.Unmarshal(text, &marker) != nil || marker.TargetPID != pid {
 			return nil
 		}
-		return dir.use("unlink", plannedStopFile, func(fd int) error { return removeIfThere(fd, plannedStopFile) })
+		return dir.use("unlink", policy.PlannedStopFile, func(fd int) error { return removeIfThere(fd, policy.PlannedStopFile) })
 	})
 }
 
@@ -80,7 +77,7 @@ func (h *Home) UnmarkPlannedStop(ctx context.Context, profile string, pid int) e
 func (h *Home) WriteHold(ctx context.Context, profile string, hold policy.RestartHold) error {
 	return h.inProfile(ctx, profile, policy.RestartHoldFile, func(dir *directory) error {
 		hold.Files = map[string]string{}
-		for _, name := range policy.HoldFiles {
+		for _, name := range policy.HoldFiles() {
 			info, err := dir.Lstat(name)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue

@@ -25,17 +25,17 @@ func TestPlannedStopIsMarkedAsUpstreamReadsIt(t *testing.T) {
 		"unknown start": {0, `{"target_pid":41,"target_start_time":null,"stopper_pid":7,"written_at":"2026-11-24T02:00:00.123456+00:00"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHome(t, map[string]string{"profiles/coder/" + plannedStopFile: "-> ../../victim", "victim": "mine"})
+			h := newHome(t, map[string]string{"profiles/coder/" + policy.PlannedStopFile: "-> ../../victim", "victim": "mine"})
 			if err := h.MarkPlannedStop(context.Background(), "coder", 41, c.start, 7, at); err != nil {
 				t.Fatal(err)
 			}
-			if got := readCoder(t, h, plannedStopFile); got != c.want+"\n" {
+			if got := readCoder(t, h, policy.PlannedStopFile); got != c.want+"\n" {
 				t.Errorf("marker %s, want %s", got, c.want)
 			}
 			if text, err := os.ReadFile(filepath.Join(h.Path(), "victim")); err != nil || string(text) != "mine" {
 				t.Errorf("what the link led to is %q, %v", text, err)
 			}
-			onlyEntries(t, filepath.Join(h.Path(), "profiles/coder"), plannedStopFile)
+			onlyEntries(t, filepath.Join(h.Path(), "profiles/coder"), policy.PlannedStopFile)
 		})
 	}
 	h := newHome(t, nil)
@@ -56,11 +56,11 @@ func TestUnmarkRemovesOnlyTheMarkerOfThatProcess(t *testing.T) {
 		"a link":    {"-> real", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHome(t, map[string]string{"profiles/coder/" + plannedStopFile: c.text, "profiles/coder/real": `{"target_pid":41}`})
+			h := newHome(t, map[string]string{"profiles/coder/" + policy.PlannedStopFile: c.text, "profiles/coder/real": `{"target_pid":41}`})
 			if err := h.UnmarkPlannedStop(context.Background(), "coder", 41); err != nil {
 				t.Error(err)
 			}
-			_, err := os.Lstat(filepath.Join(h.Path(), "profiles/coder", plannedStopFile))
+			_, err := os.Lstat(filepath.Join(h.Path(), "profiles/coder", policy.PlannedStopFile))
 			if left := err == nil; left != c.left {
 				t.Errorf("the marker is left: %v, want %v", left, c.left)
 			}

@@ -35,22 +35,13 @@ const profilesDirSchema = `{
   "additionalProperties": false
 }`
 
-// profilesDirFact is the value of the fact.
-type profilesDirFact struct {
-	Status    string `json:"status"`
-	Error     string `json:"error,omitempty"`
-	Entries   int    `json:"entries"`
-	Others    int    `json:"others"`
-	Truncated bool   `json:"truncated"`
-}
-
 // Collect says how the last Profiles went; it lists them where nobody has.
 func (s ProfilesDir) Collect(ctx context.Context) (any, error) {
 	l, err := s.home.lastListing(ctx)
 	if err != nil {
 		return nil, err
 	}
-	fact := profilesDirFact{Status: policy.StatusRecorded, Entries: len(l.entries), Others: l.others, Truncated: l.truncated}
+	fact := policy.ProfilesDir{Status: policy.StatusRecorded, Entries: len(l.entries), Others: l.others, Truncated: l.truncated}
 	switch {
 	case errors.Is(l.err, fs.ErrNotExist):
 		fact.Status = policy.StatusMissing

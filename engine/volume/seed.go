@@ -37,7 +37,7 @@ func (e *Executor) seed(dir *directory, op policy.Operation) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	err = dir.use("write", stateFile, func(fd int) error { return writeNew(fd, stateFile, append(text, '\n'), stateMode) })
+	err = dir.use("write", policy.StateFile, func(fd int) error { return writeNew(fd, policy.StateFile, append(text, '\n'), stateMode) })
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}

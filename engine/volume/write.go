@@ -121,7 +121,7 @@ func removeLeftovers(fd int) {
 }
 
 // written are the files that are written by way of a temporary name.
-var written = []string{stateFile, plannedStopFile, lastPart(policy.RestartHoldFile)}
+var written = []string{policy.StateFile, policy.PlannedStopFile, lastPart(policy.RestartHoldFile)}
 
 func isLeftover(entry string) bool {
 	return slices.ContainsFunc(written, func(name string) bool { return isTempName(entry, name) })

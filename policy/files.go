@@ -1,0 +1,24 @@
+package policy
+
+// The files of a profile that more than one package knows, relative to its directory.
+const (
+	// StateFile is where a gateway and its operator record what should run.
+	StateFile = "gateway_state.json"
+	// GatewayLock is locked by a gateway as long as it lives.
+	GatewayLock = "gateway.lock"
+	// PlannedStopFile tells a gateway that the signal it gets is an operator's stop.
+	PlannedStopFile = ".gateway-planned-stop.json"
+	// RestartHoldFile holds a RestartHold. It is on the volume, so that the hold
+	// outlives the container.
+	RestartHoldFile = "state/reconcile.hold.json"
+)
+
+// SweepableFiles returns the only files that are ever swept: a gateway leaves them
+// behind, and they name processes of its PID namespace.
+func SweepableFiles() []string {
+	return []string{"gateway.pid", "processes.json", ".gateway-takeover.json", PlannedStopFile}
+}
+
+// HoldFiles returns the files whose change ends a RestartHold: an operator edits them to
+// repair a gateway that cannot live.
+func HoldFiles() []string { return []string{".env", "config.yaml"} }

@@ -1,0 +1,47 @@
+package policy
+
+import "time"
+
+// SchemaVersion is the version of the input document and of the decision
+// document. It grows when a field changes its meaning or goes away.
+const SchemaVersion = 1
+
+// The phases of the program as input.phase names them.
+const (
+	PhaseBoot  = "boot"
+	PhaseApply = "apply"
+)
+
+// Input is the document that rules see as input: the whole situation, so that
+// rules can compare profiles.
+type Input struct {
+	SchemaVersion int              `json:"schema_version"`
+	Phase         string           `json:"phase"`
+	Now           Now              `json:"now"`
+	Container     Facts            `json:"container"`
+	Profiles      map[string]Facts `json:"profiles"`
+	// Decisions is there only for the packages that run after the first
+	// combination.
+	Decisions map[string]Verdict `json:"decisions,omitempty"`
+}
+
+// Now is the clock as a fact, so that a run can be repeated.
+type Now struct {
+	UnixNS  int64  `json:"unix_ns"` // what the time builtins of Rego take
+	RFC3339 string `json:"rfc3339"`
+	Weekday string `json:"weekday"` // "Monday" and so on, in Zone
+	Minute  int    `json:"minute"`  // of the day, 0 to 1439, in Zone
+	Zone    string `json:"zone"`    // the container's time zone
+}
+
+// NewNow describes t in its own time zone.
+func NewNow(t time.Time) Now {
+	zone, _ := t.Zone()
+	return Now{
+		UnixNS:  t.UnixNano(),
+		RFC3339: t.Format(time.RFC3339),
+		Weekday: t.Weekday().String(),
+		Minute:  t.Hour()*60 + t.Minute(),
+		Zone:    zone,
+	}
+}
