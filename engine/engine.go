@@ -62,14 +62,15 @@ type Evaluator interface {
 
 // An Executor carries decisions out in one place, such as a scan directory.
 type Executor interface {
-	// Plan compares the decisions with what is there and returns the operations
-	// that make it so, in the order in which they are carried out. It changes
-	// nothing. Where everything is right already the plan is empty.
-	Plan(ctx context.Context, d policy.Decisions) ([]policy.Operation, error)
+	// Plan compares the decisions with what exists and returns the operations that
+	// make it so, in the order in which they have to be carried out. It changes
+	// nothing. When everything is right already, there are no operations.
+	Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error)
 	// Execute carries out the operations that are its own and returns a result
-	// for each of them, in order. An operation that goes wrong does not stop the
-	// others. It is safe to interrupt at any moment and to call again.
-	Execute(ctx context.Context, operations []policy.Operation) []policy.Result
+	// for each of them, in order. An operation that fails does not stop the
+	// others. Execute can be interrupted at any moment; the next plan and Execute
+	// repair what it left.
+	Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result
 }
 
 // Decide evaluates the rules over the input document and combines what they
@@ -99,15 +100,17 @@ func verdicts(d policy.Decisions) map[string]policy.Verdict {
 	return v
 }
 
-// Plan asks every executor for its part of the plan, in the order given.
-func Plan(ctx context.Context, executors []Executor, d policy.Decisions) ([]policy.Operation, error) {
-	var plan []policy.Operation
+// Plan merges the plans of all executors, in the order given.
+func Plan(ctx context.Context, executors []Executor, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
+	var whole policy.Plan
 	for _, e := range executors {
-		operations, err := e.Plan(ctx, d)
+		plan, err := e.Plan(ctx, d, o)
 		if err != nil {
-			return nil, fmt.Errorf("plan: %w", err)
+			return policy.Plan{}, fmt.Errorf("plan: %w", err)
 		}
-		plan = append(plan, operations...)
+		whole.Operations = append(whole.Operations, plan.Operations...)
+		whole.Alarms = append(whole.Alarms, plan.Alarms...)
+		whole.Pending = append(whole.Pending, plan.Pending...)
 	}
-	return plan, nil
+	return whole, nil
 }

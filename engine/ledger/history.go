@@ -46,7 +46,7 @@ func NewHistory(runs Runs, boots int) History {
 	for i, run := range runs.Runs {
 		boot := i - len(runs.Runs) + 1
 		lines := run.Profiles
-		if len(lines) == 0 && run.Container != nil && run.Container.Action != reconciled {
+		if len(lines) == 0 && run.Container != nil && run.Container.Action != Reconciled {
 			lines = []Line{*run.Container}
 		}
 		for _, l := range lines {

@@ -48,7 +48,7 @@ func Action(a policy.Action) string {
 const (
 	Started    = "started"
 	Skipped    = "skipped"
-	reconciled = "reconciled"
+	Reconciled = "reconciled"
 	failed     = "failed"
 )
 
@@ -65,7 +65,7 @@ const CodeNotDecided = "not_decided"
 func (p Pass) BootLog() []byte {
 	stamp := time.Unix(0, p.Input.Now.UnixNS).UTC().Format("2006-01-02T15:04:05-0700")
 	var text bytes.Buffer
-	if action, code, reason := p.container(); action != reconciled {
+	if action, code, reason := p.container(); action != Reconciled {
 		fmt.Fprintf(&text, "%s action=%s code=%s reason=%s\n", stamp, action, policy.Word(code), policy.Word(reason))
 		return text.Bytes()
 	}
@@ -89,7 +89,7 @@ func (p Pass) container() (action, code, reason string) {
 		}
 		return failed, CodeNotDecided, reason
 	}
-	return reconciled, reconciled, policy.Count(len(p.Decisions.Profiles), "profile")
+	return Reconciled, Reconciled, policy.Count(len(p.Decisions.Profiles), "profile")
 }
 
 // Text returns the lines of container-boot.jsonl: first one for the container, then one
@@ -117,7 +117,7 @@ func (p Pass) Text() ([]byte, error) {
 	container.Rules = p.Decisions.Skip
 	container.Facts = FactDigests(p.Input.Container)
 	container.Alarms, container.Operations, container.Errors = FewAlarms(p.Alarms), operations[""], fewErrors(p.Errors)
-	if err := encoder.Encode(container); err != nil || container.Action != reconciled {
+	if err := encoder.Encode(container); err != nil || container.Action != Reconciled {
 		return text.Bytes(), err
 	}
 	line.Policy.Errors = nil // the container's line has them

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,7 +19,7 @@ func (p *pass) decide(ctx context.Context, running []string) {
 	if len(running) > 0 {
 		in.Profiles = maps.Clone(in.Profiles)
 		for _, name := range running {
-			in.Profiles[name] = wanting(in.Profiles[name])
+			in.Profiles[name] = policy.WithDesiredState(in.Profiles[name], engine.IntentRunning)
 		}
 	}
 	d := engine.Decide(ctx, p.evaluator, in, p.OnRuleError)
@@ -89,24 +88,6 @@ func WhoDecides(s policy.Status) string {
 		return "the " + copied + " decides"
 	}
 	return "the built-in rules decide alone"
-}
-
-// wanting returns the facts of a profile as they would be if its operator wanted it to
-// run.
-func wanting(facts policy.Facts) policy.Facts {
-	prior := map[string]json.RawMessage{}
-	if json.Unmarshal(facts["prior_state"], &prior) != nil || prior == nil {
-		prior = map[string]json.RawMessage{}
-	}
-	prior["status"], prior["desired"] = json.RawMessage(`"recorded"`), json.RawMessage(`"running"`)
-	delete(prior, "error")
-	text, err := json.Marshal(prior)
-	if err != nil {
-		return facts // raw messages that were decoded encode again
-	}
-	facts = maps.Clone(facts)
-	facts["prior_state"] = text
-	return facts
 }
 
 // restrict keeps the decisions about the named profiles. A slot of ours whose profile is

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -68,8 +67,7 @@ func (p *pass) lifted(name, rule, code string) {
 // reportDistrust reports that the list of overrides, which was just written, is not
 // believed, because others could have written it.
 func (p *pass) reportDistrust() {
-	var fact struct{ Status, Error string }
-	if json.Unmarshal(p.report.Input.Container["overrides"], &fact) == nil && fact.Status == policy.StatusUnreadable {
-		p.problem("", fmt.Errorf("%s is not believed: %s", policy.OverridesFile, fact.Error))
+	if status, why := p.report.Input.Container.Status("overrides"); status == policy.StatusUnreadable {
+		p.problem("", fmt.Errorf("%s is not believed: %s", policy.OverridesFile, why))
 	}
 }

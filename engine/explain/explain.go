@@ -1,0 +1,249 @@
+// Package explain says why one profile is up or down, what would change that, and what
+// two sets of rules decide differently. Everything is data; printing is for others.
+package explain
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/policy"
+)
+
+// Rules are the compiled rules that decided, and what an explanation asks of them.
+type Rules interface {
+	engine.Evaluator
+	// Reads returns what the rule of a contribution reads, for a profile.
+	Reads(c policy.Contribution, profile string) []Read
+	// Setting returns the value of a setting, nil when there is none.
+	Setting(key string) any
+	// WithSetting compiles the same rules with another value of a setting.
+	WithSetting(key string, value any) (engine.Evaluator, error)
+}
+
+// A Read is something that a rule reads: a path in the input document, or the name of a
+// setting.
+type Read struct {
+	Path    []string
+	Setting bool
+}
+
+// A Subject is all that an explanation is made of.
+type Subject struct {
+	Profile     string
+	Situation   engine.Situation
+	Decisions   policy.Decisions
+	Plan        policy.Plan // of the next boot
+	NoPlan      bool        // Plan is not known
+	Rules       Rules
+	OnRuleError engine.OnRuleError
+	Schema      json.RawMessage // of the input document
+	Ledger      []ledger.Line   // about the profile, oldest first
+}
+
+// An Explanation is why one profile is up or down. `explain --output json` prints it.
+type Explanation struct {
+	SchemaVersion int           `json:"schema_version"`
+	Profile       string        `json:"profile"`
+	Sentence      string        `json:"sentence"`
+	Action        policy.Action `json:"action"`
+	Code          string        `json:"code"`
+	Reason        string        `json:"reason"`
+	Rule          string        `json:"rule,omitempty"` // that decided; none where no rule did
+	Location      string        `json:"location,omitempty"`
+	Policy        policy.Status `json:"policy"`
+	Image         string        `json:"image,omitempty"`
+	// Contributions are all about the profile, the deciding one first.
+	Contributions []policy.Contribution `json:"contributions"`
+	Facts         []Fact                `json:"facts"`
+	// Changes are single changes of the situation that would turn the decision, as
+	// evaluated.
+	Changes []Change       `json:"changes"`
+	Holds   []Hold         `json:"holds"`
+	Sweep   []Sweep        `json:"sweep"`
+	Alarms  []policy.Alarm `json:"alarms"` // about the profile, the container or the policy
+	Now     Now            `json:"now"`
+	// LastApply is the newest command on the running container, when it came after the
+	// last boot.
+	LastApply *Boot    `json:"last_apply,omitempty"`
+	LastBoot  *Boot    `json:"last_boot,omitempty"`
+	LastGood  *Boot    `json:"last_good_boot,omitempty"` // the newest that started the profile
+	Boots     int      `json:"boots"`                    // that the ledger knows
+	Changed   []string `json:"changed_since_last_good_boot"`
+	Trace     string   `json:"trace,omitempty"`
+}
+
+// A Hold is one hold, with the ways to end it.
+type Hold struct {
+	Rule     string   `json:"rule"`
+	Location string   `json:"location"`
+	Reason   string   `json:"reason"`
+	Until    string   `json:"until,omitempty"`
+	State    string   `json:"state"`   // "holds", "waived", "over" or "not enforced"
+	Release  []string `json:"release"` // ways to end it
+}
+
+// A Sweep is one runtime file that was removed, or would be.
+type Sweep struct {
+	File   string `json:"file"`
+	Reason string `json:"reason"`
+	When   string `json:"when"`
+}
+
+// Now is what runs, as far as it can be seen.
+type Now struct {
+	Slot     string   `json:"slot"`
+	ServedBy string   `json:"served_by,omitempty"`
+	Notes    []string `json:"notes"`
+}
+
+// Of explains the decision about a profile. When ctx ends, the changes that were not tried
+// yet are missing.
+func Of(ctx context.Context, s Subject) *Explanation {
+	d := s.Decisions.Profiles[s.Profile]
+	by, decided := decidedBy(d, s.Decisions.Skip)
+	e := &Explanation{
+		SchemaVersion: policy.SchemaVersion, Profile: s.Profile, Action: d.Action, Code: d.Code, Reason: d.Reason,
+		Rule: by.Rule, Location: by.Location, Policy: s.Decisions.Policy,
+		Image:         policy.ImageVersion(s.Situation.Input.Container),
+		Contributions: s.contributions(by, decided), Holds: s.holds(d), Now: s.now(d),
+	}
+	e.Sentence = fmt.Sprintf("%s: %s (%s): %s", s.Profile, strings.ToUpper(string(d.Action)), d.Code, d.Reason)
+	alarms := s.Decisions.Alarms
+	if s.getsNoSlot() {
+		e.Sentence += "; no slot would be made, see alarms"
+		alarms = slices.Concat(alarms, s.Plan.Alarms)
+	}
+	e.Alarms = s.alarms(alarms)
+	e.Facts = s.facts(e.Contributions)
+	e.Changes = s.changes(ctx, d, e.Facts)
+	s.history(e)
+	e.Sweep = sweeps(d, e.LastBoot)
+	return e
+}
+
+// getsNoSlot reports whether the profile is decided to have a slot, has none, and would
+// get none. The reason is in an alarm of the plan.
+func (s Subject) getsNoSlot() bool {
+	if s.NoPlan || len(s.Decisions.Skip) > 0 || s.Decisions.Profiles[s.Profile].Action == policy.ActionSkip || s.slot() != policy.SlotNone {
+		return false
+	}
+	return !slices.ContainsFunc(s.Plan.Operations, func(op policy.Operation) bool {
+		return op.Op == policy.OpPublish && op.Profile == s.Profile
+	})
+}
+
+// contributions returns those about the profile and the container, the deciding one first.
+func (s Subject) contributions(by policy.Contribution, decided bool) []policy.Contribution {
+	all := slices.Concat(s.Decisions.Skip, s.Decisions.Profiles[s.Profile].Contributions)
+	if !decided {
+		return append([]policy.Contribution{}, all...)
+	}
+	rest := slices.DeleteFunc(all, func(c policy.Contribution) bool { return c.Rule == by.Rule && c.Compare(by) == 0 })
+	return append([]policy.Contribution{by}, rest...)
+}
+
+func (s Subject) alarms(all []policy.Alarm) []policy.Alarm {
+	alarms := []policy.Alarm{}
+	for _, a := range all {
+		if a.Profile == "" || a.Profile == s.Profile {
+			alarms = append(alarms, a)
+		}
+	}
+	return alarms
+}
+
+func (s Subject) holds(d policy.Decision) []Hold {
+	holds := []Hold{}
+	waived := map[string]bool{}
+	for _, c := range d.Contributions {
+		if c.Set == policy.SetWaive && c.Counts() {
+			waived[c.Waives] = true
+		}
+	}
+	for _, c := range d.Contributions {
+		if c.Set != policy.SetHold {
+			continue
+		}
+		h := Hold{Rule: c.Rule, Location: c.Location, Reason: c.Reason, Until: c.Until, State: "holds", Release: []string{}}
+		switch {
+		case !c.Counts():
+			h.State = "not enforced"
+		case waived[c.Rule]:
+			h.State = "waived"
+		case engine.Over(c, s.Situation.Input.Now):
+			h.State = "over"
+		default:
+			h.Release = s.waysToRelease(c)
+		}
+		holds = append(holds, h)
+	}
+	return holds
+}
+
+func (s Subject) waysToRelease(c policy.Contribution) []string {
+	var ways []string
+	if c.Until != "" {
+		ways = append(ways, "by itself at "+c.Until)
+	}
+	ways = append(ways, "hermes-reconcile release "+s.Profile)
+	member, err := json.Marshal(struct {
+		Profile string `json:"profile"`
+		Rule    string `json:"rule"`
+		Reason  string `json:"reason"`
+	}{s.Profile, c.Rule, "why"})
+	if err == nil {
+		ways = append(ways, "a rule of yours: waive contains "+string(member)+" if true")
+	}
+	return append(ways, fmt.Sprintf("for every profile: settings: {disabled_rules: [%s]}", cmp.Or(strings.TrimPrefix(c.Rule, "reconcile.rules."), c.Rule)))
+}
+
+// now returns what can be seen to run.
+func (s Subject) now(d policy.Decision) Now {
+	n := Now{Slot: s.slot(), Notes: []string{}}
+	if d.Code == "multiplexed" {
+		n.ServedBy = policy.RootProfile
+	}
+	facts := s.Situation.Input.Profiles[s.Profile]
+	if policy.LockHeld(facts) {
+		n.Notes = append(n.Notes, "its gateway.lock is held: a gateway of it runs, here or in another container")
+	}
+	for _, name := range s.sharers(facts) {
+		n.Notes = append(n.Notes, fmt.Sprintf("has a credential in common with %s: only one of them can use it", name))
+	}
+	return n
+}
+
+func (s Subject) slot() string {
+	slots := policy.SlotsOf(s.Situation.Input.Container)
+	slot, exists := slots.ByProfile()[s.Profile]
+	switch {
+	case slots.Status != policy.StatusRecorded:
+		return "unknown: the scan directory is " + slots.Status
+	case !exists:
+		return policy.SlotNone
+	case slot.Up:
+		return fmt.Sprintf("up (pid %d)", slot.PID)
+	case slot.DownFile:
+		return "down, and stays down"
+	}
+	return "down, and starts with its supervisor"
+}
+
+// sharers names the other profiles that have one of the profile's credentials.
+func (s Subject) sharers(facts policy.Facts) []string {
+	mine := policy.Fingerprints(facts)
+	var names []string
+	for name, others := range s.Situation.Input.Profiles {
+		if name != s.Profile && slices.ContainsFunc(policy.Fingerprints(others), func(f string) bool { return slices.Contains(mine, f) }) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

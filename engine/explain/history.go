@@ -1,0 +1,95 @@
+package explain
+
+import (
+	"fmt"
+
+	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/policy"
+)
+
+// A Boot is what the ledger has of one pass for the profile.
+type Boot struct {
+	Time     string   `json:"time"`
+	Command  string   `json:"command,omitempty"` // absent at a boot
+	BootID   string   `json:"boot_id,omitempty"`
+	Action   string   `json:"action"` // "started", "registered", "skipped", "failed" or "absent"
+	Code     string   `json:"code"`
+	Reason   string   `json:"reason"`
+	Policy   string   `json:"policy"` // the revision
+	Fallback bool     `json:"fallback"`
+	Image    string   `json:"image,omitempty"`
+	Errors   []string `json:"errors,omitempty"` // of the profile's operations
+	Swept    []Sweep  `json:"swept,omitempty"`
+}
+
+// history adds what the ledger knows.
+func (s Subject) history(e *Explanation) {
+	e.Changed = []string{}
+	boots := ledger.Boots(s.Ledger)
+	for _, b := range boots {
+		e.LastApply = nil
+		if !b.IsBoot() {
+			e.LastApply = bootOf(b)
+			continue
+		}
+		e.Boots++
+		e.LastBoot = bootOf(b)
+	}
+	good, ok := ledger.LastStart(boots)
+	if !ok {
+		return
+	}
+	e.LastGood = bootOf(good)
+	e.Changed = s.present().ChangedSince(good)
+}
+
+// present is the situation as the ledger would record it now.
+func (s Subject) present() ledger.Boot {
+	line := ledger.Line{Image: policy.ImageVersion(s.Situation.Input.Container), Policy: s.Decisions.Policy}
+	profile, container := line, line
+	profile.Facts = ledger.FactDigests(s.Situation.Input.Profiles[s.Profile])
+	container.Facts = ledger.FactDigests(s.Situation.Input.Container)
+	return ledger.Boot{Profile: &profile, Container: &container}
+}
+
+func bootOf(b ledger.Boot) *Boot {
+	l := b.Line()
+	v := &Boot{
+		Time: l.Time, Command: l.Command, BootID: l.BootID, Action: l.Action, Code: l.Code, Reason: l.Reason,
+		Policy: l.Policy.Revision, Fallback: l.Policy.Fallback, Image: l.Image,
+	}
+	if b.Profile == nil && l.Action == ledger.Reconciled {
+		v.Action, v.Code, v.Reason = "absent", "absent", "the boot had no such profile"
+	}
+	for _, op := range l.Operations {
+		if op.Error != "" {
+			v.Errors = append(v.Errors, fmt.Sprintf("%s: %s", op.Op, op.Error))
+		}
+		if op.Op == policy.OpSweep && op.Done {
+			v.Swept = append(v.Swept, Sweep{File: op.File, Reason: sweepReason(l.Rules, op.File), When: "at the boot of " + l.Time})
+		}
+	}
+	return v
+}
+
+// sweepReason is the reason of the rule that wanted a file removed.
+func sweepReason(contributions []policy.Contribution, file string) string {
+	for _, c := range contributions {
+		if c.Set == policy.SetSweep && c.File == file {
+			return c.Reason
+		}
+	}
+	return ""
+}
+
+// sweeps lists what the last boot removed, and what the next one would.
+func sweeps(d policy.Decision, last *Boot) []Sweep {
+	all := []Sweep{}
+	if last != nil {
+		all = append(all, last.Swept...)
+	}
+	for _, file := range d.Sweep {
+		all = append(all, Sweep{File: file, Reason: sweepReason(d.Contributions, file), When: "at the next boot"})
+	}
+	return all
+}

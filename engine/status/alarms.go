@@ -1,0 +1,147 @@
+package status
+
+import (
+	"fmt"
+	"slices"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/policy"
+)
+
+// The codes of the alarms of the status.
+const (
+	codeNotUp     = "not_up"         // wanted and not up
+	codeNotWanted = "not_wanted"     // up and not wanted
+	codeNobody    = "not_supervised" // a slot without a supervisor
+	codeNotServed = "not_served"     // the root profile should serve it and does not
+	codeOddSlot   = "odd_slot"       // something else stands in the place of a slot
+	codeStray     = "stray_gateway"  // its lock is held, and its slot is not up
+	codeNoSvscan  = "no_svscan"      // no s6-svscan works on the scan directory
+	codeScanDir   = "scandir"        // the scan directory is missing, or cannot be read
+)
+
+// heldByRoot are the codes of the holds that leave a profile to the gateway of the root
+// profile.
+var heldByRoot = []string{"multiplexed", "served_by"}
+
+// A multiplexing is which profiles the gateway of the root profile serves.
+type multiplexing struct {
+	on     bool
+	served []string // as the root's last gateway recorded; nil when it did not
+}
+
+// serve notes which profiles the gateway of the root profile serves.
+func (d *Document) serve(s engine.Situation, decisions policy.Decisions) multiplexing {
+	m := multiplexing{
+		on:     policy.MultiplexOn(s.Input.Container),
+		served: policy.ServedProfiles(s.Input.Profiles[policy.RootProfile]),
+	}
+	for name, p := range d.Profiles {
+		if m.on && p.Now != policy.NowUp && p.Wanted == WantedDown && leftToRoot(decisions.Profiles[name]) {
+			p.ServedBy = policy.RootProfile
+			d.Profiles[name] = p
+		}
+	}
+	return m
+}
+
+func leftToRoot(d policy.Decision) bool {
+	return slices.ContainsFunc(d.Contributions, func(c policy.Contribution) bool {
+		return c.Set == policy.SetHold && c.Counts() && slices.Contains(heldByRoot, c.Code)
+	})
+}
+
+// ownAlarms returns the alarms about what is wanted and what runs, by profile.
+func (d *Document) ownAlarms(m multiplexing) []policy.Alarm {
+	alarms := d.supervisorAlarms()
+	for _, name := range d.Names() {
+		for _, a := range d.Profiles[name].alarms(d.Supervisor) {
+			a.Profile = name
+			alarms = append(alarms, a)
+		}
+		if a, ok := d.notServed(name, m); ok {
+			alarms = append(alarms, a)
+		}
+	}
+	return alarms
+}
+
+func (d *Document) supervisorAlarms() []policy.Alarm {
+	s := d.Supervisor
+	switch {
+	case s.Status == policy.StatusMissing:
+		return []policy.Alarm{{Code: codeScanDir, Reason: "there is no scan directory " + s.ScanDir}}
+	case s.Status != policy.StatusRecorded:
+		return []policy.Alarm{{Code: codeScanDir, Reason: fmt.Sprintf("the scan directory %s is %s: what runs is not known", s.ScanDir, s.Status)}}
+	case s.Running != nil && !*s.Running:
+		return []policy.Alarm{{Code: codeNoSvscan, Reason: "no s6-svscan runs on " + s.ScanDir + ": a supervisor that ends is not started again"}}
+	}
+	return nil
+}
+
+// alarms returns the alarms about one profile; the caller adds its name.
+func (p Profile) alarms(s Supervisor) []policy.Alarm {
+	var alarms []policy.Alarm
+	add := func(code, reason string) { alarms = append(alarms, policy.Alarm{Code: code, Reason: reason}) }
+	unwanted := p.Wanted == WantedDown || p.Wanted == Nothing
+	switch {
+	case p.Wanted == WantedUp && p.Now != policy.NowUp:
+		add(codeNotUp, "wanted up, "+p.notUp(s))
+	case p.Now == policy.NowWaiting && unwanted:
+		add(codeNotWanted, fmt.Sprintf("about to start, and not wanted: %s: %s", p.Code, p.Reason))
+	case p.Now == policy.NowUp && unwanted:
+		add(codeNotWanted, fmt.Sprintf("up (pid %d), and not wanted: %s: %s", p.PID, p.Code, p.Reason))
+	case p.slotProblem != "":
+		add(codeOddSlot, p.slotProblem)
+	}
+	if p.Wanted == Unknown && p.Code == codeFacts {
+		add(codeFacts, "what is wanted is not known: "+p.Reason)
+	}
+	if p.Now == policy.NowNobody && p.Wanted != WantedUp {
+		add(codeNobody, "nobody supervises its slot: it can be neither started nor watched")
+	}
+	if p.lockHeld && p.Now != policy.NowUp && p.Now != policy.NowUnknown {
+		add(codeStray, "its gateway.lock is held: a gateway of it runs outside of its slot, here or in another container")
+	}
+	return alarms
+}
+
+// notServed returns the alarm about a profile that a rule would start, that is left to the
+// gateway of the root profile, and that this gateway does not serve: it runs nowhere, and
+// no process is missing.
+func (d *Document) notServed(name string, m multiplexing) (policy.Alarm, bool) {
+	p := d.Profiles[name]
+	if p.ServedBy != policy.RootProfile || !p.asked {
+		return policy.Alarm{}, false
+	}
+	root := d.Profiles[policy.RootProfile]
+	a := policy.Alarm{Profile: name, Code: codeNotServed}
+	switch {
+	case root.Now != policy.NowUp && root.Now != policy.NowUnknown:
+		a.Reason = "it should run and be served by default, and default is not up"
+	case m.served != nil && !slices.Contains(m.served, name):
+		a.Reason = "it should run and be served by default, and is not in default's served_profiles"
+	default:
+		return a, false
+	}
+	return a, true
+}
+
+// Unhealthy returns a line for each profile that is wanted and not up, and for what is not
+// known of the wanted ones. Without a line the container is healthy.
+func (d *Document) Unhealthy() []string {
+	var lines []string
+	if !d.Volume.Readable {
+		lines = append(lines, "what is wanted is not known: "+d.Volume.Error)
+	}
+	for _, name := range d.Names() {
+		p := d.Profiles[name]
+		switch {
+		case p.Wanted == WantedUp && p.Now != policy.NowUp:
+			lines = append(lines, name+": wanted up ("+p.Code+"), "+p.notUp(d.Supervisor))
+		case p.Wanted == Unknown && p.Code != engine.CodeVolume:
+			lines = append(lines, name+": what is wanted is not known: "+p.Reason)
+		}
+	}
+	return lines
+}

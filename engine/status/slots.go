@@ -1,0 +1,116 @@
+package status
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"hermes-reconcile/policy"
+)
+
+// seen adds to a profile how its slot is.
+func (p Profile) seen(all policy.Slots, slot policy.Slot, exists bool) Profile {
+	p.Slot, p.Now = all.Words(slot, exists)
+	switch {
+	case !exists:
+		return p
+	case slot.Kind != "directory":
+		p.slotProblem = "its slot is a " + slot.Kind + ", want a directory"
+		return p
+	case p.Now == policy.NowUnknown:
+		p.slotProblem = cmp.Or(slot.Error, "its status file is not valid")
+		return p
+	case p.Now == policy.NowNobody:
+		return p
+	}
+	p.Restarts, p.ExitCode, p.Signal, p.SinceUnix = slot.Deaths, slot.ExitCode, slot.Signal, slot.SinceUnix
+	if slot.SinceUnix > 0 {
+		p.Since = time.Unix(slot.SinceUnix, 0).UTC().Format(time.RFC3339)
+	}
+	switch p.Now {
+	case policy.NowUp:
+		p.PID, p.ServedBy, p.Changed = slot.PID, ServedSelf, slot.Changed
+	case policy.NowWaiting:
+		p.Until = time.Unix(slot.WaitingUntilUnix, 0).UTC().Format(time.RFC3339)
+	}
+	return p
+}
+
+// DescribeNow describes how a profile is at a time.
+func (p Profile) DescribeNow(now time.Time) string {
+	switch p.Now {
+	case policy.NowUp:
+		text := fmt.Sprintf("up pid %d", p.PID)
+		if p.SinceUnix > 0 {
+			text += " for " + spell(now.Sub(time.Unix(p.SinceUnix, 0)))
+		}
+		if p.Changed {
+			text += ", older run script"
+		}
+		return fmt.Sprintf("%s, restarts %d", text, p.Restarts)
+	case policy.NowWaiting:
+		return fmt.Sprintf("waiting until %s, restarts %d", p.Until, p.Restarts)
+	case policy.NowDown:
+		if p.Restarts > 0 {
+			return fmt.Sprintf("down, %s, restarts %d", p.lastExit(), p.Restarts)
+		}
+	}
+	return p.Now
+}
+
+// lastExit describes how the gateway ended last.
+func (p Profile) lastExit() string {
+	switch {
+	case p.Signal != 0:
+		return fmt.Sprintf("killed by signal %d", p.Signal)
+	case p.ExitCode != nil:
+		return fmt.Sprintf("exit %d", *p.ExitCode)
+	}
+	return "ended"
+}
+
+// notUp describes a profile that is wanted and is not up, or is not seen to be.
+func (p Profile) notUp(s Supervisor) string {
+	if p.Now == policy.NowUnknown {
+		return "and whether it is cannot be seen: " + p.whyNotUp(s)
+	}
+	return "and it is not: " + p.whyNotUp(s)
+}
+
+// whyNotUp describes what keeps a profile that is wanted from being up.
+func (p Profile) whyNotUp(s Supervisor) string {
+	stopped := s.Running != nil && !*s.Running
+	switch {
+	case p.slotProblem != "":
+		return policy.Line(p.slotProblem)
+	case p.Slot == policy.SlotUnknown:
+		return "the scan directory " + s.ScanDir + " is " + s.Status
+	case p.Slot == policy.SlotNone:
+		return "it has no slot"
+	case p.Now == policy.NowNobody && stopped:
+		return "nobody supervises its slot, no s6-svscan runs on " + s.ScanDir
+	case p.Now == policy.NowNobody:
+		return "nobody supervises its slot, see hermes-reconcile rescan"
+	case p.Now == policy.NowWaiting:
+		return "it waits until " + p.Until + ": a delay of the rules, or a pause after a death"
+	case p.Slot == policy.SlotDown && p.Restarts == 0:
+		return "its slot has a down file"
+	case p.Restarts > 0:
+		return fmt.Sprintf("down, %s, restarts %d", p.lastExit(), p.Restarts)
+	}
+	return "its supervisor has not started it, or was told to keep it down"
+}
+
+// spell writes a duration as an operator would say it.
+func spell(d time.Duration) string {
+	seconds := max(0, int64(d/time.Second))
+	switch {
+	case seconds < 60:
+		return fmt.Sprintf("%ds", seconds)
+	case seconds < 3600:
+		return fmt.Sprintf("%dm%ds", seconds/60, seconds%60)
+	case seconds < 86400:
+		return fmt.Sprintf("%dh%dm", seconds/3600, seconds/60%60)
+	}
+	return fmt.Sprintf("%dd%dh", seconds/86400, seconds/3600%24)
+}
