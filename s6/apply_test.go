@@ -2,7 +2,9 @@ package s6
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +22,7 @@ import (
 func newLive(t *testing.T) *world {
 	w := newWorld(t)
 	w.startSvscan()
-	w.exec.Live = true
+	w.options.Live = true
 	return w
 }
 
@@ -48,7 +50,7 @@ func TestLivePlan(t *testing.T) {
 // A supervisor holds its lock a moment before it listens. Here the moment is long.
 func TestSupervisorThatDoesNotListenYet(t *testing.T) {
 	w := newWorld(t)
-	w.exec.Live = true
+	w.options.Live = true
 	w.startSlowSvscan(superviseControl, 500*time.Millisecond)
 	w.apply(decide("coder=start", "writer=down"))
 	w.apply(decide("coder=down", "writer=start"))
@@ -90,13 +92,13 @@ func TestChangedRunScript(t *testing.T) {
 	}
 	w.carryOut(w.wantPlan(d, "update coder run; update writer run"))
 	w.wantPlan(d, "")
-	if got := strings.Join(w.exec.Pending(), " "); got != "coder" {
+	if got := strings.Join(w.last.Pending, " "); got != "coder" {
 		t.Errorf("pending: %q, want coder", got)
 	}
 	if f := w.facts().Slots["gateway-coder"]; f.PID != before || !f.Changed {
 		t.Errorf("coder: %s", asJSON(f))
 	}
-	w.exec.RestartChanged = true
+	w.options.RestartChanged = true
 	w.carryOut(w.wantPlan(d, "bring-down coder; bring-up coder"))
 	// The run script says that it is the new one once it runs.
 	w.until("coder runs with the new run script", func() bool {
@@ -104,8 +106,8 @@ func TestChangedRunScript(t *testing.T) {
 		return f.PID != before && !f.Changed
 	})
 	w.wantPlan(d, "")
-	if len(w.exec.Pending()) != 0 {
-		t.Errorf("pending: %v", w.exec.Pending())
+	if len(w.last.Pending) != 0 {
+		t.Errorf("pending: %v", w.last.Pending)
 	}
 }
 
@@ -144,10 +146,10 @@ func TestForce(t *testing.T) {
 			return strings.Contains(string(text), "ready")
 		})
 	}
-	w.exec.Wait = time.Second
+	w.waiting.Wait = time.Second
 	d := decide("a=down", "b=down", "c=down")
 	started := time.Now()
-	for _, r := range w.exec.Execute(t.Context(), w.plan(d)) {
+	for _, r := range w.execute(w.plan(d)) {
 		if r.Err == nil || !strings.Contains(r.Err.Error(), "not down after 1s: pid ") {
 			t.Errorf("%s: %v", r.Operation.Slot, r.Err)
 		}
@@ -155,7 +157,7 @@ func TestForce(t *testing.T) {
 	if took := time.Since(started); took > 3*time.Second {
 		t.Errorf("three gateways are waited for one after the other: %v", took)
 	}
-	w.exec.Force, w.exec.Wait = true, 5*time.Second
+	w.waiting.Kill, w.waiting.Wait = true, 5*time.Second
 	w.apply(d)
 	w.wantPlan(d, "")
 }
@@ -165,9 +167,9 @@ func TestSteady(t *testing.T) {
 	w := newWorld(t)
 	w.exec.Command = []string{w.script("short", "case \"$2\" in coder) sleep 0.2; exit 3 ;; esac\nexec sleep 10000\n")}
 	w.startSvscan()
-	w.exec.Live = true
-	w.exec.Steady = 800 * time.Millisecond
-	results := w.exec.Execute(t.Context(), w.plan(decide("coder=start", "writer=start")))
+	w.options.Live = true
+	w.waiting.UpFor = 800 * time.Millisecond
+	results := w.execute(w.plan(decide("coder=start", "writer=start")))
 	for _, r := range results {
 		ends := r.Operation.Op == policy.OpBringUp && r.Operation.Profile == "coder"
 		if ends != (r.Err != nil) {
@@ -195,7 +197,7 @@ func TestStartDuringFinish(t *testing.T) {
 func TestApplyWhileSvscanStarts(t *testing.T) {
 	w := newWorld(t)
 	w.startSlowSvscan(svscanControl, 500*time.Millisecond)
-	w.exec.Live = true
+	w.options.Live = true
 	w.apply(decide("coder=start"))
 	if f := w.facts().Slots["gateway-coder"]; !f.Up {
 		t.Errorf("coder: %s", asJSON(f))
@@ -205,10 +207,10 @@ func TestApplyWhileSvscanStarts(t *testing.T) {
 // An s6-svscan that runs and cannot be asked is told.
 func TestApplyWithoutTheControlOfSvscan(t *testing.T) {
 	w := newLive(t)
-	w.exec.Wait = time.Second
+	w.waiting.Wait = time.Second
 	w.until("s6-svscan has its control FIFO", func() bool { return os.Remove(filepath.Join(w.scan, svscanControl)) == nil })
 	var told []string
-	for _, r := range w.exec.Execute(t.Context(), w.plan(decide("coder=down"))) {
+	for _, r := range w.execute(w.plan(decide("coder=down"))) {
 		if r.Err != nil {
 			told = append(told, r.Err.Error())
 		}
@@ -223,9 +225,9 @@ func TestStopWithoutTheControlOfTheSupervisor(t *testing.T) {
 	w := newLive(t)
 	w.apply(decide("coder=start"))
 	must(t, os.Remove(w.slot("coder", superviseControl)))
-	w.exec.Wait = time.Second
+	w.waiting.Wait = time.Second
 	stop := []policy.Operation{{Op: policy.OpBringDown, Profile: "coder", Slot: "gateway-coder"}}
-	results := w.exec.Execute(t.Context(), stop)
+	results := w.execute(stop)
 	if len(results) != 1 || results[0].Err == nil || !strings.Contains(results[0].Err.Error(), "it holds its lock and does not listen") {
 		t.Errorf("results: %+v", results)
 	}
@@ -324,17 +326,21 @@ func applyAndPrint(scan string, words []string) {
 	base := filepath.Dir(scan)
 	e := &Executor{
 		ScanDir: scan, Home: filepath.Join(base, "home"), User: User{UID: hermesID, GID: hermesID},
-		Command: []string{filepath.Join(base, "gateway")}, Shell: "/bin/sh", Rescan: true, Live: true, Wait: 5 * time.Second,
+		Command: []string{filepath.Join(base, "gateway")}, Shell: "/bin/sh",
 	}
+	o := policy.PlanOptions{Rescan: true, Live: true}
 	if asked := os.Getenv("HERMES_TEST_START"); asked != "" {
-		e.Start = []string{asked}
+		o.Start = []string{asked}
 	}
-	plan, err := e.Plan(context.Background(), decide(words...))
+	if _, err := e.Lock(context.Background()); !errors.Is(err, fs.ErrPermission) {
+		fmt.Printf("lock: %v", err)
+	}
+	plan, err := e.Plan(context.Background(), decide(words...), o)
 	if err != nil {
 		fmt.Print(err)
 	}
 	var lines []string
-	for _, r := range e.Execute(context.Background(), plan) {
+	for _, r := range e.Execute(context.Background(), plan.Operations, policy.ExecuteOptions{Wait: 5 * time.Second}) {
 		lines = append(lines, fmt.Sprintf("%s %s: %v", r.Operation.Op, r.Operation.Profile, r.Err))
 	}
 	fmt.Print(strings.Join(lines, "; "))

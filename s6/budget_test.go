@@ -123,9 +123,9 @@ func TestCrashLoopEnds(t *testing.T) {
 	must(t, os.WriteFile(starts, nil, 0o666))
 	must(t, os.Chmod(starts, 0o666))
 	w.startSvscan()
-	w.exec.Live = true
+	w.options.Live = true
 	d := withRestart(decide("coder=start", "writer=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 3, WindowSeconds: 600}, OnExhaustion: "hold"})
-	for _, r := range w.exec.Execute(t.Context(), w.plan(d)) {
+	for _, r := range w.execute(w.plan(d)) {
 		if r.Err != nil && r.Operation.Profile != "coder" {
 			t.Error(r.Err)
 		}
@@ -149,9 +149,9 @@ func TestCrashLoopEnds(t *testing.T) {
 // A start or restart that somebody asks for does not wait for the end of a pause, and
 // lets the count begin anew; who only wants everything right does neither.
 func TestStartEndsAPause(t *testing.T) {
-	for name, ask := range map[string]func(*Executor){
-		"start":   func(e *Executor) { e.Start = []string{"coder"} },
-		"restart": func(e *Executor) { e.Restart = []string{"coder"} },
+	for name, ask := range map[string]func(*policy.PlanOptions){
+		"start":   func(o *policy.PlanOptions) { o.Start = []string{"coder"} },
+		"restart": func(o *policy.PlanOptions) { o.Restart = []string{"coder"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -160,15 +160,15 @@ func TestStartEndsAPause(t *testing.T) {
 			must(t, os.WriteFile(crash, nil, 0o644))
 			w.exec.Command = []string{w.script("crashing", "! test -e "+crash+" || exit 3\nexec sleep 10000\n")}
 			w.startSvscan()
-			w.exec.Live = true
+			w.options.Live = true
 			d := withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 2, WindowSeconds: 600}, OnExhaustion: "slow"})
-			w.exec.Execute(t.Context(), w.plan(d))
+			w.execute(w.plan(d))
 			w.until("it pauses for 300 s", func() bool {
 				return w.facts().Slots["gateway-coder"].WaitingUntilUnix > time.Now().Unix()+200
 			})
 			must(t, os.Remove(crash))
 			w.wantPlan(d, "")
-			ask(w.exec)
+			ask(&w.options)
 			w.carryOut(w.wantPlan(d, "bring-down coder; bring-up coder"))
 			if f := w.facts().Slots["gateway-coder"]; !f.Up || f.DownFile || f.WaitingUntilUnix != 0 {
 				t.Errorf("coder: %s", asJSON(f))
@@ -186,8 +186,8 @@ func TestRestartsDoNotCount(t *testing.T) {
 	w.withHelper()
 	w.exec.Command = []string{w.script("odd", "trap 'exit 5' TERM\nwhile :; do sleep 0.05; done\n")}
 	w.startSvscan()
-	w.exec.Live = true
-	w.exec.Restart = []string{"coder"}
+	w.options.Live = true
+	w.options.Restart = []string{"coder"}
 	d := withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 2, WindowSeconds: 600}})
 	w.apply(d)
 	for range 4 {

@@ -1,10 +1,15 @@
 package s6
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
 )
 
 // defaultPlaces is how many services s6-svscan holds without an option. A slot
@@ -16,14 +21,6 @@ const defaultPlaces = 1000
 // not there yet: from s6 2.12 on, one slot too many makes s6-svscan give up the
 // whole scan, and none of the new slots is supervised.
 const overlayPlaces = 3
-
-// A capacity is how many gateways the s6-svscan of a scan directory can hold.
-type capacity struct {
-	Places   int    `json:"places"`
-	Used     int    `json:"used"`
-	Gateways int    `json:"gateways"`
-	Source   string `json:"source"`
-}
 
 // Where a capacity comes from.
 const (
@@ -37,8 +34,8 @@ const (
 // a logger needs two, and s6-svscan itself fewer than 50. Used is how many
 // places the entries of the scan directory take now, others how many of them are
 // not gateways.
-func detectCapacity(proc string, s svscan, used, others int) capacity {
-	c := capacity{Places: defaultPlaces, Used: used, Source: fromDefault}
+func detectCapacity(proc string, s svscan, used, others int) policy.Capacity {
+	c := policy.Capacity{Places: defaultPlaces, Used: used, Source: fromDefault}
 	if s.Running && s.PID > 0 {
 		if places, ok := placesOption(commandLine(proc, s.PID)); ok {
 			c.Places, c.Source = places, fromArguments
@@ -55,6 +52,27 @@ func detectCapacity(proc string, s svscan, used, others int) capacity {
 	return c
 }
 
+// countPlaces counts the places that the services of a scan directory take, loggers
+// included, and how many of them are not those of gateways.
+func countPlaces(scanfd int, entries []fs.DirEntry) (used, others int) {
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasPrefix(name, ".") || !entry.IsDir() && entry.Type()&fs.ModeSymlink == 0 {
+			continue
+		}
+		places := 1
+		var st unix.Stat_t
+		if unix.Fstatat(scanfd, name+"/log", &st, 0) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			places = 2
+		}
+		used += places
+		if !strings.HasPrefix(name, slotPrefix) {
+			others += places
+		}
+	}
+	return used, others
+}
+
 // commandLine returns the arguments of a process, nil when they cannot be read.
 func commandLine(proc string, pid int) []string {
 	data, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "cmdline"))
@@ -64,35 +82,29 @@ func commandLine(proc string, pid int) []string {
 	return strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
 }
 
-// placesOption finds -C n, or -c n which counts slots with their loggers, among
-// the arguments of s6-svscan; the last one counts. Options with a value may have
-// it attached, and flags may be joined, as getopt has it.
+// placesOption finds -C n, or -c n which counts slots with their loggers, among the
+// arguments of s6-svscan; the last one counts.
 func placesOption(argv []string) (places int, ok bool) {
-	const withValue = "CcdtXL"
-	for i := 1; i < len(argv); i++ {
-		arg := argv[i]
-		if len(arg) < 2 || arg[0] != '-' || arg == "--" {
+	for i, arg := range argv {
+		if arg == "--" {
 			break
 		}
-		at := strings.IndexAny(arg[1:], withValue)
-		if at < 0 {
+		value, isPlaces := strings.CutPrefix(arg, "-C")
+		value, isSlots := strings.CutPrefix(value, "-c")
+		if !isPlaces && !isSlots {
 			continue
 		}
-		letter, value := arg[1+at], arg[2+at:]
 		if value == "" && i+1 < len(argv) {
-			i++
-			value = argv[i]
+			value = argv[i+1]
 		}
 		n, err := strconv.Atoi(value)
 		if err != nil || n <= 0 || n > 1<<20 {
 			continue
 		}
-		switch letter {
-		case 'C':
-			places, ok = n, true
-		case 'c':
-			places, ok = 2*n, true
+		if isSlots {
+			n *= 2
 		}
+		places, ok = n, true
 	}
 	return places, ok
 }

@@ -11,34 +11,34 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A profilePlan is the part of a plan that concerns one profile.
+// A profilePlan is the part of a plan that concerns one profile. Profiles are
+// compared in parallel, so each has results of its own.
 type profilePlan struct {
 	*planner
 	profile  string
 	decision policy.Decision
-	// Its own, since profiles are compared side by side.
-	alarms []policy.Alarm
-	idle   bool // the slot stays as it is and has no supervisor
-	free   bool // the slot has no supervisor
-	waits  bool // what runs was started with another run script
+
+	alarms  []policy.Alarm
+	idle    bool // the slot stays as it is and has no supervisor
+	free    bool // the slot has no supervisor
+	pending bool // the gateway runs with an older run script
 }
 
 // operations returns what makes the slot as decided. A slot that cannot or must
-// not be touched is an alarm, and the other profiles go on.
-func (p *profilePlan) operations() []policy.Operation {
+// not be touched is an alarm.
+func (p *profilePlan) operations(ctx context.Context) []policy.Operation {
 	files, err := p.render.files(p.profile, p.decision.Env, p.decision.Restart)
 	if err != nil {
 		return p.refuse(alarmImpossible, fmt.Errorf("no slot can be made: %w", err))
 	}
 	slot := SlotName(p.profile)
-	entry, there := p.entries[slot]
-	if !there {
+	entry, exists := p.entries[slot]
+	switch {
+	case !exists:
 		return p.publish()
-	}
-	if p.decision.Undecided {
+	case p.decision.Undecided:
 		return nil
-	}
-	if !entry.IsDir() {
+	case !entry.IsDir():
 		return p.refuse(alarmForeign, fmt.Errorf("%s is a %s, want a directory; it is left alone", slot, kindOf(entry.Type())))
 	}
 	fd, err := openDirectory(p.scan.fd, slot)
@@ -46,42 +46,39 @@ func (p *profilePlan) operations() []policy.Operation {
 		return p.refuse(alarmUnreadable, err)
 	}
 	defer unix.Close(fd)
-	return p.compare(fd, files)
-}
-
-func (p *profilePlan) compare(slotfd int, files []file) []policy.Operation {
-	who, err := originOf(slotfd)
+	who, err := originOf(fd)
 	if err != nil {
 		return p.refuse(alarmUnreadable, err)
 	}
 	if who == originForeign {
-		return p.refuse(alarmForeign, fmt.Errorf("%s was not made by hermes-reconcile: it has no %s; it is left alone", SlotName(p.profile), markerName))
+		return p.refuse(alarmForeign, fmt.Errorf("%s was not made by hermes-reconcile: it has no %s; it is left alone", slot, markerName))
 	}
-	held, err := supervisionOf(slotfd)
+	plan, err := p.compare(ctx, fd, files)
 	if err != nil {
 		return p.refuse(alarmUnreadable, err)
+	}
+	return plan
+}
+
+// compare plans for a slot of ours.
+func (p *profilePlan) compare(ctx context.Context, slotfd int, files []file) ([]policy.Operation, error) {
+	held, err := supervisionOf(slotfd)
+	if err != nil {
+		return nil, err
 	}
 	differ, err := differing(slotfd, files)
 	if err != nil {
-		return p.refuse(alarmUnreadable, err)
+		return nil, err
 	}
 	stranger, err := p.strangerOwns(slotfd)
 	if err != nil {
-		return p.refuse(alarmUnreadable, err)
+		return nil, err
 	}
 	if !held.Any() {
-		paused, err := p.samePause(slotfd)
-		if err != nil {
-			return p.refuse(alarmUnreadable, err)
-		}
-		if len(differ) > 0 || stranger != "" || !paused {
-			return p.publish()
-		}
-		p.idle, p.free = true, true
-		return append(p.downFile(slotfd), p.start()...)
+		return p.unsupervisedSlot(slotfd, len(differ) > 0 || stranger != "")
 	}
 	if stranger != "" {
-		_ = p.refuse(alarmOwner, fmt.Errorf("%s: a user who owns part of a slot can become root; it is made anew once nothing supervises it", stranger))
+		p.refuse(alarmOwner, fmt.Errorf("%s: a user who owns part of a slot can become root; it is made anew once nothing supervises it", stranger))
 	}
 	var plan []policy.Operation
 	if len(differ) > 0 {
@@ -89,10 +86,27 @@ func (p *profilePlan) compare(slotfd int, files []file) []policy.Operation {
 		op.Down, op.DelaySeconds, op.Files = nil, 0, differ
 		plan = append(plan, op)
 	}
-	if p.Live {
-		return append(plan, p.live(slotfd, slices.Contains(differ, "run"))...)
+	next, err := p.supervisedSlot(ctx, slotfd, slices.Contains(differ, "run"))
+	if err != nil {
+		// The files of the slot can still be made right.
+		p.refuse(alarmUnreadable, err)
 	}
-	return append(plan, p.downFile(slotfd)...)
+	return append(plan, next...), nil
+}
+
+// unsupervisedSlot makes a slot anew when it is wrong; else it makes its down file
+// right.
+func (p *profilePlan) unsupervisedSlot(slotfd int, wrong bool) ([]policy.Operation, error) {
+	same, err := p.samePause(slotfd)
+	if err != nil {
+		return nil, err
+	}
+	if wrong || !same {
+		return p.publish(), nil
+	}
+	p.idle, p.free = true, true
+	plan, err := p.downFile(slotfd)
+	return append(plan, p.start()...), err
 }
 
 // publish makes the slot, and with Live waits until its gateway runs.
@@ -109,18 +123,18 @@ func (p *profilePlan) start() []policy.Operation {
 	return []policy.Operation{p.bringUp(causeOf(p.decision))}
 }
 
-// samePause says whether the slot waits before its first start as decided. What a
-// supervised slot has left of it is its own matter.
+// samePause reports whether an unsupervised slot pauses before its first start as
+// decided. A supervised slot has started, so its pause is not compared.
 func (p *profilePlan) samePause(slotfd int) (bool, error) {
 	if pause, ok := pauseFile(p.decision.DelaySeconds); ok {
 		return isFile(slotfd, pause.Name, pause.Mode, pause.Content)
 	}
-	there, err := exists(slotfd, pauseName)
-	return !there, err
+	pauses, err := exists(slotfd, pauseName)
+	return !pauses, err
 }
 
-// differing returns the names of the files that are not as rendered, in the
-// order in which they are to be replaced.
+// differing returns the names of the files that are not as rendered, in the order
+// in which they have to be replaced.
 func differing(slotfd int, files []file) ([]string, error) {
 	var names []string
 	for _, f := range files {
@@ -135,8 +149,8 @@ func differing(slotfd int, files []file) ([]string, error) {
 	return names, nil
 }
 
-// strangerOwns says which part of the slot belongs to somebody else than root,
-// where root keeps them for itself; "" is none.
+// strangerOwns describes the part of the slot that belongs to another user than
+// root, when slots belong to root; "" is none.
 func (p *profilePlan) strangerOwns(slotfd int) (string, error) {
 	if !p.Root || p.Ownership == Upstream {
 		return "", nil
@@ -157,84 +171,79 @@ func (p *profilePlan) strangerOwns(slotfd int) (string, error) {
 	return "", nil
 }
 
-func (p *profilePlan) downFile(slotfd int) []policy.Operation {
+func (p *profilePlan) downFile(slotfd int) ([]policy.Operation, error) {
 	down, err := exists(slotfd, downName)
-	if err != nil {
-		return p.refuse(alarmUnreadable, err)
-	}
 	wanted := p.decision.Action == policy.ActionDown
 	switch {
-	case wanted && !down:
-		return []policy.Operation{p.operation(policy.OpMarkDown)}
-	case !wanted && down:
-		return []policy.Operation{p.operation(policy.OpClearDown)}
+	case err != nil || wanted == down:
+		return nil, err
+	case wanted:
+		return []policy.Operation{p.operation(policy.OpMarkDown)}, nil
 	}
-	return nil
+	return []policy.Operation{p.operation(policy.OpClearDown)}, nil
 }
 
 // statusWait is how long a supervisor gets to write its first status.
 const statusWait = time.Second
 
-// live starts or stops what runs. Whoever is started or stopped gets the down file
-// of its slot changed with that, by its supervisor.
-func (p *profilePlan) live(slotfd int, runDiffers bool) []policy.Operation {
+// supervisedSlot makes the down file right and, with Live, starts or stops the
+// gateway. The supervisor changes the down file of a gateway that it starts or stops.
+func (p *profilePlan) supervisedSlot(ctx context.Context, slotfd int, runDiffers bool) ([]policy.Operation, error) {
+	if !p.Live {
+		return p.downFile(slotfd)
+	}
 	var s status
-	ok := poll(context.Background(), statusWait, func() (ok bool) { s, ok = statusOf(slotfd); return ok })
+	known := poll(ctx, statusWait, func() (ok bool) { s, ok = statusOf(slotfd); return ok })
 	start := p.decision.Action == policy.ActionStart
 	switch {
-	case !ok:
-		return p.refuse(alarmUnreadable, fmt.Errorf("%s: %s makes no sense, so it is neither started nor stopped", SlotName(p.profile), superviseStatus))
+	case !known:
+		return nil, fmt.Errorf("%s: %s makes no sense, so it is neither started nor stopped", SlotName(p.profile), superviseStatus)
 	case start && !s.WantUp:
-		return []policy.Operation{p.bringUp(causeOf(p.decision))}
+		return []policy.Operation{p.bringUp(causeOf(p.decision))}, nil
 	case !start && (s.WantUp || s.Up()):
-		return []policy.Operation{p.operation(policy.OpBringDown)}
-	case start && slices.Contains(p.Restart, p.profile):
-		return append(p.downFile(slotfd), p.restart(askedFor)...)
-	case start && slices.Contains(p.Start, p.profile):
-		return append(p.downFile(slotfd), p.startNow(slotfd, s, runDiffers)...)
-	case start && s.Up():
-		return append(p.downFile(slotfd), p.restartChanged(slotfd, runDiffers)...)
+		return []policy.Operation{p.operation(policy.OpBringDown)}, nil
 	}
-	return p.downFile(slotfd)
+	plan, err := p.downFile(slotfd)
+	if err != nil || !start {
+		return plan, err
+	}
+	change, err := p.wantedGateway(slotfd, s, runDiffers)
+	return append(plan, change...), err
 }
 
-// askedFor is the cause of what no rule wants and somebody does.
+// askedFor is the cause of an operation that a user asks for and no rule wants.
 const askedFor = "asked for"
 
-// startNow is for a gateway that is wanted up already: one that is not up, or not for
-// long, is to be seen up, and waits only as long as the rules say.
-func (p *profilePlan) startNow(slotfd int, s status, runDiffers bool) []policy.Operation {
-	waits, err := exists(slotfd, pauseName)
+// wantedGateway plans for a gateway that its supervisor wants up already.
+func (p *profilePlan) wantedGateway(slotfd int, s status, runDiffers bool) ([]policy.Operation, error) {
+	asked := slices.Contains(p.Start, p.profile)
+	pauses, err := exists(slotfd, pauseName)
 	switch {
+	case slices.Contains(p.Restart, p.profile):
+		return p.restart(askedFor), nil
 	case err != nil:
-		return p.refuse(alarmUnreadable, err)
-	case !s.Up(), !waits && time.Since(s.Stamp) < p.Steady:
-		return []policy.Operation{p.bringUp(askedFor)}
-	case waits && p.decision.DelaySeconds <= 0:
-		return p.restart(askedFor)
+		return nil, err
+	case asked && (!s.Up() || !pauses && time.Since(s.Stamp) < p.UpFor):
+		return []policy.Operation{p.bringUp(askedFor)}, nil
+	case asked && pauses && p.decision.DelaySeconds <= 0:
+		return p.restart(askedFor), nil
+	case !s.Up():
+		return nil, nil
 	}
-	return p.restartChanged(slotfd, runDiffers)
-}
-
-// restartChanged restarts a gateway that runs with an older run script, where that is
-// wanted.
-func (p *profilePlan) restartChanged(slotfd int, runDiffers bool) []policy.Operation {
 	changed, err := exists(slotfd, changedName)
 	switch {
-	case err != nil:
-		return p.refuse(alarmUnreadable, err)
-	case !changed && !runDiffers:
-		return nil
+	case err != nil || !changed && !runDiffers:
+		return nil, err
 	case !p.RestartChanged:
-		p.waits = true
-		return nil
+		p.pending = true
+		return nil, nil
 	}
-	return p.restart("it runs with an older run script")
+	return p.restart("it runs with an older run script"), nil
 }
 
 func (p *profilePlan) restart(cause string) []policy.Operation {
 	down := p.operation(policy.OpBringDown)
-	down.Cause = cause
+	down.Cause, down.ThenUp = cause, true
 	return []policy.Operation{down, p.bringUp(cause)}
 }
 
@@ -248,7 +257,7 @@ func (p *profilePlan) operation(op policy.Op) policy.Operation {
 	return policy.Operation{Op: op, Profile: p.profile, Slot: SlotName(p.profile), Cause: causeOf(p.decision)}
 }
 
-// slotOperation carries all that a slot is rendered from.
+// slotOperation has everything that a slot is rendered from.
 func (p *profilePlan) slotOperation(op policy.Op) policy.Operation {
 	o := p.operation(op)
 	o.Down = new(p.decision.Action == policy.ActionDown)
@@ -256,6 +265,7 @@ func (p *profilePlan) slotOperation(op policy.Op) policy.Operation {
 	return o
 }
 
+// refuse adds an alarm about the profile; it returns no operations.
 func (p *profilePlan) refuse(code string, err error) []policy.Operation {
 	p.alarms = append(p.alarms, policy.Alarm{Profile: p.profile, Code: code, Reason: err.Error()})
 	return nil

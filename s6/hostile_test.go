@@ -40,7 +40,7 @@ func TestScriptsCarryNoShellText(t *testing.T) {
 			one := d.Profiles[word]
 			one.Env = map[string]string{"VALUE": word + `"/` + word}
 			d.Profiles[word] = one
-			w.exec.Rescan = false
+			w.options.Rescan = false
 			w.apply(d)
 			for script, want := range map[string]string{"run": word + "\n" + word + `"/` + word + "\n", "log/run": w.home + "/logs/gateways/" + word + "\n"} {
 				cmd := exec.CommandContext(t.Context(), w.slot(word, script))
@@ -131,7 +131,7 @@ func TestTheCountersFollowNoLink(t *testing.T) {
 	for _, name := range []string{tallyName, tallyName + ".new", pauseName, pauseName + ".new", downName, downName + ".new", markerName, "data", "supervise/status"} {
 		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {
 			w := newWorld(t)
-			w.exec.Rescan = false
+			w.options.Rescan = false
 			w.apply(withRestart(decide("coder=start"), "coder", policy.Restart{
 				Budget: &policy.Budget{Deaths: 1, WindowSeconds: 600}, ExitCodes: map[string]string{"3": "backoff"}, OnExhaustion: "hold",
 			}))
@@ -149,7 +149,7 @@ func TestTheCountersFollowNoLink(t *testing.T) {
 func TestTheCountersReadNothingStrange(t *testing.T) {
 	for _, name := range []string{tallyName, "supervise/status", markerName} {
 		w := newWorld(t)
-		w.exec.Rescan = false
+		w.options.Rescan = false
 		w.apply(withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 9, WindowSeconds: 600}}))
 		must(t, os.RemoveAll(w.slot("coder", name)))
 		must(t, unix.Mkfifo(w.slot("coder", name), 0o644))

@@ -16,7 +16,7 @@ import (
 // right one, and the next run makes it good.
 func TestInterruptedPublish(t *testing.T) {
 	w := newWorld(t)
-	x, err := w.exec.begin(t.Context(), nil)
+	x, err := w.exec.begin(w.waiting)
 	must(t, err)
 	files, err := x.render.files("coder", nil, nil)
 	must(t, err)

@@ -159,7 +159,7 @@ func TestRemovalUnderTheNextSvscan(t *testing.T) {
 	must(t, svscan.Process.Kill())
 	_, _ = svscan.Process.Wait()
 	w.startSvscan()
-	w.exec.Wait = 6 * time.Second // of which the half is waited for the next one
+	w.waiting.Wait = 6 * time.Second // of which the half is waited for the next one
 	w.carryOut(w.wantPlan(decide("coder=skip", "writer=skip"), "remove coder; remove writer; rescan"))
 	if got := w.visible(); len(got) != 0 || len(w.staged()) != 0 {
 		t.Errorf("left: %v %v", got, w.staged())
@@ -179,8 +179,8 @@ func TestRemovalOfAGatewayThatDoesNotStop(t *testing.T) {
 		data, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 		return strings.Contains(string(data), "SigIgn:\t0000000000004000") || strings.Contains(string(data), "SigIgn:\t0000000000004")
 	})
-	w.exec.Wait = 500 * time.Millisecond
-	results := w.exec.Execute(t.Context(), w.plan(decide("coder=skip", "stubborn=skip")))
+	w.waiting.Wait = 500 * time.Millisecond
+	results := w.execute(w.plan(decide("coder=skip", "stubborn=skip")))
 	if len(results) != 3 || results[0].Err != nil || !results[0].Done || results[1].Err == nil {
 		t.Errorf("results: %+v", results)
 	}
@@ -188,7 +188,7 @@ func TestRemovalOfAGatewayThatDoesNotStop(t *testing.T) {
 		t.Errorf("visible: %v", got)
 	}
 	must(t, unix.Kill(pid, unix.SIGKILL))
-	w.exec.Wait = 20 * time.Second
+	w.waiting.Wait = 20 * time.Second
 	w.apply(decide("stubborn=skip"))
 	if got := w.visible(); len(got) != 0 {
 		t.Errorf("visible: %v", got)
@@ -201,7 +201,7 @@ func TestBringDownAndUp(t *testing.T) {
 	w.apply(decide("coder=start"))
 	first := w.untilUp("coder").PID
 	do := func(op policy.Op) policy.Result {
-		return w.exec.Execute(t.Context(), []policy.Operation{{Op: op, Profile: "coder", Slot: "gateway-coder"}})[0]
+		return w.execute([]policy.Operation{{Op: op, Profile: "coder", Slot: "gateway-coder"}})[0]
 	}
 	if r := do(policy.OpBringDown); r.Err != nil || !r.Done || w.facts().Slots["gateway-coder"].Up {
 		t.Errorf("bring-down: %+v, %s", r, asJSON(w.facts()))
@@ -218,7 +218,7 @@ func TestBringDownAndUp(t *testing.T) {
 	if r := do(policy.OpBringUp); r.Err != nil || r.Done {
 		t.Errorf("second bring-up: %+v", r)
 	}
-	w.exec.Live = true
+	w.options.Live = true
 	w.carryOut(w.wantPlan(decide("coder=down"), "bring-down coder"))
 	w.carryOut(w.wantPlan(decide("coder=start"), "bring-up coder"))
 	w.wantPlan(decide("coder=start"), "")
@@ -228,10 +228,10 @@ func TestBringDownAndUp(t *testing.T) {
 func TestBringUpOfAGatewayThatEnds(t *testing.T) {
 	w := newWorld(t)
 	w.exec.Command = []string{w.script("short", "exit 78\n")}
-	w.exec.Steady = 5 * time.Second // on a busy machine it takes a while to end
+	w.waiting.UpFor = 5 * time.Second // on a busy machine it takes a while to end
 	w.startSvscan()
 	w.apply(decide("coder=down"))
-	r := w.exec.Execute(t.Context(), []policy.Operation{{Op: policy.OpBringUp, Slot: "gateway-coder"}})[0]
+	r := w.execute([]policy.Operation{{Op: policy.OpBringUp, Slot: "gateway-coder"}})[0]
 	if r.Err == nil || !strings.Contains(r.Err.Error(), "exit code 78") {
 		t.Errorf("bring-up: %v", r.Err)
 	}
@@ -290,8 +290,8 @@ func TestRescanNamesWhatStaysUnsupervised(t *testing.T) {
 	w := newWorld(t)
 	w.startSvscan(holding(t, 2)...)
 	w.exec.Capacity = new(0)
-	w.exec.Wait = 2 * time.Second
-	results := w.exec.Execute(t.Context(), w.plan(decide("a=down", "b=down", "c=down")))
+	w.waiting.Wait = 2 * time.Second
+	results := w.execute(w.plan(decide("a=down", "b=down", "c=down")))
 	last := results[len(results)-1]
 	if last.Operation.Op != policy.OpRescan || last.Err == nil || !strings.Contains(last.Err.Error(), "not supervised after 2s: gateway-") {
 		t.Errorf("rescan: %+v", last)
@@ -308,7 +308,7 @@ func TestForgottenSlotsAreCured(t *testing.T) {
 	w.startSvscan()
 	link := filepath.Join(w.scan, "dangling")
 	must(t, os.Symlink("/nonexistent", link))
-	w.exec.Wait = 6 * time.Second
+	w.waiting.Wait = 6 * time.Second
 	w.exec.Log = slog.New(onRecord(func() { _ = os.Remove(link) }))
 	var words []string
 	for i := range 20 {
@@ -338,10 +338,10 @@ func (f onRecord) WithGroup(string) slog.Handler             { return f }
 func TestUnsupervisedSlotsAreScanned(t *testing.T) {
 	w := newWorld(t)
 	w.startSvscan()
-	w.exec.Rescan = false
+	w.options.Rescan = false
 	w.carryOut(w.wantPlan(decide("coder=start"), "publish coder"))
 	w.wantPlan(decide("coder=start"), "")
-	w.exec.Rescan = true
+	w.options.Rescan = true
 	w.carryOut(w.wantPlan(decide("coder=start"), "rescan"))
 	w.untilUp("coder")
 	w.wantPlan(decide("coder=start"), "")

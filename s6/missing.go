@@ -10,9 +10,9 @@ import (
 )
 
 // Missing returns, sorted, the profiles that are decided to have a slot and have
-// none: what Execute could not make, and what Plan left out (Alarms and the
-// results say why). A boot log that called such a profile started would lie.
-func (e *Executor) Missing(d policy.Decisions) ([]string, error) {
+// none after p was carried out: those that Plan left out (the alarms of p have the
+// reason) and those that Execute could not make (its results have it).
+func (e *Executor) Missing(d policy.Decisions, p policy.Plan) ([]string, error) {
 	if len(d.Skip) > 0 {
 		return nil, nil
 	}
@@ -20,18 +20,18 @@ func (e *Executor) Missing(d policy.Decisions) ([]string, error) {
 	if err != nil && !os.IsNotExist(err) {
 		return nil, fmt.Errorf("read the scan directory: %w", err)
 	}
-	there := make(map[string]bool, len(entries))
+	exists := make(map[string]bool, len(entries))
 	for _, entry := range entries {
-		there[entry.Name()] = entry.IsDir()
+		exists[entry.Name()] = entry.IsDir()
 	}
-	for _, a := range e.alarms {
+	for _, a := range p.Alarms {
 		if a.Code == alarmForeign || a.Code == alarmUnreadable {
-			there[slotPrefix+a.Profile] = false // something is there, and it is no slot of ours
+			exists[SlotName(a.Profile)] = false // the directory is no slot of ours
 		}
 	}
 	var missing []string
 	for _, profile := range slices.Sorted(maps.Keys(d.Profiles)) {
-		if d.Profiles[profile].Action != policy.ActionSkip && !there[slotPrefix+profile] {
+		if d.Profiles[profile].Action != policy.ActionSkip && !exists[SlotName(profile)] {
 			missing = append(missing, profile)
 		}
 	}

@@ -16,73 +16,84 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Plan compares the decisions with the scan directory and returns, in this
-// order: removals, what makes the slot of each profile right, by name, stops, a
-// rescan where one is wanted, and starts. It changes nothing. What it leaves alone,
-// and why, is in Alarms afterwards. A scan directory that is not there yet is an empty
-// one. When the container supervises nothing, there are no operations at all.
-func (e *Executor) Plan(ctx context.Context, d policy.Decisions) ([]policy.Operation, error) {
-	e.alarms, e.pending = nil, nil
+// The codes of the alarms about one profile; "capacity" and alarmNoSvscan are about
+// all of them.
+const (
+	alarmForeign    = "slot_foreign"    // something that is no slot of ours has its name
+	alarmUnreadable = "slot_unreadable" // it cannot be compared
+	alarmImpossible = "slot_impossible" // no slot can have that name or that content
+	alarmOwner      = "slot_owner"      // part of it belongs to another user
+	alarmNoSvscan   = "no_svscan"       // nothing supervises the scan directory
+)
+
+// Plan compares the decisions with the scan directory. The operations are, in this
+// order: removals, changes of the slots by profile name, stops, a rescan, and
+// starts. Plan changes nothing; what it leaves alone is in the alarms. A missing
+// scan directory counts as empty. When the container supervises nothing (d.Skip),
+// the plan is empty.
+func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
 	if len(d.Skip) > 0 {
-		return nil, nil
+		return policy.Plan{}, nil
 	}
-	p, err := e.newPlanner(d)
+	p, err := e.newPlanner(d, o)
 	if err != nil {
-		return nil, err
+		return policy.Plan{}, err
 	}
 	defer p.close()
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return policy.Plan{}, err
 	}
 	removals := p.removals()
 	changes := p.changes(ctx)
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return policy.Plan{}, err
 	}
-	plan, starts := inOrderOf(p.withinCapacity(changes, removals))
-	plan = slices.Concat(removals, plan)
-	cause := p.rescanCause(plan)
-	if cause != "" {
-		plan = append(plan, policy.Operation{Op: policy.OpRescan, Cause: cause})
+	changes, starts := inOrderOf(p.withinCapacity(changes, removals))
+	operations := slices.Concat(removals, changes)
+	if cause := p.rescanCause(operations); cause != "" {
+		operations = append(operations, policy.Operation{Op: policy.OpRescan, Cause: cause})
 	} else {
 		starts = slices.DeleteFunc(starts, func(op policy.Operation) bool { return p.unsupervised[op.Slot] })
 	}
-	e.alarms, e.pending = p.alarms, p.pending
-	return append(plan, starts...), nil
+	p.plan.Operations = append(operations, starts...)
+	return p.plan, nil
 }
 
-// inOrderOf puts stops after what changes slots, and takes the starts out.
-func inOrderOf(changes []policy.Operation) (plan, starts []policy.Operation) {
+// inOrderOf puts stops after the changes of slots, and separates the starts.
+func inOrderOf(operations []policy.Operation) (changes, starts []policy.Operation) {
 	var stops []policy.Operation
-	for _, op := range changes {
+	for _, op := range operations {
 		switch op.Op {
 		case policy.OpBringUp:
 			starts = append(starts, op)
 		case policy.OpBringDown:
 			stops = append(stops, op)
 		default:
-			plan = append(plan, op)
+			changes = append(changes, op)
 		}
 	}
-	return append(plan, stops...), starts
+	return append(changes, stops...), starts
 }
 
 // A planner is one run of Plan.
 type planner struct {
 	*Executor
+	policy.PlanOptions
 	render    *renderer
 	decisions map[string]policy.Decision
-	scan      *scanDir               // nil: not there
-	entries   map[string]fs.DirEntry // what is in it
-	alarms    []policy.Alarm
-	pending   []string
-	idle      int // slots that are right and have no supervisor
-	// unsupervised are the slots that start only when s6-svscan has scanned.
-	unsupervised map[string]bool
+	scan      *scanDir               // nil: missing
+	entries   map[string]fs.DirEntry // of the scan directory
+	plan      policy.Plan
+
+	idle         int             // slots that are right and have no supervisor
+	unsupervised map[string]bool // slots that start only after a scan
 }
 
-func (e *Executor) newPlanner(d policy.Decisions) (*planner, error) {
-	p := &planner{Executor: e.withDefaults(), decisions: d.Profiles, entries: map[string]fs.DirEntry{}, unsupervised: map[string]bool{}}
+func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planner, error) {
+	p := &planner{
+		Executor: e.withDefaults(), PlanOptions: o,
+		decisions: d.Profiles, entries: map[string]fs.DirEntry{}, unsupervised: map[string]bool{},
+	}
 	var err error
 	if p.render, err = newRenderer(p.Executor); err != nil {
 		return nil, err
@@ -112,8 +123,9 @@ func (p *planner) close() {
 	}
 }
 
-func (p *planner) alarm(profile, code, format string, args ...any) {
-	p.alarms = append(p.alarms, policy.Alarm{Profile: profile, Code: code, Reason: fmt.Sprintf(format, args...)})
+// alarm adds an alarm about the whole scan directory.
+func (p *planner) alarm(code, format string, args ...any) {
+	p.plan.Alarms = append(p.plan.Alarms, policy.Alarm{Code: code, Reason: fmt.Sprintf(format, args...)})
 }
 
 // removals are the leftovers of interrupted runs, and the slots of ours whose
@@ -144,65 +156,50 @@ func (p *planner) removals() []policy.Operation {
 	return plan
 }
 
-// isOwn reports whether an entry belongs to the user that we run as.
+// isOwn reports whether an entry belongs to the user of this process.
 func (p *planner) isOwn(name string) bool {
 	var st unix.Stat_t
 	err := unix.Fstatat(p.scan.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	return err == nil && int(st.Uid) == os.Geteuid()
 }
 
-// changes are the operations for every profile that is to have a slot, in the
-// order of the names.
+// changes are the operations for every profile that is to have a slot, by name.
 func (p *planner) changes(ctx context.Context) []policy.Operation {
-	var names []string
+	var plans []profilePlan
 	for _, name := range slices.Sorted(maps.Keys(p.decisions)) {
-		switch p.decisions[name].Action {
+		switch decision := p.decisions[name]; decision.Action {
 		case policy.ActionStart, policy.ActionDown:
-			names = append(names, name)
+			plans = append(plans, profilePlan{planner: p, profile: name, decision: decision})
 		}
 	}
-	type answer struct {
-		operations        []policy.Operation
-		alarms            []policy.Alarm
-		idle, free, waits bool
-	}
-	answers := make([]answer, len(names))
-	each(len(names), func(i int) {
-		if ctx.Err() != nil {
-			return
+	operations := make([][]policy.Operation, len(plans))
+	each(len(plans), func(i int) {
+		if ctx.Err() == nil {
+			operations[i] = plans[i].operations(ctx)
 		}
-		one := profilePlan{planner: p, profile: names[i], decision: p.decisions[names[i]]}
-		operations := one.operations()
-		answers[i] = answer{operations, one.alarms, one.idle, one.free, one.waits}
 	})
-	var plan []policy.Operation
-	for i, a := range answers {
-		plan = append(plan, a.operations...)
-		p.alarms = append(p.alarms, a.alarms...)
-		if a.idle {
+	for _, one := range plans {
+		p.plan.Alarms = append(p.plan.Alarms, one.alarms...)
+		if one.idle {
 			p.idle++
 		}
-		if a.free {
-			p.unsupervised[SlotName(names[i])] = true
+		if one.free {
+			p.unsupervised[SlotName(one.profile)] = true
 		}
-		if a.waits {
-			p.pending = append(p.pending, names[i])
+		if one.pending {
+			p.plan.Pending = append(p.plan.Pending, one.profile)
 		}
 	}
-	return plan
+	return slices.Concat(operations...)
 }
 
-// withinCapacity leaves out the new slots that s6-svscan could not hold: those
-// of gateways that start come first, then the order of names counts. Slots that
-// are there already stay.
+// withinCapacity leaves out the new slots that s6-svscan could not hold. Slots that
+// exist stay; new slots of gateways that start come first, then the others, each by
+// name.
 func (p *planner) withinCapacity(changes, removals []policy.Operation) []policy.Operation {
-	isNew := func(op policy.Operation) bool {
-		_, there := p.entries[op.Slot]
-		return op.Op == policy.OpPublish && !there
-	}
 	var fresh []string
 	for _, op := range changes {
-		if isNew(op) {
+		if _, exists := p.entries[op.Slot]; op.Op == policy.OpPublish && !exists {
 			fresh = append(fresh, op.Profile)
 		}
 	}
@@ -211,11 +208,9 @@ func (p *planner) withinCapacity(changes, removals []policy.Operation) []policy.
 	if !limited || len(fresh) <= free {
 		return changes
 	}
-	slices.SortFunc(fresh, func(a, b string) int {
-		return cmp.Or(cmp.Compare(p.rank(a), p.rank(b)), cmp.Compare(a, b))
-	})
+	slices.SortStableFunc(fresh, func(a, b string) int { return cmp.Compare(p.rank(a), p.rank(b)) })
 	surplus := fresh[free:]
-	p.alarm("", "capacity", "no slot for %s: there is room for %d (%s)", fewOf(surplus), limit, why)
+	p.alarm("capacity", "no slot for %s: there is room for %d (%s)", fewOf(surplus), limit, why)
 	left := map[string]bool{}
 	for _, name := range surplus {
 		left[name] = true
@@ -230,8 +225,7 @@ func (p *planner) rank(profile string) int {
 	return 1
 }
 
-// remaining counts the slots that take places already, ours or not, without
-// those that go.
+// remaining counts the slots that keep their places, ours or not.
 func (p *planner) remaining(removals []policy.Operation) int {
 	n := 0
 	for name := range p.entries {
@@ -253,37 +247,18 @@ func (p *planner) limit() (gateways int, why string, limited bool) {
 		return 0, "", false
 	case p.Capacity != nil:
 		return *p.Capacity, "configured", true
-	case p.scan == nil:
-		c := detectCapacity(p.Proc, svscan{}, 0, 0)
-		return c.Gateways, c.Source, true
 	}
-	used, others := countPlaces(p.scan.fd, slices.Collect(maps.Values(p.entries)))
-	c := detectCapacity(p.Proc, findSvscan(p.scan.fd, p.Proc), used, others)
+	var found svscan
+	var used, others int
+	if p.scan != nil {
+		found = findSvscan(p.scan.fd, p.Proc)
+		used, others = countPlaces(p.scan.fd, slices.Collect(maps.Values(p.entries)))
+	}
+	c := detectCapacity(p.Proc, found, used, others)
 	return c.Gateways, c.Source, true
 }
 
-// countPlaces counts the services of a scan directory, each with its logger, and
-// those of them that are not gateways.
-func countPlaces(scanfd int, entries []fs.DirEntry) (used, others int) {
-	for _, entry := range entries {
-		name := entry.Name()
-		if strings.HasPrefix(name, ".") || !entry.IsDir() && entry.Type()&fs.ModeSymlink == 0 {
-			continue
-		}
-		places := 1
-		var st unix.Stat_t
-		if unix.Fstatat(scanfd, name+"/log", &st, 0) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
-			places = 2
-		}
-		used += places
-		if !strings.HasPrefix(name, slotPrefix) {
-			others += places
-		}
-	}
-	return used, others
-}
-
-// rescanCause says why s6-svscan is to scan, "" when it need not.
+// rescanCause is why s6-svscan has to scan, "" when it need not.
 func (p *planner) rescanCause(plan []policy.Operation) string {
 	changed := slices.ContainsFunc(plan, func(op policy.Operation) bool {
 		return op.Op == policy.OpPublish || op.Op == policy.OpRemove && !isStaging(op.Slot)
@@ -293,7 +268,7 @@ func (p *planner) rescanCause(plan []policy.Operation) string {
 		return ""
 	case !findSvscan(p.scan.fd, p.Proc).Running:
 		if p.Live {
-			p.alarm("", alarmNoSvscan, "no s6-svscan supervises %s: nothing starts before one does", p.ScanDir)
+			p.alarm(alarmNoSvscan, "no s6-svscan supervises %s: nothing starts before one does", p.ScanDir)
 		}
 		return ""
 	case changed:

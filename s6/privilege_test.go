@@ -139,7 +139,7 @@ func TestOwnership(t *testing.T) {
 	d := decide("coder=down", "live=down")
 	w.startSvscan()
 	w.apply(decide("live=down"))
-	w.exec.Rescan = false
+	w.options.Rescan = false
 	w.apply(d)
 	w.wantPlan(d, "")
 	must(t, os.Chown(w.slot("coder", "supervise"), hermesID, hermesID))

@@ -47,11 +47,11 @@ func BenchmarkPublish1000(b *testing.B) {
 	d := manyProfiles(1000)
 	for i := 0; b.Loop(); i++ {
 		e := benchExecutor(filepath.Join(base, strconv.Itoa(i)))
-		plan, err := e.Plan(context.Background(), d)
+		plan, err := e.Plan(context.Background(), d, policy.PlanOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}
-		for _, r := range e.Execute(context.Background(), plan) {
+		for _, r := range e.Execute(context.Background(), plan.Operations, policy.ExecuteOptions{}) {
 			if r.Err != nil {
 				b.Fatal(r.Err)
 			}
@@ -68,7 +68,7 @@ func BenchmarkPlan1000New(b *testing.B) {
 	e := benchExecutor(benchScanDir(b))
 	d := manyProfiles(1000)
 	for b.Loop() {
-		if _, err := e.Plan(context.Background(), d); err != nil {
+		if _, err := e.Plan(context.Background(), d, policy.PlanOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -77,15 +77,15 @@ func BenchmarkPlan1000New(b *testing.B) {
 func BenchmarkPlan1000Unchanged(b *testing.B) {
 	e := benchExecutor(benchScanDir(b))
 	d := manyProfiles(1000)
-	plan, err := e.Plan(context.Background(), d)
+	plan, err := e.Plan(context.Background(), d, policy.PlanOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	e.Execute(context.Background(), plan)
+	e.Execute(context.Background(), plan.Operations, policy.ExecuteOptions{})
 	for b.Loop() {
-		plan, err := e.Plan(context.Background(), d)
-		if err != nil || len(plan) > 0 {
-			b.Fatal(len(plan), err)
+		plan, err := e.Plan(context.Background(), d, policy.PlanOptions{})
+		if err != nil || len(plan.Operations) > 0 {
+			b.Fatal(len(plan.Operations), err)
 		}
 	}
 }

@@ -102,7 +102,7 @@ func TestForeignThingsAreLeftAlone(t *testing.T) {
 			plan = append(plan, policy.Operation{Op: op, Profile: p, Slot: SlotName(p), Files: []string{"run"}})
 		}
 	}
-	for _, r := range w.exec.Execute(t.Context(), plan) {
+	for _, r := range w.execute(plan) {
 		if r.Err == nil || r.Done {
 			t.Errorf("%s %s: no error", r.Operation.Op, r.Operation.Slot)
 		}
@@ -154,7 +154,7 @@ func TestNames(t *testing.T) {
 	if got := w.visible(); len(got) != len(words) {
 		t.Errorf("visible: %v", got)
 	}
-	if got := w.exec.Alarms(); len(got) != len(refused) {
+	if got := w.last.Alarms; len(got) != len(refused) {
 		t.Errorf("alarms: %s", asJSON(got))
 	}
 	run, err := os.ReadFile(w.slot("$(reboot)", "run"))
@@ -187,7 +187,7 @@ func TestCapacity(t *testing.T) {
 	w.exec.Capacity = new(3)
 	d := decide("a=down", "b=down", "c=start", "d=start")
 	w.carryOut(w.wantPlan(d, "publish a down; publish c; publish d"))
-	if got := asJSON(w.exec.Alarms()); !strings.Contains(got, "no slot for b: there is room for 3 (configured)") {
+	if got := asJSON(w.last.Alarms); !strings.Contains(got, "no slot for b: there is room for 3 (configured)") {
 		t.Errorf("alarms: %s", got)
 	}
 	// What is there stays; a slot that goes makes room.
@@ -213,7 +213,7 @@ func TestSkippedContainerAndMissingScanDirectory(t *testing.T) {
 	d := decide("coder=start")
 	d.Skip = []policy.Contribution{{Set: policy.SetSkip, Reason: "a dashboard"}}
 	w.wantPlan(d, "")
-	if got := w.exec.Execute(t.Context(), nil); got != nil {
+	if got := w.exec.Execute(t.Context(), nil, w.waiting); got != nil {
 		t.Errorf("results: %v", got)
 	}
 	if _, err := os.Stat(w.scan); err == nil {
@@ -247,22 +247,27 @@ func TestReconcilersAtOnce(t *testing.T) {
 	})
 	for r := range 4 {
 		runs.Go(func() {
-			e := *w.exec
 			for i := range 8 {
 				d := decide(words...)
 				for name, one := range d.Profiles {
 					one.Env = map[string]string{"N": strconv.Itoa(r*1000 + i)}
 					d.Profiles[name] = one
 				}
-				plan, err := e.Plan(t.Context(), d)
+				unlock, err := w.exec.Lock(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				plan, err := w.exec.Plan(t.Context(), d, w.options)
 				if err != nil {
 					t.Error(err)
 				}
-				for _, result := range e.Execute(t.Context(), plan) {
+				for _, result := range w.exec.Execute(t.Context(), plan.Operations, w.waiting) {
 					if result.Err != nil {
 						t.Errorf("%s %s: %v", result.Operation.Op, result.Operation.Slot, result.Err)
 					}
 				}
+				unlock()
 			}
 		})
 	}
@@ -279,15 +284,13 @@ func TestReconcilersAtOnce(t *testing.T) {
 
 func TestLockNamesItsHolder(t *testing.T) {
 	w := newWorld(t)
-	x, err := w.exec.begin(t.Context(), nil)
+	unlock, err := w.exec.Lock(t.Context())
 	must(t, err)
-	defer x.end()
+	defer unlock()
 	e := *w.exec
 	e.LockTimeout = 50 * time.Millisecond
-	plan := w.plan(decide("coder=start"))
-	results := e.Execute(t.Context(), plan)
-	if err := results[0].Err; err == nil || !strings.Contains(err.Error(), "pid "+strconv.Itoa(os.Getpid())) {
-		t.Errorf("execute: %v", err)
+	if _, err := e.Lock(t.Context()); err == nil || !strings.Contains(err.Error(), "pid "+strconv.Itoa(os.Getpid())) {
+		t.Errorf("second lock: %v", err)
 	}
 }
 
@@ -296,8 +299,7 @@ func TestLockFollowsNoLink(t *testing.T) {
 	w := newWorld(t)
 	victim := filepath.Join(w.base, "victim")
 	must(t, os.Symlink(victim, filepath.Join(w.scan, lockName)))
-	results := w.exec.Execute(t.Context(), w.plan(decide("coder=start")))
-	if results[0].Err == nil {
+	if _, err := w.exec.Lock(t.Context()); err == nil {
 		t.Error("no error")
 	}
 	if _, err := os.Lstat(victim); err == nil {
@@ -310,7 +312,7 @@ func TestCancelled(t *testing.T) {
 	plan := w.plan(decide("a=start", "b=start"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, r := range w.exec.Execute(ctx, plan) {
+	for _, r := range w.exec.Execute(ctx, plan, w.waiting) {
 		if r.Err == nil || r.Done {
 			t.Errorf("%+v", r)
 		}
@@ -318,7 +320,7 @@ func TestCancelled(t *testing.T) {
 	if got := w.visible(); len(got) != 0 {
 		t.Errorf("visible: %v", got)
 	}
-	if _, err := w.exec.Plan(ctx, decide("a=start")); err == nil {
+	if _, err := w.exec.Plan(ctx, decide("a=start"), w.options); err == nil {
 		t.Error("plan: no error")
 	}
 }
@@ -341,7 +343,7 @@ func TestFullFileSystem(t *testing.T) {
 			}
 			var well []string
 			failed := 0
-			for _, r := range w.exec.Execute(t.Context(), w.plan(decide(words...))) {
+			for _, r := range w.execute(w.plan(decide(words...))) {
 				if r.Err != nil {
 					failed++
 				} else {

@@ -15,9 +15,10 @@ import (
 // A removal is one slot on its way out. Its directory stays open: names change,
 // and the locks are still looked at in the right place.
 type removal struct {
-	result *policy.Result
-	fd     int
-	name   string // under which it is in the scan directory now
+	result   *policy.Result
+	fd       int
+	name     string // under which it is in the scan directory now
+	stopping error  // of the last command that stops or kills the gateway
 }
 
 // removeAll removes slots in the order that leaves no supervisor behind: stop
@@ -46,9 +47,8 @@ func (x *execution) removeTogether(ctx context.Context, results []policy.Result)
 	for i := range results {
 		r, err := x.beginRemoval(&results[i])
 		if err != nil {
-			results[i].Err = fmt.Errorf("remove %s: %w", results[i].Operation.Slot, err)
-		}
-		if r != nil {
+			finish(&results[i], false, err)
+		} else if r != nil {
 			going = append(going, r)
 		}
 	}
@@ -56,18 +56,12 @@ func (x *execution) removeTogether(ctx context.Context, results []policy.Result)
 	going = x.setAside(going)
 	going = x.release(ctx, going)
 	for _, r := range going {
-		err := x.scan.removeTree(r.name)
-		r.result.Done = err == nil
-		r.fail(err)
+		finish(r.result, true, x.scan.removeTree(r.name))
 		_ = unix.Close(r.fd)
 	}
 }
 
-func (r *removal) fail(err error) {
-	if err != nil {
-		r.result.Err = fmt.Errorf("remove %s: %w", r.result.Operation.Slot, err)
-	}
-}
+func (r *removal) fail(err error) { finish(r.result, false, err) }
 
 // beginRemoval asks the gateway to stop, for good: the down file keeps it down
 // whatever happens to this run. It returns nil when there is nothing to remove.
@@ -134,21 +128,32 @@ func (x *execution) waitDown(ctx context.Context, going []*removal) []*removal {
 		_, late = split(going, func(r *removal) bool { return isDown(r.fd) })
 		for _, r := range late {
 			if s, _ := statusOf(r.fd); s.WantUp {
-				r.fail(stop(r.fd))
+				r.stopping = stop(r.fd)
 			}
 		}
 		return len(late) == 0
 	}
-	if !poll(ctx, x.Wait, down) && x.Force && ctx.Err() == nil {
+	if !poll(ctx, x.Wait, down) && x.Kill && ctx.Err() == nil {
 		for _, r := range late {
-			r.fail(x.killGateway(ctx, r.fd, r.result.Operation.Slot))
+			r.stopping = x.killGateway(ctx, r.fd, r.result.Operation.Slot)
 		}
 		poll(ctx, x.Wait, down)
 	}
 	for _, r := range late {
-		r.fail(errors.Join(x.notDown(r.fd), ctx.Err()))
+		r.fail(errors.Join(r.stopping, x.notDown(r.fd), ctx.Err()))
 	}
 	return keepGoing(going)
+}
+
+// isDown reports whether no gateway of the slot runs and none will by itself: a
+// slot without a supervisor is down.
+func isDown(slotfd int) bool {
+	held, _, err := lockHolder(slotfd, superviseLock)
+	if err != nil {
+		return false
+	}
+	s, ok := statusOf(slotfd)
+	return !held || ok && s.Down() && !s.WantUp
 }
 
 // setAside renames the slots to names that s6-svscan ignores.

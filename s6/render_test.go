@@ -133,7 +133,7 @@ func TestHomeWithOddName(t *testing.T) {
 		return err == nil
 	})
 	w.exec.Home = "/a\nb"
-	if _, err := w.exec.Plan(t.Context(), decide("coder=start")); err == nil {
+	if _, err := w.exec.Plan(t.Context(), decide("coder=start"), w.options); err == nil {
 		t.Error("plan: no error")
 	}
 }

@@ -22,9 +22,9 @@ import (
 //go:embed schema.json
 var schema string
 
-// A Source finds out what is in a scan directory: who supervises, which slots
-// there are and how they are, what interrupted runs left, and how many gateways
-// fit. It only looks; a lock is never taken.
+// A Source finds out what is in a scan directory: who supervises it, its slots and
+// their state, what interrupted runs left, and how many gateways fit. It takes no
+// lock.
 type Source struct {
 	ScanDir string
 	Proc    string // "/proc"
@@ -37,73 +37,27 @@ func (s *Source) Name() string { return "s6" }
 // Schema is the JSON Schema of what Collect returns.
 func (s *Source) Schema() string { return schema }
 
-// maxEntries bounds how much of a scan directory is looked at; s6-svscan itself
-// holds a thousand services unless it is told otherwise.
+// maxEntries bounds how many entries of a scan directory are read; s6-svscan itself
+// holds a thousand services unless an option changes that.
 const maxEntries = 1 << 16
 
 // maxLeftovers bounds the list of leftovers.
 const maxLeftovers = 256
 
-type facts struct {
-	Status    string              `json:"status"`
-	Running   *bool               `json:"running,omitempty"` // absent: this user may not know
-	SvscanPID int                 `json:"svscan_pid,omitempty"`
-	Manager   string              `json:"manager"`
-	ScanDir   scanDirFacts        `json:"scandir"`
-	Slots     map[string]slotFact `json:"slots"`
-	Leftovers []leftover          `json:"leftovers"`
-	Capacity  capacity            `json:"capacity"`
-}
+// Collect returns a policy.Slots. Its error is that of ctx: something that cannot be
+// read is part of the fact.
+func (s *Source) Collect(ctx context.Context) (any, error) { return s.look(ctx) }
 
-type scanDirFacts struct {
-	Path     string `json:"path"`
-	Status   string `json:"status"`
-	Error    string `json:"error,omitempty"`
-	Writable bool   `json:"writable"`
-	More     bool   `json:"more"`
-}
-
-type slotFact struct {
-	Profile          string `json:"profile"`
-	Kind             string `json:"kind"`
-	Status           string `json:"status"`
-	Error            string `json:"error,omitempty"`
-	Ours             bool   `json:"ours"`
-	DownFile         bool   `json:"down_file"`
-	Supervised       *bool  `json:"supervised,omitempty"`
-	LoggerSupervised *bool  `json:"logger_supervised,omitempty"`
-	Up               bool   `json:"up"`
-	PID              int    `json:"pid,omitempty"`
-	StartTime        int64  `json:"start_time,omitempty"`
-	WantedUp         bool   `json:"wanted_up"`
-	SinceUnix        int64  `json:"since_unix,omitempty"`
-	ExitCode         *int   `json:"exit_code,omitempty"`
-	Signal           int    `json:"signal,omitempty"`
-	Deaths           int    `json:"deaths"`
-	Changed          bool   `json:"changed,omitempty"`
-	WaitingUntilUnix int64  `json:"waiting_until_unix,omitempty"`
-}
-
-type leftover struct {
-	Name       string `json:"name"`
-	UID        int    `json:"uid"`
-	Mode       string `json:"mode"`
-	AgeSeconds int64  `json:"age_seconds"`
-}
-
-// Collect looks at the scan directory. It has no error: what cannot be read is
-// part of the fact.
-func (s *Source) Collect(ctx context.Context) (any, error) {
+func (s *Source) look(ctx context.Context) (policy.Slots, error) {
 	proc := orDefault(s.Proc, "/proc")
-	f := facts{
-		Status:  policy.StatusRecorded,
-		Manager: "none",
-		ScanDir: scanDirFacts{Path: s.ScanDir, Status: policy.StatusRecorded},
-		Slots:   map[string]slotFact{}, Leftovers: []leftover{},
+	f := policy.Slots{
+		Status: policy.StatusRecorded, Manager: "none",
+		ScanDir: policy.ScanDir{Path: s.ScanDir, Status: policy.StatusRecorded},
+		Slots:   map[string]policy.Slot{}, Leftovers: []policy.Leftover{},
 	}
 	scan, err := openScanDir(s.ScanDir)
 	if err != nil {
-		f.ScanDir.fail(err)
+		f.ScanDir.Status, f.ScanDir.Error = absentOrUnreadable(err), err.Error()
 		f.Status = f.ScanDir.Status
 		f.Manager = s.manager(proc, svscan{})
 		f.Capacity = detectCapacity(proc, svscan{}, 0, 0)
@@ -116,19 +70,31 @@ func (s *Source) Collect(ctx context.Context) (any, error) {
 	}
 	f.SvscanPID, f.Manager = found.PID, s.manager(proc, found)
 	f.ScanDir.Writable = unix.Faccessat(scan.fd, ".", unix.W_OK, unix.AT_EACCESS) == nil
-	entries := f.ScanDir.read(scan)
+	entries, err := scan.dir.ReadDir(maxEntries)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.ScanDir.Status, f.ScanDir.Error = absentOrUnreadable(err), err.Error()
+	}
+	f.ScanDir.More = len(entries) == maxEntries
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
 	used, others := countPlaces(scan.fd, entries)
 	f.Capacity = detectCapacity(proc, found, used, others)
 	f.Leftovers = leftovers(scan.fd, entries)
 	for _, entry := range entries {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return f, err
 		}
 		if profile, ok := strings.CutPrefix(entry.Name(), slotPrefix); ok {
 			f.Slots[policy.ProfileName(entry.Name())] = describeSlot(scan.fd, entry, profile)
 		}
 	}
 	return f, nil
+}
+
+func absentOrUnreadable(err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return policy.StatusMissing
+	}
+	return policy.StatusUnreadable
 }
 
 // manager names who supervises the container.
@@ -143,28 +109,8 @@ func (s *Source) manager(proc string, found svscan) string {
 	return "none"
 }
 
-func (d *scanDirFacts) fail(err error) {
-	d.Status, d.Error = policy.StatusUnreadable, err.Error()
-	if errors.Is(err, fs.ErrNotExist) {
-		d.Status = policy.StatusMissing
-	}
-}
-
-// read returns the entries in the order of their names.
-func (d *scanDirFacts) read(scan *scanDir) []fs.DirEntry {
-	entries, err := scan.dir.ReadDir(maxEntries)
-	if err != nil && !errors.Is(err, io.EOF) {
-		d.fail(err)
-	}
-	if len(entries) == maxEntries {
-		d.More = true
-	}
-	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
-	return entries
-}
-
-func leftovers(scanfd int, entries []fs.DirEntry) []leftover {
-	list := []leftover{}
+func leftovers(scanfd int, entries []fs.DirEntry) []policy.Leftover {
+	list := []policy.Leftover{}
 	for _, entry := range entries {
 		name := entry.Name()
 		if !isStaging(name) && !isUpstreamStaging(name) || len(list) == maxLeftovers {
@@ -175,7 +121,7 @@ func leftovers(scanfd int, entries []fs.DirEntry) []leftover {
 			continue
 		}
 		age := max(0, time.Since(time.Unix(st.Mtim.Unix())))
-		list = append(list, leftover{
+		list = append(list, policy.Leftover{
 			Name: policy.ProfileName(name), UID: int(st.Uid),
 			Mode:       fmt.Sprintf("%04o", st.Mode&0o7777),
 			AgeSeconds: int64(age / time.Second),
@@ -184,49 +130,57 @@ func leftovers(scanfd int, entries []fs.DirEntry) []leftover {
 	return list
 }
 
-// describeSlot looks at one entry that has the name of a slot. Only a directory
-// is opened; a link is never followed.
-func describeSlot(scanfd int, entry fs.DirEntry, profile string) slotFact {
-	f := slotFact{Profile: policy.ProfileName(profile), Kind: kindOf(entry.Type()), Status: policy.StatusRecorded}
-	if profile == policy.RootProfile {
-		f.Profile = profile
-	}
-	if !entry.IsDir() {
-		f.Status = policy.StatusInvalid
-		return f
-	}
-	fd, err := openDirectory(scanfd, entry.Name())
-	if err != nil {
-		f.fail(err)
-		return f
-	}
-	defer unix.Close(fd)
-	if who, err := originOf(fd); err != nil {
-		f.fail(err)
-	} else {
-		f.Ours = who == originOurs
-	}
-	if f.DownFile, err = exists(fd, downName); err != nil {
-		f.fail(err)
-	}
-	f.LoggerSupervised = f.held(fd, logLock, logControl)
-	f.Supervised = f.held(fd, superviseLock, superviseControl)
-	if f.Supervised != nil && *f.Supervised {
-		f.describeService(fd)
-	}
-	return f
+// A slotView is the fact about a slot while it is looked at.
+type slotView struct {
+	policy.Slot
+	fd int
 }
 
-func (f *slotFact) fail(err error) { f.Status, f.Error = policy.StatusUnreadable, err.Error() }
+// describeSlot looks at an entry that has the name of a slot. It opens only a
+// directory, and follows no link.
+func describeSlot(scanfd int, entry fs.DirEntry, profile string) policy.Slot {
+	v := slotView{Slot: policy.Slot{Profile: policy.ProfileName(profile), Kind: kindOf(entry.Type()), Status: policy.StatusRecorded}}
+	if profile == policy.RootProfile {
+		v.Profile = profile
+	}
+	if !entry.IsDir() {
+		v.Status = policy.StatusInvalid
+		return v.Slot
+	}
+	var err error
+	if v.fd, err = openDirectory(scanfd, entry.Name()); err != nil {
+		v.fail(err)
+		return v.Slot
+	}
+	defer unix.Close(v.fd)
+	who, err := originOf(v.fd)
+	v.fail(err)
+	v.Ours = who == originOurs
+	v.DownFile, err = exists(v.fd, downName)
+	v.fail(err)
+	v.LoggerSupervised = v.held(logLock, logControl)
+	v.Supervised = v.held(superviseLock, superviseControl)
+	if v.Supervised != nil && *v.Supervised {
+		v.describeService()
+	}
+	return v.Slot
+}
 
-// held looks at a lock, or, where it may not be opened, at whether someone reads
-// the control FIFO; nil is unknown.
-func (f *slotFact) held(slotfd int, lock, control string) *bool {
-	held, _, err := lockHolder(slotfd, lock)
+// fail records an error, if there is one.
+func (v *slotView) fail(err error) {
+	if err != nil {
+		v.Status, v.Error = policy.StatusUnreadable, err.Error()
+	}
+}
+
+// held looks at a lock, or, when it may not be opened, whether a process reads the
+// control FIFO; nil is unknown.
+func (v *slotView) held(lock, control string) *bool {
+	held, _, err := lockHolder(v.fd, lock)
 	if err == nil {
 		return &held
 	}
-	fd, openErr := openBeneath(slotfd, control, unix.O_WRONLY)
+	fd, openErr := openBeneath(v.fd, control, unix.O_WRONLY)
 	switch {
 	case openErr == nil:
 		_ = unix.Close(fd)
@@ -234,56 +188,55 @@ func (f *slotFact) held(slotfd int, lock, control string) *bool {
 	case errors.Is(openErr, unix.ENXIO):
 		return new(false)
 	}
-	f.fail(err)
+	v.fail(err)
 	return nil
 }
 
-// describeService adds what a living supervisor wrote of its service.
-func (f *slotFact) describeService(slotfd int) {
-	s, ok := statusOf(slotfd)
+// describeService adds what a living supervisor wrote about its service.
+func (v *slotView) describeService() {
+	s, ok := statusOf(v.fd)
 	if !ok {
-		f.Status = policy.StatusInvalid
+		v.Status = policy.StatusInvalid
 		return
 	}
-	f.Up, f.WantedUp = s.Up() && alive(s.PID), s.WantUp
-	if f.Up {
-		f.PID = s.PID
-		f.StartTime = startTime(s.PID)
+	v.Up, v.WantedUp = s.Up() && alive(s.PID), s.WantUp
+	if v.Up {
+		v.PID = s.PID
+		v.StartTime = startTime(s.PID)
 	}
 	if !s.Stamp.IsZero() {
-		f.SinceUnix = s.Stamp.Unix()
+		v.SinceUnix = s.Stamp.Unix()
 	}
-	f.Changed, _ = exists(slotfd, changedName)
-	f.Changed = f.Changed && f.Up
-	f.describePause(slotfd)
-	data, err := readRegular(slotfd, superviseDeaths)
+	changed, _ := exists(v.fd, changedName)
+	v.Changed = changed && v.Up
+	v.describePause()
+	data, err := readRegular(v.fd, superviseDeaths)
 	if err != nil {
 		return
 	}
 	if deaths, ok := decodeDeaths(data); ok && len(deaths) > 0 {
-		f.Deaths = len(deaths)
-		f.ExitCode, f.Signal = new(s.ExitCode()), s.Signal()
+		v.Deaths = len(deaths)
+		v.ExitCode, v.Signal = new(s.ExitCode()), s.Signal()
 	}
 }
 
-// describePause adds until when the run script waits before it becomes the gateway.
-func (f *slotFact) describePause(slotfd int) {
-	if !f.Up || f.SinceUnix == 0 {
+// describePause adds until when the run script pauses before it becomes the gateway.
+func (v *slotView) describePause() {
+	if !v.Up || v.SinceUnix == 0 {
 		return
 	}
-	text, err := readRegular(slotfd, pauseName)
+	text, err := readRegular(v.fd, pauseName)
 	if err != nil {
 		return
 	}
 	seconds, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
 	if err == nil && seconds > 0 && seconds <= policy.MaxHoldSeconds {
-		f.WaitingUntilUnix = f.SinceUnix + int64(seconds)
+		v.WaitingUntilUnix = v.SinceUnix + int64(seconds)
 	}
 }
 
-// alive reports whether a process runs: a supervisor whose file system is full
-// leaves the pid of a dead one in its status, and one that is stopped does not even
-// reap it.
+// alive reports whether a process runs. A supervisor whose file system is full leaves
+// the pid of a dead process in its status, and a stopped supervisor does not reap it.
 func alive(pid int) bool {
 	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
 		return false
@@ -304,8 +257,8 @@ func startTime(pid int) int64 {
 	return ticks
 }
 
-// processFields are those of /proc/PID/stat from the state on. It follows the name,
-// which may hold anything, also a parenthesis.
+// processFields returns the fields of /proc/PID/stat from the state on. The state
+// follows the name, which may hold any character, also a parenthesis.
 func processFields(pid int) []string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -111,8 +111,8 @@ func TestFactsOfOddScanDirectories(t *testing.T) {
 		// The executor leaves all of that alone, too.
 		d := decide("coder=down", "fifo=start", "link=start", "file=start", "trap=start", "giant=start")
 		w.wantPlan(d, "")
-		if got := len(w.exec.Alarms()); got != 5 {
-			t.Errorf("alarms: %s", asJSON(w.exec.Alarms()))
+		if got := len(w.last.Alarms); got != 5 {
+			t.Errorf("alarms: %s", asJSON(w.last.Alarms))
 		}
 	})
 	t.Run("a linked supervise", func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestLiveFactsKeepTheSchema(t *testing.T) {
 	w.untilUp("coder")
 	f := w.facts()
 	checkSchema(t, f)
-	if f.Capacity != (capacity{Places: 60, Used: 4, Gateways: 28, Source: fromArguments}) {
+	if f.Capacity != (policy.Capacity{Places: 60, Used: 4, Gateways: 28, Source: fromArguments}) {
 		t.Errorf("capacity: %s", asJSON(f.Capacity))
 	}
 	if f.Slots["gateway-coder"].SinceUnix == 0 {
@@ -194,11 +194,11 @@ func TestCapacityByOpenFiles(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(dir, "limits"), []byte(text), 0o644))
 	}
 	running := svscan{Known: true, Running: true, PID: 42}
-	for soft, want := range map[string]capacity{
-		"1024":      {2000, 3, 484, fromOpenFiles},
-		"1048576":   {2000, 3, 998, fromArguments},
-		"unlimited": {2000, 3, 998, fromArguments},
-		"40":        {2000, 3, 0, fromOpenFiles},
+	for soft, want := range map[string]policy.Capacity{
+		"1024":      {Places: 2000, Used: 3, Gateways: 484, Source: fromOpenFiles},
+		"1048576":   {Places: 2000, Used: 3, Gateways: 998, Source: fromArguments},
+		"unlimited": {Places: 2000, Used: 3, Gateways: 998, Source: fromArguments},
+		"40":        {Places: 2000, Used: 3, Gateways: 0, Source: fromOpenFiles},
 	} {
 		limits(soft)
 		if got := detectCapacity(proc, running, 3, 3); got != want {
@@ -215,11 +215,11 @@ func TestFactsAsUser(t *testing.T) {
 	w.apply(decide("coder=start"))
 	w.untilUp("coder")
 	copied := w.testBinary()
-	read := func() facts {
+	read := func() policy.Slots {
 		out, err := w.asHermes("S6_TEST_SCANDIR=" + w.scan + " " + copied + " -test.run=^TestPrintFacts$ -test.v")
 		must(t, err)
 		_, text, _ := strings.Cut(out, "facts: ")
-		var f facts
+		var f policy.Slots
 		must(t, json.NewDecoder(strings.NewReader(text)).Decode(&f))
 		return f
 	}

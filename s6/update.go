@@ -90,8 +90,8 @@ func (x *execution) markDown(ctx context.Context, op policy.Operation) (bool, er
 	}
 	defer unix.Close(slotfd)
 	done, err := x.makeDown(slotfd)
-	if x.Live && isForbidden(err) {
-		return x.byLetter(ctx, slotfd, "D", true)
+	if isForbidden(err) {
+		return x.bySupervisor(ctx, slotfd, "D", err)
 	}
 	return done, err
 }
@@ -115,30 +115,35 @@ func (x *execution) clearDown(ctx context.Context, op policy.Operation) (bool, e
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return false, nil
-	case x.Live && isForbidden(err):
-		return x.byLetter(ctx, slotfd, "U", false)
+	case isForbidden(err):
+		return x.bySupervisor(ctx, slotfd, "U", err)
 	case err != nil:
 		return false, fmt.Errorf("remove %s: %w", downName, err)
 	}
 	return true, nil
 }
 
-// byLetter has a supervisor make or remove the down file.
-func (x *execution) byLetter(ctx context.Context, slotfd int, letter string, down bool) (bool, error) {
-	if err := x.tell(ctx, slotfd, letter); err != nil {
+// bySupervisor has the supervisor make ("D") or remove ("U") the down file. The error
+// is that of the user's own attempt when there is no supervisor.
+func (x *execution) bySupervisor(ctx context.Context, slotfd int, command string, forbidden error) (bool, error) {
+	err := x.askSupervisor(ctx, slotfd, command)
+	if errors.Is(err, errNobody) {
+		return false, forbidden
+	}
+	if err != nil {
 		return false, err
 	}
-	done := poll(ctx, x.Wait, func() bool {
-		there, err := exists(slotfd, downName)
-		return err == nil && there == down
+	changed := poll(ctx, x.Wait, func() bool {
+		downFile, err := exists(slotfd, downName)
+		return err == nil && downFile == (command == "D")
 	})
-	if !done {
+	if !changed {
 		return false, errors.Join(fmt.Errorf("its supervisor has not changed the file %s after %v", downName, x.Wait), ctx.Err())
 	}
 	return true, nil
 }
 
-// isForbidden says that this user may not do it.
+// isForbidden reports whether this user may not do it.
 func isForbidden(err error) bool {
 	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)
 }

@@ -30,7 +30,11 @@ type world struct {
 	base string
 	scan string
 	home string
-	exec *Executor
+
+	exec    *Executor
+	options policy.PlanOptions
+	waiting policy.ExecuteOptions
+	last    policy.Plan // that was made
 }
 
 func newWorld(t *testing.T) *world {
@@ -57,8 +61,9 @@ func newWorldIn(t *testing.T, base string) *world {
 		ScanDir: w.scan, Home: w.home, Root: root,
 		User:    User{UID: hermesID, GID: hermesID},
 		Command: []string{gateway}, Shell: "/bin/sh",
-		Rescan: true, Prune: true, Wait: 20 * time.Second,
 	}
+	w.options = policy.PlanOptions{Rescan: true, Prune: true}
+	w.waiting = policy.ExecuteOptions{Wait: 20 * time.Second}
 	return w
 }
 
@@ -91,9 +96,10 @@ func decide(words ...string) policy.Decisions {
 
 func (w *world) plan(d policy.Decisions) []policy.Operation {
 	w.t.Helper()
-	plan, err := w.exec.Plan(w.t.Context(), d)
+	var err error
+	w.last, err = w.exec.Plan(w.t.Context(), d, w.options)
 	must(w.t, err)
-	return plan
+	return w.last.Operations
 }
 
 // brief writes operations as "op slot" lines without the prefix of the slot.
@@ -129,27 +135,36 @@ func (w *world) apply(d policy.Decisions) {
 
 func (w *world) carryOut(plan []policy.Operation) {
 	w.t.Helper()
-	for _, r := range w.exec.Execute(w.t.Context(), plan) {
+	for _, r := range w.execute(plan) {
 		if r.Err != nil {
 			w.t.Errorf("%s %s: %v", r.Operation.Op, r.Operation.Slot, r.Err)
 		}
 	}
 }
 
+// execute carries the plan out under the lock.
+func (w *world) execute(plan []policy.Operation) []policy.Result {
+	w.t.Helper()
+	unlock, err := w.exec.Lock(w.t.Context())
+	must(w.t, err)
+	defer unlock()
+	return w.exec.Execute(w.t.Context(), plan, w.waiting)
+}
+
 func (w *world) alarmCodes() string {
 	var codes []string
-	for _, a := range w.exec.Alarms() {
+	for _, a := range w.last.Alarms {
 		codes = append(codes, strings.TrimSpace(a.Code+" "+a.Profile))
 	}
 	return strings.Join(codes, "; ")
 }
 
-func (w *world) facts() facts {
+func (w *world) facts() policy.Slots {
 	w.t.Helper()
 	source := &Source{ScanDir: w.scan}
 	got, err := source.Collect(w.t.Context())
 	must(w.t, err)
-	return got.(facts)
+	return got.(policy.Slots)
 }
 
 // visible lists what s6-svscan would look at.
@@ -284,7 +299,7 @@ func (w *world) until(what string, condition func() bool) {
 	}
 }
 
-func (w *world) untilUp(profile string) slotFact {
+func (w *world) untilUp(profile string) policy.Slot {
 	w.t.Helper()
 	w.until(profile+" is up", func() bool { return w.facts().Slots[SlotName(profile)].Up })
 	return w.facts().Slots[SlotName(profile)]

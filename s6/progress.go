@@ -1,0 +1,178 @@
+package s6
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A progress is what decides when a transition is over: what is wanted, what was
+// there before, and what has been seen since.
+type progress struct {
+	up     bool          // a bring-up; else a bring-down
+	thenUp bool          // the bring-down is the first half of a restart
+	upFor  time.Duration // how long a bring-up wants to see the gateway up
+
+	before  status    // when the control command was written
+	death   string    // the newest death that is accounted for, as s6 recorded it
+	askedAt time.Time // when the control command was written last
+	upAt    time.Time // when the gateway was first seen up
+	downAt  time.Time // when it was first seen to stay down
+}
+
+// A sight is what one look at a slot shows.
+type sight struct {
+	now          time.Time
+	gone         bool // the slot was removed, or another is in its place
+	unsupervised bool // no supervisor holds its lock; a bring-up does not look
+	status       status
+	known        bool   // the status makes sense
+	death        string // the newest record of the death_tally file
+	downFile     bool
+	err          error // of the look at the down file
+}
+
+// A verdict is what follows from a sight.
+type verdict int
+
+const (
+	wait verdict = iota
+	done
+	askAgain // write the control command once more, and wait
+	failed
+)
+
+// askAgainAfter is how long a control command may be without effect. s6-supervise
+// forgets that a gateway is wanted when its finish script then exits with 125, and a
+// "U" of another user removes the down file.
+const askAgainAfter = time.Second
+
+// isThere reports whether nothing has to be asked for.
+func (p progress) isThere(now time.Time, downFile bool) bool {
+	if p.up {
+		return p.before.Up() && p.before.WantUp && !downFile && now.Sub(p.before.Stamp) >= p.upFor
+	}
+	return p.before.Down() && !p.before.WantUp && downFile
+}
+
+// next decides what follows from a sight. It returns the progress to go on with, and
+// an error with the verdict failed. "Wanted" is what the supervisor wants by its
+// status file.
+//
+//	bring-up
+//
+//	                 up and wanted                 up for upFor
+//	  [asked] ------------------------> [is up] ----------------> done
+//	   |   ^                              |
+//	   |   |   ended as after a stop:     |
+//	   |   +---- another user restarts it +--- ended otherwise -> failed
+//	   |
+//	   | down, not wanted
+//	   +--- since before "U": ask again each second
+//	   +--- since then, ended as after a stop: wait for upFor --> failed
+//	   +--- since then, ended otherwise ------------------------> failed
+//	   +--- the slot is gone -----------------------------------> failed
+//
+//	bring-down
+//
+//	             down and not wanted,          down file
+//	             or unsupervised
+//	  [asked] ------------------------> [down] -----------------> done
+//	   |                                  |
+//	   |                                  +--- no down file: ask again each second
+//	   +--- the slot is gone, or thenUp and another gateway is up -> done
+func (p progress) next(s sight) (progress, verdict, error) {
+	if p.up {
+		return p.nextUp(s)
+	}
+	return p.nextDown(s)
+}
+
+func (p progress) nextUp(s sight) (progress, verdict, error) {
+	switch {
+	case s.gone:
+		return p, failed, errors.New("its slot was removed meanwhile")
+	case !s.known:
+		return p, wait, nil
+	case s.status.Down() && !s.status.WantUp && s.status.Stamp != p.before.Stamp:
+		return p.staysDown(s)
+	case s.status.Down() && !s.status.WantUp:
+		return p.again(s)
+	case p.upFor > 0 && s.status.follows(s.death, p.death):
+		if !s.status.endedAsStopped() {
+			return p, failed, fmt.Errorf("the gateway ended after less than %v with %s; it is started again", p.upFor, s.status.ending())
+		}
+		// A user who cannot take the lock restarts it.
+		p.death, p.upAt, p.downAt = s.death, time.Time{}, time.Time{}
+		return p, wait, nil
+	case !s.status.Up() || !s.status.WantUp:
+		return p, wait, nil
+	}
+	if p.upAt.IsZero() {
+		p.upAt = s.now
+	}
+	if s.now.Sub(p.upAt) >= p.upFor {
+		return p, done, nil
+	}
+	return p, wait, nil
+}
+
+// staysDown fails, but not at once when a restart by a user who cannot take the lock
+// looks the same.
+func (p progress) staysDown(s sight) (progress, verdict, error) {
+	if p.downAt.IsZero() {
+		p.downAt = s.now
+	}
+	switch {
+	case s.status.endedAsStopped() && s.now.Sub(p.downAt) < p.upFor:
+		return p, wait, nil
+	case s.downFile:
+		return p, failed, fmt.Errorf("the gateway ended at once with %s and stays down: a stop or a used-up budget made its down file", s.status.ending())
+	}
+	return p, failed, fmt.Errorf("the gateway ended at once with %s and stays down", s.status.ending())
+}
+
+func (p progress) nextDown(s sight) (progress, verdict, error) {
+	switch {
+	case s.err != nil:
+		return p, failed, s.err
+	case s.gone, p.wasRestarted(s):
+		return p, done, nil
+	case !s.unsupervised && !s.isDown():
+		return p, wait, nil
+	case !s.downFile:
+		return p.again(s)
+	}
+	return p, done, nil
+}
+
+func (p progress) again(s sight) (progress, verdict, error) {
+	if s.now.Sub(p.askedAt) < askAgainAfter {
+		return p, wait, nil
+	}
+	p.askedAt = s.now
+	return p, askAgain, nil
+}
+
+// wasRestarted reports whether the gateway that a restart stops has been replaced by
+// another user's restart.
+func (p progress) wasRestarted(s sight) bool {
+	return p.thenUp && p.before.Up() && s.known && s.status.Up() && s.status.WantUp && s.status.PID != p.before.PID
+}
+
+// isDown reports whether no gateway runs and none will by itself.
+func (s sight) isDown() bool { return s.known && s.status.Down() && !s.status.WantUp }
+
+// endedAsStopped reports whether the gateway ended as one that was told to stop.
+func (s status) endedAsStopped() bool {
+	return s.ExitCode() == 0 || s.Signal() == int(unix.SIGTERM)
+}
+
+// follows reports whether there is a newer death than before, and whether the status
+// was written after it: the death is recorded first, then the finish script runs.
+func (s status) follows(last, before string) bool {
+	deaths, ok := decodeDeaths([]byte(last))
+	return ok && len(deaths) > 0 && last != before && !s.Finishing && !s.Stamp.Before(deaths[0].At)
+}
