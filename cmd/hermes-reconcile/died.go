@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
@@ -21,7 +22,7 @@ const diedName = "died"
 // exitStayDown is the exit status by which a finish script ends restarts.
 const exitStayDown = 125
 
-// diedTime is less than the five seconds that s6-supervise gives a finish script.
+// diedTime is shorter than the five seconds that s6-supervise gives a finish script.
 const diedTime = 3 * time.Second
 
 func newDied() *cobra.Command {
@@ -41,8 +42,8 @@ func newDied() *cobra.Command {
 	return cmd
 }
 
-// died answers a death. Whatever goes wrong here, the gateway goes on being
-// restarted, unless its budget is known to be used up.
+// died answers a death. When anything fails, the gateway is restarted, unless its budget is
+// known to be used up.
 func died(cmd *cobra.Command, home, user string, args []string) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), diedTime)
 	defer cancel()
@@ -56,9 +57,9 @@ func died(cmd *cobra.Command, home, user string, args []string) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: %s %s: %v\n", diedName, answer.Profile, err)
 	}
 	if answer.Hold != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: profile %s is held: %d deaths within %g s\n", word(answer.Profile), answer.Hold.Deaths, answer.Hold.WindowSeconds)
+		fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: profile %s is held: %d deaths within %g s\n", policy.Word(answer.Profile), answer.Hold.Deaths, answer.Hold.WindowSeconds)
 		if err := keepHold(ctx, home, user, answer); err != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: profile %s: the hold lasts only until the container starts again: %v\n", word(answer.Profile), err)
+			fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: profile %s: the hold lasts only until the container starts again: %v\n", policy.Word(answer.Profile), err)
 		}
 	}
 	if answer.Down {
@@ -69,12 +70,11 @@ func died(cmd *cobra.Command, home, user string, args []string) error {
 
 // keepHold records the hold on the volume, as the unprivileged user.
 func keepHold(ctx context.Context, home, user string, answer s6.Answer) error {
-	c := config{Home: home, User: user}
-	ofVolume, err := openSide(c, policy.PhaseApply)
+	volume, err := openVolume(config.Config{Home: home, User: user}, policy.PhaseApply)
 	if err != nil {
 		return err
 	}
-	defer ofVolume.Close()
-	_, err = ofVolume.Change(ctx, engine.Change{Kind: engine.WriteHold, Profile: answer.Profile, Hold: answer.Hold})
+	defer volume.Close()
+	_, err = volume.Change(ctx, engine.Change{Kind: engine.WriteHold, Profile: answer.Profile, Hold: answer.Hold})
 	return err
 }

@@ -1,19 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine"
-	"hermes-reconcile/engine/volume"
+	"hermes-reconcile/engine/explain"
+	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
-	"hermes-reconcile/rego"
 )
 
 type evalFlags struct {
@@ -42,7 +44,7 @@ func newEval() *cobra.Command {
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "also print the plan, computed against the scan directory")
 	cmd.Flags().StringVar(&f.input, "input", "", "decide on a saved input document (- is standard input)")
 	cmd.Flags().BoolVar(&f.detailedExit, "detailed-exitcode", false, "with --dry-run or --compare: exit 0 when there is nothing to do or no difference, 2 when there is, 1 on an error")
-	cmd.Flags().BoolVar(&f.compare, "compare", false, "print only what the rules of --policy decide otherwise than the present ones, which are those of the configuration")
+	cmd.Flags().BoolVar(&f.compare, "compare", false, "print only what the rules of --policy decide otherwise than the rules of the configuration")
 	return cmd
 }
 
@@ -54,17 +56,15 @@ func eval(cmd *cobra.Command, f evalFlags, profiles []string) error {
 	if f.compare && f.dryRun {
 		return errors.New("--compare is about decisions and makes no plan: leave --dry-run out")
 	}
-	if !f.detailedExit {
-		_, err := run(cmd, f, profiles)
-		return err
-	}
-	if !f.dryRun && !f.compare {
-		return errors.New("--detailed-exitcode goes with --dry-run or --compare: else there is nothing to tell apart")
+	if f.detailedExit && !f.dryRun && !f.compare {
+		return errors.New("--detailed-exitcode goes with --dry-run or --compare")
 	}
 	changes, err := run(cmd, f, profiles)
+	if !f.detailedExit {
+		return err
+	}
 	if err != nil {
-		var silent *exitError
-		if errors.As(err, &silent) && silent.err == nil {
+		if silent, ok := errors.AsType[*exitError](err); ok && silent.err == nil {
 			err = nil
 		}
 		return &exitError{1, err}
@@ -75,131 +75,125 @@ func eval(cmd *cobra.Command, f evalFlags, profiles []string) error {
 	return nil
 }
 
-// exitChanges is the exit status of eval --detailed-exitcode when there is something
-// to do, or a difference.
+// exitChanges is the exit status of eval --detailed-exitcode when there is something to
+// do, or a difference.
 const exitChanges = 2
 
-// runEval prints the decisions, and says whether the plan has operations.
+// runEval prints the decisions, and reports whether the plan has operations.
 func runEval(cmd *cobra.Command, f evalFlags, profiles []string) (changes bool, err error) {
-	c, err := loadConfig(cmd.Flags(), os.Environ())
+	c, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
-	defer cancel()
-	evaluator, err := loadPolicy(c)
-	if err != nil {
-		return false, err
-	}
-	s, err := evalSituation(ctx, c, f.input, cmd.InOrStdin())
-	if err != nil {
-		return false, err
-	}
-	decisions := engine.Decide(ctx, evaluator, s.input, engine.OnRuleError(c.OnRuleError))
-	noteVolume(&decisions, s)
+	options := bootOptions(c, reconcile.ToDecisions)
 	if f.dryRun {
-		executor, err := newExecutor(c, newLogger(c, cmd.ErrOrStderr()))
-		if err != nil {
-			return false, err
-		}
-		_, known := s.gone()
-		executor.Prune = known && f.input == ""
-		if decisions.Plan, err = plan(ctx, executor, &decisions); err != nil {
-			return false, &exitError{exitProfile, err}
-		}
+		options.Extent = reconcile.ToPlan
 	}
-	if decisions.Profiles, err = only(decisions.Profiles, profiles); err != nil {
+	if options.Input, err = savedInput(f.input, cmd.InOrStdin()); err != nil {
 		return false, err
 	}
-	decisions.Plan = planOf(decisions, profiles)
-	if err := writeEval(cmd.OutOrStdout(), c.Output, decisions, f.dryRun); err != nil {
+	r, err := pass(cmd.Context(), c, newLogger(c, cmd.ErrOrStderr()), options)
+	if err = cmp.Or(err, planError(r)); err != nil {
+		return false, err
+	}
+	d, err := decisionDocument(r, profiles)
+	if err != nil {
+		return false, err
+	}
+	if err := writeEval(cmd.OutOrStdout(), c.Output, d, f.dryRun); err != nil {
 		return false, &exitError{exitProfile, err}
 	}
-	return len(decisions.Plan) > 0, trouble(decisions, s)
+	return len(d.Plan) > 0, trouble(r)
 }
 
-// trouble is the exit status of an evaluation that went through and yet did not
-// go well; what it was has been printed.
-func trouble(d policy.Decisions, s situation) error {
-	broken := func(a policy.Alarm) bool { return a.Code == policy.CodeRuleError }
+func planError(r reconcile.Report) error {
+	if r.PlanErr == nil {
+		return nil
+	}
+	return &exitError{exitProfile, r.PlanErr}
+}
+
+// decisionDocument is the decision document with the plan, about the named profiles or about all.
+func decisionDocument(r reconcile.Report, names []string) (policy.Decisions, error) {
+	d := r.Decisions
+	d.Alarms, d.Plan = r.Alarms, r.Plan.Operations
+	if len(names) == 0 {
+		return d, nil
+	}
+	var err error
+	if d.Profiles, err = engine.Only(d.Profiles, names); err != nil {
+		return d, &exitError{exitUsage, err}
+	}
+	d.Plan = slices.DeleteFunc(slices.Clone(d.Plan), func(op policy.Operation) bool { return !slices.Contains(names, op.Profile) })
+	return d, nil
+}
+
+func writeEval(w io.Writer, format string, d policy.Decisions, dryRun bool) error {
+	if format != "table" {
+		return view.Document(w, format, d)
+	}
+	if err := view.Decisions(w, d); err != nil || !dryRun {
+		return err
+	}
+	return view.Plan(w, d.Plan)
+}
+
+// trouble is the exit status of a look that ended and did not go well. What went wrong has
+// been printed.
+func trouble(r reconcile.Report) error {
 	switch {
-	case slices.ContainsFunc(d.Alarms, broken):
+	case len(reconcile.Broken(r.Decisions)) > 0:
 		return &exitError{exitPolicy, nil}
-	case s.volumeErr != nil:
+	case r.VolumeErr != nil:
 		return &exitError{exitProfile, nil}
 	}
 	return nil
 }
 
-// loadPolicy loads the rules; a mistake in them ends a command that only looks.
-func loadPolicy(c config) (*rego.Evaluator, error) {
-	options, err := policyOptions(c)
+// runCompare prints the differences between the present rules and those of --policy, and
+// reports whether there are any.
+func runCompare(cmd *cobra.Command, f evalFlags, profiles []string) (different bool, err error) {
+	candidate, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
-		return nil, &exitError{exitPolicy, err}
+		return false, err
 	}
-	evaluator, err := rego.Load(layers(c), options)
+	if !cmd.Flags().Changed("policy") {
+		return false, errors.New("--compare compares the rules of --policy with the present ones: give --policy DIR")
+	}
+	present := candidate
+	if present.Policy, err = config.PolicyWithoutFlags(cmd.Flags(), os.Environ()); err != nil {
+		return false, err
+	}
+	input, err := savedInput(f.input, cmd.InOrStdin())
 	if err != nil {
-		return nil, &exitError{exitPolicy, fmt.Errorf("these rules cannot be used:\n%w", err)}
+		return false, err
 	}
-	return evaluator, nil
-}
-
-func evalSituation(ctx context.Context, c config, inputFile string, stdin io.Reader) (situation, error) {
-	if inputFile != "" {
-		in, err := readInput(inputFile, stdin)
-		return situation{input: in}, err
-	}
-	side, err := openSide(c, policy.PhaseBoot)
+	candidateRules, err := (&rules{config: candidate}).Load()
 	if err != nil {
-		return situation{}, &exitError{exitProfile, err}
+		return false, passError(&reconcile.RulesError{Err: err})
 	}
-	defer side.Close()
-	return collect(ctx, c, side, policy.PhaseBoot), nil
-}
-
-// noteVolume shows that not every profile may be there.
-func noteVolume(d *policy.Decisions, s situation) {
-	if s.volumeErr != nil {
-		d.Alarms = append(d.Alarms, policy.Alarm{Code: "volume", Reason: fmt.Sprintf("the facts about profiles are not complete: %v", s.volumeErr)})
-	} else if why := s.unlisted(); why != "" {
-		d.Alarms = append(d.Alarms, policy.Alarm{Code: "volume", Reason: why})
+	was, err := pass(cmd.Context(), present, newLogger(present, cmd.ErrOrStderr()), reconcile.Options{
+		Phase: policy.PhaseBoot, Extent: reconcile.ToDecisions, Input: input, FallBack: true,
+	})
+	if err != nil {
+		return false, err
 	}
-}
-
-// plan asks the executors for their operations. What the scan directory's
-// executor leaves alone becomes an alarm.
-func plan(ctx context.Context, slots slotExecutor, d *policy.Decisions) ([]policy.Operation, error) {
-	operations, err := engine.Plan(ctx, []engine.Executor{slots, &volume.Executor{}}, *d)
-	d.Alarms = append(d.Alarms, slots.Alarms()...)
-	return operations, err
-}
-
-// A slotExecutor can say what it left alone.
-type slotExecutor interface {
-	engine.Executor
-	Alarms() []policy.Alarm
-}
-
-// planOf keeps the operations of the profiles that were asked for.
-func planOf(d policy.Decisions, profiles []string) []policy.Operation {
-	if len(profiles) == 0 {
-		return d.Plan
+	ctx, cancel := context.WithTimeout(cmd.Context(), candidate.Boot.Deadline)
+	defer cancel()
+	would := was
+	would.Decisions = engine.Decide(ctx, candidateRules, was.Input, engine.OnRuleError(candidate.OnRuleError))
+	would.Decisions.Alarms = append(would.Decisions.Alarms, was.Situation.Alarms()...)
+	c, err := explain.Compare(was.Decisions, would.Decisions, profiles)
+	if err != nil {
+		return false, passError(err)
 	}
-	var mine []policy.Operation
-	for _, op := range d.Plan {
-		if _, ok := d.Profiles[op.Profile]; ok {
-			mine = append(mine, op)
-		}
+	if candidate.Output != "table" {
+		err = view.Document(cmd.OutOrStdout(), candidate.Output, c)
+	} else {
+		err = view.Comparison(cmd.OutOrStdout(), c)
 	}
-	return mine
-}
-
-func writeEval(w io.Writer, format string, d policy.Decisions, dryRun bool) error {
-	if format != "table" {
-		return writeDocument(w, format, d)
+	if err != nil {
+		return false, &exitError{exitProfile, err}
 	}
-	if err := writeDecisions(w, d); err != nil || !dryRun {
-		return err
-	}
-	return writePlan(w, d.Plan)
+	return len(c.Profiles) > 0, trouble(would)
 }

@@ -1,16 +1,16 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"maps"
 	"os"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
 )
@@ -19,9 +19,9 @@ func newFacts() *cobra.Command {
 	return &cobra.Command{
 		Use:   "facts [PROFILE...]",
 		Short: "Print the facts, which are the input document of the rules",
-		Long: `Print the facts, which are the input document of the rules. Secrets are not in
-it: names and fingerprints only. "hermes-reconcile schema input" describes every
-fact, where it comes from and who could have written it.`,
+		Long: `Print the facts, which are the input document of the rules. The document holds no
+secrets, only names and fingerprints. "hermes-reconcile schema input" describes every
+fact, its origin and who could have written it.`,
 		Example: `  hermes-reconcile facts coder
   hermes-reconcile facts -o json > saved.json`,
 		RunE:              printFacts,
@@ -30,53 +30,34 @@ fact, where it comes from and who could have written it.`,
 }
 
 func printFacts(cmd *cobra.Command, profiles []string) error {
-	c, err := loadConfig(cmd.Flags(), os.Environ())
+	c, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
-	defer cancel()
-	side, err := openSide(c, policy.PhaseBoot)
+	r, err := pass(cmd.Context(), c, newLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
 	if err != nil {
-		return &exitError{exitProfile, err}
-	}
-	defer side.Close()
-	s := collect(ctx, c, side, policy.PhaseBoot)
-	if s.input.Profiles, err = only(s.input.Profiles, profiles); err != nil {
 		return err
+	}
+	if r.Input.Profiles, err = engine.Only(r.Input.Profiles, profiles); err != nil {
+		return &exitError{exitUsage, err}
 	}
 	if c.Output == "table" {
-		err = writeFacts(cmd.OutOrStdout(), s.input)
+		err = view.Facts(cmd.OutOrStdout(), r.Input)
 	} else {
-		err = writeDocument(cmd.OutOrStdout(), c.Output, s.input)
+		err = view.Document(cmd.OutOrStdout(), c.Output, r.Input)
+	}
+	if err == nil && r.VolumeErr != nil {
+		err = fmt.Errorf("the facts about profiles are not complete: %w", r.VolumeErr)
 	}
 	if err != nil {
 		return &exitError{exitProfile, err}
-	}
-	if s.volumeErr != nil {
-		return &exitError{exitProfile, fmt.Errorf("the facts about profiles are not complete: %w", s.volumeErr)}
 	}
 	return nil
 }
 
-// writeFacts prints one fact a line.
-func writeFacts(w io.Writer, in policy.Input) error {
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "OF\tFACT\tVALUE")
-	for _, fact := range slices.Sorted(maps.Keys(in.Container)) {
-		fmt.Fprintf(table, "container\t%s\t%s\n", fact, in.Container[fact])
-	}
-	for _, name := range slices.Sorted(maps.Keys(in.Profiles)) {
-		for _, fact := range slices.Sorted(maps.Keys(in.Profiles[name])) {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", name, fact, in.Profiles[name][fact])
-		}
-	}
-	return table.Flush()
-}
-
 // completeProfiles completes the names of profiles.
 func completeProfiles(cmd *cobra.Command, taken []string, _ string) ([]string, cobra.ShellCompDirective) {
-	c, err := loadConfig(cmd.Flags(), os.Environ())
+	c, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

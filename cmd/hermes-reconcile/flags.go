@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"hermes-reconcile/policy/suggest"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -16,7 +18,7 @@ func suggestFlag(cmd *cobra.Command, err error) error {
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	return fmt.Errorf("%w%s", err, suggestion(name, names))
+	return fmt.Errorf("%w%s", err, suggest.Words(name, names))
 }
 
 // suggestCommand is the Args of a command that only has commands below it: a word
@@ -31,5 +33,5 @@ func suggestCommand(cmd *cobra.Command, args []string) error {
 			names = append(names, c.Name())
 		}
 	}
-	return fmt.Errorf("unknown command %q for %s%s", args[0], cmd.CommandPath(), suggestion(args[0], names))
+	return fmt.Errorf("unknown command %q for %s%s", args[0], cmd.CommandPath(), suggest.Words(args[0], names))
 }

@@ -9,18 +9,30 @@ import (
 	"os"
 	"slices"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/suggest"
 )
 
-// readInput reads a saved input document.
-func readInput(name string, stdin io.Reader) (policy.Input, error) {
-	var in policy.Input
+// savedInput reads the saved input document that --input names; nil without a name.
+func savedInput(name string, stdin io.Reader) (*policy.Input, error) {
+	if name == "" {
+		return nil, nil
+	}
+	in, err := readInput(name, stdin)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return &in, nil
+}
+
+func readInput(name string, stdin io.Reader) (in policy.Input, err error) {
 	from := stdin
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
-			return in, &exitError{exitUsage, err}
+			return in, err
 		}
 		defer file.Close()
 		from = file
@@ -28,23 +40,23 @@ func readInput(name string, stdin io.Reader) (policy.Input, error) {
 	decoder := json.NewDecoder(from)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&in); err != nil {
-		return in, &exitError{exitUsage, fmt.Errorf("%s is no input document (as `facts -o json` prints it): %w", name, err)}
+		return in, fmt.Errorf("%s is not an input document (as `facts -o json` prints it): %w", name, err)
 	}
 	if in.SchemaVersion != policy.SchemaVersion {
-		return in, &exitError{exitUsage, fmt.Errorf("%s has schema_version %d, want %d", name, in.SchemaVersion, policy.SchemaVersion)}
+		return in, fmt.Errorf("%s has schema_version %d, want %d", name, in.SchemaVersion, policy.SchemaVersion)
 	}
 	if err := checkFactNames(in); err != nil {
-		return in, &exitError{exitUsage, fmt.Errorf("%s: %w", name, err)}
+		return in, fmt.Errorf("%s: %w", name, err)
 	}
 	return in, nil
 }
 
-// checkFactNames refuses facts that no source collects. Rules look for the right name
-// and would find nothing.
+// checkFactNames refuses facts that no source collects: rules look for the right name and
+// would find nothing.
 func checkFactNames(in policy.Input) error {
 	ofVolume, ofProfile := remote.Sources(remote.Settings{}, nil)
 	var container, profile []string
-	for _, source := range append(containerSources(config{}), ofVolume...) {
+	for _, source := range append(containerSources(config.Config{}), ofVolume...) {
 		container = append(container, source.Name())
 	}
 	for _, source := range ofProfile {
@@ -54,7 +66,7 @@ func checkFactNames(in policy.Input) error {
 	for _, fact := range slices.Sorted(maps.Keys(in.Container)) {
 		errs = append(errs, checkFactName("container", fact, container))
 	}
-	// A mistake that all profiles share is told once.
+	// A mistake that all profiles share is reported once.
 	first := map[string]string{}
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(in.Profiles))) {
 		for fact := range in.Profiles[name] {
@@ -71,5 +83,5 @@ func checkFactName(of, fact string, known []string) error {
 	if slices.Contains(known, fact) {
 		return nil
 	}
-	return fmt.Errorf("%s: there is no fact %q%s", of, fact, suggestion(fact, known))
+	return fmt.Errorf("%s: there is no fact %q%s", of, fact, suggest.Words(fact, known))
 }

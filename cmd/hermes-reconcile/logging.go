@@ -5,13 +5,15 @@ import (
 	"log/slog"
 	"os"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+
 	"github.com/lmittmann/tint"
 	"golang.org/x/term"
 )
 
 // newLogger makes the logger that the configuration asks for. It writes to stderr;
 // on a terminal as text with colours, unless NO_COLOR is set.
-func newLogger(c config, stderr io.Writer) *slog.Logger {
+func newLogger(c config.Config, stderr io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		level = slog.LevelInfo

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine/volume/remote"
 )
 
@@ -79,6 +80,14 @@ func report(err error, stderr io.Writer) int {
 	return exitUsage
 }
 
+// silently returns the error of an exit status whose reason has been printed.
+func silently(code int) error {
+	if code == exitDone {
+		return nil
+	}
+	return &exitError{code, nil}
+}
+
 // extraCommands are those of special builds.
 var extraCommands []*cobra.Command
 
@@ -101,10 +110,12 @@ configuration, 3 policy error.`,
 		Args:          suggestCommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	addGlobalFlags(root.PersistentFlags())
+	config.AddFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(suggestFlag)
-	root.AddCommand(newApply(), newBoot(), newDied(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(), newStatus(), newVersion())
-	root.AddCommand(lifecycleCommands()...)
+	root.AddCommand(
+		newApply(), newBoot(), newDied(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRegister(), newRelease(),
+		newRescan(), newRestart(), newSchema(), newStart(), newStatus(), newStop(), newUnregister(), newVersion(),
+	)
 	root.AddCommand(extraCommands...)
 	return root
 }

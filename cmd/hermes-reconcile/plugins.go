@@ -2,26 +2,34 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume/remote"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/s6"
 )
 
-// What is plugged in. Nothing registers itself: a source, an executor or a layer
-// that is not named here does not exist.
+// What is plugged in. Nothing registers itself: a source, an executor or a layer that is
+// not named here does not exist.
 
-// containerSources are the sources that touch nothing on the volume; package side has
+// containerSources are the sources that touch nothing on the volume. Package remote has
 // the others.
-func containerSources(c config) []engine.Source {
+func containerSources(c config.Config) []engine.Source {
 	var sources []engine.Source
 	for _, source := range facts.Builtin(facts.Config{Home: c.Home, StateDir: c.StateDir}).Container {
 		sources = append(sources, source)
@@ -29,15 +37,14 @@ func containerSources(c config) []engine.Source {
 	return append(sources, &s6.Source{ScanDir: c.ScanDir})
 }
 
-// inputSchema composes the schema of the input document; it needs no home.
+// inputSchema composes the schema of the input document. It needs no home.
 func inputSchema() ([]byte, error) {
 	ofVolume, ofProfile := remote.Sources(remote.Settings{}, nil)
-	return engine.InputSchema(append(containerSources(config{}), ofVolume...), ofProfile)
+	return engine.InputSchema(append(containerSources(config.Config{}), ofVolume...), ofProfile)
 }
 
-// layers are the rules in order: the built-in ones, then the operator's
-// directories.
-func layers(c config) []rego.Layer {
+// layers are the rules in order: the built-in ones, then the operator's directories.
+func layers(c config.Config) []rego.Layer {
 	all := []rego.Layer{rego.BuiltIn()}
 	for _, dir := range c.Policy {
 		all = append(all, rego.Layer{Name: dir, Files: os.DirFS(dir)})
@@ -45,23 +52,62 @@ func layers(c config) []rego.Layer {
 	return all
 }
 
-// policyOptions are what the rules need of the configuration.
-func policyOptions(c config) (rego.Options, error) {
-	o := rego.Options{Settings: c.Settings, Timeout: c.PolicyTimeout, Memory: int64(c.PolicyMemory)}
-	if len(c.Policy) == 0 {
-		return o, nil
+// noLog is for commands that print their problems.
+var noLog = slog.New(slog.DiscardHandler)
+
+// newWorld makes what a pass acts on. The caller closes it. A volume that cannot be
+// reached is an error of everything that needs it.
+func newWorld(c config.Config, phase string, log *slog.Logger, problems *slog.Logger) (reconcile.World, func(), error) {
+	slots, err := newExecutor(c, log)
+	if err != nil {
+		return reconcile.World{}, nil, err
 	}
-	schema, err := inputSchema()
-	o.Schema = schema
-	return o, err
+	if phase == policy.PhaseApply {
+		slots.LockTimeout = c.Boot.Deadline + 10*time.Second // a boot may be under way
+	}
+	w := reconcile.World{
+		Slots: slots, Rules: &rules{config: c}, ScanDir: c.ScanDir,
+		Sources: containerSources(c), SourceTimeout: c.Facts.SourceTimeout, OnRuleError: engine.OnRuleError(c.OnRuleError),
+		KeepOverrides: func(overrides []policy.Override) error { return facts.KeepOverrides(c.StateDir, overrides) },
+		Log:           problems,
+	}
+	volume, err := openVolume(c, phase)
+	if err != nil {
+		w.Volume = reconcile.Unreachable{Err: err}
+		return w, func() {}, nil
+	}
+	w.Volume = volume
+	return w, volume.Close, nil
 }
 
-// newExecutor makes the executor of the scan directory. The caller sets what
-// depends on its command.
-func newExecutor(c config, log *slog.Logger) (*s6.Executor, error) {
+// openVolume starts the child that works on the volume, under the unprivileged user when
+// this process is root.
+func openVolume(c config.Config, phase string) (remote.Volume, error) {
+	s := remote.Settings{
+		Home: c.Home, Phase: phase, FactsDir: c.Facts.Dir, Timeout: c.Facts.Timeout, SourceTimeout: c.Facts.SourceTimeout,
+		ExternalTimeout: c.Facts.ExternalTimeout, OperatorFiles: c.Facts.OperatorFiles,
+		OnlyRoot: os.Geteuid() == 0,
+	}
+	if s.OnlyRoot {
+		u, err := lookupUser(c.User)
+		if err != nil {
+			return nil, err
+		}
+		s.User = &remote.User{UID: u.UID, GID: u.GID}
+	}
+	return remote.Start(s)
+}
+
+// newExecutor makes the executor of the scan directory.
+func newExecutor(c config.Config, log *slog.Logger) (*s6.Executor, error) {
+	u, err := lookupUser(c.User)
+	if err != nil {
+		return nil, err
+	}
 	e := &s6.Executor{
 		ScanDir:   c.ScanDir,
 		Home:      c.Home,
+		User:      u,
 		Root:      os.Geteuid() == 0,
 		Ownership: s6.Ownership(c.S6.Ownership),
 		Command:   c.Gateway.Command,
@@ -74,13 +120,7 @@ func newExecutor(c config, log *slog.Logger) (*s6.Executor, error) {
 	if c.S6.Capacity >= 0 {
 		e.Capacity = &c.S6.Capacity
 	}
-	u, err := lookupUser(c.User)
-	e.User = u
-	if !e.Root {
-		// The user's own look at slots of root's has to find them right too.
-		return e, nil
-	}
-	return e, err
+	return e, nil
 }
 
 // lookupUser finds the unprivileged user by name or as UID:GID.
@@ -100,4 +140,71 @@ func lookupUser(name string) (s6.User, error) {
 	uid, uidErr := strconv.Atoi(u.Uid)
 	gid, gidErr := strconv.Atoi(u.Gid)
 	return s6.User{Name: name, UID: uid, GID: gid}, cmp.Or(uidErr, gidErr)
+}
+
+// installedProgram is where the documentation installs this program.
+const installedProgram = "/usr/local/bin/hermes-reconcile"
+
+// diedCommand is how a finish script calls this program back. The installed program comes
+// before the one that was called, which may be gone later.
+func diedCommand(c config.Config) []string {
+	program := c.S6.Program
+	if program == "" {
+		program = installedProgram
+		if _, err := os.Stat(program); err != nil {
+			program = calledProgram()
+		}
+	}
+	if program == "" {
+		return nil
+	}
+	return []string{program, diedName, "--home", c.Home, "--user", c.User, "--"}
+}
+
+// calledProgram is the path of this program under the name that it was called by.
+func calledProgram() string {
+	name := os.Args[0]
+	if !strings.Contains(name, "/") {
+		found, err := exec.LookPath(name)
+		if err != nil {
+			found, _ = os.Executable()
+		}
+		name = found
+	}
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// pass runs a pass that only looks, within the deadline, on the world of a configuration.
+func pass(ctx context.Context, c config.Config, log *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Boot.Deadline)
+	defer cancel()
+	w, closeWorld, err := newWorld(c, o.Phase, log, noLog)
+	if err != nil {
+		return reconcile.Report{}, err
+	}
+	defer closeWorld()
+	r, err := reconcile.Pass(ctx, w, o)
+	return r, passError(err)
+}
+
+// passError gives the error of a pass its exit status.
+func passError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case isA[*reconcile.RulesError](err):
+		return &exitError{exitPolicy, err}
+	case isA[*engine.UnknownProfile](err):
+		return &exitError{exitUsage, err}
+	}
+	return &exitError{exitProfile, err}
+}
+
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }

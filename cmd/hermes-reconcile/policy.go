@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 )
@@ -38,8 +40,8 @@ or a file that should be formatted.`,
 
 // authorConfig reads the configuration with the directories that a command names
 // in place of the configured ones.
-func authorConfig(cmd *cobra.Command, dirs []string) (config, error) {
-	c, err := loadConfig(cmd.Flags(), os.Environ())
+func authorConfig(cmd *cobra.Command, dirs []string) (config.Config, error) {
+	c, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return c, err
 	}
@@ -63,7 +65,7 @@ func authorConfig(cmd *cobra.Command, dirs []string) (config, error) {
 
 // authorLayers are the layers of that configuration; a directory without a rule
 // is a slip.
-func authorLayers(c config) ([]rego.Layer, error) {
+func authorLayers(c config.Config) ([]rego.Layer, error) {
 	for _, dir := range c.Policy {
 		if files, err := regoFiles(dir); err != nil {
 			return nil, err
@@ -107,17 +109,12 @@ func regoFiles(place string) ([]string, error) {
 
 // presentHome collects the facts of the home that is there; the error says why
 // there are none.
-func presentHome(cmd *cobra.Command, c config) (policy.Input, error) {
+func presentHome(cmd *cobra.Command, c config.Config) (policy.Input, error) {
 	if _, err := os.Stat(c.Home); err != nil {
 		return policy.Input{}, err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
-	defer cancel()
-	s, err := evalSituation(ctx, c, "", nil)
-	if err == nil {
-		err = s.volumeErr
-	}
-	return s.input, err
+	r, err := pass(cmd.Context(), c, noLog, reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
+	return r.Input, cmp.Or(err, r.VolumeErr)
 }
 
 // policyProblem is a mistake in the rules that ends a command.

@@ -9,6 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 )
 
@@ -31,7 +34,7 @@ thousand.`,
 }
 
 func policyBench(cmd *cobra.Command, sizes []int, limit time.Duration) error {
-	c, err := loadConfig(cmd.Flags(), os.Environ())
+	c, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
 	}
@@ -53,7 +56,7 @@ func policyBench(cmd *cobra.Command, sizes []int, limit time.Duration) error {
 		return &exitError{exitProfile, err}
 	}
 	if c.Output != "table" {
-		return writeDocument(cmd.OutOrStdout(), c.Output, costs)
+		return view.Document(cmd.OutOrStdout(), c.Output, costs)
 	}
 	return writeCosts(cmd.OutOrStdout(), costs, sizes)
 }
@@ -85,7 +88,7 @@ func writeCosts(w io.Writer, costs []rego.Cost, sizes []int) error {
 	}
 	for _, c := range costs {
 		if c.Warning != "" {
-			fmt.Fprintf(w, "WARNING %s: %s\n", c.Rule, line(c.Warning))
+			fmt.Fprintf(w, "WARNING %s: %s\n", c.Rule, policy.Line(c.Warning))
 		}
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 )
 
@@ -79,7 +81,7 @@ func policyCheck(cmd *cobra.Command, dirs []string, github, strict bool) error {
 			fmt.Fprintf(w, "The present home was not tried: %v\n", homeErr)
 		}
 	default:
-		if err := writeDocument(w, c.Output, report); err != nil {
+		if err := view.Document(w, c.Output, report); err != nil {
 			return err
 		}
 	}
@@ -92,15 +94,15 @@ func policyCheck(cmd *cobra.Command, dirs []string, github, strict bool) error {
 // writeFindings prints findings as compilers do, each with its mend.
 func writeFindings(w io.Writer, r rego.CheckReport) {
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%s: %s: %s [%s]\n    %s\n", findingPlace(f), f.Severity, line(f.Message), f.Code, f.Mend)
+		fmt.Fprintf(w, "%s: %s: %s [%s]\n    %s\n", findingPlace(f), f.Severity, policy.Line(f.Message), f.Code, f.Mend)
 	}
 	if len(r.Findings) > 0 {
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "%s and %s in %s and %s", plural(r.Errors(), "error"), plural(len(r.Findings)-r.Errors(), "warning"),
-		plural(r.Rules, "rule file"), plural(r.Tests, "test file"))
+	fmt.Fprintf(w, "%s and %s in %s and %s", policy.Count(r.Errors(), "error"), policy.Count(len(r.Findings)-r.Errors(), "warning"),
+		policy.Count(r.Rules, "rule file"), policy.Count(r.Tests, "test file"))
 	if len(r.Situations) > 0 {
-		fmt.Fprintf(w, "; tried on %s", plural(len(r.Situations), "situation"))
+		fmt.Fprintf(w, "; tried on %s", policy.Count(len(r.Situations), "situation"))
 	}
 	fmt.Fprintln(w, ".")
 }
@@ -109,11 +111,11 @@ func writeFindings(w io.Writer, r rego.CheckReport) {
 func findingPlace(f rego.Finding) string {
 	switch {
 	case f.Row == 0:
-		return line(f.File)
+		return policy.Line(f.File)
 	case f.Col == 0:
-		return fmt.Sprintf("%s:%d", line(f.File), f.Row)
+		return fmt.Sprintf("%s:%d", policy.Line(f.File), f.Row)
 	}
-	return fmt.Sprintf("%s:%d:%d", line(f.File), f.Row, f.Col)
+	return fmt.Sprintf("%s:%d:%d", policy.Line(f.File), f.Row, f.Col)
 }
 
 var (
@@ -125,7 +127,7 @@ var (
 func writeWorkflow(w io.Writer, findings []rego.Finding) {
 	for _, f := range findings {
 		fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", f.Severity, workflowProperty.Replace(f.File),
-			max(f.Row, 1), max(f.Col, 1), workflowProperty.Replace(f.Code), workflowText.Replace(line(f.Message)+"\n"+f.Mend))
+			max(f.Row, 1), max(f.Col, 1), workflowProperty.Replace(f.Code), workflowText.Replace(policy.Line(f.Message)+"\n"+f.Mend))
 	}
 }
 
@@ -135,7 +137,7 @@ func writeCodes(cmd *cobra.Command) error {
 		return err
 	}
 	if c.Output != "table" {
-		return writeDocument(cmd.OutOrStdout(), c.Output, rego.Codes())
+		return view.Document(cmd.OutOrStdout(), c.Output, rego.Codes())
 	}
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "CODE\tSEVERITY\tMEANS\tMEND")

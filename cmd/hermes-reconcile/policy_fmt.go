@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 )
 
@@ -85,7 +86,7 @@ func (f fmtFlags) file(w io.Writer, name string) (different bool, err error) {
 	if f.diff {
 		_, err = w.Write(diff.Diff(name, text, name+" (formatted)", formatted))
 	} else {
-		_, err = fmt.Fprintln(w, line(name))
+		_, err = fmt.Fprintln(w, policy.Line(name))
 	}
 	if err != nil || !f.write {
 		return true, err

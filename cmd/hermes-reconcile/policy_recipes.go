@@ -11,6 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/rego"
 )
 
@@ -27,7 +30,7 @@ func newPolicyRecipes() *cobra.Command {
 }
 
 func policyRecipes(cmd *cobra.Command, args []string) error {
-	c, err := loadConfig(cmd.Flags(), os.Environ())
+	c, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
 	}
@@ -38,14 +41,14 @@ func policyRecipes(cmd *cobra.Command, args []string) error {
 			return err
 		}
 		if c.Output != "table" {
-			return writeDocument(w, c.Output, recipe)
+			return view.Document(w, c.Output, recipe)
 		}
 		_, err = fmt.Fprintf(w, "%s: %s\n\n%s\n\nSettings, for data/settings.yaml:\n\n%s\n%s", recipe.Name, recipe.Title,
 			recipe.Description, recipe.Settings, recipe.Files[recipe.Name+".rego"])
 		return err
 	}
 	if c.Output != "table" {
-		return writeDocument(w, c.Output, rego.Recipes())
+		return view.Document(w, c.Output, rego.Recipes())
 	}
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "RECIPE\tSETS\tTITLE")
@@ -69,7 +72,7 @@ func findRecipe(name string) (rego.Recipe, error) {
 			return r, nil
 		}
 	}
-	return rego.Recipe{}, fmt.Errorf("no such recipe as %q%s", name, suggestion(name, recipeNames()))
+	return rego.Recipe{}, fmt.Errorf("no such recipe as %q%s", name, suggest.Words(name, recipeNames()))
 }
 
 func newPolicyAdd() *cobra.Command {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 )
 
@@ -88,7 +90,7 @@ func policyTest(cmd *cobra.Command, dirs []string, f testFlags) error {
 	}
 	if c.Output == "table" {
 		writeTests(cmd.OutOrStdout(), report, f.verbose)
-	} else if err := writeDocument(cmd.OutOrStdout(), c.Output, report); err != nil {
+	} else if err := view.Document(cmd.OutOrStdout(), c.Output, report); err != nil {
 		return err
 	}
 	return testVerdict(report, f)
@@ -122,12 +124,12 @@ func writeTests(w io.Writer, r rego.TestReport, verbose bool) {
 		if t.Outcome == rego.Passed && !verbose {
 			continue
 		}
-		fmt.Fprintf(w, "%-5s %s:%d: %s.%s\n", t.Outcome, line(t.File), t.Row, t.Package, t.Name)
+		fmt.Fprintf(w, "%-5s %s:%d: %s.%s\n", t.Outcome, policy.Line(t.File), t.Row, t.Package, t.Name)
 		if t.Error != "" {
-			fmt.Fprintf(w, "      %s\n", line(t.Error))
+			fmt.Fprintf(w, "      %s\n", policy.Line(t.Error))
 		}
 		for text := range strings.Lines(t.Output) {
-			fmt.Fprintf(w, "      print: %s\n", line(strings.TrimSuffix(text, "\n")))
+			fmt.Fprintf(w, "      print: %s\n", policy.Line(strings.TrimSuffix(text, "\n")))
 		}
 	}
 	if r.Coverage != nil {
@@ -143,7 +145,7 @@ func writeTests(w io.Writer, r rego.TestReport, verbose bool) {
 
 func writeCoverage(w io.Writer, c rego.Coverage) {
 	for _, f := range c.Files {
-		fmt.Fprintf(w, "%5.1f%% %s", f.Percent, line(f.File))
+		fmt.Fprintf(w, "%5.1f%% %s", f.Percent, policy.Line(f.File))
 		if len(f.NotCovered) > 0 {
 			fmt.Fprintf(w, ", no test evaluates line %s", strings.Join(f.NotCovered, ", "))
 		}

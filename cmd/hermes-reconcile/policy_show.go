@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -37,7 +39,7 @@ type shownPackage struct {
 }
 
 func policyShow(cmd *cobra.Command, _ []string) error {
-	c, err := loadConfig(cmd.Flags(), os.Environ())
+	c, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
 	}
@@ -58,7 +60,7 @@ func policyShow(cmd *cobra.Command, _ []string) error {
 		contribute(cmd.Context(), evaluator, in, engine.OnRuleError(c.OnRuleError), shown)
 	}
 	if c.Output != "table" {
-		return writeDocument(cmd.OutOrStdout(), c.Output, shown)
+		return view.Document(cmd.OutOrStdout(), c.Output, shown)
 	}
 	if err := writePackages(cmd.OutOrStdout(), shown); err != nil {
 		return err
@@ -101,7 +103,7 @@ func writePackages(w io.Writer, shown []shownPackage) error {
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "PACKAGE\tLAYER\tPLACE\tSAYS\tTITLE")
 	for _, p := range shown {
-		fmt.Fprintf(table, "%s\t%s\t%s:%d\t%s\t%s\n", p.Name, line(p.Layer), line(p.File), p.Row, says(p), cmp.Or(line(p.Title), "-"))
+		fmt.Fprintf(table, "%s\t%s\t%s:%d\t%s\t%s\n", p.Name, policy.Line(p.Layer), policy.Line(p.File), p.Row, says(p), cmp.Or(policy.Line(p.Title), "-"))
 	}
 	return table.Flush()
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/policy"
 )
 
@@ -15,12 +16,12 @@ func newRescan() *cobra.Command {
 		Use:   "rescan",
 		Short: "Ask s6-svscan for a scan, and verify that every slot is supervised",
 		Long: `Ask s6-svscan for a scan of the scan directory, and verify that every slot of
-ours is supervised. s6-overlay scans once, after the cont-init scripts; where a
-failed service of the image keeps it from doing so, no gateway comes up, and this
-command mends it. It is safe at any time.`,
+hermes-reconcile is supervised. s6-overlay scans once, after the cont-init scripts. When a
+failed service of the image prevents that scan, no gateway comes up, and "rescan" makes up
+for it. "rescan" is safe at any time.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := loadConfig(cmd.Flags(), os.Environ())
+			c, err := config.Load(cmd.Flags(), os.Environ())
 			if err != nil {
 				return err
 			}
@@ -30,7 +31,12 @@ command mends it. It is safe at any time.`,
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 			defer cancel()
-			for _, r := range executor.Execute(ctx, []policy.Operation{{Op: policy.OpRescan, Cause: "asked for"}}) {
+			unlock, err := executor.Lock(ctx)
+			if err != nil {
+				return &exitError{exitProfile, fmt.Errorf("rescan: %w", err)}
+			}
+			defer unlock()
+			for _, r := range executor.Execute(ctx, []policy.Operation{{Op: policy.OpRescan, Cause: "asked for"}}, policy.ExecuteOptions{}) {
 				if r.Err != nil {
 					return &exitError{exitProfile, fmt.Errorf("rescan: %w", r.Err)}
 				}

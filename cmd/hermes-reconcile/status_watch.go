@@ -10,6 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/engine/reconcile"
+
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -20,7 +24,7 @@ const watchInterval = 2 * time.Second
 
 // watchStatus draws the table again and again until q, ctrl-c or the end of the
 // context. It needs a terminal on both sides.
-func watchStatus(cmd *cobra.Command, c config, names []string) error {
+func watchStatus(cmd *cobra.Command, c config.Config, rules reconcile.Rules, names []string) error {
 	in, out := terminalOf(cmd.InOrStdin()), terminalOf(cmd.OutOrStdout())
 	if in == nil || out == nil {
 		return errors.New("--watch needs a terminal; elsewhere, call status again and again, or use --textfile")
@@ -37,7 +41,7 @@ func watchStatus(cmd *cobra.Command, c config, names []string) error {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for {
-		frame, err := watchFrame(ctx, cmd, c, names, out)
+		frame, err := watchFrame(ctx, cmd, c, rules, names, out)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -53,8 +57,7 @@ func watchStatus(cmd *cobra.Command, c config, names []string) error {
 	}
 }
 
-// waitForTick is true when it is time to draw again, and false when it is time to
-// end.
+// waitForTick reports whether it is time to draw again, not to end.
 func waitForTick(ctx context.Context, tick <-chan time.Time, keys <-chan byte) bool {
 	for {
 		select {
@@ -78,7 +81,7 @@ func terminalOf(stream any) *os.File {
 	return file
 }
 
-// readKeys makes single keys readable and keeps ctrl-c what it is.
+// readKeys makes single keys readable. Ctrl-c keeps its meaning.
 func readKeys(in *os.File) (restore func(), err error) {
 	fd := int(in.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
@@ -94,7 +97,7 @@ func readKeys(in *os.File) (restore func(), err error) {
 	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }, nil
 }
 
-// sendKeys hands on what is typed. It may outlive ctx by one key, since nothing
+// sendKeys sends each key that is typed. It may outlive ctx by one key, because nothing
 // interrupts its reading.
 func sendKeys(ctx context.Context, in io.Reader, keys chan<- byte) {
 	var key [1]byte
@@ -114,15 +117,14 @@ func sendKeys(ctx context.Context, in io.Reader, keys chan<- byte) {
 	}
 }
 
-// watchFrame is one drawing: it starts at the top left, and ends where the terminal
-// does.
-func watchFrame(ctx context.Context, cmd *cobra.Command, c config, names []string, out *os.File) ([]byte, error) {
-	d, _, err := currentStatus(ctx, cmd, c, names)
+// watchFrame is one drawing. It starts at the top left and ends with the terminal.
+func watchFrame(ctx context.Context, cmd *cobra.Command, c config.Config, rules reconcile.Rules, names []string, out *os.File) ([]byte, error) {
+	d, _, err := currentStatus(ctx, cmd, c, rules, names)
 	if err != nil {
 		return nil, err
 	}
 	var text bytes.Buffer
-	if err := writeStatusTable(&text, d); err != nil {
+	if err := view.Status(&text, d); err != nil {
 		return nil, err
 	}
 	_, height, err := term.GetSize(int(out.Fd()))

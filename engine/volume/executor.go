@@ -33,31 +33,31 @@ type Executor struct {
 // profile that is skipped, or when the whole container is. The decisions say all
 // that is needed (a sweep only of what the facts offer, a seed only where they
 // know of no state file), so nothing is read here and Home may be nil.
-func (e *Executor) Plan(ctx context.Context, d policy.Decisions) ([]policy.Operation, error) {
+func (e *Executor) Plan(ctx context.Context, d policy.Decisions, _ policy.PlanOptions) (policy.Plan, error) {
+	var plan policy.Plan
 	if len(d.Skip) > 0 {
-		return nil, nil
+		return plan, nil
 	}
-	var plan []policy.Operation
 	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
 		decision := d.Profiles[name]
 		if decision.Action == policy.ActionSkip {
 			continue
 		}
 		for _, file := range decision.Sweep {
-			plan = append(plan, policy.Operation{
+			plan.Operations = append(plan.Operations, policy.Operation{
 				Op: policy.OpSweep, Profile: name, File: file,
 				Identity: decision.Identities[file],
 				Cause:    sweepCause(decision, file),
 			})
 		}
 		if decision.Seed != nil {
-			plan = append(plan, policy.Operation{
+			plan.Operations = append(plan.Operations, policy.Operation{
 				Op: policy.OpSeed, Profile: name, File: policy.StateFile, Seed: decision.Seed,
 				Cause: seedCause(decision),
 			})
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return policy.Plan{}, err
 		}
 	}
 	return plan, nil
@@ -83,7 +83,7 @@ func seedCause(d policy.Decision) string {
 
 // Execute carries out the sweeps and seeds of the plan and leaves the other
 // operations alone. An interrupted run leaves at most a file under a dot name.
-func (e *Executor) Execute(ctx context.Context, operations []policy.Operation) []policy.Result {
+func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, _ policy.ExecuteOptions) []policy.Result {
 	var results []policy.Result
 	for _, op := range operations {
 		var do func(*directory, policy.Operation) (bool, error)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
 )
 
@@ -83,7 +84,12 @@ func (v *Child) Collect(ctx context.Context, emit func(string, policy.Facts)) (p
 	return container, err
 }
 
-func (v *Child) Execute(ctx context.Context, operations []policy.Operation) []policy.Result {
+// Plan needs nothing of the volume: the decisions have all that the child found out.
+func (v *Child) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
+	return (&volume.Executor{}).Plan(ctx, d, o)
+}
+
+func (v *Child) Execute(ctx context.Context, operations []policy.Operation, _ policy.ExecuteOptions) []policy.Result {
 	var mine []policy.Operation
 	for _, op := range operations {
 		if op.Op == policy.OpSweep || op.Op == policy.OpSeed {

@@ -26,8 +26,8 @@ type Volume interface {
 	// calls emit with the facts of each profile, one call at a time. With an
 	// error it has called emit for the profiles that it got to.
 	Collect(ctx context.Context, emit func(profile string, facts policy.Facts)) (policy.Facts, error)
-	// Execute carries out the sweeps and seeds among the operations.
-	Execute(ctx context.Context, operations []policy.Operation) []policy.Result
+	// An executor of sweeps and seeds.
+	engine.Executor
 	// Change reads or writes what a life cycle command has to do with a profile. The
 	// error wraps fs.ErrNotExist where there is no such profile.
 	Change(ctx context.Context, c engine.Change) (engine.Changed, error)
@@ -111,8 +111,12 @@ func (v *Local) Collect(ctx context.Context, emit func(string, policy.Facts)) (p
 	return <-container, err
 }
 
-func (v *Local) Execute(ctx context.Context, operations []policy.Operation) []policy.Result {
-	return (&volume.Executor{Home: v.home, Live: v.settings.Phase == policy.PhaseApply}).Execute(ctx, operations)
+func (v *Local) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
+	return (&volume.Executor{}).Plan(ctx, d, o)
+}
+
+func (v *Local) Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result {
+	return (&volume.Executor{Home: v.home, Live: v.settings.Phase == policy.PhaseApply}).Execute(ctx, operations, o)
 }
 
 func (v *Local) AppendLog(_ context.Context, name string, text []byte) error {

@@ -145,7 +145,7 @@ func (v *Local) answer(ctx context.Context, r request, attached []attachment, an
 			}
 		})
 	case r.Execute != nil:
-		for i, done := range v.Execute(ctx, r.Execute) {
+		for i, done := range v.Execute(ctx, r.Execute, policy.ExecuteOptions{}) {
 			one := result{Index: i, Done: done.Done}
 			if done.Err != nil {
 				one.Error = done.Err.Error()

@@ -1,54 +1,26 @@
-package main
+package view
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"unicode"
-
-	"go.yaml.in/yaml/v3"
 
 	"hermes-reconcile/policy"
 )
 
-// writeDocument prints a value as JSON or YAML.
-func writeDocument(w io.Writer, format string, value any) error {
-	text, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		return err
-	}
-	if format == "json" {
-		_, err = fmt.Fprintf(w, "%s\n", text)
-		return err
-	}
-	// Through JSON, so that both have the same keys in the same shape.
-	var plain any
-	decoder := yaml.NewDecoder(strings.NewReader(string(text)))
-	if err := decoder.Decode(&plain); err != nil {
-		return err
-	}
-	encoder := yaml.NewEncoder(w)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(plain); err != nil {
-		return err
-	}
-	return encoder.Close()
-}
-
-// writeDecisions prints decisions as a table: what, and why.
-func writeDecisions(w io.Writer, d policy.Decisions) error {
+// Decisions prints decisions as a table: what, and why.
+func Decisions(w io.Writer, d policy.Decisions) error {
 	for _, c := range d.Skip {
-		fmt.Fprintf(w, "This container supervises nothing: %s (%s, %s)\n", line(c.Reason), c.Rule, c.Location)
+		fmt.Fprintf(w, "This container supervises nothing: %s (%s, %s)\n", policy.Line(c.Reason), c.Rule, c.Location)
 	}
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "PROFILE\tACTION\tCODE\tPRIOR STATE\tREASON")
 	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
 		p := d.Profiles[name]
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", name, p.Action, p.Code, word(p.PriorState), line(p.Reason))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", name, p.Action, p.Code, policy.Word(p.PriorState), policy.Line(p.Reason))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -63,7 +35,7 @@ func writeTried(w io.Writer, d policy.Decisions) {
 	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
 		for _, c := range d.Profiles[name].Contributions {
 			if !c.Counts() && c.Set != policy.SetAlarm {
-				fmt.Fprintf(w, "TRIED   %s: %s, not enforced: %s (%s, %s)\n", name, c.Set, line(c.Reason), c.Rule, c.Location)
+				fmt.Fprintf(w, "TRIED   %s: %s, not enforced: %s (%s, %s)\n", name, c.Set, policy.Line(c.Reason), c.Rule, c.Location)
 			}
 		}
 	}
@@ -81,7 +53,7 @@ func writeAlarms(w io.Writer, d policy.Decisions) {
 		if a.Profile != "" {
 			about = a.Profile + ": "
 		}
-		fmt.Fprintf(w, "ALARM   %s%s\n", about, line(a.Reason))
+		fmt.Fprintf(w, "ALARM   %s%s\n", about, policy.Line(a.Reason))
 	}
 }
 
@@ -90,8 +62,8 @@ var signs = map[policy.Op]string{
 	policy.OpPublish: "+", policy.OpSeed: "+", policy.OpRemove: "-", policy.OpSweep: "-",
 }
 
-// writePlan prints a plan, one operation a line, and how many there are.
-func writePlan(w io.Writer, plan []policy.Operation) error {
+// Plan prints a plan, one operation a line, and how many there are.
+func Plan(w io.Writer, plan []policy.Operation) error {
 	fmt.Fprintln(w)
 	if len(plan) == 0 {
 		_, err := fmt.Fprintln(w, "Plan: nothing to do.")
@@ -105,7 +77,7 @@ func writePlan(w io.Writer, plan []policy.Operation) error {
 		if !ok {
 			sign = "~"
 		}
-		fmt.Fprintf(table, "%s %s\t%s\t%s\t# %s\n", sign, op.Op, op.Profile, object(op), line(op.Cause))
+		fmt.Fprintf(table, "%s %s\t%s\t%s\t# %s\n", sign, op.Op, op.Profile, object(op), policy.Line(op.Cause))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -133,35 +105,4 @@ func object(op policy.Operation) string {
 		return op.Slot + " " + strings.Join(op.Files, ",")
 	}
 	return op.Slot
-}
-
-// line prints text that may come from the volume without what would break a line
-// or steer a terminal.
-func line(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
-}
-
-// word prints text that came from the volume as one word: whatever an agent wrote
-// there, it cannot break a line or pass for another key.
-func word(text string) string {
-	plain := text != "" && !strings.ContainsFunc(text, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-.:/", r))
-	})
-	if plain {
-		return text
-	}
-	return fmt.Sprintf("%+q", text)
-}
-
-// plural is "1 file", "2 files".
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

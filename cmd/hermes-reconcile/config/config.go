@@ -1,4 +1,7 @@
-package main
+// Package config reads the configuration: defaults < file < environment < flags. It is
+// strict: an unknown key, a value of the wrong type or an unknown word is an error that
+// names where it stands and what would have been right.
+package config
 
 import (
 	"cmp"
@@ -12,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
@@ -21,9 +23,11 @@ import (
 	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"hermes-reconcile/policy/suggest"
 )
 
-// The places that are used where they exist and nothing else is said.
+// The places that are used when they exist and nothing else is configured.
 const (
 	defaultConfigFile = "/etc/hermes-reconcile/config.yaml"
 	defaultPolicyDir  = "/etc/hermes-reconcile/policy"
@@ -31,13 +35,13 @@ const (
 	defaultStateDir   = "/var/lib/hermes-reconcile"
 )
 
-// A config is the configuration: defaults < file < environment < flags.
-type config struct {
+// A Config is the configuration.
+type Config struct {
 	Home          string         `koanf:"home"`
 	ScanDir       string         `koanf:"scandir"`
 	Policy        []string       `koanf:"policy"`
 	PolicyTimeout time.Duration  `koanf:"policy_timeout"`
-	PolicyMemory  byteSize       `koanf:"policy_memory"`
+	PolicyMemory  ByteSize       `koanf:"policy_memory"`
 	StateDir      string         `koanf:"state_dir"`
 	OnRuleError   string         `koanf:"on_rule_error"`
 	Settings      map[string]any `koanf:"settings"`
@@ -70,7 +74,7 @@ type config struct {
 	} `koanf:"gateway"`
 }
 
-// defaults gives every key that there is, and its type.
+// defaults has every key, and by its value the type of the key.
 func defaults() map[string]any {
 	return map[string]any{
 		"home":                   "/opt/data",
@@ -110,7 +114,7 @@ func existing(dir string) []string {
 	return []string{dir}
 }
 
-// choices are the keys that take one of a few words.
+// choices are the keys whose value is one of a few words.
 var choices = map[string][]string{
 	"on_rule_error": {"hold", "ignore"},
 	"output":        {"table", "json", "yaml"},
@@ -120,15 +124,15 @@ var choices = map[string][]string{
 	"s6.ownership":  {"strict", "upstream"},
 }
 
-// flagKeys maps the flags that set a key of the configuration to that key; all
-// other flags belong to one command.
+// flagKeys maps flags to the key that each sets. All other flags belong to one command.
 var flagKeys = map[string]string{
 	"home": "home", "scandir": "scandir", "policy": "policy", "output": "output",
 	"log-level": "log_level", "log-format": "log_format",
 	"strict": "boot.strict", "rescan": "boot.rescan", "deadline": "boot.deadline",
 }
 
-func addGlobalFlags(flags *pflag.FlagSet) {
+// AddFlags adds the flags that every command has.
+func AddFlags(flags *pflag.FlagSet) {
 	flags.String("home", "", "the home on the volume (HERMES_HOME, default /opt/data)")
 	flags.String("scandir", "", "the scan directory of s6 (S6_PROFILE_GATEWAY_SCANDIR, default /run/service)")
 	flags.StringArray("policy", nil, "directory of rule packages, may be given several times (default "+defaultPolicyDir+" where it exists)")
@@ -138,21 +142,19 @@ func addGlobalFlags(flags *pflag.FlagSet) {
 	flags.String("log-format", "", "auto, text or json (default auto: text on a terminal)")
 }
 
-// loadConfig reads the configuration. It is strict: an unknown key, a value of the
-// wrong type or an unknown word is an error that names where it stands and what
-// would have been right.
-func loadConfig(flags *pflag.FlagSet, environ []string) (config, error) {
-	c, wrong, err := readConfig(flags, environ)
+// Load reads the configuration. Everything that is wrong is one error.
+func Load(flags *pflag.FlagSet, environ []string) (Config, error) {
+	c, wrong, err := Read(flags, environ)
 	return c, errors.Join(wrong, err)
 }
 
-// readConfig reads the configuration as far as it can be used: a key of the
-// file that is wrong is left out, and so is a variable that is wrong. Wrong says what that was;
-// the error is one of the command line.
-func readConfig(flags *pflag.FlagSet, environ []string) (c config, wrong, err error) {
+// Read reads as much of the configuration as can be used: a wrong key of the file and a
+// wrong variable are left out, and wrong reports them. The error is about the command
+// line.
+func Read(flags *pflag.FlagSet, environ []string) (c Config, wrong, err error) {
 	k := koanf.New(".")
 	if err := k.Load(confmap.Provider(defaults(), "."), nil); err != nil {
-		return config{}, nil, err
+		return Config{}, nil, err
 	}
 	fileErr := loadFile(k, flags)
 	environmentErr := loadEnvironment(k, environ)
@@ -160,12 +162,24 @@ func readConfig(flags *pflag.FlagSet, environ []string) (c config, wrong, err er
 	if err != nil {
 		return c, errors.Join(fileErr, environmentErr), err
 	}
-	wrong = errors.Join(fileErr, environmentErr, checkTimeouts(&c))
-	return c, wrong, nil
+	return c, errors.Join(fileErr, environmentErr, checkTimeouts(&c)), nil
 }
 
-// finish lays the flags over the rest, decodes and validates.
-func finish(k *koanf.Koanf, flags *pflag.FlagSet) (config, error) {
+// PolicyWithoutFlags returns the directories of rules without those of the command line.
+func PolicyWithoutFlags(flags *pflag.FlagSet, environ []string) ([]string, error) {
+	without := pflag.NewFlagSet("", pflag.ContinueOnError)
+	AddFlags(without)
+	if file := flags.Lookup("config"); file.Changed {
+		if err := without.Set("config", file.Value.String()); err != nil {
+			return nil, err
+		}
+	}
+	c, err := Load(without, environ)
+	return c.Policy, err
+}
+
+// finish adds the flags, decodes and validates.
+func finish(k *koanf.Koanf, flags *pflag.FlagSet) (Config, error) {
 	provider := posflag.ProviderWithFlag(flags, ".", nil, func(f *pflag.Flag) (string, any) {
 		key, ok := flagKeys[f.Name]
 		if !ok || !f.Changed {
@@ -174,27 +188,27 @@ func finish(k *koanf.Koanf, flags *pflag.FlagSet) (config, error) {
 		return key, posflag.FlagVal(flags, f)
 	})
 	if err := k.Load(provider, nil); err != nil {
-		return config{}, err
+		return Config{}, err
 	}
 	if err := validate(k); err != nil {
-		return config{}, fmt.Errorf("configuration: %w", err)
+		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
 	c, err := decode(k)
 	if err != nil {
-		return config{}, fmt.Errorf("configuration: %w", err)
+		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
 	return c, nil
 }
 
-// checkKind asserts that a value is of the kind of the standard one. Durations and
-// sizes are left to those who know their units.
+// checkKind checks that a value has the kind of its default. Durations and sizes are
+// checked by their decode hooks.
 func checkKind(key string, value any) error {
 	standard, known := defaults()[key]
 	if text, isText := standard.(string); isText && checkUnit(text, "") != nil {
 		return nil
 	}
 	if !known {
-		for _, below := range keys() {
+		for _, below := range Keys() {
 			if strings.HasPrefix(below, key+".") {
 				return fmt.Errorf("%s is %v, want keys below it, such as %s", key, value, below)
 			}
@@ -223,9 +237,9 @@ func kindOf(value any) string {
 	return "something else"
 }
 
-// checkTimeouts asserts what two keys promise together; where they do not, a boot
-// goes on with what fits.
-func checkTimeouts(c *config) error {
+// checkTimeouts checks two keys that belong together, and replaces the one that does not
+// fit.
+func checkTimeouts(c *Config) error {
 	if c.Facts.ExternalTimeout < c.Facts.SourceTimeout {
 		return nil
 	}
@@ -261,9 +275,9 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) error {
 	return errors.Join(append(errs, k.Merge(alone))...)
 }
 
-// checkKey asserts that a key of the file can be used by itself, and takes it out
-// where it cannot: one slip must not cost a boot the rest of the file. A key or a
-// section without a value is as good as absent.
+// checkKey checks that a key of the file can be used, and removes it from the file when it
+// cannot: one mistake must not cost a boot the rest of the file. A key or a section without
+// a value is removed silently.
 func checkKey(file *koanf.Koanf, key string) error {
 	value := file.Get(key)
 	if value == nil && !strings.HasPrefix(key, "settings.") {
@@ -287,10 +301,10 @@ func checkKey(file *koanf.Koanf, key string) error {
 	return err
 }
 
-// decode fills a config. An unknown key, a value of another type and a duration
-// without a unit are errors.
-func decode(k *koanf.Koanf) (config, error) {
-	var c config
+// decode fills a Config. An unknown key, a value of another type and a duration without a
+// unit are errors.
+func decode(k *koanf.Koanf) (Config, error) {
+	var c Config
 	var metadata mapstructure.Metadata
 	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
 		Metadata: &metadata, TagName: "koanf",
@@ -301,7 +315,7 @@ func decode(k *koanf.Koanf) (config, error) {
 	}
 	if len(metadata.Unused) > 0 {
 		slices.Sort(metadata.Unused)
-		return c, fmt.Errorf("unknown key %q%s", metadata.Unused[0], suggestion(metadata.Unused[0], keys()))
+		return c, fmt.Errorf("unknown key %q%s", metadata.Unused[0], suggest.Words(metadata.Unused[0], Keys()))
 	}
 	return c, nil
 }
@@ -310,7 +324,7 @@ func plainDecodeError(err error) error {
 	return errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "decoding failed due to the following error(s):\n\n"), "\n", "; "))
 }
 
-// validate asserts what types cannot.
+// validate checks what types cannot express.
 func validate(k *koanf.Koanf) error {
 	for key, words := range choices {
 		if k.Exists(key) && !slices.Contains(words, k.String(key)) {
@@ -335,7 +349,7 @@ func validate(k *koanf.Koanf) error {
 	return nil
 }
 
-// checkCapacity asserts the range of s6.capacity, the only whole number.
+// checkCapacity checks the range of s6.capacity, the only whole number.
 func checkCapacity(n int) error {
 	if n < -1 {
 		return fmt.Errorf("%d, want a number of slots, 0 for no limit, or -1 to find out", n)
@@ -343,7 +357,7 @@ func checkCapacity(n int) error {
 	return nil
 }
 
-// upstreamVariables are those that hermes-agent itself has.
+// upstreamVariables are the variables of hermes-agent itself.
 func upstreamVariables(environ []string) map[string]any {
 	found := map[string]any{}
 	for name, key := range map[string]string{"HERMES_HOME": "home", "S6_PROFILE_GATEWAY_SCANDIR": "scandir"} {
@@ -354,11 +368,11 @@ func upstreamVariables(environ []string) map[string]any {
 	return found
 }
 
-// factPrefix begins the variables that are facts for rules and no configuration.
+// factPrefix begins the variables that are facts for rules, not configuration.
 const factPrefix = "HERMES_RECONCILE_FACT_"
 
-// loadEnvironment takes HERMES_RECONCILE_<KEY>, where "__" stands for the dot of a
-// nested key and a list is separated by commas. An empty variable is an unset one.
+// loadEnvironment reads HERMES_RECONCILE_<KEY>. "__" stands for the dot of a nested key, a
+// comma separates the items of a list, and an empty variable counts as unset.
 func loadEnvironment(k *koanf.Koanf, environ []string) error {
 	if err := k.Load(confmap.Provider(upstreamVariables(environ), "."), nil); err != nil {
 		return err
@@ -384,7 +398,7 @@ func loadEnvironment(k *koanf.Koanf, environ []string) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// environmentValue gives the text of a variable the type of its key's default.
+// environmentValue converts the text of a variable to the type of its key.
 func environmentValue(key, value string) (any, error) {
 	if words, ok := choices[key]; ok && !slices.Contains(words, value) {
 		return nil, fmt.Errorf("%q is none of %s", value, strings.Join(words, ", "))
@@ -407,10 +421,11 @@ func environmentValue(key, value string) (any, error) {
 	case []string:
 		return strings.Split(value, ","), nil
 	}
-	return nil, fmt.Errorf("no such key as %q%s", key, suggestion(key, keys()))
+	return nil, fmt.Errorf("no such key as %q%s", key, suggest.Words(key, Keys()))
 }
 
-func keys() []string {
+// Keys returns the names of all keys, sorted.
+func Keys() []string {
 	var names []string
 	for key, value := range defaults() {
 		if _, isMap := value.(map[string]any); !isMap {
@@ -419,25 +434,6 @@ func keys() []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// suggestion names what was probably meant, else what there is.
-func suggestion(wrong string, words []string) string {
-	if near := nearest(wrong, words); near != "" {
-		return fmt.Sprintf(", did you mean %q?", near)
-	}
-	return ", have " + strings.Join(words, ", ")
-}
-
-// nearest returns the word that was most probably meant, or "".
-func nearest(wrong string, words []string) string {
-	best, distance := "", 1+max(1, len(wrong)/3)
-	for _, word := range words {
-		if d := levenshtein.ComputeDistance(wrong, word); d < distance {
-			best, distance = word, d
-		}
-	}
-	return best
 }
 
 func lookup(environ []string, name string) string {

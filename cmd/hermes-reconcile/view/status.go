@@ -1,4 +1,4 @@
-package main
+package view
 
 import (
 	"fmt"
@@ -6,34 +6,24 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
 )
 
-func writeStatus(w io.Writer, format string, prometheus bool, d *statusDocument) error {
-	if prometheus {
-		writePrometheus(w, d)
-		return nil
-	}
-	if format != "table" {
-		return writeDocument(w, format, d)
-	}
-	return writeStatusTable(w, d)
-}
-
-// writeStatusTable prints the profiles, and below them what wants attention.
-func writeStatusTable(w io.Writer, d *statusDocument) error {
+// Status prints the profiles, and below them what wants attention.
+func Status(w io.Writer, d *status.Document) error {
 	for _, c := range d.Skip {
-		fmt.Fprintf(w, "This container supervises nothing: %s (%s, %s)\n", line(c.Reason), c.Rule, c.Location)
+		fmt.Fprintf(w, "This container supervises nothing: %s (%s, %s)\n", policy.Line(c.Reason), c.Rule, c.Location)
 	}
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "PROFILE\tWANTED\tSLOT\tNOW\tREASON\tSERVED BY")
-	for _, name := range d.names() {
+	for _, name := range d.Names() {
 		p := d.Profiles[name]
 		served := p.ServedBy
-		if served == servedSelf {
+		if served == status.ServedSelf {
 			served = fmt.Sprintf("self (%d)", p.PID)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", line(name), p.Wanted, p.Slot, p.describeNow(d.now), line(p.Code), served)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", policy.Line(name), p.Wanted, p.Slot, p.DescribeNow(d.At), policy.Line(p.Code), served)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -78,9 +68,9 @@ func oneIf(on bool) float64 {
 	return 0
 }
 
-// writePrometheus prints the text format of Prometheus. A metric about a profile is
+// Prometheus prints the text format of Prometheus. A metric about a profile is
 // left out where it is not known.
-func writePrometheus(w io.Writer, d *statusDocument) {
+func Prometheus(w io.Writer, d *status.Document) {
 	for _, m := range append(profileMetrics(d), containerMetrics(d)...) {
 		fmt.Fprintf(w, "# HELP hermes_reconcile_%s %s\n# TYPE hermes_reconcile_%s %s\n", m.name, m.help, m.name, m.kind)
 		for _, sample := range m.samples {
@@ -89,34 +79,34 @@ func writePrometheus(w io.Writer, d *statusDocument) {
 	}
 }
 
-func profileMetrics(d *statusDocument) []metric {
+func profileMetrics(d *status.Document) []metric {
 	wanted := metric{name: "profile_wanted", kind: "gauge", help: "1 when operator and rules want the gateway up."}
 	up := metric{name: "profile_up", kind: "gauge", help: "1 when the gateway's process runs under its supervisor."}
 	supervised := metric{name: "profile_supervised", kind: "gauge", help: "1 when a supervisor holds the slot."}
 	restarts := metric{name: "profile_restarts", kind: "gauge", help: "Deaths since the supervisor started; s6 counts to 100."}
 	since := metric{name: "profile_changed_timestamp_seconds", kind: "gauge", help: "When it went up or down."}
 	info := metric{name: "profile_info", kind: "gauge", help: "Always 1; what was decided, and why."}
-	for _, name := range d.names() {
+	for _, name := range d.Names() {
 		p := d.Profiles[name]
-		if p.Wanted == wantedUp || p.Wanted == wantedDown {
-			wanted.add(oneIf(p.Wanted == wantedUp), "profile", name)
+		if p.Wanted == status.WantedUp || p.Wanted == status.WantedDown {
+			wanted.add(oneIf(p.Wanted == status.WantedUp), "profile", name)
 		}
-		if p.Now != unknown && p.Now != nothing {
-			up.add(oneIf(p.Now == nowUp), "profile", name)
-			supervised.add(oneIf(p.Now != nowNobody), "profile", name)
+		if p.Now != policy.NowUnknown && p.Now != policy.NowNothing {
+			up.add(oneIf(p.Now == policy.NowUp), "profile", name)
+			supervised.add(oneIf(p.Now != policy.NowNobody), "profile", name)
 		}
-		if p.Now == nowUp || p.Now == nowDown || p.Now == nowWaiting {
+		if p.Now == policy.NowUp || p.Now == policy.NowDown || p.Now == policy.NowWaiting {
 			restarts.add(float64(p.Restarts), "profile", name)
 		}
-		if p.sinceUnix > 0 {
-			since.add(float64(p.sinceUnix), "profile", name)
+		if p.SinceUnix > 0 {
+			since.add(float64(p.SinceUnix), "profile", name)
 		}
 		info.add(1, "profile", name, "wanted", p.Wanted, "slot", p.Slot, "now", p.Now, "code", p.Code, "served_by", p.ServedBy)
 	}
 	return []metric{wanted, up, supervised, restarts, since, info}
 }
 
-func containerMetrics(d *statusDocument) []metric {
+func containerMetrics(d *status.Document) []metric {
 	alarms := metric{name: "alarms", kind: "gauge", help: "Alarms by profile and code."}
 	type key struct{ profile, code string }
 	counts := map[key]int{}
@@ -142,6 +132,6 @@ func containerMetrics(d *statusDocument) []metric {
 	info := metric{name: "policy_info", kind: "gauge", help: "Always 1; the rules that decide."}
 	info.add(1, "source", d.Policy.Source, "revision", d.Policy.Revision)
 	stamp := metric{name: "status_timestamp_seconds", kind: "gauge", help: "When all this was found out."}
-	stamp.add(float64(d.now.Unix()))
+	stamp.add(float64(d.At.Unix()))
 	return []metric{alarms, readable, svscan, fallback, info, stamp}
 }

@@ -1,4 +1,4 @@
-package main
+package view
 
 import (
 	"cmp"
@@ -8,11 +8,12 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/policy"
 )
 
-// writeExplanation prints an explanation: one sentence, then one heading a line.
-func writeExplanation(w io.Writer, e *explanation) error {
+// Explanation prints an explanation: one sentence, then one heading a line.
+func Explanation(w io.Writer, e *explain.Explanation) error {
 	p := &explanationPrinter{}
 	p.because(e)
 	p.facts(e)
@@ -26,7 +27,7 @@ func writeExplanation(w io.Writer, e *explanation) error {
 	for _, a := range e.Alarms {
 		p.add("alarm", a.Reason)
 	}
-	fmt.Fprintln(w, line(e.Sentence))
+	fmt.Fprintln(w, policy.Line(e.Sentence))
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	heading := ""
 	for _, l := range p.lines {
@@ -35,7 +36,7 @@ func writeExplanation(w io.Writer, e *explanation) error {
 			shown = ""
 		}
 		heading = l[0]
-		fmt.Fprintf(table, "  %s\t%s\n", shown, line(l[1]))
+		fmt.Fprintf(table, "  %s\t%s\n", shown, policy.Line(l[1]))
 	}
 	if err := table.Flush(); err != nil || e.Trace == "" {
 		return err
@@ -48,7 +49,7 @@ func writeExplanation(w io.Writer, e *explanation) error {
 func printable(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
-		lines[i] = line(strings.ReplaceAll(cut(l, 400), "\t", "    "))
+		lines[i] = policy.Line(strings.ReplaceAll(cut(l, 400), "\t", "    "))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -60,7 +61,7 @@ func (p *explanationPrinter) add(heading, text string) {
 	p.lines = append(p.lines, [2]string{heading, text})
 }
 
-func (p *explanationPrinter) because(e *explanation) {
+func (p *explanationPrinter) because(e *explain.Explanation) {
 	policyLine := fmt.Sprintf("%s, revision %s", e.Policy.Source, e.Policy.Revision)
 	if e.Image != "" {
 		policyLine += ", image " + e.Image
@@ -94,7 +95,7 @@ func withoutRule(code string) string {
 	return "no rule starts it, and what no rule starts stays down"
 }
 
-func (p *explanationPrinter) facts(e *explanation) {
+func (p *explanationPrinter) facts(e *explain.Explanation) {
 	for _, f := range e.Facts {
 		value := "is not there"
 		if f.Present {
@@ -118,7 +119,7 @@ func cut(text string, most int) string {
 	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
-func (p *explanationPrinter) changes(e *explanation) {
+func (p *explanationPrinter) changes(e *explain.Explanation) {
 	heading := "would start if"
 	if e.Action == policy.ActionStart {
 		heading = "would not if"
@@ -131,7 +132,7 @@ func (p *explanationPrinter) changes(e *explanation) {
 	}
 }
 
-func (p *explanationPrinter) holds(e *explanation) {
+func (p *explanationPrinter) holds(e *explain.Explanation) {
 	for _, h := range e.Holds {
 		until := ""
 		if h.Until != "" {
@@ -146,7 +147,7 @@ func (p *explanationPrinter) holds(e *explanation) {
 	}
 }
 
-func (p *explanationPrinter) now(e *explanation) {
+func (p *explanationPrinter) now(e *explain.Explanation) {
 	p.add("slot", e.Now.Slot)
 	if e.Now.ServedBy != "" {
 		p.add("served by", e.Now.ServedBy)
@@ -156,7 +157,7 @@ func (p *explanationPrinter) now(e *explanation) {
 	}
 }
 
-func (p *explanationPrinter) history(e *explanation) {
+func (p *explanationPrinter) history(e *explain.Explanation) {
 	if e.LastBoot == nil {
 		p.add("last boot", "the ledger has none")
 	} else {
@@ -170,7 +171,7 @@ func (p *explanationPrinter) history(e *explanation) {
 	}
 	if e.LastGood == nil {
 		if e.LastBoot != nil {
-			p.add("last good boot", fmt.Sprintf("none: of %s in the ledger, none started it", plural(e.Boots, "boot")))
+			p.add("last good boot", fmt.Sprintf("none: of %s in the ledger, none started it", policy.Count(e.Boots, "boot")))
 		}
 		return
 	}
@@ -183,7 +184,7 @@ func (p *explanationPrinter) history(e *explanation) {
 	}
 }
 
-func describeBoot(b *bootView) string {
+func describeBoot(b *explain.Boot) string {
 	text := fmt.Sprintf("%s %s (%s), policy revision %s", b.Time, b.Action, b.Code, b.Policy)
 	if b.Command != "" {
 		text = fmt.Sprintf("%s %s (%s), by %s", b.Time, b.Action, b.Code, b.Command)
