@@ -9,27 +9,23 @@ import (
 	"testing"
 )
 
-// docs/policy-guide.md is what happens to an operator who does what it says, from
-// the first line to the last.
+// A reader who follows docs/policy-guide.md and then docs/policy-deploy.md, from the
+// first line to the last, sees what the pages show.
 func TestPolicyGuide(t *testing.T) {
 	t.Parallel()
-	follow(t, newReader(t), readDoc(t, "docs/policy-guide.md"))
+	r := newReader(t)
+	follow(t, r, readDoc(t, "docs/policy-guide.md"))
+	follow(t, r, readDoc(t, "docs/policy-deploy.md"))
 }
 
-// The traps of docs/rules.md are there, and their mends work. The home is one with
-// a root profile that never ran.
+// The traps of docs/rule-traps.md exist, and their fixes work. The home has a root
+// profile that never ran.
 func TestTraps(t *testing.T) {
 	t.Parallel()
-	page := readDoc(t, "docs/rules.md")
-	_, traps, found := strings.Cut(page, "\n## Traps\n")
-	if !found {
-		t.Fatal("docs/rules.md has no traps")
-	}
-	traps, _, _ = strings.Cut(traps, "\n## ")
 	r := newReader(t)
 	r.write(t, "home/SOUL.md", "")
 	r.exports = append(r.exports, `export HERMES_HOME="$PWD/home" HERMES_RECONCILE_USER="$(id -u):$(id -g)"`+"\n")
-	follow(t, r, traps)
+	follow(t, r, readDoc(t, "docs/rule-traps.md"))
 }
 
 // A reader follows a page in an empty directory: it writes the files that the page
@@ -37,7 +33,7 @@ func TestTraps(t *testing.T) {
 // has a directory of its own.
 type reader struct {
 	dir, etc string
-	exports  []string // what the page told to export
+	exports  []string // the export commands of the page
 }
 
 func newReader(t *testing.T) *reader {
@@ -52,13 +48,13 @@ func newReader(t *testing.T) *reader {
 	return r
 }
 
-// blocks finds the fenced blocks of a page: the language, the name of the file that
-// it is, the text.
+// blocks matches the fenced blocks of a page: the language, the name of the file, the
+// text.
 var blocks = regexp.MustCompile("(?sm)^```([a-z]+)(?: ([^\n]+))?\n(.*?)^```$")
 
-// follow does what the page says. A block with the name of a file is written to that
-// file; a console block has commands after "$ ", continued after "> ", and what they
-// print. There … stands for any text of the line, and a line of it for any lines.
+// follow carries out a page. It writes a block with a file name to that file. A console
+// block has commands after "$ ", continued after "> ", and their outputs. In an output …
+// stands for any text of the line, and a line of it for any lines.
 func follow(t *testing.T, r *reader, page string) {
 	t.Helper()
 	commands := 0
@@ -149,7 +145,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// examples are what a page shows of values that are never the same twice.
+// examples are the values that a page shows instead of values that differ between runs.
 var examples = []struct {
 	pattern *regexp.Regexp
 	instead string
@@ -162,7 +158,7 @@ var examples = []struct {
 
 var columns = regexp.MustCompile(` {2,}`)
 
-// asShown says whether an output is what the page shows of it.
+// asShown reports whether an output matches what the page shows.
 func asShown(got, shown string) bool {
 	pattern := regexp.QuoteMeta(plain(shown))
 	pattern = strings.ReplaceAll(pattern, "\n…\n", "\n(?s:.*)")
@@ -170,8 +166,8 @@ func asShown(got, shown string) bool {
 	return regexp.MustCompile(`\A` + pattern + `\z`).MatchString(plain(got))
 }
 
-// plain takes out what is not the same twice. A table with durations or pids has
-// columns of another width each time.
+// plain replaces what differs between two runs. Durations and pids also change the
+// width of a table's columns.
 func plain(text string) string {
 	for _, n := range append(notTheSameTwice, examples...) {
 		text = n.pattern.ReplaceAllString(text, n.instead)

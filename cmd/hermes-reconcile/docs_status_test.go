@@ -11,19 +11,18 @@ import (
 	"hermes-reconcile/engine/ledger"
 )
 
-// documentedStatus is the example of docs/operations.md.
+// documentedStatus returns the example of docs/status.md.
 func documentedStatus(t *testing.T) (text string, d *statusDocument) {
 	t.Helper()
-	section := sectionOf(t, "Status")
-	block := regexp.MustCompile("(?s)```json\n(.*?)```").FindStringSubmatch(section)
+	block := regexp.MustCompile("(?s)```json\n(.*?)```").FindStringSubmatch(readDoc(t, "docs/status.md"))
 	if block == nil {
-		t.Fatal("docs/operations.md shows no JSON of status")
+		t.Fatal("docs/status.md shows no JSON of status")
 	}
 	d = new(statusDocument)
 	decoder := json.NewDecoder(strings.NewReader(block[1]))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(d); err != nil {
-		t.Fatalf("docs/operations.md shows a document that is none of status: %v", err)
+		t.Fatalf("docs/status.md shows JSON that is not a status document: %v", err)
 	}
 	d.now = timeOf(t, d.Time)
 	for name, p := range d.Profiles {
@@ -44,28 +43,18 @@ func timeOf(t *testing.T, text string) time.Time {
 	return at
 }
 
-// sectionOf is a section of docs/operations.md.
-func sectionOf(t *testing.T, title string) string {
+// shownIn returns the output that a page shows for a command.
+func shownIn(t *testing.T, page, command string) string {
 	t.Helper()
-	_, section, found := strings.Cut(readDoc(t, "docs/operations.md"), "\n## "+title+"\n")
+	_, block, found := strings.Cut(readDoc(t, page), "```console\n$ "+command+"\n")
 	if !found {
-		t.Fatalf("docs/operations.md has no section %q", title)
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
-	return section
-}
-
-func shownIn(t *testing.T, section, command string) string {
-	t.Helper()
-	_, block, found := strings.Cut(section, "```console\n$ "+command+"\n")
-	if !found {
-		t.Fatalf("docs/operations.md does not show %q", command)
+		t.Fatalf("%s does not show %q", page, command)
 	}
 	block, _, _ = strings.Cut(block, "```")
 	return block
 }
 
-// The JSON of the document is what the program writes, and its table shows the same
+// The program writes the JSON of docs/status.md, and the table there shows the same
 // situation.
 func TestDocumentedStatus(t *testing.T) {
 	text, d := documentedStatus(t)
@@ -74,22 +63,22 @@ func TestDocumentedStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again.String() != text {
-		t.Errorf("the program writes\n%s\nand docs/operations.md shows\n%s", again.String(), text)
+		t.Errorf("the program writes\n%s\nand docs/status.md shows\n%s", again.String(), text)
 	}
 	if err := writeStatusTable(&table, d); err != nil {
 		t.Fatal(err)
 	}
-	if want := shownIn(t, sectionOf(t, "Status"), "hermes-reconcile status"); table.String() != want {
-		t.Errorf("the table is\n%s\nand docs/operations.md shows\n%s", table.String(), want)
+	if want := shownIn(t, "docs/status.md", "hermes-reconcile status"); table.String() != want {
+		t.Errorf("the table is\n%s\nand docs/status.md shows\n%s", table.String(), want)
 	}
 }
 
 // Every alarm of status is documented, and every metric is well formed.
 func TestDocumentedAlarms(t *testing.T) {
-	section := sectionOf(t, "Status")
+	page := readDoc(t, "docs/status.md")
 	for _, code := range []string{codeNotUp, codeNotWanted, codeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, codeVolume, codeNoSvscan, codeScanDir} {
-		if !strings.Contains(section, "`"+code+"`") {
-			t.Errorf("docs/operations.md does not say what the alarm %s is", code)
+		if !strings.Contains(page, "| `"+code+"`") && !strings.Contains(page, ", `"+code+"` |") {
+			t.Errorf("docs/status.md does not explain the alarm %s", code)
 		}
 	}
 	_, d := documentedStatus(t)
@@ -102,14 +91,14 @@ func TestDocumentedAlarms(t *testing.T) {
 			t.Errorf("no line of the text format of Prometheus: %q", one)
 		}
 	}
-	for _, name := range regexp.MustCompile(`hermes_reconcile_[a-z_]+`).FindAllString(section, -1) {
+	for _, name := range regexp.MustCompile(`hermes_reconcile_[a-z_]+`).FindAllString(page, -1) {
 		if !strings.Contains(metrics.String(), "\n"+name+"{") && !strings.Contains(metrics.String(), "\n"+name+" ") {
-			t.Errorf("docs/operations.md names the metric %s, which there is not", name)
+			t.Errorf("docs/status.md names the metric %s, which does not exist", name)
 		}
 	}
 }
 
-// The table of the ledger in the document is what such a ledger makes.
+// The program prints the table of docs/boot.md for such a ledger.
 func TestDocumentedLog(t *testing.T) {
 	record := func(at, image, state, action, code, exit, facts string) ledger.Run {
 		l := ledger.Line{
@@ -129,7 +118,7 @@ func TestDocumentedLog(t *testing.T) {
 	if err := writeLog(&table, newLogDocument(runs, 5)); err != nil {
 		t.Fatal(err)
 	}
-	if want := shownIn(t, sectionOf(t, "The ledger as a table"), "hermes-reconcile log coder"); table.String() != want {
-		t.Errorf("the table is\n%s\nand docs/operations.md shows\n%s", table.String(), want)
+	if want := shownIn(t, "docs/boot.md", "hermes-reconcile log coder"); table.String() != want {
+		t.Errorf("the table is\n%s\nand docs/boot.md shows\n%s", table.String(), want)
 	}
 }

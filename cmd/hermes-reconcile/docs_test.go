@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,21 +55,21 @@ func TestREADME(t *testing.T) {
 
 // Every key of the configuration, and every set, is documented.
 func TestDocumentsAreComplete(t *testing.T) {
-	operations := readDoc(t, "docs/operations.md")
+	configuration := readDoc(t, "docs/configuration.md")
 	for _, key := range keys() {
-		if !strings.Contains(operations, "`"+key+"`") {
-			t.Errorf("docs/operations.md does not say what %s is", key)
+		if !strings.Contains(configuration, "| `"+key+"` |") {
+			t.Errorf("docs/configuration.md does not explain %s", key)
 		}
 	}
 	rules := readDoc(t, "docs/rules.md")
 	for _, set := range policy.Sets {
 		if !strings.Contains(rules, "| `"+string(set)+"` |") {
-			t.Errorf("docs/rules.md does not say what the set %s is", set)
+			t.Errorf("docs/rules.md does not explain the set %s", set)
 		}
 	}
 }
 
-// No document points to a page that is not there.
+// Every link of a document leads to an existing file.
 func TestLinksOfTheDocuments(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
@@ -83,6 +84,26 @@ func TestLinksOfTheDocuments(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), link[1])); err != nil {
 				t.Errorf("%s points to %s, which is not there", page, link[1])
 			}
+		}
+	}
+}
+
+// README lists every page, and a page is short enough to read.
+func TestPages(t *testing.T) {
+	const most = 250
+	generated := []string{"input.md", "recipes.md", "decision.md"}
+	readme := readDoc(t, "README.md")
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		name := filepath.Base(page)
+		if !strings.Contains(readme, "](docs/"+name+")") {
+			t.Errorf("README does not list docs/%s", name)
+		}
+		if lines := strings.Count(readDoc(t, "docs/"+name), "\n"); lines > most && !slices.Contains(generated, name) {
+			t.Errorf("docs/%s has %d lines, want at most %d: split it by the reader's task", name, lines, most)
 		}
 	}
 }
