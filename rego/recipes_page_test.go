@@ -36,39 +36,38 @@ const recipesPageHead = `# Recipes
 
 <!-- Made from rego/recipes by a test: go test ./rego -run RecipesPage -update -->
 
-A recipe is a rule that many asked for and that contradicts what others asked for,
-so it is shipped and not switched on. Install one and give it settings:
+After this page you can choose a ready rule and install it with its settings.
+
+A recipe is a rule that many operators asked for and that contradicts what others asked for. So the program ships
+recipes and does not switch them on. Install one and give it settings:
 
     hermes-reconcile policy recipes
     hermes-reconcile policy add never_autostart /etc/hermes-reconcile/policy
     # edit /etc/hermes-reconcile/policy/data/settings.yaml
     hermes-reconcile eval --policy /etc/hermes-reconcile/policy
 
-With the settings that it comes with, a recipe has no opinion: it changes no
-decision. A recipe only contributes; what wins over what is the same for all rules
-(skip, then hold, then start, else down), and ` + "`eval -o json`" + ` shows every
-contribution with its reason. A hold means down also for what runs, when the rules
-are applied to a running container. Once installed the file is yours to change.
+With its shipped settings a recipe has no opinion: it changes no decision. A recipe only contributes, and its
+contributions combine like those of every rule: skip wins over hold, hold over start, and a profile without any is
+down. ` + "`eval -o json`" + ` shows every contribution with its reason. A hold also stops a running gateway at the next ` + "`apply`" + `.
+The installed file is yours to change.
 
-The packages in reconcile.after see who would go up and decide among them; those in
-reconcile.rules do not see each other.
+Packages in reconcile.after see which profiles would start and decide among them. Packages in reconcile.rules do not
+see each other.
 
-A list of profiles takes names and patterns: ` + "`*`" + ` is any text, ` + "`?`" + ` one character,
-` + "`{a,b}`" + ` one of several; a pattern is matched against the whole name, and the root
-profile is called ` + "`default`" + `. Numbers such as #33597 are issues of upstream; those with a
-word before them are of repositories that deploy it.
+A list of profiles takes names and patterns: ` + "`*`" + ` is any text, ` + "`?`" + ` one character, ` + "`{a,b}`" + ` one of several. A pattern
+must match the whole name. The root profile is called ` + "`default`" + `. A number such as #33597 is an issue of upstream; a
+word before the number names a repository that deploys upstream.
 
-Built in, and therefore no recipe: which roles of a container supervise nothing
-(` + "`settings.no_supervise_roles`" + `), which recorded states mean "start it"
-(` + "`settings.start_states`, `settings.transient_states`" + `), and which files make a
-directory a profile (` + "`settings.profile_markers`" + `).
+Three subjects are settings of the built-in rules and need no recipe: the roles of a container that supervise nothing
+(` + "`settings.no_supervise_roles`" + `), the recorded states that mean "start it" (` + "`settings.start_states`" + `,
+` + "`settings.transient_states`" + `), and the files that make a directory a profile (` + "`settings.profile_markers`" + `).
 
 `
 
 func pageOf(recipes []Recipe) string {
 	var b strings.Builder
 	b.WriteString(recipesPageHead)
-	b.WriteString("| recipe | what it is about | sets |\n| --- | --- | --- |\n")
+	b.WriteString("| recipe | subject | sets |\n| --- | --- | --- |\n")
 	for _, r := range recipes {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", r.Name, r.Name, r.Title, coded(r.Contributes))
 	}

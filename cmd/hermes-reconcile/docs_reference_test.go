@@ -43,7 +43,7 @@ func TestReferencePages(t *testing.T) {
 	}
 }
 
-// A docSchema is what a page needs of a JSON Schema.
+// A docSchema holds the parts of a JSON Schema that a page shows.
 type docSchema struct {
 	Type                 string               `json:"type"`
 	Description          string               `json:"description"`
@@ -69,8 +69,8 @@ func decodeSchema(t *testing.T, text []byte) docSchema {
 	return s
 }
 
-// byName is the schema of the values of an object with any keys; nil where the keys
-// are fixed.
+// byName returns the schema of the values of an object with free keys, or nil if the
+// keys are fixed.
 func (s docSchema) byName(t *testing.T) *docSchema {
 	t.Helper()
 	if len(s.AdditionalProperties) == 0 || s.AdditionalProperties[0] != '{' {
@@ -90,7 +90,7 @@ func (s docSchema) kind(t *testing.T) string {
 	case s.Items != nil:
 		return "list of " + several(s.Items.kind(t))
 	case values != nil && values.Type == "" && values.Ref == "" && values.Enum == nil:
-		return "object" // of which nothing is known
+		return "object" // its keys are unknown
 	case values != nil:
 		return several(values.kind(t)) + " by name"
 	case s.Type == "" && s.Enum != nil:
@@ -112,15 +112,15 @@ func several(kind string) string {
 	return kind + "s"
 }
 
-// A docRow is one line of a table: a place in a document, and what is there.
+// A docRow is one line of a table: a path in a document and its schema.
 type docRow struct {
 	path   string
 	schema docSchema
 	always bool // required by the schema
 }
 
-// rows lists what is below a schema, depth first. What a list or an object holds has
-// a line of its own when there is more to say of it than its type.
+// rows lists the paths below a schema, depth first. The members of a list or an object
+// have a line of their own when they have more than a type.
 func (s docSchema) rows(t *testing.T, path string) []docRow {
 	t.Helper()
 	var all []docRow
@@ -148,7 +148,7 @@ func (s docSchema) rows(t *testing.T, path string) []docRow {
 	return all
 }
 
-// statusFirst puts how the collection went before what was found.
+// statusFirst orders status and error before the other keys.
 func statusFirst(a, b string) int {
 	first := map[string]int{"status": -2, "error": -1}
 	if first[a] != first[b] {
@@ -157,7 +157,7 @@ func statusFirst(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// words are the values that there are.
+// words lists the possible values.
 func (s docSchema) words() string {
 	switch {
 	case slices.Equal(s.Enum, statusWords):
@@ -189,39 +189,41 @@ const inputPageHead = `# The input document
 
 <!-- Made from the schemas of the facts by a test: go test ./cmd/hermes-reconcile -run ReferencePages -update -->
 
-What rules see as ` + "`input`" + `. ` + "`hermes-reconcile facts`" + ` prints it for the home that is there, ` + "`hermes-reconcile schema input`" + ` is this page as JSON
-Schema, and a rule that names anything else is refused. Secrets never enter: names and fingerprints only.
+After this page you can look up every fact that a rule may use, its type, its origin, and who could have written it.
 
-A path in a table is written as in a rule, below the path in the heading: ` + "`[_]`" + ` is each member of a list, ` + "`[name]`" + ` a key that is a name. Of a fact only
-` + "`status`" + ` is always there; another key may be absent, and is then undefined in a rule. ` + "`schema_version`" + ` grows when a key changes its meaning or goes away.
+Rules see this document as ` + "`input`" + `. ` + "`hermes-reconcile facts`" + ` prints it for the present home, and ` + "`hermes-reconcile schema input`" + ` prints this page as JSON
+Schema. The program refuses a rule that names anything else. Secrets never enter: the document has names and fingerprints only.
+
+Tables write a path as a rule does, below the path of the heading. ` + "`[_]`" + ` is each member of a list, ` + "`[name]`" + ` a key that is a name. Only the ` + "`status`" + ` of a fact
+is always present. Another key may be absent, and is then undefined in a rule. ` + "`schema_version`" + ` grows when a key changes its meaning or goes away.
 
 ## Who can write it
 
 | word | could have been written by |
 | --- | --- |
-| ` + "`kernel`" + ` | nobody: it is what the kernel says |
-| ` + "`image`" + ` | whoever builds the image |
-| ` + "`operator`" + ` | whoever starts the container: its command, environment, mounts and configuration |
-| ` + "`agent`" + ` | the agent itself, or what runs under its user: everything on the volume |
+| ` + "`kernel`" + ` | no user: the kernel reports it |
+| ` + "`image`" + ` | the builder of the image |
+| ` + "`operator`" + ` | the person who starts the container: its command, environment, mounts and configuration |
+| ` + "`agent`" + ` | the agent, or any program under its user: everything on the volume |
 
-A fact that the agent can write is a good reason to hold something back, and a poor one to grant something.
+A fact that the agent can write is a good reason to hold a profile, and a poor reason to grant anything.
 
 ## status
 
-Every fact is an object with a ` + "`status`" + `. These are different things, and what they mean is the rule's choice:
+Every fact is an object with a ` + "`status`" + `. The statuses are different, and the rule decides what each of them means:
 
-| status | means |
+| status | meaning |
 | --- | --- |
 `
 
 var statusMeanings = map[string]string{
-	policy.StatusMissing:    "it is not there",
-	policy.StatusUnreadable: "it is there and cannot be read: no permission, a link, no regular file",
-	policy.StatusInvalid:    "it was read, or begun, and makes no sense: another syntax, a wrong type, too large",
-	policy.StatusEmpty:      "it is there with nothing in it",
-	policy.StatusRecorded:   "it was read, and the other keys say what is in it",
+	policy.StatusMissing:    "it does not exist",
+	policy.StatusUnreadable: "it exists and cannot be read: no permission, a link, not a regular file",
+	policy.StatusInvalid:    "it was read, wholly or in part, and is invalid: wrong syntax, a wrong type, too large",
+	policy.StatusEmpty:      "it exists and is empty",
+	policy.StatusRecorded:   "it was read, and the other keys have its content",
 	policy.StatusTimedOut:   "it took too long",
-	policy.StatusFailed:     "the source itself broke; nothing is known",
+	policy.StatusFailed:     "the source itself failed, and nothing is known",
 }
 
 func inputPage(t *testing.T, s docSchema, example func(scope, fact string) string) string {
@@ -230,7 +232,7 @@ func inputPage(t *testing.T, s docSchema, example func(scope, fact string) strin
 	b.WriteString(inputPageHead)
 	for _, word := range statusWords {
 		if statusMeanings[word] == "" {
-			t.Errorf("no meaning of the status %s", word)
+			t.Errorf("the status %s has no meaning", word)
 		}
 		fmt.Fprintf(&b, "| `%s` | %s |\n", word, statusMeanings[word])
 	}
@@ -270,7 +272,7 @@ func inputPage(t *testing.T, s docSchema, example func(scope, fact string) strin
 			b.WriteString("| path | type | words | what it is | who can write it |\n| --- | --- | --- | --- | --- |\n")
 			for _, row := range f.rows(t, "") {
 				if row.schema.Description == "" || row.schema.WrittenBy == "" {
-					t.Errorf("%s.%s.%s has no description, or nobody who can write it", scope.path, fact, row.path)
+					t.Errorf("%s.%s.%s has no description or no writer", scope.path, fact, row.path)
 				}
 				fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n",
 					row.path, row.schema.kind(t), row.schema.words(), inTable.Replace(row.schema.Description), row.schema.WrittenBy)
@@ -283,8 +285,8 @@ func inputPage(t *testing.T, s docSchema, example func(scope, fact string) strin
 	return b.String()
 }
 
-// exampleFacts returns what the shipped example situation has of a fact; of a
-// profile's fact, what the profile has that says most.
+// exampleFacts returns a fact of the shipped example situation; of a profile's fact the
+// longest value.
 func exampleFacts(t *testing.T) func(scope, fact string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../rego/scaffold/situations/mixed.json")
@@ -324,10 +326,12 @@ const decisionPageHead = `# The decision document
 
 <!-- Made from policy/decision.schema.json by a test: go test ./cmd/hermes-reconcile -run ReferencePages -update -->
 
-What ` + "`hermes-reconcile eval --output json`" + ` prints. ` + "`hermes-reconcile schema decision`" + ` is this page as JSON Schema. There are no other keys than these.
-` + "`schema_version`" + ` grows when a key changes its meaning or goes away.
+After this page you can read or parse a decision and its plan, key by key.
 
-` + "`[_]`" + ` is each member of a list, ` + "`[name]`" + ` a key that is a name. What is not always there is left out where there is nothing to say.
+` + "`hermes-reconcile eval --output json`" + ` prints this document. ` + "`hermes-reconcile schema decision`" + ` prints this page as JSON Schema. The document has no other
+keys. ` + "`schema_version`" + ` grows when a key changes its meaning or goes away.
+
+` + "`[_]`" + ` is each member of a list, ` + "`[name]`" + ` a key that is a name. A key that is not always present is left out when it has no value.
 
 `
 
@@ -347,37 +351,37 @@ func decisionPage(t *testing.T, s docSchema) string {
 	return b.String()
 }
 
-// selfSpeaking describes the keys of which the schema does not say what they are.
+// selfSpeaking describes the keys that the schema does not describe.
 var selfSpeaking = map[string]string{
-	"alarms[_].code":        "which kind of alarm, as a stable word",
-	"alarms[_].profile":     "the profile that it is about; none: the container",
-	"alarms[_].reason":      "what is the matter, as a sentence",
-	"budget":                "how many deaths within how long are borne",
-	"budget.deaths":         "how many",
-	"budget.window_seconds": "within how long",
-	"cause":                 "why, as a sentence",
-	"code":                  "why, as a stable word",
-	"delay_seconds":         "publish, update: the slot waits that long before its first start",
-	"env":                   "what the run script exports",
-	"exit_codes":            "what an exit code of the gateway means for the slot, by code",
-	"exit_codes[name]":      "`never`: it stays down; `now`: it starts at once; `backoff`: after a pause that grows",
-	"migrated_from":         "kept in the state file",
-	"on_exhaustion":         "what follows when the budget is used up: `hold` keeps it down, `slow` goes on with pauses",
-	"op":                    "what is done",
+	"alarms[_].code":        "the kind of alarm, as a stable word",
+	"alarms[_].profile":     "the profile of the alarm; absent: the container",
+	"alarms[_].reason":      "the problem, as a sentence",
+	"budget":                "the tolerated deaths",
+	"budget.deaths":         "their number",
+	"budget.window_seconds": "the time in which they count",
+	"cause":                 "the reason, as a sentence",
+	"code":                  "the reason, as a stable word",
+	"delay_seconds":         "publish, update: how long the slot waits before its first start",
+	"env":                   "the variables that the run script exports",
+	"exit_codes":            "the slot's answer to an exit code of the gateway, by code",
+	"exit_codes[name]":      "`never`: stay down; `now`: start at once; `backoff`: start after a growing pause",
+	"migrated_from":         "a field of the state file",
+	"on_exhaustion":         "the effect of a used-up budget: `hold` keeps the gateway down, `slow` continues with pauses",
+	"op":                    "the kind of operation",
 	"phase":                 "what the program was doing",
 	"prior_exit":            "how the last gateway of the profile ended",
-	"profile":               "the profile; none: the container",
-	"reason":                "why, as a sentence",
+	"profile":               "the profile; absent: the container",
+	"reason":                "the reason, as a sentence",
 	"restart":               "how the slot answers the death of its gateway",
 	"schema_version":        "version of this document",
 	"seed":                  "the initial state file to write",
-	"set":                   "to which set; see [rules.md](rules.md#the-sets)",
-	"state":                 "the desired state that is written",
+	"set":                   "the set; see [rules.md](rules.md#the-sets)",
+	"state":                 "the desired state to write",
 }
 
 func decisionTable(t *testing.T, b *strings.Builder, s docSchema) {
 	t.Helper()
-	b.WriteString("| key | type | words | always there | what it is |\n| --- | --- | --- | --- | --- |\n")
+	b.WriteString("| key | type | words | always present | what it is |\n| --- | --- | --- | --- | --- |\n")
 	for _, row := range s.rows(t, "") {
 		always, description := "", row.schema.Description
 		if row.always {
@@ -387,7 +391,7 @@ func decisionTable(t *testing.T, b *strings.Builder, s docSchema) {
 			description = selfSpeaking[row.path]
 		}
 		if description == "" {
-			t.Errorf("nothing says what %s of the decision document is", row.path)
+			t.Errorf("the key %s of the decision document has no description", row.path)
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", row.path, row.schema.kind(t), row.schema.words(), always, inTable.Replace(description))
 	}
@@ -395,7 +399,7 @@ func decisionTable(t *testing.T, b *strings.Builder, s docSchema) {
 
 var noAnchor = regexp.MustCompile(`[^a-z0-9_ -]`)
 
-// anchor is the name that a heading gets on the usual hosts.
+// anchor returns the name that the usual hosts give to a heading.
 func anchor(heading string) string {
 	return strings.ReplaceAll(noAnchor.ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
 }
@@ -408,7 +412,7 @@ func sentence(text string) string {
 	return strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".")
 }
 
-// No document points to a heading that is not there.
+// Every link to a heading leads to an existing heading.
 func TestAnchors(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
@@ -426,7 +430,7 @@ func TestAnchors(t *testing.T) {
 	for name, text := range texts {
 		for _, link := range regexp.MustCompile(`\]\(([a-z-]*(?:\.md)?)#([^)]+)\)`).FindAllStringSubmatch(text, -1) {
 			if to := cmp.Or(link[1], name) + "#" + link[2]; !anchors[to] {
-				t.Errorf("docs/%s points to %s, which is not there", name, to)
+				t.Errorf("docs/%s points to %s, which does not exist", name, to)
 			}
 		}
 	}

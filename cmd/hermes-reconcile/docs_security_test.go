@@ -41,8 +41,7 @@ func TestSecurityPage(t *testing.T) {
 	}
 }
 
-// writersTable says of each fact who could have written it, and of which keys somebody
-// else.
+// writersTable names the possible writer of each fact, and the keys with another writer.
 func writersTable(t *testing.T, path string, scope docSchema) string {
 	t.Helper()
 	var b strings.Builder
@@ -85,7 +84,7 @@ func TestSecurityPageNamesTests(t *testing.T) {
 	for _, name := range names {
 		_, err := os.Stat(filepath.Join("../..", name[1]))
 		if !strings.Contains(sources, "\nfunc "+name[1]+"(") && err != nil {
-			t.Errorf("docs/security.md names %s, which is not there", name[1])
+			t.Errorf("docs/security.md names %s, which does not exist", name[1])
 		}
 	}
 	if len(names) < 40 {
