@@ -8,26 +8,28 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/engine/status"
 )
 
 // documentedStatus returns the example of docs/status.md.
-func documentedStatus(t *testing.T) (text string, d *statusDocument) {
+func documentedStatus(t *testing.T) (text string, d *status.Document) {
 	t.Helper()
 	block := regexp.MustCompile("(?s)```json\n(.*?)```").FindStringSubmatch(readDoc(t, "docs/status.md"))
 	if block == nil {
 		t.Fatal("docs/status.md shows no JSON of status")
 	}
-	d = new(statusDocument)
+	d = new(status.Document)
 	decoder := json.NewDecoder(strings.NewReader(block[1]))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(d); err != nil {
 		t.Fatalf("docs/status.md shows JSON that is not a status document: %v", err)
 	}
-	d.now = timeOf(t, d.Time)
+	d.At = timeOf(t, d.Time)
 	for name, p := range d.Profiles {
 		if p.Since != "" {
-			p.sinceUnix = timeOf(t, p.Since).Unix()
+			p.SinceUnix = timeOf(t, p.Since).Unix()
 			d.Profiles[name] = p
 		}
 	}
@@ -59,13 +61,13 @@ func shownIn(t *testing.T, page, command string) string {
 func TestDocumentedStatus(t *testing.T) {
 	text, d := documentedStatus(t)
 	var again, table bytes.Buffer
-	if err := writeDocument(&again, "json", d); err != nil {
+	if err := view.Document(&again, "json", d); err != nil {
 		t.Fatal(err)
 	}
 	if again.String() != text {
 		t.Errorf("the program writes\n%s\nand docs/status.md shows\n%s", again.String(), text)
 	}
-	if err := writeStatusTable(&table, d); err != nil {
+	if err := view.Status(&table, d); err != nil {
 		t.Fatal(err)
 	}
 	if want := shownIn(t, "docs/status.md", "hermes-reconcile status"); table.String() != want {
@@ -76,14 +78,14 @@ func TestDocumentedStatus(t *testing.T) {
 // Every alarm of status is documented, and every metric is well formed.
 func TestDocumentedAlarms(t *testing.T) {
 	page := readDoc(t, "docs/status.md")
-	for _, code := range []string{codeNotUp, codeNotWanted, codeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, codeVolume, codeNoSvscan, codeScanDir} {
+	for _, code := range status.Codes() {
 		if !strings.Contains(page, "| `"+code+"`") && !strings.Contains(page, ", `"+code+"` |") {
 			t.Errorf("docs/status.md does not explain the alarm %s", code)
 		}
 	}
 	_, d := documentedStatus(t)
 	var metrics bytes.Buffer
-	writePrometheus(&metrics, d)
+	view.Prometheus(&metrics, d)
 	sample := regexp.MustCompile(`^hermes_reconcile_[a-z_]+(\{([a-z_]+="([^"\\]|\\.)*",?)+\})? [0-9.e+]+$`)
 	comment := regexp.MustCompile(`^# (HELP hermes_reconcile_[a-z_]+ .+|TYPE hermes_reconcile_[a-z_]+ gauge)$`)
 	for _, one := range strings.Split(strings.TrimSuffix(metrics.String(), "\n"), "\n") {
@@ -115,7 +117,7 @@ func TestDocumentedLog(t *testing.T) {
 		record("2026-11-22T06:00:11Z", "v2026.9.21", "stopped", "registered", "no_start_rule", "clean", "2"),
 	}}
 	var table bytes.Buffer
-	if err := writeLog(&table, newLogDocument(runs, 5)); err != nil {
+	if err := view.History(&table, ledger.NewHistory(runs, 5)); err != nil {
 		t.Fatal(err)
 	}
 	if want := shownIn(t, "docs/boot.md", "hermes-reconcile log coder"); table.String() != want {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/policy"
 )
 
@@ -56,7 +57,7 @@ func TestREADME(t *testing.T) {
 // Every key of the configuration, and every set, is documented.
 func TestDocumentsAreComplete(t *testing.T) {
 	configuration := readDoc(t, "docs/configuration.md")
-	for _, key := range keys() {
+	for _, key := range config.Keys() {
 		if !strings.Contains(configuration, "| `"+key+"` |") {
 			t.Errorf("docs/configuration.md does not explain %s", key)
 		}

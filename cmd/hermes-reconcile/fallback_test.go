@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/policy"
 )
 
@@ -30,7 +31,7 @@ func homeWith(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// What is not enforced, and what a comparison and an explanation say of it, fits the
+// What is not enforced, and what a explain.Comparison and an explanation say of it, fits the
 // documents that programs read.
 func TestDocumentsOfTriedRules(t *testing.T) {
 	dir := homeWith(t, map[string]string{
@@ -55,48 +56,18 @@ func TestDocumentsOfTriedRules(t *testing.T) {
 		t.Errorf("%+v, want a start, and the hold beside it without effect", p)
 	}
 
-	var c comparison
+	var c explain.Comparison
 	if err := json.Unmarshal(output(t, "eval", "-o", "json", "--policy", dir+"/policy", "--compare"), &c); err != nil {
 		t.Fatal(err)
 	}
 	if len(c.Profiles) != 0 || c.Same != 2 {
 		t.Errorf("%+v, want no difference by a rule that is only being tried", c)
 	}
-	var e explanation
+	var e explain.Explanation
 	if err := json.Unmarshal(output(t, "explain", "coder", "-o", "json", "--policy", dir+"/policy"), &e); err != nil {
 		t.Fatal(err)
 	}
 	if len(e.Holds) != 1 || e.Holds[0].State != "not enforced" || len(e.Holds[0].Release) != 0 {
 		t.Errorf("holds %+v, want one that is not enforced", e.Holds)
-	}
-}
-
-// setFact changes one fact and leaves the original alone.
-func TestSetFact(t *testing.T) {
-	in := policy.Input{
-		Container: policy.Facts{"multiplex": json.RawMessage(`{"on":true,"n":12345678901234567890}`)},
-		Profiles:  map[string]policy.Facts{"coder": {"prior_state": json.RawMessage(`{"status":"missing"}`)}},
-	}
-	for _, test := range []struct {
-		path []string
-		want string
-		ok   bool
-	}{
-		{[]string{"container", "multiplex", "on"}, `{"n":12345678901234567890,"on":false}`, true},
-		{[]string{"container", "multiplex", "on", "deeper"}, "", false},
-		{[]string{"container", "none", "on"}, "", false},
-		{[]string{"now", "minute"}, "", false},
-	} {
-		got, ok := setFact(in, test.path, false)
-		if ok != test.ok || ok && string(got.Container["multiplex"]) != test.want {
-			t.Errorf("%v: %s, %v; want %s, %v", test.path, got.Container["multiplex"], ok, test.want, test.ok)
-		}
-	}
-	got, ok := setFact(in, []string{"profiles", "kids", "prior_state"}, map[string]any{"status": "missing"})
-	if !ok || len(got.Profiles) != 2 || len(in.Profiles) != 1 {
-		t.Errorf("got %v, and the original has %v", got.Profiles, in.Profiles)
-	}
-	if string(in.Container["multiplex"]) != `{"on":true,"n":12345678901234567890}` {
-		t.Errorf("the original is %s now", in.Container["multiplex"])
 	}
 }

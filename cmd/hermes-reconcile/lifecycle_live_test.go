@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/policy"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -51,7 +54,7 @@ func (l *liveScan) policy(rule string) []string {
 func TestLifeCycleUsage(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
-	l.untilNow("coder", nowUp)
+	l.untilNow("coder", policy.NowUp)
 	l.want(exitUsage, "which profile? Give names, or --all", "start")
 	l.want(exitUsage, "leave the names out", "stop coder --all")
 	l.want(exitUsage, "want more than 0, such as 30s", "stop coder --timeout 0s")
@@ -60,7 +63,7 @@ func TestLifeCycleUsage(t *testing.T) {
 		l.want(exitUsage, `no such profile "codr", did you mean "coder"?`, command+" codr")
 		l.want(exitUsage, `no such profile "codr", did you mean "coder"?`, command+" coder codr")
 	}
-	if d := l.status(); d.Profiles["coder"].Now != nowUp || len(d.Alarms) > 0 {
+	if d := l.status(); d.Profiles["coder"].Now != policy.NowUp || len(d.Alarms) > 0 {
 		t.Errorf("something was touched: %+v, alarms %s", d.Profiles["coder"], alarmCodes(d))
 	}
 }
@@ -82,7 +85,7 @@ func TestUpFor(t *testing.T) {
 func TestRegisterWaitsForTheGateway(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped")
-	l.untilNow("coder", nowDown)
+	l.untilNow("coder", policy.NowDown)
 	for _, name := range []string{"kids", "late"} {
 		l.write("home/profiles/"+name+"/SOUL.md", "A soul.\n", 0o644)
 		l.write("home/profiles/"+name+"/gateway_state.json", `{"gateway_state": "running", "desired_state": "running"}`, 0o644)
@@ -118,7 +121,7 @@ func TestStartOfAGatewayThatKeepsEnding(t *testing.T) {
 func TestIntentGoesRound(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
-	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	pid := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	state := "home/profiles/coder/gateway_state.json"
 	l.write(state, "{\n  \"gateway_state\": \"running\",\n  \"platforms\": {\"discord\": {\"state\": \"connected\"}},\n  \"desired_state\": \"running\",\n  \"pid\": 41\n}\n", 0o644)
 
@@ -161,7 +164,7 @@ func TestIntentGoesRound(t *testing.T) {
 func TestStopWithoutAStateFile(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
-	l.untilNow("coder", nowUp)
+	l.untilNow("coder", policy.NowUp)
 	state := filepath.Join(l.base, "home/profiles/coder/gateway_state.json")
 	if err := os.Remove(state); err != nil {
 		t.Fatal(err)
@@ -170,7 +173,7 @@ func TestStopWithoutAStateFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.want(exitProfile, "the next boot will not know it", "stop coder")
-	if now := l.status().Profiles["coder"].Now; now != nowDown {
+	if now := l.status().Profiles["coder"].Now; now != policy.NowDown {
 		t.Errorf("coder is %s", now)
 	}
 	if info, err := os.Lstat(state); err != nil || info.Mode().Type() != os.ModeNamedPipe {
@@ -182,7 +185,7 @@ func TestStopWithoutAStateFile(t *testing.T) {
 func TestStopWithoutTheVolume(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
-	l.untilNow("coder", nowUp)
+	l.untilNow("coder", policy.NowUp)
 	home, gone := filepath.Join(l.base, "home"), filepath.Join(l.base, "gone")
 	if err := os.Rename(home, gone); err != nil {
 		t.Fatal(err)
@@ -198,7 +201,7 @@ func TestStopWithoutTheVolume(t *testing.T) {
 	if err := os.Rename(gone, home); err != nil {
 		t.Fatal(err)
 	}
-	if now := l.status().Profiles["coder"].Now; now != nowDown {
+	if now := l.status().Profiles["coder"].Now; now != policy.NowDown {
 		t.Errorf("coder is %s", now)
 	}
 }
@@ -208,13 +211,13 @@ func TestStopWithoutTheVolume(t *testing.T) {
 func TestBrokenRulesTouchNothing(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
-	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	pid := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	broken := l.policy("package reconcile.rules.mine\n\nhold contains {\"profile\": name, \"reason\": \"x\"} if input.profiles[name].prior_sate\n")
 	for _, command := range []string{"apply", "start writer", "restart coder", "register coder", "release coder"} {
 		l.want(exitPolicy, "prior_sate", command, broken...)
 	}
 	d := l.status()
-	if d.Profiles["coder"].PID != pid || d.Profiles["writer"].Now != nowDown {
+	if d.Profiles["coder"].PID != pid || d.Profiles["writer"].Now != policy.NowDown {
 		t.Errorf("something was touched: %+v", d.Profiles)
 	}
 	l.want(exitDone, "coder: stopped", "stop coder", broken...)
@@ -224,13 +227,13 @@ func TestBrokenRulesTouchNothing(t *testing.T) {
 func TestRuleThatBreaksStopsNobody(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
-	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	pid := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	l.write("home/profiles/writer/gateway_state.json", `{"desired_state":"running"}`, 0o644)
 	breaks := l.policy("package reconcile.rules.mine\n\none := 1 if input.phase == \"apply\"\n\none := 2 if input.phase == \"apply\"\n\nhold contains {\"profile\": \"writer\", \"reason\": \"x\"} if one == 1\n")
 	l.want(exitPolicy, "reconcile.rules.mine", "apply", breaks...)
 	l.want(exitPolicy, "writer: refused", "start writer", breaks...)
 	d := l.status()
-	if d.Profiles["coder"].PID != pid || d.Profiles["writer"].Now != nowDown {
+	if d.Profiles["coder"].PID != pid || d.Profiles["writer"].Now != policy.NowDown {
 		t.Errorf("something was touched: %+v", d.Profiles)
 	}
 	l.want(exitDone, "bring-up  writer", "apply")
@@ -240,7 +243,7 @@ func TestRuleThatBreaksStopsNobody(t *testing.T) {
 func TestUpWithoutIntentStaysUp(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
-	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	pid := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	for _, state := range []string{`{"gateway_state":"starting"}`, `{"gateway_state":"startup_failed"}`, `{"gateway_st`, ``} {
 		l.write("home/profiles/coder/gateway_state.json", state, 0o644)
 		l.want(exitDone, "Nothing to do.", "apply")
@@ -257,7 +260,7 @@ func TestUpWithoutIntentStaysUp(t *testing.T) {
 func TestOverride(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped", "writer=stopped")
-	l.untilNow("coder", nowDown)
+	l.untilNow("coder", policy.NowDown)
 	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": name, \"code\": \"night\", \"reason\": \"it is night\"} if some name, _ in input.profiles\n")
 	l.want(exitProfile, "start it all the same with --override", "start coder", night...)
 	if state := l.read("home/profiles/coder/gateway_state.json"); strings.Contains(state, "running") {
@@ -295,7 +298,7 @@ func TestOverride(t *testing.T) {
 func TestOverridesOfOthersDoNotCount(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
-	l.untilNow("coder", nowUp)
+	l.untilNow("coder", policy.NowUp)
 	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": name, \"code\": \"night\", \"reason\": \"it is night\"} if some name, _ in input.profiles\n")
 	l.want(exitDone, "bring-down  coder", "apply", night...)
 	l.want(exitDone, "coder: started", "start coder --override", night...)
@@ -309,7 +312,7 @@ func TestOverridesOfOthersDoNotCount(t *testing.T) {
 func TestApplyDryRunTouchesNothing(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
-	l.untilNow("coder", nowUp)
+	l.untilNow("coder", policy.NowUp)
 	lock := filepath.Join(l.base, "scan/.hermes-reconcile.lock")
 	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
@@ -328,7 +331,7 @@ func TestApplyDryRunTouchesNothing(t *testing.T) {
 func TestAll(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
-	before := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	before := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	text := l.want(exitDone, "coder: restarted", "restart --all")
 	if strings.Contains(text, "writer") {
 		t.Errorf("restart --all started one that was down:\n%s", text)
@@ -343,7 +346,7 @@ func TestAll(t *testing.T) {
 	l.want(exitDone, "writer: stopped", "stop --all")
 	l.want(exitDone, "Nothing to do.", "release --all")
 	for name, p := range l.status().Profiles {
-		if p.Now != nowDown {
+		if p.Now != policy.NowDown {
 			t.Errorf("%s is %s", name, p.Now)
 		}
 	}
@@ -356,7 +359,7 @@ func TestAll(t *testing.T) {
 func TestEmptyVolumeRemovesNothing(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
-	pid := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	pid := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	profiles := filepath.Join(l.base, "home/profiles")
 	if err := os.Rename(profiles, profiles+".away"); err != nil {
 		t.Fatal(err)
@@ -376,28 +379,28 @@ func TestEmptyVolumeRemovesNothing(t *testing.T) {
 func TestLiveReport(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped", "writer=stopped")
-	l.untilNow("coder", nowDown)
+	l.untilNow("coder", policy.NowDown)
 	_, text := l.call("start coder -o json")
-	var report liveReport
+	var report reconcile.Report
 	if err := json.Unmarshal([]byte(text), &report); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
 	coder := report.Profiles["coder"]
-	if report.Command != "start" || coder.Outcome != "started" || coder.Now != nowUp || coder.PID == 0 || coder.Code != "prior_intent" || len(report.Operations) != 1 || !report.Operations[0].Done {
+	if report.Command != "start" || coder.Outcome != "started" || coder.Now != policy.NowUp || coder.PID == 0 || coder.Code != "prior_intent" || len(report.Operations) != 1 || !report.Operations[0].Done {
 		t.Errorf("start: %s", text)
 	}
 	_, text = l.call("stop coder -o yaml --wait=false")
 	if !strings.Contains(text, "outcome: ") || !strings.Contains(text, "op: bring-down") {
 		t.Errorf("stop: %s", text)
 	}
-	l.untilNow("coder", nowDown)
+	l.untilNow("coder", policy.NowDown)
 }
 
 // Who waits for another one in vain is told who that is.
 func TestAnotherOneWorks(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
-	l.untilNow("coder", nowUp)
+	l.untilNow("coder", policy.NowUp)
 	l.configure(os.Getuid(), os.Getgid(), "boot: {deadline: 50ms}")
 	holder := exec.Command("flock", filepath.Join(l.base, "scan/.hermes-reconcile.lock"), "sh", "-c", "echo held; exec sleep 1000")
 	out, err := holder.StdoutPipe()
@@ -418,11 +421,11 @@ func TestAnotherOneWorks(t *testing.T) {
 func TestWaitingIsShown(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped")
-	l.untilNow("coder", nowDown)
+	l.untilNow("coder", policy.NowDown)
 	late := l.policy("package reconcile.rules.late\n\ndelay contains {\"profile\": name, \"seconds\": 3000, \"reason\": \"not all at once\"} if some name, _ in input.profiles\n")
 	l.want(exitDone, "coder: starts at 20", "start coder", late...)
 	d := l.status()
-	if coder := d.Profiles["coder"]; coder.Now != nowWaiting || coder.Until == "" || coder.PID != 0 {
+	if coder := d.Profiles["coder"]; coder.Now != policy.NowWaiting || coder.Until == "" || coder.PID != 0 {
 		t.Errorf("coder: %+v", coder)
 	}
 	if code, text := l.check(); code != exitProfile || !strings.Contains(text, "it waits until 20") {

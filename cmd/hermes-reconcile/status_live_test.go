@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
 )
 
@@ -51,7 +52,7 @@ func startLive(t *testing.T, profiles ...string) *liveScan {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.end)
-	l.until("s6-svscan works", func(d *statusDocument) bool { return d.Supervisor.Running != nil && *d.Supervisor.Running })
+	l.until("s6-svscan works", func(d *status.Document) bool { return d.Supervisor.Running != nil && *d.Supervisor.Running })
 	output(t, append([]string{"boot", "--rescan", "now"}, l.places...)...)
 	return l
 }
@@ -120,11 +121,11 @@ func (l *liveScan) processes() []int {
 
 // status runs the command and returns its document, also where its exit status is
 // not 0.
-func (l *liveScan) status() *statusDocument {
+func (l *liveScan) status() *status.Document {
 	l.t.Helper()
 	var stdout, stderr bytes.Buffer
 	run(l.t.Context(), append([]string{"status", "-o", "json"}, l.places...), strings.NewReader(""), &stdout, &stderr)
-	d := new(statusDocument)
+	d := new(status.Document)
 	if err := json.Unmarshal(stdout.Bytes(), d); err != nil {
 		l.t.Fatalf("%v: %s%s", err, stdout.String(), stderr.String())
 	}
@@ -139,7 +140,7 @@ func (l *liveScan) check() (code int, text string) {
 	return code, stdout.String()
 }
 
-func (l *liveScan) until(what string, condition func(*statusDocument) bool) *statusDocument {
+func (l *liveScan) until(what string, condition func(*status.Document) bool) *status.Document {
 	l.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		d := l.status()
@@ -153,9 +154,9 @@ func (l *liveScan) until(what string, condition func(*statusDocument) bool) *sta
 	}
 }
 
-func (l *liveScan) untilNow(profile, now string) *statusDocument {
+func (l *liveScan) untilNow(profile, now string) *status.Document {
 	l.t.Helper()
-	return l.until(profile+" is "+now, func(d *statusDocument) bool { return d.Profiles[profile].Now == now })
+	return l.until(profile+" is "+now, func(d *status.Document) bool { return d.Profiles[profile].Now == now })
 }
 
 // tool runs one of s6's tools on the slot of a profile.
@@ -189,7 +190,7 @@ func signalTo(t *testing.T, pid int, s syscall.Signal) {
 	}
 }
 
-func alarmCodes(d *statusDocument) string {
+func alarmCodes(d *status.Document) string {
 	var codes []string
 	for _, a := range d.Alarms {
 		codes = append(codes, strings.TrimSpace(a.Profile+" "+a.Code))
@@ -200,12 +201,12 @@ func alarmCodes(d *statusDocument) string {
 func TestStatusOfLiveGateways(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
-	d := l.untilNow("coder", nowUp)
+	d := l.untilNow("coder", policy.NowUp)
 	coder, writer := d.Profiles["coder"], d.Profiles["writer"]
-	if coder.Wanted != wantedUp || coder.Slot != "up" || coder.ServedBy != servedSelf || syscall.Kill(coder.PID, 0) != nil || coder.Since == "" {
+	if coder.Wanted != status.WantedUp || coder.Slot != "up" || coder.ServedBy != status.ServedSelf || syscall.Kill(coder.PID, 0) != nil || coder.Since == "" {
 		t.Errorf("coder: %+v", coder)
 	}
-	if writer.Wanted != wantedDown || writer.Slot != "down" || writer.Now != nowDown || writer.PID != 0 {
+	if writer.Wanted != status.WantedDown || writer.Slot != "down" || writer.Now != policy.NowDown || writer.PID != 0 {
 		t.Errorf("writer: %+v", writer)
 	}
 	if code, text := l.check(); code != exitDone || text != "" || len(d.Alarms) > 0 {
@@ -213,14 +214,14 @@ func TestStatusOfLiveGateways(t *testing.T) {
 	}
 
 	l.tool("s6-svc", "-u", "writer")
-	if d := l.untilNow("writer", nowUp); alarmCodes(d) != "writer not_wanted" {
+	if d := l.untilNow("writer", policy.NowUp); alarmCodes(d) != "writer not_wanted" {
 		t.Errorf("writer is up and not wanted: alarms %q", alarmCodes(d))
 	}
 	if code, text := l.check(); code != exitDone || text != "" {
 		t.Errorf("the check is about what is wanted: exit %d, %q", code, text)
 	}
 	l.tool("s6-svc", "-d", "coder")
-	if d := l.untilNow("coder", nowDown); alarmCodes(d) != "coder not_up, writer not_wanted" {
+	if d := l.untilNow("coder", policy.NowDown); alarmCodes(d) != "coder not_up, writer not_wanted" {
 		t.Errorf("coder was stopped: alarms %q", alarmCodes(d))
 	}
 	if code, text := l.check(); code != exitProfile || !strings.HasPrefix(text, "coder: wanted up (prior_intent), and it is not: ") || strings.Count(text, "\n") != 1 {
@@ -233,15 +234,15 @@ func TestStatusOfLiveGateways(t *testing.T) {
 func TestStatusOfAStoppedSupervisor(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
-	gateway := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	gateway := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	supervisor := parentOf(t, gateway)
 	signalTo(t, supervisor, syscall.SIGSTOP)
 	signalTo(t, gateway, syscall.SIGKILL)
-	if d := l.untilNow("coder", nowDown); alarmCodes(d) != "coder not_up" || d.Profiles["coder"].PID != 0 {
+	if d := l.untilNow("coder", policy.NowDown); alarmCodes(d) != "coder not_up" || d.Profiles["coder"].PID != 0 {
 		t.Errorf("alarms %q, %+v", alarmCodes(d), d.Profiles["coder"])
 	}
 	signalTo(t, supervisor, syscall.SIGCONT)
-	again := l.untilNow("coder", nowUp).Profiles["coder"]
+	again := l.untilNow("coder", policy.NowUp).Profiles["coder"]
 	if again.PID == gateway || again.Restarts != 1 || again.Signal != int(syscall.SIGKILL) {
 		t.Errorf("started again: %+v", again)
 	}
@@ -252,18 +253,18 @@ func TestStatusOfAStoppedSupervisor(t *testing.T) {
 func TestStatusOfADeadSupervisor(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
-	gateway := l.untilNow("coder", nowUp).Profiles["coder"].PID
+	gateway := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	supervisor := parentOf(t, gateway)
 	if err := l.svscan.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	d := l.until("no s6-svscan runs", func(d *statusDocument) bool { return !*d.Supervisor.Running })
-	if d.Profiles["coder"].Now != nowUp || d.Profiles["coder"].PID != gateway || alarmCodes(d) != "no_svscan" {
+	d := l.until("no s6-svscan runs", func(d *status.Document) bool { return !*d.Supervisor.Running })
+	if d.Profiles["coder"].Now != policy.NowUp || d.Profiles["coder"].PID != gateway || alarmCodes(d) != "no_svscan" {
 		t.Errorf("its supervisor lives on: %+v, alarms %q", d.Profiles["coder"], alarmCodes(d))
 	}
 	signalTo(t, supervisor, syscall.SIGKILL)
-	d = l.untilNow("coder", nowNobody)
-	if d.Profiles["coder"].PID != 0 || d.Profiles["coder"].ServedBy != nothing || alarmCodes(d) != "no_svscan, coder not_up" {
+	d = l.untilNow("coder", policy.NowNobody)
+	if d.Profiles["coder"].PID != 0 || d.Profiles["coder"].ServedBy != status.Nothing || alarmCodes(d) != "no_svscan, coder not_up" {
 		t.Errorf("%+v, alarms %q", d.Profiles["coder"], alarmCodes(d))
 	}
 	if syscall.Kill(gateway, 0) != nil {
@@ -283,10 +284,10 @@ func TestStatusOfAProfileThatNobodyServes(t *testing.T) {
 	l.tool("s6-svc", "-d", "coder")
 	l.tool("s6-svc", "-d", "kids")
 	l.tool("s6-svc", "-u", "default")
-	d := l.until("default is up alone", func(d *statusDocument) bool {
-		return d.Profiles["default"].Now == nowUp && d.Profiles["coder"].Now == nowDown && d.Profiles["kids"].Now == nowDown
+	d := l.until("default is up alone", func(d *status.Document) bool {
+		return d.Profiles["default"].Now == policy.NowUp && d.Profiles["coder"].Now == policy.NowDown && d.Profiles["kids"].Now == policy.NowDown
 	})
-	if alarmCodes(d) != "kids not_served" || d.Profiles["kids"].ServedBy != policy.RootProfile || d.Profiles["kids"].Wanted != wantedDown {
+	if alarmCodes(d) != "kids not_served" || d.Profiles["kids"].ServedBy != policy.RootProfile || d.Profiles["kids"].Wanted != status.WantedDown {
 		t.Errorf("alarms %q, kids %+v", alarmCodes(d), d.Profiles["kids"])
 	}
 }

@@ -20,6 +20,11 @@ const (
 	codeScanDir   = "scandir"        // the scan directory is missing, or cannot be read
 )
 
+// Codes returns the codes of the alarms of the status.
+func Codes() []string {
+	return []string{codeNotUp, codeNotWanted, codeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir}
+}
+
 // heldByRoot are the codes of the holds that leave a profile to the gateway of the root
 // profile.
 var heldByRoot = []string{"multiplexed", "served_by"}

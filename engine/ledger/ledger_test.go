@@ -1,4 +1,4 @@
-package main
+package ledger_test
 
 import (
 	"fmt"
@@ -81,13 +81,13 @@ func TestReadLedger(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []string
-			for _, b := range bootsOf(lines) {
+			for _, b := range ledger.Boots(lines) {
 				text := ""
-				if b.container != nil {
-					text = b.container.Time[17:19] + " "
+				if b.Container != nil {
+					text = b.Container.Time[17:19] + " "
 				}
-				if b.profile != nil {
-					text = b.profile.Time[17:19] + " " + b.profile.Action
+				if b.Profile != nil {
+					text = b.Profile.Time[17:19] + " " + b.Profile.Action
 				}
 				got = append(got, text)
 			}

@@ -1,4 +1,4 @@
-package main
+package ledger_test
 
 import (
 	"fmt"
@@ -114,41 +114,11 @@ func TestLogTellsWhatChanged(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.why, func(t *testing.T) {
-			d := newLogDocument(ledger.Runs{Runs: test.runs}, max(1, len(test.runs)-1))
+			d := ledger.NewHistory(ledger.Runs{Runs: test.runs}, max(1, len(test.runs)-1))
 			last := d.Entries[len(d.Entries)-1]
 			if got := strings.Join(last.Changed, "; "); got != test.want || last.Boot != 0 {
 				t.Errorf("boot %d: changed %q, want %q", last.Boot, got, test.want)
 			}
 		})
 	}
-}
-
-// Whatever an agent writes there, the log shows it or says that it does not: no
-// line of it passes for a line of ours.
-func FuzzLog(f *testing.F) {
-	f.Add(container(1) + line1("coder", "started", 1))
-	f.Add(`{"time":"\u001b[2J\n","profile":"a\nNOTE    b","action":"x\ty","image":"\n","policy":{"revision":"\n"}}` + "\n")
-	f.Add("{")
-	f.Add("\x00\xff")
-	f.Fuzz(func(t *testing.T, text string) {
-		runs := runsOf(t, ledger.Query{Most: 3}, map[string]string{"container-boot.jsonl": text})
-		if len(runs.Runs) > 3 {
-			t.Fatalf("%d runs", len(runs.Runs))
-		}
-		d := newLogDocument(runs, 2)
-		var table strings.Builder
-		if err := writeLog(&table, d); err != nil {
-			t.Fatal(err)
-		}
-		want := 1 + len(d.Entries) + len(d.Notes) // lines
-		for _, e := range d.Entries {
-			want += len(e.Changed)
-		}
-		if len(d.Entries) == 0 {
-			want++
-		}
-		if got := strings.Count(table.String(), "\n"); got != want || strings.ContainsRune(table.String(), '\x1b') {
-			t.Errorf("%d lines, want %d:\n%q", got, want, table.String())
-		}
-	})
 }

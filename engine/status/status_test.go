@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"encoding/json"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 )
 
@@ -38,11 +39,11 @@ func TestStatusOfWhatIsNotKnown(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.why, func(t *testing.T) {
-			s := situation{volumeErr: test.volumeErr, input: policy.Input{
+			s := engine.Situation{VolumeErr: test.volumeErr, Input: policy.Input{
 				Container: policy.Facts{"s6": json.RawMessage(test.s6)}, Profiles: map[string]policy.Facts{"coder": test.facts},
 			}}
 			decisions := policy.Decisions{Profiles: map[string]policy.Decision{"coder": {Action: policy.ActionStart, Code: "prior_intent"}}}
-			d := newStatusDocument(config{ScanDir: "/scan"}, s, decisions)
+			d := New("/scan", s, decisions)
 			p := d.Profiles["coder"]
 			if got := strings.Join([]string{p.Wanted, p.Slot, p.Now}, " "); got != test.want {
 				t.Errorf("wanted, slot, now: %q, want %q", got, test.want)
@@ -50,10 +51,8 @@ func TestStatusOfWhatIsNotKnown(t *testing.T) {
 			if got := alarmCodes(d); got != test.alarms {
 				t.Errorf("alarms %q, want %q", got, test.alarms)
 			}
-			var check strings.Builder
-			healthy := checkStatus(&check, d) == nil
-			if want := test.why == "all is known"; healthy != want || (check.String() == "") != want {
-				t.Errorf("the check: healthy %t, %q", healthy, check.String())
+			if lines, want := d.Unhealthy(), test.why == "all is known"; (len(lines) == 0) != want {
+				t.Errorf("the check: %q", lines)
 			}
 		})
 	}
@@ -63,7 +62,7 @@ func TestStatusOfWhatIsNotKnown(t *testing.T) {
 // holds its lock, of course.
 func TestStatusOfAStrayGateway(t *testing.T) {
 	for up, want := range map[string]string{"true": "", "false": "coder not_up, coder stray_gateway"} {
-		s := situation{input: policy.Input{
+		s := engine.Situation{Input: policy.Input{
 			Container: policy.Facts{"s6": json.RawMessage(`{"status":"recorded","running":true,"slots":{"gateway-coder":{"profile":"coder","kind":"directory","supervised":true,"up":` + up + `}}}`)},
 			Profiles: map[string]policy.Facts{"coder": {
 				"prior_state":   json.RawMessage(`{"status":"recorded"}`),
@@ -71,18 +70,17 @@ func TestStatusOfAStrayGateway(t *testing.T) {
 			}},
 		}}
 		decisions := policy.Decisions{Profiles: map[string]policy.Decision{"coder": {Action: policy.ActionStart}}}
-		if got := alarmCodes(newStatusDocument(config{}, s, decisions)); got != want {
+		if got := alarmCodes(New("", s, decisions)); got != want {
 			t.Errorf("up %s: alarms %q, want %q", up, got, want)
 		}
 	}
 }
 
-// A name that an agent chose breaks neither a line nor a label.
-func TestPrometheusEscapes(t *testing.T) {
-	d := &statusDocument{Profiles: map[string]profileStatus{"a\"b\\c\nd": {Wanted: wantedUp, Now: nowUp}}}
-	var text strings.Builder
-	writePrometheus(&text, d)
-	if want := `hermes_reconcile_profile_up{profile="a\"b\\c\nd"} 1` + "\n"; !strings.Contains(text.String(), want) {
-		t.Errorf("got\n%s\nwant %s", text.String(), want)
+// alarmCodes writes the alarms of the status as "coder not_up, scandir".
+func alarmCodes(d *Document) string {
+	var codes []string
+	for _, a := range d.Alarms {
+		codes = append(codes, strings.TrimSpace(a.Profile+" "+a.Code))
 	}
+	return strings.Join(codes, ", ")
 }

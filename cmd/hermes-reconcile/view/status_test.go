@@ -1,0 +1,19 @@
+package view
+
+import (
+	"strings"
+	"testing"
+
+	"hermes-reconcile/engine/status"
+	"hermes-reconcile/policy"
+)
+
+// A name that an agent chose breaks neither a line nor a label.
+func TestPrometheusEscapes(t *testing.T) {
+	d := &status.Document{Profiles: map[string]status.Profile{"a\"b\\c\nd": {Wanted: status.WantedUp, Now: policy.NowUp}}}
+	var text strings.Builder
+	Prometheus(&text, d)
+	if want := `hermes_reconcile_profile_up{profile="a\"b\\c\nd"} 1` + "\n"; !strings.Contains(text.String(), want) {
+		t.Errorf("got\n%s\nwant %s", text.String(), want)
+	}
+}
