@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-
 	"hermes-reconcile/policy"
 )
 

@@ -63,26 +63,29 @@ func (p progress) isThere(now time.Time, downFile bool) bool {
 //
 //	bring-up
 //
-//	                 up and wanted                 up for upFor
-//	  [asked] ------------------------> [is up] ----------------> done
-//	   |   ^                              |
-//	   |   |   ended as after a stop:     |
-//	   |   +---- another user restarts it +--- ended otherwise -> failed
+//	             up and wanted               up for upFor
+//	  asked ----------------------> is up ----------------> done
+//	   |  ^                           |
+//	   |  |  it ended as after a stop |
+//	   |  +---------------------------+-- it ended otherwise -> failed
 //	   |
-//	   | down, not wanted
-//	   +--- since before "U": ask again each second
-//	   +--- since then, ended as after a stop: wait for upFor --> failed
-//	   +--- since then, ended otherwise ------------------------> failed
-//	   +--- the slot is gone -----------------------------------> failed
+//	   +-- the slot is gone -> failed
+//	   +-- down, not wanted
+//	         since before the command: ask again each second
+//	         since then, ended as after a stop: wait for upFor, then failed
+//	         since then, ended otherwise: failed
 //
 //	bring-down
 //
-//	             down and not wanted,          down file
+//	             down and not wanted,          with a down file
 //	             or unsupervised
-//	  [asked] ------------------------> [down] -----------------> done
-//	   |                                  |
-//	   |                                  +--- no down file: ask again each second
-//	   +--- the slot is gone, or thenUp and another gateway is up -> done
+//	  asked ----------------------> is down ----------------> done
+//	   |                               |
+//	   |                               +-- without: ask again each second
+//	   +-- the slot is gone -> done
+//	   +-- thenUp, and another gateway is up and wanted -> done
+//
+// A gateway that ends as after a stop is one that another user restarts, perhaps.
 func (p progress) next(s sight) (progress, verdict, error) {
 	if p.up {
 		return p.nextUp(s)

@@ -1,0 +1,136 @@
+package s6
+
+import (
+	"encoding/binary"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// What follows from what is seen of a slot, one sight after the other.
+func TestNext(t *testing.T) {
+	t.Parallel()
+	start := time.Unix(1790000000, 0)
+	at := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
+	died := func(seconds float64) string {
+		record := make([]byte, deathSize)
+		binary.BigEndian.PutUint64(record, uint64(1<<62+leapSeconds+at(seconds).Unix()))
+		return string(record)
+	}
+	up := func(pid int) status { return status{Stamp: at(-100), PID: pid, WantUp: true} }
+	down := func(stamp float64, waitCode uint16) status { return status{Stamp: at(stamp), WaitCode: waitCode} }
+	const exit3, exit0, term = 3 << 8, 0, 15
+	start0 := progress{up: true, upFor: 2 * time.Second, askedAt: start, before: down(-100, exit0)}
+	stop0 := progress{askedAt: start, before: up(7)}
+	restart0 := progress{askedAt: start, before: up(7), thenUp: true}
+
+	type row struct {
+		s    sight
+		want string // the verdict, and the error
+	}
+	seen := func(seconds float64, s status, more ...func(*sight)) sight {
+		v := sight{now: at(seconds), status: s, known: true}
+		for _, m := range more {
+			m(&v)
+		}
+		return v
+	}
+	gone := func(s *sight) { s.gone = true }
+	downFile := func(s *sight) { s.downFile = true }
+	unsupervised := func(s *sight) { s.unsupervised, s.known = true, false }
+	death := func(seconds float64) func(*sight) { return func(s *sight) { s.death = died(seconds) } }
+
+	tests := map[string]struct {
+		p    progress
+		rows []row
+	}{
+		"a start that lasts": {start0, []row{
+			{seen(0, down(-100, exit0)), "wait"},
+			{seen(0.1, status{PID: 8, WantUp: true, Finishing: true}), "wait"},
+			{sight{now: at(0.2)}, "wait"}, // no status that makes sense
+			{seen(0.3, up(8)), "wait"}, {seen(2.2, up(8)), "wait"}, {seen(2.3, up(8)), "done"},
+		}},
+		"a start that nobody watches": {progress{up: true, askedAt: start, before: down(-100, exit0)}, []row{{seen(0, up(8)), "done"}}},
+		"a start without effect is asked for each second": {start0, []row{
+			{seen(0.9, down(-100, exit0)), "wait"}, {seen(1, down(-100, exit0)), "ask again"},
+			{seen(1.9, down(-100, exit0)), "wait"}, {seen(2, down(-100, exit0)), "ask again"},
+		}},
+		"it ends by itself and stays down": {start0, []row{{seen(0.5, down(0.4, exit3)), "the gateway ended at once with exit code 3 and stays down"}}},
+		"it ends by itself with a down file": {start0, []row{
+			{seen(0.5, down(0.4, exit3), downFile), "exit code 3 and stays down: a stop or a used-up budget made its down file"}}},
+		"it is stopped and stays down": {start0, []row{
+			{seen(0.5, down(0.4, term)), "wait"}, {seen(2.4, down(0.4, term)), "wait"}, {seen(2.5, down(0.4, term)), "signal 15 and stays down"}}},
+		"it is stopped by another user's restart": {start0, []row{
+			{seen(0.1, up(8)), "wait"}, {seen(1, up(9), func(s *sight) { s.status.Stamp, s.death = at(1), died(1) }), "wait"},
+			{seen(2.5, up(9), death(1)), "wait"}, {seen(4.4, up(9), death(1)), "wait"}, {seen(4.5, up(9), death(1)), "done"}}},
+		"it ends and is started again": {start0, []row{
+			{seen(0.1, up(8)), "wait"},
+			{seen(1, status{Stamp: at(1), PID: 9, WantUp: true, WaitCode: exit3}, death(1)), "the gateway ended after less than 2s with exit code 3; it is started again"}}},
+		"its finish script still runs": {start0, []row{
+			{seen(1, status{Stamp: at(1), PID: 9, WantUp: true, WaitCode: exit3, Finishing: true}, death(1)), "wait"}}},
+		"its slot is removed meanwhile": {start0, []row{{seen(0.1, up(8), gone), "its slot was removed meanwhile"}}},
+
+		"a stop": {stop0, []row{
+			{seen(0, up(7)), "wait"}, {seen(0.1, status{PID: 9, Finishing: true}), "wait"},
+			{seen(0.2, status{WantUp: true}), "wait"}, {seen(0.3, down(0.2, term), downFile), "done"}}},
+		"a stop whose down file goes": {stop0, []row{
+			{seen(0.3, down(0.2, term)), "wait"}, {seen(1, down(0.2, term)), "ask again"}, {seen(1.1, down(0.2, term), downFile), "done"}}},
+		"its supervisor ends":         {stop0, []row{{seen(0.3, status{}, unsupervised, downFile), "done"}}},
+		"its slot goes":               {stop0, []row{{seen(0.3, up(7), gone), "done"}}},
+		"its down file is unreadable": {stop0, []row{{seen(0.3, up(7), func(s *sight) { s.err = unix.EIO }), "input/output error"}}},
+		"a stop is not over when another user starts the gateway":      {stop0, []row{{seen(0.3, up(8)), "wait"}}},
+		"a restart's stop is over when another user has restarted it": {restart0, []row{{seen(0.3, up(7)), "wait"}, {seen(0.4, up(8)), "done"}}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := test.p
+			for i, row := range test.rows {
+				var v verdict
+				var err error
+				p, v, err = p.next(row.s)
+				got := []string{"wait", "done", "ask again", "failed"}[v]
+				if v == failed && err != nil {
+					got = err.Error()
+				}
+				if !strings.HasSuffix(got, row.want) || (v == failed) != (err != nil) {
+					t.Errorf("sight %d: got %q, want %q", i, got, row.want)
+				}
+			}
+		})
+	}
+}
+
+// A gateway is killed and gone although its supervisor did not get the command that
+// kills: that is a success, and no error.
+func TestKillThatIsNotHeard(t *testing.T) {
+	t.Parallel()
+	for name, d := range map[string]policy.Decisions{"bring-down": decide("coder=down"), "remove": decide("coder=skip")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newLive(t)
+			w.exec.Command = []string{w.script("stubborn", "trap '' TERM\necho ready\nwhile :; do sleep 0.05; done\n")}
+			w.apply(decide("coder=start"))
+			w.until("coder ignores TERM", func() bool {
+				text, _ := os.ReadFile(filepath.Join(w.home, "logs/gateways/coder/current"))
+				return strings.Contains(string(text), "ready")
+			})
+			pid := w.facts().Slots["gateway-coder"].PID
+			w.exec.Log = slog.New(onRecord(func() { // "a gateway does not stop and is killed"
+				_ = os.Remove(w.slot("coder", superviseControl))
+				_ = unix.Kill(pid, unix.SIGKILL)
+			}))
+			w.waiting.Kill, w.waiting.Wait = true, 2*time.Second
+			r := w.execute(w.plan(d))[0]
+			if r.Err != nil || !r.Done {
+				t.Errorf("%s: done %v, %v", r.Operation.Op, r.Done, r.Err)
+			}
+		})
+	}
+}
