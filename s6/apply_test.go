@@ -9,13 +9,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/s6test"
 )
 
 // newLive is a world with s6-svscan in which plans start and stop.
@@ -28,6 +28,7 @@ func newLive(t *testing.T) *world {
 
 // On a live tree only what differs is done, and what is new runs at the end.
 func TestLivePlan(t *testing.T) {
+	t.Parallel()
 	w := newLive(t)
 	d := decide("coder=start", "writer=down")
 	w.carryOut(w.wantPlan(d, "publish coder; publish writer down; rescan; bring-up coder"))
@@ -49,9 +50,10 @@ func TestLivePlan(t *testing.T) {
 
 // A supervisor holds its lock a moment before it listens. Here the moment is long.
 func TestSupervisorThatDoesNotListenYet(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.options.Live = true
-	w.startSlowSvscan(superviseControl, 500*time.Millisecond)
+	s6test.StartSlow(t, w.base, w.scan, superviseControl, 500*time.Millisecond)
 	w.apply(decide("coder=start", "writer=down"))
 	w.apply(decide("coder=down", "writer=start"))
 	w.apply(decide("coder=start"))
@@ -64,6 +66,7 @@ func TestSupervisorThatDoesNotListenYet(t *testing.T) {
 
 // Where the rules could not be asked to the end, what is there stays as it is.
 func TestUndecidedStaysAsItIs(t *testing.T) {
+	t.Parallel()
 	w := newLive(t)
 	w.apply(decide("coder=start", "writer=down"))
 	d := decide("coder=down", "writer=down", "later=down")
@@ -82,6 +85,7 @@ func TestUndecidedStaysAsItIs(t *testing.T) {
 // A run script that changed takes effect at the next start, which only
 // RestartChanged brings about; a later run still knows it.
 func TestChangedRunScript(t *testing.T) {
+	t.Parallel()
 	w := newLive(t)
 	w.apply(decide("coder=start", "writer=down"))
 	before := w.untilUp("coder").PID
@@ -113,6 +117,7 @@ func TestChangedRunScript(t *testing.T) {
 
 // Another delay is no other run script, and a gateway that runs is not concerned.
 func TestDelayOfALiveSlot(t *testing.T) {
+	t.Parallel()
 	w := newLive(t)
 	w.apply(decide("coder=start", "writer=down"))
 	d := decide("coder=start", "writer=start")
@@ -137,6 +142,7 @@ func TestDelayOfALiveSlot(t *testing.T) {
 
 // Gateways that do not stop are waited for together, and killed where that is wanted.
 func TestForce(t *testing.T) {
+	t.Parallel()
 	w := newLive(t)
 	w.exec.Command = []string{w.script("stubborn", "trap '' TERM\necho ready\nwhile :; do sleep 0.05; done\n")}
 	w.apply(decide("a=start", "b=start", "c=start"))
@@ -164,6 +170,7 @@ func TestForce(t *testing.T) {
 
 // Steady tells a gateway that ends soon from one that lives.
 func TestSteady(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.exec.Command = []string{w.script("short", "case \"$2\" in coder) sleep 0.2; exit 3 ;; esac\nexec sleep 10000\n")}
 	w.startSvscan()
@@ -181,6 +188,7 @@ func TestSteady(t *testing.T) {
 // A start that comes while the finish script runs is forgotten by s6-supervise when the
 // script then answers 125, as after an intended stop. It is asked for again.
 func TestStartDuringFinish(t *testing.T) {
+	t.Parallel()
 	w := newLive(t)
 	w.exec.Command = []string{w.script("stops", "trap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n")}
 	w.apply(decide("coder=start"))
@@ -195,8 +203,9 @@ func TestStartDuringFinish(t *testing.T) {
 
 // An s6-svscan that has just started holds its lock and does not listen yet.
 func TestApplyWhileSvscanStarts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	w.startSlowSvscan(svscanControl, 500*time.Millisecond)
+	s6test.StartSlow(t, w.base, w.scan, svscanControl, 500*time.Millisecond)
 	w.options.Live = true
 	w.apply(decide("coder=start"))
 	if f := w.facts().Slots["gateway-coder"]; !f.Up {
@@ -206,6 +215,7 @@ func TestApplyWhileSvscanStarts(t *testing.T) {
 
 // An s6-svscan that runs and cannot be asked is told.
 func TestApplyWithoutTheControlOfSvscan(t *testing.T) {
+	t.Parallel()
 	w := newLive(t)
 	w.waiting.Wait = time.Second
 	w.until("s6-svscan has its control FIFO", func() bool { return os.Remove(filepath.Join(w.scan, svscanControl)) == nil })
@@ -222,6 +232,7 @@ func TestApplyWithoutTheControlOfSvscan(t *testing.T) {
 
 // A supervisor that runs and cannot be asked has not stopped its gateway.
 func TestStopWithoutTheControlOfTheSupervisor(t *testing.T) {
+	t.Parallel()
 	w := newLive(t)
 	w.apply(decide("coder=start"))
 	must(t, os.Remove(w.slot("coder", superviseControl)))
@@ -238,6 +249,7 @@ func TestStopWithoutTheControlOfTheSupervisor(t *testing.T) {
 
 // A stop holds where somebody who takes no lock has removed the down file.
 func TestStopWhileTheDownFileGoes(t *testing.T) {
+	t.Parallel()
 	w := newLive(t)
 	w.apply(decide("coder=start"))
 	must(t, os.WriteFile(w.slot("coder", "finish"), []byte("#!/bin/sh\nrm -f down\nexit 125\n"), 0o755))
@@ -272,10 +284,11 @@ func (w *world) open(profile string) int {
 
 // The unprivileged user controls slots that belong to root, and makes none.
 func TestUnprivilegedControl(t *testing.T) {
-	wantRoot(t)
+	t.Parallel()
+	s6test.WantRoot(t)
 	w := newLive(t)
 	w.apply(decide("coder=start", "writer=down"))
-	as := func(words ...string) string { return w.runAs(hermesID, words...) }
+	as := func(words ...string) string { return w.runAs(hermesID, "", words...) }
 	if out := as("coder=down", "writer=start"); out != "bring-down coder: <nil>; bring-up writer: <nil>" {
 		t.Errorf("as the user: %s", out)
 	}
@@ -291,7 +304,8 @@ func TestUnprivilegedControl(t *testing.T) {
 // Its start ends a pause too, although the pause is a file of root's: the run script
 // removes it when it is stopped.
 func TestUnprivilegedStartEndsAPause(t *testing.T) {
-	wantRoot(t)
+	t.Parallel()
+	s6test.WantRoot(t)
 	w := newLive(t)
 	d := decide("coder=start")
 	one := d.Profiles["coder"]
@@ -301,8 +315,7 @@ func TestUnprivilegedStartEndsAPause(t *testing.T) {
 	if f := w.facts().Slots["gateway-coder"]; f.WaitingUntilUnix == 0 {
 		t.Fatalf("coder does not wait: %s", asJSON(f))
 	}
-	t.Setenv("HERMES_TEST_START", "coder")
-	if out := w.runAs(hermesID, "coder=start"); out != "bring-down coder: <nil>; bring-up coder: <nil>" {
+	if out := w.runAs(hermesID, "HERMES_TEST_START=coder", "coder=start"); out != "bring-down coder: <nil>; bring-up coder: <nil>" {
 		t.Errorf("as the user: %s", out)
 	}
 	if f := w.facts().Slots["gateway-coder"]; !f.Up || f.WaitingUntilUnix != 0 {
@@ -310,14 +323,14 @@ func TestUnprivilegedStartEndsAPause(t *testing.T) {
 	}
 }
 
-// runAs applies decisions as another user, and returns how each operation ended.
-func (w *world) runAs(id int, words ...string) string {
+// runAs applies decisions as another user, with one more environment variable, and
+// returns how each operation ended.
+func (w *world) runAs(id int, env string, words ...string) string {
 	w.t.Helper()
 	// By descriptor: the test's directory may be closed to that user.
-	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: append([]string{"apply"}, words...), Dir: "/"}
-	cmd.Env = append(os.Environ(), "HERMES_TEST_APPLY="+w.scan)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}}
-	out, err := cmd.CombinedOutput()
+	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: append([]string{"apply"}, words...)}
+	cmd.Env = append(os.Environ(), "HERMES_TEST_APPLY="+w.scan, env)
+	out, err := s6test.As(id, cmd).CombinedOutput()
 	must(w.t, err)
 	return string(out)
 }
@@ -349,7 +362,8 @@ func applyAndPrint(scan string, words []string) {
 // What rules put into the environment reaches the gateway, and nothing that root runs
 // before it.
 func TestEnvironmentOfRulesIsNotRoots(t *testing.T) {
-	wantRoot(t)
+	t.Parallel()
+	s6test.WantRoot(t)
 	w := newLive(t)
 	evil := filepath.Join(w.base, "evil")
 	must(t, os.Mkdir(evil, 0o755))

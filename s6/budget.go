@@ -59,7 +59,7 @@ type tally struct {
 // that a signal of an operator ended (TERM, INT, HUP): upstream's restart is such a
 // one. An error says what could not be done; the Answer counts all the same.
 func (d Death) Answer() (Answer, error) {
-	slotfd, err := openDirectory(unix.AT_FDCWD, d.Dir)
+	slotfd, err := openOne(unix.AT_FDCWD, d.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC)
 	if err != nil {
 		return Answer{}, fmt.Errorf("open the service directory: %w", err)
 	}

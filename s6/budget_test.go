@@ -55,6 +55,7 @@ func withRestart(d policy.Decisions, profile string, r policy.Restart) policy.De
 // What follows the deaths of one gateway: each row is a death, so many seconds after
 // the one before.
 func TestAnswer(t *testing.T) {
+	t.Parallel()
 	type death struct {
 		after  float64
 		code   int
@@ -116,6 +117,7 @@ func TestAnswer(t *testing.T) {
 // A gateway that crashes for real is started as often as its budget says, and the
 // others never notice.
 func TestCrashLoopEnds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.withHelper()
 	starts := filepath.Join(w.base, "starts")
@@ -149,6 +151,7 @@ func TestCrashLoopEnds(t *testing.T) {
 // A start or restart that somebody asks for does not wait for the end of a pause, and
 // lets the count begin anew; who only wants everything right does neither.
 func TestStartEndsAPause(t *testing.T) {
+	t.Parallel()
 	for name, ask := range map[string]func(*policy.PlanOptions){
 		"start":   func(o *policy.PlanOptions) { o.Start = []string{"coder"} },
 		"restart": func(o *policy.PlanOptions) { o.Restart = []string{"coder"} },
@@ -182,6 +185,7 @@ func TestStartEndsAPause(t *testing.T) {
 
 // Intended stops are no deaths: a restart is not counted.
 func TestRestartsDoNotCount(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.withHelper()
 	w.exec.Command = []string{w.script("odd", "trap 'exit 5' TERM\nwhile :; do sleep 0.05; done\n")}
@@ -204,6 +208,7 @@ func TestRestartsDoNotCount(t *testing.T) {
 
 // A helper that is not there never keeps a gateway down.
 func TestMissingHelper(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.exec.Died = []string{filepath.Join(w.base, "nothing there")}
 	counter := filepath.Join(w.base, "starts")

@@ -19,6 +19,7 @@ func statusBytes(size int, label uint64, pid uint64, wait uint16, flags byte) []
 }
 
 func TestDecodeStatus(t *testing.T) {
+	t.Parallel()
 	const now = 1<<62 + 37 + 1790000000
 	stamp := time.Unix(1790000000, 0)
 	tests := map[string]struct {
@@ -52,6 +53,7 @@ func TestDecodeStatus(t *testing.T) {
 }
 
 func TestDecodeDeaths(t *testing.T) {
+	t.Parallel()
 	record := make([]byte, 14)
 	binary.BigEndian.PutUint64(record, 1<<62+37+1790000000)
 	record[12], record[13] = 137, 9

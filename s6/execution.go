@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -21,14 +20,13 @@ type execution struct {
 	policy.ExecuteOptions
 	scan   *scanDir
 	render *renderer
-	umask  uint32
 
 	staging string       // start of our names in this run
 	count   atomic.Int64 // of names given
 }
 
 func (e *Executor) begin(o policy.ExecuteOptions) (*execution, error) {
-	x := &execution{Executor: e.withDefaults(), ExecuteOptions: o, umask: 0o777}
+	x := &execution{Executor: e.withDefaults(), ExecuteOptions: o}
 	x.Wait = orDefault(x.Wait, 10*time.Second)
 	var err error
 	if x.render, err = newRenderer(x.Executor); err != nil {
@@ -40,9 +38,6 @@ func (e *Executor) begin(o policy.ExecuteOptions) (*execution, error) {
 	if x.scan, err = openScanDir(e.ScanDir); err != nil {
 		return nil, fmt.Errorf("scan directory: %w", err)
 	}
-	if mask, ok := processUmask(x.Proc); ok {
-		x.umask = mask
-	}
 	x.staging = stagingPrefix + strings.ToLower(rand.Text()[:10]) + "-"
 	x.giveScanDir()
 	return x, nil
@@ -53,22 +48,6 @@ func (x *execution) end() { x.scan.close() }
 // stagingName returns a new name below the scan directory that s6-svscan ignores.
 func (x *execution) stagingName() string {
 	return x.staging + strconv.FormatInt(x.count.Add(1), 10)
-}
-
-// processUmask reads the umask of this process. The system call that reads it also
-// sets it, for other threads too.
-func processUmask(proc string) (uint32, bool) {
-	data, err := os.ReadFile(filepath.Join(proc, "self/status"))
-	if err != nil {
-		return 0, false
-	}
-	for line := range strings.Lines(string(data)) {
-		if value, ok := strings.CutPrefix(line, "Umask:"); ok {
-			mask, err := strconv.ParseUint(strings.TrimSpace(value), 8, 32)
-			return uint32(mask), err == nil
-		}
-	}
-	return 0, false
 }
 
 // askSupervisor writes control commands to the supervisor of a slot, as ask does.

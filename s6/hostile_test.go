@@ -15,6 +15,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/s6test"
 )
 
 // hostileWords are what a shell would carry out, were they not quoted. A program that
@@ -27,6 +28,7 @@ var hostileWords = []string{
 // The slots of profiles with such names start the gateway with that very name and
 // those very values, and nothing else.
 func TestScriptsCarryNoShellText(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.exec.Command = []string{w.script("printing", "printf '%s\\n' \"$2\" \"$VALUE\"\n")}
 	// The parts that only root's script has are tested with real tools elsewhere.
@@ -61,6 +63,7 @@ func TestScriptsCarryNoShellText(t *testing.T) {
 // What a rule sets becomes part of the finish script and of the marker; exit codes are
 // numbers there, or the rule is refused.
 func TestFinishScriptTakesNumbersOnly(t *testing.T) {
+	t.Parallel()
 	for _, code := range []string{"0) touch pwned ;; 1", "*", "1|2", "01", "-1", "256", "1\n", " 1", "$(id)", ""} {
 		member := map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{code: "never"}}
 		if c, err := policy.DecodeMember(policy.SetRestart, member); err == nil {
@@ -73,7 +76,8 @@ func TestFinishScriptTakesNumbersOnly(t *testing.T) {
 // write them would have its gateway restarted for ever, or root's helper write
 // elsewhere.
 func TestUserCannotReachTheCounters(t *testing.T) {
-	wantRoot(t)
+	t.Parallel()
+	s6test.WantRoot(t)
 	w := newWorld(t)
 	w.withHelper()
 	w.startSvscan()
@@ -128,6 +132,7 @@ func TestUserCannotReachTheCounters(t *testing.T) {
 // The helper of finish scripts runs as root in a slot. A planted link there, as an
 // earlier upstream ownership may have left, leads it nowhere.
 func TestTheCountersFollowNoLink(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{tallyName, tallyName + ".new", pauseName, pauseName + ".new", downName, downName + ".new", markerName, "data", "supervise/status"} {
 		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {
 			w := newWorld(t)
@@ -147,6 +152,7 @@ func TestTheCountersFollowNoLink(t *testing.T) {
 
 // A status that is a FIFO, or a tally that is a sparse file of 50 GiB, holds up nothing.
 func TestTheCountersReadNothingStrange(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{tallyName, "supervise/status", markerName} {
 		w := newWorld(t)
 		w.options.Rescan = false

@@ -14,10 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/s6test"
 )
 
 // A started profile runs, a held one waits, and a second run has nothing to do.
 func TestSlotsComeUpAndWait(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.startSvscan()
 	d := decide("coder=start", "writer=down", "default=start")
@@ -58,6 +60,7 @@ func TestSlotsComeUpAndWait(t *testing.T) {
 
 // What changes in a live slot changes file by file; nothing is stopped.
 func TestLiveSlotIsUpdatedInPlace(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.startSvscan()
 	w.apply(decide("coder=start"))
@@ -96,6 +99,7 @@ func inodeOf(t *testing.T, path string) uint64 {
 
 // A removed slot takes its supervisor and its logger with it.
 func TestRemovalLeavesNoProcess(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.startSvscan()
 	w.apply(decide("coder=start", "writer=down", "gone=start", "keep=start"))
@@ -121,6 +125,7 @@ func TestRemovalLeavesNoProcess(t *testing.T) {
 // A removal that was interrupted after the rename is finished by the next run,
 // although the gateway still runs under the other name.
 func TestInterruptedRemovalIsFinished(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.startSvscan()
 	w.apply(decide("coder=start"))
@@ -137,12 +142,12 @@ func TestInterruptedRemovalIsFinished(t *testing.T) {
 
 // Without s6-svscan, a supervisor that is left is asked to end itself.
 func TestRemovalAfterSvscanDied(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	svscan := w.startSvscan()
 	w.apply(decide("coder=start"))
 	w.untilUp("coder")
-	must(t, svscan.Process.Kill())
-	_, _ = svscan.Process.Wait()
+	svscan.Kill()
 	w.carryOut(w.wantPlan(decide("coder=skip"), "remove coder"))
 	if left := w.processes(); len(left) != 0 {
 		t.Errorf("left: %v", left)
@@ -151,13 +156,13 @@ func TestRemovalAfterSvscanDied(t *testing.T) {
 
 // A supervisor whose s6-svscan died is no child of the next one, which cannot end it.
 func TestRemovalUnderTheNextSvscan(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	svscan := w.startSvscan()
 	w.apply(decide("coder=start", "writer=start"))
 	w.untilUp("coder")
 	w.untilUp("writer")
-	must(t, svscan.Process.Kill())
-	_, _ = svscan.Process.Wait()
+	svscan.Kill()
 	w.startSvscan()
 	w.waiting.Wait = 6 * time.Second // of which the half is waited for the next one
 	w.carryOut(w.wantPlan(decide("coder=skip", "writer=skip"), "remove coder; remove writer; rescan"))
@@ -169,6 +174,7 @@ func TestRemovalUnderTheNextSvscan(t *testing.T) {
 
 // A gateway that does not stop keeps its slot, and the others go on.
 func TestRemovalOfAGatewayThatDoesNotStop(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.exec.Command = []string{w.script("stubborn", "case \"$2\" in stubborn) trap '' TERM; while :; do sleep 0.05; done ;; esac\nexec sleep 10000\n")}
 	w.startSvscan()
@@ -196,6 +202,7 @@ func TestRemovalOfAGatewayThatDoesNotStop(t *testing.T) {
 }
 
 func TestBringDownAndUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.startSvscan()
 	w.apply(decide("coder=start"))
@@ -226,6 +233,7 @@ func TestBringDownAndUp(t *testing.T) {
 
 // A gateway that ends with 0 stays down, and bring-up says so at once.
 func TestBringUpOfAGatewayThatEnds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.exec.Command = []string{w.script("short", "exit 78\n")}
 	w.waiting.UpFor = 5 * time.Second // on a busy machine it takes a while to end
@@ -244,6 +252,7 @@ func TestBringUpOfAGatewayThatEnds(t *testing.T) {
 // The delay is served before the first start only, and a stop in it leaves
 // nothing behind.
 func TestDelayBeforeTheFirstStart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.startSvscan()
 	d := decide("coder=start")
@@ -271,6 +280,7 @@ func TestDelayBeforeTheFirstStart(t *testing.T) {
 
 // s6-svscan answers a scan for hundreds of slots before the rescan returns.
 func TestRescanWaitsForSupervisors(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.startSvscan()
 	var words []string
@@ -287,8 +297,9 @@ func TestRescanWaitsForSupervisors(t *testing.T) {
 
 // A slot that s6-svscan never starts is taken away, brought back, and named.
 func TestRescanNamesWhatStaysUnsupervised(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	w.startSvscan(holding(t, 2)...)
+	w.startSvscan(s6test.Holding(2)...)
 	w.exec.Capacity = new(0)
 	w.waiting.Wait = 2 * time.Second
 	results := w.execute(w.plan(decide("a=down", "b=down", "c=down")))
@@ -304,6 +315,7 @@ func TestRescanNamesWhatStaysUnsupervised(t *testing.T) {
 // A scan that is given up because of a dangling link forgets slots, from s6 2.12
 // on; once the link is gone, they are taken away and brought back.
 func TestForgottenSlotsAreCured(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.startSvscan()
 	link := filepath.Join(w.scan, "dangling")
@@ -336,6 +348,7 @@ func (f onRecord) WithGroup(string) slog.Handler             { return f }
 // A slot that was made without a scan is brought under supervision by the next
 // run that may scan.
 func TestUnsupervisedSlotsAreScanned(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.startSvscan()
 	w.options.Rescan = false

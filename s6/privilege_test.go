@@ -8,22 +8,22 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"hermes-reconcile/s6/s6test"
 )
 
 // asHermes runs a shell script as the unprivileged user and returns what it
 // printed.
 func (w *world) asHermes(script string) (string, error) {
 	w.t.Helper()
-	cmd := exec.CommandContext(w.t.Context(), "/bin/sh", "-c", script)
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: hermesID, Gid: hermesID, NoSetGroups: false}}
-	out, err := cmd.CombinedOutput()
+	out, err := s6test.Shell(w.t, hermesID, script).CombinedOutput()
 	return string(out), err
 }
 
 // The unprivileged user controls and watches a slot that it does not own.
 func TestUserControlsSlots(t *testing.T) {
-	wantRoot(t)
+	t.Parallel()
+	s6test.WantRoot(t)
 	w := newWorld(t)
 	w.startSvscan()
 	w.apply(decide("coder=start"))
@@ -50,7 +50,8 @@ func TestUserControlsSlots(t *testing.T) {
 // What would make that user root where slots are its own: none of it works, and
 // nothing outside changes.
 func TestUserCannotBecomeRootThroughASlot(t *testing.T) {
-	wantRoot(t)
+	t.Parallel()
+	s6test.WantRoot(t)
 	w := newWorld(t)
 	w.startSvscan()
 	w.apply(decide("coder=start", "writer=down"))
@@ -111,7 +112,8 @@ func snapshot(t *testing.T, dir string) string {
 // The logger makes its directory as the user: a link on the volume does not
 // lead root anywhere.
 func TestLoggerFollowsLinksAsTheUserOnly(t *testing.T) {
-	wantRoot(t)
+	t.Parallel()
+	s6test.WantRoot(t)
 	w := newWorld(t)
 	private := filepath.Join(w.base, "private")
 	must(t, os.Mkdir(private, 0o700))
@@ -134,7 +136,8 @@ func TestLoggerFollowsLinksAsTheUserOnly(t *testing.T) {
 // Strict ownership replaces a slot that belongs to the user, and names one that
 // is supervised; upstream's hands the scan directory itself over, no more.
 func TestOwnership(t *testing.T) {
-	wantRoot(t)
+	t.Parallel()
+	s6test.WantRoot(t)
 	w := newWorld(t)
 	d := decide("coder=down", "live=down")
 	w.startSvscan()
@@ -166,16 +169,15 @@ func TestOwnership(t *testing.T) {
 
 // Without root everything belongs to the caller, and nothing is dropped to.
 func TestUnprivileged(t *testing.T) {
-	wantRoot(t)
+	t.Parallel()
+	s6test.WantRoot(t)
 	w := newWorld(t)
 	must(t, os.Chown(w.scan, hermesID, hermesID))
 	const those = "^(TestSlotsComeUpAndWait|TestLiveSlotIsUpdatedInPlace|TestPublishedModes|TestRemovalLeavesNoProcess|" +
 		"TestForeignThingsAreLeftAlone|TestReconcilersAtOnce)$"
 	cmd := exec.CommandContext(t.Context(), w.testBinary(), "-test.run="+those, "-test.v")
-	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), "TMPDIR="+w.scan, "HOME="+w.home)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: hermesID, Gid: hermesID}}
-	out, err := cmd.CombinedOutput()
+	out, err := s6test.As(hermesID, cmd).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestRemovalLeavesNoProcess") {
 		t.Errorf("as uid %d: %v\n%s", hermesID, err, out)
 	}

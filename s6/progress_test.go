@@ -85,7 +85,7 @@ func TestNext(t *testing.T) {
 		"its supervisor ends":         {stop0, []row{{seen(0.3, status{}, unsupervised, downFile), "done"}}},
 		"its slot goes":               {stop0, []row{{seen(0.3, up(7), gone), "done"}}},
 		"its down file is unreadable": {stop0, []row{{seen(0.3, up(7), func(s *sight) { s.err = unix.EIO }), "input/output error"}}},
-		"a stop is not over when another user starts the gateway":      {stop0, []row{{seen(0.3, up(8)), "wait"}}},
+		"a stop is not over when another user starts the gateway":     {stop0, []row{{seen(0.3, up(8)), "wait"}}},
 		"a restart's stop is over when another user has restarted it": {restart0, []row{{seen(0.3, up(7)), "wait"}, {seen(0.4, up(8)), "done"}}},
 	}
 	for name, test := range tests {

@@ -113,9 +113,6 @@ func (x *execution) makeDirectory(dirfd int, name string, mode uint32) error {
 	if err := unix.Mkdirat(dirfd, name, mode); err != nil {
 		return fmt.Errorf("make the directory %s: %w", name, err)
 	}
-	if x.umask&mode == 0 {
-		return nil
-	}
 	if err := unix.Fchmodat(dirfd, name, mode, 0); err != nil {
 		return fmt.Errorf("set the mode of %s: %w", name, err)
 	}
@@ -130,7 +127,7 @@ func (x *execution) makeFile(dirfd int, f file) error {
 		return fmt.Errorf("make %s: %w", f.Name, err)
 	}
 	err = writeAll(fd, f.Content)
-	if err == nil && x.umask&f.Mode != 0 {
+	if err == nil {
 		err = unix.Fchmod(fd, f.Mode)
 	}
 	if err := errors.Join(err, unix.Close(fd)); err != nil {

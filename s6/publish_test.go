@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/s6test"
 )
 
 // Modes do not depend on the umask that the program was started with.
@@ -48,6 +49,7 @@ func TestPublishedModes(t *testing.T) {
 
 // A slot that nothing supervises is exchanged for the right one, whole.
 func TestUnsupervisedSlotIsExchanged(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.apply(decide("coder=down"))
 	before := inodeOf(t, w.slot("coder"))
@@ -70,6 +72,7 @@ func TestUnsupervisedSlotIsExchanged(t *testing.T) {
 
 // Upstream's slots are taken over; other things under the name are left alone.
 func TestForeignThingsAreLeftAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	d := decide("dir=start", "file=start", "fifo=start", "link=start", "linked-marker=start", "upstream=start", "well=start")
 	must(t, os.Mkdir(w.slot("dir"), 0o755))
@@ -118,6 +121,7 @@ func TestForeignThingsAreLeftAlone(t *testing.T) {
 
 // What an interrupted run left is invisible and goes with the next run.
 func TestLeftoversAreSwept(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.apply(decide("coder=down"))
 	half := filepath.Join(w.scan, stagingPrefix+"dead-1")
@@ -142,6 +146,7 @@ func TestLeftoversAreSwept(t *testing.T) {
 
 // Names that cannot be slots cost their profile the slot, and nobody else.
 func TestNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	longest := strings.Repeat("x", 242)
 	words := []string{"ok=start", "sp ace=start", "uml\u00e4ut=down", "it's=start", "$(reboot)=start", longest + "=down"}
@@ -167,6 +172,7 @@ func TestNames(t *testing.T) {
 
 // A bad environment value costs its profile the slot.
 func TestValuesThatAShellCannotHold(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for name, env := range map[string]map[string]string{
 		"newline": {"A": "a\nb"}, "nul": {"A": "a\x00"}, "name": {"A B": "x"}, "command": {"A;reboot": "x"},
@@ -183,6 +189,7 @@ func TestValuesThatAShellCannotHold(t *testing.T) {
 }
 
 func TestCapacity(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.exec.Capacity = new(3)
 	d := decide("a=down", "b=down", "c=start", "d=start")
@@ -208,6 +215,7 @@ func TestCapacity(t *testing.T) {
 }
 
 func TestSkippedContainerAndMissingScanDirectory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	must(t, os.Remove(w.scan))
 	d := decide("coder=start")
@@ -226,6 +234,7 @@ func TestSkippedContainerAndMissingScanDirectory(t *testing.T) {
 
 // Many reconcilers at once: each slot is right at every look, and no run fails.
 func TestReconcilersAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.exec.LockTimeout = 60 * time.Second
 	var words []string
@@ -243,6 +252,7 @@ func TestReconcilersAtOnce(t *testing.T) {
 					wrong++
 				}
 			}
+			time.Sleep(100 * time.Microsecond)
 		}
 	})
 	for r := range 4 {
@@ -283,6 +293,7 @@ func TestReconcilersAtOnce(t *testing.T) {
 }
 
 func TestLockNamesItsHolder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	unlock, err := w.exec.Lock(t.Context())
 	must(t, err)
@@ -296,6 +307,7 @@ func TestLockNamesItsHolder(t *testing.T) {
 
 // A planted link under the lock's name leads nowhere.
 func TestLockFollowsNoLink(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	victim := filepath.Join(w.base, "victim")
 	must(t, os.Symlink(victim, filepath.Join(w.scan, lockName)))
@@ -308,6 +320,7 @@ func TestLockFollowsNoLink(t *testing.T) {
 }
 
 func TestCancelled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	plan := w.plan(decide("a=start", "b=start"))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -328,7 +341,8 @@ func TestCancelled(t *testing.T) {
 // A file system that is full, of bytes or of inodes, publishes nothing broken,
 // and what fits is right.
 func TestFullFileSystem(t *testing.T) {
-	wantRoot(t)
+	t.Parallel()
+	s6test.WantRoot(t)
 	for _, options := range []string{"size=64k", "nr_inodes=40"} {
 		t.Run(options, func(t *testing.T) {
 			base := t.TempDir()

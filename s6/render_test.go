@@ -12,6 +12,7 @@ import (
 )
 
 func TestRenderedScripts(t *testing.T) {
+	t.Parallel()
 	e := (&Executor{Home: "/opt/data", User: User{Name: "hermes"}, Shell: "/command/with-contenv sh", Tools: "/command"}).withDefaults()
 	r, err := newRenderer(e)
 	must(t, err)
@@ -70,6 +71,7 @@ exec "$@" /command/s6-log 1 n10 s1000000 T "$dir"
 
 // The finish script answers each exit code as promised; 256 is a signal.
 func TestFinishScript(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name    string
 		restart *policy.Restart
@@ -108,6 +110,7 @@ func TestFinishScript(t *testing.T) {
 
 // The budget is not carried out, and not lost.
 func TestMarkerKeepsTheRestartRule(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	d := decide("coder=down")
 	one := d.Profiles["coder"]
@@ -122,6 +125,7 @@ func TestMarkerKeepsTheRestartRule(t *testing.T) {
 // A home whose name needs quoting works, and one that no script can hold is an
 // error of the set-up.
 func TestHomeWithOddName(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	odd := filepath.Join(w.base, "it's $(a) home")
 	must(t, os.Rename(w.home, odd))

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/s6test"
 )
 
 // checkSchema wants a value to be what the schema promises.
@@ -31,6 +32,7 @@ func checkSchema(t *testing.T, value any) {
 }
 
 func TestSchemaDescribesEveryProperty(t *testing.T) {
+	t.Parallel()
 	var schema map[string]any
 	must(t, json.Unmarshal([]byte((&Source{}).Schema()), &schema))
 	var walk func(path string, node map[string]any)
@@ -53,6 +55,7 @@ func TestSchemaDescribesEveryProperty(t *testing.T) {
 }
 
 func TestFactsOfOddScanDirectories(t *testing.T) {
+	t.Parallel()
 	t.Run("missing", func(t *testing.T) {
 		w := newWorld(t)
 		must(t, os.Remove(w.scan))
@@ -120,19 +123,16 @@ func TestFactsOfOddScanDirectories(t *testing.T) {
 		w.apply(decide("coder=down"))
 		must(t, os.Rename(w.slot("coder", "supervise"), filepath.Join(w.base, "elsewhere")))
 		must(t, os.Symlink(filepath.Join(w.base, "elsewhere"), w.slot("coder", "supervise")))
-		for _, fallback := range []bool{false, true} {
-			noOpenat2.Store(fallback)
-			w.wantPlan(decide("coder=start"), "")
-			if got := w.alarmCodes(); got != "slot_unreadable coder" {
-				t.Errorf("alarms, without openat2 %v: %q", fallback, got)
-			}
+		w.wantPlan(decide("coder=start"), "")
+		if got := w.alarmCodes(); got != "slot_unreadable coder" {
+			t.Errorf("alarms: %q", got)
 		}
-		noOpenat2.Store(false)
 	})
 }
 
 // Truth is the lock: a status file without a supervisor says nothing.
 func TestStatusWithoutSupervisor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.apply(decide("coder=down"))
 	must(t, os.WriteFile(w.slot("coder", superviseStatus), statusBytes(35, 1<<62+37+1790000000, uint64(os.Getpid()), 0, 4), 0o644))
@@ -142,8 +142,9 @@ func TestStatusWithoutSupervisor(t *testing.T) {
 }
 
 func TestLiveFactsKeepTheSchema(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	w.startSvscan(holding(t, 30)...)
+	w.startSvscan(s6test.Holding(30)...)
 	w.apply(decide("coder=start", "writer=down"))
 	w.untilUp("coder")
 	f := w.facts()
@@ -157,6 +158,7 @@ func TestLiveFactsKeepTheSchema(t *testing.T) {
 }
 
 func TestPlacesOption(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		argv string
 		want int
@@ -183,6 +185,7 @@ func TestPlacesOption(t *testing.T) {
 
 // The limit of open files of s6-svscan counts, and is read from its process.
 func TestCapacityByOpenFiles(t *testing.T) {
+	t.Parallel()
 	proc := t.TempDir()
 	dir := filepath.Join(proc, "42")
 	must(t, os.Mkdir(dir, 0o755))
@@ -209,7 +212,8 @@ func TestCapacityByOpenFiles(t *testing.T) {
 
 // The unprivileged user sees the same, except what only root may look at.
 func TestFactsAsUser(t *testing.T) {
-	wantRoot(t)
+	t.Parallel()
+	s6test.WantRoot(t)
 	w := newWorld(t)
 	w.startSvscan()
 	w.apply(decide("coder=start"))

@@ -1,27 +1,23 @@
 package s6
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/s6test"
 )
 
 // hermesID is the unprivileged user of the tests.
-const hermesID = 10000
+const hermesID = s6test.UserID
 
 // A world is a scan directory, a home and a stub gateway in one temporary
 // directory that the unprivileged user can reach.
@@ -44,11 +40,7 @@ func newWorld(t *testing.T) *world {
 
 func newWorldIn(t *testing.T, base string) *world {
 	t.Helper()
-	for dir := base; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
-		if info, err := os.Stat(dir); err == nil && info.Mode().Perm() == 0o700 {
-			must(t, os.Chmod(dir, 0o755))
-		}
-	}
+	s6test.OpenToOthers(t, base)
 	w := &world{t: t, base: base, scan: filepath.Join(base, "scan"), home: filepath.Join(base, "home")}
 	must(t, os.Mkdir(w.scan, 0o755))
 	must(t, os.Mkdir(w.home, 0o755))
@@ -69,14 +61,12 @@ func newWorldIn(t *testing.T, base string) *world {
 
 func must(t *testing.T, err error) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s6test.Must(t, err)
 }
 
 func (w *world) script(name, text string) string {
 	path := filepath.Join(w.base, name)
-	must(w.t, os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o755))
+	s6test.Script(w.t, path, text)
 	return path
 }
 
@@ -195,106 +185,19 @@ func (w *world) staged() []string {
 
 // startSvscan runs the real s6-svscan until the test ends, and then wants every
 // process of this world to be gone.
-func (w *world) startSvscan(options ...string) *exec.Cmd {
+func (w *world) startSvscan(options ...string) *s6test.Svscan {
 	w.t.Helper()
-	return w.start(exec.Command(w.installed("s6-svscan"), append(options, w.scan)...))
+	return s6test.Start(w.t, w.base, w.scan, options...)
 }
 
-// installed returns the path of a program, and skips the test where there is none.
-func (w *world) installed(program string) string {
+func (w *world) processes() []s6test.Process {
 	w.t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		w.t.Skipf("%s is not installed", program)
-	}
-	return path
-}
-
-// startSlowSvscan runs s6-svscan such that who opens a control FIFO, its own or that of
-// every supervisor, waits before that.
-func (w *world) startSlowSvscan(control string, wait time.Duration) {
-	w.t.Helper()
-	strace, svscan := w.installed("strace"), w.installed("s6-svscan")
-	if out, err := exec.Command(strace, "-o", os.DevNull, "true").CombinedOutput(); err != nil {
-		w.t.Skipf("strace does not work here: %s", out)
-	}
-	inject := fmt.Sprintf("inject=openat:delay_enter=%d", wait.Microseconds())
-	// -D: the process is s6-svscan itself.
-	w.start(exec.Command(strace, "-D", "-f", "-qq", "-o", os.DevNull, "-P", control, "-e", "trace=openat", "-e", inject, svscan, w.scan))
-}
-
-func (w *world) start(cmd *exec.Cmd) *exec.Cmd {
-	w.t.Helper()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Stderr = w.t.Output()
-	cmd.Stdout = cmd.Stderr
-	cmd.WaitDelay = time.Second
-	must(w.t, cmd.Start())
-	w.t.Cleanup(func() { w.stopSvscan(cmd) })
-	w.until("s6-svscan holds its lock", func() bool {
-		f := w.facts()
-		return f.Running != nil && *f.Running
-	})
-	return cmd
-}
-
-// holding returns the options with which s6-svscan holds that many slots with
-// their loggers.
-func holding(t *testing.T, slots int) []string {
-	t.Helper()
-	usage, _ := exec.Command("s6-svscan", "-h").CombinedOutput()
-	if strings.Contains(string(usage), "-c maxservices") {
-		return []string{"-c", strconv.Itoa(slots)}
-	}
-	return []string{"-C", strconv.Itoa(2 * slots)}
-}
-
-func (w *world) stopSvscan(cmd *exec.Cmd) {
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	deadline := time.Now().Add(20 * time.Second)
-	for len(w.processes()) > 0 && time.Now().Before(deadline) {
-		if cmd.ProcessState == nil {
-			_, _ = unix.Wait4(cmd.Process.Pid, nil, unix.WNOHANG, nil)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	for _, p := range w.processes() {
-		w.t.Errorf("process %d is left: %s", p.pid, p.command)
-		_ = unix.Kill(p.pid, unix.SIGKILL)
-	}
-}
-
-type process struct {
-	pid     int
-	command string
-}
-
-// processes finds every process that works in this world: by its working
-// directory or its arguments.
-func (w *world) processes() []process {
-	var found []process
-	entries, err := os.ReadDir("/proc")
-	must(w.t, err)
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
-		line, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		command := strings.ReplaceAll(string(line), "\x00", " ")
-		if strings.HasPrefix(cwd, w.base+"/") || strings.Contains(command, w.base+"/") {
-			found = append(found, process{pid, cwd + ": " + command})
-		}
-	}
-	return found
+	return s6test.Processes(w.t, w.base)
 }
 
 func (w *world) until(what string, condition func() bool) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
-	defer cancel()
-	if !poll(ctx, 30*time.Second, condition) {
+	if !s6test.Poll(condition) {
 		w.t.Fatalf("still not: %s; scan directory: %+v", what, w.facts())
 	}
 }
@@ -303,13 +206,6 @@ func (w *world) untilUp(profile string) policy.Slot {
 	w.t.Helper()
 	w.until(profile+" is up", func() bool { return w.facts().Slots[SlotName(profile)].Up })
 	return w.facts().Slots[SlotName(profile)]
-}
-
-func wantRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: it becomes another user")
-	}
 }
 
 func wantFile(t *testing.T, path, want string) {
