@@ -1,6 +1,7 @@
 package s6
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,6 +22,8 @@ func TestMain(m *testing.M) {
 	}
 	kept := os.Getenv("HERMES_TEST_DIED")
 	if kept == "" {
+		// The tests wait more than they compute. The flag on the command line wins.
+		_ = flag.Set("test.parallel", "8")
 		os.Exit(m.Run())
 	}
 	code, _ := strconv.Atoi(os.Args[1])
