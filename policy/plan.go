@@ -40,9 +40,9 @@ type Operation struct {
 	Identity string `json:"identity,omitempty"` // sweep: RuntimeFile.Identity of the file to remove
 	Seed     *Seed  `json:"seed,omitempty"`
 
-	// ThenUp says of a bring-down that it is the first half of a restart: the gateway
-	// has to be down before the bring-up, and a gateway that somebody else restarted
-	// meanwhile is down enough.
+	// ThenUp marks a bring-down as the first half of a restart: the gateway has to be
+	// down before the bring-up, and a gateway that another user restarted meanwhile
+	// counts as down.
 	ThenUp bool `json:"then_up,omitempty"`
 }
 
@@ -50,8 +50,8 @@ type Operation struct {
 type Plan struct {
 	Operations []Operation
 	Alarms     []Alarm // what the executor leaves alone, and why
-	// Pending are the profiles whose gateways go on with an older run script until
-	// their next start, sorted.
+	// Pending has the profiles whose gateways run with an older run script until their
+	// next start, sorted.
 	Pending []string
 }
 
@@ -64,21 +64,21 @@ type PlanOptions struct {
 	// profile may set it.
 	Prune bool
 	// Rescan ends the plan with a scan when a slot is made, removed or unsupervised.
-	// Without it nothing starts before somebody else asks for a scan.
+	// Without it nothing starts until another program asks for a scan.
 	Rescan bool
 	// RestartChanged, with Live, restarts gateways that run with an older run script
 	// than their slot has. Without it they are pending.
 	RestartChanged bool
 	// Restart, with Live, names profiles to restart where they are decided to start.
 	Restart []string
-	// Start, with Live, names profiles that somebody wants to see up: a gateway that
-	// has just ended, or pauses, begins anew.
+	// Start, with Live, names profiles whose gateways a user wants to see up: a gateway
+	// that has just ended, or pauses, begins anew.
 	Start []string
-	// UpFor is how long a gateway of Start has to have been up to be left alone.
+	// UpFor is how long a gateway of Start must have been up to be left alone.
 	UpFor time.Duration
 }
 
-// ExecuteOptions say how to wait for what operations start and stop.
+// ExecuteOptions control the waiting for gateways that start and stop.
 type ExecuteOptions struct {
 	// Wait bounds each change that a supervisor makes: 10 s when zero.
 	Wait time.Duration
@@ -91,11 +91,11 @@ type ExecuteOptions struct {
 	Kill bool
 }
 
-// A Result says how an operation ended.
+// A Result is how an operation ended.
 type Result struct {
 	Operation Operation
-	// Done is false when there was nothing to do any more, for example when the
-	// file to sweep was gone already.
+	// Done is false with an error, and when there was nothing to do any more, for
+	// example when the file to sweep was gone already.
 	Done bool
 	Err  error
 }

@@ -61,11 +61,11 @@ type Capacity struct {
 	Places   int    `json:"places"`
 	Used     int    `json:"used"`
 	Gateways int    `json:"gateways"`
-	Source   string `json:"source"` // what it is known from
+	Source   string `json:"source"` // "svscan_arguments", "default" or "open_files"
 }
 
-// SlotsOf reads the fact "s6" of the container. A fact that says nothing has the status
-// StatusFailed.
+// SlotsOf reads the fact "s6" of the container. A missing or invalid fact has the
+// status StatusFailed.
 func SlotsOf(container Facts) Slots {
 	var s Slots
 	if json.Unmarshal(container["s6"], &s) != nil {

@@ -14,18 +14,18 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// tallyName holds the deaths of a slot's gateway that count, in the slot itself: a
-// new slot, as every boot makes them, starts without any.
+// tallyName is the file of a slot with the counted deaths of its gateway. A new slot,
+// as every boot makes it, has none.
 const tallyName = "data/deaths.json"
 
-// The pauses after deaths that a rule answers with "backoff", in seconds: 1, 2, 4 and
-// so on, until a gateway has lived for a while.
+// The pauses, in seconds, after deaths that a rule answers with "backoff" are 1, 2, 4
+// and so on up to longestPause. They begin anew after a life longer than longLife.
 const (
 	longestPause = 300
 	longLife     = 600
 )
 
-// A Death is what s6-supervise tells a finish script: a gateway has ended.
+// A Death is the end of a gateway, as s6-supervise passes it to a finish script.
 type Death struct {
 	Dir      string // the service directory
 	ExitCode int    // 256 when a signal ended it
@@ -36,13 +36,13 @@ type Death struct {
 // An Answer is what follows a death.
 type Answer struct {
 	Profile string
-	// Down says that the gateway stays down: the finish script has to exit with 125.
-	// The slot has a down file then.
+	// Down: the gateway stays down. The slot has a down file, and the finish script
+	// has to exit with 125.
 	Down bool
-	// Hold is to be recorded with the profile, so that later boots know it; nil where
-	// there is nothing to record. Its Files are for the recorder.
+	// Hold has to be recorded with the profile for later boots; nil is nothing to
+	// record. The recorder fills in its Files.
 	Hold *policy.RestartHold
-	// PauseSeconds is how long the next start waits. The slot knows it already.
+	// PauseSeconds is how long the next start waits. It is in the slot already.
 	PauseSeconds float64
 }
 
@@ -54,10 +54,10 @@ type tally struct {
 	Pause  float64   `json:"pause,omitempty"`  // the last one, in seconds
 }
 
-// Answer counts the death by the restart rule that the slot's marker has, and
-// changes the slot accordingly. A gateway that was to stop is not counted, nor is one
-// that a signal of an operator ended (TERM, INT, HUP): upstream's restart is such a
-// one. An error says what could not be done; the Answer counts all the same.
+// Answer counts the death by the restart rule in the slot's marker, and changes the
+// slot accordingly. It counts neither an intended stop nor a death by a signal that
+// operators send (TERM, INT, HUP), as upstream's restart does. The Answer is valid
+// also with an error, which then is about writing to the slot.
 func (d Death) Answer() (Answer, error) {
 	slotfd, err := openOne(unix.AT_FDCWD, d.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC)
 	if err != nil {
@@ -92,8 +92,8 @@ func readMarker(slotfd int) (marker, error) {
 	return m, nil
 }
 
-// wasWanted says that somebody wanted the gateway to end. While a finish script runs,
-// the status says whether s6-supervise is to start the service again.
+// wasWanted reports whether a user wanted the gateway to end. While a finish script
+// runs, the status shows whether s6-supervise will start the service again.
 func (d Death) wasWanted(slotfd int) bool {
 	switch syscall.Signal(d.Signal) {
 	case unix.SIGTERM, unix.SIGINT, unix.SIGHUP:
@@ -103,7 +103,7 @@ func (d Death) wasWanted(slotfd int) bool {
 	return ok && !s.WantUp
 }
 
-// readTally reads what was counted. A file that makes no sense counts nothing.
+// readTally reads what was counted. An invalid file counts as empty.
 func readTally(slotfd int) tally {
 	var t tally
 	data, err := readRegular(slotfd, tallyName)
@@ -158,8 +158,8 @@ func (d Death) hold(deaths int, r *policy.Restart) *policy.RestartHold {
 	return hold
 }
 
-// record writes what was counted, and the down file or the pause. Each file is whole
-// or not there.
+// record writes what was counted, and the down file or the pause. It writes each file
+// as a whole or not at all.
 func (d Death) record(slotfd int, t tally, a Answer) error {
 	data, err := json.Marshal(t)
 	if err != nil {
@@ -176,8 +176,8 @@ func (d Death) record(slotfd int, t tally, a Answer) error {
 }
 
 // replaceIn makes a file of a slot under another name of the same directory and
-// renames it over the old one. Only the finish script's helper writes so: there is
-// one of it at a time, and what an interrupted one leaves is written over.
+// renames it over the old one. Only the finish script's helper does that: one helper
+// runs at a time, and it overwrites what an interrupted one left.
 func replaceIn(slotfd int, f file) error {
 	temp := f.Name + ".new"
 	fd, err := openBeneath(slotfd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC)

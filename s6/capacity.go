@@ -17,9 +17,9 @@ import (
 // with a logger, which is the same; the generation need not be known.
 const defaultPlaces = 1000
 
-// overlayPlaces is what s6-overlay uses itself. It is taken off even where it is
-// not there yet: from s6 2.12 on, one slot too many makes s6-svscan give up the
-// whole scan, and none of the new slots is supervised.
+// overlayPlaces is how many places s6-overlay uses itself. They are always reserved:
+// from s6 2.12 on, one slot too many makes s6-svscan abort the whole scan, and none of
+// the new slots is supervised.
 const overlayPlaces = 3
 
 // Where a capacity comes from.
@@ -29,11 +29,10 @@ const (
 	fromOpenFiles = "open_files"
 )
 
-// detectCapacity reads the options of a running s6-svscan (-C places, or -c
-// slots in older generations) and its limit of open files, of which a slot with
-// a logger needs two, and s6-svscan itself fewer than 50. Used is how many
-// places the entries of the scan directory take now, others how many of them are
-// not gateways.
+// detectCapacity reads the options of a running s6-svscan (-C places, or -c slots in
+// older generations) and its limit of open files: a slot with a logger needs two, and
+// s6-svscan itself fewer than 50. The entries of the scan directory take used places,
+// and those that are not gateways take others of them.
 func detectCapacity(proc string, s svscan, used, others int) policy.Capacity {
 	c := policy.Capacity{Places: defaultPlaces, Used: used, Source: fromDefault}
 	if s.Running && s.PID > 0 {

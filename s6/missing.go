@@ -26,7 +26,7 @@ func (e *Executor) Missing(d policy.Decisions, p policy.Plan) ([]string, error) 
 	}
 	for _, a := range p.Alarms {
 		if a.Code == alarmForeign || a.Code == alarmUnreadable {
-			exists[SlotName(a.Profile)] = false // the directory is no slot of ours
+			exists[SlotName(a.Profile)] = false // the directory is not a slot of ours
 		}
 	}
 	var missing []string

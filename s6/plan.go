@@ -19,7 +19,7 @@ import (
 // The codes of the alarms about one profile; "capacity" and alarmNoSvscan are about
 // all of them.
 const (
-	alarmForeign    = "slot_foreign"    // something that is no slot of ours has its name
+	alarmForeign    = "slot_foreign"    // its name belongs to something that is not a slot of ours
 	alarmUnreadable = "slot_unreadable" // it cannot be compared
 	alarmImpossible = "slot_impossible" // no slot can have that name or that content
 	alarmOwner      = "slot_owner"      // part of it belongs to another user

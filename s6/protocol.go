@@ -25,12 +25,12 @@ const (
 	svscanControl = ".s6-svscan/control"
 )
 
-// errNobody says that no process reads a control FIFO.
+// errNobody means that no process reads a control FIFO.
 var errNobody = errors.New("nobody listens")
 
 // lockHolder reports whether a process holds the lock of a supervisor or of
-// s6-svscan, and its pid, which is 0 for a process of another pid namespace. A
-// missing file is a lock that nobody holds.
+// s6-svscan, and its pid, which is 0 for a process of another pid namespace. No
+// process holds the lock of a missing file.
 func lockHolder(dirfd int, name string) (held bool, pid int, err error) {
 	fd, _, _, err := openRegular(dirfd, name)
 	if isAbsent(err) {
@@ -47,7 +47,7 @@ func lockHolder(dirfd int, name string) (held bool, pid int, err error) {
 	return lock.Type != unix.F_UNLCK, int(lock.Pid), nil
 }
 
-// A supervision says which supervisors of a slot live.
+// A supervision has the supervisors of a slot that live.
 type supervision struct {
 	Service bool
 	Logger  bool
@@ -65,8 +65,8 @@ func supervisionOf(slotfd int) (s supervision, err error) {
 	return s, err
 }
 
-// statusOf reads the status file of a service directory; ok is false when there
-// is none that makes sense.
+// statusOf reads the status file of a service directory; ok is false when it is
+// missing or invalid.
 func statusOf(slotfd int) (s status, ok bool) {
 	data, err := readRegular(slotfd, superviseStatus)
 	if err != nil {
@@ -75,10 +75,9 @@ func statusOf(slotfd int) (s status, ok bool) {
 	return decodeStatus(data)
 }
 
-// writeControl writes letters into a control FIFO. Success means that they are
-// queued. The error is errNobody when no process reads the FIFO or there is no
-// FIFO; something else under the name is an error that says so.
-func writeControl(dirfd int, name, letters string) error {
+// writeControl writes control commands into a FIFO. Success means that they are queued.
+// The error is errNobody when no process reads the FIFO or nothing has the name.
+func writeControl(dirfd int, name, commands string) error {
 	fd, err := openBeneath(dirfd, name, unix.O_WRONLY)
 	switch {
 	case errors.Is(err, unix.ENXIO), isAbsent(err):
@@ -95,7 +94,7 @@ func writeControl(dirfd int, name, letters string) error {
 		return fmt.Errorf("%s is not a FIFO", name)
 	}
 	for {
-		_, err := unix.Write(fd, []byte(letters))
+		_, err := unix.Write(fd, []byte(commands))
 		switch err {
 		case unix.EINTR:
 			continue
@@ -108,16 +107,16 @@ func writeControl(dirfd int, name, letters string) error {
 	}
 }
 
-// A svscan is what is known of the s6-svscan on a scan directory.
+// A svscan is what is known about the s6-svscan of a scan directory.
 type svscan struct {
 	Known   bool // false: this user may not look
 	Running bool
 	PID     int // 0 when unknown
 }
 
-// findSvscan looks for the s6-svscan of a scan directory: by its lock, or, where
-// the lock may not be opened, by whether someone reads its control FIFO. Where
-// neither may be opened, s6-svscan as process 1 counts as running.
+// findSvscan looks for the s6-svscan of a scan directory by its lock. When the lock may
+// not be opened, it looks whether a process reads the control FIFO. When neither may be
+// opened, s6-svscan as process 1 counts as running.
 func findSvscan(scanfd int, proc string) svscan {
 	held, pid, err := lockHolder(scanfd, svscanLock)
 	if err == nil {
@@ -138,8 +137,7 @@ func findSvscan(scanfd int, proc string) svscan {
 	return svscan{Running: first == 1, PID: first}
 }
 
-// commandName is the name of a process as the kernel knows it, "" when it cannot
-// be read.
+// commandName is the kernel's name of a process, "" when it cannot be read.
 func commandName(proc, pid string) string {
 	data, err := os.ReadFile(filepath.Join(proc, pid, "comm"))
 	if err != nil {

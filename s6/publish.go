@@ -32,8 +32,8 @@ func (x *execution) publish(_ context.Context, op policy.Operation) (bool, error
 	return true, nil
 }
 
-// build makes a complete service directory. Whatever is missing at the end is an
-// error: a full file system accepts directories and writes nothing into files.
+// build makes a complete service directory, or fails. A full file system accepts
+// directories and writes nothing into files.
 func (x *execution) build(staging string, files []file, down bool) error {
 	if err := x.makeDirectory(x.scan.fd, staging, 0o755); err != nil {
 		return err
@@ -66,18 +66,17 @@ func (x *execution) build(staging string, files []file, down bool) error {
 	return nil
 }
 
-// The modes of what s6-supervise would make itself, closed to everyone but root.
-// With these, the members of the group can write letters and wait for events,
-// everyone can look at lock and status, and nobody but root can make a name
-// below supervise.
+// The modes of what s6-supervise would otherwise make itself, for root only. With
+// these modes the group can write control commands and wait for events, every user can
+// look at lock and status, and only root can make a name below supervise.
 const (
 	superviseMode = 0o711
 	controlMode   = 0o620
 	eventMode     = 0o3730
 )
 
-// makeSkeleton makes event, supervise and the control FIFO before s6-supervise
-// does, which takes them as they are.
+// makeSkeleton makes event, supervise and the control FIFO before s6-supervise does,
+// which leaves existing ones as they are.
 func (x *execution) makeSkeleton(slotfd int, prefix string) error {
 	if err := x.makeDirectory(slotfd, prefix+"supervise", superviseMode); err != nil {
 		return err
@@ -119,8 +118,8 @@ func (x *execution) makeDirectory(dirfd int, name string, mode uint32) error {
 	return nil
 }
 
-// makeFile makes a file that was not there, with exactly this mode. On error it
-// may be there, in part.
+// makeFile makes a new file with exactly this mode, whatever the umask. On error a part
+// of it may exist.
 func (x *execution) makeFile(dirfd int, f file) error {
 	fd, err := unix.Openat(dirfd, f.Name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, f.Mode)
 	if err != nil {
@@ -150,8 +149,8 @@ func writeAll(fd int, data []byte) error {
 	return nil
 }
 
-// makeVisible renames a built slot to its name. What is there already is
-// exchanged if it is a slot of ours and not supervised, and then removed.
+// makeVisible renames a built slot to its name. An unsupervised slot of ours with that
+// name is exchanged for it and removed.
 func (x *execution) makeVisible(staging, slot string) error {
 	err := unix.Renameat2(x.scan.fd, staging, x.scan.fd, slot, unix.RENAME_NOREPLACE)
 	if err == nil {
@@ -172,8 +171,8 @@ func (x *execution) makeVisible(staging, slot string) error {
 		return fmt.Errorf("exchange with the old slot: %w", err)
 	}
 	if err := mustBeFree(old); err != nil {
-		// s6-svscan was faster. Its supervisor goes with the old directory, so
-		// that goes back to its name.
+		// s6-svscan was faster. Its supervisor works in the old directory, so the
+		// old directory gets its name back.
 		return errors.Join(err, unix.Renameat2(x.scan.fd, staging, x.scan.fd, slot, unix.RENAME_EXCHANGE))
 	}
 	return x.scan.removeTree(staging)

@@ -12,8 +12,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A removal is one slot on its way out. Its directory stays open: names change,
-// and the locks are still looked at in the right place.
+// A removal is one slot that is being removed. Its directory stays open, so that its
+// locks are found under any name.
 type removal struct {
 	result   *policy.Result
 	fd       int
@@ -24,9 +24,9 @@ type removal struct {
 // removeAll removes slots in the order that leaves no supervisor behind: stop
 // the gateway, rename the directory to a name that s6-svscan ignores, have it
 // scan and prune, wait until both locks are free, and only then remove the tree.
-// All of them go through each step together, since s6-svscan from 2.12 on gives
-// up a scan when a name disappears under it. What an interrupted run left under
-// a staging name enters at the second step.
+// All of them take each step together, since s6-svscan from 2.12 on aborts a scan
+// when a name disappears meanwhile. A leftover of an interrupted run has a staging
+// name already.
 func (x *execution) removeAll(ctx context.Context, results []policy.Result) {
 	for some := range slices.Chunk(results, removeAtOnce) {
 		x.removeTogether(ctx, some)
@@ -63,8 +63,8 @@ func (x *execution) removeTogether(ctx context.Context, results []policy.Result)
 
 func (r *removal) fail(err error) { finish(r.result, false, err) }
 
-// beginRemoval asks the gateway to stop, for good: the down file keeps it down
-// whatever happens to this run. It returns nil when there is nothing to remove.
+// beginRemoval asks the gateway to stop. The down file keeps it down also when this
+// run is interrupted. It returns nil when there is nothing to remove.
 func (x *execution) beginRemoval(result *policy.Result) (*removal, error) {
 	name := result.Operation.Slot
 	if isStaging(name) {
@@ -96,8 +96,8 @@ func stop(slotfd int) error {
 	return err
 }
 
-// beginLeftover opens what an interrupted run left. A file among them, which was
-// on its way into a slot, is removed at once.
+// beginLeftover opens a directory that an interrupted run left. A file, which would
+// have become part of a slot, is removed at once.
 func (x *execution) beginLeftover(result *policy.Result) (*removal, error) {
 	name := result.Operation.Slot
 	fd, err := openDirectory(x.scan.fd, name)
@@ -120,8 +120,9 @@ func (x *execution) beginLeftover(result *policy.Result) (*removal, error) {
 
 func isStaging(name string) bool { return strings.HasPrefix(name, stagingPrefix) }
 
-// waitDown waits until the gateways are down, whoever starts them meanwhile; those
-// that are not are killed with Force, else they stay as they are, with a down file.
+// waitDown waits until the gateways are down, and stops those that another user starts
+// meanwhile. Gateways that do not stop are killed with Kill; else their removal fails,
+// and they keep their slots with a down file.
 func (x *execution) waitDown(ctx context.Context, going []*removal) []*removal {
 	var late []*removal
 	down := func() bool {
@@ -172,10 +173,10 @@ func (x *execution) setAside(going []*removal) []*removal {
 	return keepGoing(going)
 }
 
-// release has the supervisors of the slots end and waits until their locks are
-// free. A logger ends when it has read everything; one whose pipe something else
-// keeps open is ended by a signal in the second half of the time. Then the supervisors
-// are asked too: those of an s6-svscan that died are no children of the next one.
+// release ends the supervisors of the slots and waits until their locks are free. A
+// logger ends when it has read everything. In the second half of the time, a signal
+// ends loggers whose pipe another process keeps open, and the supervisors are asked
+// directly: the supervisors of an s6-svscan that died are not children of the next one.
 func (x *execution) release(ctx context.Context, going []*removal) []*removal {
 	var held []*removal
 	free := func() bool {
@@ -185,11 +186,11 @@ func (x *execution) release(ctx context.Context, going []*removal) []*removal {
 		})
 		return len(held) == 0
 	}
-	for _, letters := range []string{"an", "aN"} {
+	for _, commands := range []string{"an", "aN"} {
 		if free() {
 			break
 		}
-		if !x.askedSvscan(ctx, letters) || letters == "aN" {
+		if !x.askedSvscan(ctx, commands) || commands == "aN" {
 			x.askSupervisors(held)
 		}
 		poll(ctx, x.Wait/2, free)
@@ -200,10 +201,10 @@ func (x *execution) release(ctx context.Context, going []*removal) []*removal {
 	return keepGoing(going)
 }
 
-// askedSvscan asks s6-svscan, which would otherwise start a supervisor again; false says
-// that none runs.
-func (x *execution) askedSvscan(ctx context.Context, letters string) bool {
-	err := x.askSvscan(ctx, letters)
+// askedSvscan asks s6-svscan, which would otherwise start a supervisor again, and
+// reports whether one runs.
+func (x *execution) askedSvscan(ctx context.Context, commands string) bool {
+	err := x.askSvscan(ctx, commands)
 	if errors.Is(err, errNobody) {
 		return false
 	}
@@ -234,7 +235,7 @@ func split(all []*removal, yes func(*removal) bool) (is, isNot []*removal) {
 	return is, isNot
 }
 
-// keepGoing returns those that have not failed and closes the others.
+// keepGoing returns the removals that have not failed, and closes the others.
 func keepGoing(all []*removal) []*removal {
 	well, failed := split(all, func(r *removal) bool { return r.result.Err == nil })
 	for _, r := range failed {

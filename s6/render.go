@@ -24,8 +24,8 @@ type file struct {
 	Content []byte
 }
 
-// The exit codes after which a gateway stays down unless a rule says otherwise:
-// an intended stop, and a configuration that cannot work.
+// The exit codes after which a gateway stays down, unless a rule changes that: an
+// intended stop, and a configuration that cannot work.
 var neverByDefault = []string{"0", "78"}
 
 // exitNever is the exit code of a finish script that ends restarts, as in the s6
@@ -35,16 +35,16 @@ const exitNever = 125
 // markerVersion grows when the layout of a slot changes its meaning.
 const markerVersion = 1
 
-// A marker is what data/hermes-reconcile.json holds. The finish script's helper
-// reads what it carries out from Restart.
+// A marker is the content of markerName. The finish script's helper carries out its
+// Restart.
 type marker struct {
 	Profile string          `json:"profile"`
 	Version int             `json:"version"`
 	Restart *policy.Restart `json:"restart,omitempty"`
 }
 
-// A renderer writes the files of slots. What is the same in all of them is
-// written once.
+// A renderer writes the files of slots. The parts that all slots share are rendered
+// once.
 type renderer struct {
 	runHead, runDrop, runUser, runCommand, runArgs string
 	logHead, logTail, logs                         string
@@ -87,9 +87,9 @@ func newRenderer(e *Executor) (*renderer, error) {
 	return r, nil
 }
 
-// files returns the files of a slot in the order in which they are made: run is
-// last. The down file is not among them. An error is about this profile only: a
-// value that a shell script cannot hold.
+// files returns the files of a slot, without the down file, in the order in which they
+// are made: run is last. An error is about this profile only, for example a value that
+// a shell script cannot hold.
 func (r *renderer) files(profile string, env map[string]string, restart *policy.Restart) ([]file, error) {
 	if err := checkProfile(profile); err != nil {
 		return nil, err
@@ -119,9 +119,9 @@ func (r *renderer) files(profile string, env map[string]string, restart *policy.
 	}, nil
 }
 
-// run is the run script. s6-supervise starts it in the service directory. What rules
-// put into the environment comes after the change of the user: a PATH from a fact that
-// the agent wrote is not root's.
+// run is the run script, which s6-supervise starts in the service directory. It sets
+// the environment of rules after the change of the user: root must not use a PATH from
+// a fact that the agent wrote.
 func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 	q := &quoter{}
 	var b bytes.Buffer
@@ -148,17 +148,17 @@ func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// changedName is there from the moment that the run script of a slot is replaced
-// until the new one is started.
+// changedName exists from the moment that the run script of a slot is replaced until
+// the new one is started.
 const changedName = "data/changed"
 
-// pauseName holds how many seconds the next start waits, as sleep takes it: a delay
-// of the rules, or a pause between two deaths. It is gone when they are over.
+// pauseName holds how many seconds the next start waits, in the format of sleep: a
+// delay of the rules, or a pause after a death. The run script removes it afterwards.
 const pauseName = "data/pause"
 
 // startBlock is what every run script does first, in the service directory. A stop
-// during the pause ends it for good and leaves no process behind, also one that comes
-// before the pause has begun: until sleep runs, its process may lose a TERM, and no KILL.
+// ends the pause and leaves no process behind, also when it comes just before the
+// pause: a process that is about to become sleep may lose a TERM, but never a KILL.
 const startBlock = "[ ! -e " + changedName + " ] || rm -f " + changedName + "\n" +
 	"if [ -s " + pauseName + " ]; then\n" +
 	"\ttrap 'kill -KILL $! 2>/dev/null || :; rm -f " + pauseName + "; exit 143' TERM INT HUP\n" +
@@ -168,8 +168,7 @@ const startBlock = "[ ! -e " + changedName + " ] || rm -f " + changedName + "\n"
 	"\trm -f " + pauseName + "\n" +
 	"fi\n"
 
-// pauseFile makes the next start of a slot wait; ok is false where there is nothing
-// to wait for.
+// pauseFile makes the next start of a slot wait; ok is false when it need not wait.
 func pauseFile(seconds float64) (f file, ok bool) {
 	if seconds <= 0 {
 		return file{}, false
@@ -178,9 +177,9 @@ func pauseFile(seconds float64) (f file, ok bool) {
 }
 
 // finishScript answers the death of a gateway. s6-supervise calls it with the exit
-// code, 256 when a signal ended the gateway, and the signal. Which exit codes end
-// restarts it knows by itself; deaths that have to be counted, and pauses, are the
-// helper's. A helper that is gone, or that breaks, never keeps a gateway down.
+// code, 256 when a signal ended the gateway, and the signal. The script itself has the
+// exit codes that end restarts; the helper counts deaths and sets pauses. A helper that
+// is missing or fails never keeps a gateway down.
 func finishScript(restart *policy.Restart, helper string) []byte {
 	never := slices.Clone(neverByDefault)
 	counts := false

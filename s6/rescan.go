@@ -13,15 +13,14 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// settle is how long s6-svscan gets to notice that a slot is away. There is
-// nothing to wait for: it tells nobody that a scan is over.
+// settle is how long s6-svscan gets to notice that a slot is away. Nothing shows that
+// a scan is over.
 const settle = 300 * time.Millisecond
 
-// rescan asks s6-svscan for a scan and waits until every slot of ours is
-// supervised. From s6 2.12 on a slot that a scan met before it was
-// given up is forgotten: later scans do not start it. Such a slot is taken away
-// and brought back once (seen to work with 2.13 and 2.15). Those that stay
-// without a supervisor are the error.
+// rescan asks s6-svscan for a scan and waits until every slot of ours is supervised.
+// From s6 2.12 on, an aborted scan forgets the slots that it has met: later scans do
+// not start them. Such slots are taken away and brought back once (seen to work with
+// 2.13 and 2.15). The error names the slots that stay without a supervisor.
 func (x *execution) rescan(ctx context.Context, _ policy.Operation) (bool, error) {
 	err := x.askSvscan(ctx, "a")
 	if errors.Is(err, errNobody) {
@@ -69,8 +68,8 @@ func (x *execution) ownSlots() ([]string, error) {
 	}), nil
 }
 
-// unsupervised returns the slots that have no supervisor yet; a slot that has
-// gone meanwhile is not waited for.
+// unsupervised returns the slots that have no supervisor yet. A slot that was removed
+// meanwhile is not one of them.
 func (x *execution) unsupervised(slots []string) []string {
 	var without []string
 	for _, slot := range slots {
@@ -88,9 +87,9 @@ func (x *execution) unsupervised(slots []string) []string {
 }
 
 // takeAwayAndBack renames slots to staging names, asks for a scan, renames them
-// back and asks again. A slot that is supervised in part stays where it is. What
-// an interruption leaves is a slot that is not there and a leftover, which the
-// next run makes good.
+// back and asks again. A slot of which only the service or only the logger is
+// supervised stays in place. After an interruption the slot is missing, and the next
+// run removes the leftover and makes the slot.
 func (x *execution) takeAwayAndBack(ctx context.Context, slots []string) error {
 	away := map[string]string{}
 	for _, slot := range slots {

@@ -16,31 +16,30 @@ import (
 // slotPrefix starts the name of every slot.
 const slotPrefix = "gateway-"
 
-// maxProfile is the length in bytes of the longest profile name: with the
-// prefix it is 250 bytes, and s6-svscan skips what has more than 251. Upstream
-// builds under .gateway-<profile>.tmp, which is 255 bytes then.
+// maxProfile is the length in bytes of the longest profile name. Its slot has a name of
+// 250 bytes, and s6-svscan skips names over 251. Upstream's staging name,
+// .gateway-<profile>.tmp, has the most that a file system allows, 255.
 const maxProfile = 242
 
-// stagingPrefix starts the name of everything that is on its way into a slot or
-// out of the scan directory.
+// stagingPrefix starts the names of what will become a slot or a part of one, and of
+// slots that are being removed.
 const stagingPrefix = ".hermes-reconcile-"
 
-// lockName is the file that keeps two reconcilers apart.
+// lockName is the file that reconcilers lock.
 const lockName = ".hermes-reconcile.lock"
 
-// markerName is the file by which a slot is known to be ours.
+// markerName is the file that only slots of ours have.
 const markerName = "data/hermes-reconcile.json"
 
 // downName is the down file; only its existence counts.
 const downName = "down"
 
-// isUpstreamStaging reports whether upstream's program builds slots under such a
-// name.
+// isUpstreamStaging reports whether upstream's program builds slots under this name.
 func isUpstreamStaging(name string) bool {
 	return strings.HasPrefix(name, "."+slotPrefix) && strings.HasSuffix(name, ".tmp")
 }
 
-// checkProfile says why no slot can be made for a profile of this name.
+// checkProfile fails when a profile of this name can have no slot.
 func checkProfile(name string) error {
 	switch {
 	case name == "":
@@ -55,7 +54,7 @@ func checkProfile(name string) error {
 	return nil
 }
 
-// An origin says who made a service directory.
+// An origin is the program that made a service directory.
 type origin int
 
 const (
@@ -93,8 +92,8 @@ func originOf(slotfd int) (origin, error) {
 	return originUpstream, nil
 }
 
-// openOwned opens a slot that this package may change. Something of another
-// origin under the name is an error.
+// openOwned opens a slot that this package may change. A directory of another origin
+// is an error.
 func openOwned(scanfd int, name string) (int, error) {
 	fd, err := openDirectory(scanfd, name)
 	if err != nil {
@@ -147,9 +146,8 @@ func (s *scanDir) isOurs(name string) bool {
 	return err == nil && who == originOurs
 }
 
-// removeTree removes a service directory that is out of the way under a staging
-// name. Only a directory without a live supervisor may be removed: its locks are
-// looked at here.
+// removeTree removes a service directory that has a staging name. It fails when a
+// supervisor holds the directory.
 func (s *scanDir) removeTree(name string) error {
 	fd, err := openDirectory(s.fd, name)
 	if err == nil {
@@ -168,7 +166,7 @@ func (s *scanDir) removeTree(name string) error {
 // SlotName is the name of the slot of a profile in the scan directory.
 func SlotName(profile string) string { return slotPrefix + profile }
 
-// causeOf says in a few words why a decision wants what it wants.
+// causeOf is why a decision is as it is, in a few words.
 func causeOf(d policy.Decision) string {
 	if d.Reason != "" {
 		return d.Reason

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// A status is what s6-supervise wrote of its service. It can be out of date: it
-// counts only while the lock of the supervisor is held, and a supervisor on a
-// full file system cannot write a new one.
+// A status is what s6-supervise wrote about its service. It can be out of date: it is
+// valid only while the supervisor holds its lock, and a supervisor on a full file
+// system cannot write a new one.
 type status struct {
-	Stamp     time.Time // of the last change; zero when it makes no sense
+	Stamp     time.Time // of the last change; zero when it is invalid
 	PID       int       // of the service, or of its finish script; 0 for none
 	WaitCode  uint16    // as wait(2) reported the last death
 	Paused    bool
@@ -44,7 +44,7 @@ func (s status) ExitCode() int {
 // Signal is the signal that ended the service, 0 for none.
 func (s status) Signal() int { return int(s.WaitCode & 0x7f) }
 
-// ending says in words how the service last ended.
+// ending describes how the service last ended.
 func (s status) ending() string {
 	if s.Signal() != 0 {
 		return fmt.Sprintf("signal %d", s.Signal())
@@ -52,8 +52,8 @@ func (s status) ending() string {
 	return fmt.Sprintf("exit code %d", s.ExitCode())
 }
 
-// decodeStatus reads a status file. Any other size, and a pid that no Linux has,
-// is not a status: ok is false.
+// decodeStatus parses a status file; ok is false for any other size, and for a pid
+// that no Linux has.
 func decodeStatus(data []byte) (s status, ok bool) {
 	if len(data) != statusSize && len(data) != statusSizeGroup {
 		return status{}, false
@@ -84,7 +84,7 @@ type death struct {
 
 const deathSize = 14
 
-// decodeDeaths reads a death_tally file: the deaths since the supervisor
+// decodeDeaths parses a death_tally file: the deaths since the supervisor
 // started, oldest first, at most max-death-tally of them (100 by default). ok is
 // false when the size is not that of whole records.
 func decodeDeaths(data []byte) (deaths []death, ok bool) {
@@ -101,11 +101,11 @@ func decodeDeaths(data []byte) (deaths []death, ok bool) {
 	return deaths, true
 }
 
-// leapSeconds is what lies between TAI and UTC since 2017.
+// leapSeconds is the difference between TAI and UTC since 2017.
 const leapSeconds = 37
 
-// decodeTAI64N reads a TAI64N label. A label outside of the years 1970 to 2200,
-// or with more than a second of nanoseconds, is the zero time.
+// decodeTAI64N parses a TAI64N label. It returns the zero time for a label outside of
+// the years 1970 to 2200, or with more than a second of nanoseconds.
 func decodeTAI64N(label []byte) time.Time {
 	seconds := binary.BigEndian.Uint64(label[0:8])
 	nanoseconds := binary.BigEndian.Uint32(label[8:12])

@@ -12,9 +12,9 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// update replaces files of a slot, each by one rename, so that neither
-// s6-supervise nor a shell ever sees a part of one. run, finish and log/run take
-// effect when they are started the next time; nothing is stopped.
+// update replaces files of a slot, each by one rename, so that neither s6-supervise nor
+// a shell ever sees a part of one. run, finish and log/run take effect at their next
+// start; update stops nothing.
 func (x *execution) update(_ context.Context, op policy.Operation) (bool, error) {
 	files, err := x.render.files(op.Profile, op.Env, op.Restart)
 	if err != nil {
@@ -41,8 +41,8 @@ func (x *execution) update(_ context.Context, op policy.Operation) (bool, error)
 	return true, nil
 }
 
-// replaceFile makes the file under a staging name in the scan directory, where
-// what an interrupted run leaves is found again, and renames it over the old one.
+// replaceFile makes the file under a staging name in the scan directory, where the next
+// run finds the leftover of an interrupted one, and renames it over the old file.
 func (x *execution) replaceFile(slotfd int, f file) error {
 	dir, base := path.Split(f.Name)
 	at := slotfd
@@ -65,8 +65,8 @@ func (x *execution) replaceFile(slotfd int, f file) error {
 	return nil
 }
 
-// subdirectory opens a directory of a slot. Upstream's slots have no data, so
-// that is made; a logger is never added to a slot that is supervised.
+// subdirectory opens a directory of a slot. It makes the directory data, which
+// upstream's slots lack; it never adds a logger to a supervised slot.
 func (x *execution) subdirectory(slotfd int, name string) (int, error) {
 	if name == path.Dir(markerName) {
 		if err := x.makeDirectory(slotfd, name, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
@@ -80,9 +80,9 @@ func (x *execution) subdirectory(slotfd int, name string) (int, error) {
 	return fd, nil
 }
 
-// markDown makes the down file. s6-supervise looks at it when it starts, so a
-// gateway that runs goes on until it is stopped. A user who cannot make it has the
-// supervisor of a gateway that is down do so.
+// markDown makes the down file. s6-supervise reads it when it starts, so a running
+// gateway goes on until it is stopped. When this user cannot make it, the supervisor
+// of a gateway that is down does.
 func (x *execution) markDown(ctx context.Context, op policy.Operation) (bool, error) {
 	slotfd, err := openOwned(x.scan.fd, op.Slot)
 	if err != nil {
