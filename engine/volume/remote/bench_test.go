@@ -38,7 +38,7 @@ func BenchmarkCollect(b *testing.B) {
 			defer v.Close()
 			b.ReportAllocs()
 			for b.Loop() {
-				v.answer(b.Context(), request{Collect: true}, nil, newEncoder(io.Discard))
+				v.answer(b.Context(), request{Collect: true}, nil, newStream(nil, io.Discard))
 			}
 		})
 	}

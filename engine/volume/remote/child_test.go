@@ -1,11 +1,16 @@
 package remote
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,10 +45,119 @@ func startChild(t *testing.T, s Settings) *Child {
 	return v
 }
 
+func processOf(v *Child) *process { return v.pipes.(*process) }
+
+// A fakeChild answers every request with the messages of one list, as long as the pipes
+// are open.
+type fakeChild struct {
+	io.Reader
+	closed bool
+}
+
+func (c *fakeChild) Write(p []byte) (int, error) {
+	if c.closed {
+		return 0, os.ErrClosed
+	}
+	return len(p), nil
+}
+
+func (c *fakeChild) Close() error {
+	c.closed = true
+	return nil
+}
+
+func (c *fakeChild) Read(p []byte) (int, error) {
+	if c.closed {
+		return 0, os.ErrClosed
+	}
+	return c.Reader.Read(p)
+}
+
+// A child that breaks the protocol is ended: what it wrote after that is not taken for the
+// answer to the next request.
+func TestAChildThatBreaksTheProtocol(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		why   string
+		write func(out *stream)
+		want  string
+	}{
+		{"a fact that is no JSON", func(out *stream) { out.write(answer{Profile: "coder"}, []byte("name"), []byte("{")) }, `the fact "name" is not valid JSON`},
+		{"an answer that is no JSON", func(out *stream) { out.write(json.RawMessage(`{"Profile":7}`)) }, "cannot unmarshal"},
+		{"too long an answer", func(out *stream) { out.write(answer{Profile: "coder"}, make([]byte, 2000)) }, "longer than 1000 bytes"},
+	} {
+		t.Run(test.why, func(t *testing.T) {
+			t.Parallel()
+			var pipe bytes.Buffer
+			out := newStream(nil, &pipe)
+			test.write(out)
+			out.write(answer{Done: true})
+			out.flush()
+			child := &fakeChild{Reader: &pipe}
+			v := newChild(child, Settings{Timeout: time.Minute})
+			v.stream.limit = 1000
+			if _, err := v.Collect(t.Context(), func(string, policy.Facts) {}); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Collect: %v, want an error with %q", err, test.want)
+			}
+			if err := v.AppendLog(t.Context(), "x.log", []byte("x\n")); err == nil {
+				t.Error("AppendLog takes the rest of the answer to Collect for its own")
+			}
+			if !child.closed {
+				t.Error("the child still runs")
+			}
+		})
+	}
+}
+
+// An error is the answer only when it is the last one.
+func TestAnErrorBeforeTheEndOfTheAnswer(t *testing.T) {
+	t.Parallel()
+	var pipe bytes.Buffer
+	out := newStream(nil, &pipe)
+	for _, a := range []answer{{Error: "x"}, {Done: true}, {Error: "of the log", Done: true}} {
+		out.write(a)
+	}
+	out.flush()
+	v := newChild(&fakeChild{Reader: &pipe}, Settings{Timeout: time.Minute})
+	if _, err := v.Collect(t.Context(), func(string, policy.Facts) {}); err != nil {
+		t.Errorf("Collect: %v", err)
+	}
+	if err := v.AppendLog(t.Context(), "x.log", nil); err == nil || err.Error() != "of the log" {
+		t.Errorf("AppendLog: %v, want the error of its own answer", err)
+	}
+}
+
+// A child that gives too few results, or too many, has done nothing that counts.
+func TestAChildThatGivesAnotherNumberOfResults(t *testing.T) {
+	t.Parallel()
+	sweep := []policy.Operation{{Op: policy.OpSweep, Profile: "coder", File: "gateway.pid"}}
+	for _, results := range [][]result{nil, {{Done: true}, {Done: true}}} {
+		var pipe bytes.Buffer
+		out := newStream(nil, &pipe)
+		out.write(answer{Results: results, Done: true})
+		out.flush()
+		got := newChild(&fakeChild{Reader: &pipe}, Settings{}).Execute(t.Context(), sweep)
+		if len(got) != 1 || got[0].Done || got[0].Err == nil {
+			t.Errorf("Execute with %d results: %+v, want one error", len(results), got)
+		}
+	}
+}
+
+// Neither process sets a memory limit: a rule may use more than the rest of the program,
+// and the collector would then run all the time.
+func TestTuneMemorySetsNoLimit(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(before)
+	TuneMemory()
+	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
+		t.Errorf("a memory limit of %d bytes, want none", limit)
+	}
+}
+
 // A volume that hangs stops the child; whoever waits for it goes on.
 func TestAVolumeThatHangs(t *testing.T) {
 	v := startChild(t, Settings{Timeout: 10 * time.Millisecond})
-	if err := v.process.Signal(syscall.SIGSTOP); err != nil {
+	if err := processOf(v).Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	_, err := v.Collect(t.Context(), func(string, policy.Facts) {})
@@ -65,7 +179,7 @@ func TestAVolumeThatHangs(t *testing.T) {
 // A child that dies is an error for what was asked, with its cause.
 func TestTheProcessForTheVolumeDies(t *testing.T) {
 	v := startChild(t, Settings{Timeout: 10 * time.Millisecond})
-	if err := v.process.Kill(); err != nil {
+	if err := processOf(v).Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_, err := v.Collect(t.Context(), func(string, policy.Facts) {})
@@ -92,7 +206,7 @@ func TestTheVolumesSideIsTheUnprivilegedUser(t *testing.T) {
 	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != id || owner.Gid != id {
 		t.Errorf("what it writes belongs to %d:%d, want %d:%d", owner.Uid, owner.Gid, id, id)
 	}
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", v.process.Pid))
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", processOf(v).Pid))
 	if err != nil || len(threads) == 0 {
 		t.Fatalf("threads %v, %v", threads, err)
 	}
@@ -116,7 +230,7 @@ func TestTheVolumesSideCannotBecomeTheUser(t *testing.T) {
 		s.User = &User{UID: 10000, GID: 10000} // who is not root any more
 	}
 	v := startChild(t, s)
-	if err := v.requests.encode(request{Settings: &Settings{Home: v.settings.Home, User: &User{UID: 1, GID: 1}}}); err != nil {
+	if err := v.stream.write(request{Settings: &Settings{Home: v.settings.Home, User: &User{UID: 1, GID: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	err := v.AppendLog(t.Context(), "x.log", []byte("x\n"))
@@ -136,7 +250,7 @@ func TestTheVolumesSideCannotBeTraced(t *testing.T) {
 	}
 	v := startChild(t, Settings{OnlyRoot: true, User: &User{UID: id, GID: id}})
 	_, _ = v.Change(t.Context(), engine.Change{Kind: engine.ReadIntent, Profile: policy.RootProfile}) // it has its settings
-	look := exec.CommandContext(t.Context(), "cat", fmt.Sprintf("/proc/%d/environ", v.process.Pid))
+	look := exec.CommandContext(t.Context(), "cat", fmt.Sprintf("/proc/%d/environ", processOf(v).Pid))
 	look.Dir = "/"
 	look.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
 	if out, err := look.CombinedOutput(); err == nil || !strings.Contains(string(out), "denied") {

@@ -40,18 +40,18 @@ func FuzzVolumeRequests(f *testing.F) {
 		}
 		r.Settings = nil
 		var in, out bytes.Buffer
-		requests := newEncoder(&in)
+		requests := newStream(nil, &in)
 		settings := &Settings{Home: filepath.Join(base, "home"), Timeout: time.Minute, SourceTimeout: time.Minute}
-		if err := errors.Join(requests.encode(request{Settings: settings}), requests.encode(r, attached)); err != nil {
+		if err := errors.Join(requests.write(request{Settings: settings}), requests.write(r, attached), requests.flush()); err != nil {
 			t.Fatal(err)
 		}
 		if err := serve(t.Context(), &in, &out); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
 		var last answer
-		for answers := newDecoder(&out); ; {
+		for answers := newStream(&out, nil); ; {
 			var one answer
-			_, err := answers.decode(&one)
+			_, err := answers.read(&one)
 			if errors.Is(err, io.EOF) {
 				break
 			}
@@ -77,21 +77,24 @@ func FuzzVolumeAnswers(f *testing.F) {
 		{`{"Error":""}`}, {`{"Error":"x"}`}, {"null"}, {"[]"}, {`{"Changed":null,"Runs":null,"Ledger":[{}],"Done":true}`}, {`{"Runs":{"Runs":[{}]},"Done":true}`},
 	} {
 		var stream bytes.Buffer
-		answers := newEncoder(&stream)
+		answers := newStream(nil, &stream)
 		for _, document := range documents {
 			facts := policy.Facts{"x": json.RawMessage("null"), "y": json.RawMessage(`{"status":"missing"}`)}
-			if err := answers.encodeFacts(json.RawMessage(document), facts); err != nil {
+			if err := answers.writeFacts(json.RawMessage(document), facts); err != nil {
 				f.Fatal(err)
 			}
+		}
+		if err := answers.flush(); err != nil {
+			f.Fatal(err)
 		}
 		f.Add(stream.Bytes())
 	}
 	f.Add([]byte{})
-	f.Add([]byte("\x02{}\x01\x01"))
-	f.Add([]byte("\xff\xff\xff\xff\xff\xff\xff\xff\x7f"))
+	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x02{}"))
+	f.Add([]byte("\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		child := func() *Child {
-			return &Child{requests: newEncoder(io.Discard), answers: newDecoder(bytes.NewReader(stream)), settings: Settings{Timeout: time.Minute}}
+			return newChild(&fakeChild{Reader: bytes.NewReader(stream)}, Settings{Timeout: time.Minute})
 		}
 		operations := []policy.Operation{{Op: policy.OpSweep, Profile: "coder"}, {Op: policy.OpSeed, Profile: "coder"}, {Op: policy.OpPublish}}
 		if results := child().Execute(context.Background(), operations); len(results) != 2 {

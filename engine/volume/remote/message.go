@@ -2,7 +2,6 @@ package remote
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -14,227 +13,133 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A request is what the parent asks. It is answered by any number of answers, of which
-// the last is Done.
+// A request asks for one thing. The child replies with any number of answers, the last
+// of which is Done.
 type request struct {
-	Settings *Settings          `json:",omitempty"`
+	Settings *Settings          `json:",omitempty"` // the first request, which has no answer
 	Collect  bool               `json:",omitempty"`
 	Execute  []policy.Operation `json:",omitempty"`
-	Log      string             `json:",omitempty"` // its name; the text is the attached one
+	Log      string             `json:",omitempty"` // its name; the text is attached
 	Ledger   *string            `json:",omitempty"` // the profile
 	Runs     *ledger.Query      `json:",omitempty"`
 	Change   *engine.Change     `json:",omitempty"`
 }
 
-// An answer of a collection has the facts of one profile attached, and the last one
-// those of the container.
+// An answer of a collection has the facts of one profile attached; the last one has the
+// facts about the container attached.
 type answer struct {
 	Profile string          `json:",omitempty"`
-	Results []result        `json:",omitempty"`
+	Results []result        `json:",omitempty"` // one for each operation, in order
 	Ledger  []ledger.Line   `json:",omitempty"`
 	Runs    *ledger.Runs    `json:",omitempty"`
 	Changed *engine.Changed `json:",omitempty"`
-	Error   string          `json:",omitempty"`
+	Error   string          `json:",omitempty"` // of the whole request
 	Done    bool            `json:",omitempty"`
 }
 
-// A result is a policy.Result; the index is that of the operation.
 type result struct {
-	Index int
-	Done  bool
+	Done  bool   `json:",omitempty"`
 	Error string `json:",omitempty"`
 }
 
-// A message on the pipes is a JSON document with texts attached:
+// A stream is one direction of the pipes. A message on it is a request or an answer as
+// JSON with texts attached:
 //
-//	length of the document, document, number of texts, for each text: 2*length, text
-//	                                                                or: 2*n+1
+//	number of texts, document, texts...
 //
-// Numbers are unsigned varints. The last form stands for the nth text of this stream:
-// most facts of most profiles are the same, and neither has to be written, checked nor
-// kept twice.
-type encoder struct {
-	out   io.Writer
-	known map[string]uint64
-	buf   bytes.Buffer // what is gathered
+// The document and each text are preceded by their length; the numbers have four bytes.
+// Facts and logs are attached as they are: inside of the JSON document they would be
+// quoted, scanned and copied several times, which takes a tenth of a boot of 480 profiles
+// (encoding/gob is not made for what an adversary sends).
+type stream struct {
+	in    *bufio.Reader
+	out   *bufio.Writer
+	limit int // of one message to be read, in bytes
 }
 
-// What both ends remember is bounded by number and length; texts that repeat come early
-// and are short.
-const (
-	maxKnown       = 4096
-	maxKnownLength = 1024
-)
+// maxMessage bounds a message. The longest are the runs of two ledger files, of which at
+// most 64 MiB each are read.
+const maxMessage = 256 << 20
 
-// maxAttached bounds the texts of one message.
-const maxAttached = 1024
-
-func newEncoder(out io.Writer) *encoder { return &encoder{out: out, known: map[string]uint64{}} }
-
-// encode writes a message with texts attached.
-func (e *encoder) encode(document any, texts ...[]byte) error {
-	if err := e.begin(document, len(texts)); err != nil {
-		return err
-	}
-	for _, text := range texts {
-		if err := e.literal(text); err != nil {
-			return err
-		}
-	}
-	return e.flush()
+func newStream(in io.Reader, out io.Writer) *stream {
+	return &stream{bufio.NewReaderSize(in, 64<<10), bufio.NewWriterSize(out, 64<<10), maxMessage}
 }
 
-// encodeFacts writes a message with facts attached: name and value in turns.
-func (e *encoder) encodeFacts(document any, facts policy.Facts) error {
-	if err := e.begin(document, 2*len(facts)); err != nil {
-		return err
-	}
-	for name, value := range facts {
-		if n, ok := e.known[name]; ok {
-			e.number(2*n + 1)
-		} else if err := e.attach([]byte(name)); err != nil {
-			return err
-		}
-		if err := e.attach(value); err != nil {
-			return err
-		}
-	}
-	return e.flush()
-}
-
-func (e *encoder) begin(document any, texts int) error {
+// write adds a message to those that flush sends. An error is that of flush, too.
+func (s *stream) write(document any, texts ...[]byte) error {
 	text, err := json.Marshal(document)
 	if err != nil {
 		return err
 	}
-	e.buf.Reset()
-	e.number(uint64(len(text)))
-	e.buf.Write(text)
-	e.number(uint64(texts))
-	return nil
-}
-
-// flush writes what was gathered.
-func (e *encoder) flush() error {
-	_, err := e.out.Write(e.buf.Bytes())
-	e.buf.Reset()
+	err = s.writeNumber(len(texts))
+	for _, text := range append([][]byte{text}, texts...) {
+		if err == nil {
+			err = s.writeNumber(len(text))
+		}
+		if err == nil {
+			_, err = s.out.Write(text)
+		}
+	}
 	return err
 }
 
-func (e *encoder) number(n uint64) { e.buf.Write(binary.AppendUvarint(e.buf.AvailableBuffer(), n)) }
-
-func (e *encoder) attach(text []byte) error {
-	if n, ok := e.known[string(text)]; ok {
-		e.number(2*n + 1)
-		return nil
-	}
-	return e.literal(text)
-}
-
-// maxGathered is how long a text may be to be gathered with others. A log of many
-// profiles is written from where it is.
-const maxGathered = 64 << 10
-
-func (e *encoder) literal(text []byte) error {
-	if len(e.known) < maxKnown && len(text) <= maxKnownLength {
-		e.known[string(text)] = uint64(len(e.known))
-	}
-	e.number(2 * uint64(len(text)))
-	if len(text) <= maxGathered {
-		e.buf.Write(text)
-		return nil
-	}
-	if err := e.flush(); err != nil {
-		return err
-	}
-	_, err := e.out.Write(text)
+func (s *stream) writeNumber(n int) error {
+	_, err := s.out.Write(binary.BigEndian.AppendUint32(s.out.AvailableBuffer(), uint32(n)))
 	return err
 }
 
-// A decoder reads messages. What it reads may be anybody's.
-type decoder struct {
-	in    *bufio.Reader
-	known []attachment
-}
+func (s *stream) flush() error { return s.out.Flush() }
 
-// An attachment is a text of a message. It may be shared with other messages and must
-// not be changed.
-type attachment struct {
-	text []byte
-	json bool // it is a JSON document
-}
-
-func newDecoder(in io.Reader) *decoder { return &decoder{in: bufio.NewReaderSize(in, 64<<10)} }
-
-// decode reads a message; the end of the stream before one is io.EOF.
-func (d *decoder) decode(document any) ([]attachment, error) {
-	length, err := binary.ReadUvarint(d.in)
+// read reads the next message. The end of the stream before a message is io.EOF.
+func (s *stream) read(document any) (texts [][]byte, err error) {
+	left := s.limit
+	count, err := s.readNumber(&left)
 	if err != nil {
 		return nil, err
 	}
-	text, err := d.text(length)
-	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(text, document); err != nil {
-		return nil, err
-	}
-	n, err := binary.ReadUvarint(d.in)
-	if err != nil {
-		return nil, unexpected(err)
-	}
-	if n > maxAttached {
-		return nil, fmt.Errorf("%d texts in one message, want at most %d", n, maxAttached)
-	}
-	attached := make([]attachment, n)
-	for i := range attached {
-		if attached[i], err = d.attached(); err != nil {
-			return nil, err
+	for range 1 + count {
+		length, err := s.readNumber(&left)
+		if err != nil {
+			return nil, unexpected(err)
 		}
-	}
-	return attached, nil
-}
-
-func (d *decoder) attached() (attachment, error) {
-	n, err := binary.ReadUvarint(d.in)
-	if err != nil {
-		return attachment{}, unexpected(err)
-	}
-	if n%2 == 1 {
-		if n/2 >= uint64(len(d.known)) {
-			return attachment{}, fmt.Errorf("text %d of %d", n/2, len(d.known))
+		text, err := s.readText(length)
+		if err != nil {
+			return nil, unexpected(err)
 		}
-		return d.known[n/2], nil
+		texts = append(texts, text)
 	}
-	text, err := d.text(n / 2)
-	if err != nil {
-		return attachment{}, err
-	}
-	a := attachment{text, json.Valid(text)}
-	if len(d.known) < maxKnown && len(text) <= maxKnownLength {
-		d.known = append(d.known, a)
-	}
-	return a, nil
+	return texts[1:], json.Unmarshal(texts[0], document)
 }
 
-// maxAtOnce bounds the memory that is made for a text on the other end's word. The
-// ledger of 10,000 profiles is half as long.
-const maxAtOnce = 16 << 20
+// readNumber reads a number of bytes or of texts and takes it off what is left of the
+// message's limit.
+func (s *stream) readNumber(left *int) (int, error) {
+	var four [4]byte
+	if _, err := io.ReadFull(s.in, four[:]); err != nil {
+		return 0, err
+	}
+	n := int(binary.BigEndian.Uint32(four[:]))
+	if *left -= n; *left < 0 {
+		return 0, fmt.Errorf("a message is longer than %d bytes", s.limit)
+	}
+	return n, nil
+}
 
-func (d *decoder) text(length uint64) ([]byte, error) {
-	if length <= maxAtOnce {
+// readText reads a text. It allocates a large one only as its bytes arrive.
+func (s *stream) readText(length int) ([]byte, error) {
+	if length <= 1<<20 {
 		text := make([]byte, length)
-		_, err := io.ReadFull(d.in, text)
-		return text, unexpected(err)
+		_, err := io.ReadFull(s.in, text)
+		return text, err
 	}
-	text, err := io.ReadAll(io.LimitReader(d.in, int64(min(length, answerLimit))))
-	if err == nil && uint64(len(text)) != length {
-		err = io.ErrUnexpectedEOF
+	text, err := io.ReadAll(io.LimitReader(s.in, int64(length)))
+	if err == nil && len(text) < length {
+		err = io.EOF
 	}
 	return text, err
 }
 
-// unexpected turns an end of the stream in the middle of a message into an error.
+// unexpected turns an end of the stream into an error, for one in the middle of a message.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -242,15 +147,42 @@ func unexpected(err error) error {
 	return err
 }
 
-// factsOf are the facts of a message. A value that is no JSON would make the input
-// document none.
-func factsOf(attached []attachment) (policy.Facts, error) {
-	facts := make(policy.Facts, len(attached)/2)
-	for i := 0; i+1 < len(attached); i += 2 {
-		if !attached[i+1].json {
-			return nil, fmt.Errorf("the fact %q is no JSON", attached[i].text)
+// writeFacts writes a message with facts attached: name and value in turns.
+func (s *stream) writeFacts(document any, facts policy.Facts) error {
+	texts := make([][]byte, 0, 2*len(facts))
+	for name, value := range facts {
+		texts = append(texts, []byte(name), value)
+	}
+	return s.write(document, texts...)
+}
+
+// A factReader decodes the facts that are attached to messages. It checks and keeps a
+// short text once, because most facts of most profiles are equal.
+type factReader struct{ known map[string]json.RawMessage }
+
+// The bounds of what a factReader keeps.
+const (
+	maxKnown       = 4096
+	maxKnownLength = 1024
+)
+
+func newFactReader() *factReader { return &factReader{map[string]json.RawMessage{}} }
+
+func (r *factReader) read(texts [][]byte) (policy.Facts, error) {
+	facts := make(policy.Facts, len(texts)/2)
+	for i := 0; i+1 < len(texts); i += 2 {
+		name, value := string(texts[i]), texts[i+1]
+		if known, ok := r.known[string(value)]; ok {
+			facts[name] = known
+			continue
 		}
-		facts[string(attached[i].text)] = attached[i+1].text
+		if !json.Valid(value) {
+			return nil, fmt.Errorf("the fact %q is not valid JSON", name)
+		}
+		facts[name] = value
+		if len(r.known) < maxKnown && len(value) <= maxKnownLength {
+			r.known[string(value)] = value
+		}
 	}
 	return facts, nil
 }

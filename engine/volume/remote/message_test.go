@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -14,95 +13,128 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// What was written is what is read, in order, also where texts repeat, are long, or are
-// more than both ends remember.
+func reading(text string) *stream { return newStream(strings.NewReader(text), io.Discard) }
+
+// What was written is read in order, with long texts and with none.
 func TestMessages(t *testing.T) {
-	var stream bytes.Buffer
-	out := newEncoder(&stream)
+	t.Parallel()
+	var pipe bytes.Buffer
+	s := newStream(&pipe, &pipe)
 	want := map[string]policy.Facts{}
-	for i := range 2 * maxKnown {
+	for i := range 100 {
 		profile := fmt.Sprintf("p%05d", i)
 		want[profile] = policy.Facts{
 			"markers": json.RawMessage(`{"status":"missing"}`),
 			"name":    json.RawMessage(fmt.Sprintf(`{"status":"recorded","length":%d}`, i)),
 		}
 		if i == 7 {
-			want[profile]["long"] = json.RawMessage(`"` + strings.Repeat("x", 2*maxAtOnce) + `"`)
+			want[profile]["long"] = json.RawMessage(`"` + strings.Repeat("x", 1<<20) + `"`)
 		}
-		if err := out.encodeFacts(answer{Profile: profile}, want[profile]); err != nil {
+		if err := s.writeFacts(answer{Profile: profile}, want[profile]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := out.encode(request{Log: "x.log"}, []byte("a text\n")); err != nil {
+	if err := s.write(request{Log: "x.log"}, []byte("a text\n"), nil); err != nil {
 		t.Fatal(err)
 	}
-	in := newDecoder(&stream)
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
 	got := map[string]policy.Facts{}
+	known := newFactReader()
 	for range want {
 		var a answer
-		attached, err := in.decode(&a)
+		texts, err := s.read(&a)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got[a.Profile], err = factsOf(attached); err != nil {
+		if got[a.Profile], err = known.read(texts); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if !reflect.DeepEqual(want, got) { // cmp.Diff takes long to find that so much is equal
-		t.Errorf("facts (-want +got):\n%s", cmp.Diff(want, got))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("facts (-want +got):\n%s", diff)
 	}
 	var r request
-	attached, err := in.decode(&r)
-	if err != nil || r.Log != "x.log" || len(attached) != 1 || string(attached[0].text) != "a text\n" {
-		t.Errorf("got %+v with %v, %v", r, attached, err)
+	texts, err := s.read(&r)
+	if err != nil || r.Log != "x.log" || len(texts) != 2 || string(texts[0]) != "a text\n" || len(texts[1]) != 0 {
+		t.Errorf("got %+v with %q, %v", r, texts, err)
 	}
-	if _, err := in.decode(&r); err != io.EOF {
+	if _, err := s.read(&r); err != io.EOF {
 		t.Errorf("at the end: %v, want %v", err, io.EOF)
 	}
 }
 
-// A fact that many profiles have alike is written once.
-func TestMessagesSayATextOnce(t *testing.T) {
-	var stream bytes.Buffer
-	out := newEncoder(&stream)
-	fact := json.RawMessage(`{"status":"missing","why":"` + strings.Repeat("x", 500) + `"}`)
-	for i := range 100 {
-		if err := out.encodeFacts(answer{Profile: fmt.Sprint(i)}, policy.Facts{"markers": fact}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := bytes.Count(stream.Bytes(), fact); got != 1 {
-		t.Errorf("the fact is there %d times, want once", got)
-	}
-	if stream.Len() > 100*30+len(fact) {
-		t.Errorf("%d bytes for 100 profiles", stream.Len())
-	}
-}
-
-// A stream that makes no sense is an error that says where.
-func TestMessagesThatMakeNoSense(t *testing.T) {
-	valid := "\x02{}"
-	for _, test := range []struct{ why, stream, want string }{
-		{"cut in the document", "\x08{}", "unexpected EOF"},
-		{"cut before the texts", valid, "unexpected EOF"},
-		{"cut in a text", valid + "\x01\x08ab", "unexpected EOF"},
-		{"no JSON", "\x02{[\x00", "invalid character"},
-		{"a text that was not said", valid + "\x01\x01", "text 0 of 0"},
-		{"too many texts", valid + "\xff\xff\x7f", "texts in one message, want at most"},
-		{"a length that nobody can have", "\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "unexpected EOF"},
-		{"a text of such a length", valid + "\x01\xfe\xff\xff\xff\xff\xff\xff\xff\x7f", "unexpected EOF"},
-		{"no number", strings.Repeat("\xff", 12), "overflows"},
-		{"a fact that is no JSON", valid + "\x02\x08name\x02{", `the fact "name" is no JSON`},
+// A stream that breaks the format is an error that names the problem.
+func TestMessagesThatBreakTheFormat(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ why, text, want string }{
+		{"cut in a number", "\x00\x00", "unexpected EOF"},
+		{"cut before the document", "\x00\x00\x00\x00", "unexpected EOF"},
+		{"cut in the document", "\x00\x00\x00\x00\x00\x00\x00\x04{}", "unexpected EOF"},
+		{"cut before the texts", "\x00\x00\x00\x01\x00\x00\x00\x02{}", "unexpected EOF"},
+		{"cut in a text", "\x00\x00\x00\x01\x00\x00\x00\x02{}\x00\x00\x00\x04ab", "unexpected EOF"},
+		{"no JSON", "\x00\x00\x00\x00\x00\x00\x00\x02{[", "invalid character"},
+		{"too many texts", "\xff\xff\xff\xff\x00\x00\x00\x02{}", "a message is longer than 268435456 bytes"},
+		{"too long a document", "\x00\x00\x00\x00\xff\xff\xff\xff", "a message is longer than 268435456 bytes"},
+		{"a fact that is no JSON", "\x00\x00\x00\x02\x00\x00\x00\x02{}\x00\x00\x00\x04name\x00\x00\x00\x01{", `the fact "name" is not valid JSON`},
 	} {
 		t.Run(test.why, func(t *testing.T) {
+			t.Parallel()
 			var a answer
-			attached, err := newDecoder(strings.NewReader(test.stream)).decode(&a)
+			texts, err := reading(test.text).read(&a)
 			if err == nil {
-				_, err = factsOf(attached)
+				_, err = newFactReader().read(texts)
 			}
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want an error with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// The limit is that of one message, not of all: a child may live long.
+func TestTheLimitIsThatOfOneMessage(t *testing.T) {
+	t.Parallel()
+	var pipe bytes.Buffer
+	s := newStream(&pipe, &pipe)
+	for range 10 {
+		if err := s.write(answer{}, make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.write(answer{}, make([]byte, 50), make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	s.limit = 150
+	var a answer
+	for i := range 10 {
+		if _, err := s.read(&a); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+	if _, err := s.read(&a); err == nil || !strings.Contains(err.Error(), "longer than 150 bytes") {
+		t.Errorf("a message of more than 150 bytes: %v", err)
+	}
+}
+
+// A fact that many profiles have alike is kept once.
+func TestEqualFactsAreKeptOnce(t *testing.T) {
+	t.Parallel()
+	known := newFactReader()
+	text := func() [][]byte { return [][]byte{[]byte("markers"), []byte(`{"status":"missing"}`)} }
+	a, err := known.read(text())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := known.read(text())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if &a["markers"][0] != &b["markers"][0] {
+		t.Error("two copies of one fact")
 	}
 }

@@ -5,18 +5,29 @@ import "os"
 // Command is the only argument of a process that serves the volume.
 const Command = "volume"
 
-// A process is the child, and this end of its pipes.
+// A process is the child, and this end of its pipes: Write writes to its standard input,
+// Read reads its standard output.
 type process struct {
 	*os.Process
 	stdin  *os.File
 	stdout *os.File
 }
 
+func (p *process) Write(text []byte) (int, error) { return p.stdin.Write(text) }
+func (p *process) Read(text []byte) (int, error)  { return p.stdout.Read(text) }
+
+// Close kills the child and does not wait for it.
+func (p *process) Close() error {
+	p.stdin.Close()
+	p.stdout.Close()
+	return p.Kill()
+}
+
 // startProcess starts this program again as the child.
 func startProcess() (*process, error) {
-	// Go's poller starts with the first file that is opened, and ends the program when
-	// it gets no descriptors. With the poller running, a pipe without descriptors is an
-	// error.
+	// Go's poller starts with the first file that the program opens, and ends the program
+	// when no descriptors are left. Once the poller runs, a pipe that gets no descriptors
+	// is an error.
 	program, err := os.Open("/proc/self/exe")
 	if err != nil {
 		return nil, err
@@ -33,7 +44,7 @@ func startProcess() (*process, error) {
 		return nil, err
 	}
 	defer theirStdout.Close()
-	// /proc/self/exe is this very file. Its path may name another file by now.
+	// /proc/self/exe is the file that runs. Its path may name another file by now.
 	child, err := os.StartProcess("/proc/self/exe", []string{os.Args[0], Command}, &os.ProcAttr{
 		Dir: "/", Files: []*os.File{theirStdin, theirStdout, os.Stderr},
 	})
@@ -42,13 +53,6 @@ func startProcess() (*process, error) {
 		stdout.Close()
 		return nil, err
 	}
-	go child.Wait() // reaps the child; nobody waits for one that hangs
+	go child.Wait() // reaps the child, however late it ends
 	return &process{child, stdin, stdout}, nil
-}
-
-// close kills the child and does not wait for it.
-func (p *process) close() {
-	p.stdin.Close()
-	p.stdout.Close()
-	p.Kill()
 }

@@ -9,8 +9,6 @@ package remote
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"time"
 
 	"hermes-reconcile/engine"
@@ -77,69 +75,3 @@ func Sources(s Settings, home *volume.Home) ([]engine.Source, []engine.ProfileSo
 	}
 	return ofVolume, ofProfile
 }
-
-// logLimit is the size at which a log is rotated, as upstream does.
-const logLimit = 256 << 10
-
-// ledgerLimit is that of the ledger, whose lines are longer: some thousand of them
-// are kept.
-const ledgerLimit = 4 << 20
-
-// Local is the volume's side in this process.
-type Local struct {
-	settings Settings
-	home     *volume.Home
-}
-
-// Open opens the volume. The settings' User does not count.
-func Open(s Settings) (*Local, error) {
-	home, err := volume.Open(s.Home)
-	if err != nil {
-		return nil, err
-	}
-	return &Local{settings: s, home: home}, nil
-}
-
-func (v *Local) Collect(ctx context.Context, emit func(string, policy.Facts)) (policy.Facts, error) {
-	ctx, cancel := context.WithTimeout(ctx, v.settings.Timeout)
-	defer cancel()
-	sources, profileSources := Sources(v.settings, v.home)
-	collector := engine.Collector{Home: v.home, Sources: sources, ProfileSources: profileSources, SourceTimeout: v.settings.SourceTimeout}
-	container := make(chan policy.Facts, 1)
-	go func() { container <- collector.Container(ctx) }()
-	err := collector.Profiles(ctx, emit)
-	return <-container, err
-}
-
-func (v *Local) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
-	return (&volume.Executor{}).Plan(ctx, d, o)
-}
-
-func (v *Local) Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result {
-	return (&volume.Executor{Home: v.home, Live: v.settings.Phase == policy.PhaseApply}).Execute(ctx, operations, o)
-}
-
-func (v *Local) AppendLog(_ context.Context, name string, text []byte) error {
-	limit := int64(logLimit)
-	if strings.HasSuffix(name, ".jsonl") {
-		limit = ledgerLimit
-	}
-	return v.home.AppendLog(name, text, limit)
-}
-
-func (v *Local) Ledger(_ context.Context, profile string) ([]ledger.Line, error) {
-	return ledger.Read(v.home.Root(), profile)
-}
-
-func (v *Local) Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) {
-	runs := ledger.ReadRuns(v.home.Root(), q)
-	profiles, err := v.home.Profiles(ctx)
-	for _, p := range profiles {
-		runs.Names = append(runs.Names, p.Name)
-	}
-	slices.Sort(runs.Names)
-	runs.Names = slices.Compact(runs.Names)
-	return runs, err
-}
-
-func (v *Local) Close() { v.home.Close() }

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,9 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
-	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,24 +32,19 @@ func Serve() int {
 	return 0
 }
 
-// TuneMemory lets the collector run less often while the heap is small, and keeps
-// it from growing past what a container with little memory has to spare: two
-// processes work at a boot, each once and for a moment. See docs/performance.md.
-func TuneMemory() {
-	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(110 << 20)
-}
+// TuneMemory lets the garbage collector run less often while the heap is small. It sets
+// no memory limit: a rule may use more than such a limit would leave, and the collector
+// would then run all the time.
+func TuneMemory() { debug.SetGCPercent(400) }
 
 // serve answers requests until there are no more.
 func serve(ctx context.Context, in io.Reader, out io.Writer) error {
-	buffered := newBatch(out)
-	defer buffered.flush()
-	requests, answers := newDecoder(in), newEncoder(buffered)
+	pipes := newStream(in, out)
 	var local *Local
 	openErr := errors.New("this command is for hermes-reconcile itself")
 	for {
 		var r request
-		attached, err := requests.decode(&r)
+		texts, err := pipes.read(&r)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -63,15 +55,18 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 			if openErr = become(*r.Settings); openErr == nil {
 				local, openErr = Open(*r.Settings)
 			}
+			if openErr == nil {
+				defer local.Close()
+			}
 			continue
 		}
 		last, facts := answer{Done: true}, policy.Facts(nil)
 		if openErr != nil {
 			last.Error = openErr.Error()
 		} else {
-			last, facts = local.answer(ctx, r, attached, answers)
+			last, facts = local.answer(ctx, r, texts, pipes)
 		}
-		if err := errors.Join(answers.encodeFacts(last, facts), buffered.flush()); err != nil {
+		if err := errors.Join(pipes.writeFacts(last, facts), pipes.flush()); err != nil {
 			return err
 		}
 	}
@@ -100,53 +95,21 @@ func become(s Settings) error {
 	return nil
 }
 
-// A batch gathers small writes. What is in it is written soon all the same, so that
-// what was found out is known when a volume hangs in the middle.
-type batch struct {
-	mu      sync.Mutex
-	out     *bufio.Writer
-	pending bool // it will be flushed
-}
-
-// batchTime is how long an answer may wait for others.
-const batchTime = 20 * time.Millisecond
-
-func newBatch(out io.Writer) *batch { return &batch{out: bufio.NewWriterSize(out, 128<<10)} }
-
-func (b *batch) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.pending {
-		b.pending = true
-		time.AfterFunc(batchTime, func() { _ = b.flush() })
-	}
-	return b.out.Write(p)
-}
-
-// flush writes what is there; an error is that of the next Write too.
-func (b *batch) flush() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.pending = false
-	return b.out.Flush()
-}
-
-// answer does what a request asks and returns its last answer, with the facts that
-// belong to it.
-func (v *Local) answer(ctx context.Context, r request, attached []attachment, answers *encoder) (answer, policy.Facts) {
-	last := answer{Done: true}
-	var facts policy.Facts
+// answer does what a request asks and returns its last answer, with the facts to attach.
+// It writes the other answers to out.
+func (v *Local) answer(ctx context.Context, r request, texts [][]byte, out *stream) (last answer, facts policy.Facts) {
+	last.Done = true
 	var err error
 	switch {
 	case r.Collect:
 		facts, err = v.Collect(ctx, func(profile string, facts policy.Facts) {
-			if err := answers.encodeFacts(answer{Profile: profile}, facts); err != nil {
+			if err := out.writeFacts(answer{Profile: profile}, facts); err != nil {
 				slog.Error("answer", "err", err)
 			}
 		})
 	case r.Execute != nil:
-		for i, done := range v.Execute(ctx, r.Execute, policy.ExecuteOptions{}) {
-			one := result{Index: i, Done: done.Done}
+		for _, done := range v.Execute(ctx, r.Execute) {
+			one := result{Done: done.Done}
 			if done.Err != nil {
 				one.Error = done.Err.Error()
 			}
@@ -162,8 +125,8 @@ func (v *Local) answer(ctx context.Context, r request, attached []attachment, an
 		var changed engine.Changed
 		changed, err = v.Change(ctx, *r.Change)
 		last.Changed = &changed
-	case r.Log != "" && len(attached) == 1:
-		err = v.AppendLog(ctx, r.Log, attached[0].text)
+	case r.Log != "" && len(texts) == 1:
+		err = v.AppendLog(ctx, r.Log, texts[0])
 	}
 	if err != nil {
 		last.Error = err.Error()
