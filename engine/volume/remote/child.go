@@ -65,13 +65,12 @@ func (v *Child) ask(ctx context.Context, r request, use func(answer, [][]byte) e
 
 // Collect implements Volume.
 func (v *Child) Collect(ctx context.Context, emit func(string, policy.Facts)) (policy.Facts, error) {
-	// The child keeps to the time limit by itself, unless the volume hangs.
+	// The child keeps to the time limit itself, unless the volume hangs.
 	ctx, cancel := context.WithTimeout(ctx, v.settings.Timeout+time.Second)
 	defer cancel()
 	var container policy.Facts
-	known := newFactReader()
 	err := v.ask(ctx, request{Collect: true}, func(a answer, attached [][]byte) error {
-		facts, err := known.read(attached)
+		facts, err := factsOf(attached)
 		switch {
 		case err != nil:
 			return err

@@ -16,20 +16,20 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// logLimit is the size at which a log is rotated, as upstream does.
-const logLimit = 256 << 10
+// The sizes in bytes at which logs are rotated. Upstream rotates its logs at the first.
+// The ledger has longer lines; its limit keeps some thousands of them.
+const (
+	logLimit    = 256 << 10
+	ledgerLimit = 4 << 20
+)
 
-// ledgerLimit is that of the ledger, whose lines are longer: some thousand of them
-// are kept.
-const ledgerLimit = 4 << 20
-
-// Local is the volume's side in this process.
+// Local is a Volume whose work this process does itself.
 type Local struct {
 	settings Settings
 	home     *volume.Home
 }
 
-// Open opens the volume. The settings' User does not count.
+// Open opens the volume. It ignores the User of the settings.
 func Open(s Settings) (*Local, error) {
 	home, err := volume.Open(s.Home)
 	if err != nil {
@@ -38,6 +38,7 @@ func Open(s Settings) (*Local, error) {
 	return &Local{settings: s, home: home}, nil
 }
 
+// Collect implements Volume.
 func (v *Local) Collect(ctx context.Context, emit func(string, policy.Facts)) (policy.Facts, error) {
 	ctx, cancel := context.WithTimeout(ctx, v.settings.Timeout)
 	defer cancel()
@@ -49,10 +50,12 @@ func (v *Local) Collect(ctx context.Context, emit func(string, policy.Facts)) (p
 	return <-container, err
 }
 
+// Execute implements Volume.
 func (v *Local) Execute(ctx context.Context, operations []policy.Operation) []policy.Result {
 	return (&volume.Executor{Home: v.home, Live: v.settings.Phase == policy.PhaseApply}).Execute(ctx, operations)
 }
 
+// Change implements Volume.
 func (v *Local) Change(ctx context.Context, c engine.Change) (done engine.Changed, err error) {
 	switch c.Kind {
 	case engine.ReadIntent:
@@ -77,6 +80,7 @@ func (v *Local) Change(ctx context.Context, c engine.Change) (done engine.Change
 	return done, err
 }
 
+// AppendLog implements Volume.
 func (v *Local) AppendLog(_ context.Context, name string, text []byte) error {
 	limit := int64(logLimit)
 	if strings.HasSuffix(name, ".jsonl") {
@@ -85,10 +89,12 @@ func (v *Local) AppendLog(_ context.Context, name string, text []byte) error {
 	return v.home.AppendLog(name, text, limit)
 }
 
+// Ledger implements Volume.
 func (v *Local) Ledger(_ context.Context, profile string) ([]ledger.Line, error) {
 	return ledger.Read(v.home.Root(), profile)
 }
 
+// Runs implements Volume.
 func (v *Local) Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) {
 	runs := ledger.ReadRuns(v.home.Root(), q)
 	profiles, err := v.home.Profiles(ctx)
@@ -100,4 +106,5 @@ func (v *Local) Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) {
 	return runs, err
 }
 
+// Close implements Volume.
 func (v *Local) Close() { v.home.Close() }

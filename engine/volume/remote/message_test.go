@@ -41,14 +41,13 @@ func TestMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := map[string]policy.Facts{}
-	known := newFactReader()
 	for range want {
 		var a answer
 		texts, err := s.read(&a)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got[a.Profile], err = known.read(texts); err != nil {
+		if got[a.Profile], err = factsOf(texts); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -84,7 +83,7 @@ func TestMessagesThatBreakTheFormat(t *testing.T) {
 			var a answer
 			texts, err := reading(test.text).read(&a)
 			if err == nil {
-				_, err = newFactReader().read(texts)
+				_, err = factsOf(texts)
 			}
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want an error with %q", err, test.want)
@@ -118,23 +117,5 @@ func TestTheLimitIsThatOfOneMessage(t *testing.T) {
 	}
 	if _, err := s.read(&a); err == nil || !strings.Contains(err.Error(), "longer than 150 bytes") {
 		t.Errorf("a message of more than 150 bytes: %v", err)
-	}
-}
-
-// A fact that many profiles have alike is kept once.
-func TestEqualFactsAreKeptOnce(t *testing.T) {
-	t.Parallel()
-	known := newFactReader()
-	text := func() [][]byte { return [][]byte{[]byte("markers"), []byte(`{"status":"missing"}`)} }
-	a, err := known.read(text())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := known.read(text())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if &a["markers"][0] != &b["markers"][0] {
-		t.Error("two copies of one fact")
 	}
 }

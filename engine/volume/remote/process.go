@@ -2,7 +2,7 @@ package remote
 
 import "os"
 
-// Command is the only argument of a process that serves the volume.
+// Command is the only argument of a child.
 const Command = "volume"
 
 // A process is the child, and this end of its pipes: Write writes to its standard input,

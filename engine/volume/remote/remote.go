@@ -1,7 +1,7 @@
 // Package remote does the work on the volume: facts, sweeps, seeds, intents and logs. As
-// root it does all of it in a child process under the unprivileged user, so that neither a
-// planted link nor a volume that hangs becomes root's problem. Both ends of the pipe to
-// the child are here.
+// root it does the work in a child process under the unprivileged user: a planted link then
+// leads to nothing that the agent could not reach itself, and a volume that hangs does not
+// stop the parent. The package holds both ends of the pipes to the child.
 //
 // The package knows which sources read the volume. It knows no rules, no supervisor, no
 // flags and no configuration.
@@ -21,25 +21,25 @@ import (
 // A Volume does the work on the volume.
 type Volume interface {
 	// Collect returns the facts about the container that are on the volume, and
-	// calls emit with the facts of each profile, one call at a time. With an
-	// error it has called emit for the profiles that it got to.
+	// calls emit with the facts of each profile, one call at a time. When it returns
+	// an error, emit was called only for the profiles collected until then.
 	Collect(ctx context.Context, emit func(profile string, facts policy.Facts)) (policy.Facts, error)
-	// An executor of sweeps and seeds.
-	engine.Executor
-	// Change reads or writes what a life cycle command has to do with a profile. The
-	// error wraps fs.ErrNotExist where there is no such profile.
+	// Execute carries out the sweeps and seeds among the operations.
+	Execute(ctx context.Context, operations []policy.Operation) []policy.Result
+	// Change reads or writes the intent, the stop marker or the hold of a profile. The
+	// error wraps fs.ErrNotExist when the profile does not exist.
 	Change(ctx context.Context, c engine.Change) (engine.Changed, error)
 	// AppendLog appends text to logs/<name> in the home.
 	AppendLog(ctx context.Context, name string, text []byte) error
 	// Ledger returns the lines of the ledger that are about a profile or about the
 	// container, oldest first.
 	Ledger(ctx context.Context, profile string) ([]ledger.Line, error)
-	// Runs returns what the ledger has of the newest runs.
+	// Runs returns the newest runs in the ledger.
 	Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error)
 	Close()
 }
 
-// Settings is what the volume's side has to know.
+// Settings are those of a Volume.
 type Settings struct {
 	Home            string
 	Phase           string
@@ -48,14 +48,14 @@ type Settings struct {
 	SourceTimeout   time.Duration
 	ExternalTimeout time.Duration
 	OperatorFiles   []string
-	OnlyRoot        bool  // this is root's work, see facts.Config
-	User            *User // who the child becomes before it looks at anything; nil: who we are
+	OnlyRoot        bool  // the program runs as root, see facts.Config
+	User            *User // the child becomes this user before it opens anything; nil: it stays who it is
 }
 
-// A User is the unprivileged one.
+// A User is the unprivileged user.
 type User struct{ UID, GID int }
 
-// Sources are the sources that read the volume.
+// Sources returns the sources that read the volume. A nil home serves for their schemas.
 func Sources(s Settings, home *volume.Home) ([]engine.Source, []engine.ProfileSource) {
 	var config facts.Config
 	if home != nil {
