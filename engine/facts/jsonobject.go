@@ -15,14 +15,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// What a JSON document may be. Deeper and longer ones are no state of a gateway,
-// and some readers stumble over them.
-const (
-	maxDepth    = 64
-	maxNumber   = 400 // digits
-	maxExponent = 4   // digits
-)
-
 // readObject reads a JSON object of a profile. Its keys count exactly as they
 // are written, the last of two equal ones wins, and a BOM is accepted. Where the
 // outcome is not recorded there is no object.
@@ -42,7 +34,7 @@ func parseObject(data []byte) (fields, outcome) {
 	if !utf8.Valid(data) {
 		return fields{}, invalid("not UTF-8")
 	}
-	if problem := tooMuch(data); problem != "" {
+	if problem := policy.JSONExcess(data); problem != "" {
 		return fields{}, invalid("%s", problem)
 	}
 	// Into a map: a struct would match keys in any case.
@@ -69,40 +61,6 @@ func jsonProblem(err error) string {
 		return "JSON " + value + ", want a JSON object"
 	}
 	return "not a JSON object"
-}
-
-// tooMuch says what of a JSON text is deeper or longer than is looked at.
-func tooMuch(data []byte) string {
-	depth, digits, limit, inString := 0, 0, maxNumber, false
-	for i := 0; i < len(data); i++ {
-		c := data[i]
-		if !inString && c >= '0' && c <= '9' {
-			if digits++; digits > limit {
-				return "a number or exponent of more than " + strconv.Itoa(limit) + " digits"
-			}
-			continue
-		}
-		sign := (c == '+' || c == '-') && limit == maxExponent && digits == 0
-		if !sign {
-			digits, limit = 0, maxNumber
-		}
-		switch {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == 'e' || c == 'E':
-			limit = maxExponent
-		case c == '[' || c == '{':
-			if depth++; depth > maxDepth {
-				return "nested deeper than " + strconv.Itoa(maxDepth)
-			}
-		case c == ']' || c == '}':
-			depth--
-		}
-	}
-	return ""
 }
 
 // fields are the values of a JSON object, taken one by one. A value that is

@@ -65,7 +65,7 @@ func readTrusted(path string) ([]byte, outcome) {
 func parseOverrides(data []byte, now time.Time, start string) overridesFact {
 	f := overridesFact{recorded, map[string][]override{}}
 	var all []policy.Override
-	if problem := tooMuch(data); problem != "" {
+	if problem := policy.JSONExcess(data); problem != "" {
 		f.outcome = invalid("%s", problem)
 		return f
 	}

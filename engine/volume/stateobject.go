@@ -5,16 +5,9 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
-)
 
-// How deep a state file may be nested and how long its numbers may be. What
-// engine/facts calls invalid must not pass for a state here.
-const (
-	maxStateDepth    = 64
-	maxStateNumber   = 400 // digits
-	maxStateExponent = 4   // digits
+	"hermes-reconcile/policy"
 )
 
 // A stateObject is the text of a JSON object and where its values are, so that
@@ -26,10 +19,11 @@ type stateObject struct {
 
 type span struct{ start, end int }
 
-// parseState reads the text of a JSON object; nil where it is none. Keys count
-// exactly as they are written, and the last of two equal ones wins.
+// parseState parses the text of a JSON object. It returns nil for anything else, and for
+// every text that engine/facts calls invalid. Keys are matched exactly as they are written,
+// and the last of two equal ones wins.
 func parseState(text []byte) *stateObject {
-	if !utf8.Valid(text) || !json.Valid(text) || excessive(text) {
+	if !utf8.Valid(text) || !json.Valid(text) || policy.JSONExcess(text) != "" {
 		return nil
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -50,34 +44,6 @@ func parseState(text []byte) *stateObject {
 		o.values[key.(string)] = span{end - len(value), end}
 	}
 	return o
-}
-
-// excessive says whether a JSON text is nested deeper than a state, or has longer
-// numbers.
-func excessive(text []byte) bool {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	depth := 0
-	for {
-		token, err := decoder.Token()
-		if err != nil {
-			return false // the end: the text is valid
-		}
-		switch token := token.(type) {
-		case json.Delim:
-			if depth--; token == '{' || token == '[' {
-				depth += 2
-			}
-		case json.Number:
-			mantissa, exponent, _ := strings.Cut(strings.ToLower(token.String()), "e")
-			if len(mantissa) > maxStateNumber || len(strings.TrimLeft(exponent, "+-")) > maxStateExponent {
-				return true
-			}
-		}
-		if depth > maxStateDepth {
-			return true
-		}
-	}
 }
 
 // desired returns the desired state, which is recorded where it is text.
