@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"hermes-reconcile/engine/hometest"
 )
 
 // TestMain makes the test program a process that waits for the end of its input,
@@ -35,15 +37,15 @@ func fakeProc(t *testing.T, processes ...fakeProcess) string {
 	root := t.TempDir()
 	for _, p := range processes {
 		dir := strconv.Itoa(p.pid)
-		put(t, root, dir+"/comm", p.comm+"\n")
-		put(t, root, dir+"/cmdline", strings.Join(p.argv, "\x00")+"\x00")
-		put(t, root, dir+"/status", fmt.Sprintf("Name:\t%s\nUid:\t%[2]d\t%[2]d\t%[2]d\t%[2]d\n", p.comm, p.uid))
+		hometest.Put(t, root, dir+"/comm", p.comm+"\n")
+		hometest.Put(t, root, dir+"/cmdline", strings.Join(p.argv, "\x00")+"\x00")
+		hometest.Put(t, root, dir+"/status", fmt.Sprintf("Name:\t%s\nUid:\t%[2]d\t%[2]d\t%[2]d\t%[2]d\n", p.comm, p.uid))
 		// A name with a parenthesis and a fake parent in it.
-		put(t, root, dir+"/stat", fmt.Sprintf("%d (%s) S 1 (x) S %d 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0\n", p.pid, p.comm, p.parent, p.started))
+		hometest.Put(t, root, dir+"/stat", fmt.Sprintf("%d (%s) S 1 (x) S %d 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0\n", p.pid, p.comm, p.parent, p.started))
 	}
-	put(t, root, "stat", "cpu 1 2 3\nbtime 1795000000\n")
-	put(t, root, "sys/kernel/hostname", "gateway-1\n")
-	put(t, root, "sys/kernel/random/boot_id", "7f3a0000-0000-4000-8000-000000000000\n")
+	hometest.Put(t, root, "stat", "cpu 1 2 3\nbtime 1795000000\n")
+	hometest.Put(t, root, "sys/kernel/hostname", "gateway-1\n")
+	hometest.Put(t, root, "sys/kernel/random/boot_id", "7f3a0000-0000-4000-8000-000000000000\n")
 	return root
 }
 

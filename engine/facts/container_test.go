@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"hermes-reconcile/engine/hometest"
 )
 
 // checkFact compares some keys of a fact.
@@ -23,7 +25,7 @@ func TestEnvironment(t *testing.T) {
 		"HERMES_HOME": "/from/directory\n", "PUID": "1000\n", "SLACK_BOT_TOKEN": secret + "\n", "PATH": "/bin\n",
 		"API_SERVER_PORT": "-> /dev/zero", "HERMES_UID": "fifo", "HERMES_RECONCILE_NOTE": "two\nlines\n\n", "no name": "x",
 	} {
-		put(t, dir, name, text)
+		hometest.Put(t, dir, name, text)
 	}
 	c := Config{EnvDir: dir, Environ: []string{
 		"HERMES_HOME=/from/process", "GATEWAY_MULTIPLEX_PROFILES= On ", "HERMES_GATEWAY_NO_SUPERVISE=on", "HERMES_DASHBOARD=perhaps", "API_SERVER_ENABLED=",
@@ -94,17 +96,17 @@ func TestHomeFacts(t *testing.T) {
 
 func TestMountsIdentityAndResources(t *testing.T) {
 	proc, cgroup := t.TempDir(), t.TempDir()
-	put(t, proc, "self/mountinfo", "21 1 0:20 / / ro,relatime - overlay overlay rw,lowerdir=/a\n22 21 0:21 / /opt/my\\040data rw shared:1 - ext4 /dev/vda rw\nbroken\n23 21 0:22 / /mnt rw - nfs4 srv:/x ro,vers=4\n")
-	put(t, proc, "self/status", "Name:\tx\nCapEff:\t00000000000000c0\n")
-	put(t, cgroup, "memory.max", "1073741824\n")
-	put(t, cgroup, "memory.events", "low 0\noom 3\noom_kill 2\n")
-	put(t, cgroup, "cpu.max", "150000 100000\n")
+	hometest.Put(t, proc, "self/mountinfo", "21 1 0:20 / / ro,relatime - overlay overlay rw,lowerdir=/a\n22 21 0:21 / /opt/my\\040data rw shared:1 - ext4 /dev/vda rw\nbroken\n23 21 0:22 / /mnt rw - nfs4 srv:/x ro,vers=4\n")
+	hometest.Put(t, proc, "self/status", "Name:\tx\nCapEff:\t00000000000000c0\n")
+	hometest.Put(t, cgroup, "memory.max", "1073741824\n")
+	hometest.Put(t, cgroup, "memory.events", "low 0\noom 3\noom_kill 2\n")
+	hometest.Put(t, cgroup, "cpu.max", "150000 100000\n")
 	c := Config{Proc: proc, Cgroup: cgroup, Tmp: t.TempDir()}
 	checkFact(t, collected(t, mounts(c)), map[string]string{"mounts": `[{"fstype":"overlay","point":"/","read_only":true},{"fstype":"ext4","point":"/opt/my data","read_only":false},{"fstype":"nfs4","point":"/mnt","read_only":true}]`})
 	checkFact(t, collected(t, identity(c)), map[string]string{"capabilities": `["CAP_SETGID","CAP_SETUID"]`, "root_read_only": "true"})
 	checkFact(t, collected(t, resources(c)), map[string]string{"memory_limit_bytes": "1073741824", "memory_oom_kills": "2", "cpus": "1.5"})
-	put(t, cgroup, "memory.max", "max\n")
-	put(t, cgroup, "cpu.max", "max 100000\n")
+	hometest.Put(t, cgroup, "memory.max", "max\n")
+	hometest.Put(t, cgroup, "cpu.max", "max 100000\n")
 	checkFact(t, collected(t, resources(c)), map[string]string{"memory_limit_bytes": "absent", "cpus": "absent"})
 }
 
@@ -112,13 +114,13 @@ func TestImage(t *testing.T) {
 	dir := t.TempDir()
 	c := Config{InstallStamp: filepath.Join(dir, "stamp"), Provenance: filepath.Join(dir, "provenance")}
 	checkFact(t, collected(t, image(c)), map[string]string{"status": `"missing"`})
-	put(t, dir, "provenance", `{"version":"2026.9.21","revision":"abc"}`)
+	hometest.Put(t, dir, "provenance", `{"version":"2026.9.21","revision":"abc"}`)
 	checkFact(t, collected(t, image(c)), map[string]string{"status": `"recorded"`, "version": `"2026.9.21"`, "sha": `"abc"`, "source": `"provenance"`})
-	put(t, dir, "stamp", `{"commit":"def","schemaVersion":1}`)
+	hometest.Put(t, dir, "stamp", `{"commit":"def","schemaVersion":1}`)
 	checkFact(t, collected(t, image(c)), map[string]string{"version": `"2026.9.21"`, "sha": `"def"`, "source": `"install_stamp"`})
 	if err := os.Remove(c.Provenance); err != nil {
 		t.Fatal(err)
 	}
-	put(t, dir, "stamp", "not json")
+	hometest.Put(t, dir, "stamp", "not json")
 	checkFact(t, collected(t, image(c)), map[string]string{"status": `"invalid"`})
 }

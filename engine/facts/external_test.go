@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hermes-reconcile/engine/hometest"
 )
 
 // factsDir makes a directory of plug-ins that may be trusted: scripts are 0755.
@@ -19,7 +21,7 @@ func factsDir(t *testing.T, files map[string]string) string {
 		t.Fatal(err)
 	}
 	for name, text := range files {
-		put(t, dir, name, text)
+		hometest.Put(t, dir, name, text)
 		if strings.HasPrefix(text, "#!") {
 			if err := os.Chmod(filepath.Join(dir, name), 0o755); err != nil {
 				t.Fatal(err)
@@ -158,7 +160,7 @@ func TestOnlyTrustedPluginsRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, _, _ := withPlugins(t, nil)
 			c.FactsDir = filepath.Join(factsDir(t, nil), "facts.d")
-			put(t, c.FactsDir, "p.sh", script)
+			hometest.Put(t, c.FactsDir, "p.sh", script)
 			if err := os.Chmod(c.FactsDir+"/p.sh", 0o755); err != nil {
 				t.Fatal(err)
 			}

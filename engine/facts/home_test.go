@@ -4,62 +4,29 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/engine/volume"
 )
 
 // now is the time in all tests.
 var now = time.Date(2026, 11, 22, 6, 0, 11, 0, time.UTC)
 
-// newHome makes a home from files: a name that ends in a slash is a directory,
-// a text that begins with "-> " a link, "fifo" a FIFO, "huge" a sparse file of
-// 50 GiB, and anything else a file.
+// newHome opens a home that hometest.New makes.
 func newHome(t testing.TB, files map[string]string) *volume.Home {
 	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		put(t, root, name, text)
-	}
-	h, err := volume.Open(root)
+	h, err := volume.Open(hometest.New(t, files))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close() })
 	return h
-}
-
-func put(t testing.TB, root, name, text string) {
-	t.Helper()
-	path := filepath.Join(root, name)
-	parent := filepath.Dir(path)
-	if strings.HasSuffix(name, "/") {
-		parent = path
-	}
-	err := os.MkdirAll(parent, 0o755)
-	switch target, link := strings.CutPrefix(text, "-> "); {
-	case err != nil || strings.HasSuffix(name, "/"):
-	case link:
-		err = os.Symlink(target, path)
-	case text == "fifo":
-		err = syscall.Mkfifo(path, 0o644)
-	case text == "huge":
-		if err = os.WriteFile(path, nil, 0o644); err == nil {
-			err = os.Truncate(path, 50<<30)
-		}
-	default:
-		err = os.WriteFile(path, []byte(text), 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // configFor leaves nothing of this machine in the facts but /proc.

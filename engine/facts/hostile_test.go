@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/policy"
 )
 
@@ -91,7 +92,7 @@ func TestSocketsAndDevicesAreNotRead(t *testing.T) {
 				paths = append(paths, "profiles/coder/"+file)
 			}
 			for _, path := range append(append(paths, homeFiles...), "logs/gateways/coder/lock", "logs/gateways/coder/current") {
-				put(t, h.Path(), filepath.Dir(path)+"/", "")
+				hometest.Put(t, h.Path(), filepath.Dir(path)+"/", "")
 				err := unix.Mknod(filepath.Join(h.Path(), path), mode|0o666, int(unix.Mkdev(1, 5)))
 				if errors.Is(err, unix.EPERM) {
 					t.Skip("needs root, to make a device")
@@ -219,7 +220,7 @@ func FuzzProcess(f *testing.F) {
 		if len(name) > 64 { // the kernel cuts it to 15 bytes
 			return
 		}
-		put(t, dir, "41/stat", "41 ("+name+") S 7 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 1234 0 0\n")
+		hometest.Put(t, dir, "41/stat", "41 ("+name+") S 7 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 1234 0 0\n")
 		p, err := Config{Proc: dir}.process(41)
 		if err != nil || p != (process{41, 7, 1234}) {
 			t.Errorf("the process %q is %+v, %v", name, p, err)

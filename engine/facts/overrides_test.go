@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/policy"
 )
 
@@ -51,7 +52,7 @@ func TestOverrides(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			config := configFor(t, newHome(t, nil))
 			config.StateDir = t.TempDir()
-			put(t, config.StateDir, policy.OverridesFile, c.text)
+			hometest.Put(t, config.StateDir, policy.OverridesFile, c.text)
 			fact := collected(t, overrides(config))
 			checkFact(t, fact, c.want)
 			withoutSecret(t, "overrides", fact)
@@ -86,7 +87,7 @@ func TestOverridesThatOthersCouldHaveWrittenAreNotBelieved(t *testing.T) {
 			config := configFor(t, newHome(t, nil))
 			config.StateDir = t.TempDir()
 			file := filepath.Join(config.StateDir, policy.OverridesFile)
-			put(t, config.StateDir, policy.OverridesFile, text)
+			hometest.Put(t, config.StateDir, policy.OverridesFile, text)
 			if err := change(config.StateDir, file); err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/policy"
 )
 
@@ -46,6 +47,6 @@ func TestRestartHoldEndsWithAChange(t *testing.T) {
 	if err := os.Chtimes(config, later, later); err != nil {
 		t.Fatal(err)
 	}
-	put(t, h.Path(), "profiles/coder/.env", "A=1")
+	hometest.Put(t, h.Path(), "profiles/coder/.env", "A=1")
 	checkFact(t, collectedFor(t, source, h, "coder"), map[string]string{"ended": `"changed"`, "changed_files": `[".env","config.yaml"]`})
 }

@@ -7,50 +7,24 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/policy"
 )
 
-// newHome makes a home from files: a name that ends in a slash is a directory,
-// a text that begins with "-> " a link, "fifo" a FIFO, and anything else a file.
+// newHome opens a home that hometest.New makes.
 func newHome(t *testing.T, files map[string]string) *Home {
 	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		put(t, filepath.Join(root, name), name, text)
-	}
-	h, err := Open(root)
+	h, err := Open(hometest.New(t, files))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close() })
 	return h
-}
-
-func put(t *testing.T, path, name, text string) {
-	t.Helper()
-	parent := filepath.Dir(path)
-	if strings.HasSuffix(name, "/") {
-		parent = path
-	}
-	err := os.MkdirAll(parent, 0o755)
-	switch target, link := strings.CutPrefix(text, "-> "); {
-	case err != nil || strings.HasSuffix(name, "/"):
-	case link:
-		err = os.Symlink(target, path)
-	case text == "fifo":
-		err = unix.Mkfifo(path, 0o644)
-	default:
-		err = os.WriteFile(path, []byte(text), 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func profileNamed(t *testing.T, h *Home, name string) policy.Directory {

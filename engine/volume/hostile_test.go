@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/policy"
 )
 
@@ -37,7 +38,7 @@ func newVictim(t *testing.T) (dir string, unchanged func()) {
 	t.Helper()
 	dir = t.TempDir()
 	for _, name := range victimFiles {
-		put(t, filepath.Join(dir, name), name, victimText)
+		hometest.Put(t, dir, name, victimText)
 	}
 	before := contents(t, dir)
 	return dir, func() {
@@ -159,7 +160,7 @@ func TestNoWriterChangesTheOtherNameOfAFile(t *testing.T) {
 					continue
 				}
 				path := filepath.Join(h.Path(), under+file)
-				put(t, precious+"-"+filepath.Base(file), file, victimText)
+				hometest.Put(t, h.Path(), "precious-"+filepath.Base(file), victimText)
 				if err := os.Link(precious+"-"+filepath.Base(file), path); err != nil {
 					t.Fatal(err)
 				}
