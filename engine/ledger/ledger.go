@@ -1,7 +1,6 @@
-// Package ledger is container-boot.jsonl: what each run decided for each profile, and
-// why, one JSON object a line. It knows what a line says and how lines are read back
-// from a file that the agent itself could have written; who writes them, and where
-// the file is, is for others.
+// Package ledger is container-boot.jsonl: one JSON object a line for what a run decided
+// about each profile, and why. The package defines the lines and reads them back from a file
+// that the agent itself could have written. Other packages write the file.
 package ledger
 
 import (
@@ -23,7 +22,7 @@ type Line struct {
 	Time        string                `json:"time"`
 	BootID      string                `json:"boot_id,omitempty"`
 	Phase       string                `json:"phase"`
-	Command     string                `json:"command,omitempty"` // of an apply: what somebody called
+	Command     string                `json:"command,omitempty"` // of an apply: the command that was called
 	Image       string                `json:"image,omitempty"`
 	Profile     string                `json:"profile,omitempty"`
 	Action      string                `json:"action"`
@@ -40,6 +39,7 @@ type Line struct {
 	Errors      []string              `json:"errors,omitempty"`
 }
 
+// An Operation is the end of one operation, as a line records it.
 type Operation struct {
 	Op    policy.Op `json:"op"`
 	File  string    `json:"file,omitempty"`
@@ -55,10 +55,9 @@ const (
 	MaxLine  = 256 << 10 // of one line; a longer one is left out
 )
 
-// Read returns the newest lines of the ledger, with those that it was rotated
-// to, that are about a profile or about the container, oldest first. A line that
-// makes no sense, as an interrupted run leaves it, is left out. No ledger is no
-// lines.
+// Read returns the newest lines about a profile or about the container, oldest first, from
+// the ledger and the file that it was rotated to. Invalid lines, which an interrupted run
+// leaves, are left out. A missing ledger has no lines.
 func Read(home policy.Directory, profile string) ([]Line, error) {
 	var lines []Line
 	var errs []error
@@ -110,8 +109,8 @@ func scan(file policy.File, profile string, lines []Line) ([]Line, error) {
 	}
 }
 
-// lineOf reads a line that is about the profile or about the container. Most
-// lines are about others, and are not decoded.
+// lineOf decodes a line about the profile or about the container. Most lines are about other
+// profiles and are not decoded.
 func lineOf(text, ours []byte, profile string) (Line, bool) {
 	var l Line
 	mayBe := bytes.Contains(text, ours) || !bytes.Contains(text, []byte(`"prior_exit":`))

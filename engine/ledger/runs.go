@@ -13,31 +13,31 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A Query asks for the newest runs of the ledger, and for some profiles or for
-// all of them.
+// A Query selects the newest runs of the ledger, for some profiles or, without any, for
+// all.
 type Query struct {
 	Profiles []string
 	Most     int // runs
 }
 
-// Runs is the answer.
+// Runs is the answer to a Query.
 type Runs struct {
 	Runs  []Run
-	Names []string // the profiles that the ledger or the volume knows, sorted
-	Notes []string // what could not be read
+	Names []string // the profiles in the ledger or on the volume, sorted
+	Notes []string // about files and lines that could not be read
 }
 
 // A Run is one boot, or one apply, without its contributions and operations.
 type Run struct {
 	Time      string
-	Container *Line // nil where its line is lost
+	Container *Line // nil when its line is lost
 	Profiles  []Line
 }
 
-// runsLines bounds how many lines are held; then the oldest runs go.
+// runsLines bounds how many lines are held. Beyond it the oldest runs are dropped.
 const runsLines = 200_000
 
-// A runsReader puts the lines of a ledger together, oldest first.
+// A runsReader collects lines into runs, oldest first.
 type runsReader struct {
 	query Query
 	runs  []Run
@@ -45,8 +45,8 @@ type runsReader struct {
 	names map[string]bool
 }
 
-// ReadRuns reads the ledger and the one that it was rotated to. What makes no sense
-// there, as an interrupted run leaves it, becomes a note.
+// ReadRuns reads the ledger and the file that it was rotated to. Invalid lines, which an
+// interrupted run leaves, become notes.
 func ReadRuns(home policy.Directory, q Query) Runs {
 	r := &runsReader{query: q, names: map[string]bool{}}
 	var result Runs
@@ -71,7 +71,7 @@ func ReadRuns(home policy.Directory, q Query) Runs {
 	return result
 }
 
-// read takes in one file, and says what of it is left out.
+// read adds the lines of one file, and returns notes about lines that are left out.
 func (r *runsReader) read(file policy.File) (notes []string) {
 	info, err := file.Stat()
 	if err != nil {
@@ -89,8 +89,8 @@ func (r *runsReader) read(file policy.File) (notes []string) {
 		case isPart:
 			nonsense++
 		case errors.Is(err, io.EOF):
-			torn = !r.take(text)
-		case !r.take(text):
+			torn = !r.addLine(text)
+		case !r.addLine(text):
 			nonsense++
 		}
 		inPart = isPart
@@ -117,8 +117,8 @@ func countedAre(n int, what string) string {
 	return fmt.Sprintf("%d %ss are", n, what)
 }
 
-// take adds a line; false is one that makes no sense.
-func (r *runsReader) take(text []byte) bool {
+// addLine parses one ledger line, adds it and reports whether it was valid.
+func (r *runsReader) addLine(text []byte) bool {
 	var l Line
 	if json.Unmarshal(text, &l) != nil || l.Time == "" || l.Action == "" {
 		return false
@@ -143,7 +143,7 @@ func (r *runsReader) take(text []byte) bool {
 	return true
 }
 
-// begun says that a line belongs to the last run: a run writes a profile once.
+// begun reports whether a line belongs to the last run. A run writes a profile once.
 func (r *runsReader) begun(l Line) bool {
 	if len(r.runs) == 0 {
 		return false
@@ -161,15 +161,15 @@ func (r *runsReader) add(run Run) {
 	r.shed()
 }
 
-// shed drops the oldest runs while there are more than were asked for, or more lines
-// than are held.
+// shed drops the oldest runs while there are more than the query asks for, or more lines
+// than runsLines.
 func (r *runsReader) shed() {
 	for len(r.runs) > r.query.Most || r.lines > runsLines && len(r.runs) > 1 {
 		r.lines -= len(r.runs[0].Profiles)
 		r.runs[0] = Run{}
 		r.runs = r.runs[1:]
 	}
-	if r.lines > runsLines { // one run alone: nothing of ours wrote that
+	if r.lines > runsLines { // a single run: this program did not write it
 		last := &r.runs[0]
 		last.Profiles = last.Profiles[:runsLines]
 		r.lines = runsLines

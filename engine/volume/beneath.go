@@ -11,9 +11,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// openBeneath opens name relative to the directory fd with flags, following no
-// link in any component. It never blocks. What kind of file was opened is for
-// the caller to check.
+// openBeneath opens name relative to the directory fd with flags, following no link in any
+// component. It never blocks. The caller checks the kind of the file.
 func openBeneath(fd int, name string, flags int, mode uint32) (int, error) {
 	if err := checkName(name); err != nil {
 		return -1, err
@@ -31,7 +30,7 @@ func openBeneath(fd int, name string, flags int, mode uint32) (int, error) {
 	return openStepByStep(fd, name, flags, mode)
 }
 
-// checkName refuses names that would leave the directory, or mean it.
+// checkName refuses names that would leave the directory or are the directory.
 func checkName(name string) error {
 	for part := range strings.SplitSeq(name, "/") {
 		if part == "" || part == "." || part == ".." {
@@ -41,8 +40,8 @@ func checkName(name string) error {
 	return nil
 }
 
-// openInOneCall uses openat2, which Linux has since 5.6 and which some sandboxes
-// forbid. ok is false where the answer has to be found step by step.
+// openInOneCall uses openat2, which Linux has since 5.6 and some sandboxes forbid. When ok
+// is false, the caller opens step by step.
 func openInOneCall(fd int, name string, flags int, mode uint32) (opened int, err error, ok bool) {
 	how := unix.OpenHow{
 		Flags:   uint64(flags),
@@ -83,8 +82,8 @@ func closeUnless(fd, keep int) {
 	}
 }
 
-// openAt opens one component. A link, a directory that is none and a socket or
-// a FIFO without a reader are policy.ErrNotRegular.
+// openAt opens one component. The error is policy.ErrNotRegular for a link, for a file where
+// a directory is wanted or the reverse, and for a socket or a FIFO without a reader.
 func openAt(fd int, name string, flags int, mode uint32) (int, error) {
 	opened, err := ignoringEINTR(func() (int, error) { return unix.Openat(fd, name, flags, mode) })
 	switch {

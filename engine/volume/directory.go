@@ -27,10 +27,10 @@ type directory struct {
 	using sync.RWMutex // held for reading while fd is used
 	shut  bool
 
-	// listed says to look at the directory itself once: to answer from a list that a
-	// name is not there, as most files that facts look for, and to know what it is.
+	// listed makes the directory answer from one listing that a name is missing, which is
+	// true of most files that facts look for, and describe itself once.
 	listed   bool
-	readable bool // fd can be listed; else it only leads to other names
+	readable bool // fd can be listed; else it serves only to open names
 	list     sync.Once
 	names    map[string]bool // nil: too many entries, or they cannot be listed
 	describe sync.Once
@@ -41,8 +41,8 @@ type directory struct {
 	kept map[string]any
 }
 
-// use calls f with the descriptor, which stays open meanwhile. Errors come back
-// with the operation and the name.
+// use calls f with the descriptor, which stays open meanwhile. It adds the operation and
+// the name to an error.
 func (d *directory) use(op, name string, f func(fd int) error) error {
 	d.using.RLock()
 	defer d.using.RUnlock()
@@ -65,8 +65,8 @@ func (d *directory) use(op, name string, f func(fd int) error) error {
 // maxListed bounds the list of names that is kept.
 const maxListed = 256
 
-// absent says whether the first part of a name was not there when the directory
-// was listed. The caller holds using.
+// absent reports whether the first part of a name was missing when the directory was
+// listed. The caller holds using.
 func (d *directory) absent(name string) bool {
 	if !d.listed || checkName(name) != nil || strings.Contains(name, "\x00") {
 		return false
@@ -88,7 +88,7 @@ func (d *directory) listNames() map[string]bool {
 	return namesIn(fd)
 }
 
-// namesIn lists a directory that was opened for that and that nobody has listed yet.
+// namesIn lists a directory that was opened for listing and not listed before.
 func namesIn(fd int) map[string]bool {
 	names := map[string]bool{}
 	err := scan(fd, func(entry string, _ fs.FileMode) bool {
@@ -125,7 +125,7 @@ func (d *directory) dup() (*directory, error) {
 	return &directory{profile: d.profile, fd: fd}, nil
 }
 
-// openAt opens what is at name, of whatever kind.
+// openAt opens name, whatever its kind.
 func (d *directory) openAt(name string, flags int) (int, error) {
 	fd := -1
 	err := d.use("open", name, func(at int) (err error) {
@@ -152,7 +152,7 @@ func (d *directory) openFile(name string) (*file, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err // most files of most profiles are not there
+		return nil, err // most files of most profiles are missing
 	}
 	return &file{fd: fd, info: fileInfo{name: lastPart(name), st: st}}, nil
 }
@@ -254,18 +254,17 @@ func openListing(fd int, name string) (int, error) {
 	return openBeneath(fd, name, flags, 0)
 }
 
-// Writable says whether this process may make and remove files in the
-// directory; a read-only file system counts.
+// Writable reports whether this process may create and remove files in the directory. On a
+// read-only file system it may not.
 func (d *directory) Writable() bool {
 	return d.use("access", ".", func(fd int) error {
 		return unix.Faccessat(fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 	}) == nil
 }
 
-// LockHeld says whether anyone holds a lock on the regular file name: an flock,
-// or a record lock. The errors are as for Open; nothing there is
-// fs.ErrNotExist. The probe takes a shared lock for an instant where nobody
-// holds one, which is the only way to see a flock of another container.
+// LockHeld reports whether a process holds a lock on the regular file name: an flock or a
+// record lock. The errors are those of Open. If the file is not locked, the probe takes a
+// shared lock for an instant, which is the only way to see an flock of another container.
 func (d *directory) LockHeld(name string) (held bool, err error) {
 	f, err := d.openFile(name)
 	if err != nil {
@@ -294,9 +293,8 @@ func probeLock(fd int) (held bool, err error) {
 	return false, unix.Flock(fd, unix.LOCK_UN)
 }
 
-// Remember returns what make returned when it was first asked for key, so that
-// several sources can share one reading of a file. It is forgotten with the
-// directory.
+// Remember returns what make returned at the first call for key, so that several sources
+// share one reading of a file. The value lives as long as the directory.
 func (d *directory) Remember(key string, make func() any) any {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -17,24 +17,21 @@ import (
 
 // An Executor sweeps runtime files and seeds state files.
 type Executor struct {
-	// Home is the volume. Plan does without one, for a process that must not
-	// touch the volume: it then plans a seed for every profile whose prior
-	// state is unknown to the decision, and Execute leaves alone what is there.
+	// Home is the volume. Plan does not need it, so that a process that must not touch
+	// the volume can plan.
 	Home *Home
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// Live says that gateways may be starting at this moment: a file that is another
-	// one by now, or whose gateway lives, is then none to sweep, and no error.
+	// Live means that gateways may be starting at this moment. A file that was replaced,
+	// or whose gateway lives, is then left alone without an error.
 	Live bool
 }
 
-// Plan makes the sweeps and seeds of the decisions, in the order of the profile
-// names: sweeps as the decision lists them, then the seed. There is nothing for a
-// profile that is skipped, or when the whole container is. The decisions say all
-// that is needed (a sweep only of what the facts offer, a seed only where they
-// know of no state file), so nothing is read here and Home may be nil.
-func (e *Executor) Plan(ctx context.Context, d policy.Decisions, _ policy.PlanOptions) (policy.Plan, error) {
-	var plan policy.Plan
+// Plan makes the sweeps and seeds of the decisions, in the order of the profile names:
+// sweeps as the decision lists them, then the seed. A profile that is skipped, or a
+// container that is, gets none. Plan reads no files: a decision sweeps only what the facts
+// offer, and seeds only a profile whose facts know of no state file.
+func (e *Executor) Plan(ctx context.Context, d policy.Decisions) ([]policy.Operation, error) {
 	if len(d.Skip) > 0 {
 		return plan, nil
 	}
@@ -81,9 +78,9 @@ func seedCause(d policy.Decision) string {
 	return d.Reason
 }
 
-// Execute carries out the sweeps and seeds of the plan and leaves the other
-// operations alone. An interrupted run leaves at most a file under a dot name.
-func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, _ policy.ExecuteOptions) []policy.Result {
+// Execute carries out the sweeps and seeds of the plan and ignores the other operations.
+// An interrupted run leaves at most a file under a dot name.
+func (e *Executor) Execute(ctx context.Context, operations []policy.Operation) []policy.Result {
 	var results []policy.Result
 	for _, op := range operations {
 		var do func(*directory, policy.Operation) (bool, error)
@@ -104,8 +101,8 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, _
 	return results
 }
 
-// at opens the directory of the operation's profile anew, without following a
-// link.
+// at calls do with the directory of the operation's profile, opened anew without following
+// a link.
 func (e *Executor) at(ctx context.Context, op policy.Operation, do func(*directory, policy.Operation) (bool, error)) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -122,8 +119,8 @@ func (e *Executor) at(ctx context.Context, op policy.Operation, do func(*directo
 	return do(dir, op)
 }
 
-// sweep removes the very file that the facts saw. Gone already is not an error;
-// another file in its place is one.
+// sweep removes the very file that the facts saw. A missing file is not an error; another
+// file in its place is one.
 func (e *Executor) sweep(dir *directory, op policy.Operation) (bool, error) {
 	if files := policy.SweepableFiles(); !slices.Contains(files, op.File) {
 		return false, fmt.Errorf("%q is not a runtime file, have %s", op.File, strings.Join(files, ", "))
@@ -155,7 +152,7 @@ func (e *Executor) sweep(dir *directory, op policy.Operation) (bool, error) {
 	return err == nil, err
 }
 
-// unlessLive is what went wrong with a sweep, where that is wrong.
+// unlessLive returns an error, or nil when gateways may be starting at this moment.
 func (e *Executor) unlessLive(why string) error {
 	if e.Live {
 		return nil

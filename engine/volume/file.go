@@ -7,9 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A file is an open regular file. It is not an os.File, which would ask for the
-// descriptor's mode and offer it to the poller: two system calls more for each of the
-// thousands of small files that a boot reads.
+// A file is an open regular file. An os.File would make two more system calls, for the
+// descriptor's mode and for the poller, for each of the small files that a boot reads.
 type file struct {
 	fd   int
 	info fileInfo // when it was opened
@@ -47,7 +46,7 @@ func (f *file) read(p []byte, call func() (int, error)) (int, error) {
 	return n, nil
 }
 
-// Close lets go of the file; a second call is an error.
+// Close closes the file. A second call is an error.
 func (f *file) Close() error {
 	fd := f.fd
 	f.fd = -1

@@ -34,13 +34,11 @@ func (i fileInfo) Sys() any {
 	}
 }
 
-// Identity is that of the package function, for those who only know a
-// policy.Directory.
+// Identity calls the package function, for users of a policy.Directory.
 func (i fileInfo) Identity() string { return Identity(i) }
 
-// Identity tells files of one name apart: it differs when the file was
-// replaced, written or made longer. It is opaque, and empty where the
-// information does not come from this system.
+// Identity distinguishes files of one name: it differs when the file was replaced, written
+// or made longer. It is opaque, and empty when info is not of this system.
 func Identity(info fs.FileInfo) string {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -97,9 +95,9 @@ func (e dirEntry) Info() (fs.FileInfo, error) {
 	return e.dir.Lstat(e.parent + "/" + e.name)
 }
 
-// scan calls each for every entry of the open directory fd, in its own order,
-// until each returns false. It looks a kind up where the file system does not
-// tell; os.File would look at a path for that.
+// scan calls each for every entry of the open directory fd, in the directory's order, until
+// each returns false. When the file system does not report the kind of an entry, scan looks
+// it up below fd; os.File would look it up by path.
 func scan(fd int, each func(name string, kind fs.FileMode) bool) error {
 	kept := listingBuffers.Get().(*[]byte)
 	defer listingBuffers.Put(kept)

@@ -1,9 +1,7 @@
-// Package volume is the only one that opens things on the volume: the home with
-// its profiles, which the agents themselves can write. It knows how to reach a
-// file there without being led away, how to sweep and seed, how to record what an
-// operator wants and that a gateway has used up its restarts, and how to append
-// to a log; what the files mean is for engine/facts, and what should happen to
-// them for the rules.
+// Package volume is the only package that opens files on the volume: the home with its
+// profiles, which the agents themselves can write. It reaches a file there without
+// following a link, sweeps and seeds, records an operator's intent and a hold, and appends
+// to logs. What the files mean is the business of engine/facts.
 //
 // Everything below the home goes through directory descriptors. No link is
 // followed in any component, no open blocks, and only regular files are read.
@@ -23,15 +21,15 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// MaxProfiles bounds how many named profiles are looked at. What is beyond it
-// is left out, and the fact "profiles_dir" says so.
+// MaxProfiles bounds how many named profiles are listed. The fact "profiles_dir" reports
+// when there are more.
 const MaxProfiles = 20000
 
-// profilesDir is where the named profiles are, relative to the home.
+// profilesDir holds the named profiles, relative to the home.
 const profilesDir = "profiles"
 
-// dirFlags open a directory as a place to look from: no permission to list it
-// is needed, and a link or anything else that is no directory is ENOTDIR.
+// dirFlags open a directory as the base of other names. They need no permission to list
+// it, and fail with ENOTDIR on a link and on anything else but a directory.
 const dirFlags = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
 // A Home is the volume. It is safe for concurrent use.
@@ -62,7 +60,7 @@ func Open(home string) (*Home, error) {
 	return &Home{path: home, root: root, limit: MaxProfiles}, nil
 }
 
-// Close lets go of the home. Directories that are still open stay usable.
+// Close closes the home. Directories that are still open stay usable.
 func (h *Home) Close() error { return h.root.close() }
 
 // Path returns the path of the home as it was given to Open.
@@ -73,9 +71,9 @@ func (h *Home) Path() string { return h.path }
 func (h *Home) Root() policy.Directory { return h.root }
 
 // Profiles returns the root profile and every entry of "profiles" that is a
-// directory or a link, sorted by name and at most MaxProfiles of them. That the
-// directory cannot be listed is a fact of ProfilesDir, not an error: the root
-// profile is always there. The error is that of ctx.
+// directory or a link, sorted by name and at most MaxProfiles of them. A directory that
+// cannot be listed is a fact of ProfilesDir, not an error: the root profile always exists.
+// The error is that of ctx.
 func (h *Home) Profiles(ctx context.Context) ([]policy.Profile, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -129,13 +127,12 @@ func (h *Home) list() listing {
 	return l
 }
 
-// Open opens the directory of a profile without following a link. The directory
-// of a profile that is a link, or is no directory, is handed out too: its Lstat
-// of "." says what it is, and everything else there is policy.ErrNotRegular.
-// One that may not be searched answers everything with that error. An error
-// here means that there is nothing at all. What is made in the directory after
-// the first look may be taken for missing. The caller calls the returned function
-// when it is done.
+// Open opens the directory of a profile without following a link. A profile that is a link
+// or another kind of file is opened too: its Lstat of "." describes it, and every other call
+// fails with policy.ErrNotRegular. In a directory without permission to search, every call
+// fails with that error. Open itself fails only when nothing has that name. A file that is
+// created after the first use of the directory may be reported as missing. The caller calls
+// the returned function when it is done.
 func (h *Home) Open(p policy.Profile) (policy.Directory, func(), error) {
 	d, err := h.openToList(p)
 	if err != nil {
@@ -145,8 +142,8 @@ func (h *Home) Open(p policy.Profile) (policy.Directory, func(), error) {
 	return d, func() { d.close() }, nil
 }
 
-// openToList opens the directory of a profile so that it can be listed without being
-// opened once more, where it may be listed.
+// openToList opens the directory of a profile for listing, or as open does when it may not
+// be listed.
 func (h *Home) openToList(p policy.Profile) (*directory, error) {
 	if p.Dir != "." {
 		fd, err := h.root.openAt(p.Dir, dirFlags&^unix.O_PATH)
@@ -175,8 +172,7 @@ func (h *Home) open(p policy.Profile) (*directory, error) {
 	return d, nil
 }
 
-// find returns the profile of a name. It lists the profiles when the name has
-// not been seen yet.
+// find returns the profile of a name. It lists the profiles when the name is unknown.
 func (h *Home) find(ctx context.Context, name string) (policy.Profile, error) {
 	if dir, ok := h.remembered(name); ok {
 		return policy.Profile{Name: name, Dir: dir}, nil
@@ -198,8 +194,7 @@ func (h *Home) remembered(name string) (string, bool) {
 	return dir, ok
 }
 
-// unwrapPath takes the path off an error, for one that is reported again with
-// another.
+// unwrapPath removes the path from an error whose caller adds its own.
 func unwrapPath(err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {

@@ -87,7 +87,6 @@ var writers = map[string]func(*Home) error{
 	"MarkPlannedStop": func(h *Home) error {
 		return h.MarkPlannedStop(context.Background(), "coder", 7, 1, 1, time.Unix(1795000000, 0))
 	},
-	"UnmarkPlannedStop": func(h *Home) error { return h.UnmarkPlannedStop(context.Background(), "coder", 7) },
 	"WriteHold": func(h *Home) error {
 		return h.WriteHold(context.Background(), "coder", policy.RestartHold{SinceUnix: 1795000000, Deaths: 5})
 	},

@@ -12,20 +12,20 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// invalidStateFile is where a state file goes that is no JSON object.
+// invalidStateFile keeps a state file that does not hold a JSON object.
 const invalidStateFile = policy.StateFile + ".invalid"
 
-// maxStateSize is how large a state file may be, as engine/facts reads it.
+// maxStateSize is the size limit of a state file in bytes, the same as in engine/facts.
 const maxStateSize = 64 << 10
 
-// A gateway rewrites its state file at any time. SetIntent tries again so often
-// when it does so in between, and looks again after so long for a gateway that
-// had read the file before and wrote it afterwards.
+// A gateway rewrites its state file at any time. SetIntent retries intentAttempts times when
+// the file changes before the write. It checks once more after intentSettles, for a gateway
+// that read the file before the write and writes it afterwards.
 const (
 	intentAttempts = 50
 	intentSettles  = 20 * time.Millisecond
-	// What is another intent after so many writes was recorded by somebody else, and
-	// not put back by a gateway.
+	// After this many lost writes, the other intent was recorded by another command, not
+	// written back by a gateway.
 	intentWrites = 3
 )
 
@@ -34,10 +34,9 @@ var (
 	errLost    = errors.New("it was written and another intent stands there")
 )
 
-// Intent returns the desired state that a profile's state file records. None is
-// recorded where the file or the field is missing, or is not what it should be.
-// What is no regular file, or too large to be read, is an error; a profile
-// without a directory is one that wraps fs.ErrNotExist.
+// Intent returns the desired state that a profile's state file records. recorded is false
+// when the file or the field is missing or invalid. A file that is not regular, or too
+// large, is an error. The error wraps fs.ErrNotExist when the profile has no directory.
 func (h *Home) Intent(ctx context.Context, profile string) (desired string, recorded bool, err error) {
 	err = h.inProfile(ctx, profile, policy.StateFile, func(dir *directory) error {
 		state, err := readState(dir)
@@ -50,14 +49,13 @@ func (h *Home) Intent(ctx context.Context, profile string) (desired string, reco
 	return desired, recorded, err
 }
 
-// SetIntent records "running" or "stopped" as the desired state of a profile and
-// says whether it had to. All other fields stay as they are, byte for byte; a
-// missing file is made. A file that is no JSON object is kept as
-// gateway_state.json.invalid. What is no regular file, or too large to be a state
-// file, stays and is an error; a profile without a directory is one that wraps
-// fs.ErrNotExist. A gateway may write the file at the same time: neither its
-// fields nor the intent are lost. Where somebody else records another intent at the
-// same time, the last one stands, which need not be this one.
+// SetIntent records "running" or "stopped" as the desired state of a profile, and reports
+// whether it wrote the file. All other fields stay byte for byte; a missing file is created.
+// A file that does not hold a JSON object is kept as gateway_state.json.invalid. A file that
+// is not regular, or too large, stays and is an error. The error wraps fs.ErrNotExist when
+// the profile has no directory. A gateway may write the file at the same time: neither its
+// fields nor the intent are lost. When another command records another intent at the same
+// time, either of the two may remain.
 func (h *Home) SetIntent(ctx context.Context, profile, state string) (changed bool, err error) {
 	if state != "running" && state != "stopped" {
 		return false, fmt.Errorf(`desired state of profile %s: it is %q, want "running" or "stopped"`, profile, state)
@@ -81,8 +79,8 @@ func (h *Home) SetIntent(ctx context.Context, profile, state string) (changed bo
 	return changed, err
 }
 
-// trySetIntent returns errChanged where somebody else wrote the file meanwhile, and
-// errLost where somebody did right afterwards.
+// trySetIntent returns errChanged when another process wrote the file before it did, and
+// errLost when another process wrote it right afterwards.
 func (h *Home) trySetIntent(ctx context.Context, dir *directory, state string) (wrote bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -121,7 +119,7 @@ func hasIntent(dir *directory, state string) error {
 	return nil
 }
 
-// replaceState puts text in the place of the state file that was read before.
+// replaceState replaces the state file that was read before with text.
 func (h *Home) replaceState(dir *directory, before stateFileText, text []byte) error {
 	return dir.use("write", policy.StateFile, func(fd int) error {
 		return writeFile(fd, policy.StateFile, text, before.mode, func(temp string) error {
@@ -149,13 +147,13 @@ func (h *Home) replaceState(dir *directory, before stateFileText, text []byte) e
 
 // A stateFileText is a state file as it was read.
 type stateFileText struct {
-	// file is open, so that no other file has its inode meanwhile; nil where there
-	// is none.
+	// file stays open, so that no other file gets its inode meanwhile; nil when the file
+	// is missing.
 	file     policy.File
 	identity string
 	mode     uint32
 	blank    bool         // it holds nothing that could be lost
-	object   *stateObject // nil: no JSON object
+	object   *stateObject // nil: not a JSON object
 }
 
 func (s stateFileText) close() {
@@ -180,7 +178,7 @@ func (s stateFileText) isStill(fd int) error {
 	return nil
 }
 
-// readState reads the state file; none is not an error. The caller closes it.
+// readState reads the state file. A missing file is not an error. The caller closes the result.
 func readState(dir *directory) (stateFileText, error) {
 	file, err := dir.openOrSay(policy.StateFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -224,8 +222,7 @@ func readLimited(f policy.File, limit int64) ([]byte, error) {
 	return text, nil
 }
 
-// openOrSay opens a regular file. Where there is something of another kind, the
-// error says of which.
+// openOrSay opens a regular file. The error names the kind of anything else.
 func (d *directory) openOrSay(name string) (policy.File, error) {
 	f, err := d.Open(name)
 	if errors.Is(err, policy.ErrNotRegular) {
@@ -237,7 +234,7 @@ func (d *directory) openOrSay(name string) (policy.File, error) {
 	return f, nil
 }
 
-// strangeKind says what stands in the place of a regular file.
+// strangeKind returns an error that names the kind of a file that is not regular.
 func (d *directory) strangeKind(name string, err error) error {
 	info, statErr := d.Lstat(name)
 	if statErr != nil {
@@ -255,8 +252,7 @@ func (d *directory) strangeKind(name string, err error) error {
 	return fmt.Errorf("it is %s: %w", kind, policy.ErrNotRegular)
 }
 
-// inProfile calls do with the directory of a profile. Errors come back with file
-// and profile.
+// inProfile calls do with the directory of a profile. It adds file and profile to an error.
 func (h *Home) inProfile(ctx context.Context, profile, file string, do func(*directory) error) error {
 	p, err := h.find(ctx, profile)
 	if err != nil {

@@ -16,19 +16,19 @@ import (
 // logsDir is where the logs are, relative to the home.
 const logsDir = "logs"
 
-// lockWait is how long AppendLog waits for another run that writes the same
-// log. A run holds the lock for one write; whoever holds it longer is no run.
+// lockWait is how long AppendLog waits for another run that writes the same log. A run
+// holds the lock for one write, so a longer hold is not that of a run.
 const lockWait = 2 * time.Second
 
-// AppendLog appends text to the log logs/<name> of the home with one write, and
-// makes both where they are missing. A log that would grow beyond rotateAt
-// bytes is renamed to <name>.1 first, replacing an older one. A torn last line,
-// from a run that was interrupted, is ended first.
+// AppendLog appends text to the log logs/<name> of the home with one write. It creates the
+// file and the directory if they are missing. A log that would grow beyond rotateAt bytes is
+// renamed to <name>.1 first, which replaces an older one. If an interrupted run left the
+// last line without its end, AppendLog ends that line first.
 //
-// It is safe to be called by several processes at once: no line is lost or
-// mixed. The file must be a regular one with a single name, so that nothing
-// outside the log directory can be appended to. Where only the rotation went
-// wrong, the text is in the log and the error says so.
+// Several processes may call it at once: no line is lost or mixed with another. The file
+// must be regular and have a single name, so that AppendLog writes to no file outside the
+// log directory. When only the rotation fails, the text is in the log and the error is that
+// of the rotation.
 func (h *Home) AppendLog(name string, text []byte, rotateAt int64) error {
 	if checkName(name) != nil || strings.Contains(name, "/") {
 		return fmt.Errorf("log %q: want the name of a file", name)
@@ -53,9 +53,8 @@ func openLogs(home int) (int, error) {
 	return openBeneath(home, logsDir, dirFlags, 0)
 }
 
-// lockLog takes the lock of a log. Without it the append is still safe, since
-// the system appends whole writes; only the rotation has to wait for another
-// time.
+// lockLog takes the lock of a log. An append without the lock is safe, because the system
+// appends whole writes; a rotation is not.
 func lockLog(logs int, name string) (unlock func(), locked bool) {
 	fd, _, err := openRegular(logs, "."+name+".lock", unix.O_RDWR|unix.O_CREAT, 0o644)
 	if err != nil {
@@ -112,8 +111,7 @@ func openLog(logs int, name string) (int, unix.Stat_t, error) {
 	return fd, st, nil
 }
 
-// write appends with a single call, which the system does not mix with that of
-// another process.
+// write appends with a single call, which the system does not mix with another process's.
 func write(fd int, st unix.Stat_t, text []byte) error {
 	if st.Size > 0 {
 		var last [1]byte

@@ -12,9 +12,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// maxMarkerSize is how much of a marker is read.
-const maxMarkerSize = 4096
-
 // plannedStop is the marker as upstream's gateway reads it.
 type plannedStop struct {
 	TargetPID       int    `json:"target_pid"`
@@ -26,9 +23,9 @@ type plannedStop struct {
 // isoFormat is how Python's isoformat writes a time in UTC.
 const isoFormat = "2006-01-02T15:04:05.000000-07:00"
 
-// MarkPlannedStop writes the marker with which the gateway of that pid and start
-// time, in clock ticks of /proc or 0 when unknown, records an operator's stop
-// rather than a crash. It replaces an older marker.
+// MarkPlannedStop writes the marker that makes a gateway record its end as an operator's
+// stop rather than a crash. The gateway is the process with that pid and that start time in
+// clock ticks of /proc, or 0 when unknown. An older marker is replaced.
 func (h *Home) MarkPlannedStop(ctx context.Context, profile string, pid int, startTime int64, stopper int, now time.Time) error {
 	marker := plannedStop{TargetPID: pid, StopperPID: stopper, WrittenAt: now.UTC().Format(isoFormat)}
 	if startTime != 0 {
@@ -45,35 +42,9 @@ func (h *Home) MarkPlannedStop(ctx context.Context, profile string, pid int, sta
 	})
 }
 
-// UnmarkPlannedStop removes the marker if it names that pid. What names another,
-// or is no marker, stays; so none at all is not an error.
-func (h *Home) UnmarkPlannedStop(ctx context.Context, profile string, pid int) error {
-	return h.inProfile(ctx, profile, policy.PlannedStopFile, func(dir *directory) error {
-		f, err := dir.Open(policy.PlannedStopFile)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, policy.ErrNotRegular) && dir.broken == nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		text, err := readLimited(f, maxMarkerSize)
-		if err != nil {
-			return err
-		}
-		var marker struct {
-			TargetPID int `json:"target_pid"`
-		}
-		if json.Unmarshal(text, &marker) != nil || marker.TargetPID != pid {
-			return nil
-		}
-		return dir.use("unlink", policy.PlannedStopFile, func(fd int) error { return removeIfThere(fd, policy.PlannedStopFile) })
-	})
-}
-
-// WriteHold records that a gateway has used up its budget of deaths, together with
-// what the files are now whose change ends the hold; hold.Files is not looked at.
-// It replaces an older record.
+// WriteHold records that a gateway has used up its budget of deaths. It sets hold.Files to
+// the present identities of the files whose change ends the hold, and replaces an older
+// record.
 func (h *Home) WriteHold(ctx context.Context, profile string, hold policy.RestartHold) error {
 	return h.inProfile(ctx, profile, policy.RestartHoldFile, func(dir *directory) error {
 		hold.Files = map[string]string{}
@@ -99,8 +70,7 @@ func (h *Home) WriteHold(ctx context.Context, profile string, hold policy.Restar
 	})
 }
 
-// atParentMade is atParent, and makes the directory that holds name where there is
-// none.
+// atParentMade is atParent, but creates the directory that holds name if it is missing.
 func atParentMade(fd int, name string, f func(parent int, last string) error) error {
 	err := atParent(fd, name, f)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -113,8 +83,7 @@ func atParentMade(fd int, name string, f func(parent int, last string) error) er
 	return atParent(fd, name, f)
 }
 
-// RemoveHold removes the record of used-up restarts and says whether there was
-// one.
+// RemoveHold removes the record that WriteHold makes, and reports whether it existed.
 func (h *Home) RemoveHold(ctx context.Context, profile string) (was bool, err error) {
 	err = h.inProfile(ctx, profile, policy.RestartHoldFile, func(dir *directory) error {
 		err := dir.use("unlink", policy.RestartHoldFile, func(fd int) error {

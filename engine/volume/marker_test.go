@@ -44,33 +44,6 @@ func TestPlannedStopIsMarkedAsUpstreamReadsIt(t *testing.T) {
 	}
 }
 
-func TestUnmarkRemovesOnlyTheMarkerOfThatProcess(t *testing.T) {
-	for name, c := range map[string]struct {
-		text string
-		left bool
-	}{
-		"its own":   {`{"target_pid":41,"target_start_time":null}`, false},
-		"another's": {`{"target_pid":42}`, true},
-		"broken":    {`{"target_pid":41`, true},
-		"a FIFO":    {"fifo", true},
-		"a link":    {"-> real", true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := newHome(t, map[string]string{"profiles/coder/" + policy.PlannedStopFile: c.text, "profiles/coder/real": `{"target_pid":41}`})
-			if err := h.UnmarkPlannedStop(context.Background(), "coder", 41); err != nil {
-				t.Error(err)
-			}
-			_, err := os.Lstat(filepath.Join(h.Path(), "profiles/coder", policy.PlannedStopFile))
-			if left := err == nil; left != c.left {
-				t.Errorf("the marker is left: %v, want %v", left, c.left)
-			}
-			if err := h.UnmarkPlannedStop(context.Background(), "coder", 41); err != nil {
-				t.Errorf("a second time: %v", err)
-			}
-		})
-	}
-}
-
 func TestHoldNamesWhatEndsIt(t *testing.T) {
 	h := newHome(t, map[string]string{"profiles/coder/config.yaml": "a: 1\n", "profiles/coder/SOUL.md": "x"})
 	hold := policy.RestartHold{SinceUnix: 1795000000, UntilUnix: 1795003600, Deaths: 5, WindowSeconds: 600, ExitCode: 256, Signal: 9}

@@ -35,7 +35,7 @@ const profilesDirSchema = `{
   "additionalProperties": false
 }`
 
-// Collect says how the last Profiles went; it lists them where nobody has.
+// Collect describes the last listing by Profiles. It lists them if they were not listed yet.
 func (s ProfilesDir) Collect(ctx context.Context) (any, error) {
 	l, err := s.home.lastListing(ctx)
 	if err != nil {

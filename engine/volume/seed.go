@@ -9,7 +9,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// stateMode lets everybody read the state file, as upstream's has it.
+// stateMode lets every user read the state file, as upstream does.
 const stateMode = 0o644
 
 // seededState is the state file as upstream writes it for a new profile.
@@ -20,8 +20,8 @@ type seededState struct {
 	MigratedFrom string `json:"migrated_from,omitempty"`
 }
 
-// seed writes a state file where there is none. One that is there, of whatever
-// kind, stays: then there was nothing to do.
+// seed writes a state file if the profile has none, and reports whether it did. An existing
+// file of any kind stays.
 func (e *Executor) seed(dir *directory, op policy.Operation) (bool, error) {
 	if op.Seed == nil || (op.Seed.State != "running" && op.Seed.State != "stopped") {
 		return false, errors.New(`it has no state, want "running" or "stopped"`)

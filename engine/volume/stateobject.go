@@ -10,8 +10,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A stateObject is the text of a JSON object and where its values are, so that
-// some can be replaced while everything else stays byte for byte.
+// A stateObject is the text of a JSON object with the places of its values, so that a value
+// can be replaced while everything else stays byte for byte.
 type stateObject struct {
 	text   []byte
 	values map[string]span // the last of each key
@@ -46,7 +46,7 @@ func parseState(text []byte) *stateObject {
 	return o
 }
 
-// desired returns the desired state, which is recorded where it is text.
+// desired returns the desired state. It is recorded only when it is a string.
 func (o *stateObject) desired() (state string, recorded bool) {
 	if o == nil {
 		return "", false
@@ -59,8 +59,8 @@ func (o *stateObject) desired() (state string, recorded bool) {
 	return state, true
 }
 
-// withIntent returns the text of the object with another desired state and time
-// of writing; that of an object with nothing else where there is none.
+// withIntent returns the text of the object with another desired state and time of
+// writing. Without an object, it returns an object of these two.
 func (o *stateObject) withIntent(desired string, updatedAt int64) []byte {
 	if o == nil {
 		o = parseState([]byte("{}\n"))

@@ -15,14 +15,14 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// writeNew writes a file that is complete as soon as it has its name, and never
-// replaces one: where there is something already the error is fs.ErrExist.
+// writeNew writes a file that is complete as soon as it has its name. It never replaces a
+// file: the error is then fs.ErrExist.
 func writeNew(fd int, name string, text []byte, mode uint32) error {
 	return writeFile(fd, name, text, mode, func(temp string) error { return renameNew(fd, temp, name) })
 }
 
-// writeOver writes a file that is complete as soon as it has its name. It takes
-// the place of what is there, a link too; only a directory stays.
+// writeOver writes a file that is complete as soon as it has its name. It replaces any
+// existing file or link, but not a directory.
 func writeOver(fd int, name string, text []byte, mode uint32) error {
 	return writeFile(fd, name, text, mode, func(temp string) error { return renameOver(fd, temp, name) })
 }
@@ -88,15 +88,15 @@ func removeIfThere(fd int, name string) error {
 	return nil
 }
 
-// Leftovers are looked for among so many entries, and are so old: a younger one
-// may be that of a run that is still at it.
+// removeLeftovers looks at this many entries, and removes leftovers of this age: a younger
+// one may belong to a run that is still writing.
 const (
 	maxLeftoverEntries = 4096
 	leftoverAge        = time.Minute
 )
 
-// removeLeftovers removes what killed runs left of writing any of our files in the
-// directory. That it cannot is no reason not to write.
+// removeLeftovers removes the temporary files that killed runs left in the directory. It
+// ignores errors, because they do not prevent the write that follows.
 func removeLeftovers(fd int) {
 	opened, err := openListing(fd, ".")
 	if err != nil {
@@ -120,14 +120,14 @@ func removeLeftovers(fd int) {
 	}
 }
 
-// written are the files that are written by way of a temporary name.
+// written are the files that are first written under a temporary name.
 var written = []string{policy.StateFile, policy.PlannedStopFile, lastPart(policy.RestartHoldFile)}
 
 func isLeftover(entry string) bool {
 	return slices.ContainsFunc(written, func(name string) bool { return isTempName(entry, name) })
 }
 
-// isTempName says whether an entry has the form of tempName(name, rand.Text()).
+// isTempName reports whether an entry has the form of tempName(name, rand.Text()).
 func isTempName(entry, name string) bool {
 	unique, ok := strings.CutPrefix(entry, "."+name+".")
 	if !ok {
@@ -137,8 +137,7 @@ func isTempName(entry, name string) bool {
 	return ok && len(unique) >= 26 && strings.Trim(unique, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }
 
-// syncDir makes the name last. Some file systems cannot, and the file is there
-// all the same.
+// syncDir makes a new name survive a crash, on file systems that can.
 func syncDir(fd int) error {
 	opened, err := openListing(fd, ".")
 	if err != nil {
