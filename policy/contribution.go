@@ -34,7 +34,7 @@ const (
 // Sets lists every set.
 var Sets = []Set{SetSkip, SetHold, SetWaive, SetStart, SetSweep, SetRestart, SetDelay, SetEnv, SetSeed, SetAlarm}
 
-// A Contribution is one member of one set: what one rule says, and why.
+// A Contribution is one member of one set, with the rule that contributed it and why.
 type Contribution struct {
 	Set      Set    `json:"set"`
 	Rule     string `json:"rule"`     // the rule package
@@ -46,8 +46,8 @@ type Contribution struct {
 	Profile string `json:"profile,omitempty"` // empty: the container
 	Code    string `json:"code,omitempty"`
 	Reason  string `json:"reason"`
-	// Enforced is false for what a rule package says that is only being tried
-	// (enforce: warn): it is shown and has no effect. Nil is true.
+	// Enforced is false for a contribution of a warn-only rule package (enforce: warn),
+	// which is shown and has no effect. Nil is true.
 	Enforced *bool `json:"enforced,omitempty"`
 
 	Until        string   `json:"until,omitempty"`         // hold: RFC 3339 time at which it ends
@@ -61,10 +61,10 @@ type Contribution struct {
 	Restart      *Restart `json:"restart,omitempty"`       // restart
 }
 
-// Counts says whether the contribution has an effect on decisions.
+// Counts reports whether the contribution has an effect on decisions.
 func (c Contribution) Counts() bool { return c.Enforced == nil || *c.Enforced }
 
-// Restart says how a slot answers the death of its gateway.
+// Restart is how a slot answers the death of its gateway.
 type Restart struct {
 	Budget       *Budget           `json:"budget,omitempty"`
 	ExitCodes    map[string]string `json:"exit_codes,omitempty"`    // exit code -> "never", "now" or "backoff"
@@ -150,7 +150,7 @@ func checkKeys(set Set, object map[string]any) error {
 	return nil
 }
 
-// assign sets the field that key names; checkKeys has let no other key pass.
+// assign sets the field that key names. checkKeys has refused unknown keys.
 func (c *Contribution) assign(key string, value any) (err error) {
 	switch key {
 	case "profile":
@@ -181,7 +181,7 @@ func (c *Contribution) assign(key string, value any) (err error) {
 	return err
 }
 
-// assignRestart sets one key of a restart member, which are the only nested ones.
+// assignRestart sets one key of a restart member, whose values may be objects.
 func (c *Contribution) assignRestart(key string, value any) error {
 	if c.Restart == nil {
 		c.Restart = &Restart{}
@@ -234,7 +234,7 @@ func jsonType(value any) string {
 	return "an object"
 }
 
-// check asserts what the JSON types cannot.
+// check validates what the JSON types do not.
 func (c Contribution) check() error {
 	if strings.TrimSpace(c.Reason) == "" {
 		return errors.New("reason is empty")
@@ -309,7 +309,7 @@ func (r *Restart) check() error {
 var exitCodePattern = regexp.MustCompile(`^(?:[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`)
 
 // Compare orders contributions the same way in every run: by set, profile, rule,
-// location, code and what remains. Only equal contributions are 0.
+// location, code and the other fields. Only equal contributions compare as 0.
 func (c Contribution) Compare(o Contribution) int {
 	if d := slices.Index(Sets, c.Set) - slices.Index(Sets, o.Set); d != 0 {
 		return d

@@ -2,7 +2,7 @@ package policy
 
 import "encoding/json"
 
-// An Action is what a decision says of a profile.
+// An Action is what is decided for a profile.
 type Action string
 
 // The actions.
@@ -25,13 +25,13 @@ const (
 	CodePolicyFallback = "policy_fallback" // other rules decided than those that the operator has put there
 )
 
-// A Decision is what the combination of all contributions says of a profile.
+// A Decision is the combination of all contributions to one profile.
 type Decision struct {
 	Action Action `json:"action"`
 	Code   string `json:"code"`
 	Reason string `json:"reason"`
-	// Undecided says that the rules could not be asked to the end: a slot that is
-	// there stays as it is, and what runs goes on.
+	// Undecided means that some rules failed: an existing slot stays as it is, and a
+	// gateway that runs goes on.
 	Undecided  bool   `json:"undecided,omitempty"`
 	PriorState string `json:"prior_state"` // as upstream's boot log has it; "None" without one
 	PriorExit  string `json:"prior_exit"`  // "clean", "unclean" or "unknown"
@@ -62,7 +62,7 @@ type Verdict struct {
 	Code   string `json:"code"`
 }
 
-// An Alarm is something that wants attention; nothing is done about it.
+// An Alarm is something that needs an operator's attention. The program does nothing about it.
 type Alarm struct {
 	Profile string `json:"profile,omitempty"`
 	Code    string `json:"code,omitempty"`
@@ -70,14 +70,14 @@ type Alarm struct {
 	Rule    string `json:"rule,omitempty"`
 }
 
-// Status says which policy decided.
+// Status identifies the policy that decided.
 type Status struct {
 	// Source is "built-in", then the operator's directories in order, or the last
 	// good copy of them.
 	Source string `json:"source"`
 	// Revision identifies the rules and settings: equal text, equal revision.
 	Revision string `json:"revision"`
-	// Fallback says that the operator's rules could not be used.
+	// Fallback means that the operator's rules could not be used.
 	Fallback bool     `json:"fallback"`
 	Errors   []string `json:"errors"`
 }
@@ -91,14 +91,14 @@ const (
 	StageAfter Stage = "after" // reconcile.after.<name>: sees input.decisions
 )
 
-// A RuleFailure is a rule package that broke while it ran, or a member of a set
-// that could not be used. Its other contributions are lost with it.
+// A RuleFailure is a rule package that failed while it ran, or a member of a set that could
+// not be used. The other contributions of the package are lost too.
 type RuleFailure struct {
 	Rule     string `json:"rule"`
 	Location string `json:"location,omitempty"`
 	Error    string `json:"error"`
-	// NotEnforced says that the package is only being tried (enforce: warn), so
-	// that nothing depends on what it would have said.
+	// NotEnforced means that the package is warn-only (enforce: warn), so that no
+	// decision depends on it.
 	NotEnforced bool `json:"not_enforced,omitempty"`
 }
 

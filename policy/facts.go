@@ -8,9 +8,9 @@ import (
 // The statuses that every fact uses for what it read. A source may add words of
 // its own; missing, unreadable, invalid and empty are always kept apart.
 const (
-	StatusMissing    = "missing"    // there is nothing
-	StatusUnreadable = "unreadable" // there is something that cannot or must not be read
-	StatusInvalid    = "invalid"    // it was read and makes no sense
+	StatusMissing    = "missing"    // it does not exist
+	StatusUnreadable = "unreadable" // it exists and cannot or must not be read
+	StatusInvalid    = "invalid"    // it was read and is not valid
 	StatusEmpty      = "empty"      // it was read and holds nothing
 	StatusRecorded   = "recorded"   // it was read and understood
 	StatusTimedOut   = "timed_out"  // the time budget was used up

@@ -18,9 +18,8 @@ type RestartHold struct {
 	Files map[string]string `json:"files"`
 }
 
-// An Override is an operator's word against a hold of a rule: the holds of Rule do
-// not count for the profile. It lasts until Until, or, where the hold had no end by
-// time, until the container starts again.
+// An Override cancels the holds of one rule for a profile, at an operator's command. It
+// lasts until Until. Without Until, it lasts until the container starts again.
 type Override struct {
 	Profile string `json:"profile"`
 	Rule    string `json:"rule"`
@@ -31,8 +30,8 @@ type Override struct {
 	Command string `json:"command"`         // "start --override" or "release"
 }
 
-// Active says whether an override still counts in the container that began with start,
-// which is empty where that is not known.
+// Active reports whether an override still applies in the container whose start is
+// identified by start, which is empty when it is unknown.
 func (o Override) Active(now time.Time, start string) bool {
 	if o.Until == "" {
 		return start != "" && o.Start == start
@@ -41,7 +40,6 @@ func (o Override) Active(now time.Time, start string) bool {
 	return err == nil && now.Before(until)
 }
 
-// OverridesFile is where the state directory has a list of Override. It is outside
-// the volume and belongs to root: what the agent can write must not lift a hold of
-// the operator's rules.
+// OverridesFile is the file in the state directory that lists every Override. It is outside
+// the volume and belongs to root, because an agent must not be able to cancel a hold.
 const OverridesFile = "overrides.json"

@@ -20,8 +20,7 @@ type Input struct {
 	Now           Now              `json:"now"`
 	Container     Facts            `json:"container"`
 	Profiles      map[string]Facts `json:"profiles"`
-	// Decisions is there only for the packages that run after the first
-	// combination.
+	// Decisions is set only for the packages that run after the first combination.
 	Decisions map[string]Verdict `json:"decisions,omitempty"`
 }
 

@@ -145,7 +145,7 @@ func unescaped(quote, c byte) string {
 	return "\\" + string(c)
 }
 
-// isVariable says whether name can be that of an environment variable.
+// isVariable reports whether name can be that of an environment variable.
 func isVariable(name string) bool {
 	if name == "" || len(name) > 256 {
 		return false

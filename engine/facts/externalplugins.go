@@ -94,7 +94,7 @@ func choosePlugins(files []string) (plugins []plugin, ignored []string) {
 	return plugins, ignored
 }
 
-// isPluginName says whether s is ^[a-z][a-z0-9_]*$.
+// isPluginName reports whether s is ^[a-z][a-z0-9_]*$.
 func isPluginName(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -159,7 +159,7 @@ func (c Config) readStatic(path string) answer {
 	return parseAnswer(data)
 }
 
-// writable says whether this process, unless it is root, could write or replace what
+// writable reports whether this process, unless it is root, could write or replace what
 // is at path.
 func writable(path string) bool {
 	if os.Geteuid() == 0 {

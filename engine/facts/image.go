@@ -13,7 +13,7 @@ type imageFact struct {
 	Source  string `json:"source,omitempty"`
 }
 
-// image says which image this is. Keys differ between the two files and between
+// image identifies the image. Keys differ between the two files and between
 // releases, so the first that is there counts.
 func image(c Config) Source {
 	return Source{"image", imageSchema, func(context.Context) (any, error) {

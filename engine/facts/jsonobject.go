@@ -17,7 +17,7 @@ import (
 
 // readObject reads a JSON object of a profile. Its keys count exactly as they
 // are written, the last of two equal ones wins, and a BOM is accepted. Where the
-// outcome is not recorded there is no object.
+// outcome is not recorded, there is no object.
 func readObject(dir policy.Directory, name string, limit int64) (fields, outcome) {
 	data, out := readFile(dir, name, limit)
 	if out.Status != "" {

@@ -16,7 +16,7 @@ type multiplexFact struct {
 	Warnings     []string `json:"warnings"`
 }
 
-// multiplex says whether the root profile's gateway serves the other profiles:
+// multiplex reports whether the root profile's gateway serves the other profiles:
 // the environment decides if it is set and makes sense, else the root's
 // config.yaml, else it is off.
 func multiplex(c Config) Source {

@@ -19,7 +19,7 @@ type nameFact struct {
 	Length  int    `json:"length"`
 }
 
-// name says whether the name of a profile can be that of a slot, and whether its
+// name reports whether the name of a profile can be that of a slot, and whether its
 // directory is one.
 func name() ProfileSource {
 	return ProfileSource{"name", nameSchema, func(_ context.Context, dir policy.Directory) (any, error) {
@@ -72,7 +72,7 @@ func nameProblem(p policy.Profile, entry string) string {
 	return ""
 }
 
-// isSlotName says whether s is ^[a-z0-9][a-z0-9_-]*$.
+// isSlotName reports whether s is ^[a-z0-9][a-z0-9_-]*$.
 func isSlotName(s string) bool {
 	for i := range len(s) {
 		c := s[i]

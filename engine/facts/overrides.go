@@ -24,8 +24,8 @@ type override struct {
 	Active bool   `json:"active"`
 }
 
-// overrides are the holds that an operator has set aside. They are believed only
-// where nobody else could have written them.
+// overrides are the holds that an operator has set aside. They count only when no other
+// user could have written them.
 func overrides(c Config) Source {
 	return Source{"overrides", overridesSchema, func(context.Context) (any, error) {
 		if c.StateDir == "" {

@@ -79,7 +79,7 @@ type listener struct {
 	usual            int
 }
 
-// section says whether config.yaml mentions the platform at all.
+// section reports whether config.yaml mentions the platform at all.
 func (l listener) section(config configFile) bool {
 	return config.at("platforms", l.platform) != nil || config.at("gateway", "platforms", l.platform) != nil
 }

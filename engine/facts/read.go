@@ -22,8 +22,8 @@ const (
 	maxTail   = 64 << 10 // the end of a log
 )
 
-// outcome is the part that every fact has. An empty Status while a file is read
-// means that nothing stood in the way.
+// outcome is the part that every fact has. While a file is read, an empty Status means that
+// there was no error.
 type outcome struct {
 	Status string `json:"status"`
 	Error  string `json:"error,omitempty"`
@@ -48,7 +48,7 @@ func outcomeOf(err error) outcome {
 	return outcome{policy.StatusUnreadable, reason(err)}
 }
 
-// reason is the system's word for an error, without any path.
+// reason is the system's text for an error, without any path.
 func reason(err error) string {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno.Error()

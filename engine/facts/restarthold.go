@@ -50,7 +50,7 @@ func restartHoldSchema() string {
 
 // describeRestartHold keeps what is known of a record; identity says what a file is
 // now, and whether that could be known. A record without a time and a number of
-// deaths is none.
+// deaths is invalid.
 func describeRestartHold(keys fields, out outcome, now int64, identity func(name string) (string, bool)) restartHoldFact {
 	f := restartHoldFact{outcome: out, ChangedFiles: []string{}}
 	if out.Status != policy.StatusRecorded {
@@ -81,8 +81,8 @@ func describeRestartHold(keys fields, out outcome, now int64, identity func(name
 	return f
 }
 
-// changedFiles compares the files with what was recorded of them. Where nothing was,
-// or nothing can be known now, nothing has changed.
+// changedFiles compares the identities of the files with the recorded ones. A file without
+// a record, or whose identity is unknown now, has not changed.
 func changedFiles(was *fields, identity func(name string) (string, bool)) []string {
 	changed := []string{}
 	if was == nil {

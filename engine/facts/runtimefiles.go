@@ -32,9 +32,9 @@ type lockFact struct {
 	Held bool `json:"held"`
 }
 
-// runtimeFiles are the files that name a running gateway. They outlive it, and
-// whether it lives is seen best at its lock: that is seen across containers on
-// one kernel, a pid is not.
+// runtimeFiles are the files that name a running gateway. They outlive it. The lock shows
+// best whether it lives, because a lock is visible across the containers of one kernel and a
+// pid is not.
 func runtimeFiles(c Config) ProfileSource {
 	return ProfileSource{"runtime_files", runtimeFilesSchema, func(_ context.Context, dir policy.Directory) (any, error) {
 		return c.describeRuntimeFiles(dir), nil
@@ -85,8 +85,8 @@ func (c Config) describeRuntimeFiles(dir policy.Directory) runtimeFilesFact {
 	return f
 }
 
-// identityOf asks what describes the file for its identity; only the
-// implementation that will remove the file knows what that is.
+// identityOf returns the identity of a file. Only the implementation of policy.Directory,
+// which also removes the file, knows how to make one.
 func identityOf(info fs.FileInfo) string {
 	if known, ok := info.(interface{ Identity() string }); ok {
 		return known.Identity()
@@ -94,8 +94,8 @@ func identityOf(info fs.FileInfo) string {
 	return ""
 }
 
-// probeGatewayLock treats what cannot be known as held, so that nothing of a
-// living gateway is removed.
+// probeGatewayLock reports a lock that cannot be probed as held, so that no file of a living
+// gateway is removed.
 func probeGatewayLock(dir policy.Directory) lockFact {
 	prober, ok := dir.(interface {
 		LockHeld(name string) (bool, error)
@@ -113,8 +113,7 @@ func probeGatewayLock(dir policy.Directory) lockFact {
 	return lockFact{outcomeOf(err), true}
 }
 
-// describeRuntimeFile reads what a file says. A file that says nothing is no
-// less stale for it.
+// describeRuntimeFile reads a runtime file. An empty file can be stale too.
 func (c Config) describeRuntimeFile(dir policy.Directory, name string, info fs.FileInfo) runtimeFile {
 	file := runtimeFile{Kind: kindOf(info.Mode())}
 	file.Status, file.Identity = policy.StatusRecorded, identityOf(info)
@@ -157,9 +156,9 @@ func parsePID(data []byte) (fields, outcome) {
 	return parseObject(data)
 }
 
-// alive says whether a process of this PID namespace has that pid and start
-// time. Without a start time nobody is it: pids are given out again, and low
-// ones at every boot.
+// alive reports whether a process of this PID namespace has that pid and start
+// time. Without a start time the answer is false: pids are reused, and low ones at every
+// boot.
 func (c Config) alive(pid int64, started *int64) bool {
 	if pid <= 0 || started == nil || pid > 1<<30 {
 		return false

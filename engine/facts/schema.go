@@ -6,7 +6,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// writer says who could have written what a fact was read from.
+// writer names who could have written the source of a fact.
 type writer string
 
 const (
@@ -52,21 +52,21 @@ func object(description string, keys properties) schema {
 	return s
 }
 
-// byName has any keys, whose values are all alike.
+// byName is an object with any keys, whose values have one schema.
 func byName(description string, value schema) schema {
 	s := typed("object", description)
 	s["additionalProperties"] = value
 	return s
 }
 
-// anything is an object of which nothing is known.
+// anything is an object with any keys and values.
 func anything(description string) schema {
 	s := typed("object", description)
 	s["additionalProperties"] = schema{}
 	return s
 }
 
-// from says that someone else wrote this part than the rest of the fact.
+// from names another writer for this part than for the rest of the fact.
 func (s schema) from(w writer) schema {
 	s["x-written-by"] = w
 	return s

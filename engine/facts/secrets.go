@@ -16,7 +16,7 @@ func fingerprint(secret string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// isSecretName says whether a variable of this name holds a credential.
+// isSecretName reports whether a variable of this name holds a credential.
 func isSecretName(name string) bool { return secretEnding(name) != "" }
 
 func secretEnding(name string) string {
