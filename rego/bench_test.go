@@ -118,12 +118,12 @@ func BenchmarkEvaluate(b *testing.B) {
 // benchPackage measures one rule package over an input document.
 func benchPackage(b *testing.B, e *Evaluator, p rulePackage, in policy.Input) {
 	b.Helper()
-	documents, err := inputTerms(in, []rulePackage{p})
+	document, err := NewDocument(in)
 	if err != nil {
 		b.Fatal(err)
 	}
 	evaluate := func() {
-		if got, _ := e.evaluatePackage(b.Context(), p, documents[0], in.Now, nil); len(got.Failures) > 0 {
+		if got, _ := e.evaluatePackage(b.Context(), p, document); len(got.Failures) > 0 {
 			b.Fatalf("failures: %+v", got.Failures)
 		}
 	}
@@ -162,7 +162,7 @@ func BenchmarkInput(b *testing.B) {
 			in := manyProfiles(n)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := inputTerm(in); err != nil {
+				if _, err := NewDocument(in); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -205,11 +205,11 @@ func TestBuiltInRulesGrowLinearly(t *testing.T) {
 		var counts []int
 		for _, n := range []int{50, 500} {
 			in := manyProfiles(n)
-			document, err := inputTerm(in)
+			document, err := NewDocument(in)
 			if err != nil {
 				t.Fatal(err)
 			}
-			counts = append(counts, countSteps(t, e, p, document, in.Now))
+			counts = append(counts, countSteps(t, e, p, document))
 		}
 		if counts[1] > 11*counts[0] {
 			t.Errorf("%s: %d steps for 50 profiles and %d for 500", p.name, counts[0], counts[1])

@@ -1,7 +1,10 @@
 package rego
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -9,90 +12,85 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// The roots below which rule packages live: data.reconcile.<kind>.<name>.
+// The kinds of rule packages. A package is data.reconcile.<kind>.<name>.
 const (
-	kindRules = "rules"
-	kindAfter = "after"
-	kindLib   = "lib"
+	KindRules = "rules"
+	KindAfter = "after"
+	KindLib   = "lib"
 )
 
-// checkContract asserts what a layer promises beyond being valid Rego: every
-// package is new, has its place below data.reconcile, contributes to at least one
-// set, and writes each set as a set.
-func checkContract(sources []source) Errors {
+// CheckContract finds what a layer must not do although it is valid Rego. Every package
+// must be new, stand below data.reconcile, contribute to at least one set, and write
+// each set as a set.
+func CheckContract(sources []Source) Errors {
 	var errs Errors
-	defined := map[string]source{}
+	defined := map[string]Source{}
 	for _, s := range sources {
-		pkg := s.module.Package
-		kind, ok := packageKind(pkg.Path)
-		if !ok {
-			errs = append(errs, at(pkg.Location, "package_place",
-				"package %s has no place here, want reconcile.rules.<name>, reconcile.after.<name> or reconcile.lib.<name>", packageName(pkg.Path)))
+		place, name := s.Module.Package.Location, s.Package()
+		if s.Kind() == "" {
+			errs = append(errs, at(place, "package_place",
+				"package %s has no place here, want reconcile.rules.<name>, reconcile.after.<name> or reconcile.lib.<name>", name))
 			continue
 		}
-		name := packageName(pkg.Path)
 		if first, twice := defined[name]; twice {
-			errs = append(errs, at(pkg.Location, "package_redefined",
-				"package %s is already defined in %s; a directory adds packages, it does not change them (a built-in one is switched off by settings.disabled_rules)", name, first.name))
+			errs = append(errs, at(place, "package_redefined",
+				"package %s is already defined in %s; a directory adds packages, it does not change them (a built-in one is switched off by settings.disabled_rules)", name, first.Name))
 			continue
 		}
 		defined[name] = s
-		if kind != kindLib {
+		if s.Kind() != KindLib {
 			errs = append(errs, checkSets(s)...)
 		}
 	}
 	return errs
 }
 
-// checkSets refuses a set that is written as something else: the engine would
-// look for members and find none, without a word.
-func checkSets(s source) Errors {
+// checkSets refuses a set that is written as something else. The evaluator would find
+// no members in it.
+func checkSets(s Source) Errors {
 	var errs Errors
 	contributes := false
-	for _, rule := range s.module.Rules {
-		name := ruleName(rule)
-		if !isSet(name) {
+	for _, rule := range s.Module.Rules {
+		name := RuleName(rule)
+		if !IsSet(name) {
 			continue
 		}
 		contributes = true
-		if !isMultiValue(rule) {
+		if !IsMultiValue(rule) {
 			errs = append(errs, at(rule.Location, "set_expected",
 				"%s is a set to which rules contribute, write: %s contains {%s} if …", name, name, example(policy.Set(name))))
 		}
 	}
 	if !contributes {
-		errs = append(errs, at(s.module.Package.Location, "contributes_nothing",
-			"package %s contributes to no set, have %s (a package of helpers belongs to reconcile.lib.<name>)", packageName(s.module.Package.Path), setNames()))
+		errs = append(errs, at(s.Module.Package.Location, "contributes_nothing",
+			"package %s contributes to no set, have %s (a package of helpers belongs to reconcile.lib.<name>)", s.Package(), strings.Join(SetNames(), ", ")))
 	}
 	return errs
 }
 
-func isMultiValue(rule *ast.Rule) bool {
+// IsMultiValue reports whether a rule adds members to a plain set: name contains x.
+func IsMultiValue(rule *ast.Rule) bool {
 	return rule.Head.RuleKind() == ast.MultiValue && len(rule.Head.Ref()) == 1 && len(rule.Head.Args) == 0
 }
 
-func ruleName(rule *ast.Rule) string {
+// RuleName returns the first word of a rule's head.
+func RuleName(rule *ast.Rule) string {
 	if v, ok := rule.Head.Ref()[0].Value.(ast.Var); ok {
 		return string(v)
 	}
 	return ""
 }
 
-func isSet(name string) bool {
-	for _, set := range policy.Sets {
-		if string(set) == name {
-			return true
-		}
-	}
-	return false
-}
+// IsSet reports whether name is a set to which rules contribute.
+func IsSet(name string) bool { return slices.Contains(policy.Sets, policy.Set(name)) }
 
-func setNames() string {
+// SetNames returns the names of all sets, in the order of policy.Sets.
+func SetNames() []string {
 	names := make([]string, len(policy.Sets))
 	for i, set := range policy.Sets {
 		names[i] = string(set)
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 func example(set policy.Set) string {
@@ -104,35 +102,25 @@ func example(set policy.Set) string {
 	return strings.Join(parts, ", ")
 }
 
-// packageKind returns the kind of a package that stands where it should.
-func packageKind(path ast.Ref) (string, bool) {
-	parts := strings.Split(packageName(path), ".")
-	if len(parts) != 3 || parts[0] != "reconcile" {
-		return "", false
+func packageKind(path ast.Ref) string {
+	parts := strings.Split(PackageName(path), ".")
+	if len(parts) == 3 && parts[0] == "reconcile" && slices.Contains([]string{KindRules, KindAfter, KindLib}, parts[1]) {
+		return parts[1]
 	}
-	switch parts[1] {
-	case kindRules, kindAfter, kindLib:
-		return parts[1], true
-	}
-	return "", false
+	return ""
 }
 
-// packageName is the path without the leading data.
-func packageName(path ast.Ref) string {
-	return strings.TrimPrefix(path.String(), "data.")
-}
+// PackageName returns the path of a package without the leading data.
+func PackageName(path ast.Ref) string { return strings.TrimPrefix(path.String(), "data.") }
 
-// checkSettingRefs refuses a reference to a setting that does not exist. Rego
-// would take it for undefined, and a comprehension over it for the empty set: an
-// allow-list that nobody set would become a list with nobody on it.
-func checkSettingRefs(sources []source, settings map[string]any) Errors {
-	known := make([]string, 0, len(settings))
-	for key := range settings {
-		known = append(known, key)
-	}
+// CheckSettingRefs refuses a reference to a setting that does not exist. In Rego it is
+// undefined, and a comprehension over it is the empty set: an allow-list that the
+// operator did not set would be a list with nothing on it.
+func CheckSettingRefs(sources []Source, settings map[string]any) Errors {
+	known := slices.Sorted(maps.Keys(settings))
 	var errs Errors
 	for _, s := range sources {
-		ast.WalkRefs(s.module, func(ref ast.Ref) bool {
+		ast.WalkRefs(s.Module, func(ref ast.Ref) bool {
 			if e := checkSettingRef(ref, settings, known); e != nil {
 				errs = append(errs, e)
 			}
@@ -143,7 +131,7 @@ func checkSettingRefs(sources []source, settings map[string]any) Errors {
 }
 
 func checkSettingRef(ref ast.Ref, settings map[string]any, known []string) *Error {
-	if len(ref) < 3 || !ref.HasPrefix(settingsRef) {
+	if len(ref) < 3 || !ref.HasPrefix(SettingsRef) {
 		return nil
 	}
 	key, ok := ref[2].Value.(ast.String)
@@ -154,10 +142,20 @@ func checkSettingRef(ref ast.Ref, settings map[string]any, known []string) *Erro
 		return nil
 	}
 	hint := "give it a value in data/settings.yaml or under settings: in the configuration"
-	if near := nearest(string(key), known); near != "" {
+	if near := Nearest(string(key), known); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return at(ref[2].Location, "unknown_setting", "there is no setting %q: %s", string(key), hint)
 }
 
-var settingsRef = ast.MustParseRef("data.settings")
+// SettingsRef is data.settings. Do not change it.
+var SettingsRef = ast.MustParseRef("data.settings")
+
+// CheckFacts refuses references to facts that do not exist, against the JSON Schema of
+// the input document. Without a schema it finds nothing.
+func CheckFacts(sources []Source, schema json.RawMessage) Errors {
+	if schema == nil {
+		return nil
+	}
+	return checkTypes(sources, schema)
+}

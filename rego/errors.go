@@ -1,6 +1,7 @@
 package rego
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -11,8 +12,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/types"
 )
 
-// An Error is a mistake in a rule package or in a settings file, with its place
-// and, where one is known, what would have been right.
+// An Error is a mistake in a rule package or in a settings file, with its place and,
+// if known, what would have been right.
 type Error struct {
 	File     string `json:"file"`
 	Row      int    `json:"row"`
@@ -29,7 +30,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Row, e.Col, e.Message)
 }
 
-// Errors is every mistake that was found, ordered by place.
+// Errors are all mistakes that were found. FromOPA sorts them by place.
 type Errors []*Error
 
 func (e Errors) Error() string {
@@ -38,6 +39,14 @@ func (e Errors) Error() string {
 		lines[i] = one.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// OrNil returns e, or nil if there is no mistake.
+func (e Errors) OrNil() error {
+	if len(e) == 0 {
+		return nil
+	}
+	return e
 }
 
 // at makes an Error at a place in a module.
@@ -49,33 +58,27 @@ func at(location *ast.Location, code, format string, args ...any) *Error {
 	return e
 }
 
-// fromOPA turns the compiler's and the parser's errors into our own. The same
-// mistake is reported once: every rule that contributes is compiled twice (see
+// FromOPA converts the errors of OPA's compiler and parser and sorts them by place. It
+// reports a mistake once, although every rule that contributes is compiled twice (see
 // locate.go).
-func fromOPA(errs ast.Errors) Errors {
+func FromOPA(errs ast.Errors) Errors {
 	var out Errors
 	seen := map[string]bool{}
 	for _, e := range errs {
-		one := at(e.Location, e.Code, "%s", sentence(e))
+		one := at(e.Location, e.Code, "%s", explain(e))
 		if key := one.Error(); !seen[key] {
 			seen[key] = true
 			out = append(out, one)
 		}
 	}
 	slices.SortFunc(out, func(a, b *Error) int {
-		if c := strings.Compare(a.File, b.File); c != 0 {
-			return c
-		}
-		if a.Row != b.Row {
-			return a.Row - b.Row
-		}
-		return a.Col - b.Col
+		return cmp.Or(strings.Compare(a.File, b.File), a.Row-b.Row, a.Col-b.Col)
 	})
 	return out
 }
 
-// sentence adds to the words of OPA what would have been right.
-func sentence(e *ast.Error) string {
+// explain adds to OPA's message what would have been right.
+func explain(e *ast.Error) string {
 	if detail, ok := e.Details.(*ast.RefErrInvalidDetail); ok {
 		return undefinedRef(detail)
 	}
@@ -83,14 +86,14 @@ func sentence(e *ast.Error) string {
 		return fmt.Sprintf("these are never equal: %s and %s", typeName(detail.Left), typeName(detail.Right))
 	}
 	if name, ok := strings.CutPrefix(e.Message, "undefined function "); ok {
-		if _, taken := unsafeBuiltins()[name]; taken {
+		if _, removed := unsafeBuiltins()[name]; removed {
 			return unsafeBuiltin(name)
 		}
 	}
-	return strings.ReplaceAll(plainVars(e.Message), locatedPrefix, "")
+	return AsWritten(plainVars(e.Message))
 }
 
-// typeName is a type in a word or a few; that of an object would fill the screen.
+// typeName shortens the type of an object, which would fill the screen.
 func typeName(t types.Type) string {
 	text := types.Sprint(t)
 	if kind, _, composed := strings.Cut(text, "<"); composed && len(text) > 60 {
@@ -99,11 +102,10 @@ func typeName(t types.Type) string {
 	return text
 }
 
-// undefinedRef says which key does not exist and which one may have been meant.
+// undefinedRef names the key that does not exist and the one that was probably meant.
 func undefinedRef(d *ast.RefErrInvalidDetail) string {
-	ref := plainVars(d.Ref.String())
 	if len(d.OneOf) == 0 {
-		return fmt.Sprintf("undefined ref: %s", ref)
+		return fmt.Sprintf("undefined ref: %s", plainVars(d.Ref.String()))
 	}
 	wrong := ""
 	if s, ok := d.Ref[d.Pos].Value.(ast.String); ok {
@@ -116,14 +118,24 @@ func undefinedRef(d *ast.RefErrInvalidDetail) string {
 		}
 	}
 	slices.Sort(have)
-	if near := nearest(wrong, have); near != "" {
-		return fmt.Sprintf("undefined ref: %s has no %q, did you mean %q? Have: %s", plainVars(d.Ref[:d.Pos].String()), wrong, near, strings.Join(have, ", "))
+	hint := ", have: "
+	if near := Nearest(wrong, have); near != "" {
+		hint = fmt.Sprintf(", did you mean %q? Have: ", near)
 	}
-	return fmt.Sprintf("undefined ref: %s has no %q, have: %s", plainVars(d.Ref[:d.Pos].String()), wrong, strings.Join(have, ", "))
+	return fmt.Sprintf("undefined ref: %s has no %q%s%s", plainVars(d.Ref[:d.Pos].String()), wrong, hint, strings.Join(have, ", "))
 }
 
-// nearest returns the word that was most probably meant, or "".
-func nearest(wrong string, words []string) string {
+// DidYouMean continues a sentence about a wrong word: with the nearest of the words,
+// or else with all of them.
+func DidYouMean(wrong string, words []string) string {
+	if near := Nearest(wrong, words); near != "" {
+		return fmt.Sprintf(", did you mean %q?", near)
+	}
+	return ", have " + strings.Join(words, ", ")
+}
+
+// Nearest returns the word that was most probably meant, or "".
+func Nearest(wrong string, words []string) string {
 	best, distance := "", 1+max(1, len(wrong)/3)
 	for _, w := range words {
 		if d := levenshtein.ComputeDistance(wrong, w); d < distance {
@@ -135,8 +147,8 @@ func nearest(wrong string, words []string) string {
 
 var localVar = regexp.MustCompile(`__local\d+__`)
 
-// plainVars hides what the compiler made of the author's text: local variables
-// and the document that stands in for input while types are checked.
+// plainVars hides what the compiler made of the author's text: local variables, and the
+// document that replaces input while types are checked.
 func plainVars(text string) string {
 	text = strings.ReplaceAll(text, typesPackage+".document", "input")
 	return localVar.ReplaceAllString(text, "_")

@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -17,10 +18,15 @@ import (
 	"hermes-reconcile/policy"
 )
 
+// evaluating lets one Evaluate run at a time: the memory limit measures the heap of the
+// whole process, so two evaluations would count against each other's limit. One
+// evaluation already uses all processors.
+var evaluating sync.Mutex
+
 // Evaluate runs every package of the stage over the whole input document, several
-// packages at once. A package that breaks (a conflict, a builtin error, a member
-// that makes no sense, the limits of time and memory) loses its contributions and
-// is a failure; the others count.
+// packages at once. If a package fails (a conflict, a builtin error, an invalid member,
+// a limit of time or memory), its contributions are dropped and its failure is reported;
+// the other packages count.
 func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
 	var packages []rulePackage
 	for _, p := range e.packages {
@@ -31,21 +37,32 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 	if len(packages) == 0 {
 		return policy.Evaluation{}
 	}
-	documents, err := inputTerms(in, packages)
+	document, err := NewDocument(in)
 	if err != nil {
 		return policy.Evaluation{Failures: []policy.RuleFailure{{Rule: "reconcile", Error: err.Error()}}}
 	}
+	evaluating.Lock()
+	defer evaluating.Unlock()
 	results := make([]policy.Evaluation, len(packages))
 	greedy := make([]bool, len(packages))
-	memory := watchMemory(e.memory)
-	// No more at once than there are processors, so that the time limit is about
-	// the package and not about its neighbours.
+	limited, stop := limitMemory(ctx, e.memory)
+	// At most one package per processor, so that no package loses its time to others.
 	onAllProcessors(len(packages), func(i int) {
-		results[i], greedy[i] = e.evaluatePackage(ctx, packages[i], documents[i], in.Now, memory)
+		results[i], greedy[i] = e.evaluatePackage(limited, packages[i], document)
 	})
-	memory.end()
-	e.againAlone(ctx, packages, greedy, results, documents, in.Now)
+	stop()
+	for i, p := range packages {
+		if greedy[i] { // perhaps only together with the others
+			runtime.GC() // or their garbage would count
+			alone, stop := limitMemory(ctx, e.memory)
+			results[i], _ = e.evaluatePackage(alone, p, document)
+			stop()
+		}
+	}
+	return joined(packages, results)
+}
 
+func joined(packages []rulePackage, results []policy.Evaluation) policy.Evaluation {
 	var all policy.Evaluation
 	found := 0
 	for _, r := range results {
@@ -53,8 +70,8 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 	}
 	all.Contributions = slices.Grow(all.Contributions, found)
 	for i, r := range results {
-		if packages[i].tried {
-			r = shownOnly(r)
+		if packages[i].warnOnly {
+			r = withoutEffect(r)
 		}
 		all.Contributions = append(all.Contributions, r.Contributions...)
 		all.Failures = append(all.Failures, r.Failures...)
@@ -62,44 +79,28 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 	return all
 }
 
-// againAlone evaluates once more, one by one, the packages that were stopped
-// because all of them together needed too much memory.
-func (e *Evaluator) againAlone(ctx context.Context, packages []rulePackage, greedy []bool, results []policy.Evaluation, documents []*ast.Term, now policy.Now) {
-	for i, p := range packages {
-		if !greedy[i] {
-			continue
-		}
-		runtime.GC() // what the others left behind is not this one's
-		memory := watchMemory(e.memory)
-		results[i], _ = e.evaluatePackage(ctx, p, documents[i], now, memory)
-		memory.end()
-	}
-}
-
-// evaluatePackage evaluates one package. Greedy says that it was stopped because
-// of what is in use by all that run.
-func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document *ast.Term, now policy.Now, memory *memoryWatch) (result policy.Evaluation, greedy bool) {
+// evaluatePackage evaluates one package. Greedy means that the memory limit stopped it.
+func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document Document) (result policy.Evaluation, greedy bool) {
 	var found []policy.Contribution
 	var failures []policy.RuleFailure
-	run := evaluation{of: p, document: document, now: now, memory: memory}
-	err, greedy := e.query(ctx, run, func(result topdown.QueryResult) {
+	failed := e.query(ctx, p, document, nil, func(result topdown.QueryResult) {
 		for _, set := range p.sets {
 			var errs []policy.RuleFailure
 			found, errs = p.decode(set, result[ast.Var(locatedPrefix+string(set))], found)
 			failures = append(failures, errs...)
 		}
 	})
-	if err != nil {
-		failures = append(failures, *err)
+	if failed != nil {
+		failures = append(failures, *failed)
 	}
 	if len(failures) > 0 {
-		return policy.Evaluation{Failures: fewOf(failures)}, greedy
+		return policy.Evaluation{Failures: fewOf(failures)}, failed != nil && errors.Is(context.Cause(ctx), errMemory)
 	}
 	return policy.Evaluation{Contributions: found}, false
 }
 
-// maxFailures bounds how many failures of one package are told: a member that is
-// bad is bad for every profile.
+// maxFailures limits how many failures of one package are reported: a bad member is bad
+// for every profile.
 const maxFailures = 3
 
 func fewOf(failures []policy.RuleFailure) []policy.RuleFailure {
@@ -114,79 +115,81 @@ func fewOf(failures []policy.RuleFailure) []policy.RuleFailure {
 	return failures
 }
 
-// An evaluation is one package over one input document.
-type evaluation struct {
-	of       rulePackage
-	document *ast.Term
-	now      policy.Now
-	memory   *memoryWatch
-	observer func(*topdown.Query) *topdown.Query // or nil
+// Observe evaluates one package and drops its contributions. Observer may add a tracer
+// or another option to the query; nil adds nothing. The result is nil if the package
+// did not fail. An unknown rule is not evaluated.
+func (e *Evaluator) Observe(ctx context.Context, rule string, document Document, observer func(*topdown.Query) *topdown.Query) *policy.RuleFailure {
+	for _, p := range e.packages {
+		if p.name == rule {
+			return e.query(ctx, p, document, observer, func(topdown.QueryResult) {})
+		}
+	}
+	return nil
 }
 
-// query evaluates all sets of a package at once. Greedy says that the limit of
-// memory stopped it.
-func (e *Evaluator) query(ctx context.Context, run evaluation, use func(topdown.QueryResult)) (broken *policy.RuleFailure, greedy bool) {
-	p := run.of
+var errTime = errors.New("the time limit of a rule package")
+
+// query evaluates all sets of a package at once.
+func (e *Evaluator) query(ctx context.Context, p rulePackage, document Document, observer func(*topdown.Query) *topdown.Query, use func(topdown.QueryResult)) *policy.RuleFailure {
 	txn, err := e.store.NewTransaction(ctx, storage.TransactionParams{})
 	if err != nil {
-		return &policy.RuleFailure{Rule: p.name, Error: err.Error()}, false
+		return &policy.RuleFailure{Rule: p.name, Error: err.Error()}
 	}
 	defer e.store.Abort(ctx, txn)
 
+	ctx, stop := context.WithTimeoutCause(ctx, e.timeout, errTime)
+	defer stop()
 	cancel := topdown.NewCancel()
-	limit := time.AfterFunc(e.timeout, cancel.Cancel)
-	defer limit.Stop()
 	defer context.AfterFunc(ctx, cancel.Cancel)()
-	defer run.memory.stops(cancel)()
 
 	var builtinErrors []topdown.Error
 	query := topdown.NewQuery(p.query).
 		WithCompiler(e.compiler).
 		WithStore(e.store).
 		WithTransaction(txn).
-		WithInput(run.document).
+		WithInput(document.term).
 		WithCancel(cancel).
-		WithTime(time.Unix(0, run.now.UnixNS)).
+		WithTime(document.now).
 		WithBuiltinErrorList(&builtinErrors)
-	if run.observer != nil {
-		query = run.observer(query)
+	if observer != nil {
+		query = observer(query)
 	}
 	err = query.Iter(ctx, func(result topdown.QueryResult) error {
 		use(result)
 		return nil
 	})
-	switch {
-	case topdown.IsCancel(err) && ctx.Err() != nil:
-		return &policy.RuleFailure{Rule: p.name, Error: "stopped: " + ctx.Err().Error()}, false
-	case topdown.IsCancel(err) && run.memory.exceeded():
-		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("stopped: needs more than %d MiB of memory", e.memory>>20)}, true
-	case topdown.IsCancel(err):
-		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("not done after %s", e.timeout)}, false
+	switch cause := context.Cause(ctx); {
+	case topdown.IsCancel(err) && errors.Is(cause, errMemory):
+		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("stopped: needs more than %d MiB of memory", e.memory>>20)}
+	case topdown.IsCancel(err) && errors.Is(cause, errTime):
+		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("not done after %s", e.timeout)}
+	case topdown.IsCancel(err) && cause != nil:
+		return &policy.RuleFailure{Rule: p.name, Error: "stopped: " + cause.Error()}
 	case err != nil:
-		return failure(p, err), false
+		return failure(p, err)
 	case len(builtinErrors) > 0:
-		return failure(p, &builtinErrors[0]), false
+		return failure(p, &builtinErrors[0])
 	}
-	return nil, false
+	return nil
 }
 
 func failure(p rulePackage, err error) *policy.RuleFailure {
-	f := &policy.RuleFailure{Rule: p.name, Error: strings.ReplaceAll(err.Error(), locatedPrefix, "")}
+	f := &policy.RuleFailure{Rule: p.name, Error: AsWritten(err.Error())}
 	if e, ok := err.(*topdown.Error); ok {
-		f.Error = strings.ReplaceAll(fmt.Sprintf("%s: %s", e.Code, e.Message), locatedPrefix, "")
+		f.Error = AsWritten(fmt.Sprintf("%s: %s", e.Code, e.Message))
 		if e.Location != nil {
-			f.Location = fmt.Sprintf("%s:%d", e.Location.File, e.Location.Row)
+			f.Location = Place(e.Location)
 		}
 	}
 	return f
 }
 
-// decode adds the members of one set to those that were found. Each is an array of the
-// index of its rule and the member itself (see locate.go).
+// decode appends the members of one set to found. Each member is an array of the index
+// of its rule and the member itself (see locate.go).
 func (p rulePackage) decode(set policy.Set, term *ast.Term, found []policy.Contribution) ([]policy.Contribution, []policy.RuleFailure) {
 	members, ok := term.Value.(ast.Set)
 	if !ok {
-		return found, []policy.RuleFailure{{Rule: p.name, Error: fmt.Sprintf("%s is no set", set)}}
+		return found, []policy.RuleFailure{{Rule: p.name, Error: fmt.Sprintf("%s is not a set", set)}}
 	}
 	found = slices.Grow(found, members.Len())
 	plain := map[string]any{} // of one member after the other
@@ -214,7 +217,7 @@ func (p rulePackage) decode(set policy.Set, term *ast.Term, found []policy.Contr
 // plainMember puts the keys and values of a member into a map.
 func plainMember(set policy.Set, keys []string, member *ast.Array, plain map[string]any) (err error) {
 	for i, key := range keys {
-		if plain[key], err = plainValue(member.Elem(i + 1).Value); err != nil {
+		if plain[key], err = PlainValue(member.Elem(i + 1).Value); err != nil {
 			return err
 		}
 	}
@@ -232,12 +235,14 @@ func plainMember(set policy.Set, keys []string, member *ast.Array, plain map[str
 		if !ok {
 			return fmt.Errorf("a member of %s has the key %s, want a string", set, k)
 		}
-		plain[string(key)], err = plainValue(v.Value)
+		plain[string(key)], err = PlainValue(v.Value)
 		return err
 	})
 }
 
-func plainValue(v ast.Value) (any, error) {
+// PlainValue returns a value as policy.DecodeMember takes it: text as string, a number
+// as json.Number, anything else as encoding/json would decode it.
+func PlainValue(v ast.Value) (any, error) {
 	switch v := v.(type) {
 	case ast.String:
 		return string(v), nil
@@ -245,4 +250,12 @@ func plainValue(v ast.Value) (any, error) {
 		return json.Number(v), nil
 	}
 	return ast.JSON(v)
+}
+
+// Place returns a location as file:row, or "".
+func Place(l *ast.Location) string {
+	if l == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", l.File, l.Row)
 }

@@ -3,7 +3,7 @@ package rego
 import (
 	"cmp"
 	"encoding/json"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -16,32 +16,31 @@ import (
 // Options are what a policy needs beside its layers.
 type Options struct {
 	// Schema is the JSON Schema of the input document, against which packages are
-	// checked. The built-in ones alone are checked for nothing, except where
-	// CheckBuiltIn says so, because the project's own tests have done it.
+	// checked. Load does not check the built-in packages when they are alone, because
+	// the tests of this project have checked them; CheckBuiltIn makes it check them.
 	Schema       json.RawMessage
 	CheckBuiltIn bool
-	// Settings are the operator's, over those of the layers.
+	// Settings are those of the configuration. They win over those of the layers.
 	Settings map[string]any
-	// Timeout bounds the evaluation of one package over all profiles; 0 is
+	// Timeout limits the evaluation of one package over all profiles. 0 means
 	// DefaultTimeout.
 	Timeout time.Duration
-	// Memory bounds, in bytes, what the rules may need beside what is in use when
-	// they start; 0 is DefaultMemory.
+	// Memory limits how many bytes the heap may grow while rules are evaluated. 0 means
+	// DefaultMemory.
 	Memory int64
-	// Print keeps the calls of print() in the rules, for Trace.
+	// Print keeps the calls of print() in the rules, for a trace.
 	Print bool
 }
 
-// DefaultTimeout bounds the evaluation of one package: about ten times what the
-// slowest built-in one needs for 10,000 profiles.
+// DefaultTimeout is about ten times what the slowest built-in package needs for 10,000
+// profiles.
 const DefaultTimeout = 2 * time.Second
 
-// DefaultMemory bounds what the rules need: more than ten times what the built-in
-// ones need for 10,000 profiles.
+// DefaultMemory is more than ten times what the built-in packages need for 1,000
+// profiles.
 const DefaultMemory = 256 << 20
 
-// An Evaluator runs the rule packages of its layers. It is safe for concurrent
-// use.
+// An Evaluator runs the rule packages of its layers. It is safe for concurrent use.
 type Evaluator struct {
 	compiler *ast.Compiler
 	store    storage.Store
@@ -49,67 +48,102 @@ type Evaluator struct {
 	timeout  time.Duration
 	memory   int64
 	status   policy.Status
-	kept     keptLayers
+	operator OperatorFiles
 	settings map[string]any
 }
 
-// Load compiles the layers, the built-in one first, into one policy. It is all or
-// nothing: a package that was left out might have held a profile. The error is an
-// Errors with every mistake that was found, or that of reading a directory.
+// Load compiles the layers, the built-in one first, into one policy. It loads all
+// packages or none: a package that was left out might have held a profile. The error is
+// an Errors with every mistake that was found, or the error of reading a directory.
 func Load(layers []Layer, o Options) (*Evaluator, error) {
-	p, err := readLayers(layers, o.Settings)
+	rules, err := ReadRules(layers, o.Settings)
 	if err != nil {
 		return nil, err
 	}
-	kept := p.copy(layers)
-	if p.sources, err = switchOff(p.sources, p.settings); err != nil {
+	operator := rules.operator
+	if rules.Sources, err = rules.Enabled(); err != nil {
 		return nil, err
 	}
-	warn, err := named(p.sources, p.settings, "warn_rules")
+	warn, err := rules.named("warn_rules")
 	if err != nil {
 		return nil, err
 	}
-	sources := p.sources
-	errs := append(checkContract(sources), checkSettingRefs(sources, p.settings)...)
-	if errs = append(errs, checkEnforce(sources)...); len(errs) > 0 {
-		return nil, errs
+	tested := len(layers) == 1 && !o.CheckBuiltIn
+	if err := rules.check(o.Schema, tested); err != nil {
+		return nil, err
 	}
 	e := &Evaluator{
 		timeout: cmp.Or(o.Timeout, DefaultTimeout), memory: cmp.Or(o.Memory, DefaultMemory),
-		status: status(layers, sources, p.settings), kept: kept, settings: p.settings,
+		status: status(layers, rules.Sources, rules.Settings), operator: operator, settings: rules.Settings,
 	}
-	tested := len(layers) == 1 && !o.CheckBuiltIn
-	if o.Schema != nil && !tested {
-		if errs := checkTypes(sources, o.Schema); len(errs) > 0 {
-			return nil, errs
+	modules := make(map[string]*ast.Module, len(rules.Sources))
+	for _, s := range rules.Sources {
+		if s.Kind() != KindLib {
+			p := locate(s, tested)
+			p.warnOnly = isWarnOnly(s, warn)
+			e.packages = append(e.packages, p)
 		}
+		modules[s.Name] = s.Module
 	}
-	modules := make(map[string]*ast.Module, len(sources))
-	for _, s := range sources {
-		if kind, _ := packageKind(s.module.Package.Path); kind != kindLib {
-			located := locate(s, tested)
-			located.tried = onlyTried(s, warn)
-			e.packages = append(e.packages, located)
-		}
-		modules[s.name] = s.module
-	}
-	e.compiler = newCompiler().WithEnablePrintStatements(o.Print)
+	e.compiler = NewCompiler().WithEnablePrintStatements(o.Print)
 	if tested {
 		e.compiler.WithStrict(false).WithSkipStages(checkStages...)
 	}
 	e.compiler.Compile(modules)
 	if e.compiler.Failed() {
-		return nil, fromOPA(e.compiler.Errors)
+		return nil, FromOPA(e.compiler.Errors)
 	}
-	for i, p := range e.packages {
-		e.packages[i].view = sync.OnceValue(func() *view { return viewOf(e.compiler, p) })
-	}
-	e.store = inmem.NewFromObjectWithOpts(map[string]any{"settings": p.settings}, inmem.OptReturnASTValuesOnRead(true))
+	e.store = inmem.NewFromObjectWithOpts(map[string]any{"settings": rules.Settings}, inmem.OptReturnASTValuesOnRead(true))
 	return e, nil
 }
 
-// Status says which policy this is.
+// check finds what the compiler accepts and a layer must not do.
+func (r Rules) check(schema json.RawMessage, tested bool) error {
+	errs := append(CheckContract(r.Sources), CheckSettingRefs(r.Sources, r.Settings)...)
+	errs = append(errs, checkEnforce(r.Sources)...)
+	if len(errs) == 0 && !tested {
+		errs = CheckFacts(r.Sources, schema)
+	}
+	return errs.OrNil()
+}
+
+// Status identifies the policy: where it comes from, and its revision.
 func (e *Evaluator) Status() policy.Status { return e.status }
 
-// Setting returns the value of a setting, or nil where there is none.
+// Setting returns the value of a setting, or nil if there is none.
 func (e *Evaluator) Setting(key string) any { return e.settings[key] }
+
+// Operator returns the operator's files as they were compiled. A file may have changed
+// on disk since then. The caller must not change the maps.
+func (e *Evaluator) Operator() OperatorFiles { return e.operator }
+
+// Rules returns the names of the packages of a stage, in the order of evaluation.
+func (e *Evaluator) Rules(stage policy.Stage) []string {
+	var names []string
+	for _, p := range e.packages {
+		if p.stage == stage {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
+
+// AsFallback returns the same policy with a status that reports it as a fallback. An
+// empty source keeps the source of the status; causes replace its errors unless they
+// are nil.
+func (e *Evaluator) AsFallback(source string, causes error) *Evaluator {
+	fallback := *e
+	fallback.status.Fallback = true
+	fallback.status.Source = cmp.Or(source, e.status.Source)
+	if causes != nil {
+		fallback.status.Errors = strings.Split(causes.Error(), "\n")
+	}
+	return &fallback
+}
+
+// Slower returns the same policy with a time limit that is so many times as long.
+func (e *Evaluator) Slower(times int) *Evaluator {
+	slow := *e
+	slow.timeout *= time.Duration(times)
+	return &slow
+}

@@ -37,13 +37,13 @@ func TestRefusedProfilesGrowLinearly(t *testing.T) {
 		var used []uint64
 		for _, n := range []int{100, 1000} {
 			in := hostileProfiles(n)
-			document, err := inputTerm(in)
+			document, err := NewDocument(in)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			countSteps(t, e, p, document, in.Now)
+			countSteps(t, e, p, document)
 			runtime.ReadMemStats(&after)
 			used = append(used, after.TotalAlloc-before.TotalAlloc)
 		}

@@ -6,75 +6,95 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
 	"hermes-reconcile/policy"
 )
 
-// parsed is what the layers hold.
-type parsed struct {
-	sources  []source
-	settings map[string]any
-	files    []settings     // of each layer
-	operator map[string]any // the settings of the configuration
+// Rules are the parsed rules of all layers, with their settings.
+type Rules struct {
+	Sources []Source // by layer, then by file
+	// Settings are those of the layers and of the configuration. Later ones win.
+	Settings map[string]any
+	operator OperatorFiles
 }
 
-// readLayers parses all layers and lays their settings over each other.
-func readLayers(layers []Layer, operator map[string]any) (parsed, error) {
-	p := parsed{settings: map[string]any{}}
+// OperatorFiles are the files of the operator's layers as they were read, with the
+// settings of the configuration.
+type OperatorFiles struct {
+	Directories []string
+	Files       map[string][]byte // "1/site.rego" is in the first directory
+	Settings    map[string]any
+}
+
+// ReadRules parses all layers and merges their settings. The settings of the
+// configuration win.
+func ReadRules(layers []Layer, configuration map[string]any) (Rules, error) {
+	r := Rules{Settings: map[string]any{}, operator: OperatorFiles{Files: map[string][]byte{}}}
 	var errs []error
 	for i, layer := range layers {
-		sources, err := parseLayer(i, layer)
+		sources, err := ReadLayer(i, layer)
 		errs = append(errs, err)
-		p.sources = append(p.sources, sources...)
-		more, err := readLayerSettings(layer)
-		errs = append(errs, err)
-		p.files = append(p.files, more)
-		errs = append(errs, p.lay(more))
+		r.Sources = append(r.Sources, sources...)
+		file, err := readLayerSettings(layer)
+		errs = append(errs, err, r.add(file))
+		if i > 0 {
+			r.operator.add(i, layer, sources, file)
+		}
 	}
-	more, err := configured(operator)
-	errs = append(errs, err)
+	configured, err := configurationSettings(configuration)
 	if err == nil {
-		errs = append(errs, p.lay(more))
+		err = r.add(configured)
 	}
-	p.operator = more.values
-	return p, errors.Join(errs...)
+	r.operator.Settings = configured.values
+	return r, errors.Join(append(errs, err)...)
 }
 
-func (p *parsed) lay(more settings) error {
-	merged, err := mergeSettings(p.settings, more)
+func (r *Rules) add(more settings) error {
+	merged, err := mergeSettings(r.Settings, more)
 	if err == nil {
-		p.settings = merged
+		r.Settings = merged
 	}
 	return err
 }
 
-// switchOff leaves out the packages that settings.disabled_rules names.
-func switchOff(sources []source, settings map[string]any) ([]source, error) {
-	off, err := named(sources, settings, "disabled_rules")
+func (o *OperatorFiles) add(index int, layer Layer, sources []Source, file settings) {
+	o.Directories = append(o.Directories, layer.Name)
+	for _, s := range sources {
+		o.Files[path.Join(strconv.Itoa(index), s.File)] = s.Text
+	}
+	if file.text != nil {
+		o.Files[path.Join(strconv.Itoa(index), SettingsFile)] = file.text
+	}
+}
+
+// Enabled returns the sources without the packages that settings.disabled_rules names.
+func (r Rules) Enabled() ([]Source, error) {
+	off, err := r.named("disabled_rules")
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(sources, func(s source) bool { return off[packageName(s.module.Package.Path)] }), nil
+	return slices.DeleteFunc(slices.Clone(r.Sources), func(s Source) bool { return off[s.Package()] }), nil
 }
 
-// named reads a setting that lists rule packages, in full or by their last word.
-func named(sources []source, settings map[string]any, setting string) (map[string]bool, error) {
-	list, _ := settings[setting].([]any)
+// named reads a setting that lists rule packages by their full or last names.
+func (r Rules) named(setting string) (map[string]bool, error) {
+	list, _ := r.Settings[setting].([]any)
 	if len(list) == 0 {
 		return nil, nil
 	}
 	var names []string
-	for _, s := range sources {
-		names = append(names, packageName(s.module.Package.Path))
+	for _, s := range r.Sources {
+		names = append(names, s.Package())
 	}
 	chosen := map[string]bool{}
 	for _, item := range list {
 		name := fmt.Sprint(item)
 		if !strings.Contains(name, ".") {
-			name = "reconcile." + kindRules + "." + name
+			name = "reconcile." + KindRules + "." + name
 		}
 		if !slices.Contains(names, name) {
 			return nil, Errors{{File: "settings", Code: "settings_error", Message: fmt.Sprintf("%s: there is no rule package %q, have %s", setting, item, strings.Join(names, ", "))}}
@@ -84,81 +104,20 @@ func named(sources []source, settings map[string]any, setting string) (map[strin
 	return chosen, nil
 }
 
-// status names the layers, and identifies text and settings by a digest, which
-// does not depend on where the directories are.
-func status(layers []Layer, sources []source, settings map[string]any) policy.Status {
+// status names the layers. Its revision is a digest of text and settings, which does
+// not depend on where the directories are.
+func status(layers []Layer, sources []Source, settings map[string]any) policy.Status {
 	names := []string{"built-in"}
 	for _, layer := range layers[1:] {
 		names = append(names, layer.Name)
 	}
 	digest := sha256.New()
 	for _, s := range sources {
-		fmt.Fprintf(digest, "%d %s %d\n", s.layer, s.file, len(s.text))
-		digest.Write(s.text)
+		fmt.Fprintf(digest, "%d %s %d\n", s.Layer, s.File, len(s.Text))
+		digest.Write(s.Text)
 	}
 	if text, err := json.Marshal(settings); err == nil { // map keys are sorted
 		digest.Write(text)
 	}
 	return policy.Status{Source: strings.Join(names, ", "), Revision: hex.EncodeToString(digest.Sum(nil))[:12]}
-}
-
-// LoadOrFallBack is Load for a boot, which must decide. Where the operator's layers
-// or settings cannot be used, it takes the last good copy of both; where there is
-// none that can be used, the built-in layer with the settings of the
-// configuration; and where those cannot be used either, the built-in layer alone.
-// Its Status says so. LastGood returns the copy, and is called only when it is
-// needed; ErrNoLastGood says that there is none. The error is that of the built-in
-// layer.
-func LoadOrFallBack(layers []Layer, o Options, lastGood func() (*LastGood, error)) (*Evaluator, error) {
-	e, err := Load(layers, o)
-	if err == nil {
-		return e, nil
-	}
-	causes := []error{err}
-	last, err := loadLastGood(layers[0], o, lastGood)
-	if err == nil {
-		return last.insteadOf(causes), nil
-	}
-	if !errors.Is(err, ErrNoLastGood) {
-		causes = append(causes, err)
-	}
-	fallback, err := Load(layers[:1], o)
-	if err != nil && o.Settings != nil {
-		o.Settings = nil
-		fallback, err = Load(layers[:1], o)
-	}
-	if err != nil {
-		return nil, errors.Join(append(causes, err)...)
-	}
-	return fallback.insteadOf(causes), nil
-}
-
-func loadLastGood(builtIn Layer, o Options, lastGood func() (*LastGood, error)) (*Evaluator, error) {
-	if lastGood == nil {
-		return nil, ErrNoLastGood
-	}
-	copied, err := lastGood()
-	if err != nil {
-		return nil, err
-	}
-	return copied.Load(builtIn, o)
-}
-
-// Load compiles the copy over the built-in layer, with the settings that were
-// saved with it rather than those of o. Its Status says that it is a fallback.
-func (c *LastGood) Load(builtIn Layer, o Options) (*Evaluator, error) {
-	o.Settings = c.settings
-	e, err := Load(append([]Layer{builtIn}, c.layers...), o)
-	if err != nil {
-		return nil, fmt.Errorf("the last good copy, of %s: %w", c.Saved.Format(time.RFC3339), err)
-	}
-	e.status.Source = "built-in, last good copy of " + c.Saved.Format(time.RFC3339)
-	e.status.Fallback = true
-	return e, nil
-}
-
-func (e *Evaluator) insteadOf(causes []error) *Evaluator {
-	e.status.Fallback = true
-	e.status.Errors = strings.Split(errors.Join(causes...).Error(), "\n")
-	return e
 }

@@ -10,27 +10,39 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// A source is one parsed file of rules.
-type source struct {
-	layer  int
-	name   string // as errors show it
-	file   string // in its layer
-	text   []byte
-	module *ast.Module
+// A Source is one parsed file of rules or of tests.
+type Source struct {
+	Layer  int
+	Name   string // as errors print it
+	File   string // in its layer
+	Text   []byte
+	Module *ast.Module
 }
 
-// parseLayer reads every rule file of a layer, in lexical order. Files and
-// directories whose names start with a dot are left out (the versions behind a
-// mounted ConfigMap, an editor's swap files), and so are tests, which must not
-// decide anything at boot.
-func parseLayer(index int, layer Layer) ([]source, error) {
-	names, err := ruleFiles(layer.Files, ".", 0)
+// Package returns the name of its package, such as reconcile.rules.multiplex.
+func (s Source) Package() string { return PackageName(s.Module.Package.Path) }
+
+// Kind returns KindRules, KindAfter or KindLib, or "" for a package that has no place
+// below data.reconcile.
+func (s Source) Kind() string { return packageKind(s.Module.Package.Path) }
+
+// ReadLayer parses every rule file of a layer, in lexical order. It leaves out files
+// and directories whose names start with a dot (the versions behind a mounted
+// ConfigMap, swap files of an editor), and tests, which must not decide anything at
+// boot. The error is an Errors if it is about the text of the rules.
+func ReadLayer(index int, layer Layer) ([]Source, error) { return readLayer(index, layer, isRuleFile) }
+
+// ReadTests parses every *_test.rego file of a layer, as ReadLayer parses the rules.
+func ReadTests(index int, layer Layer) ([]Source, error) { return readLayer(index, layer, isTestFile) }
+
+func readLayer(index int, layer Layer, wanted func(name string) bool) ([]Source, error) {
+	names, err := findFiles(layer.Files, ".", 0, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("policy directory %s: %w", layer.Name, err)
 	}
-	sources, problems := make([]source, len(names)), make([]error, len(names))
+	sources, problems := make([]Source, len(names)), make([]error, len(names))
 	onAllProcessors(len(names), func(i int) {
-		sources[i], problems[i] = readSource(index, layer, names[i])
+		sources[i], problems[i] = ReadSource(index, layer, names[i])
 	})
 	var errs Errors
 	for _, problem := range problems {
@@ -46,27 +58,25 @@ func parseLayer(index int, layer Layer) ([]source, error) {
 	return sources, nil
 }
 
-// readSource reads one rule file. The error is an Errors where it is about the text.
-func readSource(index int, layer Layer, name string) (source, error) {
+// ReadSource reads and parses one file of a layer. The error is an Errors if it is
+// about the text.
+func ReadSource(index int, layer Layer, name string) (Source, error) {
 	text, err := readFile(layer.Files, name)
 	if err != nil {
-		return source{}, err
+		return Source{}, err
 	}
-	s, errs := parse(index, path.Join(layer.Name, name), text)
-	if len(errs) > 0 {
-		return source{}, errs
-	}
-	s.file = name
-	return s, nil
+	s, err := Parse(index, path.Join(layer.Name, name), text)
+	s.File = name
+	return s, err
 }
 
-// maxDepth is how many directories deep rules may be; links that lead in a circle
-// end there.
+// maxDepth limits how many directories deep rules may be, so that a circle of links
+// ends.
 const maxDepth = 8
 
-// ruleFiles lists the rule files below a directory. Links to directories are
-// followed: a mounted ConfigMap has no others.
-func ruleFiles(files fs.FS, dir string, depth int) ([]string, error) {
+// findFiles lists the wanted files below a directory. It follows links to directories,
+// because a mounted ConfigMap consists of them.
+func findFiles(files fs.FS, dir string, depth int, wanted func(name string) bool) ([]string, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("%s: more than %d directories deep, or links that lead in a circle", dir, maxDepth)
 	}
@@ -81,20 +91,20 @@ func ruleFiles(files fs.FS, dir string, depth int) ([]string, error) {
 		switch {
 		case strings.HasPrefix(entry.Name(), "."):
 			continue
-		case isRuleFile(name) || entry.Type()&fs.ModeSymlink != 0:
+		case wanted(name) || entry.Type()&fs.ModeSymlink != 0:
 			info, err := fs.Stat(files, name)
-			if err != nil && isRuleFile(name) {
+			if err != nil && wanted(name) {
 				return nil, err
 			}
 			isDir = err == nil && info.IsDir()
 		}
 		if !isDir {
-			if isRuleFile(name) {
+			if wanted(name) {
 				names = append(names, name)
 			}
 			continue
 		}
-		below, err := ruleFiles(files, name, depth+1)
+		below, err := findFiles(files, name, depth+1, wanted)
 		if err != nil {
 			return nil, err
 		}
@@ -103,19 +113,19 @@ func ruleFiles(files fs.FS, dir string, depth int) ([]string, error) {
 	return names, nil
 }
 
-// maxFile is the largest file of rules or settings that is read. Rules that people
+// maxFile limits the size of a file of rules or settings, in bytes. Rules that people
 // write have a thousandth of that.
 const maxFile = 4 << 20
 
-// readFile reads a regular file of a layer. Anything else could keep the boot
-// waiting.
+// readFile reads a regular file of a layer. Any other kind of file could block the
+// boot.
 func readFile(files fs.FS, name string) ([]byte, error) {
 	info, err := fs.Stat(files, name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", name)
+		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
 	if info.Size() > maxFile {
 		return nil, fmt.Errorf("%s has %d bytes, want at most %d", name, info.Size(), maxFile)
@@ -124,21 +134,24 @@ func readFile(files fs.FS, name string) ([]byte, error) {
 }
 
 func isRuleFile(name string) bool {
-	return strings.HasSuffix(name, ".rego") && !strings.HasSuffix(name, "_test.rego")
+	return strings.HasSuffix(name, ".rego") && !isTestFile(name)
 }
 
-func parse(layer int, name string, text []byte) (source, Errors) {
-	// What METADATA says of the built-in packages is for documents alone.
+func isTestFile(name string) bool { return strings.HasSuffix(name, "_test.rego") }
+
+// Parse parses the text of one file. The error is an Errors.
+func Parse(layer int, name string, text []byte) (Source, error) {
+	// METADATA of the built-in packages matters only to documentation.
 	options := ast.ParserOptions{RegoVersion: ast.RegoV1, ProcessAnnotation: layer > 0, Capabilities: capabilities()}
 	module, err := ast.ParseModuleWithOpts(name, string(text), options)
 	if err != nil {
 		if parseErrs, ok := errors.AsType[ast.Errors](err); ok {
-			return source{}, fromOPA(parseErrs)
+			return Source{}, FromOPA(parseErrs)
 		}
-		return source{}, Errors{{File: name, Code: "rego_parse_error", Message: err.Error()}}
+		return Source{}, Errors{{File: name, Code: "rego_parse_error", Message: err.Error()}}
 	}
 	if module == nil {
-		return source{}, Errors{{File: name, Code: "rego_parse_error", Message: "empty: a rule file starts with its package"}}
+		return Source{}, Errors{{File: name, Code: "rego_parse_error", Message: "empty: a rule file starts with its package"}}
 	}
-	return source{layer: layer, name: name, text: text, module: module}, nil
+	return Source{Layer: layer, Name: name, Text: text, Module: module}, nil
 }

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-
-	"hermes-reconcile/policy"
 )
 
 // schema is a small input document: enough for the operator's rules below.
@@ -201,30 +199,6 @@ func TestLoadLeavesOutWhatIsNoRule(t *testing.T) {
 	}
 	if want := "built-in, /etc/policy"; e.Status().Source != want {
 		t.Errorf("source %q, want %q", e.Status().Source, want)
-	}
-}
-
-func TestLoadOrFallBack(t *testing.T) {
-	broken := operator(map[string]string{"a.rego": "package reconcile.rules.site\n\nhold contains {"})
-	e, err := LoadOrFallBack(broken, Options{Schema: []byte(schema), Settings: map[string]any{"start_states": []any{"running", "starting"}}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	status := e.Status()
-	if !status.Fallback || status.Source != "built-in" || len(status.Errors) == 0 || !strings.Contains(status.Errors[0], "/etc/policy/a.rego:3:") {
-		t.Errorf("status %+v, want a fallback that names the file", status)
-	}
-	starting := input(`{"coder": {"prior_state": {"status": "recorded", "desired": "starting"}}}`)
-	if got := e.Evaluate(t.Context(), policy.StageRules, starting); len(got.Contributions) != 1 {
-		t.Errorf("the settings of the configuration are lost in the fallback: %+v", got)
-	}
-
-	e, err = LoadOrFallBack(broken, Options{Settings: map[string]any{"start_states": 7}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if status := e.Status(); !status.Fallback || len(status.Errors) < 2 {
-		t.Errorf("status %+v, want a fallback with both errors", status)
 	}
 }
 

@@ -1,63 +1,64 @@
 package rego
 
 import (
-	"fmt"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"hermes-reconcile/policy"
 )
 
-// locatedPrefix begins the names of the rules that the loader adds.
+// locatedPrefix begins the names of the rules that locate adds.
 const locatedPrefix = "located__"
 
-// A rulePackage is a package with what is needed to query it.
+// AsWritten gives rules the names in a text that their author gave them.
+func AsWritten(text string) string { return strings.ReplaceAll(text, locatedPrefix, "") }
+
+// A rulePackage is a compiled rule package and the query that collects its
+// contributions.
 type rulePackage struct {
-	name  string
-	stage policy.Stage
-	layer int
-	query ast.Body
-	sets  []policy.Set
-	rules []located    // by the index that located members carry
-	tried bool         // contributes without effect
-	view  func() *view // what it may look at
+	name     string
+	stage    policy.Stage
+	layer    int
+	query    ast.Body
+	sets     []policy.Set
+	rules    []located // by the index in the members
+	warnOnly bool
 }
 
 // located is a rule that contributes to a set.
 type located struct {
 	place string   // file:row
-	keys  []string // of its members, sorted, or nil: they are not known beforehand
+	keys  []string // of its members, sorted; nil if only the evaluation knows them
 }
 
-// locate adds to a module, for every rule that contributes to a set, a copy
-// whose members carry the rule's place:
+// locate adds to a module a copy of every rule that contributes to a set. The members
+// of the copy carry the index of the rule, and so its place:
 //
-//	hold contains x if …           stays, for whoever refers to hold
-//	located__hold contains [3, x] if …    is what the evaluator asks for
+//	hold contains x if …                  stays, for rules that refer to hold
+//	located__hold contains [3, x] if …    is what the evaluator queries
 //
-// Where x is written as an object, its values take its place, in the order of its
-// keys, which are known: an array takes half the memory.
+// If x is written as an object, its values stand in the array in the order of its keys:
+// an array takes half the memory.
 //
-// A member of a set does not say which of several rules made it, and tracing
-// would cost ten times the evaluation. The copy costs nothing but the time to
-// compile it: a set to which nothing refers is not evaluated. Where it is known that
-// nobody refers to the sets, the rules themselves are changed.
-func locate(s source, unreferred bool) rulePackage {
-	path := s.module.Package.Path
-	kind, _ := packageKind(path)
-	p := rulePackage{name: packageName(path), stage: policy.Stage(kind), layer: s.layer}
+// Without the copy, a member of a set does not tell which of several rules made it.
+// Tracing would tell, at ten times the cost. The copy costs only its compilation,
+// because OPA does not evaluate a set to which nothing refers. If nothing can refer to
+// the sets of the package, locate changes the rules instead of copying them.
+func locate(s Source, unreferred bool) rulePackage {
+	p := rulePackage{name: s.Package(), stage: policy.Stage(s.Kind()), layer: s.Layer}
 	have := map[policy.Set]bool{}
-	for _, rule := range s.module.Rules {
-		name := ruleName(rule)
-		if !isSet(name) {
+	for _, rule := range s.Module.Rules {
+		name := RuleName(rule)
+		if !IsSet(name) {
 			continue
 		}
 		if !unreferred {
 			rule = copied(rule)
-			s.module.Rules = append(s.module.Rules, rule)
+			s.Module.Rules = append(s.Module.Rules, rule)
 		}
-		keys := carryPlace(rule, len(p.rules))
-		p.rules = append(p.rules, located{place: fmt.Sprintf("%s:%d", rule.Location.File, rule.Location.Row), keys: keys})
+		keys := addIndex(rule, len(p.rules))
+		p.rules = append(p.rules, located{place: Place(rule.Location), keys: keys})
 		have[policy.Set(name)] = true
 	}
 	for _, set := range policy.Sets {
@@ -66,7 +67,7 @@ func locate(s source, unreferred bool) rulePackage {
 		}
 		p.sets = append(p.sets, set)
 		name := locatedPrefix + string(set)
-		ref := append(append(ast.Ref{}, path...), ast.StringTerm(name))
+		ref := append(append(ast.Ref{}, s.Module.Package.Path...), ast.StringTerm(name))
 		p.query.Append(ast.Equality.Expr(ast.VarTerm(name), ast.NewTerm(ref)))
 	}
 	return p
@@ -81,10 +82,10 @@ func copied(rule *ast.Rule) *ast.Rule {
 	return c
 }
 
-// carryPlace lets the members of a rule carry its index, and returns their keys where
-// their values stand beside it.
-func carryPlace(rule *ast.Rule, index int) (keys []string) {
-	name := ast.Var(locatedPrefix + ruleName(rule))
+// addIndex renames a rule and adds its index to its members. It returns the keys of the
+// members if their values stand in the array one by one.
+func addIndex(rule *ast.Rule, index int) (keys []string) {
+	name := ast.Var(locatedPrefix + RuleName(rule))
 	rule.Head.Name = name
 	rule.Head.Reference = ast.Ref{ast.NewTerm(name)}
 	keys, values := literal(rule.Head.Key)
@@ -93,11 +94,11 @@ func carryPlace(rule *ast.Rule, index int) (keys []string) {
 	return keys
 }
 
-// literal returns the keys and values of an object that has texts for keys. Anything
-// else is one value, without keys.
+// literal returns the keys and values of an object whose keys are all text. It returns
+// anything else as one value, without keys.
 func literal(member *ast.Term) (keys []string, values []*ast.Term) {
 	object, ok := member.Value.(ast.Object)
-	if !ok {
+	if !ok || object.Len() == 0 {
 		return nil, []*ast.Term{member}
 	}
 	for _, key := range object.Keys() {
@@ -107,9 +108,6 @@ func literal(member *ast.Term) (keys []string, values []*ast.Term) {
 		}
 		keys = append(keys, string(text))
 		values = append(values, object.Get(key))
-	}
-	if len(keys) == 0 {
-		return nil, []*ast.Term{member}
 	}
 	return keys, values
 }

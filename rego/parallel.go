@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// onAllProcessors does n things in no order, no more at once than there are processors,
-// and returns when all are done.
+// onAllProcessors calls do for 0 to n-1 in no order, at most one call per processor at
+// a time, and returns when all calls have returned.
 func onAllProcessors(n int, do func(i int)) {
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))

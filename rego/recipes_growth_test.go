@@ -6,13 +6,14 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"testing/fstest"
 	"time"
 
-	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/rego/recipes"
 )
 
 // recipeSituation is a home with so many profiles in which every recipe has work,
@@ -89,13 +90,43 @@ var recipesConfigured = map[string]any{
 	"multiplex_only":   true,
 }
 
+// recipeLayers returns every recipe as an operator has it in a directory, by name.
+func recipeLayers(tb testing.TB) map[string]Layer {
+	tb.Helper()
+	entries, err := recipes.Files.ReadDir(".")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	layers := map[string]Layer{}
+	for _, entry := range entries {
+		name := entry.Name()
+		files := fstest.MapFS{}
+		for file, from := range map[string]string{name + ".rego": name + ".rego", name + "_test.rego": name + "_test.rego", SettingsFile: "settings.yaml"} {
+			text, err := recipes.Files.ReadFile(name + "/" + from)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			files[file] = &fstest.MapFile{Data: text}
+		}
+		layers[name] = Layer{Name: "recipes/" + name, Files: files}
+	}
+	return layers
+}
+
+// allRecipes returns the built-in layer and every recipe.
+func allRecipes(tb testing.TB) []Layer {
+	tb.Helper()
+	all := []Layer{BuiltIn()}
+	layers := recipeLayers(tb)
+	for _, name := range slices.Sorted(maps.Keys(layers)) {
+		all = append(all, layers[name])
+	}
+	return all
+}
+
 func configuredRecipes(tb testing.TB) *Evaluator {
 	tb.Helper()
-	layers := []Layer{BuiltIn()}
-	for _, r := range Recipes() {
-		layers = append(layers, r.layer())
-	}
-	e, err := Load(layers, Options{Settings: recipesConfigured, Timeout: time.Minute})
+	e, err := Load(allRecipes(tb), Options{Settings: recipesConfigured, Timeout: time.Minute})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -117,9 +148,9 @@ func TestConfiguredRecipesContribute(t *testing.T) {
 			count[c.Rule]++
 		}
 	}
-	for _, r := range Recipes() {
-		if count[r.Package] == 0 {
-			t.Errorf("%s contributes nothing", r.Name)
+	for _, p := range e.packages {
+		if p.layer > 0 && count[p.name] == 0 {
+			t.Errorf("%s contributes nothing", p.name)
 		}
 	}
 }
@@ -132,7 +163,7 @@ func (s *steps) TraceEvent(topdown.Event)  { s.n++ }
 func (*steps) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
 
 // countSteps evaluates one package and counts.
-func countSteps(t *testing.T, e *Evaluator, p rulePackage, document *ast.Term, now policy.Now) int {
+func countSteps(t *testing.T, e *Evaluator, p rulePackage, document Document) int {
 	t.Helper()
 	txn, err := e.store.NewTransaction(t.Context(), storage.TransactionParams{})
 	if err != nil {
@@ -141,7 +172,7 @@ func countSteps(t *testing.T, e *Evaluator, p rulePackage, document *ast.Term, n
 	defer e.store.Abort(t.Context(), txn)
 	counter := &steps{}
 	err = topdown.NewQuery(p.query).WithCompiler(e.compiler).WithStore(e.store).WithTransaction(txn).
-		WithInput(document).WithTime(time.Unix(0, now.UnixNS)).WithQueryTracer(counter).
+		WithInput(document.term).WithTime(document.now).WithQueryTracer(counter).
 		Iter(t.Context(), func(topdown.QueryResult) error { return nil })
 	if err != nil {
 		t.Fatal(err)
@@ -166,19 +197,23 @@ func TestRecipesGrowLinearly(t *testing.T) {
 
 // The same where the settings name every profile.
 func TestRecipesWithLongListsGrowLinearly(t *testing.T) {
-	for _, r := range Recipes() {
+	for name, layer := range recipeLayers(t) {
+		defaults, _, err := ReadSettings(layer)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var counts []int
 		for _, n := range []int{50, 500} {
 			in := recipeSituation(n)
-			document, err := inputTerm(in)
+			document, err := NewDocument(in)
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := oneRecipe(t, r.Name, namingAll(r.settings(t), in))
-			counts = append(counts, countSteps(t, e, e.packages[len(e.packages)-1], document, in.Now))
+			e := oneRecipe(t, name, namingAll(defaults, in))
+			counts = append(counts, countSteps(t, e, e.packages[len(e.packages)-1], document))
 		}
 		if counts[1] > 11*counts[0] {
-			t.Errorf("%s: %d steps for 50 profiles and %d for 500", r.Name, counts[0], counts[1])
+			t.Errorf("%s: %d steps for 50 profiles and %d for 500", name, counts[0], counts[1])
 		}
 	}
 }
@@ -240,11 +275,11 @@ func growth(t *testing.T, e *Evaluator, p rulePackage) (few, many int) {
 	var counts []int
 	for _, n := range []int{50, 500} {
 		in := recipeSituation(n)
-		document, err := inputTerm(in)
+		document, err := NewDocument(in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		counts = append(counts, countSteps(t, e, p, document, in.Now))
+		counts = append(counts, countSteps(t, e, p, document))
 	}
 	return counts[0], counts[1]
 }

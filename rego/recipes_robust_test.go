@@ -56,11 +56,7 @@ func expectNoFailure(t *testing.T, e *Evaluator, in policy.Input, situation stri
 // oneRecipe loads a recipe with some of its settings changed.
 func oneRecipe(t *testing.T, name string, settings map[string]any) *Evaluator {
 	t.Helper()
-	r, err := readRecipe(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := Load([]Layer{BuiltIn(), r.layer()}, Options{Settings: settings})
+	e, err := Load([]Layer{BuiltIn(), recipeLayers(t)[name]}, Options{Settings: settings})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,4 +150,27 @@ func TestDerivedPortsAreAllDifferent(t *testing.T) {
 			owner[port[name]] = name
 		}
 	})
+}
+
+// With the settings that they come with, recipes contribute nothing, whatever the
+// facts are.
+func TestRecipesThatAreNotConfiguredHaveNoOpinion(t *testing.T) {
+	e, err := Load(allRecipes(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare := policy.Input{Profiles: map[string]policy.Facts{policy.RootProfile: {}, "coder": {}}, Decisions: map[string]policy.Verdict{}}
+	for _, in := range []policy.Input{recipeSituation(40), bare} {
+		for _, stage := range []policy.Stage{policy.StageRules, policy.StageAfter} {
+			got := e.Evaluate(t.Context(), stage, in)
+			for _, f := range got.Failures {
+				t.Errorf("%s failed: %s", f.Rule, f.Error)
+			}
+			for _, c := range got.Contributions {
+				if c.Layer > 0 {
+					t.Errorf("%s contributes %s for %q: %s", c.Rule, c.Set, c.Profile, c.Reason)
+				}
+			}
+		}
+	}
 }

@@ -1,16 +1,19 @@
-// Package rego holds the rule packages and runs them. It is the only package
-// that knows the Open Policy Agent; it knows neither the files of a home nor the
-// supervisor.
+// Package rego holds the rule packages and runs them. With the packages below it,
+// it is the only one that knows the Open Policy Agent. It knows neither the files of
+// a home nor the supervisor.
 //
-// A rule package answers one question and only contributes: it adds members to
-// sets such as start and hold (package policy lists them), and the engine
-// combines what all packages said. Built-in packages are in policies/, one file
-// each with its test beside it; an operator's directories add packages, and
-// never change one. Recipes in recipes/ are packages that an operator may copy.
+// A rule package answers one question and only contributes: it adds members to sets
+// such as start and hold (package policy lists the sets), and the engine combines the
+// contributions of all packages. The built-in packages are in policies/, one file each
+// with its test beside it. The directories of an operator add packages and never
+// change one.
 //
 // Everything that could make a decision depend on more than its input (network,
-// environment, clock, randomness) is taken out of the language before a package
-// is compiled.
+// environment, clock, randomness) is removed from the language before a package is
+// compiled.
+//
+// This package is what a boot needs: it loads, compiles and evaluates. Package bundle
+// keeps the rules that worked; packages check and workbench are for authors of rules.
 package rego
 
 import (
@@ -23,14 +26,14 @@ var embedded embed.FS
 
 // A Layer is a set of rule packages from one place.
 type Layer struct {
-	// Name is shown before the file names of the layer; it is the directory.
+	// Name is the directory. Errors print it before the names of its files.
 	Name string
 	// Files holds *.rego files and data/settings.yaml.
 	Files fs.FS
 }
 
-// BuiltIn returns the embedded layer. Its Name is empty: its files are shown by
-// their bare names.
+// BuiltIn returns the embedded layer. Its Name is empty, so that errors print the bare
+// names of its files.
 func BuiltIn() Layer {
 	files, err := fs.Sub(embedded, "policies")
 	if err != nil {

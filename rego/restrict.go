@@ -8,7 +8,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// instead says what an author who wanted a builtin that is taken out can use.
+// instead maps a removed builtin to what an author can use in its place.
 var instead = map[string]string{
 	"time.now_ns":        "use input.now.unix_ns",
 	"http.send":          "write an external fact",
@@ -18,7 +18,7 @@ var instead = map[string]string{
 	"uuid.rfc4122":       "decisions must be repeatable",
 }
 
-// unsafeBuiltins are the builtins whose result depends on more than their
+// unsafeBuiltins returns the builtins whose result depends on more than their
 // arguments.
 func unsafeBuiltins() map[string]struct{} {
 	names := map[string]struct{}{}
@@ -40,26 +40,26 @@ func unsafeBuiltin(name string) string {
 	return name + " is not available to rules: a decision depends on its input alone"
 }
 
-// capabilities are the language that every rule package has: without the unsafe
-// builtins, and without remote references in a JSON schema. Nobody changes them.
+// capabilities is the language of every rule package: without the unsafe builtins, and
+// without remote references in a JSON schema. The value is shared and must not change.
 var capabilities = sync.OnceValue(func() *ast.Capabilities {
 	unsafe := unsafeBuiltins()
 	c := ast.CapabilitiesForThisVersion()
 	c.AllowNet = []string{}
 	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool {
-		_, taken := unsafe[b.Name]
-		return taken
+		_, removed := unsafe[b.Name]
+		return removed
 	})
 	return c
 })
 
-// newCompiler returns a compiler with the restrictions that every rule package has.
-func newCompiler() *ast.Compiler {
+// NewCompiler returns a strict compiler for the restricted language.
+func NewCompiler() *ast.Compiler {
 	return ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities())
 }
 
-// checkStages are the stages of the compiler that change nothing in the rules: they
-// look for mistakes, or for what is needed to do so.
+// checkStages are the stages of the compiler that change nothing in the rules. They
+// only find mistakes, or prepare for finding them.
 var checkStages = []ast.StageID{
 	ast.StageCheckUnusedImports,
 	ast.StageCheckKeywordOverrides,

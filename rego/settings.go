@@ -2,11 +2,13 @@ package rego
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -15,28 +17,33 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const settingsFile = "data/settings.yaml"
+// SettingsFile is where a layer has its settings.
+const SettingsFile = "data/settings.yaml"
 
-// settings are the values of one place, with where they stand where that is
-// known.
+// settings are the values of one file or of the configuration, with their places if
+// they have any.
 type settings struct {
-	name   string // as errors show it
+	name   string // as errors print it
 	values map[string]any
 	nodes  map[string]*yaml.Node // the value of each key
 	keys   map[string]*yaml.Node
 	text   []byte
 }
 
-// readSettings reads data/settings.yaml of a layer; a missing file is no
-// settings.
-func readSettings(layer Layer) (map[string]any, error) {
+// ReadSettings reads data/settings.yaml of a layer: the values, and the row of each
+// key. Without the file there are no settings. The error is an Errors.
+func ReadSettings(layer Layer) (values map[string]any, rows map[string]int, err error) {
 	s, err := readLayerSettings(layer)
-	return s.values, err
+	rows = make(map[string]int, len(s.keys))
+	for key, node := range s.keys {
+		rows[key] = node.Line
+	}
+	return s.values, rows, err
 }
 
 func readLayerSettings(layer Layer) (settings, error) {
-	s := settings{name: path.Join(layer.Name, settingsFile)}
-	file := settingsFile
+	s := settings{name: path.Join(layer.Name, SettingsFile)}
+	file := SettingsFile
 	if layer.Name == "" {
 		s.name, file = "settings.yaml", "settings.yaml"
 	}
@@ -69,7 +76,7 @@ func (s *settings) parse(text []byte) *Error {
 	return s.read(&document)
 }
 
-// read takes the object below the one key of the document.
+// read reads the object below the one key of the document.
 func (s *settings) read(document *yaml.Node) *Error {
 	if len(document.Content) == 0 {
 		return nil // nothing but comments
@@ -106,7 +113,7 @@ func (s *settings) read(document *yaml.Node) *Error {
 	return nil
 }
 
-// at makes an error with the place of a node; without one the file is the place.
+// at makes an error with the place of a node. Without a node the place is the file.
 func (s *settings) at(node *yaml.Node, format string, args ...any) *Error {
 	e := &Error{File: s.name, Code: "settings_error", Message: fmt.Sprintf(format, args...)}
 	if node != nil {
@@ -115,15 +122,14 @@ func (s *settings) at(node *yaml.Node, format string, args ...any) *Error {
 	return e
 }
 
-// A nodeReader turns YAML into the values that JSON has, since that is what rules
-// see: a date stays the text that it is, and every key is a text.
+// A nodeReader converts YAML to the values of JSON, which rules see: a date stays text,
+// and every key is text.
 type nodeReader struct {
 	settings *settings
 	seen     int
 }
 
-// The bounds keep an alias that contains itself, or doubles and doubles, from
-// being followed for ever.
+// The limits end an alias that contains itself, or one that doubles again and again.
 const (
 	maxSettingNodes = 100_000
 	maxSettingDepth = 50
@@ -157,10 +163,10 @@ func (r *nodeReader) object(node *yaml.Node, depth int) (any, *Error) {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key := node.Content[i]
 		if key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" {
-			return nil, r.settings.at(key, "the key %s is no text, quote it", key.Value)
+			return nil, r.settings.at(key, "the key %s is not text, quote it", key.Value)
 		}
 		if _, twice := object[key.Value]; twice {
-			return nil, r.settings.at(key, "the key %q is there twice", key.Value)
+			return nil, r.settings.at(key, "the key %q is given twice", key.Value)
 		}
 		value, err := r.value(node.Content[i+1], depth+1)
 		if err != nil {
@@ -181,7 +187,7 @@ func (r *nodeReader) scalar(node *yaml.Node) (any, *Error) {
 			return nil, r.settings.at(node, "%v", err)
 		}
 		if _, err := json.Marshal(value); err != nil {
-			return nil, r.settings.at(node, "%s is no number that JSON has", node.Value)
+			return nil, r.settings.at(node, "%s is not a number that JSON has", node.Value)
 		}
 		return value, nil
 	case "!!str", "!!timestamp":
@@ -190,12 +196,12 @@ func (r *nodeReader) scalar(node *yaml.Node) (any, *Error) {
 	return nil, r.settings.at(node, "the tag %s is not known here", node.Tag)
 }
 
-// configured are the settings of the configuration, whose places are not known.
-func configured(values map[string]any) (settings, error) {
+// configurationSettings returns the settings of the configuration, which have no places.
+func configurationSettings(values map[string]any) (settings, error) {
 	s := settings{name: "configuration: settings", values: values}
 	text, err := json.Marshal(values)
 	if err != nil {
-		return s, Errors{s.at(nil, "%v; keys are texts, and values are those that JSON has", err)}
+		return s, Errors{s.at(nil, "%v; keys must be text, and values must be those of JSON", err)}
 	}
 	if len(values) == 0 {
 		return s, nil
@@ -205,17 +211,15 @@ func configured(values map[string]any) (settings, error) {
 	return s, json.Unmarshal(text, &s.values)
 }
 
-// mergeSettings lays more over base: a key of more replaces that of base whole. A setting
-// of the built-in rules is what their schema says, any other keeps the type that
-// it has in base, and a key that looks like a misspelt one of base is an error.
+// mergeSettings adds more to base. A value of more replaces the whole value of base. A
+// setting of the built-in rules must fit their schema, any other must keep the type
+// that it has in base. A key that looks like a misspelt key of base is an error.
 func mergeSettings(base map[string]any, more settings) (map[string]any, error) {
-	merged := make(map[string]any, len(base)+len(more.values))
-	known := make([]string, 0, len(base))
-	for key, value := range base {
-		merged[key] = value
-		known = append(known, key)
+	merged := maps.Clone(base)
+	if merged == nil {
+		merged = map[string]any{}
 	}
-	slices.Sort(known)
+	known := slices.Sorted(maps.Keys(base))
 	var errs Errors
 	for key, value := range more.values {
 		errs = append(errs, checkSetting(base, known, more, key, value)...)
@@ -223,10 +227,7 @@ func mergeSettings(base map[string]any, more settings) (map[string]any, error) {
 	}
 	if len(errs) > 0 {
 		slices.SortFunc(errs, func(a, b *Error) int {
-			if a.Row != b.Row {
-				return a.Row - b.Row
-			}
-			return strings.Compare(a.Message, b.Message)
+			return cmp.Or(a.Row-b.Row, strings.Compare(a.Message, b.Message))
 		})
 		return nil, errs
 	}
@@ -239,7 +240,7 @@ func checkSetting(base map[string]any, known []string, more settings, key string
 	}
 	old, ok := base[key]
 	if !ok {
-		if near := nearest(key, known); near != "" {
+		if near := Nearest(key, known); near != "" {
 			return Errors{more.at(more.keys[key], "unknown setting %q, did you mean %q?", key, near)}
 		}
 		return nil
@@ -271,15 +272,6 @@ func settingType(value any) string {
 	return "an object"
 }
 
-// A settingSchema is the part of JSON Schema that settings.schema.json uses.
-type settingSchema struct {
-	Type       string                    `json:"type"`
-	Properties map[string]*settingSchema `json:"properties"`
-	Items      *settingSchema            `json:"items"`
-	Enum       []string                  `json:"enum"`
-	MinLength  int                       `json:"minLength"`
-}
-
 // SettingsSchema returns the JSON Schema of the settings of the built-in rules.
 func SettingsSchema() []byte {
 	text, err := embedded.ReadFile("policies/settings.schema.json")
@@ -289,66 +281,10 @@ func SettingsSchema() []byte {
 	return text
 }
 
-var settingsSchema = sync.OnceValue(func() *settingSchema {
-	schema := &settingSchema{}
+var settingsSchema = sync.OnceValue(func() *Schema {
+	schema := &Schema{}
 	if err := json.Unmarshal(SettingsSchema(), schema); err != nil {
 		panic(err) // the file is compiled in, and a test reads it
 	}
 	return schema
 })
-
-// check asserts that a value is what the schema says. The node is the place of the
-// value, or nil.
-func (n *settingSchema) check(s settings, node *yaml.Node, what string, value any) Errors {
-	if have := settingType(value); !n.fits(value) {
-		return Errors{s.at(node, "%s is %s, want %s", what, have, n)}
-	}
-	if text, ok := value.(string); ok {
-		if len(n.Enum) > 0 && !slices.Contains(n.Enum, text) {
-			return Errors{s.at(node, "%s is %q, have %s", what, text, strings.Join(n.Enum, ", "))}
-		}
-		if len(text) < n.MinLength {
-			return Errors{s.at(node, "%s is empty", what)}
-		}
-	}
-	var errs Errors
-	if list, ok := value.([]any); ok && n.Items != nil {
-		for i, item := range list {
-			place := node
-			if node != nil && node.Kind == yaml.SequenceNode && i < len(node.Content) {
-				place = node.Content[i]
-			}
-			errs = append(errs, n.Items.check(s, place, fmt.Sprintf("%s: item %d", what, i+1), item)...)
-		}
-	}
-	return errs
-}
-
-func (n *settingSchema) fits(value any) bool {
-	switch n.Type {
-	case "array":
-		_, ok := value.([]any)
-		return ok
-	case "string":
-		_, ok := value.(string)
-		return ok
-	case "boolean":
-		_, ok := value.(bool)
-		return ok
-	case "number":
-		return settingType(value) == "a number"
-	}
-	_, ok := value.(map[string]any)
-	return ok
-}
-
-// String says in words what is wanted.
-func (n *settingSchema) String() string {
-	switch n.Type {
-	case "array":
-		return "a list of strings"
-	case "object":
-		return "an object"
-	}
-	return "a " + n.Type
-}

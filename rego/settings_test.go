@@ -2,6 +2,7 @@ package rego
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -11,11 +12,11 @@ import (
 
 // Every setting of the built-in rules has its type and its words in the schema.
 func TestSettingsFitTheirSchema(t *testing.T) {
-	values, err := readSettings(BuiltIn())
+	values, _, err := ReadSettings(BuiltIn())
 	if err != nil {
 		t.Fatal(err)
 	}
-	have := sortedKeys(values)
+	have := slices.Sorted(maps.Keys(values))
 	var want []string
 	for key := range settingsSchema().Properties {
 		want = append(want, key)
@@ -36,9 +37,9 @@ func TestSettingsFilesAreRefused(t *testing.T) {
 		{"settings:\n  sweep_files: ['']\n", "data/settings.yaml:2:17: setting sweep_files: item 1 is empty"},
 		{"settings:\n  start_states:\n", "data/settings.yaml:2:16: setting start_states is empty, want a list of strings"},
 		{"settings:\n  mine: 1\n  start_state: [running]\n", `data/settings.yaml:3:3: unknown setting "start_state", did you mean "start_states"?`},
-		{"settings:\n  mine: 1\n  mine: 2\n", `data/settings.yaml:3:3: the key "mine" is there twice`},
-		{"settings:\n  hours: {22: night}\n", "data/settings.yaml:2:11: the key 22 is no text, quote it"},
-		{"settings:\n  share: .nan\n", "data/settings.yaml:2:10: .nan is no number that JSON has"},
+		{"settings:\n  mine: 1\n  mine: 2\n", `data/settings.yaml:3:3: the key "mine" is given twice`},
+		{"settings:\n  hours: {22: night}\n", "data/settings.yaml:2:11: the key 22 is not text, quote it"},
+		{"settings:\n  share: .nan\n", "data/settings.yaml:2:10: .nan is not a number that JSON has"},
 		{"settings: [a]\n", "data/settings.yaml:1:11: want one key, settings, with an object"},
 		{"settings: {}\nother: 1\n", "data/settings.yaml:2:1: want one key, settings, with an object"},
 		{"settings: &a\n  round: *a\n", "more than"},

@@ -14,30 +14,31 @@ import (
 // typesPackage holds a document of the shape of input, for the type checker.
 const typesPackage = "data.reconcile.types"
 
-// checkTypes reports references to facts that do not exist, against the JSON
-// Schema of the input document.
+// checkTypes reports references to facts that do not exist, against the JSON Schema of
+// the input document.
 //
-// OPA's own schema support knows no maps ("additionalProperties" with a schema is
-// any), and profiles are a map. But its type checker knows maps that a
-// comprehension makes. So the schema becomes a Rego document of that shape, and
-// copies of the modules are compiled with input replaced by it.
-func checkTypes(sources []source, schema json.RawMessage) Errors {
+// OPA's own schema support does not know maps: an object with a schema for
+// "additionalProperties" may have any value, and input.profiles is a map. OPA's type
+// checker does know the type of a map that a comprehension makes. So checkTypes writes
+// the schema as a Rego document of that shape, and compiles copies of the modules with
+// input replaced by that document.
+func checkTypes(sources []Source, schema json.RawMessage) Errors {
 	document, err := typesModule(schema)
 	if err != nil {
-		return Errors{{File: "schema", Code: "schema_error", Message: err.Error()}}
+		return Errors{{File: "schema", Code: "schema_error", Message: fmt.Sprintf("schema of the input document: %v", err)}}
 	}
 	modules := map[string]*ast.Module{"types": document}
 	for _, s := range sources {
-		c := s.module.Copy()
+		c := s.Module.Copy()
 		replaceInput(c)
-		modules[s.name] = c
+		modules[s.Name] = c
 	}
-	compiler := newCompiler()
+	compiler := NewCompiler()
 	compiler.Compile(modules)
-	return fromOPA(compiler.Errors)
+	return FromOPA(compiler.Errors)
 }
 
-// replaceInput points every reference to input at the document of types.
+// replaceInput makes every reference to input a reference to the document of types.
 func replaceInput(module *ast.Module) {
 	prefix := ast.MustParseRef(typesPackage + ".document")
 	ast.WalkTerms(module, func(t *ast.Term) bool {
@@ -54,85 +55,58 @@ func replaceInput(module *ast.Module) {
 
 // typesModule writes the schema as a document with the same types.
 func typesModule(schema json.RawMessage) (*ast.Module, error) {
-	var root schemaNode
+	var root Schema
 	if err := json.Unmarshal(schema, &root); err != nil {
-		return nil, fmt.Errorf("schema of the input document: %w", err)
-	}
-	var b strings.Builder
-	b.WriteString("package reconcile.types\n\ndocument := ")
-	if err := root.write(&b); err != nil {
 		return nil, err
 	}
-	module, err := ast.ParseModule("types", b.String())
+	text, err := root.example()
 	if err != nil {
-		return nil, fmt.Errorf("schema of the input document: %w", err)
+		return nil, err
 	}
-	return module, nil
+	return ast.ParseModule("types", "package reconcile.types\n\ndocument := "+text)
 }
 
-// schemaNode is the part of JSON Schema that fact schemas use.
-type schemaNode struct {
-	Type                 string                 `json:"type"`
-	Properties           map[string]*schemaNode `json:"properties"`
-	AdditionalProperties json.RawMessage        `json:"additionalProperties"`
-	Items                *schemaNode            `json:"items"`
-}
+// anything is a term that the type checker accepts as any type.
+const anything = "data.anything"
 
-// write writes a Rego term of the type of the node. A node without a type may be
-// anything; the type checker takes a value that comes from data for that.
-func (n *schemaNode) write(b *strings.Builder) error {
-	switch n.Type {
-	case "string":
-		b.WriteString(`""`)
-	case "integer", "number":
-		b.WriteString("0")
-	case "boolean":
-		b.WriteString("true")
-	case "array":
-		if n.Items == nil {
-			b.WriteString("[v | v := data.anything[_]]")
-			return nil
-		}
-		b.WriteString("[v | v := ")
-		if err := n.Items.write(b); err != nil {
-			return err
-		}
-		b.WriteString("]")
-	case "object":
-		return n.writeObject(b)
+// example returns a Rego term that has the type of the schema.
+func (s *Schema) example() (string, error) {
+	if s == nil || s.boolean != nil {
+		return anything, nil
+	}
+	switch s.Type {
 	case "":
-		b.WriteString("data.anything")
-	default:
-		return fmt.Errorf("schema of the input document: unknown type %q", n.Type)
+		return anything, nil
+	case "string":
+		return `""`, nil
+	case "integer", "number":
+		return "0", nil
+	case "boolean":
+		return "true", nil
+	case "array":
+		if s.Items == nil {
+			return "[v | v := " + anything + "[_]]", nil
+		}
+		item, err := s.Items.example()
+		return "[v | v := " + item + "]", err
+	case "object":
+		return s.objectExample()
 	}
-	return nil
+	return "", fmt.Errorf("unknown type %q", s.Type)
 }
 
-func (n *schemaNode) writeObject(b *strings.Builder) error {
-	if len(n.Properties) > 0 {
-		b.WriteString("{")
-		for i, key := range slices.Sorted(maps.Keys(n.Properties)) {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString(strconv.Quote(key) + ": ")
-			if err := n.Properties[key].write(b); err != nil {
-				return err
-			}
+func (s *Schema) objectExample() (string, error) {
+	if len(s.Properties) == 0 {
+		value, err := s.values().example()
+		return `{k: v | k := ""; v := ` + value + "}", err
+	}
+	parts := make([]string, 0, len(s.Properties))
+	for _, key := range slices.Sorted(maps.Keys(s.Properties)) {
+		value, err := s.Properties[key].example()
+		if err != nil {
+			return "", err
 		}
-		b.WriteString("}")
-		return nil
+		parts = append(parts, strconv.Quote(key)+": "+value)
 	}
-	var values schemaNode
-	if len(n.AdditionalProperties) > 0 && string(n.AdditionalProperties) != "true" && string(n.AdditionalProperties) != "false" {
-		if err := json.Unmarshal(n.AdditionalProperties, &values); err != nil {
-			return fmt.Errorf("schema of the input document: additionalProperties: %w", err)
-		}
-	}
-	b.WriteString(`{k: v | k := ""; v := `)
-	if err := values.write(b); err != nil {
-		return err
-	}
-	b.WriteString("}")
-	return nil
+	return "{" + strings.Join(parts, ", ") + "}", nil
 }

@@ -1,0 +1,309 @@
+// Package bundle keeps an operator's rules in one file, so that they can be used again.
+//
+// Today the only such file is the last good copy: the rules and settings with which a
+// boot last decided for every profile without a mistake. A boot whose rules cannot be
+// loaded decides with that copy.
+package bundle
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"hermes-reconcile/rego"
+)
+
+// LastGoodFile is the name of the copy in the state directory: a zip archive of every
+// rule and settings file of the operator's layers, with a manifest.
+const LastGoodFile = "last-good-policy.zip"
+
+// ErrNoLastGood means that there is no copy.
+var ErrNoLastGood = errors.New("there is no last good copy of the rules")
+
+// A LastGood is a copy of the operator's layers and settings.
+type LastGood struct {
+	Saved    time.Time
+	Revision string // as in policy.Status
+	layers   []rego.Layer
+	settings map[string]any
+}
+
+// Directories returns the names of the directories that were copied, in order.
+func (c *LastGood) Directories() []string {
+	names := make([]string, len(c.layers))
+	for i, layer := range c.layers {
+		names[i] = strings.TrimPrefix(layer.Name, lastGoodPrefix)
+	}
+	return names
+}
+
+// lastGoodPrefix begins the file names of the copy wherever the place of a rule is
+// printed: the present file of that name has another text.
+const lastGoodPrefix = "last-good:"
+
+// A manifest is the first file of the archive. Manifests of earlier versions also have
+// a digest of each file; the archive itself has a checksum of each.
+type manifest struct {
+	SchemaVersion int            `json:"schema_version"`
+	Saved         time.Time      `json:"saved"`
+	Revision      string         `json:"revision"`
+	Layers        []string       `json:"layers"`   // their directories, in order
+	Settings      map[string]any `json:"settings"` // those of the configuration
+}
+
+const (
+	manifestFile    = "manifest.json"
+	manifestVersion = 1
+	// maxLastGood limits the archive, in bytes, to some ten of the largest files that a
+	// layer may have.
+	maxLastGood = 64 << 20
+)
+
+// Load compiles the copy over the built-in layer, with the settings of the copy instead
+// of those of o. The status of the result reports a fallback.
+func (c *LastGood) Load(builtIn rego.Layer, o rego.Options) (*rego.Evaluator, error) {
+	o.Settings = c.settings
+	e, err := rego.Load(append([]rego.Layer{builtIn}, c.layers...), o)
+	saved := c.Saved.Format(time.RFC3339)
+	if err != nil {
+		return nil, fmt.Errorf("the last good copy, of %s: %w", saved, err)
+	}
+	return e.AsFallback("built-in, last good copy of "+saved, nil), nil
+}
+
+// LoadOrFallBack is rego.Load for a boot, which must decide. If the operator's layers
+// or settings cannot be used, it loads the last good copy in the directory; else the
+// built-in layer with the settings of the configuration; else the built-in layer alone.
+// The status of the result says which. The error is that of the built-in layer.
+func LoadOrFallBack(layers []rego.Layer, o rego.Options, dir string) (*rego.Evaluator, error) {
+	e, err := rego.Load(layers, o)
+	if err == nil {
+		return e, nil
+	}
+	causes := []error{err}
+	copied, err := Read(dir)
+	if err == nil {
+		e, err = copied.Load(layers[0], o)
+	}
+	if err == nil {
+		return e.AsFallback("", causes[0]), nil
+	}
+	if !errors.Is(err, ErrNoLastGood) {
+		causes = append(causes, err)
+	}
+	e, err = rego.Load(layers[:1], o)
+	if err != nil && o.Settings != nil {
+		o.Settings = nil
+		e, err = rego.Load(layers[:1], o)
+	}
+	if err != nil {
+		return nil, errors.Join(append(causes, err)...)
+	}
+	return e.AsFallback("", errors.Join(causes...)), nil
+}
+
+// Save copies the operator's layers and settings into the directory, which it creates
+// if it is missing. The caller has seen this policy decide for every profile without a
+// mistake. The copy replaces the previous one atomically; an equal copy is left alone.
+// Without layers and settings of an operator, Save removes the copy. The error is also
+// about a directory that another user can write.
+func Save(dir string, e *rego.Evaluator, now time.Time) error {
+	operator := e.Operator()
+	name := filepath.Join(dir, LastGoodFile)
+	if len(operator.Directories) == 0 && len(operator.Settings) == 0 {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	revision := e.Status().Revision
+	if old, err := Read(dir); err == nil && old.Revision == revision {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := trustDirectory(dir); err != nil {
+		return err
+	}
+	archive, err := pack(operator, manifest{
+		SchemaVersion: manifestVersion, Saved: now.UTC().Truncate(time.Second), Revision: revision,
+		Layers: operator.Directories, Settings: operator.Settings,
+	})
+	if err != nil {
+		return err
+	}
+	return replaceFile(name, archive)
+}
+
+func pack(operator rego.OperatorFiles, m manifest) ([]byte, error) {
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	var archive bytes.Buffer
+	w := zip.NewWriter(&archive)
+	add := func(name string, text []byte) error {
+		file, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store, Modified: m.Saved})
+		if err == nil {
+			_, err = file.Write(text)
+		}
+		return err
+	}
+	err = add(manifestFile, text)
+	for _, name := range slices.Sorted(maps.Keys(operator.Files)) {
+		err = errors.Join(err, add(name, operator.Files[name]))
+	}
+	if err = errors.Join(err, w.Close()); err == nil && archive.Len() > maxLastGood {
+		err = fmt.Errorf("the rules have %d bytes, a copy at most %d", archive.Len(), maxLastGood)
+	}
+	return archive.Bytes(), err
+}
+
+// replaceFile writes a file atomically. The temporary file always has the same name, so
+// that the next run overwrites what a killed run left: a library that makes up a new
+// name each time would fill the directory. If another run is writing, its copy is as
+// good.
+func replaceFile(name string, text []byte) error {
+	dir := filepath.Dir(name)
+	lock := flock.New(dir, flock.SetFlag(os.O_RDONLY))
+	locked, err := lock.TryLock()
+	if err != nil || !locked {
+		return err
+	}
+	defer lock.Unlock()
+	temporary := filepath.Join(dir, "."+LastGoodFile+".new")
+	if err = writeFile(temporary, text); err == nil {
+		err = os.Rename(temporary, name)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(temporary))
+	}
+	directory, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(directory.Sync(), directory.Close())
+}
+
+func writeFile(name string, text []byte) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close())
+}
+
+// Read reads the copy in a directory. The error is ErrNoLastGood if there is none. Read
+// refuses a copy that a user other than root and the caller could have written, one
+// that is damaged, and one of another version.
+func Read(dir string) (*LastGood, error) {
+	c, err := read(dir)
+	if err != nil && !errors.Is(err, ErrNoLastGood) {
+		return nil, fmt.Errorf("the last good copy of the rules: %w", err)
+	}
+	return c, err
+}
+
+func read(dir string) (*LastGood, error) {
+	name := filepath.Join(dir, LastGoodFile)
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) || dir == "" {
+		return nil, ErrNoLastGood
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	if err := errors.Join(trust(name, info, false), trustDirectory(dir)); err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxLastGood+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxLastGood {
+		return nil, fmt.Errorf("%s has more than %d bytes", name, maxLastGood)
+	}
+	c, err := unpack(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+func unpack(text []byte) (*LastGood, error) {
+	archive, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
+	if err != nil {
+		return nil, err
+	}
+	m, err := verify(archive)
+	if err != nil {
+		return nil, err
+	}
+	c := &LastGood{Saved: m.Saved, Revision: m.Revision, settings: m.Settings}
+	for i, name := range m.Layers {
+		layer := rego.Layer{Name: lastGoodPrefix + name, Files: noFiles{}}
+		prefix := strconv.Itoa(i + 1)
+		if slices.ContainsFunc(archive.File, func(f *zip.File) bool { return strings.HasPrefix(f.Name, prefix+"/") }) {
+			if layer.Files, err = fs.Sub(archive, prefix); err != nil {
+				return nil, err
+			}
+		}
+		c.layers = append(c.layers, layer)
+	}
+	return c, nil
+}
+
+// verify reads every file of the archive, which compares it with its checksum, and
+// returns the manifest.
+func verify(archive *zip.Reader) (manifest, error) {
+	var m manifest
+	for _, f := range archive.File {
+		if f.Method != zip.Store {
+			return m, fmt.Errorf("%s is compressed, want a stored file", f.Name)
+		}
+		text, err := fs.ReadFile(archive, f.Name)
+		if err == nil && f.Name == manifestFile {
+			err = json.Unmarshal(text, &m)
+		}
+		if err != nil {
+			return m, fmt.Errorf("%s: %w", f.Name, err)
+		}
+	}
+	if m.SchemaVersion != manifestVersion {
+		return m, fmt.Errorf("its version is %d, want %d", m.SchemaVersion, manifestVersion)
+	}
+	return m, nil
+}
+
+// noFiles is the file system of a directory without rules.
+type noFiles struct{}
+
+func (noFiles) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+func (noFiles) ReadDir(string) ([]fs.DirEntry, error) { return nil, nil }

@@ -1,0 +1,193 @@
+// Package check is the linter behind `policy check`: it finds mistakes in an operator's
+// rules, also those that Rego accepts. It also measures what rules cost.
+package check
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/example"
+)
+
+// A Finding is a mistake in an operator's layer, or something that will surprise.
+type Finding struct {
+	File string `json:"file"`
+	// Row and Col count from 1. They are 0 if the place is the whole file.
+	Row      int      `json:"row"`
+	Col      int      `json:"col"`
+	Severity Severity `json:"severity"`
+	Code     string   `json:"code"` // stable; Codes lists them
+	Message  string   `json:"message"`
+	Fix      string   `json:"mend"` // what would be right
+}
+
+func (f Finding) String() string {
+	return fmt.Sprintf("%s:%d:%d: %s: %s [%s]", f.File, f.Row, f.Col, f.Severity, f.Message, f.Code)
+}
+
+// A Severity is what a finding means at boot.
+type Severity string
+
+// The severities.
+const (
+	SeverityError   Severity = "error"   // the layer cannot be used, or a package of it fails
+	SeverityWarning Severity = "warning" // it works, but probably not as its author meant
+)
+
+// Options are what Check needs beside the layers.
+type Options struct {
+	rego.Options
+	// Situations are evaluated beside the shipped examples. The present home may be one.
+	Situations []example.Situation
+}
+
+// A Report is what Check found, and what it looked at.
+type Report struct {
+	Findings []Finding `json:"findings"`
+	// Rules and Tests count the operator's files. Situations names those on which the
+	// rules were tried; it is empty if the rules cannot be loaded.
+	Rules      int      `json:"rules"`
+	Tests      int      `json:"tests"`
+	Situations []string `json:"situations"`
+}
+
+// Errors counts the findings of that severity.
+func (r Report) Errors() int {
+	n := 0
+	for _, f := range r.Findings {
+		if f.Severity == SeverityError {
+			n++
+		}
+	}
+	return n
+}
+
+// Check finds mistakes in the operator's layers, which follow the built-in one: those
+// for which rego.Load fails, those that it accepts, and those that appear when the
+// rules are evaluated over example situations. Unlike rego.Load, Check continues after
+// the first mistake. The findings are sorted by place.
+func Check(ctx context.Context, layers []rego.Layer, o Options) Report {
+	c := &checker{options: o, layers: layers}
+	c.readFiles()
+	c.readSettings()
+	c.inspect()
+	c.compile()
+	evaluator, err := rego.Load(layers, o.Options)
+	c.addErrors(err)
+	if evaluator != nil {
+		c.try(ctx, evaluator)
+	}
+	return c.report()
+}
+
+// A checker collects findings. Each of its steps is in a file of its own.
+type checker struct {
+	options  Options
+	layers   []rego.Layer
+	sources  []rego.Source // the built-in rules first
+	tests    []rego.Source
+	settings map[string]any
+	places   settingPlaces
+	unparsed bool // a file of rules could not be parsed
+	tried    []string
+	findings []Finding
+}
+
+func (c *checker) add(f Finding) {
+	known, ok := codes[f.Code]
+	if ok && f.Severity == "" {
+		f.Severity = known.severity
+	}
+	f.Severity = cmp.Or(f.Severity, SeverityError)
+	f.Fix = cmp.Or(f.Fix, known.fix)
+	c.findings = append(c.findings, f)
+}
+
+// addErrors adds a finding for each error that err joins.
+func (c *checker) addErrors(err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range joined.Unwrap() {
+			c.addErrors(one)
+		}
+		return
+	}
+	if several, ok := errors.AsType[rego.Errors](err); ok {
+		for _, e := range several {
+			c.addError(e)
+		}
+	} else if err != nil {
+		c.add(Finding{Code: "directory_unreadable", File: c.lastDirectory(), Message: err.Error()})
+	}
+}
+
+func (c *checker) lastDirectory() string { return c.layers[len(c.layers)-1].Name }
+
+func (c *checker) addError(e *rego.Error) {
+	f := Finding{File: e.File, Row: e.Row, Col: e.Col, Code: refine(e.Code, e.Message), Message: e.Message}
+	if !e.Position {
+		f.File, f.Row = c.places.find(e.File, e.Message)
+	}
+	if f.Row == 0 && strings.HasSuffix(f.Message, "empty module") {
+		f.Row, f.Col, f.Message = 1, 1, "the file is empty; it begins with its package"
+	}
+	if f.Code == "undefined_function" && c.unparsed {
+		return // it may be in the file that could not be parsed
+	}
+	c.add(f)
+}
+
+// refine gives codes of their own to mistakes for which OPA has one code.
+func refine(code, message string) string {
+	for _, r := range refinements {
+		if (r.code == code || r.code == "") && strings.Contains(message, r.words) {
+			return r.to
+		}
+	}
+	return code
+}
+
+var refinements = []struct{ code, words, to string }{
+	{"rego_type_error", "undefined ref: ", "unknown_fact"},
+	{"rego_type_error", "undefined function", "undefined_function"},
+	{"", " is not available to rules", "builtin_not_available"},
+	{"rego_compile_error", "assigned var", "unused_variable"},
+	{"rego_compile_error", "import", "unused_import"},
+	{"rego_parse_error", "keyword is required", "old_syntax"},
+}
+
+// report sorts the findings and leaves out repetitions.
+func (c *checker) report() Report {
+	misspelt := map[string]bool{}
+	unreadable := false
+	for _, f := range c.findings {
+		unreadable = unreadable || f.Code == "file_unreadable"
+		if f.Code == "misspelt_set" {
+			misspelt[f.File] = true
+		}
+	}
+	kept := []Finding{}
+	seen := map[string]bool{}
+	for _, f := range c.findings {
+		key := fmt.Sprintf("%s:%d:%s:%s", f.File, f.Row, f.Code, f.Message)
+		if seen[key] || f.Code == "contributes_nothing" && misspelt[f.File] || f.Code == "directory_unreadable" && unreadable {
+			continue
+		}
+		seen[key] = true
+		kept = append(kept, f)
+	}
+	slices.SortStableFunc(kept, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Row, b.Row), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Code, b.Code))
+	})
+	r := Report{Findings: kept, Tests: len(c.tests), Situations: append([]string{}, c.tried...)}
+	for _, s := range c.sources {
+		if s.Layer > 0 {
+			r.Rules++
+		}
+	}
+	return r
+}

@@ -1,0 +1,132 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/example"
+)
+
+// CostSizes returns the usual numbers of profiles.
+func CostSizes() []int { return []int{10, 100, 1_000, 10_000} }
+
+// A Cost is how long one rule package takes.
+type Cost struct {
+	Rule  string     `json:"rule"`
+	Sizes []SizeCost `json:"sizes"`
+	// Growth is the factor by which the time grows with ten times the profiles: 10 is
+	// linear, 100 is every pair. It is 0 if fewer than two sizes were measured.
+	Growth float64 `json:"growth"`
+	// Warning is a sentence if the time grows faster than linearly, or if a size was not
+	// measured.
+	Warning string `json:"warning,omitempty"`
+}
+
+// A SizeCost is the cost for one number of profiles.
+type SizeCost struct {
+	Profiles int           `json:"profiles"`
+	Took     time.Duration `json:"duration_ns"` // of the fastest run; 0 if it was not measured
+	Error    string        `json:"error,omitempty"`
+}
+
+// steep is the growth that gets a warning. On a busy machine, linear work measures up to
+// 15, and work for every pair of profiles about 100.
+const steep = 25
+
+// MeasureCost evaluates every package alone over homes of example profiles, from the
+// smallest size to the largest. A package that fails or exceeds the evaluator's time
+// limit is not tried on a larger home. The result is sorted by package.
+func MeasureCost(ctx context.Context, e *rego.Evaluator, sizes []int) ([]Cost, error) {
+	sizes = slices.Sorted(slices.Values(sizes))
+	costs := map[string]*Cost{}
+	for _, size := range sizes {
+		in := example.Home(size)
+		for _, stage := range []policy.Stage{policy.StageRules, policy.StageAfter} {
+			if stage == policy.StageAfter {
+				in.Decisions = example.Decided(in, policy.ActionStart)
+			}
+			document, err := rego.NewDocument(in)
+			if err != nil {
+				return nil, err
+			}
+			for _, rule := range e.Rules(stage) {
+				if ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
+				if costs[rule] == nil {
+					costs[rule] = &Cost{Rule: rule}
+				}
+				costs[rule].measure(size, func() *policy.RuleFailure { return e.Observe(ctx, rule, document, ignoreBuiltinErrors) })
+			}
+		}
+	}
+	all := make([]Cost, 0, len(costs))
+	for _, rule := range sortedKeys(costs) {
+		costs[rule].judge()
+		all = append(all, *costs[rule])
+	}
+	return all, nil
+}
+
+// ignoreBuiltinErrors: the example profiles need not fit the rules.
+func ignoreBuiltinErrors(q *topdown.Query) *topdown.Query { return q.WithBuiltinErrorList(nil) }
+
+// A size is measured for enoughTime and enoughRuns, but not for longer than tooLong.
+const (
+	enoughTime = 50 * time.Millisecond
+	enoughRuns = 3
+	tooLong    = time.Second
+)
+
+func (c *Cost) measure(size int, run func() *policy.RuleFailure) {
+	if n := len(c.Sizes); n > 0 && c.Sizes[n-1].Error != "" {
+		return
+	}
+	s := SizeCost{Profiles: size}
+	begun := time.Now()
+	for runs := 0; ; runs++ {
+		if spent := time.Since(begun); runs > 0 && (spent > tooLong || spent > enoughTime && runs >= enoughRuns) {
+			break
+		}
+		started := time.Now()
+		if failure := run(); failure != nil {
+			s.Took, s.Error = 0, failure.Error
+			break
+		}
+		if took := time.Since(started); s.Took == 0 || took < s.Took {
+			s.Took = max(took, 1)
+		}
+	}
+	c.Sizes = append(c.Sizes, s)
+}
+
+// judge computes the growth over the two largest steps between sizes. Over one step, the
+// cost of a larger heap would look like growth.
+func (c *Cost) judge() {
+	n := len(c.Sizes)
+	if n > 0 && c.Sizes[n-1].Error != "" {
+		c.Warning = fmt.Sprintf("%d profiles: %s", c.Sizes[n-1].Profiles, c.Sizes[n-1].Error)
+		n--
+	}
+	if n < 2 {
+		return
+	}
+	small, large := c.Sizes[max(0, n-3)], c.Sizes[n-1]
+	profiles := float64(large.Profiles) / float64(small.Profiles)
+	times := float64(large.Took) / float64(small.Took)
+	if profiles <= 1 {
+		return
+	}
+	c.Growth = math.Pow(10, max(0, math.Log(times)/math.Log(profiles)))
+	if c.Growth > steep && large.Took > time.Millisecond && c.Warning == "" {
+		c.Warning = fmt.Sprintf("%.0f times as many profiles take %.0f times as long: look for a loop inside a loop over input.profiles",
+			profiles, times)
+	}
+}

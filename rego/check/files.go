@@ -1,0 +1,229 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/example"
+)
+
+// readFiles parses every file of rules and of tests, and reports the files that look as
+// if they had an effect and have none.
+func (c *checker) readFiles() {
+	for i, layer := range c.layers {
+		if i == 0 {
+			sources, err := rego.ReadLayer(i, layer)
+			c.addErrors(err)
+			c.sources = sources
+			continue
+		}
+		err := fs.WalkDir(layer.Files, ".", func(name string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if base := path.Base(name); name != "." && strings.HasPrefix(base, ".") {
+				if entry.IsDir() {
+					return fs.SkipDir
+				}
+				return nil
+			}
+			if entry.IsDir() {
+				return nil
+			}
+			c.readFile(i, name)
+			return nil
+		})
+		if err != nil {
+			c.add(Finding{Code: "directory_unreadable", File: layer.Name, Message: err.Error()})
+		}
+	}
+}
+
+// readFile reads one file of rules or tests.
+func (c *checker) readFile(layer int, name string) {
+	shown := path.Join(c.layers[layer].Name, name)
+	if info, err := fs.Stat(c.layers[layer].Files, name); err == nil && info.IsDir() {
+		return // a link to one, as a ConfigMap has
+	}
+	if !strings.HasSuffix(name, ".rego") {
+		if why := looksMeant(name); why != "" {
+			c.add(Finding{File: shown, Row: 1, Col: 1, Code: "ignored_file", Message: "nothing reads this file: " + why})
+		}
+		return
+	}
+	s, err := rego.ReadSource(layer, c.layers[layer], name)
+	_, aboutText := errors.AsType[rego.Errors](err)
+	switch {
+	case aboutText:
+		c.unparsed = true
+		c.addErrors(err)
+	case err != nil:
+		c.unparsed = true
+		c.add(Finding{Code: "file_unreadable", File: shown, Row: 1, Col: 1, Message: err.Error()})
+	case strings.HasSuffix(name, "_test.rego"):
+		c.tests = append(c.tests, s)
+	default:
+		c.sources = append(c.sources, s)
+	}
+}
+
+// looksMeant returns why a file that its author may have meant to be read is not read.
+// The directory schemas belongs to the editor of the author.
+func looksMeant(name string) string {
+	top, _, _ := strings.Cut(name, "/")
+	switch ext := strings.ToLower(path.Ext(name)); {
+	case name == rego.SettingsFile || top == "schemas":
+		return ""
+	case strings.HasPrefix(path.Base(name), "settings."):
+		return "settings are in " + rego.SettingsFile
+	case ext == ".json" || ext == ".yaml" || ext == ".yml":
+		return "only " + rego.SettingsFile + " is read beside the rules"
+	case ext == ".rego" || strings.Contains(path.Base(name), ".rego.") && ext != ".bak" && ext != ".orig" && ext != ".swp":
+		return "rules are in files whose names end in .rego"
+	}
+	return ""
+}
+
+// settingPlaces are the rows of the settings of each file.
+type settingPlaces map[string]map[string]int // file -> key -> row
+
+// Compiled when first needed: a boot needs none of them.
+var (
+	quotedWord  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`"([A-Za-z0-9_.-]+)"`) })
+	settingWord = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:setting )?([a-z0-9_]+)(?: is|:)`) })
+	yamlLine    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`line (\d+)`) })
+)
+
+// find returns the place of a mistake in settings whose message names the setting.
+func (p settingPlaces) find(file, message string) (string, int) {
+	if m := yamlLine().FindStringSubmatch(message); m != nil {
+		row, _ := strconv.Atoi(m[1])
+		return file, row
+	}
+	var words []string
+	for _, m := range append(settingWord().FindAllStringSubmatch(message, 1), quotedWord().FindAllStringSubmatch(message, 1)...) {
+		words = append(words, m[1])
+	}
+	for _, word := range words {
+		if row := p[file][word]; row > 0 {
+			return file, row
+		}
+		for other, keys := range p {
+			if file == "settings" && keys[word] > 0 {
+				return other, keys[word]
+			}
+		}
+	}
+	return file, 0
+}
+
+// readSettings merges the settings of all layers and reports those without effect.
+func (c *checker) readSettings() {
+	c.places = settingPlaces{}
+	c.settings = map[string]any{}
+	owner := map[string]string{}
+	for i, layer := range c.layers {
+		more, rows, err := rego.ReadSettings(layer)
+		if i > 0 {
+			c.places[path.Join(layer.Name, rego.SettingsFile)] = rows
+		}
+		if err != nil {
+			continue // rego.Load reports it
+		}
+		for _, key := range sortedKeys(more) {
+			c.settings[key] = more[key]
+			file := path.Join(layer.Name, rego.SettingsFile)
+			if earlier, ok := owner[key]; ok {
+				c.addShadowed(earlier, key, file+" sets it too, and comes later")
+			}
+			if i > 0 {
+				owner[key] = file
+			}
+		}
+	}
+	for _, key := range sortedKeys(c.options.Settings) {
+		c.settings[key] = c.options.Settings[key]
+		if file, ok := owner[key]; ok {
+			c.addShadowed(file, key, "the configuration sets it too, and wins")
+		}
+	}
+	c.unusedSettings(owner)
+}
+
+func (c *checker) addShadowed(file, key, why string) {
+	c.add(Finding{File: file, Row: c.places[file][key], Col: 1, Code: "setting_shadowed",
+		Message: fmt.Sprintf("setting %s has no effect here: %s", key, why)})
+}
+
+// unusedSettings reports the settings that no rule reads. A rule that uses the whole of
+// data.settings may read any.
+func (c *checker) unusedSettings(owner map[string]string) {
+	used := map[string]bool{"disabled_rules": true}
+	whole := false
+	for _, s := range slices.Concat(c.sources, c.tests) {
+		ast.WalkRefs(s.Module, func(ref ast.Ref) bool {
+			if !ref.HasPrefix(rego.SettingsRef) {
+				return false
+			}
+			if len(ref) == 2 {
+				whole = whole || s.Layer > 0 && !slices.ContainsFunc(c.tests, func(test rego.Source) bool { return test.Module == s.Module })
+			} else if key, ok := ref[2].Value.(ast.String); ok {
+				used[string(key)] = true
+			} else {
+				whole = true
+			}
+			return false
+		})
+	}
+	builtin, _, err := rego.ReadSettings(c.layers[0])
+	if whole || err != nil || c.unparsed {
+		return
+	}
+	for _, key := range sortedKeys(owner) {
+		if _, known := builtin[key]; known || used[key] {
+			continue
+		}
+		c.add(Finding{File: owner[key], Row: c.places[owner[key]][key], Col: 1, Code: "setting_unused",
+			Message: fmt.Sprintf("no rule reads the setting %s", key)})
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// compile runs the checks of rego.Load on the files that could be parsed.
+func (c *checker) compile() {
+	sources := c.sources
+	if enabled, err := (rego.Rules{Sources: sources, Settings: c.settings}).Enabled(); err == nil {
+		sources = enabled
+	}
+	c.addErrors(rego.CheckContract(sources).OrNil())
+	c.addErrors(rego.CheckSettingRefs(slices.Concat(sources, c.tests), c.settings).OrNil())
+	c.addErrors(rego.CheckFacts(sources, c.options.Schema).OrNil())
+	c.compileTests(sources)
+}
+
+// compileTests compiles the tests with the rules that they test.
+func (c *checker) compileTests(sources []rego.Source) {
+	if len(c.tests) == 0 || c.unparsed || slices.ContainsFunc(c.findings, func(f Finding) bool { return f.Severity == SeverityError }) {
+		return // the mistakes of the rules would be reported again
+	}
+	modules, err := example.TestModules(sources, c.tests)
+	if err != nil {
+		c.addErrors(rego.Errors{{File: c.lastDirectory(), Code: "rego_compile_error", Message: err.Error()}})
+		return
+	}
+	compiler := example.NewTestCompiler()
+	compiler.Compile(modules)
+	c.addErrors(rego.FromOPA(compiler.Errors).OrNil())
+}

@@ -1,0 +1,90 @@
+// Package example holds example facts: the situations on which rules are tried, and the
+// library that tests of rules use.
+package example
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/format"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+)
+
+//go:embed example.rego situations
+var files embed.FS
+
+const (
+	// LibraryFile is where `policy init` writes the library. It has the name of a test,
+	// so that no boot loads it.
+	LibraryFile = "lib/example_test.rego"
+	// LibraryPackage is the package of the library.
+	LibraryPackage = "reconcile.lib.example"
+)
+
+// Library returns the package data.reconcile.lib.example as Rego: a complete input
+// document, and functions that change what a test is about.
+func Library() ([]byte, error) {
+	head, err := files.ReadFile("example.rego")
+	if err != nil {
+		return nil, err
+	}
+	document, err := files.ReadFile("situations/example.json")
+	if err != nil {
+		return nil, err
+	}
+	text := strings.TrimRight(string(head), "\n") + "\n\ndocument := " + string(document)
+	formatted, err := format.SourceWithOpts(LibraryFile, []byte(text), format.Opts{RegoVersion: ast.RegoV1})
+	if err != nil {
+		return nil, fmt.Errorf("the library of example facts: %w", err)
+	}
+	return formatted, nil
+}
+
+// TestModules returns copies of the modules that a test of rules sees: the rules, the
+// tests, and the library unless a directory has its own.
+func TestModules(rules, tests []rego.Source) (map[string]*ast.Module, error) {
+	modules := map[string]*ast.Module{}
+	own := false
+	for _, s := range slices.Concat(rules, tests) {
+		modules[s.Name] = s.Module.Copy()
+		own = own || s.Package() == LibraryPackage
+	}
+	if own {
+		return modules, nil
+	}
+	text, err := Library()
+	if err != nil {
+		return nil, err
+	}
+	library, err := rego.Parse(0, LibraryFile, text)
+	if err != nil {
+		return nil, err
+	}
+	modules[library.Name] = library.Module
+	return modules, nil
+}
+
+// NewTestCompiler returns a compiler for tests. It allows unused variables, as
+// `opa test` does, and the same builtins as a boot.
+func NewTestCompiler() *ast.Compiler {
+	return rego.NewCompiler().WithStrict(false).WithEnablePrintStatements(true)
+}
+
+// read reads one of the embedded input documents.
+func read(name string) policy.Input {
+	text, err := files.ReadFile("situations/" + name + ".json")
+	var in policy.Input
+	if err == nil {
+		err = json.Unmarshal(text, &in)
+	}
+	if err != nil {
+		panic(err) // the file is compiled in
+	}
+	return in
+}

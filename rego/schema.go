@@ -1,0 +1,133 @@
+package rego
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A Schema is the part of JSON Schema that the schemas of facts and settings use. The
+// methods accept a nil Schema, which means that nothing is known.
+type Schema struct {
+	Type       string             `json:"type"`
+	Properties map[string]*Schema `json:"properties"`
+	Additional *Schema            `json:"additionalProperties"`
+	Items      *Schema            `json:"items"`
+	Enum       []any              `json:"enum"`
+	MinLength  int                `json:"minLength"`
+	WrittenBy  string             `json:"x-written-by"`
+
+	boolean *bool // the whole schema is true or false
+}
+
+// UnmarshalJSON also accepts the schemas true and false.
+func (s *Schema) UnmarshalJSON(text []byte) error {
+	switch string(text) {
+	case "true", "false":
+		is := string(text) == "true"
+		*s = Schema{boolean: &is}
+		return nil
+	}
+	type plain Schema
+	return json.Unmarshal(text, (*plain)(s))
+}
+
+// Below returns the schema of a key; "*" stands for any key. The result is nil if
+// nothing is known about it.
+func (s *Schema) Below(key string) *Schema {
+	if s == nil {
+		return nil
+	}
+	if p, ok := s.Properties[key]; ok {
+		return p
+	}
+	if s.Type == "array" {
+		return s.Items
+	}
+	return s.values()
+}
+
+// values returns the schema of the values of a map, or nil.
+func (s *Schema) values() *Schema {
+	if s.Additional == nil || s.Additional.boolean != nil {
+		return nil
+	}
+	return s.Additional
+}
+
+// Allows reports whether an object may have the key.
+func (s *Schema) Allows(key string) bool {
+	if s == nil || s.Type != "object" || len(s.Properties) == 0 || key == "*" {
+		return true
+	}
+	if s.Additional != nil && s.Additional.boolean != nil && *s.Additional.boolean {
+		return true
+	}
+	_, ok := s.Properties[key]
+	return ok || s.values() != nil
+}
+
+// check compares a setting with the schema. Node is the place of the value, or nil.
+func (s *Schema) check(of settings, node *yaml.Node, what string, value any) Errors {
+	if !s.fits(value) {
+		return Errors{of.at(node, "%s is %s, want %s", what, settingType(value), s)}
+	}
+	if text, ok := value.(string); ok {
+		if len(s.Enum) > 0 && !slices.Contains(s.Enum, value) {
+			return Errors{of.at(node, "%s is %q, have %s", what, text, s.EnumText())}
+		}
+		if len(text) < s.MinLength {
+			return Errors{of.at(node, "%s is empty", what)}
+		}
+	}
+	var errs Errors
+	if list, ok := value.([]any); ok && s.Items != nil {
+		for i, item := range list {
+			place := node
+			if node != nil && node.Kind == yaml.SequenceNode && i < len(node.Content) {
+				place = node.Content[i]
+			}
+			errs = append(errs, s.Items.check(of, place, fmt.Sprintf("%s: item %d", what, i+1), item)...)
+		}
+	}
+	return errs
+}
+
+func (s *Schema) fits(value any) (ok bool) {
+	switch s.Type {
+	case "array":
+		_, ok = value.([]any)
+	case "string":
+		_, ok = value.(string)
+	case "boolean":
+		_, ok = value.(bool)
+	case "number":
+		ok = settingType(value) == "a number"
+	default:
+		_, ok = value.(map[string]any)
+	}
+	return ok
+}
+
+// EnumText lists the words of the enum.
+func (s *Schema) EnumText() string {
+	words := make([]string, len(s.Enum))
+	for i, word := range s.Enum {
+		words[i] = fmt.Sprint(word)
+	}
+	return strings.Join(words, ", ")
+}
+
+// String names the type of a setting in words.
+func (s *Schema) String() string {
+	switch s.Type {
+	case "array":
+		return "a list of strings"
+	case "object":
+		return "an object"
+	}
+	return "a " + s.Type
+}

@@ -1,0 +1,115 @@
+package workbench
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/recipes"
+)
+
+// A Recipe is a rule package that is shipped and not switched on. An operator copies it
+// into a policy directory and gives it settings. With its default settings it
+// contributes nothing.
+type Recipe struct {
+	Name        string   `json:"name"`    // of the directory and the files, and the last word of the package
+	Package     string   `json:"package"` // as reconcile.rules.<name> or reconcile.after.<name>
+	Title       string   `json:"title"`
+	Description string   `json:"description"` // what it is for and what it costs; a paragraph of Markdown
+	Contributes []string `json:"contributes"` // the sets
+	Codes       []string `json:"codes"`       // the codes of its contributions
+	Evidence    []string `json:"evidence"`    // upstream's issues that ask for it
+	// Settings is a YAML document with the one key settings: every setting of the
+	// recipe, with its default and a comment. No two recipes share a setting.
+	Settings string `json:"settings"`
+	// Files are <name>.rego and <name>_test.rego, by name.
+	Files map[string]string `json:"files"`
+}
+
+// Recipes returns all recipes, sorted by name.
+func Recipes() []Recipe {
+	entries, err := recipes.Files.ReadDir(".") // sorted
+	if err != nil {
+		panic(err) // the directory is compiled in
+	}
+	all := make([]Recipe, 0, len(entries))
+	for _, entry := range entries {
+		recipe, err := readRecipe(entry.Name())
+		if err != nil {
+			panic(err) // the files are compiled in, and a test reads them all
+		}
+		all = append(all, recipe)
+	}
+	return all
+}
+
+// RecipeNames returns the names of all recipes, sorted.
+func RecipeNames() []string {
+	var names []string
+	for _, r := range Recipes() {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// FindRecipe returns the recipe of that name. The error suggests another name.
+func FindRecipe(name string) (Recipe, error) {
+	all := Recipes()
+	if i := slices.IndexFunc(all, func(r Recipe) bool { return r.Name == name }); i >= 0 {
+		return all[i], nil
+	}
+	return Recipe{}, fmt.Errorf("no such recipe as %q%s", name, rego.DidYouMean(name, RecipeNames()))
+}
+
+func readRecipe(name string) (Recipe, error) {
+	files, err := fs.Sub(recipes.Files, name)
+	if err != nil {
+		return Recipe{}, err
+	}
+	r := Recipe{Name: name, Files: map[string]string{}}
+	for _, file := range []string{name + ".rego", name + "_test.rego"} {
+		text, err := fs.ReadFile(files, file)
+		if err != nil {
+			return Recipe{}, err
+		}
+		r.Files[file] = string(text)
+	}
+	settings, err := fs.ReadFile(files, "settings.yaml")
+	if err != nil {
+		return Recipe{}, err
+	}
+	r.Settings = string(settings)
+	return r, r.readMetadata()
+}
+
+// readMetadata reads title, description and custom keys from the METADATA of the
+// package.
+func (r *Recipe) readMetadata() error {
+	file := r.Name + ".rego"
+	module, err := ast.ParseModuleWithOpts(file, r.Files[file], ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1})
+	if err != nil {
+		return err
+	}
+	r.Package = rego.PackageName(module.Package.Path)
+	if len(module.Annotations) == 0 || module.Annotations[0].Scope != "package" {
+		return fmt.Errorf("%s: no METADATA with scope: package", file)
+	}
+	a := module.Annotations[0]
+	r.Title, r.Description = a.Title, strings.TrimSpace(a.Description)
+	r.Contributes, r.Codes, r.Evidence = words(a.Custom["contributes"]), words(a.Custom["codes"]), words(a.Custom["evidence"])
+	return nil
+}
+
+// words reads a list of strings.
+func words(value any) []string {
+	list, _ := value.([]any)
+	found := make([]string, 0, len(list))
+	for _, item := range list {
+		found = append(found, fmt.Sprint(item))
+	}
+	return slices.Clip(found)
+}

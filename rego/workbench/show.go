@@ -1,0 +1,101 @@
+package workbench
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+)
+
+// A Package describes a rule package.
+type Package struct {
+	Name        string       `json:"name"`
+	Title       string       `json:"title"` // of its METADATA; may be empty
+	Description string       `json:"description,omitempty"`
+	Layer       string       `json:"layer"` // "built-in" or the operator's directory
+	Stage       string       `json:"stage"` // rules, after or lib
+	File        string       `json:"file"`
+	Row         int          `json:"row"`
+	Sets        []policy.Set `json:"sets"` // to which it contributes
+	Off         bool         `json:"off"`  // settings.disabled_rules names it
+	// Contributed counts the members by set. It is nil until Count is called, and for a
+	// package that is switched off.
+	Contributed map[policy.Set]int `json:"contributed"`
+	Failures    []string           `json:"failures,omitempty"`
+}
+
+// Packages describes the rule packages of the layers, also those that are switched off,
+// in the order of layers and files.
+func Packages(layers []rego.Layer, settings map[string]any) ([]Package, error) {
+	rules, err := rego.ReadRules(layers, settings)
+	if err != nil {
+		return nil, err
+	}
+	enabled, err := rules.Enabled()
+	if err != nil {
+		return nil, err
+	}
+	var all []Package
+	for _, s := range rules.Sources {
+		p := describe(s)
+		p.Layer = "built-in"
+		if s.Layer > 0 {
+			p.Layer = layers[s.Layer].Name
+		}
+		p.Off = !slices.ContainsFunc(enabled, func(o rego.Source) bool { return o.Name == s.Name })
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+func describe(s rego.Source) Package {
+	p := Package{
+		Name: s.Package(), Stage: s.Kind(), Sets: []policy.Set{},
+		File: s.Name, Row: s.Module.Package.Location.Row,
+	}
+	for _, set := range policy.Sets {
+		if slices.ContainsFunc(s.Module.Rules, func(r *ast.Rule) bool { return rego.RuleName(r) == string(set) }) {
+			p.Sets = append(p.Sets, set)
+		}
+	}
+	annotated, err := ast.ParseModuleWithOpts(s.Name, string(s.Text), ast.ParserOptions{RegoVersion: ast.RegoV1, ProcessAnnotation: true})
+	if err != nil {
+		return p
+	}
+	for _, a := range annotated.Annotations {
+		if a.Scope == "package" {
+			p.Title, p.Description = a.Title, a.Description
+		}
+	}
+	return p
+}
+
+// Count evaluates the rules and counts what each package contributes. Decide combines
+// the contributions of the first stage for the second.
+func Count(ctx context.Context, packages []Package, e *rego.Evaluator, in policy.Input, decide func(policy.Evaluation) map[string]policy.Verdict) {
+	first := e.Evaluate(ctx, policy.StageRules, in)
+	in.Decisions = decide(first)
+	after := e.Evaluate(ctx, policy.StageAfter, in)
+	byName := make(map[string]*Package, len(packages))
+	for i := range packages {
+		p := &packages[i]
+		if !p.Off {
+			p.Contributed = map[policy.Set]int{}
+			byName[p.Name] = p
+		}
+	}
+	for _, c := range slices.Concat(first.Contributions, after.Contributions) {
+		if p := byName[c.Rule]; p != nil {
+			p.Contributed[c.Set]++
+		}
+	}
+	for _, f := range slices.Concat(first.Failures, after.Failures) {
+		if p := byName[f.Rule]; p != nil {
+			p.Failures = append(p.Failures, strings.TrimPrefix(f.Location+": "+f.Error, ": "))
+		}
+	}
+}

@@ -1,0 +1,40 @@
+package workbench
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+)
+
+func TestTraceShowsOneProfileAndPrints(t *testing.T) {
+	e, err := rego.Load(siteLayers(map[string]string{"site.rego": `package reconcile.rules.site
+
+hold contains {"profile": name, "reason": "x"} if {
+	some name, profile in input.profiles
+	print("looking at", name)
+	profile.prior_state.desired == "running"
+}
+`}), rego.Options{Print: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := policy.Input{Profiles: map[string]policy.Facts{
+		"coder":  {"prior_state": json.RawMessage(`{"desired": "running"}`)},
+		"writer": {"prior_state": json.RawMessage(`{"desired": "stopped"}`)},
+	}}
+	var out strings.Builder
+	if err := Trace(t.Context(), e, []string{"reconcile.rules.site"}, in, "coder", &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"-- reconcile.rules.site\n", "site.rego:6", "print site/site.rego:5: looking at coder\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the trace has no %q:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), `name = "writer"`) || strings.Contains(out.String(), "located__") {
+		t.Errorf("the trace shows another profile, or what the loader added:\n%s", out.String())
+	}
+}
