@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,14 +13,15 @@ import (
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/workbench"
 )
 
 func newPolicy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Write, check, test and look at rules",
-		Long: `Write, check, test and look at rules. Where a command takes a directory and none
-is given, it is that of --policy, else the present one.
+		Long: `Write, check, test and look at rules. The directory of a command is its argument,
+else that of --policy, else the present one.
 
 Exit status: 0 good, 2 wrong usage, 3 a mistake in the rules, a test that fails,
 or a file that should be formatted.`,
@@ -38,10 +37,10 @@ or a file that should be formatted.`,
 	return cmd
 }
 
-// authorConfig reads the configuration with the directories that a command names
-// in place of the configured ones.
-func authorConfig(cmd *cobra.Command, dirs []string) (config.Config, error) {
-	c, err := config.Load(cmd.Flags(), os.Environ())
+// authorConfig reads the configuration. Directories that a command names replace the
+// configured ones; without any, it is the present directory.
+func authorConfig(cmd *cobra.Command, dirs []string) (config, error) {
+	c, err := loadConfig(cmd.Flags(), os.Environ())
 	if err != nil {
 		return c, err
 	}
@@ -57,59 +56,30 @@ func authorConfig(cmd *cobra.Command, dirs []string) (config.Config, error) {
 		if info, err := os.Stat(dir); err != nil {
 			return c, err
 		} else if !info.IsDir() {
-			return c, fmt.Errorf("%s is no directory, want the one that holds the rules", dir)
+			return c, fmt.Errorf("%s is not a directory, want the one that holds the rules", dir)
 		}
 	}
 	return c, nil
 }
 
-// authorLayers are the layers of that configuration; a directory without a rule
-// is a slip.
-func authorLayers(c config.Config) ([]rego.Layer, error) {
+// authorLayers returns the configuration and its layers. A directory without a rule is
+// an error.
+func authorLayers(cmd *cobra.Command, dirs []string) (config, []rego.Layer, error) {
+	c, err := authorConfig(cmd, dirs)
+	if err != nil {
+		return c, nil, err
+	}
 	for _, dir := range c.Policy {
-		if files, err := regoFiles(dir); err != nil {
-			return nil, err
-		} else if len(files) == 0 {
-			return nil, fmt.Errorf("there is no .rego file in %s; `hermes-reconcile policy init DIR` makes a directory to begin with", dir)
+		if _, err := workbench.Files(dir); err != nil {
+			return c, nil, fmt.Errorf("%w; `hermes-reconcile policy init DIR` makes a directory to begin with", err)
 		}
 	}
-	return layers(c), nil
+	return c, layers(c), nil
 }
 
-// regoFiles lists the rule and test files of a directory in lexical order, without
-// those below names that begin with a dot. A file stands for itself.
-func regoFiles(place string) ([]string, error) {
-	if info, err := os.Stat(place); err != nil {
-		return nil, err
-	} else if !info.IsDir() {
-		return []string{place}, nil
-	}
-	var files []string
-	dir := os.DirFS(place) // unlike the name, it may be a link
-	err := fs.WalkDir(dir, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if strings.HasPrefix(entry.Name(), ".") && name != "." {
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if !strings.HasSuffix(name, ".rego") {
-			return nil
-		}
-		if info, err := fs.Stat(dir, name); err == nil && info.Mode().IsRegular() {
-			files = append(files, filepath.Join(place, name))
-		}
-		return nil
-	})
-	return files, err
-}
-
-// presentHome collects the facts of the home that is there; the error says why
-// there are none.
-func presentHome(cmd *cobra.Command, c config.Config) (policy.Input, error) {
+// presentHome collects the facts of the home. The error is also about a home that is
+// missing.
+func presentHome(cmd *cobra.Command, c config) (policy.Input, error) {
 	if _, err := os.Stat(c.Home); err != nil {
 		return policy.Input{}, err
 	}
@@ -119,3 +89,11 @@ func presentHome(cmd *cobra.Command, c config.Config) (policy.Input, error) {
 
 // policyProblem is a mistake in the rules that ends a command.
 func policyProblem(err error) error { return &exitError{exitPolicy, err} }
+
+// printOr prints a document in the configured format, or else calls table.
+func printOr(w io.Writer, c config, document any, table func() error) error {
+	if c.Output != "table" {
+		return writeDocument(w, c.Output, document)
+	}
+	return table()
+}

@@ -10,7 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/example"
+	"hermes-reconcile/rego/workbench"
 )
 
 // The situations on which rules are tried are possible ones, and the examples that
@@ -21,7 +22,7 @@ func TestExampleSituationsFitTheFacts(t *testing.T) {
 		t.Fatal(err)
 	}
 	schema := compileSchema(t, text)
-	for _, s := range rego.Examples() {
+	for _, s := range example.Situations() {
 		document, err := json.Marshal(s.Input)
 		if err != nil {
 			t.Fatal(err)
@@ -39,16 +40,16 @@ func TestExampleSituationsFitTheFacts(t *testing.T) {
 	if err := json.Unmarshal(text, &known); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range rego.Examples()[:2] {
+	for _, s := range example.Situations()[:2] {
 		for fact := range known.Properties.Container.Properties {
 			if _, ok := s.Input.Container[fact]; !ok {
-				t.Errorf("%s has no fact %s of the container: add it in rego/scaffold/situations", s.Name, fact)
+				t.Errorf("%s has no fact %s of the container: add it in rego/example/situations", s.Name, fact)
 			}
 		}
 		for name, facts := range s.Input.Profiles {
 			for fact := range known.Properties.Profiles.AdditionalProperties.Properties {
 				if _, ok := facts[fact]; !ok {
-					t.Errorf("%s has no fact %s of the profile %s: add it in rego/scaffold/situations", s.Name, fact, name)
+					t.Errorf("%s has no fact %s of the profile %s: add it in rego/example/situations", s.Name, fact, name)
 				}
 			}
 		}
@@ -79,7 +80,7 @@ func TestInitMakesADirectoryForOPA(t *testing.T) {
 // Every recipe that add copies can be used, as it comes.
 func TestAddedRecipesAreChecked(t *testing.T) {
 	dir := initDirectory(t)
-	for _, r := range rego.Recipes() {
+	for _, r := range workbench.Recipes() {
 		if out, code := runCommand(t, "policy", "add", r.Name, dir); code != exitDone {
 			t.Fatalf("policy add %s: %s", r.Name, out)
 		}

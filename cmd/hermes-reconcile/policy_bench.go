@@ -9,10 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/policy"
-	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/check"
 )
 
 func newPolicyBench() *cobra.Command {
@@ -21,14 +18,13 @@ func newPolicyBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure what each rule package costs as profiles grow in number",
-		Long: `Measure what each rule package costs for homes of made-up profiles, by itself, and
-warn where the time grows faster than the number of profiles: a loop over all
-profiles inside another one, which nobody notices with ten and everybody with ten
-thousand.`,
+		Long: `Measure what each rule package costs for homes of example profiles. A package gets a
+warning if its time grows faster than the number of profiles: it has a loop over all
+profiles inside another one, which is fast with ten profiles and slow with a thousand.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return policyBench(cmd, sizes, limit) },
 	}
-	cmd.Flags().IntSliceVar(&sizes, "sizes", rego.CostSizes, "numbers of profiles")
+	cmd.Flags().IntSliceVar(&sizes, "sizes", check.CostSizes(), "numbers of profiles")
 	cmd.Flags().DurationVar(&limit, "limit", 10*time.Second, "give up on one package after this time")
 	return cmd
 }
@@ -51,17 +47,15 @@ func policyBench(cmd *cobra.Command, sizes []int, limit time.Duration) error {
 	if err != nil {
 		return err
 	}
-	costs, err := evaluator.MeasureCost(cmd.Context(), sizes)
+	costs, err := check.MeasureCost(cmd.Context(), evaluator, sizes)
 	if err != nil {
 		return &exitError{exitProfile, err}
 	}
-	if c.Output != "table" {
-		return view.Document(cmd.OutOrStdout(), c.Output, costs)
-	}
-	return writeCosts(cmd.OutOrStdout(), costs, sizes)
+	w := cmd.OutOrStdout()
+	return printOr(w, c, costs, func() error { return writeCosts(w, costs, sizes) })
 }
 
-func writeCosts(w io.Writer, costs []rego.Cost, sizes []int) error {
+func writeCosts(w io.Writer, costs []check.Cost, sizes []int) error {
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprint(table, "PACKAGE")
 	for _, size := range sizes {

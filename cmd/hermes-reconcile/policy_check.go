@@ -8,26 +8,25 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/policy"
-	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/check"
+	"hermes-reconcile/rego/example"
 )
 
 func newPolicyCheck() *cobra.Command {
 	var strict, codes bool
 	cmd := &cobra.Command{
 		Use:   "check [DIR]",
-		Short: "Find mistakes in rules, also those that Rego lets pass",
-		Long: `Find mistakes in rules before a boot does: what does not parse or compile, facts
-and settings that do not exist, sets and members that are written wrongly, what
-works and is probably not meant, tests that test nothing. Rules that can be used
-are then evaluated over example situations and over the present home.
+		Short: "Find mistakes in rules, also those that Rego accepts",
+		Long: `Find mistakes in rules before a boot does: text that does not parse or compile,
+facts and settings that do not exist, sets and members that are written wrongly,
+rules that work but are probably not meant so, tests that test nothing. Rules
+without errors are then evaluated over example situations and the present home.
 
---output github prints workflow commands, so that findings stand at their lines in
-a pull request. --codes lists every code.
+--output github prints workflow commands, which show findings at their lines in a
+pull request. --codes lists every code.
 
-Exit status: 0 nothing wrong (there may be warnings), 3 errors; with --strict 3
-for warnings too.`,
+Exit status: 0 no errors (there may be warnings), 3 errors; with --strict also 3
+for warnings.`,
 		Example: `  hermes-reconcile policy check ./rules
   hermes-reconcile policy check ./rules --strict --output github`,
 		Args: cobra.MaximumNArgs(1),
@@ -40,11 +39,12 @@ for warnings too.`,
 		},
 	}
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit 3 for warnings too")
-	cmd.Flags().BoolVar(&codes, "codes", false, "list the codes, what they mean and the mend")
+	cmd.Flags().BoolVar(&codes, "codes", false, "list the codes, what they mean and how to fix them")
 	return cmd
 }
 
-// takeGithub takes the output format that only this command has from the flag.
+// takeGithub reports whether --output is github, which only this command has, and resets
+// the flag.
 func takeGithub(cmd *cobra.Command) bool {
 	if format, _ := cmd.Flags().GetString("output"); format != "github" {
 		return false
@@ -53,11 +53,7 @@ func takeGithub(cmd *cobra.Command) bool {
 }
 
 func policyCheck(cmd *cobra.Command, dirs []string, github, strict bool) error {
-	c, err := authorConfig(cmd, dirs)
-	if err != nil {
-		return err
-	}
-	all, err := authorLayers(c)
+	c, all, err := authorLayers(cmd, dirs)
 	if err != nil {
 		return err
 	}
@@ -65,12 +61,12 @@ func policyCheck(cmd *cobra.Command, dirs []string, github, strict bool) error {
 	if err != nil {
 		return policyProblem(err)
 	}
-	o := rego.CheckOptions{Options: options}
+	o := check.Options{Options: options}
 	home, homeErr := presentHome(cmd, c)
 	if homeErr == nil {
-		o.Situations = []rego.Situation{{Name: "the present home", Input: home}}
+		o.Situations = []example.Situation{{Name: "the present home", Input: home}}
 	}
-	report := rego.Check(cmd.Context(), all, o)
+	report := check.Check(cmd.Context(), all, o)
 	w := cmd.OutOrStdout()
 	switch {
 	case github:
@@ -91,10 +87,10 @@ func policyCheck(cmd *cobra.Command, dirs []string, github, strict bool) error {
 	return nil
 }
 
-// writeFindings prints findings as compilers do, each with its mend.
-func writeFindings(w io.Writer, r rego.CheckReport) {
+// writeFindings prints findings as compilers do, each with its fix.
+func writeFindings(w io.Writer, r check.Report) {
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%s: %s: %s [%s]\n    %s\n", findingPlace(f), f.Severity, policy.Line(f.Message), f.Code, f.Mend)
+		fmt.Fprintf(w, "%s: %s: %s [%s]\n    %s\n", findingPlace(f), f.Severity, line(f.Message), f.Code, f.Fix)
 	}
 	if len(r.Findings) > 0 {
 		fmt.Fprintln(w)
@@ -107,8 +103,8 @@ func writeFindings(w io.Writer, r rego.CheckReport) {
 	fmt.Fprintln(w, ".")
 }
 
-// findingPlace is file:row:col as far as it is known.
-func findingPlace(f rego.Finding) string {
+// findingPlace returns file:row:col as far as they are known.
+func findingPlace(f check.Finding) string {
 	switch {
 	case f.Row == 0:
 		return policy.Line(f.File)
@@ -124,10 +120,10 @@ var (
 )
 
 // writeWorkflow prints findings as workflow commands of GitHub.
-func writeWorkflow(w io.Writer, findings []rego.Finding) {
+func writeWorkflow(w io.Writer, findings []check.Finding) {
 	for _, f := range findings {
 		fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", f.Severity, workflowProperty.Replace(f.File),
-			max(f.Row, 1), max(f.Col, 1), workflowProperty.Replace(f.Code), workflowText.Replace(policy.Line(f.Message)+"\n"+f.Mend))
+			max(f.Row, 1), max(f.Col, 1), workflowProperty.Replace(f.Code), workflowText.Replace(line(f.Message)+"\n"+f.Fix))
 	}
 }
 
@@ -136,13 +132,12 @@ func writeCodes(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if c.Output != "table" {
-		return view.Document(cmd.OutOrStdout(), c.Output, rego.Codes())
-	}
-	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "CODE\tSEVERITY\tMEANS\tMEND")
-	for _, code := range rego.Codes() {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", code.Code, code.Severity, code.Means, code.Mend)
-	}
-	return table.Flush()
+	return printOr(cmd.OutOrStdout(), c, check.Codes(), func() error {
+		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+		fmt.Fprintln(table, "CODE\tSEVERITY\tMEANS\tMEND")
+		for _, code := range check.Codes() {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", code.Code, code.Severity, code.Means, code.Fix)
+		}
+		return table.Flush()
+	})
 }

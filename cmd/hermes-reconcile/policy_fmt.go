@@ -9,8 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/policy"
-	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/workbench"
 )
 
 type fmtFlags struct{ diff, write, fail bool }
@@ -19,9 +18,9 @@ func newPolicyFmt() *cobra.Command {
 	var f fmtFlags
 	cmd := &cobra.Command{
 		Use:   "fmt [DIR|FILE]...",
-		Short: "Lay rules out as opa fmt does",
-		Long: `Lay rules out as opa fmt does. Without a flag, name the files that are laid out
-otherwise; nothing is written.`,
+		Short: "Format rules as opa fmt does",
+		Long: `Format rules as opa fmt does. Without a flag, print the names of the files that are
+formatted differently, and write nothing.`,
 		Example: `  hermes-reconcile policy fmt --diff ./rules
   hermes-reconcile policy fmt --write ./rules
   hermes-reconcile policy fmt --fail ./rules     # in CI`,
@@ -29,7 +28,7 @@ otherwise; nothing is written.`,
 	}
 	cmd.Flags().BoolVar(&f.diff, "diff", false, "show what would change")
 	cmd.Flags().BoolVar(&f.write, "write", false, "write the files")
-	cmd.Flags().BoolVar(&f.fail, "fail", false, "exit 3 when a file is laid out otherwise")
+	cmd.Flags().BoolVar(&f.fail, "fail", false, "exit 3 if a file is formatted differently")
 	return cmd
 }
 
@@ -43,12 +42,9 @@ func policyFmt(cmd *cobra.Command, places []string, f fmtFlags) error {
 	}
 	changed := 0
 	for _, place := range places {
-		files, err := regoFiles(place)
+		files, err := workbench.Files(place)
 		if err != nil {
 			return err
-		}
-		if len(files) == 0 {
-			return fmt.Errorf("there is no .rego file in %s", place)
 		}
 		for _, name := range files {
 			different, err := f.file(cmd.OutOrStdout(), name)
@@ -66,20 +62,20 @@ func policyFmt(cmd *cobra.Command, places []string, f fmtFlags) error {
 	return nil
 }
 
-// file treats one file, and says whether it is laid out otherwise.
+// file formats one file and reports whether it was formatted differently.
 func (f fmtFlags) file(w io.Writer, name string) (different bool, err error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return false, err
 	}
 	if !info.Mode().IsRegular() {
-		return false, fmt.Errorf("%s is no regular file", name)
+		return false, fmt.Errorf("%s is not a regular file", name)
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return false, err
 	}
-	formatted, err := rego.Format(name, text)
+	formatted, err := workbench.Format(name, text)
 	if err != nil || string(formatted) == string(text) {
 		return false, err
 	}

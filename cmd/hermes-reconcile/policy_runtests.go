@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,9 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/policy"
-	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/workbench"
 )
 
 type testFlags struct {
@@ -29,7 +28,7 @@ func newPolicyTest() *cobra.Command {
 		Use:   "test [DIR]",
 		Short: "Run the tests of rules",
 		Long: `Run the tests of rules: every rule whose name begins with test_ in a file
-*_test.rego. They see the settings, the built-in rules, and example facts as
+*_test.workbench. They see the settings, the built-in rules, and example facts as
 data.reconcile.lib.example, so that a test names only what it is about:
 
     test_a_stopped_profile_waits if {
@@ -55,11 +54,11 @@ coverage is below the threshold.`,
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "also show the tests that pass, and what print() wrote")
 	cmd.Flags().BoolVar(&f.coverage, "coverage", false, "show which lines of the rules no test evaluates")
 	cmd.Flags().Float64Var(&f.threshold, "threshold", 0, "with less coverage than this, in percent, exit 3")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", rego.DefaultTestTimeout, "give up on one test after this time")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", workbench.DefaultTestTimeout, "give up on one test after this time")
 	return cmd
 }
 
-// check asserts what the flags must be.
+// check returns an error about an invalid flag.
 func (f testFlags) check() error {
 	if _, err := regexp.Compile(f.run); err != nil {
 		return fmt.Errorf("--run %q: %w", f.run, err)
@@ -74,36 +73,29 @@ func (f testFlags) check() error {
 }
 
 func policyTest(cmd *cobra.Command, dirs []string, f testFlags) error {
-	c, err := authorConfig(cmd, dirs)
+	c, all, err := authorLayers(cmd, dirs)
 	if err != nil {
 		return err
 	}
-	all, err := authorLayers(c)
-	if err != nil {
-		return err
-	}
-	report, err := rego.RunTests(cmd.Context(), all, rego.TestOptions{
+	report, err := workbench.RunTests(cmd.Context(), all, workbench.TestOptions{
 		Settings: c.Settings, Run: f.run, Coverage: f.coverage, Timeout: f.timeout,
 	})
 	if err != nil {
 		return policyProblem(fmt.Errorf("these tests cannot be run:\n%w", err))
 	}
-	if c.Output == "table" {
-		writeTests(cmd.OutOrStdout(), report, f.verbose)
-	} else if err := view.Document(cmd.OutOrStdout(), c.Output, report); err != nil {
-		return err
-	}
-	return testVerdict(report, f)
+	w := cmd.OutOrStdout()
+	err = printOr(w, c, report, func() error { writeTests(w, report, f.verbose); return nil })
+	return cmp.Or(err, testVerdict(report, f))
 }
 
-// testVerdict is the exit status of a run. No test at all is not a success.
-func testVerdict(r rego.TestReport, f testFlags) error {
+// testVerdict returns the exit status of a run as an error.
+func testVerdict(r workbench.TestReport, f testFlags) error {
 	switch counts := countOutcomes(r); {
 	case len(r.Tests) == 0 && f.run != "":
 		return policyProblem(fmt.Errorf("no test matches %q", f.run))
 	case len(r.Tests) == 0:
 		return policyProblem(errors.New("there is no test; a test is a rule whose name begins with test_ in a file *_test.rego"))
-	case counts[rego.Failed]+counts[rego.Errored] > 0:
+	case counts[workbench.Failed]+counts[workbench.Errored] > 0:
 		return policyProblem(nil)
 	case r.Coverage != nil && r.Coverage.Percent < f.threshold:
 		return policyProblem(fmt.Errorf("the tests cover %.1f%% of the rules, want %g%%", r.Coverage.Percent, f.threshold))
@@ -111,17 +103,17 @@ func testVerdict(r rego.TestReport, f testFlags) error {
 	return nil
 }
 
-func countOutcomes(r rego.TestReport) map[rego.Outcome]int {
-	counts := map[rego.Outcome]int{}
+func countOutcomes(r workbench.TestReport) map[workbench.Outcome]int {
+	counts := map[workbench.Outcome]int{}
 	for _, t := range r.Tests {
 		counts[t.Outcome]++
 	}
 	return counts
 }
 
-func writeTests(w io.Writer, r rego.TestReport, verbose bool) {
+func writeTests(w io.Writer, r workbench.TestReport, verbose bool) {
 	for _, t := range r.Tests {
-		if t.Outcome == rego.Passed && !verbose {
+		if t.Outcome == workbench.Passed && !verbose {
 			continue
 		}
 		fmt.Fprintf(w, "%-5s %s:%d: %s.%s\n", t.Outcome, policy.Line(t.File), t.Row, t.Package, t.Name)
@@ -136,14 +128,14 @@ func writeTests(w io.Writer, r rego.TestReport, verbose bool) {
 		writeCoverage(w, *r.Coverage)
 	}
 	counts := countOutcomes(r)
-	fmt.Fprintf(w, "%d passed, %d failed", counts[rego.Passed], counts[rego.Failed]+counts[rego.Errored])
-	if counts[rego.Skipped] > 0 {
-		fmt.Fprintf(w, ", %d skipped", counts[rego.Skipped])
+	fmt.Fprintf(w, "%d passed, %d failed", counts[workbench.Passed], counts[workbench.Failed]+counts[workbench.Errored])
+	if counts[workbench.Skipped] > 0 {
+		fmt.Fprintf(w, ", %d skipped", counts[workbench.Skipped])
 	}
 	fmt.Fprintln(w, ".")
 }
 
-func writeCoverage(w io.Writer, c rego.Coverage) {
+func writeCoverage(w io.Writer, c workbench.Coverage) {
 	for _, f := range c.Files {
 		fmt.Fprintf(w, "%5.1f%% %s", f.Percent, policy.Line(f.File))
 		if len(f.NotCovered) > 0 {

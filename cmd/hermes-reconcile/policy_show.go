@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -16,26 +15,18 @@ import (
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/workbench"
 )
 
 func newPolicyShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show",
-		Short: "List the rule packages, and what each says of the present home",
-		Long: `List the rule packages of all layers with their titles and places, those that are
-switched off too, and how many members each adds to which set for the present
-home.`,
+		Short: "List the rule packages, and what each contributes for the present home",
+		Long: `List the rule packages of all layers with their titles and places, also those that
+are switched off, and how many members each adds to which set for the present home.`,
 		Args: cobra.NoArgs,
 		RunE: policyShow,
 	}
-}
-
-// A shownPackage is a package with what it contributed.
-type shownPackage struct {
-	rego.Package
-	// Contributed counts by set; null where there is no home to evaluate.
-	Contributed map[policy.Set]int `json:"contributed"`
-	Failures    []string           `json:"failures,omitempty"`
 }
 
 func policyShow(cmd *cobra.Command, _ []string) error {
@@ -47,75 +38,50 @@ func policyShow(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	packages, err := rego.Packages(layers(c), c.Settings)
+	packages, err := workbench.Packages(layers(c), c.Settings)
 	if err != nil {
 		return policyProblem(err)
 	}
 	in, homeErr := presentHome(cmd, c)
-	shown := make([]shownPackage, len(packages))
-	for i, p := range packages {
-		shown[i].Package = p
-	}
 	if homeErr == nil {
-		contribute(cmd.Context(), evaluator, in, engine.OnRuleError(c.OnRuleError), shown)
+		workbench.Count(cmd.Context(), packages, evaluator, in, func(first policy.Evaluation) map[string]policy.Verdict {
+			return verdicts(engine.Combine(in, first, engine.OnRuleError(c.OnRuleError)))
+		})
 	}
-	if c.Output != "table" {
-		return view.Document(cmd.OutOrStdout(), c.Output, shown)
-	}
-	if err := writePackages(cmd.OutOrStdout(), shown); err != nil {
-		return err
-	}
-	if homeErr != nil {
-		fmt.Fprintf(cmd.OutOrStdout(), "What they say of a home is not shown: %v\n", homeErr)
-	}
-	return nil
+	w := cmd.OutOrStdout()
+	return printOr(w, c, packages, func() error { return writePackages(w, packages, homeErr) })
 }
 
-// contribute evaluates both stages, and counts what each package said.
-func contribute(ctx context.Context, e *rego.Evaluator, in policy.Input, onRuleError engine.OnRuleError, shown []shownPackage) {
-	evaluation := e.Evaluate(ctx, policy.StageRules, in)
-	decisions := engine.Combine(in, evaluation, onRuleError)
-	in.Decisions = make(map[string]policy.Verdict, len(decisions.Profiles))
-	for name, d := range decisions.Profiles {
-		in.Decisions[name] = policy.Verdict{Action: d.Action, Code: d.Code}
+// verdicts returns the decisions as rules of the second stage see them.
+func verdicts(d policy.Decisions) map[string]policy.Verdict {
+	all := make(map[string]policy.Verdict, len(d.Profiles))
+	for name, p := range d.Profiles {
+		all[name] = policy.Verdict{Action: p.Action, Code: p.Code}
 	}
-	after := e.Evaluate(ctx, policy.StageAfter, in)
-	byName := make(map[string]*shownPackage, len(shown))
-	for i := range shown {
-		byName[shown[i].Name] = &shown[i]
-		if !shown[i].Off {
-			shown[i].Contributed = map[policy.Set]int{}
-		}
-	}
-	for _, c := range append(evaluation.Contributions, after.Contributions...) {
-		if p := byName[c.Rule]; p != nil && p.Contributed != nil {
-			p.Contributed[c.Set]++
-		}
-	}
-	for _, f := range append(evaluation.Failures, after.Failures...) {
-		if p := byName[f.Rule]; p != nil {
-			p.Failures = append(p.Failures, strings.TrimPrefix(f.Location+": "+f.Error, ": "))
-		}
-	}
+	return all
 }
 
-func writePackages(w io.Writer, shown []shownPackage) error {
+func writePackages(w io.Writer, packages []workbench.Package, homeErr error) error {
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "PACKAGE\tLAYER\tPLACE\tSAYS\tTITLE")
-	for _, p := range shown {
-		fmt.Fprintf(table, "%s\t%s\t%s:%d\t%s\t%s\n", p.Name, policy.Line(p.Layer), policy.Line(p.File), p.Row, says(p), cmp.Or(policy.Line(p.Title), "-"))
+	for _, p := range packages {
+		fmt.Fprintf(table, "%s\t%s\t%s:%d\t%s\t%s\n", p.Name, line(p.Layer), line(p.File), p.Row, contributed(p), cmp.Or(line(p.Title), "-"))
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil || homeErr == nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "What they say of a home is not shown: %v\n", homeErr)
+	return err
 }
 
-// says is what a package contributed, in the order of the sets.
-func says(p shownPackage) string {
+// contributed prints what a package contributed, in the order of the sets.
+func contributed(p workbench.Package) string {
 	switch {
 	case p.Off:
 		return "switched off"
 	case len(p.Failures) > 0:
 		return "breaks"
-	case p.Stage == "lib":
+	case p.Stage == rego.KindLib:
 		return "(helpers)"
 	}
 	var parts []string
