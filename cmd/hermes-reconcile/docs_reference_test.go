@@ -289,7 +289,7 @@ func inputPage(t *testing.T, s docSchema, example func(scope, fact string) strin
 // longest value.
 func exampleFacts(t *testing.T) func(scope, fact string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../rego/scaffold/situations/mixed.json")
+	text, err := os.ReadFile("../../rego/example/situations/mixed.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func newWorld(c config.Config, phase string, log *slog.Logger, problems *slog.Lo
 
 // openVolume starts the child that works on the volume, under the unprivileged user when
 // this process is root.
-func openVolume(c config.Config, phase string) (remote.Volume, error) {
+func openVolume(c config.Config, phase string) (*remote.Child, error) {
 	s := remote.Settings{
 		Home: c.Home, Phase: phase, FactsDir: c.Facts.Dir, Timeout: c.Facts.Timeout, SourceTimeout: c.Facts.SourceTimeout,
 		ExternalTimeout: c.Facts.ExternalTimeout, OperatorFiles: c.Facts.OperatorFiles,

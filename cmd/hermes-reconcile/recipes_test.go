@@ -5,10 +5,11 @@ import (
 	"testing/fstest"
 
 	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/workbench"
 )
 
 // installed is a recipe as it stands in an operator's policy directory.
-func installed(r rego.Recipe) rego.Layer {
+func installed(r workbench.Recipe) rego.Layer {
 	files := fstest.MapFS{"data/settings.yaml": {Data: []byte(r.Settings)}}
 	for name, text := range r.Files {
 		files[name] = &fstest.MapFile{Data: []byte(text)}
@@ -22,7 +23,7 @@ func TestRecipesFitTheFacts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range rego.Recipes() {
+	for _, r := range workbench.Recipes() {
 		t.Run(r.Name, func(t *testing.T) {
 			if _, err := rego.Load([]rego.Layer{rego.BuiltIn(), installed(r)}, rego.Options{Schema: schema}); err != nil {
 				t.Error(err)

@@ -31,7 +31,8 @@ type Executor struct {
 // sweeps as the decision lists them, then the seed. A profile that is skipped, or a
 // container that is, gets none. Plan reads no files: a decision sweeps only what the facts
 // offer, and seeds only a profile whose facts know of no state file.
-func (e *Executor) Plan(ctx context.Context, d policy.Decisions) ([]policy.Operation, error) {
+func (e *Executor) Plan(ctx context.Context, d policy.Decisions, _ policy.PlanOptions) (policy.Plan, error) {
+	var plan policy.Plan
 	if len(d.Skip) > 0 {
 		return plan, nil
 	}
@@ -80,7 +81,7 @@ func seedCause(d policy.Decision) string {
 
 // Execute carries out the sweeps and seeds of the plan and ignores the other operations.
 // An interrupted run leaves at most a file under a dot name.
-func (e *Executor) Execute(ctx context.Context, operations []policy.Operation) []policy.Result {
+func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, _ policy.ExecuteOptions) []policy.Result {
 	var results []policy.Result
 	for _, op := range operations {
 		var do func(*directory, policy.Operation) (bool, error)

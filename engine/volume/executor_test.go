@@ -41,7 +41,7 @@ func TestPlanNamesWhatWillBeSweptAndSeeded(t *testing.T) {
 		"gone": {Action: policy.ActionSkip, Sweep: []string{"gateway.pid"}, Seed: seed},
 	}}
 	e := &Executor{}
-	got, err := e.Plan(context.Background(), decisions)
+	got, err := e.Plan(context.Background(), decisions, policy.PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,11 +49,11 @@ func TestPlanNamesWhatWillBeSweptAndSeeded(t *testing.T) {
 		{Op: policy.OpSweep, Profile: "coder", File: "gateway.pid", Identity: "id", Cause: "stale"},
 		{Op: policy.OpSeed, Profile: "default", File: "gateway_state.json", Seed: seed, Cause: "first boot"},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got.Operations); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
 	}
 	decisions.Skip = []policy.Contribution{{Set: policy.SetSkip, Reason: "a dashboard"}}
-	if got, err := e.Plan(context.Background(), decisions); len(got) != 0 || err != nil {
+	if got, err := e.Plan(context.Background(), decisions, policy.PlanOptions{}); len(got.Operations) != 0 || err != nil {
 		t.Errorf("plan of a skipped container = %v, %v, want nothing", got, err)
 	}
 }
@@ -95,7 +95,7 @@ func TestSweepRemovesOnlyWhatTheFactsSaw(t *testing.T) {
 			if c.lock {
 				holdLock(t, filepath.Join(h.Path(), "profiles/coder/gateway.lock"))
 			}
-			results := (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{{Op: policy.OpPublish}, op})
+			results := (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{{Op: policy.OpPublish}, op}, policy.ExecuteOptions{})
 			if len(results) != 1 {
 				t.Fatalf("Execute gave %d results, want 1: publishing is not its own", len(results))
 			}
@@ -149,7 +149,7 @@ func TestSweepIsNotLedAway(t *testing.T) {
 	if err := os.Symlink("writer", profiles+"/coder"); err != nil {
 		t.Fatal(err)
 	}
-	results := (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op})
+	results := (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})
 	checkResult(t, results[0], false, "not a regular file")
 	if _, err := os.Lstat(profiles + "/writer/gateway.pid"); err != nil {
 		t.Errorf("the other profile's file: %v", err)
@@ -160,7 +160,7 @@ func TestSeedWritesWhatUpstreamReads(t *testing.T) {
 	h := newHome(t, nil)
 	e := &Executor{Home: h, Now: func() time.Time { return time.Unix(1795000000, 5) }}
 	op := policy.Operation{Op: policy.OpSeed, Profile: "default", Seed: &policy.Seed{State: "running", MigratedFrom: "legacy-container-cmd"}}
-	checkResult(t, e.Execute(context.Background(), []policy.Operation{op})[0], true, "")
+	checkResult(t, e.Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})[0], true, "")
 	path := filepath.Join(h.Path(), policy.StateFile)
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -186,7 +186,7 @@ func TestSeedNeverReplaces(t *testing.T) {
 			h := newHome(t, map[string]string{policy.StateFile: text})
 			before := identityAt(t, filepath.Join(h.Path(), policy.StateFile))
 			op := policy.Operation{Op: policy.OpSeed, Profile: "default", Seed: &policy.Seed{State: "running"}}
-			checkResult(t, (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op})[0], false, "")
+			checkResult(t, (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})[0], false, "")
 			if identityAt(t, filepath.Join(h.Path(), policy.StateFile)) != before {
 				t.Errorf("what was there was replaced")
 			}
@@ -203,7 +203,7 @@ func TestSeedsAtOnceWriteOneFile(t *testing.T) {
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
-			if r := e.Execute(context.Background(), []policy.Operation{op})[0]; r.Done {
+			if r := e.Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})[0]; r.Done {
 				done.Add(1)
 			} else if r.Err != nil {
 				t.Error(r.Err)
@@ -246,7 +246,7 @@ func TestSweepBesideAGatewayThatStarts(t *testing.T) {
 		}
 		defer h.Close()
 		op := policy.Operation{Op: policy.OpSweep, Profile: policy.RootProfile, File: "gateway.pid", Identity: "another"}
-		result := (&Executor{Home: h, Live: live}).Execute(t.Context(), []policy.Operation{op})[0]
+		result := (&Executor{Home: h, Live: live}).Execute(t.Context(), []policy.Operation{op}, policy.ExecuteOptions{})[0]
 		if result.Done || (result.Err != nil) == live {
 			t.Errorf("live %v: done %v, %v", live, result.Done, result.Err)
 		}

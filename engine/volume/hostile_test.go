@@ -103,13 +103,13 @@ var writers = map[string]func(*Home) error{
 				continue
 			}
 			op := policy.Operation{Op: policy.OpSweep, Profile: "coder", File: file, Identity: Identity(info)}
-			errs = append(errs, (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op})[0].Err)
+			errs = append(errs, (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})[0].Err)
 		}
 		return errors.Join(errs...)
 	},
 	"seed": func(h *Home) error {
 		op := policy.Operation{Op: policy.OpSeed, Profile: "coder", Seed: &policy.Seed{State: "running"}}
-		return (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op})[0].Err
+		return (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})[0].Err
 	},
 	"AppendLog":              func(h *Home) error { return h.AppendLog("boot.log", []byte("line\n"), 1<<20) },
 	"AppendLog that rotates": func(h *Home) error { return h.AppendLog("boot.log", []byte("line\n"), 1) },
@@ -298,7 +298,7 @@ func TestNothingStrangeIsReadAsAState(t *testing.T) {
 				t.Errorf("Intent = %v, %v, want an error", recorded, err)
 			}
 			op := policy.Operation{Op: policy.OpSeed, Profile: "coder", Seed: &policy.Seed{State: "running"}}
-			checkResult(t, (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op})[0], false, "")
+			checkResult(t, (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})[0], false, "")
 			if info, err := os.Lstat(path); err != nil || info.Mode().IsRegular() && info.Size() != 50<<30 {
 				t.Errorf("what was there is gone: %v, %v", info, err)
 			}

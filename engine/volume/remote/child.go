@@ -84,8 +84,13 @@ func (v *Child) Collect(ctx context.Context, emit func(string, policy.Facts)) (p
 	return container, err
 }
 
-// Execute implements Volume.
-func (v *Child) Execute(ctx context.Context, operations []policy.Operation) []policy.Result {
+// Plan needs nothing of the volume: the decisions have what the child found out.
+func (v *Child) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
+	return (&volume.Executor{}).Plan(ctx, d, o)
+}
+
+// Execute carries out the sweeps and seeds among the operations.
+func (v *Child) Execute(ctx context.Context, operations []policy.Operation, _ policy.ExecuteOptions) []policy.Result {
 	var mine []policy.Operation
 	for _, op := range operations {
 		if op.Op == policy.OpSweep || op.Op == policy.OpSeed {

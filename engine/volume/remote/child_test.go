@@ -136,7 +136,7 @@ func TestAChildThatGivesAnotherNumberOfResults(t *testing.T) {
 		out := newStream(nil, &pipe)
 		out.write(answer{Results: results, Done: true})
 		out.flush()
-		got := newChild(&fakeChild{Reader: &pipe}, Settings{}).Execute(t.Context(), sweep)
+		got := newChild(&fakeChild{Reader: &pipe}, Settings{}).Execute(t.Context(), sweep, policy.ExecuteOptions{})
 		if len(got) != 1 || got[0].Done || got[0].Err == nil {
 			t.Errorf("Execute with %d results: %+v, want one error", len(results), got)
 		}
@@ -167,7 +167,7 @@ func TestAVolumeThatHangs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	sweep := []policy.Operation{{Op: policy.OpSweep, Profile: "coder", File: "gateway.pid"}, {Op: policy.OpPublish, Profile: "coder"}}
-	results := v.Execute(ctx, sweep)
+	results := v.Execute(ctx, sweep, policy.ExecuteOptions{})
 	if len(results) != 1 || results[0].Err == nil || results[0].Done {
 		t.Errorf("Execute: %+v, want one result, an error, for the sweep alone", results)
 	}

@@ -97,7 +97,7 @@ func FuzzVolumeAnswers(f *testing.F) {
 			return newChild(&fakeChild{Reader: bytes.NewReader(stream)}, Settings{Timeout: time.Minute})
 		}
 		operations := []policy.Operation{{Op: policy.OpSweep, Profile: "coder"}, {Op: policy.OpSeed, Profile: "coder"}, {Op: policy.OpPublish}}
-		if results := child().Execute(context.Background(), operations); len(results) != 2 {
+		if results := child().Execute(context.Background(), operations, policy.ExecuteOptions{}); len(results) != 2 {
 			t.Errorf("%q gives %d results, want 2", stream, len(results))
 		}
 		_, _ = child().Collect(context.Background(), func(profile string, facts policy.Facts) {

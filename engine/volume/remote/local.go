@@ -51,8 +51,8 @@ func (v *Local) Collect(ctx context.Context, emit func(string, policy.Facts)) (p
 }
 
 // Execute implements Volume.
-func (v *Local) Execute(ctx context.Context, operations []policy.Operation) []policy.Result {
-	return (&volume.Executor{Home: v.home, Live: v.settings.Phase == policy.PhaseApply}).Execute(ctx, operations)
+func (v *Local) Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result {
+	return (&volume.Executor{Home: v.home, Live: v.settings.Phase == policy.PhaseApply}).Execute(ctx, operations, o)
 }
 
 // Change implements Volume.

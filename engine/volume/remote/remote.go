@@ -8,38 +8,14 @@
 package remote
 
 import (
-	"context"
 	"time"
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts"
-	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
-	"hermes-reconcile/policy"
 )
 
-// A Volume does the work on the volume.
-type Volume interface {
-	// Collect returns the facts about the container that are on the volume, and
-	// calls emit with the facts of each profile, one call at a time. When it returns
-	// an error, emit was called only for the profiles collected until then.
-	Collect(ctx context.Context, emit func(profile string, facts policy.Facts)) (policy.Facts, error)
-	// Execute carries out the sweeps and seeds among the operations.
-	Execute(ctx context.Context, operations []policy.Operation) []policy.Result
-	// Change reads or writes the intent, the stop marker or the hold of a profile. The
-	// error wraps fs.ErrNotExist when the profile does not exist.
-	Change(ctx context.Context, c engine.Change) (engine.Changed, error)
-	// AppendLog appends text to logs/<name> in the home.
-	AppendLog(ctx context.Context, name string, text []byte) error
-	// Ledger returns the lines of the ledger that are about a profile or about the
-	// container, oldest first.
-	Ledger(ctx context.Context, profile string) ([]ledger.Line, error)
-	// Runs returns the newest runs in the ledger.
-	Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error)
-	Close()
-}
-
-// Settings are those of a Volume.
+// Settings are what the work on the volume needs to know.
 type Settings struct {
 	Home            string
 	Phase           string

@@ -111,7 +111,7 @@ func (v *Local) answer(ctx context.Context, r request, texts [][]byte, out *stre
 			}
 		})
 	case r.Execute != nil:
-		for _, done := range v.Execute(ctx, r.Execute) {
+		for _, done := range v.Execute(ctx, r.Execute, policy.ExecuteOptions{}) {
 			one := result{Done: done.Done}
 			if done.Err != nil {
 				one.Error = done.Err.Error()
