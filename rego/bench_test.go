@@ -182,6 +182,7 @@ func BenchmarkLoad(b *testing.B) {
 // fast because it had nothing to do. container_role would leave the others
 // without a say, and is asked alone.
 func TestBenchmarkInputGivesEveryRuleWork(t *testing.T) {
+	t.Parallel()
 	e := benchEvaluator(t)
 	got := e.Evaluate(t.Context(), policy.StageRules, manyProfiles(40))
 	if len(got.Failures) > 0 {
@@ -200,6 +201,8 @@ func TestBenchmarkInputGivesEveryRuleWork(t *testing.T) {
 
 // Ten times the profiles are about ten times the work, in every built-in rule.
 func TestBuiltInRulesGrowLinearly(t *testing.T) {
+	skipUnderRace(t)
+	t.Parallel()
 	e := benchEvaluator(t)
 	for _, p := range e.packages {
 		var counts []int

@@ -38,6 +38,7 @@ func evaluate(t *testing.T, files map[string]string, o Options, stage policy.Sta
 const running = `{"coder": {"prior_state": {"status": "recorded", "desired": "running"}}}`
 
 func TestContributionsSayWhichRuleMadeThem(t *testing.T) {
+	t.Parallel()
 	got := evaluate(t, map[string]string{"site.rego": `package reconcile.rules.site
 
 hold contains {"profile": name, "reason": "first"} if {
@@ -71,6 +72,7 @@ hold_reasons contains "x" if input.phase == "boot"
 
 // What breaks while it runs costs the package that broke, and says where.
 func TestFailuresAreIsolated(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		why  string
 		rule string
@@ -149,6 +151,7 @@ hold contains {"profile": name, "reason": "x"} if {
 }
 
 func TestAfterRulesSeeTheDecisions(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"stagger.rego": `package reconcile.after.stagger
 
 delay contains {"profile": name, "seconds": 5 * position, "reason": "one after the other"} if {
@@ -172,6 +175,7 @@ delay contains {"profile": name, "seconds": 5 * position, "reason": "one after t
 }
 
 func TestDisabledRules(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"prior_intent", "reconcile.rules.prior_intent"} {
 		got := evaluate(t, nil, Options{Settings: map[string]any{"disabled_rules": []any{name}}}, policy.StageRules, input(running))
 		if len(got.Contributions)+len(got.Failures) != 0 {
@@ -182,6 +186,7 @@ func TestDisabledRules(t *testing.T) {
 
 // The clock that time builtins see is that of the input document.
 func TestTimeIsThatOfTheInput(t *testing.T) {
+	t.Parallel()
 	got := evaluate(t, map[string]string{"night.rego": `package reconcile.rules.night
 
 hold contains {"profile": name, "reason": "night"} if {
@@ -197,6 +202,7 @@ hold contains {"profile": name, "reason": "night"} if {
 
 // A member that is bad is bad for every profile; one is told and the rest counted.
 func TestFailuresOfOnePackageAreFew(t *testing.T) {
+	t.Parallel()
 	profiles := map[string]string{}
 	for i := range 100 {
 		profiles[fmt.Sprintf("p%d", i)] = "x"

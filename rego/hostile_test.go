@@ -32,6 +32,7 @@ func hostileProfiles(n int) policy.Input {
 // grows with the square of them is one that the agent can make run out of its time;
 // and then it refuses nobody. What is allocated is counted, and not the time.
 func TestRefusedProfilesGrowLinearly(t *testing.T) {
+	skipUnderRace(t)
 	e := benchEvaluator(t)
 	for _, p := range e.packages {
 		var used []uint64
@@ -57,6 +58,7 @@ func TestRefusedProfilesGrowLinearly(t *testing.T) {
 // as long for twice as many keys, which neither steps nor bytes show. 20,000 links among
 // the profiles once made profile_name run out of its time.
 func TestNoRuleMakesAnObjectKeyByKey(t *testing.T) {
+	t.Parallel()
 	keyByKey := regexp.MustCompile(`(?m)^\w+\[[a-z]\w*\] :?= `)
 	for _, pattern := range []string{"policies/*.rego", "recipes/*/*.rego"} {
 		files, err := filepath.Glob(pattern)

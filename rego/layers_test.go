@@ -37,6 +37,7 @@ func directory(dir string) []Layer {
 // A ConfigMap is mounted as links to files, and links to directories, behind a
 // dotted link that changes.
 func TestAMountedConfigMap(t *testing.T) {
+	t.Parallel()
 	dir := writeFiles(t, map[string]string{
 		"..2026_11_22/site.rego":          siteRule,
 		"..2026_11_22/more/deep.rego":     strings.ReplaceAll(siteRule, "site", "deep"),
@@ -66,6 +67,7 @@ func TestAMountedConfigMap(t *testing.T) {
 
 // What is in an operator's directory by mistake does not hang the boot.
 func TestALayerThatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	for why, make := range map[string]func(path string) error{
 		"is not a regular file":    func(path string) error { return syscall.Mkfifo(path, 0o644) },
 		"no such file":             func(path string) error { return os.Symlink("nowhere", path) },
@@ -85,6 +87,7 @@ func TestALayerThatCannotBeRead(t *testing.T) {
 }
 
 func TestEnforceWarn(t *testing.T) {
+	t.Parallel()
 	rule := "# METADATA\n# custom:\n#   enforce: %\n" + siteRule
 	for _, test := range []struct {
 		why      string
@@ -117,6 +120,7 @@ func TestEnforceWarn(t *testing.T) {
 
 // A rule that builds a huge value is stopped, and the rules beside it count.
 func TestMemoryCeiling(t *testing.T) {
+	skipUnderRace(t)
 	e, err := Load(operator(map[string]string{
 		"site.rego": `package reconcile.rules.greedy
 

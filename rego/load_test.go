@@ -56,6 +56,7 @@ func load(files map[string]string) (*Evaluator, error) {
 
 // What loading must refuse, and the words and place that the error must have.
 func TestLoadRefuses(t *testing.T) {
+	t.Parallel()
 	const pkg = "package reconcile.rules.site\n\n"
 	const good = `hold contains {"profile": name, "reason": "no"} if some name, _ in input.profiles` + "\n"
 	tests := []struct {
@@ -139,6 +140,7 @@ func TestLoadRefuses(t *testing.T) {
 
 // Two files of one package would merge without a word.
 func TestLoadRefusesASecondFileOfAPackage(t *testing.T) {
+	t.Parallel()
 	rule := "package reconcile.rules.site\n\nhold contains {\"profile\": \"coder\", \"reason\": \"no\"} if input.phase == \"boot\"\n"
 	_, err := load(map[string]string{"a.rego": rule, "b.rego": rule})
 	if err == nil || !strings.Contains(err.Error(), "b.rego:1:1: package reconcile.rules.site is already defined in /etc/policy/a.rego") {
@@ -149,6 +151,7 @@ func TestLoadRefusesASecondFileOfAPackage(t *testing.T) {
 // A rule may use facts by constant and variable names, through variables, and
 // helpers of its own; none of it is mistaken for a misspelling.
 func TestLoadAccepts(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{
 		`hold contains {"profile": "coder", "reason": "x"} if input.profiles.coder.prior_state.desired == "running"`,
 		`hold contains {"profile": "coder", "reason": "x"} if input.profiles["coder-2"].prior_state.desired == "running"`,
@@ -181,6 +184,7 @@ helper(name) := sprintf("not %s", [name])`,
 // A mounted ConfigMap keeps its files behind a dotted link, editors leave copies,
 // and tests stand beside the rules: none of them is a rule file.
 func TestLoadLeavesOutWhatIsNoRule(t *testing.T) {
+	t.Parallel()
 	rule := "package reconcile.rules.site\n\nhold contains {\"profile\": \"coder\", \"reason\": \"no\"} if input.phase == \"boot\"\n"
 	e, err := load(map[string]string{
 		"site.rego":                       rule,
@@ -203,6 +207,7 @@ func TestLoadLeavesOutWhatIsNoRule(t *testing.T) {
 }
 
 func TestRevisionFollowsTextAndSettings(t *testing.T) {
+	t.Parallel()
 	rule := "package reconcile.rules.site\n\nhold contains {\"profile\": \"coder\", \"reason\": \"%\"} if input.phase == \"boot\"\n"
 	revisions := map[string]string{}
 	for name, files := range map[string]map[string]string{

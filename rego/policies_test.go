@@ -4,6 +4,7 @@ import "testing"
 
 // The built-in layer keeps the contract that it asks of operators.
 func TestBuiltInLoads(t *testing.T) {
+	t.Parallel()
 	e, err := Load([]Layer{BuiltIn()}, Options{CheckBuiltIn: true})
 	if err != nil {
 		t.Fatal(err)

@@ -136,6 +136,7 @@ func configuredRecipes(tb testing.TB) *Evaluator {
 // Every recipe, configured, contributes to the situation, so that the next test
 // measures something.
 func TestConfiguredRecipesContribute(t *testing.T) {
+	t.Parallel()
 	e := configuredRecipes(t)
 	in := recipeSituation(40)
 	count := map[string]int{}
@@ -184,6 +185,7 @@ func countSteps(t *testing.T, e *Evaluator, p rulePackage, document Document) in
 // counted and not seconds, so that the machine has no say; BenchmarkRecipes has
 // the seconds.
 func TestRecipesGrowLinearly(t *testing.T) {
+	skipUnderRace(t)
 	e := configuredRecipes(t)
 	for _, p := range e.packages {
 		if p.layer == 0 {
@@ -197,6 +199,8 @@ func TestRecipesGrowLinearly(t *testing.T) {
 
 // The same where the settings name every profile.
 func TestRecipesWithLongListsGrowLinearly(t *testing.T) {
+	skipUnderRace(t)
+	t.Parallel()
 	for name, layer := range recipeLayers(t) {
 		defaults, _, err := ReadSettings(layer)
 		if err != nil {
@@ -252,6 +256,7 @@ var profileLists = []string{
 
 // The count sees a rule that compares each profile with every other one.
 func TestPairwiseGrowthIsSeen(t *testing.T) {
+	skipUnderRace(t)
 	e, err := load(map[string]string{"pairs.rego": `package reconcile.rules.pairs
 
 hold contains {"profile": a, "reason": "shares its port"} if {

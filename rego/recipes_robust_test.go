@@ -16,6 +16,7 @@ import (
 // Whatever could not be found out, no configured recipe breaks: a rule that breaks
 // holds the whole fleet.
 func TestConfiguredRecipesSurviveMissingFacts(t *testing.T) {
+	t.Parallel()
 	e := configuredRecipes(t)
 	whole := recipeSituation(4)
 	for _, fact := range slices.Sorted(maps.Keys(whole.Container)) {
@@ -81,6 +82,7 @@ var fleetNames = []string{"default", "a", "b", "c", "d", "e"}
 // Whoever has which tokens: of those that go up no two have the same one, and
 // somebody always goes up.
 func TestTokenOwnerLeavesOneOwner(t *testing.T) {
+	t.Parallel()
 	e := oneRecipe(t, "token_owner", map[string]any{"token_owner_scopes": []any{"telegram"}})
 	rapid.Check(t, func(rt *rapid.T) {
 		has, facts := map[string]string{}, map[string]string{}
@@ -121,6 +123,7 @@ func notHeld(got policy.Evaluation) []string {
 // Whatever ports the files name: afterwards no two API servers share one, and who
 // has a port of its own keeps it.
 func TestDerivedPortsAreAllDifferent(t *testing.T) {
+	t.Parallel()
 	e := oneRecipe(t, "derived_ports", map[string]any{"derived_ports": true, "derived_ports_except": []any{}})
 	rapid.Check(t, func(rt *rapid.T) {
 		port, facts := map[string]int{}, map[string]string{}
@@ -155,6 +158,7 @@ func TestDerivedPortsAreAllDifferent(t *testing.T) {
 // With the settings that they come with, recipes contribute nothing, whatever the
 // facts are.
 func TestRecipesThatAreNotConfiguredHaveNoOpinion(t *testing.T) {
+	t.Parallel()
 	e, err := Load(allRecipes(t), Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 // What a rule reads is found through loops, variables and helpers.
 func TestReads(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		why, rule string
 		want      []string

@@ -12,6 +12,7 @@ import (
 
 // Every setting of the built-in rules has its type and its words in the schema.
 func TestSettingsFitTheirSchema(t *testing.T) {
+	t.Parallel()
 	values, _, err := ReadSettings(BuiltIn())
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +32,7 @@ func TestSettingsFitTheirSchema(t *testing.T) {
 }
 
 func TestSettingsFilesAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ text, want string }{
 		{"settings:\n  start_states: running\n", "data/settings.yaml:2:17: setting start_states is a string, want a list of strings"},
 		{"settings:\n  start_states:\n    - running\n    - 7\n", "data/settings.yaml:4:7: setting start_states: item 2 is a number, want a string"},
@@ -57,6 +59,7 @@ func TestSettingsFilesAreRefused(t *testing.T) {
 
 // What an operator adds is free, and rules see it as JSON.
 func TestSettingsOfOnesOwn(t *testing.T) {
+	t.Parallel()
 	e, err := load(map[string]string{"data/settings.yaml": `
 settings:
   quiet: {from: 22, days: [Sunday], since: 2026-11-22, share: 0.5, on: yes, off: false, none: }
@@ -76,6 +79,7 @@ settings:
 
 // A value that only YAML has does not bring the boot down.
 func TestSettingsOfTheConfiguration(t *testing.T) {
+	t.Parallel()
 	_, err := Load([]Layer{BuiltIn()}, Options{Settings: map[string]any{"hours": map[any]any{22: "night"}}})
 	if err == nil || !strings.Contains(err.Error(), "configuration: settings") {
 		t.Errorf("got %v, want an error of the configuration", err)

@@ -62,6 +62,7 @@ func saved(t *testing.T, files map[string]string, settings map[string]any) (stat
 
 // The copy decides as the original did, wherever that is by then.
 func TestLastGoodDecidesAsBefore(t *testing.T) {
+	t.Parallel()
 	state, revision := saved(t, map[string]string{
 		"deep/site.rego":     siteRule,
 		"data/settings.yaml": "settings: {mine: [a]}\n",
@@ -84,6 +85,7 @@ func TestLastGoodDecidesAsBefore(t *testing.T) {
 }
 
 func TestLoadOrFallBackTakesTheLastGoodCopy(t *testing.T) {
+	t.Parallel()
 	state, _ := saved(t, map[string]string{"site.rego": siteRule}, nil)
 	broken := directory(writeFiles(t, map[string]string{"site.rego": "package reconcile.rules.site\n\nhold contains {"}))
 	e, err := LoadOrFallBack(broken, rego.Options{}, state)
@@ -114,6 +116,7 @@ func TestLoadOrFallBackTakesTheLastGoodCopy(t *testing.T) {
 }
 
 func TestLastGoodIsRefused(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to give a file to somebody else")
 	}
@@ -158,6 +161,7 @@ func TestLastGoodIsRefused(t *testing.T) {
 // An equal copy is left alone, a changed policy replaces it, and one without
 // anything of an operator's removes it.
 func TestSaveFollowsThePolicy(t *testing.T) {
+	t.Parallel()
 	state := filepath.Join(t.TempDir(), "a", "state")
 	save := func(layers []rego.Layer) time.Time {
 		t.Helper()
@@ -199,6 +203,7 @@ func TestSaveFollowsThePolicy(t *testing.T) {
 }
 
 func TestLoadOrFallBackToTheBuiltInRules(t *testing.T) {
+	t.Parallel()
 	broken := directory(writeFiles(t, map[string]string{"a.rego": "package reconcile.rules.site\n\nhold contains {"}))
 	e, err := LoadOrFallBack(broken, rego.Options{Settings: map[string]any{"start_states": []any{"running", "starting"}}}, "")
 	if err != nil {

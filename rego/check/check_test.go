@@ -74,6 +74,7 @@ func check(t *testing.T, files map[string]string, settings map[string]any) Repor
 // Typical mistakes, each with the place and the code of its finding, and words
 // that help.
 func TestCheckFindsTypicalMistakes(t *testing.T) {
+	t.Parallel()
 	pinned := map[string]bool{
 		// Those that need another machine, or have tests of their own.
 		"directory_unreadable": true, "file_unreadable": true, "setting_shadowed": true, "schema_error": true, "too_much_memory": true, "unknown_profile": true,
@@ -204,6 +205,7 @@ func TestCheckFindsTypicalMistakes(t *testing.T) {
 
 // The built-in rules keep what Check asks of operators, beyond what Load asks.
 func TestCheckFindsNothingInTheBuiltInRules(t *testing.T) {
+	t.Parallel()
 	builtin := rego.BuiltIn()
 	files := fstest.MapFS{}
 	sources, err := rego.ReadLayer(0, builtin)
@@ -225,6 +227,7 @@ func TestCheckFindsNothingInTheBuiltInRules(t *testing.T) {
 
 // What is guarded, and what only looks like a mistake, is none.
 func TestCheckAcceptsGoodRules(t *testing.T) {
+	t.Parallel()
 	for name, files := range map[string]map[string]string{
 		"a list asked for first":                  site(sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tinput.container.multiplex.allowlist\n\tsome name, _ in input.profiles\n\tnot name in input.container.multiplex.allowlist\n}\n"),
 		"a list whose status is asked for":        site(holdEach + "\tprofile.tokens.status == \"recorded\"\n\tcount({t | some t in profile.tokens.tokens}) == 0\n}\n"),
@@ -250,6 +253,7 @@ func TestCheckAcceptsGoodRules(t *testing.T) {
 
 // A member for a profile that is not there says nothing at boot, but for an alarm.
 func TestCheckNamesProfilesThatAreNotThere(t *testing.T) {
+	t.Parallel()
 	files := fstest.MapFS{"a.rego": {Data: []byte(strings.ReplaceAll(strings.ReplaceAll(goodRule, "coder", "codr"), "apply", "boot"))}}
 	home := example.Situation{Name: "the present home", Input: policy.Input{Phase: "boot", Profiles: map[string]policy.Facts{"coder": {}}}}
 	report := Check(t.Context(), []rego.Layer{rego.BuiltIn(), {Name: "site", Files: files}}, Options{Situations: []example.Situation{home}})
@@ -259,6 +263,7 @@ func TestCheckNamesProfilesThatAreNotThere(t *testing.T) {
 }
 
 func TestCheckShowsWhichSettingHasNoEffect(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"a.rego": sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if some name in data.settings.quiet\n", "data/settings.yaml": "settings:\n  quiet: [coder]\n"}
 	report := check(t, files, map[string]any{"quiet": []any{"writer"}})
 	if len(report.Findings) != 1 || report.Findings[0].Code != "setting_shadowed" || report.Findings[0].Row != 2 || report.Errors() != 0 {
@@ -267,6 +272,7 @@ func TestCheckShowsWhichSettingHasNoEffect(t *testing.T) {
 }
 
 func TestCheckShowsWhatALaterDirectoryOverrules(t *testing.T) {
+	t.Parallel()
 	dir := func(name, value string) rego.Layer {
 		return rego.Layer{Name: name, Files: fstest.MapFS{
 			name + ".rego":       {Data: []byte("package reconcile.rules." + name + "\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if some name in data.settings.quiet\n")},
@@ -281,6 +287,7 @@ func TestCheckShowsWhatALaterDirectoryOverrules(t *testing.T) {
 
 // One mistake does not hide another.
 func TestCheckGoesOn(t *testing.T) {
+	t.Parallel()
 	report := check(t, map[string]string{
 		"a.rego":             holdEach + "\tprofile.prior_sate.desired == \"running\"\n}\n\nholds contains {\"profile\": \"x\", \"reason\": \"no\"} if input.phase == \"boot\"\n",
 		"b.rego":             "package reconcile.rules.other\n\nhold contains {\n",

@@ -7,6 +7,7 @@ import (
 )
 
 func TestCostJudgesGrowth(t *testing.T) {
+	t.Parallel()
 	ms := func(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
 	for _, test := range []struct {
 		why   string

@@ -12,6 +12,7 @@ import (
 // The built-in rules alone are compiled without what only looks for mistakes, and
 // decide as they do with it.
 func TestBuiltInNeedsNoChecks(t *testing.T) {
+	t.Parallel()
 	checked, err := rego.Load([]rego.Layer{rego.BuiltIn()}, rego.Options{CheckBuiltIn: true, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)

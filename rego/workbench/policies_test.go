@@ -41,6 +41,7 @@ func regoFiles(t *testing.T, layer rego.Layer) (modules map[string]*ast.Module, 
 
 // The Rego tests beside the policies.
 func TestPolicies(t *testing.T) {
+	t.Parallel()
 	modules, _ := regoFiles(t, rego.BuiltIn())
 	settings, _, err := rego.ReadSettings(rego.BuiltIn())
 	if err != nil {
@@ -84,6 +85,7 @@ func runRegoTests(t *testing.T, modules map[string]*ast.Module, settings map[str
 
 // What `opa fmt` would change is a finding; so is a package without a title.
 func TestPoliciesAreFormattedAndTitled(t *testing.T) {
+	t.Parallel()
 	modules, texts := regoFiles(t, rego.BuiltIn())
 	checkStyle(t, modules, texts)
 }

@@ -17,6 +17,7 @@ const recipesPage = "../../docs/recipes.md"
 // docs/recipes.md is made from the METADATA and the settings of the recipes:
 // `go test ./rego/workbench -run RecipesPage -update` writes it.
 func TestRecipesPage(t *testing.T) {
+	t.Parallel()
 	want := pageOf(Recipes())
 	if *updateRecipesPage {
 		if err := os.WriteFile(recipesPage, []byte(want), 0o644); err != nil {

@@ -36,6 +36,7 @@ func (r Recipe) defaults(t testing.TB) map[string]any {
 // The Rego tests beside the recipes, each with the built-in settings and those
 // that the recipe comes with.
 func TestRecipeTests(t *testing.T) {
+	t.Parallel()
 	for _, r := range Recipes() {
 		t.Run(r.Name, func(t *testing.T) {
 			modules, texts := regoFiles(t, r.layer())
@@ -52,6 +53,7 @@ func TestRecipeTests(t *testing.T) {
 
 // A recipe says in its METADATA what it is for and what it does, and that is true.
 func TestRecipesSayWhatTheyDo(t *testing.T) {
+	t.Parallel()
 	for _, r := range Recipes() {
 		if r.Title == "" || !strings.HasSuffix(r.Description, ".") {
 			t.Errorf("%s: title %q, description %q, want both, in sentences", r.Name, r.Title, r.Description)
@@ -114,6 +116,7 @@ func TestRecipesPassTheCheck(t *testing.T) {
 // Recipes share a settings file, so a key belongs to one of them, and its name
 // says to which.
 func TestRecipeSettings(t *testing.T) {
+	t.Parallel()
 	shorter := map[string]string{"registry_drift": "registry"}
 	builtIn, _, err := rego.ReadSettings(rego.BuiltIn())
 	if err != nil {
@@ -145,6 +148,7 @@ func TestRecipeSettings(t *testing.T) {
 // Any of them can be installed beside any other, in one directory or in several,
 // in any order: no name of a setting looks like a misspelt one.
 func TestRecipesTogether(t *testing.T) {
+	t.Parallel()
 	layers := []rego.Layer{rego.BuiltIn()}
 	for _, r := range Recipes() {
 		layers = append(layers, r.layer())
@@ -160,6 +164,7 @@ func TestRecipesTogether(t *testing.T) {
 
 // An operator who has given a recipe other settings can still run its tests.
 func TestRecipesKeepTheirTestsWithOtherSettings(t *testing.T) {
+	t.Parallel()
 	for _, r := range Recipes() {
 		settings := map[string]any{}
 		for key, value := range r.defaults(t) {

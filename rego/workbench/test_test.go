@@ -55,6 +55,7 @@ todo_test_later if true
 `
 
 func TestRunTests(t *testing.T) {
+	t.Parallel()
 	layers := siteLayers(map[string]string{
 		"scratch.rego": scratchRule, "scratch_test.rego": scratchTest, "data/settings.yaml": "settings: {scratch: [\"s-*\"]}\n",
 	})
@@ -86,6 +87,7 @@ func TestRunTests(t *testing.T) {
 
 // A directory that brings its own copy of the examples uses that.
 func TestRunTestsWithTheCopyOfTheExamples(t *testing.T) {
+	t.Parallel()
 	library, err := example.Library()
 	if err != nil {
 		t.Fatal(err)
@@ -103,6 +105,7 @@ func TestRunTestsWithTheCopyOfTheExamples(t *testing.T) {
 
 // What a boot refuses, a test cannot use either.
 func TestRunTestsRefuses(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{
 		"rego_parse_error": "package reconcile.rules.scratch_test\n\ntest_a if {",
 		"rego_type_error":  "package reconcile.rules.scratch_test\n\ntest_a if time.now_ns() > 0\n",
@@ -118,6 +121,7 @@ func TestRunTestsRefuses(t *testing.T) {
 
 // The functions of the examples do what the guide says.
 func TestExampleLibrary(t *testing.T) {
+	t.Parallel()
 	layers := siteLayers(map[string]string{"a.rego": goodRule, "example_test.rego": `package reconcile.rules.site_test
 
 import data.reconcile.lib.example
@@ -162,6 +166,7 @@ test_decided if {
 }
 
 func TestPackages(t *testing.T) {
+	t.Parallel()
 	layers := siteLayers(map[string]string{
 		"a.rego": "# METADATA\n# scope: package\n# title: A title\n# description: Why\n" + goodRule, "data/settings.yaml": "settings: {disabled_rules: [multiplex]}\n",
 	})

@@ -10,6 +10,7 @@ import (
 )
 
 func TestTraceShowsOneProfileAndPrints(t *testing.T) {
+	t.Parallel()
 	e, err := rego.Load(siteLayers(map[string]string{"site.rego": `package reconcile.rules.site
 
 hold contains {"profile": name, "reason": "x"} if {
