@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -42,6 +43,7 @@ func policyBench(cmd *cobra.Command, sizes []int, limit time.Duration) error {
 	if limit <= 0 {
 		return fmt.Errorf("--limit is %s, want more than 0", limit)
 	}
+	slices.Sort(sizes) // the columns of the table
 	c.PolicyTimeout = limit
 	evaluator, err := loadPolicy(c)
 	if err != nil {

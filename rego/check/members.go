@@ -106,7 +106,7 @@ func (i *inspector) inspectName(rule *ast.Rule, name string) {
 			return
 		}
 	}
-	i.at(rule.Head.Location, "misspelt_set", "%q is no set, and nothing refers to it; did you mean %q?", name, meant)
+	i.at(rule.Head.Location, "misspelt_set", "%q is not a set, and nothing refers to it; did you mean %q?", name, meant)
 }
 
 // nearestSet returns the set whose name has the same letters, else the nearest one.
