@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -39,8 +40,8 @@ or a file that should be formatted.`,
 
 // authorConfig reads the configuration. Directories that a command names replace the
 // configured ones; without any, it is the present directory.
-func authorConfig(cmd *cobra.Command, dirs []string) (config, error) {
-	c, err := loadConfig(cmd.Flags(), os.Environ())
+func authorConfig(cmd *cobra.Command, dirs []string) (config.Config, error) {
+	c, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return c, err
 	}
@@ -64,7 +65,7 @@ func authorConfig(cmd *cobra.Command, dirs []string) (config, error) {
 
 // authorLayers returns the configuration and its layers. A directory without a rule is
 // an error.
-func authorLayers(cmd *cobra.Command, dirs []string) (config, []rego.Layer, error) {
+func authorLayers(cmd *cobra.Command, dirs []string) (config.Config, []rego.Layer, error) {
 	c, err := authorConfig(cmd, dirs)
 	if err != nil {
 		return c, nil, err
@@ -79,7 +80,7 @@ func authorLayers(cmd *cobra.Command, dirs []string) (config, []rego.Layer, erro
 
 // presentHome collects the facts of the home. The error is also about a home that is
 // missing.
-func presentHome(cmd *cobra.Command, c config) (policy.Input, error) {
+func presentHome(cmd *cobra.Command, c config.Config) (policy.Input, error) {
 	if _, err := os.Stat(c.Home); err != nil {
 		return policy.Input{}, err
 	}
@@ -91,9 +92,9 @@ func presentHome(cmd *cobra.Command, c config) (policy.Input, error) {
 func policyProblem(err error) error { return &exitError{exitPolicy, err} }
 
 // printOr prints a document in the configured format, or else calls table.
-func printOr(w io.Writer, c config, document any, table func() error) error {
+func printOr(w io.Writer, c config.Config, document any, table func() error) error {
 	if c.Output != "table" {
-		return writeDocument(w, c.Output, document)
+		return view.Document(w, c.Output, document)
 	}
 	return table()
 }

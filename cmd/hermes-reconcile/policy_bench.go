@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/check"
 )
 

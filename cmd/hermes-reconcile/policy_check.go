@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/check"
 	"hermes-reconcile/rego/example"
 )
@@ -90,7 +92,7 @@ func policyCheck(cmd *cobra.Command, dirs []string, github, strict bool) error {
 // writeFindings prints findings as compilers do, each with its fix.
 func writeFindings(w io.Writer, r check.Report) {
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%s: %s: %s [%s]\n    %s\n", findingPlace(f), f.Severity, line(f.Message), f.Code, f.Fix)
+		fmt.Fprintf(w, "%s: %s: %s [%s]\n    %s\n", findingPlace(f), f.Severity, policy.Line(f.Message), f.Code, f.Fix)
 	}
 	if len(r.Findings) > 0 {
 		fmt.Fprintln(w)
@@ -123,7 +125,7 @@ var (
 func writeWorkflow(w io.Writer, findings []check.Finding) {
 	for _, f := range findings {
 		fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", f.Severity, workflowProperty.Replace(f.File),
-			max(f.Row, 1), max(f.Col, 1), workflowProperty.Replace(f.Code), workflowText.Replace(line(f.Message)+"\n"+f.Fix))
+			max(f.Row, 1), max(f.Col, 1), workflowProperty.Replace(f.Code), workflowText.Replace(policy.Line(f.Message)+"\n"+f.Fix))
 	}
 }
 

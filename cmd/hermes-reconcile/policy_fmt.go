@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/workbench"
 )
 

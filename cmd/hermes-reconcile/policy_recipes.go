@@ -10,8 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/workbench"
 )

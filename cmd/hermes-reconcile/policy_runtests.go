@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/workbench"
 )
 

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -65,7 +64,7 @@ func writePackages(w io.Writer, packages []workbench.Package, homeErr error) err
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "PACKAGE\tLAYER\tPLACE\tSAYS\tTITLE")
 	for _, p := range packages {
-		fmt.Fprintf(table, "%s\t%s\t%s:%d\t%s\t%s\n", p.Name, line(p.Layer), line(p.File), p.Row, contributed(p), cmp.Or(line(p.Title), "-"))
+		fmt.Fprintf(table, "%s\t%s\t%s:%d\t%s\t%s\n", p.Name, policy.Line(p.Layer), policy.Line(p.File), p.Row, contributed(p), cmp.Or(policy.Line(p.Title), "-"))
 	}
 	if err := table.Flush(); err != nil || homeErr == nil {
 		return err
