@@ -52,7 +52,7 @@ const (
 type Executor struct {
 	ScanDir   string
 	Home      string // of the gateways: HOME and working directory; has logs/gateways
-	User      User   // must be set when Root is
+	User      User   // of the gateways
 	Root      bool   // this process is root, so files are given to User
 	Ownership Ownership
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -52,12 +51,8 @@ type renderer struct {
 	helper                                         string // the words that run Executor.Died
 }
 
-// newRenderer fails when no run script can be written: a setting cannot be in a shell
-// script, or root names no user, since the zero User is root.
+// newRenderer fails when a setting cannot be in a shell script.
 func newRenderer(e *Executor) (*renderer, error) {
-	if e.Root && e.User == (User{}) {
-		return nil, errors.New("gateways need a user that is not root, and none is set")
-	}
 	q := &quoter{}
 	home := q.quote(e.Home)
 	drop := q.quote(e.Tools+"/s6-setuidgid") + " " + q.quote(e.User.account())

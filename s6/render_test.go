@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"hermes-reconcile/policy"
@@ -140,23 +139,5 @@ func TestHomeWithOddName(t *testing.T) {
 	w.exec.Home = "/a\nb"
 	if _, err := w.exec.Plan(t.Context(), decide("coder=start"), w.options); err == nil {
 		t.Error("plan: no error")
-	}
-}
-
-// Root that names no user would run the gateways as root.
-func TestRootNeedsAUser(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.exec.Root, w.exec.User = true, User{}
-	if _, err := w.exec.Plan(t.Context(), decide("coder=start"), w.options); err == nil || !strings.Contains(err.Error(), "need a user that is not root") {
-		t.Errorf("plan: %v", err)
-	}
-	for _, r := range w.execute([]policy.Operation{{Op: policy.OpPublish, Profile: "coder", Slot: "gateway-coder"}}) {
-		if r.Err == nil {
-			t.Error("execute: no error")
-		}
-	}
-	if got := w.visible(); len(got) != 0 {
-		t.Errorf("visible: %v", got)
 	}
 }

@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"cmd/hermes-reconcile/view":   {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status"},
 	"cmd/hermes-reconcile": {
 		"policy", "policy/suggest", "engine", "engine/facts", "engine/volume", "engine/volume/remote", "engine/ledger",
-		"engine/reconcile", "engine/explain", "engine/status", "rego", "rego/bundle", "rego/check", "rego/workbench", "s6",
+		"engine/reconcile", "engine/explain", "engine/status", "rego", "rego/bundle", "rego/check", "rego/example", "rego/workbench", "s6",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
 	},
 }
