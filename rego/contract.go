@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/suggest"
 )
 
 // The kinds of rule packages. A package is data.reconcile.<kind>.<name>.
@@ -142,7 +143,7 @@ func checkSettingRef(ref ast.Ref, settings map[string]any, known []string) *Erro
 		return nil
 	}
 	hint := "give it a value in data/settings.yaml or under settings: in the configuration"
-	if near := Nearest(string(key), known); near != "" {
+	if near := suggest.Nearest(string(key), known); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return at(ref[2].Location, "unknown_setting", "there is no setting %q: %s", string(key), hint)

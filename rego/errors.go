@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
+	"hermes-reconcile/policy/suggest"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/types"
 )
@@ -119,30 +120,10 @@ func undefinedRef(d *ast.RefErrInvalidDetail) string {
 	}
 	slices.Sort(have)
 	hint := ", have: "
-	if near := Nearest(wrong, have); near != "" {
+	if near := suggest.Nearest(wrong, have); near != "" {
 		hint = fmt.Sprintf(", did you mean %q? Have: ", near)
 	}
 	return fmt.Sprintf("undefined ref: %s has no %q%s%s", plainVars(d.Ref[:d.Pos].String()), wrong, hint, strings.Join(have, ", "))
-}
-
-// DidYouMean continues a sentence about a wrong word: with the nearest of the words,
-// or else with all of them.
-func DidYouMean(wrong string, words []string) string {
-	if near := Nearest(wrong, words); near != "" {
-		return fmt.Sprintf(", did you mean %q?", near)
-	}
-	return ", have " + strings.Join(words, ", ")
-}
-
-// Nearest returns the word that was most probably meant, or "".
-func Nearest(wrong string, words []string) string {
-	best, distance := "", 1+max(1, len(wrong)/3)
-	for _, w := range words {
-		if d := levenshtein.ComputeDistance(wrong, w); d < distance {
-			best, distance = w, d
-		}
-	}
-	return best
 }
 
 var localVar = regexp.MustCompile(`__local\d+__`)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 
+	"hermes-reconcile/policy/suggest"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -240,7 +242,7 @@ func checkSetting(base map[string]any, known []string, more settings, key string
 	}
 	old, ok := base[key]
 	if !ok {
-		if near := Nearest(key, known); near != "" {
+		if near := suggest.Nearest(key, known); near != "" {
 			return Errors{more.at(more.keys[key], "unknown setting %q, did you mean %q?", key, near)}
 		}
 		return nil

@@ -262,7 +262,7 @@ func TestOverride(t *testing.T) {
 	l := startLive(t, "coder=stopped", "writer=stopped")
 	l.untilNow("coder", policy.NowDown)
 	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": name, \"code\": \"night\", \"reason\": \"it is night\"} if some name, _ in input.profiles\n")
-	l.want(exitProfile, "start it all the same with --override", "start coder", night...)
+	l.want(exitProfile, "start it in spite of the hold with --override", "start coder", night...)
 	if state := l.read("home/profiles/coder/gateway_state.json"); strings.Contains(state, "running") {
 		t.Errorf("a start that was refused is recorded: %s", state)
 	}
@@ -365,7 +365,7 @@ func TestEmptyVolumeRemovesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.want(exitDone, "slots whose profile is not known are left alone: coder", "apply")
-	l.want(exitProfile, "the directory profiles is not there", "apply coder")
+	l.want(exitProfile, "the directory profiles is missing", "apply coder")
 	if err := os.Rename(profiles+".away", profiles); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6"
 )
 
 // liveFlags are the flags of the commands that start or stop gateways.
@@ -74,6 +75,7 @@ func livePass(cmd *cobra.Command, c config.Config, timeout time.Duration, o reco
 		return reconcile.Report{}, err
 	}
 	defer closeWorld()
+	w.Slots.(*s6.Executor).LockTimeout = c.Boot.Deadline + timeout // a boot may be under way
 	o.Phase, o.Rescan = policy.PhaseApply, true
 	r, err := reconcile.Pass(ctx, w, o)
 	return r, passError(err)

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine"
@@ -61,9 +60,6 @@ func newWorld(c config.Config, phase string, log *slog.Logger, problems *slog.Lo
 	slots, err := newExecutor(c, log)
 	if err != nil {
 		return reconcile.World{}, nil, err
-	}
-	if phase == policy.PhaseApply {
-		slots.LockTimeout = c.Boot.Deadline + 10*time.Second // a boot may be under way
 	}
 	w := reconcile.World{
 		Slots: slots, Rules: &rules{config: c}, ScanDir: c.ScanDir,

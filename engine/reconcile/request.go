@@ -188,7 +188,7 @@ func refusal(d policy.Decisions, name string) error {
 			if c.Until != "" {
 				until = " until " + c.Until
 			}
-			return fmt.Errorf("it is held%s: %s (%s, %s); to start it in spite of the hold, use --override, or end the hold with: hermes-reconcile release %s",
+			return fmt.Errorf("it is held%s: %s (%s, %s); start it in spite of the hold with --override, or end the hold with: hermes-reconcile release %s",
 				until, p.Reason, c.Rule, c.Location, name)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/rego"
 )
 
@@ -101,7 +102,7 @@ func (i *inspector) compare(t, word *ast.Term) {
 	}
 	have := f.node.EnumText()
 	hint := ""
-	if near := rego.Nearest(string(constant), strings.Split(have, ", ")); near != "" {
+	if near := suggest.Nearest(string(constant), strings.Split(have, ", ")); near != "" {
 		hint = fmt.Sprintf(", did you mean %q?", near)
 	}
 	i.at(word.Location, "not_in_enum", "%s is never %s%s Have: %s", f, word, hint, have)

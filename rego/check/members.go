@@ -9,6 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/rego"
 )
 
@@ -121,7 +122,7 @@ func nearestSet(name string) policy.Set {
 			return set
 		}
 	}
-	return policy.Set(rego.Nearest(name, rego.SetNames()))
+	return policy.Set(suggest.Nearest(name, rego.SetNames()))
 }
 
 // refersTo reports whether a rule of this or another file uses the name.
@@ -196,7 +197,7 @@ func (i *inspector) inspectKeys(set policy.Set, location *ast.Location, member a
 			return
 		}
 		if !slices.Contains(known, string(key)) {
-			i.at(k.Location, "member_unknown_key", "a member of %s has no key %q%s", set, string(key), rego.DidYouMean(string(key), known))
+			i.at(k.Location, "member_unknown_key", "a member of %s has no key %q%s", set, string(key), suggest.Words(string(key), known))
 			complete = false
 		}
 		if f, ok := i.resolve(v); ok && key == "profile" && slices.Equal(f.path, []string{"profiles", "*"}) {
@@ -221,7 +222,7 @@ func (i *inspector) inspectKeys(set policy.Set, location *ast.Location, member a
 	if _, err := policy.DecodeMember(set, values); err != nil {
 		i.at(location, "member_type", "%v", err)
 	} else if rule, ok := values["rule"].(string); ok && rule != examples["rule"] && !i.packages[rule] {
-		i.at(location, "unknown_rule", "there is no rule package %q to waive%s", rule, rego.DidYouMean(rule, sortedKeys(i.packages)))
+		i.at(location, "unknown_rule", "there is no rule package %q to waive%s", rule, suggest.Words(rule, sortedKeys(i.packages)))
 	}
 }
 

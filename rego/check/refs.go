@@ -8,6 +8,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/example"
 )
@@ -64,7 +65,7 @@ func (i *inspector) undefinedRule(ref ast.Ref) string {
 		if n == len(parts) || pkg == example.LibraryPackage || slices.Contains(rules, parts[n]) {
 			return ""
 		}
-		return fmt.Sprintf("package %s has no rule %q%s", pkg, parts[n], rego.DidYouMean(parts[n], rules))
+		return fmt.Sprintf("package %s has no rule %q%s", pkg, parts[n], suggest.Words(parts[n], rules))
 	}
 	asked := strings.Join(parts, ".")
 	for pkg := range names {
@@ -73,7 +74,7 @@ func (i *inspector) undefinedRule(ref ast.Ref) string {
 		}
 	}
 	asked = strings.Join(parts[:3], ".")
-	return fmt.Sprintf("there is no package %s%s", asked, rego.DidYouMean(asked, sortedKeys(names)))
+	return fmt.Sprintf("there is no package %s%s", asked, suggest.Words(asked, sortedKeys(names)))
 }
 
 // constantParts returns the parts of a reference below data, up to the first that is not

@@ -12,6 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/example"
 )
@@ -64,7 +65,7 @@ func (c *checker) addContributions(s example.Situation, isExample bool, contribu
 				}
 			}
 		case said.Profile != "" && !exists && !isExample:
-			f.Code, f.Message = "unknown_profile", fmt.Sprintf("%s for %q: %s has no such profile%s", said.Set, said.Profile, s.Name, rego.DidYouMean(said.Profile, sortedKeys(s.Input.Profiles)))
+			f.Code, f.Message = "unknown_profile", fmt.Sprintf("%s for %q: %s has no such profile%s", said.Set, said.Profile, s.Name, suggest.Words(said.Profile, sortedKeys(s.Input.Profiles)))
 		default:
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/tester"
 
+	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/example"
 )
@@ -35,7 +36,7 @@ func (i *inspector) inspectTest() {
 	case tests == 0:
 		i.at(i.Module.Package.Location, "test_empty", "package %s has no rule whose name begins with %s", own, tester.TestPrefix)
 	case !i.packages[subject]:
-		i.at(i.Module.Package.Location, "test_package", "there is no rule package %s%s", subject, rego.DidYouMean(subject, i.ownPackages()))
+		i.at(i.Module.Package.Location, "test_package", "there is no rule package %s%s", subject, suggest.Words(subject, i.ownPackages()))
 	case subject != own && !i.mentions(subject):
 		i.at(i.Module.Package.Location, "test_refers_nothing", "no test refers to data.%s", subject)
 	}
@@ -93,7 +94,7 @@ func (i *inspector) inspectWith(rule *ast.Rule) {
 				key = string(s)
 			}
 			if !node.Allows(key) {
-				i.at(ref[at+1].Location, "test_unknown_fact", "there is no %s%s", ref[:at+2], rego.DidYouMean(key, sortedKeys(node.Properties)))
+				i.at(ref[at+1].Location, "test_unknown_fact", "there is no %s%s", ref[:at+2], suggest.Words(key, sortedKeys(node.Properties)))
 				return false
 			}
 			node = node.Below(key)
@@ -135,7 +136,7 @@ func (i *inspector) inspectLiteral(node *rego.Schema, path string, t *ast.Term) 
 			return
 		}
 		if !node.Allows(string(key)) {
-			i.at(k.Location, "test_unknown_fact", "%s has no %q%s", path, string(key), rego.DidYouMean(string(key), sortedKeys(node.Properties)))
+			i.at(k.Location, "test_unknown_fact", "%s has no %q%s", path, string(key), suggest.Words(string(key), sortedKeys(node.Properties)))
 			return
 		}
 		i.inspectLiteral(node.Below(string(key)), path+"."+string(key), v)

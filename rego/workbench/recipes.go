@@ -8,6 +8,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/recipes"
 )
@@ -62,7 +63,7 @@ func FindRecipe(name string) (Recipe, error) {
 	if i := slices.IndexFunc(all, func(r Recipe) bool { return r.Name == name }); i >= 0 {
 		return all[i], nil
 	}
-	return Recipe{}, fmt.Errorf("no such recipe as %q%s", name, rego.DidYouMean(name, RecipeNames()))
+	return Recipe{}, fmt.Errorf("no such recipe as %q%s", name, suggest.Words(name, RecipeNames()))
 }
 
 func readRecipe(name string) (Recipe, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/renameio/v2"
 	"go.yaml.in/yaml/v3"
 
+	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/rego"
 )
 
@@ -62,7 +63,7 @@ func (recipe Recipe) settings(set []string) (*yaml.Node, error) {
 		}
 		at := slices.Index(nodeKeys(settings), key)
 		if at < 0 {
-			return nil, fmt.Errorf("the recipe %s has no setting %q%s", recipe.Name, key, rego.DidYouMean(key, nodeKeys(settings)))
+			return nil, fmt.Errorf("the recipe %s has no setting %q%s", recipe.Name, key, suggest.Words(key, nodeKeys(settings)))
 		}
 		var value yaml.Node
 		if err := yaml.Unmarshal([]byte(text), &value); err != nil || len(value.Content) == 0 {
