@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +14,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Whatever is in the home, the run after a boot has nothing to do.
+// Whatever is in the home, a boot does what eval showed, and the run after it has nothing
+// to do.
 func TestASecondRunIsEmpty(t *testing.T) {
 	t.Parallel()
 	config := filepath.Join(t.TempDir(), "config.yaml")
@@ -62,7 +64,14 @@ func TestASecondRunIsEmpty(t *testing.T) {
 			rt.Fatal(err)
 		}
 		places := []string{"--home", home, "--scandir", filepath.Join(base, "scan"), "--config", config}
+		var before policy.Decisions
+		if err := json.Unmarshal(output(t, append([]string{"eval", "--dry-run", "-o", "json"}, places...)...), &before); err != nil {
+			rt.Fatal(err)
+		}
 		output(t, append([]string{"boot", "--strict"}, places...)...)
+		if want, got := steps(before.Plan), recordedSteps(t, home); !slices.Equal(got, want) {
+			rt.Fatalf("shown was %v, and done is %v", want, got)
+		}
 
 		var after policy.Decisions
 		if err := json.Unmarshal(output(t, append([]string{"eval", "--dry-run", "-o", "json"}, places...)...), &after); err != nil {

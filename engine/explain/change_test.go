@@ -1,9 +1,11 @@
 package explain
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 
+	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 )
 
@@ -34,5 +36,38 @@ func TestSetFact(t *testing.T) {
 	}
 	if string(in.Container["multiplex"]) != `{"on":true,"n":12345678901234567890}` {
 		t.Errorf("the original is %s now", in.Container["multiplex"])
+	}
+}
+
+// breaking are rules that break whenever an operator would want the profile to be stopped.
+type breaking struct{ Rules }
+
+func (breaking) Evaluate(_ context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
+	start := policy.Contribution{Set: policy.SetStart, Rule: "reconcile.rules.x", Profile: "coder", Reason: "x"}
+	switch {
+	case stage == policy.StageAfter:
+		return policy.Evaluation{}
+	case policy.DesiredState(in.Profiles["coder"]) == "stopped":
+		return policy.Evaluation{Failures: []policy.RuleFailure{{Rule: "reconcile.rules.x", Error: "timeout"}}}
+	}
+	return policy.Evaluation{Contributions: []policy.Contribution{start}}
+}
+
+func (breaking) Status() policy.Status { return policy.Status{} }
+
+// Rules that break in an attempt do not prove that the attempt changes the decision.
+func TestBrokenAttemptIsNoChange(t *testing.T) {
+	in := policy.Input{Profiles: map[string]policy.Facts{"coder": {"prior_state": json.RawMessage(`{"status":"recorded","desired":"running"}`)}}}
+	s := Subject{Profile: "coder", Situation: engine.Situation{Input: in}, Rules: breaking{}, OnRuleError: engine.HoldOnRuleError}
+	s.Decisions = engine.Decide(t.Context(), s.Rules, in, s.OnRuleError)
+	for _, c := range s.changes(t.Context(), s.Decisions.Profiles["coder"], nil) {
+		if c.Code == policy.CodeRuleError {
+			t.Errorf("%q is told as a change: %+v", c.If, c)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if changes := s.changes(ended, s.Decisions.Profiles["coder"], nil); len(changes) > 0 {
+		t.Errorf("without time: %+v, want nothing", changes)
 	}
 }

@@ -1,0 +1,61 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/policy"
+)
+
+// A notebook is a volume that keeps the logs.
+type notebook struct {
+	Unreachable
+	logs map[string]string
+}
+
+func (n notebook) Collect(_ context.Context, emit func(string, policy.Facts)) (policy.Facts, error) {
+	emit("coder", policy.Facts{})
+	return policy.Facts{}, nil
+}
+
+func (n notebook) AppendLog(_ context.Context, name string, text []byte) error {
+	n.logs[name] += string(text)
+	return nil
+}
+
+// noRules are rules that cannot be used, not even the built-in ones.
+type noRules struct{}
+
+var errNoRules = errors.New("rego_parse_error: no rules")
+
+func (noRules) Load() (engine.Evaluator, error)           { return nil, errNoRules }
+func (noRules) LoadOrFallBack() (engine.Evaluator, error) { return nil, errNoRules }
+func (noRules) LastGood(string) (engine.Evaluator, bool)  { return nil, false }
+func (noRules) Gone() []string                            { return nil }
+func (noRules) Keep(engine.Evaluator) error               { return nil }
+
+// A boot that can decide nothing leaves a line in both logs that gives the reason. Any
+// other pass ends before it touches anything.
+func TestNothingCanBeDecided(t *testing.T) {
+	volume := notebook{logs: map[string]string{}}
+	w := World{Volume: volume, Rules: noRules{}, ScanDir: t.TempDir() + "/scan", Log: slog.New(slog.DiscardHandler)}
+	r, err := Pass(t.Context(), w, Options{Phase: policy.PhaseBoot, Extent: ToEnd, FallBack: true})
+	if err != nil || len(r.Problems) != 1 || !r.Problems[0].Rules {
+		t.Errorf("boot: %v, problems %+v; want one about the rules", err, r.Problems)
+	}
+	for _, log := range []string{"container-boot.log", "container-boot.jsonl"} {
+		text := volume.logs[log]
+		if strings.Count(text, "\n") != 1 || !strings.Contains(text, "not_decided") || !strings.Contains(text, "no rules") {
+			t.Errorf("%s is %q, want one line that gives the reason", log, text)
+		}
+	}
+	clear(volume.logs)
+	_, err = Pass(t.Context(), w, Options{Phase: policy.PhaseBoot, Extent: ToDecisions})
+	if _, ok := errors.AsType[*RulesError](err); !ok || len(volume.logs) > 0 {
+		t.Errorf("a look: %v, logs %v; want a RulesError and no log", err, volume.logs)
+	}
+}
