@@ -402,7 +402,7 @@ func TestAnotherOneWorks(t *testing.T) {
 	l := startLive(t, "coder=running")
 	l.untilNow("coder", policy.NowUp)
 	l.configure(os.Getuid(), os.Getgid(), "boot: {deadline: 50ms}")
-	holder := exec.Command("flock", filepath.Join(l.base, "scan/.hermes-reconcile.lock"), "sh", "-c", "echo held; exec sleep 1000")
+	holder := exec.Command("flock", "-F", filepath.Join(l.base, "scan/.hermes-reconcile.lock"), "sh", "-c", "echo held; exec sleep 1000")
 	out, err := holder.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

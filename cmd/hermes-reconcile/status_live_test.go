@@ -15,6 +15,7 @@ import (
 
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/s6test"
 )
 
 // A liveScan is a home, a scan directory and a real s6-svscan on it.
@@ -22,16 +23,13 @@ type liveScan struct {
 	t      *testing.T
 	base   string
 	places []string
-	svscan *exec.Cmd
+	svscan *s6test.Svscan
 }
 
 // startLive boots the profiles, given as "coder=running", under a real s6-svscan.
 func startLive(t *testing.T, profiles ...string) *liveScan {
 	t.Helper()
-	path, err := exec.LookPath("s6-svscan")
-	if err != nil {
-		t.Skip("s6-svscan is not installed")
-	}
+	s6test.Installed(t, "s6-svscan")
 	l := &liveScan{t: t, base: t.TempDir()}
 	home, scan := filepath.Join(l.base, "home"), filepath.Join(l.base, "scan")
 	l.places = []string{"--home", home, "--scandir", scan, "--config", filepath.Join(l.base, "config.yaml")}
@@ -46,12 +44,7 @@ func startLive(t *testing.T, profiles ...string) *liveScan {
 		t.Fatal(err)
 	}
 	l.configure(os.Getuid(), os.Getgid())
-	l.svscan = exec.Command(path, scan)
-	l.svscan.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := l.svscan.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.end)
+	l.start(scan)
 	l.until("s6-svscan works", func(d *status.Document) bool { return d.Supervisor.Running != nil && *d.Supervisor.Running })
 	output(t, append([]string{"boot", "--rescan", "now"}, l.places...)...)
 	return l
@@ -79,44 +72,12 @@ func (l *liveScan) write(name, text string, mode os.FileMode) {
 	}
 }
 
-// end ends every process of this test.
-func (l *liveScan) end() {
-	_ = l.svscan.Process.Signal(syscall.SIGTERM)
-	exited := make(chan struct{})
-	go func() { _ = l.svscan.Wait(); close(exited) }()
-	select {
-	case <-exited:
-	case <-time.After(10 * time.Second):
-		_ = l.svscan.Process.Kill()
-	}
-	deadline := time.Now().Add(10 * time.Second)
-	for pids := l.processes(); len(pids) > 0 && time.Now().Before(deadline); pids = l.processes() {
-		for _, pid := range pids {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// processes finds those that work in this test's directory, or were started there.
-func (l *liveScan) processes() []int {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		l.t.Error(err)
-	}
-	var pids []int
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
-		command, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		if strings.HasPrefix(cwd, l.base+"/") || bytes.Contains(command, []byte(l.base+"/")) {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
+// start runs s6-svscan. At the end of the test every process of the test is killed: some
+// tests leave gateways without a supervisor.
+func (l *liveScan) start(scan string) {
+	l.t.Helper()
+	l.svscan = s6test.Start(l.t, l.base, scan)
+	l.t.Cleanup(func() { s6test.Kill(l.t, l.base) })
 }
 
 // status runs the command and returns its document, also where its exit status is
@@ -255,9 +216,7 @@ func TestStatusOfADeadSupervisor(t *testing.T) {
 	l := startLive(t, "coder=running", "writer=stopped")
 	gateway := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	supervisor := parentOf(t, gateway)
-	if err := l.svscan.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	l.svscan.Kill()
 	d := l.until("no s6-svscan runs", func(d *status.Document) bool { return !*d.Supervisor.Running })
 	if d.Profiles["coder"].Now != policy.NowUp || d.Profiles["coder"].PID != gateway || alarmCodes(d) != "no_svscan" {
 		t.Errorf("its supervisor lives on: %+v, alarms %q", d.Profiles["coder"], alarmCodes(d))

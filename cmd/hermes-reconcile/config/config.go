@@ -4,23 +4,17 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-viper/mapstructure/v2"
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/posflag"
-	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
@@ -200,43 +194,6 @@ func finish(k *koanf.Koanf, flags *pflag.FlagSet) (Config, error) {
 	return c, nil
 }
 
-// checkKind checks that a value has the kind of its default. Durations and sizes are
-// checked by their decode hooks.
-func checkKind(key string, value any) error {
-	standard, known := defaults()[key]
-	if text, isText := standard.(string); isText && checkUnit(text, "") != nil {
-		return nil
-	}
-	if !known {
-		for _, below := range Keys() {
-			if strings.HasPrefix(below, key+".") {
-				return fmt.Errorf("%s is %v, want keys below it, such as %s", key, value, below)
-			}
-		}
-		return nil // decode knows the keys
-	}
-	if have, want := kindOf(value), kindOf(standard); have != want {
-		return fmt.Errorf("%s is %v, want %s", key, value, want)
-	}
-	return nil
-}
-
-func kindOf(value any) string {
-	switch value.(type) {
-	case bool:
-		return "true or false"
-	case int:
-		return "a whole number"
-	case []string, []any:
-		return "a list"
-	case map[string]any:
-		return "an object"
-	case string:
-		return "a text"
-	}
-	return "something else"
-}
-
 // checkTimeouts checks two keys that belong together, and replaces the one that does not
 // fit.
 func checkTimeouts(c *Config) error {
@@ -246,58 +203,6 @@ func checkTimeouts(c *Config) error {
 	err := fmt.Errorf("configuration: facts.external_timeout is %s, want less than facts.source_timeout, which is %s and waits for all of them",
 		c.Facts.ExternalTimeout, c.Facts.SourceTimeout)
 	c.Facts.ExternalTimeout = c.Facts.SourceTimeout / 2
-	return err
-}
-
-func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) error {
-	name, _ := flags.GetString("config")
-	text, err := os.ReadFile(cmp.Or(name, defaultConfigFile))
-	if name == "" && errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
-	}
-	name = cmp.Or(name, defaultConfigFile)
-	if strings.TrimSpace(string(text)) == "" {
-		return nil
-	}
-	alone := koanf.New(".")
-	if err := alone.Load(rawbytes.Provider(text), yaml.Parser()); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	var errs []error
-	for _, key := range alone.Keys() {
-		if err := checkKey(alone, key); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
-		}
-	}
-	return errors.Join(append(errs, k.Merge(alone))...)
-}
-
-// checkKey checks that a key of the file can be used, and removes it from the file when it
-// cannot: one mistake must not cost a boot the rest of the file. A key or a section without
-// a value is removed silently.
-func checkKey(file *koanf.Koanf, key string) error {
-	value := file.Get(key)
-	if value == nil && !strings.HasPrefix(key, "settings.") {
-		file.Delete(key)
-		return nil
-	}
-	alone := koanf.New(".")
-	err := alone.Set(key, value)
-	if err == nil {
-		err = checkKind(key, value)
-	}
-	if err == nil {
-		_, err = decode(alone)
-	}
-	if err == nil {
-		err = validate(alone)
-	}
-	if err != nil {
-		file.Delete(key)
-	}
 	return err
 }
 
@@ -357,73 +262,6 @@ func checkCapacity(n int) error {
 	return nil
 }
 
-// upstreamVariables are the variables of hermes-agent itself.
-func upstreamVariables(environ []string) map[string]any {
-	found := map[string]any{}
-	for name, key := range map[string]string{"HERMES_HOME": "home", "S6_PROFILE_GATEWAY_SCANDIR": "scandir"} {
-		if value := lookup(environ, name); value != "" {
-			found[key] = value
-		}
-	}
-	return found
-}
-
-// factPrefix begins the variables that are facts for rules, not configuration.
-const factPrefix = "HERMES_RECONCILE_FACT_"
-
-// loadEnvironment reads HERMES_RECONCILE_<KEY>. "__" stands for the dot of a nested key, a
-// comma separates the items of a list, and an empty variable counts as unset.
-func loadEnvironment(k *koanf.Koanf, environ []string) error {
-	if err := k.Load(confmap.Provider(upstreamVariables(environ), "."), nil); err != nil {
-		return err
-	}
-	const prefix = "HERMES_RECONCILE_"
-	var errs []error
-	err := k.Load(env.Provider(".", env.Opt{
-		Prefix:      prefix,
-		EnvironFunc: func() []string { return environ },
-		TransformFunc: func(name, value string) (string, any) {
-			if value == "" || strings.HasPrefix(name, factPrefix) || name == "HERMES_RECONCILE_PROFILES" {
-				return "", nil
-			}
-			key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, prefix)), "__", ".")
-			typed, err := environmentValue(key, value)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("environment: %s: %w", name, err))
-				return "", nil
-			}
-			return key, typed
-		},
-	}), nil)
-	return errors.Join(append(errs, err)...)
-}
-
-// environmentValue converts the text of a variable to the type of its key.
-func environmentValue(key, value string) (any, error) {
-	if words, ok := choices[key]; ok && !slices.Contains(words, value) {
-		return nil, fmt.Errorf("%q is none of %s", value, strings.Join(words, ", "))
-	}
-	switch standard := defaults()[key].(type) {
-	case string:
-		return value, checkUnit(standard, value)
-	case bool:
-		b, err := strconv.ParseBool(value)
-		if err != nil {
-			return nil, fmt.Errorf("%q is not true or false", value)
-		}
-		return b, nil
-	case int:
-		n, err := strconv.Atoi(value)
-		if err != nil {
-			return nil, fmt.Errorf("%q is not a whole number", value)
-		}
-		return n, checkCapacity(n)
-	case []string:
-		return strings.Split(value, ","), nil
-	}
-	return nil, fmt.Errorf("no such key as %q%s", key, suggest.Words(key, Keys()))
-}
-
 // Keys returns the names of all keys, sorted.
 func Keys() []string {
 	var names []string
@@ -434,13 +272,4 @@ func Keys() []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-func lookup(environ []string, name string) string {
-	for _, entry := range environ {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value
-		}
-	}
-	return ""
 }

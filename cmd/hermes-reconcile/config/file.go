@@ -1,0 +1,105 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/rawbytes"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+)
+
+// loadFile adds the configuration file. A wrong key is left out, and is an error.
+func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) error {
+	name, _ := flags.GetString("config")
+	text, err := os.ReadFile(cmp.Or(name, defaultConfigFile))
+	if name == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	name = cmp.Or(name, defaultConfigFile)
+	if strings.TrimSpace(string(text)) == "" {
+		return nil
+	}
+	alone := koanf.New(".")
+	if err := alone.Load(rawbytes.Provider(text), yaml.Parser()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	var errs []error
+	for _, key := range alone.Keys() {
+		if err := checkKey(alone, key); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(append(errs, k.Merge(alone))...)
+}
+
+// checkKey checks that a key of the file can be used, and removes it from the file when it
+// cannot: one mistake must not cost a boot the rest of the file. A key or a section without
+// a value is removed silently.
+func checkKey(file *koanf.Koanf, key string) error {
+	value := file.Get(key)
+	if value == nil && !strings.HasPrefix(key, "settings.") {
+		file.Delete(key)
+		return nil
+	}
+	alone := koanf.New(".")
+	err := alone.Set(key, value)
+	if err == nil {
+		err = checkKind(key, value)
+	}
+	if err == nil {
+		_, err = decode(alone)
+	}
+	if err == nil {
+		err = validate(alone)
+	}
+	if err != nil {
+		file.Delete(key)
+	}
+	return err
+}
+
+// checkKind checks that a value has the kind of its default. Durations and sizes are
+// checked by their decode hooks.
+func checkKind(key string, value any) error {
+	standard, known := defaults()[key]
+	if text, isText := standard.(string); isText && checkUnit(text, "") != nil {
+		return nil
+	}
+	if !known {
+		for _, below := range Keys() {
+			if strings.HasPrefix(below, key+".") {
+				return fmt.Errorf("%s is %v, want keys below it, such as %s", key, value, below)
+			}
+		}
+		return nil // decode knows the keys
+	}
+	if have, want := kindOf(value), kindOf(standard); have != want {
+		return fmt.Errorf("%s is %v, want %s", key, value, want)
+	}
+	return nil
+}
+
+func kindOf(value any) string {
+	switch value.(type) {
+	case bool:
+		return "true or false"
+	case int:
+		return "a whole number"
+	case []string, []any:
+		return "a list"
+	case map[string]any:
+		return "an object"
+	case string:
+		return "a text"
+	}
+	return "something else"
+}
