@@ -2,13 +2,20 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/format"
+	"github.com/open-policy-agent/opa/v1/loader"
+	opa "github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/tester"
 
 	"hermes-reconcile/rego/example"
 	"hermes-reconcile/rego/workbench"
@@ -56,22 +63,96 @@ func TestExampleSituationsFitTheFacts(t *testing.T) {
 	}
 }
 
-// The directory that init makes is a usual directory of OPA: its own commands
-// work on it unchanged.
+// policy init makes an ordinary OPA directory: OPA's own loader, tester, compiler and
+// formatter accept the directory unchanged.
 func TestInitMakesADirectoryForOPA(t *testing.T) {
-	opa := realOPA(t)
 	dir := initDirectory(t)
+	data := filepath.Join(dir, "data")
+	opaTests(t, dir)
+	opaTests(t, dir, data)
+
+	schemas, err := loader.Schemas(filepath.Join(dir, "schemas", "input", "schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := loader.NewFileLoader().WithProcessAnnotation(true).Filtered([]string{dir}, func(path string, info os.FileInfo, _ int) bool {
+		return !info.IsDir() && filepath.Ext(path) != ".rego"
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := ast.NewCompiler().WithSchemas(schemas).WithStrict(true).WithUseTypeCheckAnnotations(true)
+	if compiler.Compile(rules.ParsedModules()); compiler.Failed() || len(rules.Modules) == 0 {
+		t.Errorf("strict check of %d files: %v", len(rules.Modules), compiler.Errors)
+	}
+	for name, rule := range rules.Modules {
+		if formatted, err := format.Source(name, rule.Raw); err != nil || !bytes.Equal(formatted, rule.Raw) {
+			t.Errorf("%s is not formatted: %v\n%s", name, err, formatted)
+		}
+	}
+	result, err := opa.New(opa.Load([]string{dir, data}, nil), opa.Query("data.settings.quiet_nights_from")).Eval(t.Context())
+	if err != nil || len(result) != 1 || fmt.Sprint(result[0].Expressions[0].Value) != "22" {
+		t.Errorf("data.settings.quiet_nights_from is %v (%v), want 22", result, err)
+	}
+}
+
+// opaTests runs the tests of directories as "opa test" does.
+func opaTests(t *testing.T, dirs ...string) {
+	t.Helper()
+	modules, store, err := tester.Load(dirs, nil)
+	if err != nil {
+		t.Fatalf("opa test %v: %v", dirs, err)
+	}
+	txn, err := store.NewTransaction(t.Context(), storage.WriteParams)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Abort(t.Context(), txn)
+	compiler := ast.NewCompiler().WithPathConflictsCheck(storage.NonEmpty(t.Context(), store, txn)).WithEnablePrintStatements(true)
+	results, err := tester.NewRunner().SetCompiler(compiler).SetStore(store).SetModules(modules).RunTests(t.Context(), txn)
+	if err != nil {
+		t.Fatalf("opa test %v: %v", dirs, err)
+	}
+	passed := 0
+	for r := range results {
+		if !r.Pass() {
+			t.Errorf("opa test %v: %s", dirs, r)
+		}
+		passed++
+	}
+	if passed == 0 {
+		t.Errorf("opa test %v ran no tests", dirs)
+	}
+}
+
+// opaProgram names the variable with the path of the program opa.
+const opaProgram = "HERMES_RECONCILE_OPA"
+
+// The commands of OPA work on the directory that policy init makes. To build the
+// program opa takes a minute, so only fixtures/test.sh full does.
+func TestInitMakesADirectoryForTheOPAProgram(t *testing.T) {
+	program := os.Getenv(opaProgram)
+	if program == "" {
+		t.Skip("the program opa: " + opaProgram + " does not name it")
+	}
+	dir := initDirectory(t)
+	run := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), program, args...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
 	for _, args := range [][]string{
 		{"test", "."},
 		{"test", ".", "data"},
 		{"check", "--strict", "--schema", "schemas/input/schema.json", "."},
 		{"fmt", "--fail", "--list", "."},
 	} {
-		if out, err := runOPA(t, opa, dir, args...); err != nil {
+		if out, err := run(args...); err != nil {
 			t.Errorf("opa %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
-	out, err := runOPA(t, opa, dir, "eval", "--format", "raw", "--data", ".", "--data", "data", "data.settings.quiet_nights_from")
+	out, err := run("eval", "--format", "raw", "--data", ".", "--data", "data", "data.settings.quiet_nights_from")
 	if err != nil || strings.TrimSpace(out) != "22" {
 		t.Errorf("data.settings.quiet_nights_from is %q (%v), want 22", out, err)
 	}
@@ -166,50 +247,4 @@ func runCommand(t *testing.T, args ...string) (output string, code int) {
 	var out bytes.Buffer
 	code = run(t.Context(), args, strings.NewReader(""), &out, &out)
 	return out.String(), code
-}
-
-func runOPA(t *testing.T, opa, dir string, args ...string) (string, error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), opa, args...)
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
-// realOPA returns the program of the version that is compiled in. It is built once
-// into the user's cache.
-func realOPA(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Skipf("the opa program: no cache to build it into: %v", err)
-	}
-	version := opaVersion(t)
-	dir := filepath.Join(cache, "hermes-reconcile", "opa-"+version)
-	opa := filepath.Join(dir, "opa")
-	if _, err := os.Stat(opa); err == nil {
-		return opa
-	} else if !os.IsNotExist(err) {
-		t.Skipf("the opa program: %v", err)
-	}
-	if testing.Short() {
-		t.Skip("the opa program: building it takes minutes, and the tests shall be short")
-	}
-	build := exec.CommandContext(context.WithoutCancel(t.Context()), "go", "install", "github.com/open-policy-agent/opa@"+version)
-	build.Dir = t.TempDir()
-	build.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0", "GOFLAGS=-trimpath")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Skipf("the opa program cannot be had here: %v\n%s", err, out)
-	}
-	return opa
-}
-
-// opaVersion is the version of the module that is compiled in.
-func opaVersion(t *testing.T) string {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Version}}", "github.com/open-policy-agent/opa").Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	return strings.TrimSpace(string(out))
 }
