@@ -125,15 +125,15 @@ func opaTests(t *testing.T, dirs ...string) {
 	}
 }
 
-// opaProgram names the variable with the path of the program opa.
-const opaProgram = "HERMES_RECONCILE_OPA"
+// opaProgram is the variable with the path of the program opa.
+const opaProgram = "OPA_PROGRAM"
 
 // The commands of OPA work on the directory that policy init makes. To build the
 // program opa takes a minute, so only fixtures/test.sh full does.
 func TestInitMakesADirectoryForTheOPAProgram(t *testing.T) {
 	program := os.Getenv(opaProgram)
 	if program == "" {
-		t.Skip("the program opa: " + opaProgram + " does not name it")
+		t.Skip("the commands of opa: " + opaProgram + " does not name the program")
 	}
 	dir := initDirectory(t)
 	run := func(args ...string) (string, error) {
