@@ -73,8 +73,8 @@ func (p *pass) execute(ctx context.Context, operations []policy.Operation) {
 	p.done(p.onSlots(ctx, scans)...)
 }
 
-// onSlots carries out the operations on slots, under the lock where this user may take
-// it.
+// onSlots carries out the operations on slots under the lock. A user who may not take the
+// lock can still send control commands.
 func (p *pass) onSlots(ctx context.Context, operations []policy.Operation) []policy.Result {
 	if len(operations) == 0 {
 		return nil
@@ -83,7 +83,26 @@ func (p *pass) onSlots(ctx context.Context, operations []policy.Operation) []pol
 		p.problem("", fmt.Errorf("the slots are not changed: %w", err))
 		return nil
 	}
-	return p.Slots.Execute(ctx, operations, p.Execute)
+	var refused []policy.Result
+	if p.refused != nil {
+		allowed := slices.DeleteFunc(slices.Clone(operations), changesFiles)
+		for _, op := range operations {
+			if changesFiles(op) {
+				refused = append(refused, policy.Result{Operation: op, Err: fmt.Errorf("%s %s: %w", op.Op, op.Slot, p.refused)})
+			}
+		}
+		operations = allowed
+	}
+	return append(refused, p.Slots.Execute(ctx, operations, p.Execute)...)
+}
+
+// changesFiles reports whether an operation on a slot needs more than control commands.
+func changesFiles(op policy.Operation) bool {
+	switch op.Op {
+	case policy.OpPublish, policy.OpUpdate, policy.OpRemove, policy.OpRescan:
+		return true
+	}
+	return false
 }
 
 func (p *pass) done(results ...policy.Result) {

@@ -124,7 +124,8 @@ type pass struct {
 	Options
 	report    Report
 	evaluator engine.Evaluator
-	locked    bool // other passes are kept out
+	locked    bool  // other passes are kept out
+	refused   error // why this user may not lock, and so may only control slots
 	unlock    func()
 }
 
@@ -153,17 +154,19 @@ func (p *pass) hasScanDir() bool {
 
 // lock keeps other passes out. A user who may only control slots goes on without.
 func (p *pass) lock(ctx context.Context) error {
-	if p.locked {
+	if p.locked || p.refused != nil {
 		return nil
 	}
 	unlock, err := p.Slots.Lock(ctx)
-	if err == nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		p.refused = err
+	case err != nil:
+		return err
+	default:
 		p.locked, p.unlock = true, unlock
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		return nil
-	}
-	return err
+	return nil
 }
 
 func (p *pass) run(ctx context.Context) error {
