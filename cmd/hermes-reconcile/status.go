@@ -62,11 +62,10 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	if err := f.agree(c); err != nil {
 		return err
 	}
-	rules := &rules{config: c}
 	if f.watch {
-		return watchStatus(cmd, c, rules, names)
+		return watchStatus(cmd, c, names)
 	}
-	d, code, err := currentStatus(cmd.Context(), cmd, c, rules, names)
+	d, code, err := currentStatus(cmd.Context(), cmd, c, &rules{config: c}, names)
 	if err != nil {
 		return err
 	}

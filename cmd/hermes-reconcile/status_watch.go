@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/reconcile"
 
 	"github.com/spf13/cobra"
@@ -22,9 +25,46 @@ import (
 // watchInterval is the time from one drawing to the next.
 const watchInterval = 2 * time.Second
 
+// unchangedRules compiles the rules again only when a file of the operator's changed.
+type unchangedRules struct {
+	rules
+	stamp   string
+	present engine.Evaluator
+}
+
+func (r *unchangedRules) LoadOrFallBack() (engine.Evaluator, error) {
+	stamp := r.stampOf()
+	if r.present != nil && stamp == r.stamp {
+		return r.present, nil
+	}
+	var err error
+	r.present, err = r.rules.LoadOrFallBack()
+	r.stamp = stamp
+	return r.present, err
+}
+
+// stampOf changes whenever a file in the operator's directories does.
+func (r *unchangedRules) stampOf() string {
+	var stamp strings.Builder
+	for _, dir := range r.config.Policy {
+		_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				fmt.Fprintln(&stamp, path, err)
+				return nil
+			}
+			if info, err := entry.Info(); err == nil {
+				fmt.Fprintln(&stamp, path, info.Size(), info.ModTime())
+			}
+			return nil
+		})
+	}
+	return stamp.String()
+}
+
 // watchStatus draws the table again and again until q, ctrl-c or the end of the
 // context. It needs a terminal on both sides.
-func watchStatus(cmd *cobra.Command, c config.Config, rules reconcile.Rules, names []string) error {
+func watchStatus(cmd *cobra.Command, c config.Config, names []string) error {
+	rules := &unchangedRules{rules: rules{config: c}}
 	in, out := terminalOf(cmd.InOrStdin()), terminalOf(cmd.OutOrStdout())
 	if in == nil || out == nil {
 		return errors.New("--watch needs a terminal; elsewhere, call status again and again, or use --textfile")
