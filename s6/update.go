@@ -90,7 +90,7 @@ func (x *execution) markDown(ctx context.Context, op policy.Operation) (bool, er
 	}
 	defer unix.Close(slotfd)
 	done, err := x.makeDown(slotfd)
-	if isForbidden(err) {
+	if isForbidden(err) && !x.Root {
 		return x.bySupervisor(ctx, slotfd, "D", err)
 	}
 	return done, err
@@ -115,7 +115,7 @@ func (x *execution) clearDown(ctx context.Context, op policy.Operation) (bool, e
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return false, nil
-	case isForbidden(err):
+	case isForbidden(err) && !x.Root:
 		return x.bySupervisor(ctx, slotfd, "U", err)
 	case err != nil:
 		return false, fmt.Errorf("remove %s: %w", downName, err)
