@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -125,8 +124,8 @@ func (p Pass) Text() ([]byte, error) {
 		d, one := p.Decisions.Profiles[name], line
 		one.Profile, one.Action, one.Code, one.Reason = name, Action(d.Action), d.Code, d.Reason
 		one.PriorState, one.PriorExit, one.Rules = d.PriorState, d.PriorExit, d.Contributions
-		one.FactsDigest = factsDigest(p.Input.Profiles[name])
 		one.Facts = FactDigests(p.Input.Profiles[name])
+		one.FactsDigest = digestOf(one.Facts)
 		one.Operations = operations[name]
 		if err := encoder.Encode(one); err != nil {
 			return nil, err
@@ -164,16 +163,13 @@ func fewErrors(errs []string) []string {
 	return append(slices.Clone(errs[:mostAlike]), fmt.Sprintf("and %d more", len(errs)-mostAlike))
 }
 
-// factsDigest identifies the facts of a profile, to compare two boots.
-func factsDigest(facts policy.Facts) string {
-	digest := sha256.New()
+// digestOf identifies all facts of a profile that FactDigests identifies one by one.
+func digestOf(facts map[string]string) string {
+	digest := fnv.New64a()
 	for _, name := range slices.Sorted(maps.Keys(facts)) {
-		io.WriteString(digest, name)
-		digest.Write([]byte{' '})
-		digest.Write(facts[name])
-		digest.Write([]byte{'\n'})
+		io.WriteString(digest, name+" "+facts[name]+"\n")
 	}
-	return hex.EncodeToString(digest.Sum(nil))[:12]
+	return hex.EncodeToString(digest.Sum(nil))
 }
 
 // alwaysDifferent are the facts that differ between two boots although nothing was
