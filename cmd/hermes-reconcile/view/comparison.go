@@ -11,6 +11,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
+// Comparison prints which profiles two policies decide differently.
 func Comparison(w io.Writer, c explain.Comparison) error {
 	fmt.Fprintf(w, "present    %s (revision %s)\n", c.Present.Source, c.Present.Revision)
 	for _, e := range c.Present.Errors {
@@ -28,7 +29,7 @@ func Comparison(w io.Writer, c explain.Comparison) error {
 			return err
 		}
 	}
-	writeAlarms(w, policy.Decisions{Alarms: c.Alarms})
+	writeAlarms(w, c.Alarms)
 	_, err := fmt.Fprintf(w, "%s decided differently, %d alike.\n", policy.Count(len(c.Profiles), "profile"), c.Same)
 	return err
 }

@@ -11,11 +11,9 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Decisions prints decisions as a table: what, and why.
+// Decisions prints decisions as a table, with the reasons.
 func Decisions(w io.Writer, d policy.Decisions) error {
-	for _, c := range d.Skip {
-		fmt.Fprintf(w, "This container supervises nothing: %s (%s, %s)\n", policy.Line(c.Reason), c.Rule, c.Location)
-	}
+	writeSkip(w, d.Skip)
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "PROFILE\tACTION\tCODE\tPRIOR STATE\tREASON")
 	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
@@ -26,11 +24,11 @@ func Decisions(w io.Writer, d policy.Decisions) error {
 		return err
 	}
 	writeTried(w, d)
-	writeAlarms(w, d)
+	writePolicy(w, d)
 	return nil
 }
 
-// writeTried prints what rules say that are only being tried.
+// writeTried prints the contributions of rules that are only tried.
 func writeTried(w io.Writer, d policy.Decisions) {
 	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
 		for _, c := range d.Profiles[name].Contributions {
@@ -41,23 +39,35 @@ func writeTried(w io.Writer, d policy.Decisions) {
 	}
 }
 
-func writeAlarms(w io.Writer, d policy.Decisions) {
+// writePolicy prints the errors of the policy, and the alarms.
+func writePolicy(w io.Writer, d policy.Decisions) {
 	for _, e := range d.Policy.Errors {
 		fmt.Fprintf(w, "POLICY  %s\n", e)
 	}
 	if d.Policy.Fallback {
 		fmt.Fprintf(w, "POLICY  these rules could not be used; %s decided\n", d.Policy.Source)
 	}
-	for _, a := range d.Alarms {
+	writeAlarms(w, d.Alarms)
+}
+
+// writeSkip prints why the container supervises nothing.
+func writeSkip(w io.Writer, skip []policy.Contribution) {
+	for _, c := range skip {
+		fmt.Fprintf(w, "This container supervises nothing: %s (%s, %s)\n", policy.Line(c.Reason), c.Rule, c.Location)
+	}
+}
+
+func writeAlarms(w io.Writer, alarms []policy.Alarm) {
+	for _, a := range alarms {
 		about := ""
 		if a.Profile != "" {
-			about = a.Profile + ": "
+			about = policy.Line(a.Profile) + ": "
 		}
 		fmt.Fprintf(w, "ALARM   %s%s\n", about, policy.Line(a.Reason))
 	}
 }
 
-// signs are what a plan shows before an operation, as terraform does.
+// signs stand before operations, as in a plan of terraform.
 var signs = map[policy.Op]string{
 	policy.OpPublish: "+", policy.OpSeed: "+", policy.OpRemove: "-", policy.OpSweep: "-",
 }
@@ -90,7 +100,7 @@ func Plan(w io.Writer, plan []policy.Operation) error {
 	return err
 }
 
-// object says what an operation is done to.
+// object is what an operation acts on.
 func object(op policy.Operation) string {
 	switch {
 	case op.Op == policy.OpPublish && op.Down != nil && *op.Down:

@@ -1,3 +1,4 @@
+// Package view prints documents: as tables, JSON, YAML and the text format of Prometheus.
 package view
 
 import (

@@ -45,7 +45,7 @@ func Explanation(w io.Writer, e *explain.Explanation) error {
 	return err
 }
 
-// printable is line for a text of several lines.
+// printable is policy.Line for a text of several lines.
 func printable(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
@@ -87,7 +87,7 @@ func (p *explanationPrinter) because(e *explain.Explanation) {
 	}
 }
 
-// withoutRule says why there is no rule to name.
+// withoutRule is the cause of a decision that no rule made.
 func withoutRule(code string) string {
 	if code == policy.CodeRuleError {
 		return "a rule broke (see alarm), and on_rule_error is hold"

@@ -12,7 +12,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// History prints the entries as a table, with what changed above the boot that saw
+// History prints the entries as a table. What changed stands above the first boot that saw
 // it.
 func History(w io.Writer, d ledger.History) error {
 	var text strings.Builder
@@ -47,7 +47,7 @@ func History(w io.Writer, d ledger.History) error {
 	return errors.Join(errs...)
 }
 
-// boot is the column BOOT; a run that was no boot says what it was.
+// bootOf is the column BOOT. A pass that was not a boot has its command there.
 func bootOf(e ledger.Entry) string {
 	if e.Phase == policy.PhaseBoot {
 		return fmt.Sprint(e.Boot)
@@ -55,7 +55,7 @@ func bootOf(e ledger.Entry) string {
 	return fmt.Sprintf("%d %s", e.Boot, policy.Line(cmp.Or(e.Command, e.Phase, policy.NowNothing)))
 }
 
-// wordOrNone prints a word from the ledger; policy.NowNothing is a dash.
+// wordOrNone returns a word from the ledger, or a dash.
 func wordOrNone(text string) string {
 	if text == "" {
 		return policy.NowNothing

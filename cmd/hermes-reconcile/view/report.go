@@ -11,14 +11,12 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Report prints a report.
+// Report prints what a command did to a running container.
 func Report(w io.Writer, format string, r reconcile.Report) error {
 	if format != "table" {
 		return Document(w, format, r)
 	}
-	for _, c := range r.Skip {
-		fmt.Fprintf(w, "This container supervises nothing: %s (%s, %s)\n", policy.Line(c.Reason), c.Rule, c.Location)
-	}
+	writeSkip(w, r.Skip)
 	var err error
 	if r.Command == "apply" {
 		err = writeOperations(w, r)
@@ -28,13 +26,7 @@ func Report(w io.Writer, format string, r reconcile.Report) error {
 	for _, name := range r.Pending {
 		fmt.Fprintf(w, "PENDING %s: its run script changed, effective at its next start (apply --restart-changed restarts it)\n", policy.Line(name))
 	}
-	for _, a := range r.Alarms {
-		about := ""
-		if a.Profile != "" {
-			about = policy.Line(a.Profile) + ": "
-		}
-		fmt.Fprintf(w, "ALARM   %s%s\n", about, policy.Line(a.Reason))
-	}
+	writeAlarms(w, r.Alarms)
 	for _, text := range r.Errors {
 		fmt.Fprintf(w, "FAILED  %s\n", policy.Line(text))
 	}
@@ -74,7 +66,7 @@ func writeOperations(w io.Writer, r reconcile.Report) error {
 	return err
 }
 
-// writeOutcomes prints a line for each profile, with what is to be known below it.
+// writeOutcomes prints a line for each profile, with its notes and errors below.
 func writeOutcomes(w io.Writer, r reconcile.Report) error {
 	if len(r.Profiles) == 0 && len(r.Skip) == 0 {
 		_, err := fmt.Fprintln(w, "Nothing to do.")

@@ -12,9 +12,7 @@ import (
 
 // Status prints the profiles, and below them what wants attention.
 func Status(w io.Writer, d *status.Document) error {
-	for _, c := range d.Skip {
-		fmt.Fprintf(w, "This container supervises nothing: %s (%s, %s)\n", policy.Line(c.Reason), c.Rule, c.Location)
-	}
+	writeSkip(w, d.Skip)
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "PROFILE\tWANTED\tSLOT\tNOW\tREASON\tSERVED BY")
 	for _, name := range d.Names() {
@@ -28,7 +26,7 @@ func Status(w io.Writer, d *status.Document) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	writeAlarms(w, policy.Decisions{Policy: d.Policy, Alarms: d.Alarms})
+	writePolicy(w, policy.Decisions{Policy: d.Policy, Alarms: d.Alarms})
 	return nil
 }
 
@@ -38,7 +36,7 @@ type metric struct {
 	samples          []string
 }
 
-// add notes a sample; labels are pairs of name and value.
+// add adds a sample; labels are pairs of name and value.
 func (m *metric) add(value float64, labels ...string) {
 	var text []string
 	for i := 0; i+1 < len(labels); i += 2 {
@@ -51,7 +49,7 @@ func (m *metric) add(value float64, labels ...string) {
 	m.samples = append(m.samples, fmt.Sprintf("hermes_reconcile_%s%s %v", m.name, set, number(value)))
 }
 
-// escapeLabel is what the text format of Prometheus asks for.
+// escapeLabel escapes as the text format of Prometheus does.
 var escapeLabel = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
 func number(v float64) string {
