@@ -20,6 +20,8 @@ import (
 )
 
 func main() {
+	// The modes of files are this program's choice, not the caller's.
+	syscall.Umask(0o022)
 	if remote.IsChild(os.Args) {
 		os.Exit(remote.Serve())
 	}

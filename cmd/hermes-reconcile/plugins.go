@@ -56,7 +56,12 @@ var noLog = slog.New(slog.DiscardHandler)
 
 // newWorld makes what a pass acts on. The caller closes it. A volume that cannot be
 // reached is an error of everything that needs it.
-func newWorld(c config.Config, phase string, log *slog.Logger, problems *slog.Logger) (reconcile.World, func(), error) {
+func newWorld(c config.Config, phase string, log, problems *slog.Logger) (reconcile.World, func(), error) {
+	return worldOn(c, log, problems, func() (*remote.Child, error) { return openVolume(c, phase) })
+}
+
+// worldOn is newWorld on a volume that open opens.
+func worldOn(c config.Config, log, problems *slog.Logger, open func() (*remote.Child, error)) (reconcile.World, func(), error) {
 	slots, err := newExecutor(c, log)
 	if err != nil {
 		return reconcile.World{}, nil, err
@@ -67,7 +72,7 @@ func newWorld(c config.Config, phase string, log *slog.Logger, problems *slog.Lo
 		KeepOverrides: func(overrides []policy.Override) error { return facts.KeepOverrides(c.StateDir, overrides) },
 		Log:           problems,
 	}
-	volume, err := openVolume(c, phase)
+	volume, err := open()
 	if err != nil {
 		w.Volume = reconcile.Unreachable{Err: err}
 		return w, func() {}, nil
@@ -76,22 +81,29 @@ func newWorld(c config.Config, phase string, log *slog.Logger, problems *slog.Lo
 	return w, volume.Close, nil
 }
 
-// openVolume starts the child that works on the volume, under the unprivileged user when
-// this process is root.
+// openVolume starts the child that works on the volume.
 func openVolume(c config.Config, phase string) (*remote.Child, error) {
+	s, err := volumeSettings(c, phase)
+	if err != nil {
+		return nil, err
+	}
+	return remote.Start(s)
+}
+
+// volumeSettings are those of the child. It runs under the unprivileged user when this
+// process is root.
+func volumeSettings(c config.Config, phase string) (remote.Settings, error) {
 	s := remote.Settings{
 		Home: c.Home, Phase: phase, FactsDir: c.Facts.Dir, Timeout: c.Facts.Timeout, SourceTimeout: c.Facts.SourceTimeout,
 		ExternalTimeout: c.Facts.ExternalTimeout, OperatorFiles: c.Facts.OperatorFiles,
 		OnlyRoot: os.Geteuid() == 0,
 	}
-	if s.OnlyRoot {
-		u, err := lookupUser(c.User)
-		if err != nil {
-			return nil, err
-		}
-		s.User = &remote.User{UID: u.UID, GID: u.GID}
+	if !s.OnlyRoot {
+		return s, nil
 	}
-	return remote.Start(s)
+	u, err := lookupUser(c.User)
+	s.User = &remote.User{UID: u.UID, GID: u.GID}
+	return s, err
 }
 
 // newExecutor makes the executor of the scan directory.

@@ -23,12 +23,26 @@ type Child struct {
 
 // Start starts the child and sends it its settings.
 func Start(s Settings) (*Child, error) {
+	v, err := Spawn()
+	if err != nil {
+		return nil, err
+	}
+	return v, v.Configure(s)
+}
+
+// Spawn starts the child. It waits for its settings.
+func Spawn() (*Child, error) {
 	process, err := startProcess()
 	if err != nil {
 		return nil, fmt.Errorf("start the process for the volume: %w", err)
 	}
-	v := newChild(process, s)
-	return v, errors.Join(v.stream.write(request{Settings: &s}), v.stream.flush())
+	return newChild(process, Settings{}), nil
+}
+
+// Configure sends the settings. It is called once, before any other method.
+func (v *Child) Configure(s Settings) error {
+	v.settings = s
+	return errors.Join(v.stream.write(request{Settings: &s}), v.stream.flush())
 }
 
 func newChild(pipes io.ReadWriteCloser, s Settings) *Child {
