@@ -149,3 +149,16 @@ func TestCommandsOfTheUnprivilegedUser(t *testing.T) {
 		t.Errorf("eval with an unknown user: exit status %d\n%s", code, text)
 	}
 }
+
+// A plan that restarts a gateway fits the schema of the decision document.
+func TestPlanOfARestartFitsItsSchema(t *testing.T) {
+	t.Parallel()
+	l := startLive(t, "coder=running")
+	l.untilNow("coder", policy.NowUp)
+	env := l.policy("package reconcile.rules.verbose\n\nenv contains {\"profile\": \"coder\", \"name\": \"VERBOSE\", \"value\": \"1\", \"reason\": \"x\"} if input.phase\n")
+	text := output(t, slices.Concat([]string{"apply", "--dry-run", "--restart-changed", "-o", "json"}, env, l.places)...)
+	fits(t, compileSchema(t, []byte(policy.DecisionSchema)), text)
+	if !bytes.Contains(text, []byte(`"then_up": true`)) {
+		t.Errorf("the plan restarts nothing:\n%s", text)
+	}
+}
