@@ -163,13 +163,17 @@ func fewErrors(errs []string) []string {
 	return append(slices.Clone(errs[:mostAlike]), fmt.Sprintf("and %d more", len(errs)-mostAlike))
 }
 
-// digestOf identifies all facts of a profile that FactDigests identifies one by one.
+// digestOf identifies all facts that FactDigests identifies one by one, in any order.
 func digestOf(facts map[string]string) string {
+	var all uint64
 	digest := fnv.New64a()
-	for _, name := range slices.Sorted(maps.Keys(facts)) {
-		io.WriteString(digest, name+" "+facts[name]+"\n")
+	for name, value := range facts {
+		digest.Reset()
+		io.WriteString(digest, name)
+		io.WriteString(digest, value)
+		all ^= digest.Sum64()
 	}
-	return hex.EncodeToString(digest.Sum(nil))
+	return fmt.Sprintf("%016x", all)
 }
 
 // alwaysDifferent are the facts that differ between two boots although nothing was
