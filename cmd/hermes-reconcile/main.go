@@ -90,9 +90,6 @@ func silently(code int) error {
 	return &exitError{code, nil}
 }
 
-// extraCommands are those of special builds.
-var extraCommands []*cobra.Command
-
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "hermes-reconcile",
@@ -118,6 +115,6 @@ configuration, 3 policy error.`,
 		newApply(), newBoot(), newDied(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRegister(), newRelease(),
 		newRescan(), newRestart(), newSchema(), newStart(), newStatus(), newStop(), newUnregister(), newVersion(),
 	)
-	root.AddCommand(extraCommands...)
+	root.AddCommand(extraCommands()...)
 	return root
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// Only the build of a release has this command: it writes the man pages, and what it
-// needs for that is in no other binary.
-func init() { extraCommands = append(extraCommands, newMan()) }
+// extraCommands are those of the build of a release: a command that writes the man pages.
+// No other binary has what it needs for that.
+func extraCommands() []*cobra.Command { return []*cobra.Command{newMan()} }
 
 func newMan() *cobra.Command {
 	return &cobra.Command{
