@@ -1,10 +1,10 @@
 # METADATA
 # scope: package
-# title: What is up on a running container stays up
+# title: Keep running what is up on a running container
 # description: |
-#   On a running container a gateway may say "starting", or be slow to say
-#   anything. It is not stopped for want of a rule that starts it. A recorded
-#   intent counts alone, and a hold still wins.
+#   On a running container, a gateway may report "starting" or report nothing yet.
+#   `apply` does not stop such a gateway only because no other rule starts it. A
+#   recorded intent decides alone, and a hold still wins.
 package reconcile.rules.already_up
 
 start contains {"profile": name, "code": "already_up", "reason": reason} if {
@@ -15,7 +15,7 @@ start contains {"profile": name, "code": "already_up", "reason": reason} if {
 	reason := sprintf("its slot is up, and its state (%s) records no intent", [_state(profile)])
 }
 
-# The empty string is an intent too.
+# The empty string is also an intent.
 _has_intent(profile) if is_string(profile.prior_state.desired)
 
 _state(profile) := profile.prior_state.gateway

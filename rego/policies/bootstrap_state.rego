@@ -1,9 +1,9 @@
 # METADATA
 # scope: package
-# title: The first state of a blank volume, by environment
+# title: Start the root profile of a blank volume
 # description: |
-#   HERMES_GATEWAY_BOOTSTRAP_STATE=running starts the root profile where it has no
-#   state yet and writes the state down; an explicit stop still wins later.
+#   HERMES_GATEWAY_BOOTSTRAP_STATE=running starts the root profile if it has no
+#   state yet, and records the state. An explicit stop wins at later boots.
 package reconcile.rules.bootstrap_state
 
 start contains {"profile": "default", "code": "bootstrap_state", "reason": _reason} if _applies

@@ -1,15 +1,15 @@
 # METADATA
 # scope: package
-# title: Containers that supervise nothing
+# title: Supervise nothing in some containers
 # description: |
 #   A dashboard container on the same volume must not start a second copy of every
-#   gateway, nor remove the files of those that run elsewhere.
+#   gateway, and must not remove the files of gateways that run elsewhere.
 package reconcile.rules.container_role
 
 skip contains {"code": "role", "reason": reason} if {
 	role := input.container.command.role
 	role in data.settings.no_supervise_roles
-	reason := sprintf("the main command is %s, and such a container supervises nothing", [role])
+	reason := sprintf("the main command is %s, listed in settings.no_supervise_roles", [role])
 }
 
 skip contains {"code": "no_supervise", "reason": "the main command has --no-supervise"} if {

@@ -1,10 +1,10 @@
 # METADATA
 # scope: package
-# title: A container whose command is "gateway run"
+# title: Start the root profile for the command "gateway run"
 # description: |
-#   Before gateways were supervised, the container's command ran the gateway. Such
-#   a container with no state yet starts its root profile under supervision, and
-#   the state is written down so that a later stop is remembered.
+#   Before gateways were supervised, the container's command ran the gateway. If
+#   such a container has no state yet, its root profile starts under supervision.
+#   The rule records the state, so a later stop is remembered.
 package reconcile.rules.legacy_command
 
 start contains {"profile": "default", "code": "legacy_command", "reason": _reason} if _applies

@@ -2,8 +2,8 @@
 # scope: package
 # title: One process serves all profiles
 # description: |
-#   When multiplexing is on, the root profile's gateway serves the named profiles,
-#   and a gateway of their own would fight it for their bots.
+#   When multiplexing is on, the root profile's gateway serves the named profiles. A
+#   second gateway for a named profile would compete for the same bots.
 package reconcile.rules.multiplex
 
 hold contains {"profile": name, "code": "multiplexed", "reason": reason} if {

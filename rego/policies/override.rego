@@ -1,9 +1,9 @@
 # METADATA
 # scope: package
-# title: Holds that an operator has set aside
+# title: Waive the holds that an operator set aside
 # description: |
-#   `start --override` and `release` keep in the state directory which holds they set
-#   aside. It lasts as long as the hold would have, or until the container starts
+#   `start --override` and `release` record in the state directory which holds they
+#   set aside. The record ends when the hold ends, or when the container starts
 #   again.
 package reconcile.rules.override
 
@@ -23,7 +23,7 @@ _when(entry) := sprintf(" at %s", [time.format([entry.at_unix * 1000000000, "UTC
 
 _when(entry) := "" if not _is_time(entry.at_unix)
 
-# What the time builtins can take.
+# The range that the time builtins accept.
 _is_time(unix) if {
 	unix > 0
 	unix < 9000000000

@@ -2,8 +2,8 @@
 # scope: package
 # title: Start what was running
 # description: |
-#   desired_state is the operator's intent and counts alone when it is there.
-#   Anything else waits, so a gateway that was broken at the last boot does not
+#   desired_state is the operator's intent. If it exists, it decides alone. Any
+#   other state waits, so a gateway that was broken at the last boot does not
 #   crash-loop.
 package reconcile.rules.prior_intent
 
@@ -20,5 +20,5 @@ start contains {"profile": name, "code": "prior_state", "reason": sprintf("gatew
 	state in data.settings.start_states
 }
 
-# The empty string is an intent too.
+# The empty string is also an intent.
 _has_intent(profile) if is_string(profile.prior_state.desired)

@@ -18,7 +18,7 @@ test_gateway_running_starts_without_intent if {
 	states({"status": "recorded", "gateway": "running"}) == {["coder", "prior_state"]}
 }
 
-# An empty intent is not null: it counts, as "not running".
+# An empty intent is not null: it decides, and means "not running".
 test_empty_intent_is_an_intent if {
 	states({"status": "recorded", "desired": "", "gateway": "running"}) == set()
 }

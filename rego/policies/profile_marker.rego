@@ -1,9 +1,9 @@
 # METADATA
 # scope: package
-# title: Directories that are no profiles
+# title: Skip directories that are not profiles
 # description: |
-#   A directory below profiles/ is a profile when it holds a profile marker. The
-#   root profile always is one.
+#   A directory below profiles/ is a profile if it holds a profile marker. The root
+#   profile needs no marker.
 package reconcile.rules.profile_marker
 
 skip contains {"profile": name, "code": "not_a_profile", "reason": reason} if {

@@ -16,7 +16,7 @@ test_soul_makes_a_profile if {
 	skipped({"coder": profile({"SOUL.md": {"kind": "file"}})}) == set()
 }
 
-# `profile create` seeds only SOUL.md, so config.yaml alone is no sign.
+# `profile create` seeds only SOUL.md, so config.yaml alone proves nothing.
 test_config_alone_does_not if {
 	skipped({"half": profile({"config.yaml": {"kind": "file"}})}) == {"half"}
 }
@@ -25,7 +25,7 @@ test_the_root_profile_needs_none if {
 	skipped({"default": profile({})}) == set()
 }
 
-# Not knowing is not the same as knowing that there is none.
+# An unknown marker differs from a missing marker.
 test_an_unreadable_directory_is_not_taken_for_empty if {
 	skipped({"coder": {"name": {"valid": true}, "markers": {"status": "timed_out"}}}) == set()
 }

@@ -1,10 +1,10 @@
 # METADATA
 # scope: package
-# title: Keep down what has used up its restarts
+# title: Keep down a gateway that used up its restarts
 # description: |
-#   A slot whose gateway died too often within its budget records that on the
-#   volume. The record holds the profile, over boots too, until its time is over,
-#   .env or config.yaml changes, or an operator releases it.
+#   When a gateway dies too often, its slot writes a record to the volume. The
+#   record holds the profile, also at later boots, until its time ends, .env or
+#   config.yaml changes, or an operator releases the profile.
 package reconcile.rules.restart_budget
 
 hold contains object.union({"profile": name, "code": "budget_exhausted", "reason": _reason(record)}, _until(record)) if {
@@ -14,7 +14,7 @@ hold contains object.union({"profile": name, "code": "budget_exhausted", "reason
 	record.ended == ""
 }
 
-_reason(record) := sprintf("%v deaths%s, the last %s; it ends when .env or config.yaml changes, %sor by release", [
+_reason(record) := sprintf("%v deaths%s, the last %s; the hold ends when .env or config.yaml changes, %sor by release", [
 	record.deaths,
 	_window(record),
 	_last(record),
@@ -42,10 +42,10 @@ _last(record) := "in an unknown way" if {
 	not _has_exit_code(record)
 }
 
-# Exit code 0 is one too.
+# Exit code 0 is also an exit code.
 _has_exit_code(record) if is_number(record.exit_code)
 
-# A time that the time builtins cannot take is none.
+# A time beyond the range of the time builtins counts as no end.
 _until(record) := {"until": time.format([record.until_unix * 1000000000, "UTC", "RFC3339"])} if _ends(record)
 
 _until(record) := {} if not _ends(record)

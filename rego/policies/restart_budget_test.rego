@@ -17,7 +17,7 @@ test_a_record_holds if {
 	held(record) == {{
 		"profile": "coder",
 		"code": "budget_exhausted",
-		"reason": "5 deaths within 600 s, the last with exit code 1; it ends when .env or config.yaml changes, or by release",
+		"reason": "5 deaths within 600 s, the last with exit code 1; the hold ends when .env or config.yaml changes, or by release",
 	}}
 }
 
@@ -26,7 +26,7 @@ test_until_when if {
 		"profile": "coder",
 		"code": "budget_exhausted",
 		"until": "2026-11-18T12:06:40Z",
-		"reason": "5 deaths within 600 s, the last with exit code 1; it ends when .env or config.yaml changes, at 2026-11-18T12:06:40Z, or by release",
+		"reason": "5 deaths within 600 s, the last with exit code 1; the hold ends when .env or config.yaml changes, at 2026-11-18T12:06:40Z, or by release",
 	}}
 }
 
@@ -48,7 +48,7 @@ test_what_has_ended_does_not_hold if {
 	}
 }
 
-# The agent writes the record: nothing in it may break the rule.
+# The agent can write the record, so no content of it may break the rule.
 test_strange_records_hold if {
 	every change in [{"until_unix": 253402300799}, {"deaths": 0}, {"window_seconds": -1e300}, {"signal": 1e15}] {
 		count(held(object.union(record, change))) == 1

@@ -2,10 +2,10 @@
 # scope: package
 # title: Sweep the runtime files of dead gateways
 # description: |
-#   After a restart, gateway.pid and processes.json name processes of a PID
-#   namespace that is gone. The facts offer a file only while nobody holds the
-#   gateway's lock, so files of a gateway that is alive elsewhere stay. So do those
-#   of a slot that is up: its gateway may be about to take its lock.
+#   After a restart, gateway.pid and processes.json name processes that are gone.
+#   The facts offer a file only while no process holds the gateway's lock, so the
+#   files of a gateway that runs elsewhere stay. The files of a slot that is up stay
+#   too: its gateway may be about to take the lock.
 package reconcile.rules.stale_runtime_files
 
 sweep contains {"profile": name, "file": file, "reason": "left over from a gateway that is gone"} if {

@@ -2,8 +2,8 @@
 # scope: package
 # title: Start what was serving in a transient state
 # description: |
-#   A gateway is draining or degraded only while it serves, so it counts as
-#   running. Only the gateway's own state has such words, never the intent.
+#   A gateway drains or degrades only while it serves, so these states count as
+#   running. They are states of the gateway and never a recorded intent.
 package reconcile.rules.transient_state
 
 start contains {"profile": name, "code": "transient_state", "reason": reason} if {

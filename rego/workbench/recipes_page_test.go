@@ -39,28 +39,27 @@ const recipesPageHead = `# Recipes
 
 After this page you can choose a ready rule and install it with its settings.
 
-A recipe is a rule that many operators asked for and that contradicts what others asked for. So the program ships
-recipes and does not switch them on. Install one and give it settings:
+A recipe is a rule that many operators need and that would be wrong for others. So the program ships recipes but does
+not switch them on. Install a recipe and give it settings:
 
     hermes-reconcile policy recipes
     hermes-reconcile policy add never_autostart /etc/hermes-reconcile/policy
     # edit /etc/hermes-reconcile/policy/data/settings.yaml
     hermes-reconcile eval --policy /etc/hermes-reconcile/policy
 
-With its shipped settings a recipe has no opinion: it changes no decision. A recipe only contributes, and its
-contributions combine like those of every rule: skip wins over hold, hold over start, and a profile without any is
-down. ` + "`eval -o json`" + ` shows every contribution with its reason. A hold also stops a running gateway at the next ` + "`apply`" + `.
-The installed file is yours to change.
+With its shipped settings a recipe is off: it contributes nothing. Its contributions combine with those of all other
+rules: skip wins over hold, hold wins over start, and a profile without a contribution stays down. ` + "`eval -o json`" + ` shows every contribution with its reason. A hold also stops a running gateway at the next ` + "`apply`" + `.
+You may change the installed file.
 
 Packages in reconcile.after see which profiles would start and decide among them. Packages in reconcile.rules do not
 see each other.
 
-A list of profiles takes names and patterns: ` + "`*`" + ` is any text, ` + "`?`" + ` one character, ` + "`{a,b}`" + ` one of several. A pattern
+A list of profiles holds names and patterns: ` + "`*`" + ` is any text, ` + "`?`" + ` one character, ` + "`{a,b}`" + ` one of several. A pattern
 must match the whole name. The root profile is called ` + "`default`" + `. A number such as #33597 is an issue of upstream; a
 word before the number names a repository that deploys upstream.
 
-Three subjects are settings of the built-in rules and need no recipe: the roles of a container that supervise nothing
-(` + "`settings.no_supervise_roles`" + `), the recorded states that mean "start it" (` + "`settings.start_states`" + `,
+Three choices are settings of the built-in rules and need no recipe: the roles of a container that supervise nothing
+(` + "`settings.no_supervise_roles`" + `), the recorded states that start a gateway (` + "`settings.start_states`" + `,
 ` + "`settings.transient_states`" + `), and the files that make a directory a profile (` + "`settings.profile_markers`" + `).
 
 `
@@ -68,7 +67,7 @@ Three subjects are settings of the built-in rules and need no recipe: the roles 
 func pageOf(recipes []Recipe) string {
 	var b strings.Builder
 	b.WriteString(recipesPageHead)
-	b.WriteString("| recipe | subject | sets |\n| --- | --- | --- |\n")
+	b.WriteString("| recipe | what it does | sets |\n| --- | --- | --- |\n")
 	for _, r := range recipes {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", r.Name, r.Name, r.Title, coded(r.Contributes))
 	}
@@ -78,7 +77,7 @@ func pageOf(recipes []Recipe) string {
 		if len(r.Evidence) > 0 {
 			fmt.Fprintf(&b, " Asked for in %s.", strings.Join(r.Evidence, ", "))
 		}
-		fmt.Fprintf(&b, " At work in [fixtures/recipe-%s.txtar](../fixtures/recipe-%s.txtar).", r.Name, r.Name)
+		fmt.Fprintf(&b, " Example: [fixtures/recipe-%s.txtar](../fixtures/recipe-%s.txtar).", r.Name, r.Name)
 		fmt.Fprintf(&b, "\n\n```yaml\n%s```\n", r.Settings)
 	}
 	return b.String()

@@ -2,11 +2,11 @@
 # scope: package
 # title: Start only the profiles on a list
 # description: |
-#   A volume with a hundred profiles, of which this container shall start two. The
-#   list is in HERMES_RECONCILE_PROFILES (names or patterns with commas between
-#   them) or, where that variable is not set, in settings.allow_list. Not set means
-#   no opinion; set and empty means that nobody starts. A name on the list does not
-#   start a profile: it only lets other rules do so.
+#   For a volume with many profiles, of which this container starts only a few. The
+#   list is HERMES_RECONCILE_PROFILES (names or patterns, separated by commas) or,
+#   if that variable is not set, settings.allow_list. A variable that is set and
+#   empty allows no profile. The list starts nothing: it only lets other rules start
+#   the profile.
 # custom:
 #   evidence: ["template#25", "template#44", "template#56", "#34480"]
 #   contributes: [hold, alarm]
@@ -25,7 +25,7 @@ alarm contains {"code": "list_unknown_name", "reason": reason} if {
 	reason := sprintf("%s lists %q, and there is no such profile", [_list.source, name])
 }
 
-# The fact holds 1024 bytes of a variable, so the last name may be half a name.
+# The fact holds at most 1024 bytes of a variable, so the last name may be cut.
 alarm contains {"code": "list_cut", "reason": reason} if {
 	count(input.container.environment.vars.HERMES_RECONCILE_PROFILES) >= 1024
 	reason := "HERMES_RECONCILE_PROFILES is longer than the 1024 bytes that are read: use settings.allow_list"

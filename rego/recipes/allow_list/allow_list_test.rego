@@ -2,7 +2,7 @@ package reconcile.rules.allow_list_test
 
 import data.reconcile.rules.allow_list
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"allow_list": ["*"]})
 
 home(vars) := {

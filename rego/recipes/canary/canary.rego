@@ -1,10 +1,11 @@
 # METADATA
 # scope: package
-# title: Start a part of the profiles first
+# title: Start some of the profiles first
 # description: |
-#   After a change, let a few profiles run before all do. The part is chosen by a
-#   hash of the name, so it is the same at every boot and in every container, and a
-#   profile that is in at 10 percent is in at 50. Another salt chooses others.
+#   After a change, a few profiles run before all do. A hash of the name chooses the
+#   profiles, so the choice is the same at every boot and in every container. A
+#   profile that may start at 10 percent may also start at 50. Another salt chooses
+#   other profiles.
 # custom:
 #   evidence: []
 #   contributes: [hold, alarm]
@@ -30,7 +31,7 @@ _is_percent if {
 	data.settings.canary_percent <= 100
 }
 
-# 0 to less than 100: the first two bytes of the hash as a part of all there are.
+# 0 to less than 100: the first two bytes of the hash, scaled.
 _place(name) := (((_byte[substring(hash, 0, 2)] * 256) + _byte[substring(hash, 2, 2)]) * 100) / 65536 if {
 	hash := crypto.sha256(concat("/", [data.settings.canary_salt, name]))
 }

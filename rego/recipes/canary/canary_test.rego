@@ -2,7 +2,7 @@ package reconcile.rules.canary_test
 
 import data.reconcile.rules.canary
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"canary_percent": 100, "canary_always": ["default"], "canary_salt": ""})
 
 home := {"profiles": object.union(

@@ -1,13 +1,13 @@
 # METADATA
 # scope: package
-# title: Hold what crashes again and again
+# title: Hold a gateway that keeps crashing
 # description: |
 #   A gateway that dies at every start floods its platform with connections until
-#   the token is taken away. After so many unclean exits within a window it stays
-#   down for a while; the hold ends by itself at the next boot or apply after its
-#   time. An exit code that means "the configuration is wrong" holds until one of
-#   the profile's files changes. Unclean exits are those that the next gateway
-#   noticed; being killed with the container counts as one.
+#   the platform revokes the token. After several unclean exits within a window, the
+#   rule holds the profile for a while. The first boot or apply after that time may
+#   start it. An exit code that means "the configuration is wrong" holds the profile
+#   until one of its files changes. The next gateway counts an unclean exit when it
+#   starts; a gateway that was killed with the container counts too.
 # custom:
 #   evidence: ["#51228", "#89034", "#76435"]
 #   contributes: [hold]
@@ -45,7 +45,7 @@ _changed_since(profile) if {
 	profile.markers.files[file].modified_unix > profile.lifecycle.exited_at_unix
 }
 
-# A time of tomorrow, which a wrong clock or the agent wrote, would hold for ever.
+# A time in the future, from a wrong clock or from the agent, would hold for ever.
 _past(profile) := [t | some t in profile.unclean_exits.times_unix; t <= _now]
 
 _now := floor(input.now.unix_ns / 1000000000)

@@ -2,7 +2,7 @@ package reconcile.rules.crash_hold_test
 
 import data.reconcile.rules.crash_hold
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"crash_hold_exits": 0, "crash_hold_window_seconds": 600, "crash_hold_seconds": 3600, "crash_hold_fatal_exit_codes": []})
 
 # 2026-11-22T06:00:00Z

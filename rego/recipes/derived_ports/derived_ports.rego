@@ -1,14 +1,15 @@
 # METADATA
 # scope: package
-# title: A port for each API server
+# title: Give each API server a port of its own
 # description: |
-#   Profiles that leave API_SERVER_PORT unset all listen on 8642, and two that were
-#   copied share a port too. Those that would listen without a port of their own get
-#   one through the environment of their slot: the one derived from their name (9200
-#   to 9799), which stays the same at every boot, or the next spare one where that is
-#   taken. Who named a port first keeps it: those that are excepted, the root
-#   profile, then the first by name. Upstream may let a port in .env win over the
-#   environment: remove it there.
+#   Profiles that leave API_SERVER_PORT unset all listen on 8642, and a copied
+#   profile shares the port of its original. The rule gives each such API server a
+#   port in the environment of its slot. The port is derived from the name (9200 to
+#   9799), so it is the same at every boot. If the derived port is in use, the
+#   profile gets the next spare port. If several profiles name the same port, the
+#   first one keeps it: excepted profiles come first, then the root profile, then
+#   the others by name. An excepted profile always keeps its port. In upstream, a
+#   port in .env may win over the environment: remove it from .env.
 # custom:
 #   evidence: ["#80310", "#88342"]
 #   contributes: [env, alarm]
@@ -22,14 +23,14 @@ env contains {
 	data.settings.derived_ports
 	some name, port in _given
 	port <= 65535
-	reason := sprintf("%s: %d is its own", [_without[name], port])
+	reason := sprintf("%s: it gets port %d", [_without[name], port])
 }
 
 alarm contains {"profile": name, "code": "no_spare_port", "reason": reason} if {
 	data.settings.derived_ports
 	some name, port in _given
 	port > 65535
-	reason := sprintf("there is no spare port above %v for it", [data.settings.derived_ports_spare_from])
+	reason := sprintf("no spare port is left from %v up", [data.settings.derived_ports_spare_from])
 }
 
 # Every API server that would listen: [port, rank, profile, source].
@@ -51,7 +52,7 @@ _is_excepted(name) if name in _excepted
 
 _excepted := {name | some name in data.settings.derived_ports_except}
 
-# The ports that stay, with all who claim them.
+# The ports that some profile keeps.
 _kept := {listener[0] | some listener in _named}
 
 _named := [listener | some listener in _listeners; _keeps(listener)]
@@ -60,7 +61,7 @@ _keeps(listener) if listener[3] != "default"
 
 _keeps(listener) if _is_excepted(listener[2])
 
-# Other listeners than API servers keep theirs.
+# Listeners other than API servers keep their ports.
 _others := {listener.port |
 	some profile in input.profiles
 	some listener in profile.ports.ports
@@ -68,7 +69,7 @@ _others := {listener.port |
 	listener.enabled
 }
 
-# Why a profile has no port of its own.
+# Why a profile needs a port.
 _without := object.union(_unset, _copied)
 
 _unset := {name: "API_SERVER_PORT is not set" |
@@ -83,8 +84,8 @@ _copied := {name: reason |
 	reason := sprintf("port %d is also claimed by another profile", [port])
 }
 
-# Who gets the derived port: the first of those with the same one, where no file
-# names it.
+# Of the profiles with the same derived port, the first by name gets it, unless a
+# file names that port.
 _wishes := sort([[input.profiles[name].ports.derived, name] | some name, _ in _without])
 
 _granted := {wish[1]: wish[0] |

@@ -2,7 +2,7 @@ package reconcile.rules.derived_ports_test
 
 import data.reconcile.rules.derived_ports
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"derived_ports": false, "derived_ports_except": ["default"], "derived_ports_spare_from": 9800})
 
 api(derived, port, source) := {

@@ -1,12 +1,12 @@
 # METADATA
 # scope: package
-# title: The first boot of a profile
+# title: Decide the first boot of a profile
 # description: |
 #   A profile that has never run has no state, and the built-in rules keep it down.
-#   Here it starts, or is written down as stopped, once: the state file that is
-#   seeded decides from then on, so a later stop is remembered. A state file that
-#   is there but makes no sense is no first boot. Which recorded states mean "start
-#   it" is settings.start_states and settings.transient_states.
+#   This rule starts such a profile once, or records it as stopped. From then on the
+#   recorded state decides, so a later stop is remembered. An invalid state file
+#   does not count as a first boot. settings.start_states and
+#   settings.transient_states list the recorded states that start a gateway.
 # custom:
 #   evidence: ["#34339", "#37896", "#33597"]
 #   contributes: [start, seed]

@@ -2,7 +2,7 @@ package reconcile.rules.first_boot_test
 
 import data.reconcile.rules.first_boot
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"first_boot_running": [], "first_boot_stopped": []})
 
 home := {"profiles": {

@@ -1,13 +1,13 @@
 # METADATA
 # scope: package
-# title: Start only what has something to do
+# title: Start only profiles with work
 # description: |
-#   An idle gateway costs about 100 MB. A profile has work when it has a bot (a
-#   token of one of the platforms below, or such a platform switched on in its
-#   config.yaml), listens on a port, or has a scheduled job; others are held. Files
-#   that cannot be read may hold work, and such a profile is left alone. Tokens in
-#   the environment of the container are the root profile's here, and so is all work
-#   where multiplexing is on.
+#   An idle gateway costs about 100 MB. A profile has work if it has a bot, listens
+#   on a port, or has a scheduled job; the rule holds all others. A bot is a token
+#   for one of the platforms in the settings, or such a platform enabled in
+#   config.yaml. A profile whose files cannot be read is not held, because they may
+#   define work. Tokens in the environment of the container count for the root
+#   profile. With multiplexing on, all work counts for the root profile.
 # custom:
 #   evidence: ["studio#1323", "template#53", "#69377"]
 #   contributes: [hold, alarm]
@@ -44,7 +44,7 @@ _works(_, profile) if {
 	profile.config.enabled_jobs > 0
 }
 
-# Where multiplexing is on, the work of all is the root profile's.
+# With multiplexing on, the root profile does the work of all profiles.
 _works("default", _) if input.container.multiplex.on
 
 _has_bot(_, profile) if {

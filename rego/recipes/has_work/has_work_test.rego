@@ -2,7 +2,7 @@ package reconcile.rules.has_work_test
 
 import data.reconcile.rules.has_work
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"has_work": [], "has_work_platforms": ["telegram", "discord", "slack", "whatsapp", "signal", "matrix"]})
 
 idle := {

@@ -1,13 +1,13 @@
 # METADATA
 # scope: package
-# title: Hold what has lost its credentials
+# title: Hold a profile that lost its credentials
 # description: |
-#   An upgrade or a copy that left .env behind gives a gateway that starts, finds no
-#   bot and looks healthy while nobody is listening. A platform that the profile
-#   uses (switched on in its config.yaml, or in the state of its last gateway) and
-#   for which there is no token any more holds the profile, and says which. An .env
-#   that cannot be read at all holds too. What a link leads to is not read, and such
-#   a profile is left alone.
+#   An upgrade or a copy may leave .env behind. The gateway then starts without its
+#   bot and looks healthy, but serves no one. The rule holds a profile that uses a
+#   platform without a token for it, and names the platform. A profile uses a
+#   platform if its config.yaml enables the platform, or if its last gateway had it.
+#   The rule also holds a profile whose .env cannot be read. A link is not followed,
+#   so a profile whose .env is a link is not held.
 # custom:
 #   evidence: ["#51579"]
 #   contributes: [hold]
@@ -41,7 +41,7 @@ _use(profile, platform) := "config.yaml" if profile.config.platforms[platform].e
 else := "the state of its last gateway" if {
 	profile.prior_state.platforms[platform]
 	not _switched_off(profile, platform)
-	not input.container.multiplex.on # then it has the platforms of those whom it served
+	not input.container.multiplex.on # its state then lists the platforms of all served profiles
 }
 
 _switched_off(profile, platform) if profile.config.platforms[platform].enabled == false

@@ -2,7 +2,7 @@ package reconcile.rules.lost_credentials_test
 
 import data.reconcile.rules.lost_credentials
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"lost_credentials_platforms": []})
 
 profile(tokens) := {

@@ -3,8 +3,8 @@
 # title: Start nothing on a full disk
 # description: |
 #   A gateway that cannot write corrupts its database, and every profile on the
-#   volume goes down with it. Below the limit nothing starts; what is excepted does.
-#   Where the space cannot be found out that is an alarm, not a hold.
+#   volume fails with it. Below the limit only the excepted profiles start. Unknown
+#   free space raises an alarm and holds nothing.
 # custom:
 #   evidence: ["#51228"]
 #   contributes: [hold, alarm]
@@ -20,7 +20,7 @@ hold contains {"profile": name, "code": "low_disk", "reason": reason} if {
 alarm contains {"code": "disk_unknown", "reason": reason} if {
 	_limited
 	input.container.disk.status != "recorded"
-	reason := sprintf("the free space of the volume is not known: %s", [input.container.disk.status])
+	reason := sprintf("the free space of the volume is unknown: %s", [input.container.disk.status])
 }
 
 _causes contains reason if {

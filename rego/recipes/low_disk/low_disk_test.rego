@@ -2,7 +2,7 @@ package reconcile.rules.low_disk_test
 
 import data.reconcile.rules.low_disk
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"low_disk_mb": 0, "low_disk_percent": 0, "low_disk_except": []})
 
 home := {

@@ -2,9 +2,9 @@
 # scope: package
 # title: Start nothing during maintenance
 # description: |
-#   Nothing starts while the house is being painted, but everybody keeps their
-#   intent: when maintenance is over, the next boot or apply starts what was
-#   running before. It is on by a setting, or by a file that upstream knows: ESTOP,
+#   During maintenance nothing starts, and every profile keeps its recorded intent.
+#   After maintenance, the next boot or apply starts what was running before. A
+#   setting turns maintenance on, or a file that upstream knows: ESTOP,
 #   .drain_request.json or fleet_restart_pending in the home.
 # custom:
 #   evidence: ["#81148", "#74359", "#115638"]
@@ -31,25 +31,25 @@ alarm contains {"code": "bad_setting", "reason": reason} if {
 	data.settings.maintenance_until != ""
 	not _is_time(data.settings.maintenance_until)
 	reason := sprintf(
-		"settings.maintenance_until is %q, want a time such as 2026-11-22T06:00:00Z; there is no end",
+		"settings.maintenance_until is %q, want a time such as 2026-11-22T06:00:00Z; maintenance has no end",
 		[data.settings.maintenance_until],
 	)
 }
 
 _causes contains "settings.maintenance is true" if data.settings.maintenance
 
-_causes contains sprintf("the file ESTOP is there: %s", [reason]) if {
+_causes contains sprintf("the file ESTOP exists: %s", [reason]) if {
 	_watched("ESTOP")
 	input.container.sentinels.estop.present
 	reason := object.get(input.container.sentinels.estop, "reason", "it gives no reason")
 }
 
-_causes contains "the file .drain_request.json is there" if {
+_causes contains "the file .drain_request.json exists" if {
 	_watched(".drain_request.json")
 	input.container.sentinels.drain_request
 }
 
-_causes contains "the file fleet_restart_pending is there" if {
+_causes contains "the file fleet_restart_pending exists" if {
 	_watched("fleet_restart_pending")
 	input.container.sentinels.fleet_restart_pending
 }

@@ -2,7 +2,7 @@ package reconcile.rules.maintenance_test
 
 import data.reconcile.rules.maintenance
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"maintenance": false, "maintenance_files": [], "maintenance_except": [], "maintenance_until": ""})
 
 home := {
@@ -34,16 +34,16 @@ test_exceptions if {
 }
 
 test_by_file if {
-	reasons == {"the file ESTOP is there: token leaked"} with data.settings as shipped with input as home
+	reasons == {"the file ESTOP exists: token leaked"} with data.settings as shipped with input as home
 		with data.settings.maintenance_files as ["ESTOP"]
-	reasons == {"the file .drain_request.json is there"} with data.settings as shipped with input as home
+	reasons == {"the file .drain_request.json exists"} with data.settings as shipped with input as home
 		with data.settings.maintenance_files as [".drain_request.json"]
-	reasons == {"the file fleet_restart_pending is there"} with data.settings as shipped with input as home
+	reasons == {"the file fleet_restart_pending exists"} with data.settings as shipped with input as home
 		with data.settings.maintenance_files as ["fleet_restart_pending"]
 }
 
 test_an_estop_without_a_reason if {
-	reasons == {"the file ESTOP is there: it gives no reason"} with data.settings as shipped with input as home
+	reasons == {"the file ESTOP exists: it gives no reason"} with data.settings as shipped with input as home
 		with input.container.sentinels.estop as {"present": true}
 		with data.settings.maintenance_files as ["ESTOP"]
 }

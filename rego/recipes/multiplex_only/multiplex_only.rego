@@ -1,12 +1,12 @@
 # METADATA
 # scope: package
-# title: One gateway for all, with exceptions of their own
+# title: One gateway for all profiles, with exceptions
 # description: |
-#   The rule of upstream since September 2026: named profiles have no gateway of
-#   their own unless their config.yaml says gateway.standalone: true, and the root
-#   profile starts when it or any profile that it serves should run. Here whether
-#   the root gateway really serves them is not known: switch multiplexing on with
-#   it, or you hear of it by an alarm.
+#   The rule of upstream since September 2026: a named profile has its own gateway
+#   only if its config.yaml sets gateway.standalone: true. The root profile starts
+#   if it or a profile that it serves should run. This rule cannot see whether the
+#   root gateway serves the other profiles. Turn multiplexing on as well; without
+#   it, an alarm reports the profiles that nothing serves.
 # custom:
 #   evidence: ["#118273", "#118433", "#119009", "#119880"]
 #   contributes: [hold, start, waive, alarm]
@@ -18,7 +18,7 @@ hold contains {"profile": name, "code": "multiplexed", "reason": reason} if {
 	some name, profile in input.profiles
 	name != "default"
 	not profile.config.standalone
-	reason := "served by the root profile: its config.yaml does not say gateway.standalone: true"
+	reason := "served by the root profile: its config.yaml does not set gateway.standalone: true"
 }
 
 waive contains {"profile": name, "rule": "reconcile.rules.multiplex", "code": "standalone", "reason": reason} if {
@@ -26,7 +26,7 @@ waive contains {"profile": name, "rule": "reconcile.rules.multiplex", "code": "s
 	some name, profile in input.profiles
 	name != "default"
 	profile.config.standalone
-	reason := "its config.yaml says gateway.standalone: true"
+	reason := "its config.yaml sets gateway.standalone: true"
 }
 
 start contains {"profile": "default", "code": "folded_into_root", "reason": reason} if {
@@ -39,10 +39,10 @@ alarm contains {"code": "not_multiplexing", "reason": reason} if {
 	data.settings.multiplex_only
 	count(_folded) > 0
 	not input.container.multiplex.on
-	reason := sprintf("%s should run and default should serve it, and multiplexing is off", [_some(_folded)])
+	reason := sprintf("%s should run, served by the root profile, but multiplexing is off", [_some(_folded)])
 }
 
-# Sorted: those who should run and have no gateway of their own.
+# The profiles that should run and have no gateway of their own, sorted.
 _folded := sort([name |
 	some name, profile in input.profiles
 	name != "default"
@@ -64,7 +64,7 @@ _wanted(profile) if {
 	profile.prior_state.gateway in array.concat(data.settings.start_states, data.settings.transient_states)
 }
 
-# The empty string is an intent too.
+# The empty string is also an intent.
 _has_intent(profile) if is_string(profile.prior_state.desired)
 
 _some(names) := concat(", ", names) if count(names) <= 3

@@ -2,7 +2,7 @@ package reconcile.rules.multiplex_only_test
 
 import data.reconcile.rules.multiplex_only
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"multiplex_only": false})
 
 profile(state, config) := {

@@ -1,12 +1,12 @@
 # METADATA
 # scope: package
-# title: Never start these by themselves
+# title: Never start these automatically
 # description: |
-#   Scratch profiles, workers that somebody starts by hand, copies for a test: they
-#   keep their slot, but no boot starts them, whatever their state says. One that was
-#   started by hand and runs is left running. A profile can also be marked by a file
-#   in its directory; the agent itself can make such a file, and with it only keep
-#   itself down.
+#   For scratch profiles, workers that are started by hand, and copies for a test.
+#   Such a profile keeps its slot, and no boot or apply starts it, whatever its
+#   state. A gateway that was started by hand keeps running. A file in the directory
+#   of a profile can also mark it. The agent can create that file, but with it the
+#   agent can only keep its own profile down.
 # custom:
 #   evidence: ["#45963", "#74359", "studio#473"]
 #   contributes: [hold]
@@ -40,5 +40,5 @@ _named contains [pattern, name] if {
 	glob.match(pattern, null, name)
 }
 
-# At boot there is no slot yet.
+# At boot no slot exists yet.
 _runs(name) if input.container.s6.slots[sprintf("gateway-%s", [name])].up

@@ -2,7 +2,7 @@ package reconcile.rules.never_autostart_test
 
 import data.reconcile.rules.never_autostart
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"never_autostart": [], "never_autostart_files": []})
 
 home := {"profiles": {

@@ -2,8 +2,8 @@
 # scope: package
 # title: Always start these
 # description: |
-#   Profiles that are up after every boot, also after an operator's stop or a start
-#   that failed. A hold of any other rule still wins: a pin is a wish, not a force.
+#   For profiles that start at every boot, even after an operator's stop or a start
+#   that failed. A hold of any other rule still wins.
 # custom:
 #   evidence: ["#32412"]
 #   contributes: [start, alarm]

@@ -2,7 +2,7 @@ package reconcile.rules.pin_up_test
 
 import data.reconcile.rules.pin_up
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"pin_up": []})
 
 home := {"profiles": {"default": {}, "prod-1": {}, "prod-2": {}, "coder": {}}}

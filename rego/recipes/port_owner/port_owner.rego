@@ -2,11 +2,11 @@
 # scope: package
 # title: One owner for each port
 # description: |
-#   Two gateways that listen on one port kill each other in turn. Of the profiles
-#   that would start with the same port one goes up: those of
-#   settings.port_owner_first in their order, then the root profile, then who names
-#   the port in a file, then who has it because nobody said otherwise; among equals
-#   the first by name. Use the recipe derived_ports where all of them shall run.
+#   Two gateways on one port stop each other in turn. Of the profiles that would
+#   start on the same port, one goes up: first the profiles of
+#   settings.port_owner_first in their order, then the root profile, then a profile
+#   that names the port in a file, then a profile that uses the default port. Among
+#   equals the first by name wins. To run all of them, use the recipe derived_ports.
 # custom:
 #   evidence: ["#80310", "#88342"]
 #   contributes: [hold]
@@ -37,7 +37,7 @@ _claims := sort([[port, _rank(name, listener.source), name, listener.platform, s
 	source := object.get({"default": "no port is named"}, listener.source, listener.source)
 ])
 
-# What no file names, the container's environment may.
+# If no file names the port, the container's environment may name it.
 _port(listener) := port if {
 	listener.platform == "api_server"
 	listener.source == "default"
@@ -57,7 +57,7 @@ else := count(_order) + 1 if source != "default"
 
 else := count(_order) + 2
 
-# A name that is there twice counts where it comes first.
+# A repeated name counts at its first place.
 _order := {place[0]: place[1] |
 	some i, place in _places
 	not _same_name(i)

@@ -2,7 +2,7 @@ package reconcile.after.port_owner_test
 
 import data.reconcile.after.port_owner
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"port_owner": false, "port_owner_first": []})
 
 listener(port, source) := {"platform": "api_server", "port": port, "source": source, "enabled": true}

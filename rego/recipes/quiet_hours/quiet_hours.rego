@@ -2,11 +2,10 @@
 # scope: package
 # title: Start nothing in quiet hours
 # description: |
-#   Nobody answers at night: a boot or apply between two times of day leaves the
-#   profiles down. The hold ends by itself, but nothing happens at that moment:
-#   the first boot or apply after it starts them. The times are those of a time zone
-#   by name, so they follow its summer time. A night that begins on Friday belongs to
-#   Friday.
+#   A boot or apply between two times of day leaves the profiles down. The hold ends
+#   by itself, but nothing starts at that moment: the next boot or apply starts
+#   them. The times belong to a named time zone, so they follow its summer time. A
+#   night that begins on Friday belongs to Friday.
 # custom:
 #   evidence: []
 #   contributes: [hold, alarm]
@@ -46,7 +45,7 @@ _from := _minute(data.settings.quiet_hours_from)
 
 _to := _minute(data.settings.quiet_hours_to)
 
-# All of it modulo a day: midnight may lie between.
+# Modulo a day: midnight may lie between.
 _length := ((_to - _from) + 1440) % 1440
 
 _elapsed := ((_minute_at(input.now.unix_ns) - _from) + 1440) % 1440
@@ -55,7 +54,7 @@ _minute_at(ns) := (hour * 60) + minute if [hour, minute, _] := time.clock([ns, d
 
 _minute_ns := 60000000000
 
-# The minutes that are missing, and then what a change of the clocks adds.
+# The remaining minutes, plus the shift of a clock change.
 _end := rough + (shift * _minute_ns) if {
 	rough := (input.now.unix_ns - (input.now.unix_ns % _minute_ns)) + ((_length - _elapsed) * _minute_ns)
 	shift := (((_to - _minute_at(rough)) + 2160) % 1440) - 720

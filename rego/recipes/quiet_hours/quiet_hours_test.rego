@@ -2,7 +2,7 @@ package reconcile.rules.quiet_hours_test
 
 import data.reconcile.rules.quiet_hours
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"quiet_hours_from": "", "quiet_hours_to": "", "quiet_hours_zone": "UTC", "quiet_hours_days": [], "quiet_hours_profiles": ["*"]})
 
 at(moment) := {"now": {"unix_ns": time.parse_rfc3339_ns(moment)}, "profiles": {"default": {}, "coder": {}}}
@@ -51,7 +51,7 @@ test_a_time_zone_by_name if {
 	berlin("2026-07-01T20:00:00Z") == {"2026-07-02T07:00:00+02:00"}
 }
 
-# On 2026-10-25 three o'clock comes twice, on 2026-03-29 two o'clock does not come.
+# On 2026-10-25 the clock shows 02:30 twice, on 2026-03-29 never.
 test_the_end_of_summer_time if {
 	berlin("2026-10-24T21:00:00Z") == {"2026-10-25T07:00:00+01:00"}
 	berlin("2026-03-28T22:00:00Z") == {"2026-03-29T07:00:00+02:00"}

@@ -1,12 +1,13 @@
 # METADATA
 # scope: package
-# title: The volume against the register of profiles
+# title: Compare the volume with a register of profiles
 # description: |
-#   Deleted profiles come back from a copy, and new ones appear that nobody asked
-#   for. Every directory that is not in the register is an alarm (and, if wished,
-#   held), and so is every registered name that is not there. The register is a list
-#   in the settings, or what a plug-in of yours prints as container.profiles (see
-#   external facts); a plug-in that gives no list is an alarm and no opinion.
+#   Deleted profiles come back from a copy, and new profiles appear that were never
+#   requested. Each directory that is not in the register raises an alarm and, with
+#   registry_hold, a hold. Each registered name without a directory raises an alarm.
+#   The register is a list in the settings, or the list that your own plug-in prints
+#   as container.profiles (see external facts). If the plug-in gives no list, the
+#   rule raises an alarm and holds nothing.
 # custom:
 #   evidence: ["#54174", "#69163", "#111720"]
 #   contributes: [hold, alarm]
@@ -21,7 +22,7 @@ hold contains {"profile": name, "code": "not_registered", "reason": reason} if {
 
 alarm contains {"profile": name, "code": "not_registered", "reason": reason} if {
 	some name in _unregistered
-	reason := sprintf("it is on the volume and not in %s", [_source])
+	reason := sprintf("it is on the volume but not in %s", [_source])
 }
 
 alarm contains {"code": "registered_missing", "reason": reason} if {

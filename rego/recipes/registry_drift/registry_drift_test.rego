@@ -2,7 +2,7 @@ package reconcile.rules.registry_drift_test
 
 import data.reconcile.rules.registry_drift
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"registry": [], "registry_plugin": "", "registry_hold": false})
 
 home := {"profiles": {"default": {}, "coder": {}, "team-a": {}, "ghost": {}}}

@@ -1,17 +1,17 @@
 # METADATA
 # scope: package
-# title: What to do when a gateway ends
+# title: Decide what happens when a gateway ends
 # description: |
-#   By exit code: leave it down, start it again at once, or start it again with
-#   growing pauses; and how many deaths within a window are too many. The finish
-#   script of the slot carries it out. Pauses are 1, 2, 4 seconds and so on up to
-#   300; a run of more than ten minutes begins anew. The limit counts deaths that
-#   nobody intended. Then `hold` keeps the gateway down until
-#   restart_table_hold_seconds are over, .env or config.yaml changes, or
-#   `hermes-reconcile release`; the next boot or apply looks at that. `slow` goes on
-#   with a pause of window / deaths seconds. For other profiles another table is a
-#   rule of your own that contributes to restart; in a later directory it wins over
-#   this one. Without an opinion exit codes 0 and 78 stay down, as upstream has it.
+#   For each exit code: leave the gateway down, start it again at once, or start it
+#   again with growing pauses. A limit says how many deaths within a window are too
+#   many. The finish script of the slot carries this out. The pauses are 1, 2, 4
+#   seconds and so on, up to 300; a run of more than ten minutes resets them. The
+#   limit counts only unintended deaths. At the limit, `hold` keeps the gateway down
+#   until restart_table_hold_seconds are over, .env or config.yaml changes, or
+#   `hermes-reconcile release` runs; the next boot or apply checks this. `slow` goes
+#   on with a pause of window / deaths seconds. To give other profiles another
+#   table, write a rule that contributes to restart; in a later directory it wins
+#   over this one. Without settings, exit codes 0 and 78 stay down, as in upstream.
 # custom:
 #   evidence: ["#76435", "#18639", "#64433", "#89034"]
 #   contributes: [restart, alarm]
@@ -23,8 +23,8 @@ restart contains object.union_n([{"profile": name, "code": "restart_table", "rea
 	some name in _profiles
 }
 
-# What makes no sense is left out: as a member of restart it would break the rule,
-# and with it hold everybody.
+# An invalid code is left out. As a member of restart it would make the rule fail, and
+# a failed rule holds every profile.
 alarm contains {"code": "bad_setting", "reason": reason} if {
 	some key in ["restart_table_never", "restart_table_now", "restart_table_backoff"]
 	some code in data.settings[key]
@@ -53,7 +53,7 @@ alarm contains {"code": "bad_setting", "reason": reason} if {
 	)
 }
 
-# A code may also be written as a number, without quotes.
+# A code may also be a number, without quotes.
 _text(code) := sprintf("%v", [code])
 
 _is_exit_code(code) if regex.match(`^([0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`, _text(code))
@@ -70,7 +70,7 @@ _is_duration if {
 	data.settings.restart_table_hold_seconds <= _longest_hold
 }
 
-# 366 days, which is the longest that a rule may ask for.
+# 366 days: a rule may not ask for more.
 _longest_hold := 31622400
 
 _reason := concat("; ", array.concat(_answers, _limits))

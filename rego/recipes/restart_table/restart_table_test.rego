@@ -2,7 +2,7 @@ package reconcile.rules.restart_table_test
 
 import data.reconcile.rules.restart_table
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"restart_table_never": [], "restart_table_now": [], "restart_table_backoff": [], "restart_table_deaths": 0, "restart_table_window_seconds": 600, "restart_table_on_exhaustion": "hold", "restart_table_hold_seconds": 0, "restart_table_profiles": ["*"]})
 
 home := {"profiles": {"default": {}, "coder": {}}}

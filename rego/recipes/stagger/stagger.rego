@@ -1,11 +1,11 @@
 # METADATA
 # scope: package
-# title: One after the other
+# title: Start gateways one after the other
 # description: |
-#   Thirty gateways that start at once take all memory and run into the limits of
-#   their platforms. Those that go up wait in line; the waiting is in the slot, so
-#   the boot itself does not wait, and a slot that is restarted does not wait again.
-#   The longest wait is an hour, whoever is behind that starts together.
+#   Thirty gateways that start at once use all memory and hit the limits of their
+#   platforms. The gateways wait in line. Each slot waits by itself, so the boot
+#   does not wait, and a slot that is restarted does not wait again. The longest
+#   wait is an hour; the gateways after that start together.
 # custom:
 #   evidence: ["#60269", "#31485"]
 #   contributes: [delay]
@@ -18,7 +18,7 @@ delay contains {"profile": name, "code": "stagger", "seconds": seconds, "reason"
 	step := floor(position / max([1, data.settings.stagger_at_once]))
 	step > 0
 	seconds := min([step * data.settings.stagger_seconds, 3600])
-	reason := sprintf("number %d of %d that start", [position + 1, count(_queue)])
+	reason := sprintf("number %d of %d to start", [position + 1, count(_queue)])
 }
 
 _queue := sort([[_rank(name), name] |
@@ -31,13 +31,13 @@ _rank(name) := min(array.concat(
 	[object.get(_named, name, count(data.settings.stagger_order))],
 ))
 
-# A name is looked up; only a pattern is tried on everybody.
+# A name is looked up; only a pattern is tried on every profile.
 _patterns := [[position, pattern] |
 	some position, pattern in data.settings.stagger_order
 	regex.match(`[*?\[{]`, pattern)
 ]
 
-# A name that is there twice counts where it comes first.
+# A repeated name counts at its first place.
 _named := {place[0]: place[1] |
 	some i, place in _places
 	not _same_name(i)

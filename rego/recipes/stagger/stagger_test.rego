@@ -2,7 +2,7 @@ package reconcile.after.stagger_test
 
 import data.reconcile.after.stagger
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"stagger_seconds": 0, "stagger_at_once": 1, "stagger_order": []})
 
 home := {"decisions": {
@@ -48,5 +48,5 @@ test_nobody_waits_longer_than_an_hour if {
 
 test_the_reason_says_which_in_line if {
 	members := stagger.delay with data.settings as shipped with input as home with data.settings.stagger_seconds as 10
-	{member.reason | some member in members} == {"number 2 of 3 that start", "number 3 of 3 that start"}
+	{member.reason | some member in members} == {"number 2 of 3 to start", "number 3 of 3 to start"}
 }

@@ -1,11 +1,11 @@
 # METADATA
 # scope: package
-# title: A state file that says nothing
+# title: Decide about a state file that cannot be used
 # description: |
-#   gateway_state.json can be torn by a full disk, or be of the wrong user. The
-#   built-in rules find no intent in it and leave the profile down, without a hold.
-#   Some operators want it up ("it was running"), others want nothing to start it,
-#   not even a pin, until somebody has looked. With start, an agent that was stopped
+#   A full disk can tear gateway_state.json, or the file can belong to the wrong
+#   user. The built-in rules then find no intent and leave the profile down, without
+#   a hold. Some operators want such a profile up. Others want it down, even if it
+#   is pinned, until an operator has looked. With start, an agent that was stopped
 #   can come back by breaking its own state file.
 # custom:
 #   evidence: ["#33597", "#42675"]

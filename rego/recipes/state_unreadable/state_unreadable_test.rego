@@ -2,7 +2,7 @@ package reconcile.rules.state_unreadable_test
 
 import data.reconcile.rules.state_unreadable
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"state_unreadable": "", "state_unreadable_statuses": ["unreadable", "invalid", "empty"]})
 
 home := {"profiles": {

@@ -3,14 +3,14 @@
 # title: One owner for each bot token
 # description: |
 #   Two gateways with one bot token steal each other's messages. Of the profiles
-#   that would start with the same token one goes up: the owner that the settings
-#   name, else the root profile with a token of its own, else the one with the
-#   token in its .env, in its config.yaml, and last in the environment of the
-#   container, which every gateway inherits; among equals the first by name. A token
-#   that the settings give to a profile holds the others also while that profile is
-#   down. Tokens are compared by fingerprint; keys of model providers are shared by
-#   many and do not count, because their scope is not listed. An .env that is a link
-#   is not read; such a profile starts, with an alarm.
+#   that would start with the same token, one goes up: first the owner in
+#   settings.token_owners, then the root profile with its own token, then a profile
+#   with the token in its .env, then in its config.yaml, and last in the environment
+#   of the container, which every gateway inherits. Among equals the first by name
+#   wins. The owner in the settings keeps the others down even while it is down
+#   itself. The rule compares tokens by fingerprint. Keys of model providers may be
+#   shared: their scope is not listed. An .env that is a link is not read; such a
+#   profile starts, with an alarm.
 # custom:
 #   evidence: ["#51228", "#49196", "#89315", "#29092"]
 #   contributes: [hold, alarm]
@@ -30,7 +30,7 @@ alarm contains {"code": "owner_unknown", "reason": reason} if {
 	reason := sprintf("settings.token_owners gives %s to %q, and there is no such profile", [fingerprint, owner])
 }
 
-# A linked .env may well lead to the token of another profile.
+# A linked .env may lead to the token of another profile.
 alarm contains {"profile": name, "code": "tokens_unknown", "reason": reason} if {
 	count(data.settings.token_owner_scopes) > 0
 	some name, decision in input.decisions
@@ -38,12 +38,12 @@ alarm contains {"profile": name, "code": "tokens_unknown", "reason": reason} if 
 	tokens := input.profiles[name].tokens
 	not tokens.status in ["missing", "empty", "recorded"]
 	reason := sprintf(
-		"it starts, and which tokens it has is not known (%s): %s",
+		"it starts although its tokens are unknown (%s): %s",
 		[tokens.status, object.get(tokens, "error", "no reason given")],
 	)
 }
 
-# The first of those who claim the same token.
+# The first profile that claims a token.
 _first := {claim[0]: claim[2] |
 	some i, claim in _claims
 	not _same_token(i)

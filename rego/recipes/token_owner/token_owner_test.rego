@@ -2,7 +2,7 @@ package reconcile.after.token_owner_test
 
 import data.reconcile.after.token_owner
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(object.remove(data.settings, ["token_owners"]), {"token_owner_scopes": [], "token_owners": {}})
 
 token(fingerprint, source) := {
@@ -93,6 +93,6 @@ test_unknown_tokens_claim_nothing if {
 	situation := home({"coder": {"tokens": {"status": "timed_out"}}, "writer": profile([token("aa", ".env")])})
 	names == set() with data.settings as shipped with input as situation with data.settings.token_owner_scopes as ["telegram"]
 	alarms := token_owner.alarm with data.settings as shipped with input as situation with data.settings.token_owner_scopes as ["telegram"]
-	reason := "it starts, and which tokens it has is not known (timed_out): no reason given"
+	reason := "it starts although its tokens are unknown (timed_out): no reason given"
 	{[member.profile, member.reason] | some member in alarms} == {["coder", reason]}
 }

@@ -1,12 +1,12 @@
 # METADATA
 # scope: package
-# title: Who runs alone, who is served by the root profile, who is off
+# title: Give each profile its own gateway, the root gateway or none
 # description: |
-#   One word for each profile: standalone (a gateway of its own, also where
-#   multiplexing is on), multiplex (served by the root profile's gateway), off. The
-#   root profile starts where it serves somebody who wants to run. A profile that
-#   wants to run and that nobody would serve is an alarm: that is how bots go silent
-#   after an upgrade.
+#   One word for each profile: standalone (its own gateway, even when multiplexing
+#   is on), multiplex (served by the root profile's gateway) or off. The root
+#   profile starts if it serves a profile that should run. A profile that should run
+#   and that no gateway would serve raises an alarm: after an upgrade, such a bot
+#   would be silent.
 # custom:
 #   evidence: ["#118320", "#119009", "#83377", "#108676"]
 #   contributes: [hold, start, waive, alarm]
@@ -17,7 +17,7 @@ hold contains {"profile": name, "code": "disabled", "reason": "off in settings.t
 	some name, "off" in _mode
 }
 
-hold contains {"profile": name, "code": "served_by", "reason": "served by default, says settings.topology"} if {
+hold contains {"profile": name, "code": "served_by", "reason": "served by the root profile (settings.topology)"} if {
 	some name, _ in _served
 }
 
@@ -37,7 +37,7 @@ start contains {"profile": "default", "code": "folded", "reason": reason} if {
 alarm contains {"profile": name, "code": "no_owner", "reason": reason} if {
 	some problem in _root_problems
 	some name in _waiting
-	reason := sprintf("it should run, default should serve it, and %s", [problem])
+	reason := sprintf("it should run, served by the root profile, but %s", [problem])
 }
 
 alarm contains {"profile": name, "code": "no_owner", "reason": reason} if {
@@ -45,7 +45,7 @@ alarm contains {"profile": name, "code": "no_owner", "reason": reason} if {
 	served := {one | some one in input.profiles["default"].prior_state.served_profiles}
 	some name in _waiting
 	not served[name]
-	reason := "it should run, default should serve it, and the last gateway of default did not"
+	reason := "it should run, served by the root profile, but the last root gateway did not serve it"
 }
 
 alarm contains {"profile": name, "code": "no_owner", "reason": reason} if {
@@ -53,7 +53,7 @@ alarm contains {"profile": name, "code": "no_owner", "reason": reason} if {
 	listed := {one | some one in input.container.multiplex.allowlist}
 	some name in _waiting
 	not listed[name]
-	reason := "it should run, default should serve it, and gateway.multiplex_profile_allowlist leaves it out"
+	reason := "it should run, served by the root profile, but gateway.multiplex_profile_allowlist leaves it out"
 }
 
 alarm contains {"code": "bad_setting", "reason": reason} if {
@@ -66,7 +66,7 @@ _root_problems contains "multiplexing is off" if not input.container.multiplex.o
 
 _root_problems contains "default is off in settings.topology" if _mode["default"] == "off"
 
-# Sorted: those who are served and want to run.
+# The served profiles that should run, sorted.
 _waiting := sort([name | some name, profile in _served; _is_profile(profile); _wanted(profile)])
 
 _is_profile(profile) if {
@@ -81,7 +81,7 @@ _served := {name: profile |
 	_mode[name] == "multiplex"
 }
 
-# A name beats a pattern, and a long pattern beats a short one.
+# A name wins over a pattern, and a long pattern over a short one.
 _mode := {name: mode |
 	some name, _ in input.profiles
 	mode := object.get(data.settings.topology, name, _by_pattern(name))
@@ -89,8 +89,8 @@ _mode := {name: mode |
 
 _by_pattern(name) := [mode | some [_, pattern, mode] in _patterns; glob.match(pattern, null, name)][0]
 
-# "*" with nothing behind it ends the list, so that every profile has a word: the
-# empty one is no opinion.
+# "*" with the empty word ends the list, so every profile has a word. The empty word
+# contributes nothing.
 _patterns := array.concat(
 	sort([[0 - count(pattern), pattern, mode] |
 		some pattern, mode in data.settings.topology
@@ -106,7 +106,7 @@ _wanted(profile) if {
 	profile.prior_state.gateway in array.concat(data.settings.start_states, data.settings.transient_states)
 }
 
-# The empty string is an intent too.
+# The empty string is also an intent.
 _has_intent(profile) if is_string(profile.prior_state.desired)
 
 _some(names) := concat(", ", names) if count(names) <= 3

@@ -2,7 +2,7 @@ package reconcile.rules.topology_test
 
 import data.reconcile.rules.topology
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(object.remove(data.settings, ["topology"]), {"topology": {}})
 
 running := {

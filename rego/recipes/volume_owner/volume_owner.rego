@@ -3,12 +3,13 @@
 # title: One container for each volume
 # description: |
 #   Two containers on one volume run every gateway twice and remove each other's
-#   files. Where the lease on the volume, state/reconcile.owner.json with host,
-#   boot_id and seen_at, is another container's and fresh, this container
-#   supervises nothing: no slot, no sweep. A lease in the future is not believed.
-#   The agent can write a fresh one, and with it keep everybody down. The lease is written by whoever runs the
-#   fleet; hermes-reconcile only reads it, and a container whose host name changes
-#   at every start (docker run without --hostname) waits out its own old lease.
+#   files. The lease on the volume is state/reconcile.owner.json with host, boot_id
+#   and seen_at. If another container renewed the lease recently, this container
+#   supervises nothing: no slot, no sweep. A lease in the future is ignored. The
+#   fleet manager writes the lease; hermes-reconcile only reads it. The agent can
+#   also write a lease, and so keep every profile down. A container whose host name
+#   changes at every start (docker run without --hostname) waits until its own old
+#   lease is stale.
 # custom:
 #   evidence: ["#34457", "#95275", "#64846", "#73796"]
 #   contributes: [skip, alarm]
@@ -28,14 +29,14 @@ skip contains {"code": "volume_owned_by", "reason": reason} if {
 alarm contains {"code": "lease_unusable", "reason": reason} if {
 	data.settings.volume_owner_stale_seconds > 0
 	_age <= 0 - data.settings.volume_owner_stale_seconds
-	reason := sprintf("state/reconcile.owner.json is %d s in the future and does not count", [0 - _age])
+	reason := sprintf("state/reconcile.owner.json is %d s in the future and is ignored", [0 - _age])
 }
 
 alarm contains {"code": "lease_unusable", "reason": reason} if {
 	data.settings.volume_owner_stale_seconds > 0
 	_lease.status != "missing"
 	not _complete
-	reason := sprintf("state/reconcile.owner.json does not count (%s): want host, boot_id and seen_at", [_lease.status])
+	reason := sprintf("state/reconcile.owner.json is ignored (%s): want host, boot_id and seen_at", [_lease.status])
 }
 
 _lease := input.container.owner_lease
@@ -46,8 +47,8 @@ _age := floor(input.now.unix_ns / 1000000000) - _lease.seen_at_unix
 
 _another if _lease.host != _host.hostname
 
-# The same name on another kernel: our own lease from before a reboot, unless it
-# was renewed after this container came up.
+# The same host name on another kernel is our own lease from before a reboot, unless
+# it was renewed after this container started.
 _another if {
 	_lease.boot_id != _host.boot_id
 	_lease.seen_at_unix > _host.started_at_unix

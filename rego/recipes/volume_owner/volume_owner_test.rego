@@ -2,7 +2,7 @@ package reconcile.rules.volume_owner_test
 
 import data.reconcile.rules.volume_owner
 
-# As it comes, whatever the operator has set.
+# The shipped settings, whatever the operator has set.
 shipped := object.union(data.settings, {"volume_owner_stale_seconds": 0})
 
 # 2026-11-22T06:00:00Z

@@ -2,33 +2,33 @@
 # scope: package
 # title: Quiet nights for some profiles
 # description: |
-#   An example. Change it or remove it; `hermes-reconcile policy check` tells
-#   whether the result can be used, and `hermes-reconcile eval --policy .` what it
-#   would decide.
+#   An example. Change it or remove it. `hermes-reconcile policy check .` reports
+#   mistakes, and `hermes-reconcile eval --policy .` shows what the rules would
+#   decide.
 package reconcile.rules.quiet_nights
 
-# A rule adds members to sets; here to `hold`. A held profile stays down, whatever
-# other rules say. A member names a profile and gives a reason, which is what
-# `hermes-reconcile explain` shows. The code is a word for programs.
+# A rule adds members to sets, here to `hold`. A held profile stays down, whatever
+# other rules add. A member names a profile and gives a reason.
+# `hermes-reconcile explain` shows the reason. Programs read the code.
 hold contains {
 	"profile": name,
 	"code": "quiet_nights",
 	"reason": sprintf("quiet from %d to %d o'clock", [from, until]),
 } if {
-	# Settings stand on lines of their own first: where one is not set, the rule has
-	# no opinion. Inside a comprehension, "not set" would silently be "nobody".
+	# Read settings on lines of their own first: if one is not set, the rule adds
+	# nothing. Inside a comprehension, "not set" would silently mean an empty list.
 	from := data.settings.quiet_nights_from
 	until := data.settings.quiet_nights_until
 	hour := floor(input.now.minute / 60)
 	_within(hour, from, until)
 
-	# One member for every profile whose name matches one of the patterns.
+	# One member for every profile whose name matches a pattern.
 	some name, _ in input.profiles
 	some pattern in data.settings.quiet_nights_profiles
 	glob.match(pattern, [], name)
 }
 
-# From 22 to 6 goes over midnight, from 1 to 5 does not.
+# The range 22 to 6 crosses midnight; the range 1 to 5 does not.
 _within(hour, from, until) if {
 	from <= until
 	hour >= from

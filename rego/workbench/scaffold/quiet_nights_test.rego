@@ -3,11 +3,11 @@ package reconcile.rules.quiet_nights_test
 import data.reconcile.lib.example
 import data.reconcile.rules.quiet_nights
 
-# The example facts fill in everything that a test does not name: see
-# lib/example_test.rego.
+# The example facts of lib/example_test.rego supply every fact that a test does not
+# name.
 home := example.home({"scratch-1": {}, "coder": {}})
 
-# Who is held at a time.
+# The profiles that are held at a time.
 held(time) := {member.profile |
 	some member in quiet_nights.hold with input as example.at(home, time)
 		with data.settings.quiet_nights_profiles as ["scratch-*"]
@@ -33,7 +33,7 @@ test_within_one_day if {
 	{member.profile | some member in members} == {"scratch-1", "coder"}
 }
 
-test_nobody_without_patterns if {
+test_none_without_patterns if {
 	members := quiet_nights.hold with input as example.at(home, "2026-11-22T23:00:00Z")
 		with data.settings.quiet_nights_profiles as []
 	count(members) == 0
