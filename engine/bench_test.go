@@ -9,8 +9,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// benchContributions makes n profiles and what the built-in rules say of them:
-// half start, every tenth is held too, and half have a file to sweep.
+// benchContributions returns n profiles and the contributions of the built-in rules: half
+// start, every tenth is also held, and half have a file to sweep.
 func benchContributions(n int) (policy.Input, policy.Evaluation) {
 	in := policy.Input{
 		SchemaVersion: policy.SchemaVersion, Phase: policy.PhaseBoot,

@@ -15,7 +15,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// probe is a source that does what the test says.
+// probe is a source whose answer the test chooses.
 type probe struct {
 	name    string
 	collect func(ctx context.Context, profile string) (any, error)
@@ -34,8 +34,7 @@ func (p profileProbe) Collect(ctx context.Context, dir policy.Directory) (any, e
 	return p.collect(ctx, dir.Profile().Name)
 }
 
-// hang does not come back before the test is over, as a volume that does not
-// answer.
+// hang blocks until the test ends, like a volume that does not answer.
 func hang(t *testing.T) func(context.Context, string) (any, error) {
 	over := make(chan struct{})
 	t.Cleanup(func() { close(over) })
@@ -56,7 +55,7 @@ func wantFact(t *testing.T, facts policy.Facts, name, want string) {
 	}
 }
 
-// Whatever one source does, the others' facts are there.
+// A source that fails does not affect the facts of other sources.
 func TestASourceThatDoesNotWorkIsAFact(t *testing.T) {
 	c := Collector{SourceTimeout: 50 * time.Millisecond, Sources: []Source{
 		containerProbe{probe{"good", answer(map[string]string{"status": "recorded"}, nil)}},
@@ -101,8 +100,8 @@ func collectProfiles(t *testing.T, ctx context.Context, timeout time.Duration, s
 	return all
 }
 
-// A profile that hangs is one bad profile: the sources before it answered, and
-// the other profiles are complete.
+// A profile that hangs affects only itself: sources that ran before answered, and the other
+// profiles are complete.
 func TestAProfileThatHangsStopsNoOther(t *testing.T) {
 	over := make(chan struct{})
 	t.Cleanup(func() { close(over) })
@@ -127,7 +126,7 @@ func TestAProfileThatHangsStopsNoOther(t *testing.T) {
 	}
 }
 
-// When the time for everything is up, every profile is still in the document.
+// When the total time is over, every profile is still in the document.
 func TestTheTimeForEverything(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

@@ -15,7 +15,7 @@ import (
 
 var now = time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
 
-// situation makes an input document of profiles, each a JSON object of facts.
+// situation returns an input document with the given profiles, each a JSON object of facts.
 func situation(profiles map[string]string) policy.Input {
 	in := policy.Input{Phase: policy.PhaseBoot, Now: policy.NewNow(now), Profiles: map[string]policy.Facts{}}
 	for name, text := range profiles {
@@ -106,8 +106,8 @@ func TestABrokenRule(t *testing.T) {
 	}
 }
 
-// A rule cannot sweep what the facts do not offer, nor decide for a profile that
-// does not exist. It is shown, and nothing else happens.
+// A rule cannot sweep a file that the facts do not offer, and cannot decide for an unknown
+// profile. Such a contribution is shown and has no effect.
 func TestWhatTheFactsDoNotOffer(t *testing.T) {
 	in := situation(map[string]string{"coder": `{"runtime_files": {"files": {
 		"gateway.pid": {"status": "recorded", "sweepable": true, "identity": "i1"},
@@ -124,7 +124,7 @@ func TestWhatTheFactsDoNotOffer(t *testing.T) {
 		t.Errorf("sweep (-want +got):\n%s", diff)
 	}
 	if coder.Identities["gateway.pid"] != "i1" {
-		t.Errorf("identity %q, want that of the fact", coder.Identities["gateway.pid"])
+		t.Errorf("identity %q, want the identity in the fact", coder.Identities["gateway.pid"])
 	}
 	var codes []string
 	for _, a := range d.Alarms {
@@ -134,7 +134,7 @@ func TestWhatTheFactsDoNotOffer(t *testing.T) {
 		t.Errorf("alarms (-want +got):\n%s", diff)
 	}
 	if len(d.Profiles) != 1 {
-		t.Errorf("%d decisions, want one: a rule makes no profile", len(d.Profiles))
+		t.Errorf("%d decisions, want one: a rule cannot create a profile", len(d.Profiles))
 	}
 }
 
@@ -158,14 +158,14 @@ func TestValuesOfSeveralRules(t *testing.T) {
 		t.Errorf("env: the higher layer wins (-want +got):\n%s", diff)
 	}
 	if got.Seed == nil || got.Seed.State != "running" {
-		t.Errorf("seed %+v, want that of the first rule by name", got.Seed)
+		t.Errorf("seed %+v, want the seed of the first rule by name", got.Seed)
 	}
 	if len(d.Alarms) != 2 {
 		t.Errorf("alarms %+v, want one for PORT and one for the seed, none for values that agree", d.Alarms)
 	}
 }
 
-// A state file that is there is never replaced, whatever is in it.
+// A seed never replaces an existing state file, whatever its content.
 func TestSeedOnlyWhereThereIsNoState(t *testing.T) {
 	seed := policy.Evaluation{Contributions: []policy.Contribution{{Set: policy.SetSeed, Rule: "r", Profile: "coder", State: "running", Reason: "x"}}}
 	for _, status := range []string{"recorded", "invalid", "unreadable", "empty", "timed_out", "failed"} {
@@ -176,7 +176,7 @@ func TestSeedOnlyWhereThereIsNoState(t *testing.T) {
 	}
 }
 
-// The reason of a profile that nothing starts says what its state file told.
+// Without a start, the reason of a profile names its prior state.
 func TestReasonNamesThePriorState(t *testing.T) {
 	for facts, want := range map[string]string{
 		`{"prior_state": {"status": "missing"}}`:                                "no rule starts it; it has no state yet",
@@ -193,8 +193,7 @@ func TestReasonNamesThePriorState(t *testing.T) {
 	}
 }
 
-// contributions generates anything that rules could say, for known and unknown
-// profiles.
+// contributions generates any contributions, for known and unknown profiles.
 func contributions() *rapid.Generator[[]policy.Contribution] {
 	one := rapid.Custom(func(t *rapid.T) policy.Contribution {
 		c := policy.Contribution{
@@ -227,8 +226,8 @@ func contributions() *rapid.Generator[[]policy.Contribution] {
 	return rapid.SliceOfN(one, 0, 12)
 }
 
-// Whatever rules contribute, every profile gets one decision with a known action
-// and a reason, and no decision sweeps what the facts do not offer.
+// For any contributions, every profile gets one decision with a known action and a reason,
+// and no decision sweeps a file that the facts do not offer.
 func TestCombineIsTotal(t *testing.T) {
 	in := situation(map[string]string{
 		"default": `{}`,
@@ -250,7 +249,7 @@ func TestCombineIsTotal(t *testing.T) {
 				t.Fatalf("%s starts though the holds of a rule are unknown", name)
 			}
 			if p.Action == policy.ActionSkip && (len(p.Sweep) > 0 || p.Seed != nil) {
-				t.Fatalf("%s is skipped and yet touched: %+v", name, p)
+				t.Fatalf("%s is skipped, but has a sweep or a seed: %+v", name, p)
 			}
 			for _, file := range p.Sweep {
 				if name != "coder" || file != "gateway.pid" {

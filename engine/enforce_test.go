@@ -8,8 +8,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// What is only being tried is in the document and has no effect: no hold, no start,
-// no skip, no sweep, no delay, no waive, and no doubt when it breaks.
+// Contributions of a rule on trial are in the document and have no effect: no hold, start,
+// skip, sweep, delay or waive. If such a rule fails, its holds count as none.
 func TestCombineShowsWhatIsNotEnforced(t *testing.T) {
 	no := false
 	in := policy.Input{
@@ -52,7 +52,7 @@ func TestCombineShowsWhatIsNotEnforced(t *testing.T) {
 			t.Errorf("%s: %d contributions are shown, want all", test.why, len(p.Contributions))
 		}
 		if len(d.Alarms) != 1 || d.Alarms[0].Code != policy.CodeNotEnforced {
-			t.Errorf("%s: alarms %+v, want that of the broken package alone", test.why, d.Alarms)
+			t.Errorf("%s: alarms %+v, want only the alarm of the failed package", test.why, d.Alarms)
 		}
 	}
 
@@ -60,6 +60,6 @@ func TestCombineShowsWhatIsNotEnforced(t *testing.T) {
 	all.Profile = ""
 	d := Combine(in, policy.Evaluation{Contributions: []policy.Contribution{start, all}}, HoldOnRuleError)
 	if len(d.Skip) > 0 || d.Profiles["coder"].Action != policy.ActionStart || len(d.Alarms) != 1 || !strings.Contains(d.Alarms[0].Reason, "would skip the container") {
-		t.Errorf("%+v, want the skip of the container as an alarm alone", d)
+		t.Errorf("%+v, want only an alarm about the skip of the container", d)
 	}
 }

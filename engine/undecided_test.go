@@ -6,8 +6,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Where a rule broke, nothing starts; and on a live tree nothing is stopped for want
-// of a word that the broken rule may have had. Holds and skips of others count.
+// If a rule failed, nothing starts, and on a running container nothing stops because of a
+// contribution that the failed rule might have made. Holds and skips of other rules count.
 func TestBrokenRuleOnALiveTree(t *testing.T) {
 	start := policy.Contribution{Set: policy.SetStart, Rule: "r.start", Profile: "coder", Code: "wanted", Reason: "was running"}
 	hold := policy.Contribution{Set: policy.SetHold, Rule: "r.hold", Profile: "coder", Code: "night", Reason: "it is night"}
@@ -33,7 +33,7 @@ func TestBrokenRuleOnALiveTree(t *testing.T) {
 			t.Errorf("%s with %d contributions: %s (%s), undecided %v; want %s, %v", test.phase, len(test.given), got.Action, got.Code, got.Undecided, test.code, test.undecided)
 		}
 		if got := Combine(in, broken, IgnoreRuleError).Profiles["coder"]; got.Undecided {
-			t.Errorf("%s: on_rule_error ignore decides as if the rule had nothing to say, and this is undecided", test.phase)
+			t.Errorf("%s: on_rule_error ignore decides without the rule, but this is undecided", test.phase)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// mayImport is the house: which package of this module may import which.
+// mayImport lists which packages of this module a package may import.
 var mayImport = map[string][]string{
 	"policy":               {},
 	"policy/suggest":       {},
@@ -39,14 +39,15 @@ var mayImport = map[string][]string{
 	},
 }
 
-// testsMayImport is what tests need beyond that.
+// testsMayImport lists the additional imports of tests.
 var testsMayImport = map[string][]string{
 	"engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume"},
 	"engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"},
 	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/view": {"engine/volume"},
 }
 
-// onlyIn names the package that alone imports a module, with the packages below it.
+// onlyIn maps a module to the only package that may import it, along with the packages
+// below that package.
 var onlyIn = map[string]string{
 	"github.com/open-policy-agent/opa": "rego",
 	"github.com/knadh/koanf":           "cmd/hermes-reconcile/config",

@@ -145,7 +145,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// examples are the values that a page shows instead of values that differ between runs.
+// examples are the values that a page shows in place of values that differ between runs.
 var examples = []struct {
 	pattern *regexp.Regexp
 	instead string

@@ -285,8 +285,8 @@ func inputPage(t *testing.T, s docSchema, example func(scope, fact string) strin
 	return b.String()
 }
 
-// exampleFacts returns a fact of the shipped example situation; of a profile's fact the
-// longest value.
+// exampleFacts returns a function that finds a fact in the shipped example situation. For a
+// fact of a profile, the function returns the longest value.
 func exampleFacts(t *testing.T) func(scope, fact string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../rego/example/situations/mixed.json")

@@ -37,7 +37,7 @@ func TestRunningContainer(t *testing.T) {
 	follow(t, r, readDoc(t, "docs/running.md"))
 	for _, p := range s6test.Processes(t, l.base) {
 		if strings.Contains(p.Command, "kids") {
-			t.Errorf("a process of kids is left: %s", p.Command)
+			t.Errorf("a process of kids still runs: %s", p.Command)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func writersTable(t *testing.T, path string, scope docSchema) string {
 	return b.String()
 }
 
-// Every test and every fixture that the page names exists.
+// The page names only tests and fixtures that exist.
 func TestSecurityPageNamesTests(t *testing.T) {
 	page := readDoc(t, "docs/security.md")
 	sources := ""

@@ -90,7 +90,7 @@ func TestDocumentedAlarms(t *testing.T) {
 	comment := regexp.MustCompile(`^# (HELP hermes_reconcile_[a-z_]+ .+|TYPE hermes_reconcile_[a-z_]+ gauge)$`)
 	for _, one := range strings.Split(strings.TrimSuffix(metrics.String(), "\n"), "\n") {
 		if !sample.MatchString(one) && !comment.MatchString(one) {
-			t.Errorf("no line of the text format of Prometheus: %q", one)
+			t.Errorf("not a line of the Prometheus text format: %q", one)
 		}
 	}
 	for _, name := range regexp.MustCompile(`hermes_reconcile_[a-z_]+`).FindAllString(page, -1) {

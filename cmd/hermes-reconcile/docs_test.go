@@ -50,7 +50,7 @@ func TestREADME(t *testing.T) {
 	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
 	got := output(t, "eval", "--dry-run", "--home", dir+"/home", "--scandir", dir+"/scan", "--policy", dir+"/policy")
 	if string(got) != plan[1] {
-		t.Errorf("the README's policy makes\n%s\nand the README says\n%s", got, plan[1])
+		t.Errorf("the README's policy makes\n%s\nand the README shows\n%s", got, plan[1])
 	}
 }
 
@@ -83,7 +83,7 @@ func TestLinksOfTheDocuments(t *testing.T) {
 		}
 		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(string(text), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), link[1])); err != nil {
-				t.Errorf("%s points to %s, which is not there", page, link[1])
+				t.Errorf("%s points to %s, which does not exist", page, link[1])
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// homeWith makes the files and points the program at the home among them.
+// homeWith creates the files and points the program at their home.
 func homeWith(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -31,8 +31,8 @@ func homeWith(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// What is not enforced, and what a explain.Comparison and an explanation say of it, fits the
-// documents that programs read.
+// Contributions that are not enforced fit the schemas of the comparison and of the
+// explanation.
 func TestDocumentsOfTriedRules(t *testing.T) {
 	dir := homeWith(t, map[string]string{
 		"home/profiles/coder/SOUL.md":            "",

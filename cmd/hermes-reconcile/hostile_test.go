@@ -24,7 +24,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A lyingSide is a volume's side that the agent speaks for.
+// A lyingSide is a volume whose answers the agent controls.
 type lyingSide struct {
 	reconcile.Volume
 	container policy.Facts
@@ -38,9 +38,9 @@ func (l lyingSide) Collect(_ context.Context, emit func(string, policy.Facts)) (
 	return l.container, nil
 }
 
-// The child process runs under the agent's user, who may be able to trace it. A
-// program that believes whatever it says would let the agent set a hold of the
-// operator's rules aside, or call the container another.
+// The child process runs as the agent's user, who may be able to trace it. If the program
+// believed every answer, the agent could set aside an operator's hold or replace facts of
+// the container.
 func TestTheVolumesSideReplacesNoFactOfOurs(t *testing.T) {
 	c := configOf(t, "--home", t.TempDir(), "--scandir", t.TempDir())
 	forged := json.RawMessage(`{"status":"recorded","forged":true}`)
@@ -92,8 +92,8 @@ func configOf(t *testing.T, args ...string) config.Config {
 	return c
 }
 
-// Whatever names the child invents, slots are made for names that a slot can have, and
-// nothing is made outside the scan directory.
+// Whatever names the child invents, the executor creates slots only for valid names and
+// only inside the scan directory.
 func TestTheVolumesSideInventsProfiles(t *testing.T) {
 	base := t.TempDir()
 	scan := filepath.Join(base, "scan")
@@ -130,11 +130,11 @@ func TestTheVolumesSideInventsProfiles(t *testing.T) {
 	}
 }
 
-// evil is text that clears a terminal, calls it another name, overwrites a line,
-// begins another, and turns the direction of writing.
+// evil is text that clears a terminal, renames it, overwrites a line, begins another line,
+// and reverses the direction of writing.
 const evil = "\x1b[2J\x1b]0;owned\a\r\n2026-11-22T06:00:11+0000 profile=x action=started\u202e\u0085\x7f"
 
-// hostileHome is a home whose every text is evil.
+// hostileHome is a home in which every text is evil.
 func hostileHome(t *testing.T) string {
 	t.Helper()
 	text, err := json.Marshal(evil)
@@ -161,8 +161,8 @@ func hostileHome(t *testing.T) string {
 	})
 }
 
-// What an agent wrote is shown to an operator. A program that prints it as it is lets
-// the agent write on the operator's terminal, and a second line into a log.
+// The operator sees text that an agent wrote. If the program printed the text unchanged,
+// the agent could control the operator's terminal and add lines to a log.
 func TestNothingOnTheVolumeSteersATerminal(t *testing.T) {
 	home := hostileHome(t)
 	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
@@ -197,10 +197,9 @@ func TestNothingOnTheVolumeSteersATerminal(t *testing.T) {
 	}
 }
 
-// A boot goes on while a process of the agent exchanges what it reads and writes for
-// links to a directory outside, again and again. Each boot runs here as the very user
-// who runs the test, root too: nothing but the way that files are opened protects the
-// victim.
+// During each boot, a process of the agent keeps replacing the files and directories of the
+// boot with links to an outside directory. The boots run as the user of the test, who may
+// be root, so only the way of opening files protects the victim.
 func TestBootLosesNoRace(t *testing.T) {
 	if unix.Access("/dev/shm", unix.W_OK) == nil {
 		t.Setenv("TMPDIR", "/dev/shm")
@@ -264,8 +263,8 @@ func TestBootLosesNoRace(t *testing.T) {
 	}
 }
 
-// The record of a used-up budget is on the volume. Whatever an agent writes there, it
-// starts nobody, and breaks no rule.
+// The record of a used-up budget is on the volume. Whatever an agent writes there starts no
+// gateway and breaks no rule.
 func TestAForgedHoldOnlyHolds(t *testing.T) {
 	files := map[string]string{}
 	for i, hold := range []string{
@@ -305,7 +304,7 @@ func TestAForgedHoldOnlyHolds(t *testing.T) {
 // asUser runs this program as the unprivileged user.
 func asUser(t *testing.T, id int, args ...string) string {
 	t.Helper()
-	// By descriptor: the test's directory may be closed to that user.
+	// By descriptor, because that user may have no access to the directory of the test.
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
 	cmd.Args = append([]string{"hermes-reconcile"}, args...)
 	cmd.Dir = "/"
@@ -318,8 +317,8 @@ func asUser(t *testing.T, id int, args ...string) string {
 	return string(out)
 }
 
-// tree lists names, kinds, modes, owners and the text of files below a directory,
-// without what s6 writes by itself.
+// tree lists names, kinds, modes, owners and the text of the files below a directory,
+// without the files that s6 writes.
 func tree(t *testing.T, dir string) string {
 	t.Helper()
 	out, err := exec.Command("sh", "-c", `cd "$0" && find . -not -path '*/event/*' -not -path '*/supervise/*' -not -name down -printf '%p %y %m %U:%G %l\n' | sort && `+
@@ -330,8 +329,8 @@ func tree(t *testing.T, dir string) string {
 	return string(out)
 }
 
-// However many odd names an agent makes, the log of a boot stays for people and has what
-// else is wrong, and the container's line of the ledger can be read back.
+// However many invalid names an agent creates, the boot log stays short and reports the
+// other problems, and the line of the container in the ledger stays readable.
 func TestOddNamesDoNotFloodTheLogs(t *testing.T) {
 	const many = 3000
 	dir := homeWith(t, map[string]string{
@@ -354,7 +353,7 @@ func TestOddNamesDoNotFloodTheLogs(t *testing.T) {
 	}
 	for _, want := range []string{fmt.Sprintf("and %d more;", many-20), "a rule broke", "broken.rego:"} {
 		if !strings.Contains(stderr.String(), want) {
-			t.Errorf("the log does not say %q:\n%.2000s", want, stderr.String())
+			t.Errorf("the log does not contain %q:\n%.2000s", want, stderr.String())
 		}
 	}
 	stdout.Reset()
@@ -366,14 +365,13 @@ func TestOddNamesDoNotFloodTheLogs(t *testing.T) {
 	}
 }
 
-// Under strict ownership the unprivileged user starts and stops what is there, and no
-// command of this program lets it make, change or remove a slot, or set a hold of the
-// operator's rules aside.
+// Under strict ownership the unprivileged user may start and stop existing slots. No
+// command lets that user create, change or remove a slot, or set aside an operator's hold.
 func TestUserCannotDoRootsWork(t *testing.T) {
 	t.Parallel()
 	const id = 10000
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to become somebody else")
+		t.Skip("needs root, to become another user")
 	}
 	l := startLiveAs(t, id, "coder=running", "later=stopped")
 	l.untilNow("coder", policy.NowUp)
@@ -401,14 +399,14 @@ func TestUserCannotDoRootsWork(t *testing.T) {
 	}
 }
 
-// What strict ownership does not prevent: a slot that is there can be started by the
-// user's own s6-svc, a hold or not. The next apply ends that, and a profile that is
-// skipped has no slot.
+// Strict ownership does not prevent one case: the user can start an existing slot with
+// s6-svc, even if the profile is held. The next apply stops the gateway. A skipped profile
+// has no slot.
 func TestUserCanStartAHeldSlotUntilTheNextApply(t *testing.T) {
 	t.Parallel()
 	const id = 10000
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to become somebody else")
+		t.Skip("needs root, to become another user")
 	}
 	l := startLiveAs(t, id, "coder=stopped")
 	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": \"coder\", \"code\": \"night\", \"reason\": \"it is night\"} if input.profiles.coder\n")
@@ -421,7 +419,7 @@ func TestUserCanStartAHeldSlotUntilTheNextApply(t *testing.T) {
 	l.want(exitDone, "bring-down  coder", "apply", night...)
 }
 
-// startLiveAs is startLive with root's slots and a home that belongs to another user.
+// startLiveAs is startLive with slots of root and a home of another user.
 func startLiveAs(t *testing.T, id int, profiles ...string) *liveScan {
 	t.Helper()
 	l := startLive(t, profiles...)
@@ -452,12 +450,12 @@ func startLiveAs(t *testing.T, id int, profiles ...string) *liveScan {
 	return l
 }
 
-// Plug-ins run under the agent's user for root. A program that believes what belongs to
-// "the caller" would there believe, and run as the operator's, what the agent wrote.
+// For root, plug-ins run as the agent's user. If the program trusted files of the calling
+// user there, it would run plug-ins that the agent wrote as plug-ins of the operator.
 func TestPluginsOfTheAgentAreNotBelieved(t *testing.T) {
 	const id = 10000
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to become somebody else")
+		t.Skip("needs root, to become another user")
 	}
 	home, dir := homeWith(t, nil), t.TempDir()
 	for _, path := range []string{home, dir} {

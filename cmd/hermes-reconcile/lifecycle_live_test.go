@@ -15,8 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// call runs a command on this container, with whatever exit status, and returns all
-// that it prints.
+// call runs a command on this container and returns its output, whatever the exit status.
 func (l *liveScan) call(words string, more ...string) (code int, text string) {
 	l.t.Helper()
 	var out strings.Builder
@@ -25,7 +24,7 @@ func (l *liveScan) call(words string, more ...string) (code int, text string) {
 	return code, out.String()
 }
 
-// want runs a command and wants its exit status, and words in what it prints.
+// want runs a command and checks its exit status and some words of its output.
 func (l *liveScan) want(code int, words string, command string, more ...string) string {
 	l.t.Helper()
 	got, text := l.call(command, more...)
@@ -50,7 +49,7 @@ func (l *liveScan) policy(rule string) []string {
 	return []string{"--policy", filepath.Join(l.base, "policy")}
 }
 
-// Commands about profiles say what is wrong with what they were given.
+// Commands about profiles report wrong arguments.
 func TestLifeCycleUsage(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
@@ -64,12 +63,12 @@ func TestLifeCycleUsage(t *testing.T) {
 		l.want(exitUsage, `no such profile "codr", did you mean "coder"?`, command+" coder codr")
 	}
 	if d := l.status(); d.Profiles["coder"].Now != policy.NowUp || len(d.Alarms) > 0 {
-		t.Errorf("something was touched: %+v, alarms %s", d.Profiles["coder"], alarmCodes(d))
+		t.Errorf("something changed: %+v, alarms %s", d.Profiles["coder"], alarmCodes(d))
 	}
 }
 
-// A gateway that finds out late that it cannot work has started for who waits a second,
-// and has not for who waits longer.
+// A gateway that fails late counts as started with a wait of one second, and as failed with
+// a longer wait.
 func TestUpFor(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped")
@@ -81,7 +80,7 @@ func TestUpFor(t *testing.T) {
 	l.want(exitDone, "started, pid ", "restart coder --up-for 2s")
 }
 
-// A profile that comes and is to run counts as registered when its gateway stays up.
+// A new profile that should run counts as registered once its gateway stays up.
 func TestRegisterWaitsForTheGateway(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped")
@@ -101,14 +100,14 @@ func TestRegisterWaitsForTheGateway(t *testing.T) {
 	l.want(exitDone, "late: has its slot", "register late")
 }
 
-// A gateway that ends again and again is wanted up already. To start it is to start it
-// now, and to see whether it stays up.
+// The supervisor already wants a gateway up that keeps ending. start then starts the
+// gateway at once and checks that it stays up.
 func TestStartOfAGatewayThatKeepsEnding(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped")
 	l.write("gateway", "#!/bin/sh\nexit 3\n", 0o755)
 	for range 3 {
-		// On a busy machine it takes more than a second to end.
+		// On a busy machine the gateway takes more than a second to end.
 		l.want(exitProfile, "the gateway ended after less than 8s with exit code 3", "start coder --up-for 8s")
 	}
 	l.write("gateway", "#!/bin/sh\nexec sleep 1000000\n", 0o755)
@@ -116,8 +115,8 @@ func TestStartOfAGatewayThatKeepsEnding(t *testing.T) {
 	l.want(exitDone, "coder: already up, pid ", "start coder")
 }
 
-// What somebody wants is where upstream looks for it, everything else in the file
-// stays, and what upstream writes there is obeyed.
+// An intent is recorded where upstream looks for it, the rest of the state file stays, and
+// an intent that upstream records is obeyed.
 func TestIntentGoesRound(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
@@ -150,7 +149,7 @@ func TestIntentGoesRound(t *testing.T) {
 	l.want(exitDone, "coder: already down", "stop coder")
 	l.want(exitDone, "Nothing to do.", "apply")
 
-	// As upstream's own command would have it.
+	// As upstream's own command writes it.
 	l.write(state+".tmp", `{"gateway_state":"stopped","desired_state":"running","updated_at":1}`, 0o644)
 	if err := os.Rename(filepath.Join(l.base, state+".tmp"), filepath.Join(l.base, state)); err != nil {
 		t.Fatal(err)
@@ -159,8 +158,7 @@ func TestIntentGoesRound(t *testing.T) {
 	l.want(exitDone, "coder: already up", "start coder")
 }
 
-// An intent that cannot be recorded is said, and does not keep a gateway from being
-// stopped.
+// If an intent cannot be recorded, stop reports that and still stops the gateway.
 func TestStopWithoutAStateFile(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
@@ -181,7 +179,7 @@ func TestStopWithoutAStateFile(t *testing.T) {
 	}
 }
 
-// Without the volume a gateway can still be stopped.
+// stop works without the volume.
 func TestStopWithoutTheVolume(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
@@ -190,7 +188,7 @@ func TestStopWithoutTheVolume(t *testing.T) {
 	if err := os.Rename(home, gone); err != nil {
 		t.Fatal(err)
 	}
-	_ = os.RemoveAll(home) // a logger that started late makes its directory
+	_ = os.RemoveAll(home) // a logger that started late creates its directory
 	l.write("home", "no directory", 0o644)
 	l.want(exitProfile, "coder: stopped, with an error", "stop coder")
 	l.want(exitProfile, "the profiles cannot be known", "start coder")
@@ -206,8 +204,7 @@ func TestStopWithoutTheVolume(t *testing.T) {
 	}
 }
 
-// Rules that cannot be used keep apply and start from touching anything; a stop needs
-// none.
+// If the rules cannot be used, apply and start change nothing. stop needs no rules.
 func TestBrokenRulesTouchNothing(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
@@ -218,12 +215,12 @@ func TestBrokenRulesTouchNothing(t *testing.T) {
 	}
 	d := l.status()
 	if d.Profiles["coder"].PID != pid || d.Profiles["writer"].Now != policy.NowDown {
-		t.Errorf("something was touched: %+v", d.Profiles)
+		t.Errorf("something changed: %+v", d.Profiles)
 	}
 	l.want(exitDone, "coder: stopped", "stop coder", broken...)
 }
 
-// A rule that breaks while it runs stops nobody and starts nobody.
+// If a rule fails, apply stops and starts no gateway.
 func TestRuleThatBreaksStopsNobody(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
@@ -234,12 +231,12 @@ func TestRuleThatBreaksStopsNobody(t *testing.T) {
 	l.want(exitPolicy, "writer: refused", "start writer", breaks...)
 	d := l.status()
 	if d.Profiles["coder"].PID != pid || d.Profiles["writer"].Now != policy.NowDown {
-		t.Errorf("something was touched: %+v", d.Profiles)
+		t.Errorf("something changed: %+v", d.Profiles)
 	}
 	l.want(exitDone, "bring-up  writer", "apply")
 }
 
-// A gateway that is up stays up where nothing is recorded of what is wanted.
+// Without a recorded intent a gateway that is up stays up.
 func TestUpWithoutIntentStaysUp(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
@@ -255,8 +252,7 @@ func TestUpWithoutIntentStaysUp(t *testing.T) {
 	l.want(exitDone, "bring-down  coder", "apply")
 }
 
-// A hold of a rule is set aside for as long as the container lives, and the ledger
-// knows who did it.
+// An override lasts as long as the container, and the ledger records who set it.
 func TestOverride(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped", "writer=stopped")
@@ -274,7 +270,7 @@ func TestOverride(t *testing.T) {
 	l.want(exitDone, "writer: released, and down: no rule starts it", "release writer", night...)
 	l.want(exitDone, "writer: not held", "release writer", night...)
 
-	// Another start of the container ends it.
+	// The override ends when the container starts again.
 	overrides := filepath.Join(l.stateDir(), "overrides.json")
 	text, err := os.ReadFile(overrides)
 	if err != nil {
@@ -294,7 +290,8 @@ func TestOverride(t *testing.T) {
 	l.want(exitDone, "bring-down  coder", "apply", night...)
 }
 
-// The volume cannot set a hold aside: the list counts only where others cannot write.
+// The list of overrides counts only in a directory where no other user can write, so never
+// on the volume.
 func TestOverridesOfOthersDoNotCount(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
@@ -308,7 +305,7 @@ func TestOverridesOfOthersDoNotCount(t *testing.T) {
 	l.want(exitDone, "bring-down  coder", "apply", night...)
 }
 
-// A dry run touches nothing, not even the lock.
+// A dry run changes nothing and creates no lock.
 func TestApplyDryRunTouchesNothing(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
@@ -327,7 +324,7 @@ func TestApplyDryRunTouchesNothing(t *testing.T) {
 	}
 }
 
-// All of a kind: start, restart, stop and register take --all.
+// start, restart, stop and register accept --all.
 func TestAll(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
@@ -355,7 +352,7 @@ func TestAll(t *testing.T) {
 	l.want(exitDone, "+ publish  kids", "apply kids")
 }
 
-// A volume that is empty, or another one, does not take the slots with it.
+// An empty volume, or another volume, does not remove the slots.
 func TestEmptyVolumeRemovesNothing(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
@@ -375,7 +372,7 @@ func TestEmptyVolumeRemovesNothing(t *testing.T) {
 	}
 }
 
-// For programs: what was decided, what was done, what is now.
+// The JSON report holds the decisions, the operations and the state afterwards.
 func TestLiveReport(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped", "writer=stopped")
@@ -396,7 +393,7 @@ func TestLiveReport(t *testing.T) {
 	l.untilNow("coder", policy.NowDown)
 }
 
-// Who waits for another one in vain is told who that is.
+// A command that waits too long for the lock names the process that holds it.
 func TestAnotherOneWorks(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
@@ -417,7 +414,7 @@ func TestAnotherOneWorks(t *testing.T) {
 	l.want(exitProfile, "another hermes-reconcile (pid ", "stop coder --timeout 50ms")
 }
 
-// A gateway that waits is not up, and status says until when.
+// A waiting gateway is not up, and status shows until when it waits.
 func TestWaitingIsShown(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped")

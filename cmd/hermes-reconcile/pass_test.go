@@ -57,7 +57,7 @@ func recordedSteps(t *testing.T, home string) []string {
 	return steps(operations)
 }
 
-// A scan that the boot will ask for is in the plan that eval shows.
+// eval shows the rescan that a boot would request.
 func TestTheScanOfABootIsShown(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
@@ -71,11 +71,11 @@ func TestTheScanOfABootIsShown(t *testing.T) {
 	s6test.Must(t, json.Unmarshal(output(t, append([]string{"eval", "--dry-run", "-o", "json"}, l.places...)...), &shown))
 	l.want(exitDone, "", "boot")
 	if want, got := steps(shown.Plan), recordedSteps(t, filepath.Join(l.base, "home")); !slices.Equal(got, want) {
-		t.Errorf("shown was %v, and done is %v", want, got)
+		t.Errorf("shown %v, done %v", want, got)
 	}
 }
 
-// The ledger has the alarms that a command on a running container prints.
+// The ledger records the alarms that a command on a running container prints.
 func TestAlarmsOfApplyAreRecorded(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
@@ -92,8 +92,8 @@ func TestAlarmsOfApplyAreRecorded(t *testing.T) {
 	}
 }
 
-// A boot decides on facts that it collected under the lock: what another command changed
-// while the boot waited counts.
+// A boot collects its facts under the lock, so it sees what another command changed while
+// the boot waited.
 func TestBootLooksUnderTheLock(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped")
@@ -108,7 +108,7 @@ func TestBootLooksUnderTheLock(t *testing.T) {
 	l.write("home/profiles/coder/gateway_state.json", `{"desired_state":"running"}`, 0o644)
 	s6test.Must(t, lock.Unlock())
 	if text := <-done; !strings.Contains(text, "profile=coder prior_state=running action=started") {
-		t.Errorf("the boot says\n%s", text)
+		t.Errorf("the boot prints\n%s", text)
 	}
 }
 
@@ -133,8 +133,8 @@ func (l *liveScan) as(uid int, words string, environ ...string) (code int, text 
 	return cmd.ProcessState.ExitCode(), out.String()
 }
 
-// A command of the unprivileged user needs no volume to say that there is no such profile,
-// and does not take an unknown user for root.
+// A command of the unprivileged user reports an unknown profile without a volume, and does
+// not treat an unknown user as root.
 func TestCommandsOfTheUnprivilegedUser(t *testing.T) {
 	s6test.WantRoot(t)
 	t.Parallel()

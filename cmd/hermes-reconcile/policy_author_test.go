@@ -21,8 +21,8 @@ import (
 	"hermes-reconcile/rego/workbench"
 )
 
-// The situations on which rules are tried are possible ones, and the examples that
-// tests build on name every fact.
+// The example situations satisfy the schema of the input, and together they contain every
+// fact.
 func TestExampleSituationsFitTheFacts(t *testing.T) {
 	text, err := inputSchema()
 	if err != nil {
@@ -128,8 +128,8 @@ func opaTests(t *testing.T, dirs ...string) {
 // opaProgram is the variable with the path of the program opa.
 const opaProgram = "OPA_PROGRAM"
 
-// The commands of OPA work on the directory that policy init makes. To build the
-// program opa takes a minute, so only fixtures/test.sh full does.
+// The commands of OPA work on the directory that policy init creates. Building the program
+// opa takes a minute, so only fixtures/test.sh full does it.
 func TestInitMakesADirectoryForTheOPAProgram(t *testing.T) {
 	program := os.Getenv(opaProgram)
 	if program == "" {
@@ -158,7 +158,7 @@ func TestInitMakesADirectoryForTheOPAProgram(t *testing.T) {
 	}
 }
 
-// Every recipe that add copies can be used, as it comes.
+// policy check accepts every recipe as policy add copies it.
 func TestAddedRecipesAreChecked(t *testing.T) {
 	dir := initDirectory(t)
 	for _, r := range workbench.Recipes() {
@@ -173,8 +173,8 @@ func TestAddedRecipesAreChecked(t *testing.T) {
 	}
 }
 
-// A FIFO, a broken link, a link to itself and a file without end in the directory
-// keep nobody waiting.
+// A FIFO, a broken link, a link to itself and an endless file in the directory do not block
+// policy check.
 func TestCheckPassesByWhatIsNoFile(t *testing.T) {
 	dir := initDirectory(t)
 	if out, err := exec.Command("mkfifo", filepath.Join(dir, "pipe.rego")).CombinedOutput(); err != nil {
@@ -193,7 +193,7 @@ func TestCheckPassesByWhatIsNoFile(t *testing.T) {
 	}
 }
 
-// A directory may be reached through links, as a mounted ConfigMap is.
+// A directory of rules may consist of links, as in a mounted ConfigMap.
 func TestAuthorCommandsFollowTheLinksOfAConfigMap(t *testing.T) {
 	files := initDirectory(t)
 	mount := filepath.Join(t.TempDir(), "mount")

@@ -8,7 +8,7 @@ import (
 	"hermes-reconcile/rego/workbench"
 )
 
-// installed is a recipe as it stands in an operator's policy directory.
+// installed returns a recipe as a policy directory of an operator would hold it.
 func installed(r workbench.Recipe) rego.Layer {
 	files := fstest.MapFS{"data/settings.yaml": {Data: []byte(r.Settings)}}
 	for name, text := range r.Files {
@@ -17,7 +17,7 @@ func installed(r workbench.Recipe) rego.Layer {
 	return rego.Layer{Name: r.Name, Files: files}
 }
 
-// Every recipe names only facts that exist, as operators' rules have to.
+// Every recipe names only existing facts.
 func TestRecipesFitTheFacts(t *testing.T) {
 	schema, err := inputSchema()
 	if err != nil {

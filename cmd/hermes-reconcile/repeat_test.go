@@ -14,8 +14,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Whatever is in the home, a boot does what eval showed, and the run after it has nothing
-// to do.
+// For any home, a boot does what eval showed, and a second run has nothing to do.
 func TestASecondRunIsEmpty(t *testing.T) {
 	t.Parallel()
 	config := filepath.Join(t.TempDir(), "config.yaml")
@@ -70,7 +69,7 @@ func TestASecondRunIsEmpty(t *testing.T) {
 		}
 		output(t, append([]string{"boot", "--strict"}, places...)...)
 		if want, got := steps(before.Plan), recordedSteps(t, home); !slices.Equal(got, want) {
-			rt.Fatalf("shown was %v, and done is %v", want, got)
+			rt.Fatalf("shown %v, done %v", want, got)
 		}
 
 		var after policy.Decisions

@@ -43,8 +43,7 @@ func fits(t *testing.T, schema *jsonschema.Schema, text []byte) {
 	}
 }
 
-// The built-in rules name only facts that exist: an ordinary boot does not check
-// them again.
+// The built-in rules name only existing facts. An ordinary boot does not check this again.
 func TestBuiltInRulesFitTheFacts(t *testing.T) {
 	schema, err := inputSchema()
 	if err != nil {
@@ -55,8 +54,7 @@ func TestBuiltInRulesFitTheFacts(t *testing.T) {
 	}
 }
 
-// What the commands print is what the schemas promise, over a home with
-// everything in it.
+// The output of the commands fits the schemas, over a home that contains everything.
 func TestDocumentsFitTheirSchemas(t *testing.T) {
 	home, scan := t.TempDir(), t.TempDir()
 	for name, text := range map[string]string{
@@ -114,7 +112,7 @@ func TestDocumentsFitTheirSchemas(t *testing.T) {
 	}
 	for _, set := range policy.Sets {
 		if !seen[set] {
-			t.Errorf("no contribution to %s in the document, so the schema of its members is not shown to fit", set)
+			t.Errorf("no contribution to %s in the document, so the schema of its members is not tested", set)
 		}
 	}
 }

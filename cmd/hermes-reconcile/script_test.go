@@ -27,14 +27,14 @@ func TestMain(m *testing.M) {
 		defer stop()
 		os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	// The finish scripts of slots that a test makes call the program that made them.
+	// The finish scripts of the slots call the program that created the slots.
 	if len(os.Args) > 1 && os.Args[1] == "died" {
 		program()
 	}
 	testscript.Main(m, map[string]func(){"hermes-reconcile": program})
 }
 
-// The situations of fixtures: each is a home, a command and what comes of it.
+// Each script in fixtures is a home, a command and the expected result.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -42,7 +42,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:      *update,
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
-			// The volume belongs to whoever runs the test, also where that is root.
+			// The volume belongs to the user of the test, even if that is root.
 			env.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
 			env.Setenv("HERMES_HOME", env.WorkDir+"/home")
 			env.Setenv("S6_PROFILE_GATEWAY_SCANDIR", env.WorkDir+"/scan")
@@ -51,7 +51,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("RECIPES", recipes)
-			env.Setenv("GORACE", os.Getenv("GORACE")) // a script has an environment of its own
+			env.Setenv("GORACE", os.Getenv("GORACE")) // a script does not inherit the environment
 			env.Setenv("HERMES_RECONCILE_STATE_DIR", env.WorkDir+"/state")
 			return os.MkdirAll(env.WorkDir+"/scan", 0o755)
 		},
@@ -62,10 +62,10 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// slots asserts what stands in the scan directory: "slots coder=up writer=down".
+// slots checks the slots in the scan directory: "slots coder=up writer=down".
 func slots(ts *testscript.TestScript, neg bool, want []string) {
 	if neg {
-		ts.Fatalf("slots takes no !")
+		ts.Fatalf("slots does not support !")
 	}
 	entries, err := os.ReadDir(ts.MkAbs("scan"))
 	ts.Check(err)

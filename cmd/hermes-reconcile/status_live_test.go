@@ -18,7 +18,7 @@ import (
 	"hermes-reconcile/s6/s6test"
 )
 
-// A liveScan is a home, a scan directory and a real s6-svscan on it.
+// A liveScan is a home and a scan directory with a real s6-svscan.
 type liveScan struct {
 	t      *testing.T
 	base   string
@@ -50,7 +50,7 @@ func startLive(t *testing.T, profiles ...string) *liveScan {
 	return l
 }
 
-// configure writes the configuration: whose the gateways are, and more lines.
+// configure writes the configuration: the user of the gateways, and more lines.
 func (l *liveScan) configure(uid, gid int, more ...string) {
 	l.t.Helper()
 	lines := append([]string{
@@ -72,7 +72,7 @@ func (l *liveScan) write(name, text string, mode os.FileMode) {
 	}
 }
 
-// start runs s6-svscan. At the end of the test every process of the test is killed: some
+// start runs s6-svscan. When the test ends, all its processes are killed, because some
 // tests leave gateways without a supervisor.
 func (l *liveScan) start(scan string) {
 	l.t.Helper()
@@ -80,8 +80,7 @@ func (l *liveScan) start(scan string) {
 	l.t.Cleanup(func() { s6test.Kill(l.t, l.base) })
 }
 
-// status runs the command and returns its document, also where its exit status is
-// not 0.
+// status runs the command and returns its document, whatever the exit status.
 func (l *liveScan) status() *status.Document {
 	l.t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -110,7 +109,7 @@ func (l *liveScan) until(what string, condition func(*status.Document) bool) *st
 		}
 		if time.Now().After(deadline) {
 			text, _ := json.MarshalIndent(d, "", "  ")
-			l.t.Fatalf("still not: %s\n%s", what, text)
+			l.t.Fatalf("timed out waiting for: %s\n%s", what, text)
 		}
 	}
 }
@@ -129,7 +128,7 @@ func (l *liveScan) tool(name, option, profile string) {
 	}
 }
 
-// parentOf is the supervisor of a gateway.
+// parentOf returns the supervisor of a gateway.
 func parentOf(t *testing.T, pid int) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -171,7 +170,7 @@ func TestStatusOfLiveGateways(t *testing.T) {
 		t.Errorf("writer: %+v", writer)
 	}
 	if code, text := l.check(); code != exitDone || text != "" || len(d.Alarms) > 0 {
-		t.Errorf("all is well: exit %d, %q, alarms %q", code, text, alarmCodes(d))
+		t.Errorf("nothing is wrong: exit %d, %q, alarms %q", code, text, alarmCodes(d))
 	}
 
 	l.tool("s6-svc", "-u", "writer")
@@ -190,8 +189,8 @@ func TestStatusOfLiveGateways(t *testing.T) {
 	}
 }
 
-// A supervisor that is stopped does not see its gateway die, and its status file
-// says up; when it goes on, it starts the gateway again.
+// A suspended supervisor does not notice that its gateway dies, so its status file still
+// says up. When the supervisor resumes, it starts the gateway again.
 func TestStatusOfAStoppedSupervisor(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
@@ -209,8 +208,8 @@ func TestStatusOfAStoppedSupervisor(t *testing.T) {
 	}
 }
 
-// Without s6-svscan a supervisor that dies is not started again: its gateway runs on
-// as nobody's, and its status file says up for ever.
+// Without s6-svscan a dead supervisor is not replaced. Its gateway runs on without a
+// supervisor, and its status file says up for ever.
 func TestStatusOfADeadSupervisor(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
@@ -227,14 +226,14 @@ func TestStatusOfADeadSupervisor(t *testing.T) {
 		t.Errorf("%+v, alarms %q", d.Profiles["coder"], alarmCodes(d))
 	}
 	if syscall.Kill(gateway, 0) != nil {
-		t.Error("the gateway is gone; it should have lived on, or this test shows nothing")
+		t.Error("the gateway is gone, but this test needs it alive")
 	}
 	if code, text := l.check(); code != exitProfile || !strings.Contains(text, "nobody supervises its slot, no s6-svscan runs on ") {
 		t.Errorf("the check: exit %d, %q", code, text)
 	}
 }
 
-// The gateway of the root profile runs, and does not serve one that should run.
+// The gateway of the root profile runs but does not serve a profile that should run.
 func TestStatusOfAProfileThatNobodyServes(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "kids=running", "writer=stopped")

@@ -16,12 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newTerminal makes a terminal of this height; what is drawn can be read from ours.
+// newTerminal opens a terminal of the given height, and returns it with the end from which
+// the test reads.
 func newTerminal(t *testing.T, height uint16) (ours, theirs *os.File) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		t.Skipf("there is no terminal to be had: %v", err)
+		t.Skipf("no terminal: %v", err)
 	}
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)
@@ -39,13 +40,14 @@ func newTerminal(t *testing.T, height uint16) (ours, theirs *os.File) {
 	ours = os.NewFile(uintptr(fd), "ours")
 	theirs, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("there is no terminal to be had: %v", err)
+		t.Skipf("no terminal: %v", err)
 	}
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
 	return ours, theirs
 }
 
-// readUntil reads what is drawn until it has the text so many times.
+// readUntil reads the output of the terminal until it contains the text the given number of
+// times.
 func readUntil(t *testing.T, from *os.File, text string, times int) string {
 	t.Helper()
 	if err := from.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
@@ -76,7 +78,7 @@ func watchArgs(t *testing.T, profiles int) []string {
 	return []string{"status", "--watch", "--home", base + "/home", "--scandir", base}
 }
 
-// It draws again and again, and q ends it and leaves the terminal as it was.
+// watch redraws until q, then ends and restores the terminal.
 func TestWatchEndsOnQ(t *testing.T) {
 	ours, theirs := newTerminal(t, 10)
 	args := watchArgs(t, 20)
@@ -108,7 +110,7 @@ func TestWatchEndsOnQ(t *testing.T) {
 	}
 }
 
-// Ctrl-c cancels the context of the program.
+// watch ends when the context of the program is cancelled, as by Ctrl-C.
 func TestWatchEndsWithItsContext(t *testing.T) {
 	ours, theirs := newTerminal(t, 0)
 	args := watchArgs(t, 1)
@@ -128,7 +130,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// The rules are compiled again only after a file of the operator's changed.
+// The rules are compiled again only after a file of the operator changed.
 func TestWatchCompilesChangedRules(t *testing.T) {
 	dir := t.TempDir()
 	write := func(text string) {

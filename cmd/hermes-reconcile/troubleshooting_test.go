@@ -9,8 +9,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// notTheSameTwice is what differs from one run to the next, or from the script to
-// the container, and what a document shows instead.
+// notTheSameTwice matches text that differs between two runs, or between the script and the
+// container, and gives the text that a page shows instead.
 var notTheSameTwice = []struct {
 	pattern *regexp.Regexp
 	instead string
@@ -22,7 +22,7 @@ var notTheSameTwice = []struct {
 	{regexp.MustCompile(`([ (])policy/`), "${1}/etc/hermes-reconcile/policy/"},
 }
 
-// shown asserts what the command before printed, as a document shows it.
+// shown checks that a page shows the output of the last command.
 func shown(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: shown file")
@@ -36,7 +36,7 @@ func shown(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// What docs/troubleshooting.md shows is what a script has seen.
+// docs/troubleshooting.md shows only outputs that a script produced.
 func TestTroubleshooting(t *testing.T) {
 	script, err := txtar.ParseFile("../../fixtures/explain-troubleshooting.txtar")
 	if err != nil {
@@ -51,7 +51,7 @@ func TestTroubleshooting(t *testing.T) {
 	page := readDoc(t, "docs/troubleshooting.md")
 	for _, block := range regexp.MustCompile("(?s)```console\n\\$ (.*?)\n(.*?)```").FindAllStringSubmatch(page, -1) {
 		if _, seen := outputs[block[2]]; !seen {
-			t.Errorf("docs/troubleshooting.md shows for %q what no script has seen:\n%s", block[1], block[2])
+			t.Errorf("docs/troubleshooting.md shows for %q an output that no script produced:\n%s", block[1], block[2])
 		}
 		delete(outputs, block[2])
 	}

@@ -9,7 +9,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// setFact changes one fact and leaves the original alone.
+// setFact changes one fact in a copy and leaves the original unchanged.
 func TestSetFact(t *testing.T) {
 	in := policy.Input{
 		Container: policy.Facts{"multiplex": json.RawMessage(`{"on":true,"n":12345678901234567890}`)},
@@ -39,7 +39,7 @@ func TestSetFact(t *testing.T) {
 	}
 }
 
-// breaking are rules that break whenever an operator would want the profile to be stopped.
+// breaking is a set of rules that fails if the desired state of the profile is stopped.
 type breaking struct{ Rules }
 
 func (breaking) Evaluate(_ context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
@@ -55,14 +55,15 @@ func (breaking) Evaluate(_ context.Context, stage policy.Stage, in policy.Input)
 
 func (breaking) Status() policy.Status { return policy.Status{} }
 
-// Rules that break in an attempt do not prove that the attempt changes the decision.
+// If the rules fail during an attempt, the attempt does not count as a change of the
+// decision.
 func TestBrokenAttemptIsNoChange(t *testing.T) {
 	in := policy.Input{Profiles: map[string]policy.Facts{"coder": {"prior_state": json.RawMessage(`{"status":"recorded","desired":"running"}`)}}}
 	s := Subject{Profile: "coder", Situation: engine.Situation{Input: in}, Rules: breaking{}, OnRuleError: engine.HoldOnRuleError}
 	s.Decisions = engine.Decide(t.Context(), s.Rules, in, s.OnRuleError)
 	for _, c := range s.changes(t.Context(), s.Decisions.Profiles["coder"], nil) {
 		if c.Code == policy.CodeRuleError {
-			t.Errorf("%q is told as a change: %+v", c.If, c)
+			t.Errorf("%q is reported as a change: %+v", c.If, c)
 		}
 	}
 	ended, cancel := context.WithCancel(t.Context())

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// BenchmarkProfile collects all facts of one profile as the engine does, for a
-// profile that only has its marker and for one that has everything.
+// BenchmarkProfile collects all facts of one profile as the engine does: of a profile with
+// only its marker, and of a profile with every file.
 func BenchmarkProfile(b *testing.B) {
 	full := map[string]string{
 		"profiles/coder/SOUL.md": "x", "profiles/coder/.env": "TELEGRAM_BOT_TOKEN=x\nAPI_SERVER_KEY=y\n",
@@ -47,7 +47,7 @@ func BenchmarkProfile(b *testing.B) {
 					}
 				}
 			}
-			collect() // what a process does once is not counted
+			collect() // exclude the work that a process does once
 			for b.Loop() {
 				collect()
 			}

@@ -14,8 +14,8 @@ import (
 	"hermes-reconcile/engine/hometest"
 )
 
-// TestMain makes the test program a process that waits for the end of its input,
-// whatever its arguments are.
+// TestMain can turn the test program into a process that waits for the end of its input and
+// ignores its arguments.
 func TestMain(m *testing.M) {
 	if os.Getenv("FACTS_TEST_WAIT") != "" {
 		fmt.Println("ready")
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fakeProcess is a process in a tree made for a test.
+// fakeProcess is a process in a made-up process tree.
 type fakeProcess struct {
 	pid, parent, uid, started int
 	comm                      string
@@ -40,7 +40,7 @@ func fakeProc(t *testing.T, processes ...fakeProcess) string {
 		hometest.Put(t, root, dir+"/comm", p.comm+"\n")
 		hometest.Put(t, root, dir+"/cmdline", strings.Join(p.argv, "\x00")+"\x00")
 		hometest.Put(t, root, dir+"/status", fmt.Sprintf("Name:\t%s\nUid:\t%[2]d\t%[2]d\t%[2]d\t%[2]d\n", p.comm, p.uid))
-		// A name with a parenthesis and a fake parent in it.
+		// A name that contains a parenthesis and a fake parent.
 		hometest.Put(t, root, dir+"/stat", fmt.Sprintf("%d (%s) S 1 (x) S %d 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0\n", p.pid, p.comm, p.parent, p.started))
 	}
 	hometest.Put(t, root, "stat", "cpu 1 2 3\nbtime 1795000000\n")
@@ -116,8 +116,8 @@ func TestCommandCannotBeSpoofed(t *testing.T) {
 	}
 }
 
-// A real process of another user with the arguments of rc.init, seen through a
-// tree whose PID 1 is s6-svscan.
+// A real process of another user has the arguments of rc.init, in a tree whose PID 1 is
+// s6-svscan.
 func TestCommandIsNotThatOfARealImpostor(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it starts a process of another user")

@@ -13,7 +13,7 @@ import (
 	"hermes-reconcile/engine/hometest"
 )
 
-// factsDir makes a directory of plug-ins that may be trusted: scripts are 0755.
+// factsDir creates a trusted directory of plug-ins: scripts have mode 0755.
 func factsDir(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -31,7 +31,7 @@ func factsDir(t *testing.T, files map[string]string) string {
 	for above := dir; above != "/"; above = filepath.Dir(above) {
 		info, err := os.Lstat(above)
 		if err != nil || distrust(info, os.Geteuid(), above != dir) != "" {
-			t.Skipf("%s is not to be trusted here, so no plug-in below it runs", above)
+			t.Skipf("%s is not trusted here, so no plug-in below it runs", above)
 		}
 	}
 	return dir
@@ -97,7 +97,7 @@ func TestPluginsRunOnce(t *testing.T) {
 	profile("coder")
 	profile("writer")
 	if got, _ := os.ReadFile(filepath.Join(c.Home, "runs")); string(got) != "run\n" {
-		t.Errorf("the plug-in ran as follows: %q, want once", got)
+		t.Errorf("the plug-in ran %q, want once", got)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestWhatAPluginLeavesBehindIsKilled(t *testing.T) {
 	isGone(t, filepath.Join(c.Home, "child"))
 }
 
-// isGone waits until the process whose number is in a file has ended.
+// isGone waits until the process named in a pid file has ended.
 func isGone(t *testing.T, path string) {
 	t.Helper()
 	text, err := os.ReadFile(path)

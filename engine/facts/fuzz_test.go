@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// addTexts adds the short ones of texts as seeds: minimising a long one takes minutes.
+// addTexts adds the short texts as seeds, because minimising a long one takes minutes.
 func addTexts(f *testing.F) {
 	for _, text := range texts {
 		if len(text) <= 1024 {
@@ -17,8 +17,8 @@ func addTexts(f *testing.F) {
 	}
 }
 
-// FuzzFacts gives any text to everything that parses: nothing may panic, every
-// value keeps its promise, and no error quotes what was read.
+// FuzzFacts gives any text to every parser: no parser panics, every value fits its schema,
+// and no error quotes the text.
 func FuzzFacts(f *testing.F) {
 	addTexts(f)
 	f.Add([]byte(`export A_TOKEN="x\n" # c` + "\nB='multi\nline'\nC=d # e"))
@@ -62,8 +62,8 @@ func FuzzFacts(f *testing.F) {
 	})
 }
 
-// FuzzJSONObject compares with encoding/json: what is accepted holds the same
-// keys with the same values.
+// FuzzJSONObject compares with encoding/json: an accepted text has the same keys and
+// values.
 func FuzzJSONObject(f *testing.F) {
 	addTexts(f)
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -29,7 +29,7 @@ func newHome(t testing.TB, files map[string]string) *volume.Home {
 	return h
 }
 
-// configFor leaves nothing of this machine in the facts but /proc.
+// configFor returns settings in which only /proc is of this machine.
 func configFor(t testing.TB, h *volume.Home) Config {
 	empty := t.TempDir()
 	return Config{
@@ -70,7 +70,7 @@ func collectedFor(t testing.TB, s ProfileSource, h *volume.Home, profile string)
 	return nil
 }
 
-// checked validates a value against the schema that was promised for it.
+// checked validates a value against the schema of its source.
 func checked(t testing.TB, name, schema string, value any, err error) map[string]any {
 	t.Helper()
 	if err != nil {
@@ -117,7 +117,7 @@ func compiled(t testing.TB, name, text string) *jsonschema.Schema {
 	return s
 }
 
-// get follows keys into a fact, and writes what is there as JSON.
+// get follows keys into a fact and returns the value as JSON.
 func get(fact map[string]any, keys ...string) string {
 	var at any = fact
 	for _, key := range keys {
@@ -148,11 +148,11 @@ func profileSource(t testing.TB, c Config, name string) ProfileSource {
 	return ProfileSource{}
 }
 
-// A profileCase is a file of a profile and what a fact makes of it.
+// A profileCase is a file of a profile and the fact that a source reads from it.
 type profileCase struct {
 	name  string
 	files map[string]string
-	want  map[string]string // path of keys, joined by /, and the JSON there
+	want  map[string]string // path of keys, joined by / -> JSON value
 }
 
 // checkProfiles runs a table for one source.

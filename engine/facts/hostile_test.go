@@ -18,7 +18,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A noting is a directory that notes which names are asked for.
+// A noting is a directory that records the names that a source opens.
 type noting struct {
 	policy.Directory
 	mu    *sync.Mutex
@@ -41,8 +41,8 @@ func (n noting) Open(name string) (policy.File, error) {
 	return n.Directory.Open(name)
 }
 
-// The tests of strange files put them in the place of every file that a source reads:
-// the lists are complete.
+// The lists of files are complete, so the tests of strange files cover every file that a
+// source reads.
 func TestTheListsOfFilesAreComplete(t *testing.T) {
 	h := newHome(t, map[string]string{"profiles/coder/": ""})
 	c := configFor(t, h)
@@ -70,7 +70,7 @@ func TestTheListsOfFilesAreComplete(t *testing.T) {
 	missing := func(asked map[string]bool, known []string) {
 		for name := range asked {
 			if name != "." && !slices.Contains(known, name) && !strings.HasPrefix(name, "logs/gateways") {
-				t.Errorf("%s is read, and no test puts something strange in its place", name)
+				t.Errorf("%s is read, but no test puts a strange file in its place", name)
 			}
 		}
 	}
@@ -81,8 +81,8 @@ func TestTheListsOfFilesAreComplete(t *testing.T) {
 	}
 }
 
-// A read that opens what it is given waits for ever at a socket or a terminal, or reads
-// zeros until the memory is full.
+// A source that opens any kind of file would block on a socket or a terminal, or read zeros
+// until the memory is full.
 func TestSocketsAndDevicesAreNotRead(t *testing.T) {
 	for name, mode := range map[string]uint32{"sockets": unix.S_IFSOCK, "the device zero": unix.S_IFCHR, "a block device": unix.S_IFBLK} {
 		t.Run(name, func(t *testing.T) {
@@ -109,8 +109,8 @@ func TestSocketsAndDevicesAreNotRead(t *testing.T) {
 	}
 }
 
-// A plug-in is the operator's, and may be wrong all the same: it costs its own answer
-// and no more than its time.
+// A plug-in belongs to the operator but may be faulty. A faulty plug-in loses only its own
+// answer, and takes only its own time.
 func TestPluginsThatMisbehave(t *testing.T) {
 	c, _, _ := withPlugins(t, map[string]string{
 		"deaf.sh":   "#!/bin/sh\ntrap '' TERM INT HUP\nwhile :; do sleep 1000; done\n",
@@ -139,8 +139,8 @@ func TestPluginsThatMisbehave(t *testing.T) {
 	checkFact(t, collectedFor(t, e.profile(), h, "default"), map[string]string{"values": `{}`})
 }
 
-// FuzzHold: whatever the record holds, it counts from now at the latest, and only a file
-// that is known to have changed, or a time that is over, ends it.
+// FuzzHold: any record counts from now at the latest. Only a changed file or an elapsed
+// time ends it.
 func FuzzHold(f *testing.F) {
 	for _, text := range []string{
 		`{"since_unix":99999999999,"deaths":5}`, `{"since_unix":1,"until_unix":1e300,"deaths":5,"files":{".env":"a"}}`, `{"since_unix":1,"deaths":-1}`,
@@ -165,8 +165,8 @@ func FuzzHold(f *testing.F) {
 	})
 }
 
-// FuzzOverrides: an override counts only until a time in the future that it names, or for
-// this very start of the container.
+// FuzzOverrides: an override counts only until a time in the future that it names, or
+// during the current start of the container.
 func FuzzOverrides(f *testing.F) {
 	f.Add([]byte(`[{"profile":"coder","rule":"r","until":"2026-11-24T02:00:00Z","container_start":"b1/7"}]`))
 	f.Add([]byte(`[{"profile":"coder","rule":"r","container_start":"b1/7"},{"Profile":"x","RULE":"y","container_start":""}]`))
@@ -187,8 +187,8 @@ func FuzzOverrides(f *testing.F) {
 	})
 }
 
-// FuzzArgv: whatever the arguments of a process are, no value that looks secret is shown,
-// and the main command is only what stands behind rc.init.
+// FuzzArgv: for any arguments of a process, no value that looks secret is shown, and only
+// the words after rc.init are the main command.
 func FuzzArgv(f *testing.F) {
 	for _, argv := range []string{
 		"/bin/sh\x00-e\x00/run/s6/basedir/scripts/rc.init\x00top\x00/opt/main-wrapper.sh\x00gateway\x00run", "hermes\x00--api-key\x00" + secret, "hermes\x00--token=" + secret + "\x00-p\x00coder",
@@ -210,7 +210,7 @@ func FuzzArgv(f *testing.F) {
 	})
 }
 
-// FuzzProcess: a process can call itself anything, and is taken for no other.
+// FuzzProcess: a process may have any name, and is never mistaken for another.
 func FuzzProcess(f *testing.F) {
 	for _, name := range []string{"sh", "a) S 1 1 1", "(((", ")", "\n", "x) R 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 1 (y"} {
 		f.Add(name)
@@ -228,8 +228,8 @@ func FuzzProcess(f *testing.F) {
 	})
 }
 
-// FuzzStaticPlugin: whatever a static plug-in holds, its answer is about the container and
-// about profiles, or it is none.
+// FuzzStaticPlugin: any static plug-in gives an answer about the container and about
+// profiles, or no answer.
 func FuzzStaticPlugin(f *testing.F) {
 	for _, text := range []string{
 		`{"container":{"a":1},"profiles":{"coder":{}}}`, "container: {a: 1}\n", "profiles:\n  coder: !!binary aGk=\n", "container: {.nan: .inf}\n", "<<: {container: {a: 1}}\n",
@@ -248,15 +248,15 @@ func FuzzStaticPlugin(f *testing.F) {
 			r.merge("p", a, map[string]bool{"coder": true})
 			for profile := range r.profiles {
 				if profile != "coder" {
-					t.Errorf("%q says something of %q", data, profile)
+					t.Errorf("%q has an answer about %q", data, profile)
 				}
 			}
 		}
 	})
 }
 
-// FuzzSmallFiles: what a file's first line, a control group or an environment file says
-// is bounded and can be printed.
+// FuzzSmallFiles: any first line, control group or environment file gives a bounded,
+// printable text.
 func FuzzSmallFiles(f *testing.F) {
 	for _, text := range []string{"coder\n", "\ufeff x \x1b[2J\r\n", "max\n", "9223372036854775808", "100000 0", "-1 100000", "yes ", "\xff", strings.Repeat("x", 500)} {
 		f.Add(text)

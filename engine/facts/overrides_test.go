@@ -60,7 +60,7 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
-// What lifts a hold of the operator's rules must be the operator's.
+// Only a file of the operator can lift a hold of the operator's rules.
 func TestOverridesThatOthersCouldHaveWrittenAreNotBelieved(t *testing.T) {
 	const text = `[{"profile":"coder","rule":"reconcile.rules.night","code":"night","until":"2099-01-01T00:00:00Z"}]`
 	for name, change := range map[string]func(dir, file string) error{

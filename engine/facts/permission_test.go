@@ -14,12 +14,11 @@ import (
 	"hermes-reconcile/engine/volume"
 )
 
-// asNobody runs f with the file permissions of a user who owns nothing. The
-// thread ends with it.
+// asNobody runs f with the permissions of a user who owns nothing. The thread ends with f.
 func asNobody(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to become somebody else")
+		t.Skip("needs root, to become another user")
 	}
 	done := make(chan struct{})
 	go func() {
@@ -34,8 +33,8 @@ func asNobody(t *testing.T, f func()) {
 	<-done
 }
 
-// What may not be read is unreadable, never missing: nothing of it may look
-// like a profile that has never run.
+// A file without read permission is unreadable, never missing. Such a profile must not look
+// like one that has never run.
 func TestWhatMayNotBeReadIsUnreadable(t *testing.T) {
 	for name, closed := range map[string]string{"the profile": "profiles/coder", "all profiles": "profiles", "one file": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +88,7 @@ func TestWhatMayNotBeReadIsUnreadable(t *testing.T) {
 	}
 }
 
-// allowParents lets everybody reach the home, which t.TempDir does not.
+// allowParents gives every user access to the home; t.TempDir does not.
 func allowParents(t *testing.T, h *volume.Home) {
 	t.Helper()
 	for dir := h.Path(); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {

@@ -33,7 +33,7 @@ func TestRestartHold(t *testing.T) {
 	})
 }
 
-// What the volume's side of the budget writes is what the fact compares with.
+// The restart budget writes a record with the values that the fact compares.
 func TestRestartHoldEndsWithAChange(t *testing.T) {
 	h := newHome(t, map[string]string{"profiles/coder/config.yaml": "a: 1\n"})
 	hold := policy.RestartHold{SinceUnix: now.Unix() - 5, Deaths: 5, WindowSeconds: 600, ExitCode: 1}

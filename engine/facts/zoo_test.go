@@ -10,7 +10,7 @@ import (
 	"hermes-reconcile/engine/volume"
 )
 
-// readFiles are all files of a profile that a source reads.
+// readFiles lists the files of a profile that a source reads.
 var readFiles = []string{
 	"gateway_state.json", "state/gateway.lifecycle.json", "gateway.pid", "processes.json",
 	".gateway-takeover.json", ".gateway-planned-stop.json", "gateway.lock", ".env", "config.yaml",
@@ -18,12 +18,12 @@ var readFiles = []string{
 	"state/reconcile.hold.json", "SOUL.md", "profile.yaml", "state.db", ".no-auto-start", ".autostart",
 }
 
-// homeFiles are all files of the home that a source about the container reads.
+// homeFiles lists the files of the home that a source about the container reads.
 var homeFiles = []string{"config.yaml", "ESTOP", ".drain_request.json", "fleet_restart_pending", "active_profile", "state/reconcile.owner.json"}
 
 const secret = "hunter2-1234567890"
 
-// texts that any of the files may hold.
+// texts are contents that each of the files may have.
 var texts = map[string]string{
 	"empty":          "",
 	"blank":          " \n\t\n",
@@ -58,7 +58,7 @@ var texts = map[string]string{
 	"pid and starts": `{"pid":1,"start_time":0,"target_pid":1,"target_start_time":1,"written_at":"2026-11-22T06:00:00Z"}`,
 }
 
-// kinds of things that may be in the place of a file.
+// kinds are file types that may stand in place of a file.
 var things = map[string]string{
 	"fifo":          "fifo",
 	"device":        "-> /dev/zero",
@@ -67,8 +67,8 @@ var things = map[string]string{
 	"huge":          "huge",
 }
 
-// TestEveryFactKeepsItsPromise puts every text and every kind of thing in the
-// place of every file that is read, and validates all facts.
+// TestEveryFactKeepsItsPromise puts every text and every file type in place of every file
+// that is read, and validates all facts.
 func TestEveryFactKeepsItsPromise(t *testing.T) {
 	zoo := map[string]string{}
 	for name, text := range texts {
@@ -108,8 +108,8 @@ func TestEveryFactKeepsItsPromise(t *testing.T) {
 	t.Run("nothing", func(t *testing.T) { validateAll(t, newHome(t, nil)) })
 }
 
-// validateAll collects every fact and checks schema, status and that no secret
-// is in it. That one fact hangs shows as a test that does.
+// validateAll collects every fact and checks its schema, its status, and that it contains
+// no secret. A fact that hangs makes the test hang.
 func validateAll(t *testing.T, h *volume.Home) {
 	t.Helper()
 	c := configFor(t, h)
@@ -135,8 +135,8 @@ func validateAll(t *testing.T, h *volume.Home) {
 	}
 }
 
-// The state, the sticky profile and the reason for a stop are shown as they are;
-// everything else must not repeat what it read.
+// The state, the sticky profile and the reason for a stop are shown unchanged. All other
+// facts must not repeat the text of a file.
 func withoutSecret(t *testing.T, name string, fact map[string]any) {
 	t.Helper()
 	if name == "active_profile" || name == "sentinels" {
@@ -147,8 +147,7 @@ func withoutSecret(t *testing.T, name string, fact map[string]any) {
 	}
 }
 
-// A descriptor that stays open for each file that is in the way would end a boot
-// with many profiles.
+// If each strange file left a descriptor open, a boot with many profiles would fail.
 func TestNoDescriptorStaysOpen(t *testing.T) {
 	files := map[string]string{}
 	for i, file := range readFiles {
@@ -157,7 +156,7 @@ func TestNoDescriptorStaysOpen(t *testing.T) {
 		files["profiles/parents/"+file+"/x"] = ""
 	}
 	h := newHome(t, files)
-	validateAll(t, h) // opens what stays open on purpose
+	validateAll(t, h) // opens the descriptors that stay open on purpose
 	before := openDescriptors(t)
 	for range 5 {
 		validateAll(t, h)
@@ -204,7 +203,7 @@ func checkSchema(t *testing.T, path string, s map[string]any) {
 		t.Errorf("%s has no description or writer", path)
 	}
 	if s["type"] == "object" && s["additionalProperties"] == nil {
-		t.Errorf("%s does not say which other keys it may have", path)
+		t.Errorf("%s has no additionalProperties", path)
 	}
 	for key, below := range s {
 		switch key {
@@ -220,7 +219,7 @@ func checkSchema(t *testing.T, path string, s map[string]any) {
 			}
 		case "type", "description", "x-written-by", "enum":
 		default:
-			t.Errorf("%s uses %q, which the rules are not checked against", path, key)
+			t.Errorf("%s uses %q, which the check of rules ignores", path, key)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"hermes-reconcile/engine/volume"
 )
 
-// homeWithLogs opens a home with these files in logs.
+// homeWithLogs opens a home with the given files in logs.
 func homeWithLogs(t *testing.T, files map[string]string) *volume.Home {
 	t.Helper()
 	dir := t.TempDir()
@@ -32,7 +32,7 @@ func homeWithLogs(t *testing.T, files map[string]string) *volume.Home {
 	return home
 }
 
-// ledgerOf reads a ledger of these files for a profile.
+// ledgerOf reads the ledger in the given files for a profile.
 func ledgerOf(t *testing.T, profile string, files map[string]string) ([]ledger.Line, error) {
 	t.Helper()
 	return ledger.Read(homeWithLogs(t, files).Root(), profile)
@@ -51,7 +51,7 @@ func TestReadLedger(t *testing.T) {
 	tests := []struct {
 		why   string
 		files map[string]string
-		want  string // seconds of the boots, with the profile's action
+		want  string // second of each boot, with the profile's action
 	}{
 		{"none", nil, ""},
 		{"the rotated one first", map[string]string{
@@ -64,10 +64,10 @@ func TestReadLedger(t *testing.T) {
 		{"a torn line, before and at the end", map[string]string{
 			"container-boot.jsonl": `{"time":"2026-11-22T06:00:09Z","profile":"coder","act` + "\n" + container(1) + line1("coder", "started", 1) + `{"time":"2026`,
 		}, "01 started"},
-		{"what is no ledger", map[string]string{
+		{"files that are not a ledger", map[string]string{
 			"container-boot.jsonl": "\n[]\n7\nnull\n\"coder\"\n{}\n\x00\xff\n" + container(1),
 		}, "01 "},
-		{"a line that is too long, whose end looks like one", map[string]string{
+		{"an overlong line whose end looks like a line", map[string]string{
 			"container-boot.jsonl": long + line1("coder", "started", 9) + container(1) + line1("coder", "started", 1),
 		}, "01 started"},
 		{"a boot without the profile, and a line without its boot", map[string]string{
@@ -98,7 +98,7 @@ func TestReadLedger(t *testing.T) {
 	}
 }
 
-// A ledger of any length is read in bounded memory, and the newest boots count.
+// A ledger of any length is read in bounded memory. The newest boots win.
 func TestReadLedgerKeepsTheNewest(t *testing.T) {
 	var text strings.Builder
 	for range 5000 {
@@ -111,7 +111,7 @@ func TestReadLedgerKeepsTheNewest(t *testing.T) {
 	}
 }
 
-// What is no file is no ledger, and keeps nobody waiting.
+// A ledger that is not a regular file is an error and does not block.
 func TestReadLedgerOfAFIFO(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {

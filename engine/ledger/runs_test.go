@@ -8,14 +8,14 @@ import (
 	"hermes-reconcile/engine/ledger"
 )
 
-// runsOf reads a ledger of these files.
+// runsOf reads the ledger in the given files.
 func runsOf(t *testing.T, q ledger.Query, files map[string]string) ledger.Runs {
 	t.Helper()
 	return ledger.ReadRuns(homeWithLogs(t, files).Root(), q)
 }
 
-// brief writes runs as "01 coder writer" for the second and the profiles; a run
-// whose container line is lost has a star.
+// brief writes a run as "01 coder writer": its second and its profiles. A star marks a run
+// whose container line is lost.
 func briefRuns(runs ledger.Runs) string {
 	var all []string
 	for _, r := range runs.Runs {
@@ -52,7 +52,7 @@ func TestReadRuns(t *testing.T) {
 		{"two runs in one second", ledger.Query{Most: 5}, map[string]string{
 			"container-boot.jsonl": container(1) + line1("coder", "started", 1) + container(1) + line1("coder", "started", 1),
 		}, "01 coder, 01 coder", ""},
-		{"a container's line that is lost", ledger.Query{Most: 5}, map[string]string{
+		{"a lost container line", ledger.Query{Most: 5}, map[string]string{
 			"container-boot.jsonl": line1("coder", "started", 1) + line1("coder", "started", 2),
 		}, "01* coder, 02* coder", ""},
 		{"a torn last line", ledger.Query{Most: 5}, map[string]string{
@@ -61,7 +61,7 @@ func TestReadRuns(t *testing.T) {
 		{"a whole last line without its end", ledger.Query{Most: 5}, map[string]string{
 			"container-boot.jsonl": strings.TrimSuffix(two, "\n"),
 		}, "01 coder writer, 02 coder", ""},
-		{"nonsense, and a line longer than any", ledger.Query{Most: 5}, map[string]string{
+		{"an invalid line and an overlong line", ledger.Query{Most: 5}, map[string]string{
 			"container-boot.jsonl": "[]\nnull\n\n" + strings.Repeat("x", 3*ledger.MaxLine) + "\n" + container(1),
 		}, "01", "container-boot.jsonl: 3 lines are no record and left out"},
 	}
@@ -78,7 +78,7 @@ func TestReadRuns(t *testing.T) {
 	}
 }
 
-// However much an agent writes there, what is held is bounded.
+// The result is bounded, however much an agent writes.
 func TestReadRunsIsBounded(t *testing.T) {
 	var text strings.Builder
 	for i := range 3000 {
@@ -90,8 +90,8 @@ func TestReadRunsIsBounded(t *testing.T) {
 	}
 }
 
-// What changed is told against the last boot that had the profile, also where that
-// one is not shown.
+// Changes are relative to the last boot that had the profile, even if that boot is not
+// shown.
 func TestLogTellsWhatChanged(t *testing.T) {
 	run := func(second int, facts, action string) ledger.Run {
 		at := fmt.Sprintf("2026-11-22T06:00:%02dZ", second)
@@ -109,7 +109,7 @@ func TestLogTellsWhatChanged(t *testing.T) {
 		{"nothing", []ledger.Run{run(1, "1", "started"), run(2, "1", "started")}, ""},
 		{"a fact", []ledger.Run{run(1, "1", "started"), run(2, "2", "started")}, "facts of the profile: prior_state"},
 		{"a boot between without the profile", []ledger.Run{run(1, "1", "started"), run(2, "", ""), run(3, "2", "started")}, "facts of the profile: prior_state"},
-		{"the outcome, and nothing that would explain it", []ledger.Run{run(1, "1", "started"), run(2, "1", "registered")}, "nothing that the ledger records"},
+		{"the outcome changed without an explanation", []ledger.Run{run(1, "1", "started"), run(2, "1", "registered")}, "nothing that the ledger records"},
 		{"the first", []ledger.Run{run(1, "1", "started")}, ""},
 	}
 	for _, test := range tests {

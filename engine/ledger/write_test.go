@@ -8,12 +8,11 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// evil is text that clears a terminal, renames it, overwrites a line, begins another and
-// turns the direction of writing.
+// evil is text that clears a terminal, renames it, overwrites a line, begins another line,
+// and reverses the direction of writing.
 const evil = "\x1b[2J\x1b]0;owned\a\r\n2026-11-22T06:00:11+0000 profile=x action=started\u202e\u0085\x7f"
 
-// FuzzBootLog: one record is one line, of as many words as it has keys, whatever the
-// agent wrote.
+// FuzzBootLog: for any text of the agent, a record is one line with one word for each key.
 func FuzzBootLog(f *testing.F) {
 	for _, text := range []string{"running", "", evil, "a b", `a"b`, "a=b", "\\", "None", "é", "\xff"} {
 		f.Add(text, text)

@@ -11,7 +11,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A notebook is a volume that keeps the logs.
+// A notebook is a volume that only keeps the logs.
 type notebook struct {
 	Unreachable
 	logs map[string]string
@@ -27,7 +27,7 @@ func (n notebook) AppendLog(_ context.Context, name string, text []byte) error {
 	return nil
 }
 
-// noRules are rules that cannot be used, not even the built-in ones.
+// noRules fails to load any rules, even the built-in ones.
 type noRules struct{}
 
 var errNoRules = errors.New("rego_parse_error: no rules")
@@ -38,8 +38,8 @@ func (noRules) LastGood(string) (engine.Evaluator, bool)  { return nil, false }
 func (noRules) Gone() []string                            { return nil }
 func (noRules) Keep(engine.Evaluator) error               { return nil }
 
-// A boot that can decide nothing leaves a line in both logs that gives the reason. Any
-// other pass ends before it touches anything.
+// A boot without a decision writes a line with the reason to both logs. Any other pass ends
+// before it changes anything.
 func TestNothingCanBeDecided(t *testing.T) {
 	volume := notebook{logs: map[string]string{}}
 	w := World{Volume: volume, Rules: noRules{}, ScanDir: t.TempDir() + "/scan", Log: slog.New(slog.DiscardHandler)}
@@ -50,12 +50,12 @@ func TestNothingCanBeDecided(t *testing.T) {
 	for _, log := range []string{"container-boot.log", "container-boot.jsonl"} {
 		text := volume.logs[log]
 		if strings.Count(text, "\n") != 1 || !strings.Contains(text, "not_decided") || !strings.Contains(text, "no rules") {
-			t.Errorf("%s is %q, want one line that gives the reason", log, text)
+			t.Errorf("%s is %q, want one line with the reason", log, text)
 		}
 	}
 	clear(volume.logs)
 	_, err = Pass(t.Context(), w, Options{Phase: policy.PhaseBoot, Extent: ToDecisions})
 	if _, ok := errors.AsType[*RulesError](err); !ok || len(volume.logs) > 0 {
-		t.Errorf("a look: %v, logs %v; want a RulesError and no log", err, volume.logs)
+		t.Errorf("another pass: %v, logs %v; want a RulesError and no log", err, volume.logs)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// What is not known is said to be so, of what is wanted and of what runs.
+// Status reports unknown values as unknown: what should run and what runs.
 func TestStatusOfWhatIsNotKnown(t *testing.T) {
 	recorded := policy.Facts{"prior_state": json.RawMessage(`{"status":"recorded","desired":"running"}`)}
 	up := `{"status":"recorded","running":true,"slots":{"gateway-coder":{"profile":"coder","kind":"directory","status":"recorded","supervised":true,"up":true,"pid":7}}}`
@@ -32,7 +32,7 @@ func TestStatusOfWhatIsNotKnown(t *testing.T) {
 		{"a fact of another shape", recorded, `[]`, nil, "up ? ?", "scandir, coder not_up"},
 		{"this user may not look at the lock", recorded,
 			`{"status":"recorded","slots":{"gateway-coder":{"profile":"coder","kind":"directory","status":"unreadable","error":"permission denied"}}}`, nil, "up up ?", "coder not_up"},
-		{"a status file that makes no sense", recorded,
+		{"an invalid status file", recorded,
 			`{"status":"recorded","running":true,"slots":{"gateway-coder":{"profile":"coder","kind":"directory","status":"invalid","supervised":true}}}`, nil, "up up ?", "coder not_up"},
 		{"a link in the place of a slot", recorded,
 			`{"status":"recorded","running":true,"slots":{"gateway-coder":{"profile":"coder","kind":"link","status":"invalid"}}}`, nil, "up ? ?", "coder not_up"},
@@ -58,8 +58,8 @@ func TestStatusOfWhatIsNotKnown(t *testing.T) {
 	}
 }
 
-// A gateway that runs outside of its slot is seen by its lock alone; one that is up
-// holds its lock, of course.
+// Only its lock reveals a gateway that runs outside its slot. A gateway that is up in its
+// slot holds the lock too.
 func TestStatusOfAStrayGateway(t *testing.T) {
 	for up, want := range map[string]string{"true": "", "false": "coder not_up, coder stray_gateway"} {
 		s := engine.Situation{Input: policy.Input{

@@ -63,7 +63,7 @@ func TestSweepRemovesOnlyWhatTheFactsSaw(t *testing.T) {
 		name    string
 		files   map[string]string // of the profile coder
 		file    string
-		stale   bool // the identity is that of another file
+		stale   bool // the identity belongs to another file
 		lock    bool
 		done    bool
 		problem string
@@ -97,7 +97,7 @@ func TestSweepRemovesOnlyWhatTheFactsSaw(t *testing.T) {
 			}
 			results := (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{{Op: policy.OpPublish}, op}, policy.ExecuteOptions{})
 			if len(results) != 1 {
-				t.Fatalf("Execute gave %d results, want 1: publishing is not its own", len(results))
+				t.Fatalf("Execute gave %d results, want 1: the executor does not publish", len(results))
 			}
 			checkResult(t, results[0], c.done, c.problem)
 			if _, err := os.Lstat(path); c.done != os.IsNotExist(err) && len(c.files) > 0 {
@@ -134,8 +134,8 @@ func checkResult(t *testing.T, r policy.Result, done bool, problem string) {
 	}
 }
 
-// A profile whose directory becomes a link to another after the facts were
-// collected must not lead the sweep there.
+// A profile directory that becomes a link after the facts were collected does not redirect
+// the sweep.
 func TestSweepIsNotLedAway(t *testing.T) {
 	h := newHome(t, map[string]string{"profiles/coder/gateway.pid": "{}", "profiles/writer/gateway.pid": "{}"})
 	if _, err := h.Profiles(context.Background()); err != nil {
@@ -188,7 +188,7 @@ func TestSeedNeverReplaces(t *testing.T) {
 			op := policy.Operation{Op: policy.OpSeed, Profile: "default", Seed: &policy.Seed{State: "running"}}
 			checkResult(t, (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})[0], false, "")
 			if identityAt(t, filepath.Join(h.Path(), policy.StateFile)) != before {
-				t.Errorf("what was there was replaced")
+				t.Errorf("the existing file was replaced")
 			}
 			onlyEntries(t, h.Path(), policy.StateFile)
 		})
@@ -232,8 +232,8 @@ func onlyEntries(t *testing.T, dir string, want ...string) {
 	}
 }
 
-// On a live tree a gateway may begin between the look and the sweep: its files are then
-// none to sweep, and nothing went wrong.
+// On a running container a gateway may start between collection and sweep. Its files then
+// stay, and the sweep is not an error.
 func TestSweepBesideAGatewayThatStarts(t *testing.T) {
 	for _, live := range []bool{false, true} {
 		root := t.TempDir()

@@ -166,8 +166,8 @@ func TestNothingButRegularFilesIsOpened(t *testing.T) {
 	}
 }
 
-// Both ways to open several components must agree, since which one is used
-// depends on the kernel and the sandbox.
+// Both ways to open a path of several components agree. The kernel and the sandbox
+// determine which way is used.
 func TestOpeningStepByStepIsTheSame(t *testing.T) {
 	h := newHome(t, map[string]string{
 		"a/b/file": "x", "a/link": "-> b", "l": "-> a", "a/fifo": "fifo", "f": "x", "a/b/out": "-> /etc/passwd",

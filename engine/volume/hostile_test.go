@@ -25,8 +25,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// victimFiles are what nothing below may change, outside the home: a directory that
-// looks like a profile, like profiles and like logs at once.
+// victimFiles are files outside the home that must not change. Their directory looks like a
+// profile, like profiles and like logs at once.
 var victimFiles = []string{
 	"gateway_state.json", "gateway.pid", "processes.json", "gateway.lock", ".gateway-takeover.json", ".gateway-planned-stop.json",
 	"state/reconcile.hold.json", "reconcile.hold.json", "boot.log", "boot.log.1", ".boot.log.lock", "coder/gateway_state.json",
@@ -44,12 +44,12 @@ func newVictim(t *testing.T) (dir string, unchanged func()) {
 	return dir, func() {
 		t.Helper()
 		if diff := cmp.Diff(before, contents(t, dir)); diff != "" {
-			t.Errorf("what is outside the profile changed (-before +after):\n%s", diff)
+			t.Errorf("files outside the profile changed (-before +after):\n%s", diff)
 		}
 	}
 }
 
-// contents are the files below a directory, with mode, size and text.
+// contents returns the files below a directory, with mode, size and text.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -78,7 +78,7 @@ func contents(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// writers are everything that changes something on the volume, for the profile coder.
+// writers lists every operation that changes the volume, for the profile coder.
 var writers = map[string]func(*Home) error{
 	"SetIntent": func(h *Home) error {
 		_, err := h.SetIntent(context.Background(), "coder", "running")
@@ -97,7 +97,7 @@ var writers = map[string]func(*Home) error{
 	"sweep": func(h *Home) error {
 		var errs []error
 		for _, file := range policy.SweepableFiles() {
-			// The identity that an attacker would love to have asked for: the victim's.
+			// The identity that an attacker would choose: that of the victim.
 			info, err := os.Stat(filepath.Join(h.Path(), "profiles/coder", file))
 			if err != nil {
 				continue
@@ -115,8 +115,8 @@ var writers = map[string]func(*Home) error{
 	"AppendLog that rotates": func(h *Home) error { return h.AppendLog("boot.log", []byte("line\n"), 1) },
 }
 
-// A program that opens paths would write, truncate or remove the victim's file in
-// each of these, with the rights of whoever runs it.
+// If the program opened whole paths, it would write, truncate or remove the file of the
+// victim in each case, with the rights of its user.
 func TestNoWriterFollowsALink(t *testing.T) {
 	inMemory(t)
 	traps := map[string]string{"profiles": ".", "profiles/coder": ".", "logs": ".", "profiles/coder/state": "state"}
@@ -133,7 +133,8 @@ func TestNoWriterFollowsALink(t *testing.T) {
 			victim, unchanged := newVictim(t)
 			for _, name := range slices.Sorted(maps.Keys(writers)) {
 				h := newHome(t, map[string]string{trap: "-> " + filepath.Join(victim, target)})
-				// What the link is not part of is there, so that each writer gets on.
+				// Create the directories that the link does not replace, so that each
+				// writer proceeds.
 				_ = os.MkdirAll(filepath.Join(h.Path(), "profiles/coder"), 0o755)
 				_ = os.MkdirAll(filepath.Join(h.Path(), "logs"), 0o755)
 				_ = writers[name](h)
@@ -143,8 +144,8 @@ func TestNoWriterFollowsALink(t *testing.T) {
 	}
 }
 
-// A writer that opens a file in place, rather than making another, would change what
-// an agent has linked to its own name: a file that it may not write, but may link to.
+// If a writer changed a file in place, it would change every hard link to the file. An
+// agent may link to a file that it may not write.
 func TestNoWriterChangesTheOtherNameOfAFile(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(writers)) {
 		t.Run(name, func(t *testing.T) {
@@ -178,8 +179,8 @@ func TestNoWriterChangesTheOtherNameOfAFile(t *testing.T) {
 	}
 }
 
-// swapping exchanges two names for as long as the test runs, as a process of the agent
-// would. It returns how to wait for it, and how often it did.
+// swapping keeps exchanging two names during the test, as a process of the agent would. It
+// returns a function that stops it and returns the number of exchanges.
 func swapping(t *testing.T, a, b string) (stop func() int64) {
 	t.Helper()
 	var n atomic.Int64
@@ -204,8 +205,8 @@ func swapping(t *testing.T, a, b string) (stop func() int64) {
 	}
 }
 
-// inMemory has the test's directories in memory where there is such a file system: it
-// is quicker there.
+// inMemory puts the directories of the test on a file system in memory, if there is one.
+// That is faster.
 func inMemory(t *testing.T) {
 	t.Helper()
 	if unix.Access("/dev/shm", unix.W_OK) == nil {
@@ -213,9 +214,8 @@ func inMemory(t *testing.T) {
 	}
 }
 
-// Between the look at a path and its use an agent puts a link in its place, again and
-// again. A program that checks with lstat and then opens, or that remembers a path,
-// is led away within a few rounds.
+// An agent keeps replacing a path with a link. A program that checks with lstat and then
+// opens, or that remembers a path, follows the link within a few rounds.
 func TestNoWriterLosesARace(t *testing.T) {
 	inMemory(t)
 	for _, c := range []struct{ name, swapped, target string }{
@@ -240,7 +240,7 @@ func TestNoWriterLosesARace(t *testing.T) {
 			for range 100 {
 				for name, write := range writers {
 					if name == "SetIntent" {
-						continue // it waits for a gateway, below
+						continue // it waits for a gateway; see below
 					}
 					_ = write(h)
 				}
@@ -256,8 +256,8 @@ func TestNoWriterLosesARace(t *testing.T) {
 	}
 }
 
-// A read that waits for a writer, that follows a device, or that believes a size would
-// hang the boot or fill the memory.
+// A reader that waits for a writer, follows a device, or trusts a file size would block the
+// boot or fill the memory.
 func TestNothingStrangeIsReadAsAState(t *testing.T) {
 	strange := map[string]func(path string) error{
 		"a socket": func(path string) error {
@@ -300,14 +300,14 @@ func TestNothingStrangeIsReadAsAState(t *testing.T) {
 			op := policy.Operation{Op: policy.OpSeed, Profile: "coder", Seed: &policy.Seed{State: "running"}}
 			checkResult(t, (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})[0], false, "")
 			if info, err := os.Lstat(path); err != nil || info.Mode().IsRegular() && info.Size() != 50<<30 {
-				t.Errorf("what was there is gone: %v, %v", info, err)
+				t.Errorf("the old file is gone: %v, %v", info, err)
 			}
 		})
 	}
 }
 
-// hostileNames are entries that an agent can make in profiles. A program that joins
-// them into a path, a line or a command line takes some of them for something else.
+// hostileNames are names that an agent can create in profiles. If the program joined them
+// into a path, a line or a command line, some would change its meaning.
 func hostileNames() []string {
 	names := []string{
 		"two\nlines", "profile=x action=started", "\x1b[2J", "\u202egnp.exe", "\u200b", "a\x7fb", "\xff\xfe", "..a", "...", " ", "-rf", "--",
@@ -332,7 +332,7 @@ func TestHostileNamesAreOneWordEachAndLeadToThemselves(t *testing.T) {
 	seen := map[string]bool{}
 	for _, p := range profiles {
 		if seen[p.Name] || strings.ContainsFunc(p.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			t.Errorf("%q is there twice, or cannot be printed on a line", p.Name)
+			t.Errorf("%q occurs twice, or cannot be printed on a line", p.Name)
 		}
 		seen[p.Name] = true
 		if p.Name == policy.RootProfile {
@@ -351,8 +351,8 @@ func TestHostileNamesAreOneWordEachAndLeadToThemselves(t *testing.T) {
 	}
 }
 
-// An agent can make any number of entries. A program that lists them all, or looks at
-// each, needs memory and time as the agent likes.
+// An agent can create any number of entries. If the program listed all of them, its memory
+// and time would have no limit.
 func TestAHundredThousandEntries(t *testing.T) {
 	inMemory(t)
 	base := t.TempDir()

@@ -20,7 +20,7 @@ const coderState = "profiles/coder/gateway_state.json"
 
 var updatedAt = regexp.MustCompile(`"updated_at": ?[0-9]{10}\b`)
 
-// readCoder returns a file of the profile coder, the time of writing as NOW.
+// readCoder returns a file of the profile coder, with the time of writing replaced by NOW.
 func readCoder(t *testing.T, h *Home, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(h.Path(), "profiles/coder", name))
@@ -32,8 +32,8 @@ func readCoder(t *testing.T, h *Home, name string) string {
 
 func TestSetIntentKeepsEverythingElse(t *testing.T) {
 	for _, c := range []struct {
-		name, before, after string // after: "" is as before
-		invalid             bool   // what was there is kept beside it
+		name, before, after string // after: "" means unchanged
+		invalid             bool   // the old file is kept beside the new one
 	}{
 		{name: "set already", before: `{"desired_state":"running","updated_at":1}`},
 		{name: "set already, with a BOM", before: "\ufeff" + `{"desired_state":"running"}`},
@@ -66,7 +66,7 @@ func TestSetIntentKeepsEverythingElse(t *testing.T) {
 				after = "{\"desired_state\": \"running\", \"updated_at\": NOW}\n"
 				want = append(want, "gateway_state.json.invalid")
 				if kept := readCoder(t, h, "gateway_state.json.invalid"); kept != c.before {
-					t.Errorf("kept is %.100q, want what was there", kept)
+					t.Errorf("kept is %.100q, want the old file", kept)
 				}
 			case after == "":
 				after = c.before
@@ -152,10 +152,10 @@ func TestSetIntentLeavesWhatIsNoStateFile(t *testing.T) {
 				t.Errorf("Intent gave no error")
 			}
 			if text, err := os.ReadFile(filepath.Join(h.Path(), "real/gateway_state.json")); err != nil || string(text) != `{"desired_state":"stopped"}` {
-				t.Errorf("what the link leads to is %s, %v", text, err)
+				t.Errorf("the target of the link is %s, %v", text, err)
 			}
 			if _, err := os.Lstat(filepath.Join(h.Path(), c.file)); err != nil {
-				t.Errorf("what was there is gone: %v", err)
+				t.Errorf("the old file is gone: %v", err)
 			}
 		})
 	}
@@ -165,8 +165,8 @@ func TestSetIntentLeavesWhatIsNoStateFile(t *testing.T) {
 	}
 }
 
-// rewrite does what a gateway does: it reads the state file, changes one field
-// and puts the file in its place again. Between the two it calls meanwhile.
+// rewrite acts as a gateway: it reads the state file, changes one field and replaces the
+// file. In between it calls meanwhile.
 func rewrite(t *testing.T, path, key string, value any, meanwhile func()) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -221,8 +221,8 @@ func TestSetIntentGivesUpOnAFileThatNeverRests(t *testing.T) {
 	wantIntent(t, h, "stopped")
 }
 
-// A gateway that read the file before the intent was written, and writes it
-// afterwards, would undo the intent.
+// A gateway may read the file before the intent is written, and write it afterwards. Such a
+// gateway must not undo the intent.
 func TestSetIntentAndAGatewayThatHadReadBefore(t *testing.T) {
 	h := newHome(t, map[string]string{coderState: `{"desired_state":"stopped"}`})
 	path := filepath.Join(h.Path(), coderState)
@@ -267,7 +267,7 @@ func rawCoder(t *testing.T, h *Home) string {
 	return string(text)
 }
 
-// A gateway and an operator at once: each finds its field as it left it.
+// When a gateway and an operator write at once, neither loses its field.
 func TestSetIntentBesideAGateway(t *testing.T) {
 	h := newHome(t, map[string]string{coderState: `{"desired_state":"stopped","kept":"é"}`})
 	path := filepath.Join(h.Path(), coderState)
@@ -335,8 +335,8 @@ func TestAKilledSetIntentLeavesTheOldFile(t *testing.T) {
 	onlyEntries(t, dir, append(others, policy.StateFile)...)
 }
 
-// FuzzSetIntent: whatever is there, afterwards the intent is recorded, and every
-// other value is the one that it was.
+// FuzzSetIntent: in any file, the intent is recorded afterwards and every other value is
+// unchanged.
 func FuzzSetIntent(f *testing.F) {
 	for _, text := range []string{"", "{}", `{"a":1}`, `{"desired_state":"stopped" , "b" : [1, {"c":2}] }`, `{"a":1,"a":-2e5,"desired_state":{},"desired_state":3}`, "[]", `{"\u0061":"\ud800"}`} {
 		f.Add(text)

@@ -15,8 +15,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// TestMain makes the test program a writer of log lines when it is asked to be
-// one, so that several processes can write at once.
+// TestMain can turn the test program into a writer of log lines, so that several processes
+// write at once.
 func TestMain(m *testing.M) {
 	if home := os.Getenv("VOLUME_TEST_WRITER"); home != "" {
 		writeLines(home, os.Getenv("VOLUME_TEST_ID"))
@@ -121,7 +121,7 @@ func TestAppendLogWithoutTheLock(t *testing.T) {
 		t.Errorf("AppendLog = %v, want one that the log was not rotated", err)
 	}
 	if got, _ := os.ReadFile(filepath.Join(h.Path(), "logs/boot.log")); string(got) != "older\nline\n" {
-		t.Errorf("the log holds %q: a line is lost while somebody holds the lock", got)
+		t.Errorf("the log holds %q: a line is lost while another process holds the lock", got)
 	}
 }
 
@@ -142,8 +142,8 @@ func TestProcessesThatAppendAtOnceLoseNoLine(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// The log rotates several times; of the two generations that remain every
-	// line is whole, and each writer's lines are in order and without a gap.
+	// The log rotates several times. In the two remaining generations every line is whole,
+	// and the lines of each writer are in order without a gap.
 	next := map[string]int{}
 	for _, name := range []string{"boot.log.1", "boot.log"} {
 		data, err := os.ReadFile(filepath.Join(h.Path(), "logs", name))

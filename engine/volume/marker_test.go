@@ -33,7 +33,7 @@ func TestPlannedStopIsMarkedAsUpstreamReadsIt(t *testing.T) {
 				t.Errorf("marker %s, want %s", got, c.want)
 			}
 			if text, err := os.ReadFile(filepath.Join(h.Path(), "victim")); err != nil || string(text) != "mine" {
-				t.Errorf("what the link led to is %q, %v", text, err)
+				t.Errorf("the target of the link is %q, %v", text, err)
 			}
 			onlyEntries(t, filepath.Join(h.Path(), "profiles/coder"), policy.PlannedStopFile)
 		})

@@ -10,8 +10,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// FuzzIntentKeepsEveryByte: an intent changes two values of a state file, or adds them
-// at its end, and not one byte besides; and a second one changes nothing.
+// FuzzIntentKeepsEveryByte: an intent changes two values of a state file, or adds them at
+// its end, and changes no other byte. A second intent changes nothing.
 func FuzzIntentKeepsEveryByte(f *testing.F) {
 	for _, text := range []string{
 		"{}", "{ }\n", `{"a":1}`, `{"desired_state":"stopped","x":"}","updated_at":1}`, "{\"desired_state\" :\r\n\t\"a\" ,\"desired_state\":null}\x20",
@@ -35,7 +35,7 @@ func FuzzIntentKeepsEveryByte(f *testing.F) {
 	})
 }
 
-// without is the text of a state with the two values cut out.
+// without returns the text of a state without the two values.
 func without(o *stateObject) string {
 	desired, there := o.values["desired_state"]
 	updated, both := o.values["updated_at"]
@@ -56,7 +56,7 @@ func without(o *stateObject) string {
 	return text
 }
 
-// added is what without makes of the state once both values are there.
+// added returns the result of without after both values were added to the state.
 func added(o *stateObject) string {
 	keys, n := "", len(o.values)
 	for _, key := range []string{"desired_state", "updated_at"} {
@@ -73,7 +73,7 @@ func added(o *stateObject) string {
 	return without(&stateObject{text: slices.Concat(o.text[:end], []byte(keys), o.text[end:]), values: o.values})
 }
 
-// FuzzParseEntry: whatever a file system answers, no entry reaches beyond its buffer.
+// FuzzParseEntry: for any bytes of a file system, an entry stays within its buffer.
 func FuzzParseEntry(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x18\x00\x04coder"))
 	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\xff\xff\x04coder"))
@@ -86,7 +86,7 @@ func FuzzParseEntry(f *testing.F) {
 	})
 }
 
-// FuzzProfileName: a name is one printable word, no two entries share one, and none but
+// FuzzProfileName: a name is one printable word, two entries never share a name, and only
 // the root profile is called default.
 func FuzzProfileName(f *testing.F) {
 	for _, name := range hostileNames() {
@@ -94,7 +94,7 @@ func FuzzProfileName(f *testing.F) {
 	}
 	f.Add("two\nlines", `"two\nlines"`)
 	f.Fuzz(func(t *testing.T, a, b string) {
-		if strings.ContainsAny(a+b, "/\x00") || a == "" || b == "" { // no names of entries
+		if strings.ContainsAny(a+b, "/\x00") || a == "" || b == "" { // not names of entries
 			return
 		}
 		x, y := policy.ProfileName(a), policy.ProfileName(b)
@@ -107,7 +107,7 @@ func FuzzProfileName(f *testing.F) {
 	})
 }
 
-// FuzzCheckName: a name that is accepted stays below its directory.
+// FuzzCheckName: an accepted name stays below its directory.
 func FuzzCheckName(f *testing.F) {
 	for _, name := range []string{"a", "a/b", "../a", "a/..", "/a", "a//b", ".", "..a/b..", ""} {
 		f.Add(name)

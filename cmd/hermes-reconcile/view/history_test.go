@@ -12,7 +12,7 @@ import (
 	"hermes-reconcile/engine/volume"
 )
 
-// ledgerOf opens a home with this ledger.
+// ledgerOf opens a home with the given ledger.
 func ledgerOf(t *testing.T, text string) *volume.Home {
 	t.Helper()
 	dir := t.TempDir()
@@ -35,8 +35,7 @@ const (
 	coderLine     = `{"time":"2026-11-22T06:00:01Z","phase":"boot","profile":"coder","action":"started","code":"x","reason":"x","prior_exit":"clean"}` + "\n"
 )
 
-// FuzzLedger: whatever is in the ledger, reading it ends, and what comes of it can be
-// printed on a line each.
+// FuzzLedger: reading any ledger ends, and each entry prints on one line.
 func FuzzLedger(f *testing.F) {
 	for _, text := range []string{
 		"", "\n", containerLine + coderLine, `{"time":"x","action":"y","profile":"coder","prior_exit":""}`, "[]\nnull\n{}\n", "{\"time\":\"\x1b\",\"action\":\"\xff\"}\n",
@@ -68,8 +67,8 @@ func FuzzLedger(f *testing.F) {
 	})
 }
 
-// Whatever an agent writes there, the log shows it or says that it does not: no
-// line of it passes for a line of ours.
+// For any text that an agent writes to the ledger, the log shows the text or reports that
+// it does not. No line of the agent's text looks like a line of the program.
 func FuzzLog(f *testing.F) {
 	f.Add(containerLine + coderLine)
 	f.Add(`{"time":"\u001b[2J\n","profile":"a\nNOTE    b","action":"x\ty","image":"\n","policy":{"revision":"\n"}}` + "\n")

@@ -8,7 +8,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A name that an agent chose breaks neither a line nor a label.
+// A name that an agent chose cannot break a line or a label.
 func TestPrometheusEscapes(t *testing.T) {
 	d := &status.Document{Profiles: map[string]status.Profile{"a\"b\\c\nd": {Wanted: status.WantedUp, Now: policy.NowUp}}}
 	var text strings.Builder

@@ -20,8 +20,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// startChild starts the volume's side on an empty home, which belongs to the user of
-// the settings.
+// startChild starts the child on an empty home that belongs to the user in the settings.
 func startChild(t *testing.T, s Settings) *Child {
 	t.Helper()
 	s.Home = t.TempDir()
@@ -47,8 +46,8 @@ func startChild(t *testing.T, s Settings) *Child {
 
 func processOf(v *Child) *process { return v.pipes.(*process) }
 
-// A fakeChild answers every request with the messages of one list, as long as the pipes
-// are open.
+// A fakeChild answers every request with the same list of messages while the pipes are
+// open.
 type fakeChild struct {
 	io.Reader
 	closed bool
@@ -73,8 +72,8 @@ func (c *fakeChild) Read(p []byte) (int, error) {
 	return c.Reader.Read(p)
 }
 
-// A child that breaks the protocol is ended: what it wrote after that is not taken for the
-// answer to the next request.
+// A child that breaks the protocol is ended. Its remaining output is not the answer to the
+// next request.
 func TestAChildThatBreaksTheProtocol(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -100,7 +99,7 @@ func TestAChildThatBreaksTheProtocol(t *testing.T) {
 				t.Errorf("Collect: %v, want an error with %q", err, test.want)
 			}
 			if err := v.AppendLog(t.Context(), "x.log", []byte("x\n")); err == nil {
-				t.Error("AppendLog takes the rest of the answer to Collect for its own")
+				t.Error("AppendLog read the rest of the answer to Collect")
 			}
 			if !child.closed {
 				t.Error("the child still runs")
@@ -109,7 +108,7 @@ func TestAChildThatBreaksTheProtocol(t *testing.T) {
 	}
 }
 
-// An error is the answer only when it is the last one.
+// An error counts as the answer only if it is the last message.
 func TestAnErrorBeforeTheEndOfTheAnswer(t *testing.T) {
 	t.Parallel()
 	var pipe bytes.Buffer
@@ -127,7 +126,7 @@ func TestAnErrorBeforeTheEndOfTheAnswer(t *testing.T) {
 	}
 }
 
-// A child that gives too few results, or too many, has done nothing that counts.
+// If a child returns too few or too many results, all of them are ignored.
 func TestAChildThatGivesAnotherNumberOfResults(t *testing.T) {
 	t.Parallel()
 	sweep := []policy.Operation{{Op: policy.OpSweep, Profile: "coder", File: "gateway.pid"}}
@@ -143,8 +142,8 @@ func TestAChildThatGivesAnotherNumberOfResults(t *testing.T) {
 	}
 }
 
-// Neither process sets a memory limit: a rule may use more than the rest of the program,
-// and the collector would then run all the time.
+// Neither process sets a memory limit. A rule may use more memory than the rest of the
+// program, and below a limit the collector would then run all the time.
 func TestTuneMemorySetsNoLimit(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
@@ -154,7 +153,7 @@ func TestTuneMemorySetsNoLimit(t *testing.T) {
 	}
 }
 
-// A volume that hangs stops the child; whoever waits for it goes on.
+// A volume that hangs stops the child, and the waiting caller continues.
 func TestAVolumeThatHangs(t *testing.T) {
 	v := startChild(t, Settings{Timeout: 10 * time.Millisecond})
 	if err := processOf(v).Signal(syscall.SIGSTOP); err != nil {
@@ -176,7 +175,7 @@ func TestAVolumeThatHangs(t *testing.T) {
 	}
 }
 
-// A child that dies is an error for what was asked, with its cause.
+// A child that dies makes the request fail, with the cause.
 func TestTheProcessForTheVolumeDies(t *testing.T) {
 	v := startChild(t, Settings{Timeout: 10 * time.Millisecond})
 	if err := processOf(v).Kill(); err != nil {
@@ -188,12 +187,12 @@ func TestTheProcessForTheVolumeDies(t *testing.T) {
 	}
 }
 
-// The child is the unprivileged user before it looks at the home: with all its
-// threads, without root's groups, and without a way back.
+// The child becomes the unprivileged user before it opens the home: in all threads, without
+// the groups of root, and irreversibly.
 func TestTheVolumesSideIsTheUnprivilegedUser(t *testing.T) {
 	const id = 10000
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to become somebody else")
+		t.Skip("needs root, to become another user")
 	}
 	v := startChild(t, Settings{OnlyRoot: true, User: &User{UID: id, GID: id}})
 	if err := v.AppendLog(t.Context(), "x.log", []byte("x\n")); err != nil {
@@ -204,7 +203,7 @@ func TestTheVolumesSideIsTheUnprivilegedUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != id || owner.Gid != id {
-		t.Errorf("what it writes belongs to %d:%d, want %d:%d", owner.Uid, owner.Gid, id, id)
+		t.Errorf("its file belongs to %d:%d, want %d:%d", owner.Uid, owner.Gid, id, id)
 	}
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", processOf(v).Pid))
 	if err != nil || len(threads) == 0 {
@@ -223,11 +222,11 @@ func TestTheVolumesSideIsTheUnprivilegedUser(t *testing.T) {
 	}
 }
 
-// Who cannot become the unprivileged user touches nothing and says why.
+// A child that cannot become the unprivileged user changes nothing and reports why.
 func TestTheVolumesSideCannotBecomeTheUser(t *testing.T) {
 	var s Settings
 	if os.Geteuid() == 0 {
-		s.User = &User{UID: 10000, GID: 10000} // who is not root any more
+		s.User = &User{UID: 10000, GID: 10000} // this user is no longer root
 	}
 	v := startChild(t, s)
 	if err := v.stream.write(request{Settings: &Settings{Home: v.settings.Home, User: &User{UID: 1, GID: 1}}}); err != nil {
@@ -235,25 +234,26 @@ func TestTheVolumesSideCannotBecomeTheUser(t *testing.T) {
 	}
 	err := v.AppendLog(t.Context(), "x.log", []byte("x\n"))
 	if err == nil || !strings.Contains(err.Error(), "become the user 1:1: operation not permitted") {
-		t.Errorf("AppendLog: %v, want an error that says who it cannot become", err)
+		t.Errorf("AppendLog: %v, want an error that names the user", err)
 	}
 	if _, err := os.Stat(filepath.Join(v.settings.Home, "logs")); err == nil {
-		t.Error("it wrote all the same")
+		t.Error("it wrote anyway")
 	}
 }
 
-// Others of the agent's user cannot look into the child, and so not trace it.
+// Other processes of the agent's user cannot read the memory of the child, so they cannot
+// trace it.
 func TestTheVolumesSideCannotBeTraced(t *testing.T) {
 	const id = 10000
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to become somebody else")
+		t.Skip("needs root, to become another user")
 	}
 	v := startChild(t, Settings{OnlyRoot: true, User: &User{UID: id, GID: id}})
-	_, _ = v.Change(t.Context(), engine.Change{Kind: engine.ReadIntent, Profile: policy.RootProfile}) // it has its settings
+	_, _ = v.Change(t.Context(), engine.Change{Kind: engine.ReadIntent, Profile: policy.RootProfile}) // the child has its settings now
 	look := exec.CommandContext(t.Context(), "cat", fmt.Sprintf("/proc/%d/environ", processOf(v).Pid))
 	look.Dir = "/"
 	look.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
 	if out, err := look.CombinedOutput(); err == nil || !strings.Contains(string(out), "denied") {
-		t.Errorf("uid %d reads what the child has: %v", id, err)
+		t.Errorf("uid %d can read the memory of the child: %v", id, err)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// FuzzVolumeRequests: the volume's side answers whatever it is asked, about its home
-// alone, and does not break.
+// FuzzVolumeRequests: the child answers any request, changes only its home, and does not
+// panic.
 func FuzzVolumeRequests(f *testing.F) {
 	for _, text := range []string{
 		`{"Collect":true}`, `{"Execute":[{"op":"sweep","profile":"coder","file":"../x"},{"op":"seed","profile":"coder"},{"op":"seed","profile":"coder","seed":{}}]}`,
@@ -69,8 +69,8 @@ func FuzzVolumeRequests(f *testing.F) {
 	})
 }
 
-// FuzzVolumeAnswers: whatever the child says, whoever asked gets a result for each
-// operation or an error, and facts that are JSON.
+// FuzzVolumeAnswers: for any answer of the child, the caller gets an error, or a result for
+// each operation and facts that are valid JSON.
 func FuzzVolumeAnswers(f *testing.F) {
 	for _, documents := range [][]string{
 		{`{"Done":true}`}, {`{"Profile":"a"}`, `{"Done":true}`}, {`{"Results":[{"Index":-1},{"Index":99,"Done":true},{"Index":0,"Error":"x"}],"Done":true}`},
@@ -102,7 +102,7 @@ func FuzzVolumeAnswers(f *testing.F) {
 		}
 		_, _ = child().Collect(context.Background(), func(profile string, facts policy.Facts) {
 			if _, err := json.Marshal(facts); err != nil {
-				t.Errorf("%q gives facts of %q that are no JSON: %v", stream, profile, err)
+				t.Errorf("%q gives facts of %q that are not valid JSON: %v", stream, profile, err)
 			}
 		})
 		_, _ = child().Ledger(context.Background(), "coder")

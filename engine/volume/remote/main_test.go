@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestMain makes the test program the child as well, which a test starts.
+// TestMain lets the test program also run as the child.
 func TestMain(m *testing.M) {
 	if IsChild(os.Args) {
 		os.Exit(Serve())

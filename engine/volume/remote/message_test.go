@@ -15,7 +15,7 @@ import (
 
 func reading(text string) *stream { return newStream(strings.NewReader(text), io.Discard) }
 
-// What was written is read in order, with long texts and with none.
+// Messages are read in the order of writing, with long texts and without text.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	var pipe bytes.Buffer
@@ -64,7 +64,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// A stream that breaks the format is an error that names the problem.
+// A stream with a wrong format gives an error that names the problem.
 func TestMessagesThatBreakTheFormat(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ why, text, want string }{
@@ -92,7 +92,7 @@ func TestMessagesThatBreakTheFormat(t *testing.T) {
 	}
 }
 
-// The limit is that of one message, not of all: a child may live long.
+// The limit applies to each message, not to all, because a child may live long.
 func TestTheLimitIsThatOfOneMessage(t *testing.T) {
 	t.Parallel()
 	var pipe bytes.Buffer
