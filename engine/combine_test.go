@@ -63,7 +63,7 @@ func TestPrecedence(t *testing.T) {
 				t.Errorf("%s (%s): %q, want %s (%s) with a reason", got.Action, got.Code, got.Reason, test.action, test.code)
 			}
 			if profileOnly := slices.DeleteFunc(slices.Clone(test.given), func(c policy.Contribution) bool { return c.Profile == "" }); len(got.Contributions) != len(profileOnly) {
-				t.Errorf("%d contributions, want all %d, also those that did not win", len(got.Contributions), len(profileOnly))
+				t.Errorf("%d contributions, want all %d, including those that did not win", len(got.Contributions), len(profileOnly))
 			}
 		})
 	}

@@ -61,7 +61,7 @@ func TestDocumentsOfTriedRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(c.Profiles) != 0 || c.Same != 2 {
-		t.Errorf("%+v, want no difference by a rule that is only being tried", c)
+		t.Errorf("%+v, want no difference by a rule on trial", c)
 	}
 	var e explain.Explanation
 	if err := json.Unmarshal(output(t, "explain", "coder", "-o", "json", "--policy", dir+"/policy"), &e); err != nil {
