@@ -26,17 +26,16 @@ func (s Source) Package() string { return PackageName(s.Module.Package.Path) }
 // below data.reconcile.
 func (s Source) Kind() string { return packageKind(s.Module.Package.Path) }
 
-// ReadLayer parses every rule file of a layer, in lexical order. It leaves out files
-// and directories whose names start with a dot (the versions behind a mounted
-// ConfigMap, swap files of an editor), and tests, which must not decide anything at
-// boot. The error is an Errors if it is about the text of the rules.
+// ReadLayer parses every rule file of a layer, in lexical order. It leaves out names
+// that start with a dot (the versions behind a mounted ConfigMap, swap files of an
+// editor), and tests, which must not decide anything at boot. The error is an Errors if it is about the text of the rules.
 func ReadLayer(index int, layer Layer) ([]Source, error) { return readLayer(index, layer, isRuleFile) }
 
 // ReadTests parses every *_test.rego file of a layer, as ReadLayer parses the rules.
 func ReadTests(index int, layer Layer) ([]Source, error) { return readLayer(index, layer, isTestFile) }
 
 func readLayer(index int, layer Layer, wanted func(name string) bool) ([]Source, error) {
-	names, err := findFiles(layer.Files, ".", 0, wanted)
+	names, err := FindFiles(layer.Files, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("policy directory %s: %w", layer.Name, err)
 	}
@@ -74,8 +73,13 @@ func ReadSource(index int, layer Layer, name string) (Source, error) {
 // ends.
 const maxDepth = 8
 
-// findFiles lists the wanted files below a directory. It follows links to directories,
-// because a mounted ConfigMap consists of them.
+// FindFiles lists the wanted files in lexical order. It leaves out files and directories
+// whose names start with a dot. It follows links to directories, because a mounted
+// ConfigMap consists of them.
+func FindFiles(files fs.FS, wanted func(name string) bool) ([]string, error) {
+	return findFiles(files, ".", 0, wanted)
+}
+
 func findFiles(files fs.FS, dir string, depth int, wanted func(name string) bool) ([]string, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("%s: more than %d directories deep, or links that lead in a circle", dir, maxDepth)
@@ -88,27 +92,21 @@ func findFiles(files fs.FS, dir string, depth int, wanted func(name string) bool
 	for _, entry := range entries {
 		name := path.Join(dir, entry.Name())
 		isDir := entry.IsDir()
-		switch {
-		case strings.HasPrefix(entry.Name(), "."):
-			continue
-		case wanted(name) || entry.Type()&fs.ModeSymlink != 0:
+		if entry.Type()&fs.ModeSymlink != 0 {
 			info, err := fs.Stat(files, name)
-			if err != nil && wanted(name) {
-				return nil, err
-			}
 			isDir = err == nil && info.IsDir()
 		}
-		if !isDir {
-			if wanted(name) {
-				names = append(names, name)
+		switch {
+		case strings.HasPrefix(entry.Name(), "."):
+		case isDir:
+			below, err := findFiles(files, name, depth+1, wanted)
+			if err != nil {
+				return nil, err
 			}
-			continue
+			names = append(names, below...)
+		case wanted(name):
+			names = append(names, name)
 		}
-		below, err := findFiles(files, name, depth+1, wanted)
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, below...)
 	}
 	return names, nil
 }

@@ -76,12 +76,17 @@ func Check(ctx context.Context, layers []rego.Layer, o Options) Report {
 	c.readFiles()
 	c.readSettings()
 	c.inspect()
-	c.compile()
+	c.unusedSettings()
 	evaluator, err := rego.Load(layers, o.Options)
-	c.addErrors(err)
-	if evaluator != nil {
-		c.try(ctx, evaluator)
+	if err != nil {
+		c.addErrors(err)
+		c.compile()
+		return c.report()
 	}
+	if !c.unparsed && c.report().Errors() == 0 {
+		c.compileTests()
+	}
+	c.try(ctx, evaluator)
 	return c.report()
 }
 
@@ -93,9 +98,14 @@ type checker struct {
 	tests    []rego.Source
 	settings map[string]any
 	places   settingPlaces
-	unparsed bool // a file of rules could not be parsed
+	owners   map[string]string // the file of each setting
+	unparsed bool              // a file of rules could not be parsed
 	tried    []string
 	findings []Finding
+
+	// Of all rules and tests, with full references:
+	references []reference
+	packages   map[string][]string // the rules of each package; nil if unknown
 }
 
 func (c *checker) add(f Finding) {

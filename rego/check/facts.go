@@ -63,27 +63,28 @@ func (i *inspector) resolve(t *ast.Term) (fact, bool) {
 	return f, true
 }
 
-// inspectComparisons finds facts that are compared with a value that they never have.
-func (i *inspector) inspectComparisons(rule *ast.Rule) {
-	ast.WalkExprs(rule, func(e *ast.Expr) bool {
-		if !e.IsCall() || len(e.Operands()) != 2 {
-			return false
-		}
-		a, b := e.Operand(0), e.Operand(1)
-		switch e.Operator().String() {
-		case "equal", "eq", "neq":
-			i.compare(a, b)
-			i.compare(b, a)
-		case "gt", "gte", "lt", "lte":
-			i.compareTypes(a, b)
-			i.compareTypes(b, a)
-		case "internal.member_2":
-			i.compareAny(a, b)
-		}
-		return false
-	})
+// call checks one call, of a builtin or of a function.
+func (i *inspector) call(call []*ast.Term) {
+	switch operator := call[0].String(); {
+	case len(call) == 4 && operator == "internal.member_3":
+		i.searched(call[3])
+	case len(call) != 3:
+	case slices.Contains([]string{"equal", "eq", "neq"}, operator):
+		i.compare(call[1], call[2])
+		i.compare(call[2], call[1])
+	case slices.Contains([]string{"gt", "gte", "lt", "lte"}, operator):
+		i.compareTypes(call[1], call[2])
+		i.compareTypes(call[2], call[1])
+	case operator == "internal.member_2":
+		i.compareAny(call[1], call[2])
+		i.searched(call[2])
+	case operator == "sprintf":
+		i.sprintf(call[1], call[2])
+	}
+	i.mayFail(call)
 }
 
+// compareAny compares a term with each element of a literal collection.
 func (i *inspector) compareAny(t, collection *ast.Term) {
 	each := func(word *ast.Term) { i.compare(t, word) }
 	switch words := collection.Value.(type) {
@@ -94,6 +95,7 @@ func (i *inspector) compareAny(t, collection *ast.Term) {
 	}
 }
 
+// compare finds a fact that is compared with a value that the fact never has.
 func (i *inspector) compare(t, word *ast.Term) {
 	constant, ok := word.Value.(ast.String)
 	f, isFact := i.resolve(t)
@@ -116,12 +118,13 @@ func (i *inspector) compareTypes(t, constant *ast.Term) {
 		return
 	}
 	_, isText := constant.Value.(ast.String)
-	_, isNumber := constant.Value.(ast.Number)
-	isNumeric := f.node.Type == "number" || f.node.Type == "integer"
-	if isText && isNumeric || isNumber && f.node.Type == "string" {
+	_, isANumber := constant.Value.(ast.Number)
+	if isText && isNumber(f.node) || isANumber && f.node.Type == "string" {
 		i.at(constant.Location, "unlike_types", "%s is of the type %s, and %s is not", f, f.node.Type, constant)
 	}
 }
+
+func isNumber(s *rego.Schema) bool { return s.Type == "number" || s.Type == "integer" }
 
 // errorProne are the builtins that fail on text of another form: which operand is that
 // text, and which builtins test it.
@@ -145,44 +148,8 @@ var errorProne = map[string]struct {
 	"regex.match":            {0, []string{"regex.is_valid"}},
 }
 
-// inspectCalls checks the calls of builtins, also those inside other terms.
-func (i *inspector) inspectCalls(rule *ast.Rule) {
-	guarded := map[string]bool{} // "builtin operand"
-	for _, other := range i.Module.Rules {
-		for _, call := range callsOf(other) {
-			for _, operand := range call[1:] {
-				// A helper may test the operand too, if both name the same fact.
-				if ref, ok := operand.Value.(ast.Ref); other == rule || ok && ref.IsGround() && ref[0].Equal(ast.InputRootDocument) {
-					guarded[call[0].String()+" "+operand.String()] = true
-				}
-			}
-		}
-	}
-	for _, call := range callsOf(rule) {
-		i.inspectBuiltin(call, guarded)
-		i.inspectSprintf(call)
-	}
-}
-
-// callsOf returns the calls of a rule: each is an operator and its operands.
-func callsOf(rule *ast.Rule) [][]*ast.Term {
-	var calls [][]*ast.Term
-	ast.WalkExprs(rule, func(e *ast.Expr) bool {
-		if terms, ok := e.Terms.([]*ast.Term); ok && e.IsCall() {
-			calls = append(calls, terms)
-		}
-		return false
-	})
-	ast.WalkTerms(rule, func(t *ast.Term) bool {
-		if call, ok := t.Value.(ast.Call); ok {
-			calls = append(calls, call)
-		}
-		return false
-	})
-	return calls
-}
-
-func (i *inspector) inspectBuiltin(call []*ast.Term, guarded map[string]bool) {
+// mayFail finds a builtin that fails the package if a fact has an unexpected form.
+func (i *inspector) mayFail(call []*ast.Term) {
 	name := call[0].String()
 	prone, ok := errorProne[name]
 	if !ok || len(call) <= prone.operand+1 {
@@ -190,25 +157,31 @@ func (i *inspector) inspectBuiltin(call []*ast.Term, guarded map[string]bool) {
 	}
 	operand := call[prone.operand+1]
 	f, isFact := i.resolve(operand)
-	if !isFact || f.node != nil && (f.node.Type == "number" || f.node.Type == "integer" || f.node.WrittenBy == "kernel") {
+	if !isFact || f.node != nil && (isNumber(f.node) || f.node.WrittenBy == "kernel") || i.tested(operand, prone.guards) {
 		return
-	}
-	for _, guard := range prone.guards {
-		if guarded[guard+" "+operand.String()] {
-			return
-		}
 	}
 	i.at(call[0].Location, "builtin_error_likely", "%s breaks the whole package when %s does not look as expected; test it first with %s", name, f, strings.Join(prone.guards, " or "))
 }
 
+// tested reports whether the rule passes the operand to one of the builtins. A helper may
+// test the operand too, if both name the same fact.
+func (i *inspector) tested(operand *ast.Term, builtins []string) (found bool) {
+	var where any = i.rule
+	if ref, ok := operand.Value.(ast.Ref); ok && ref.IsGround() && ref[0].Equal(ast.InputRootDocument) {
+		where = i.Module
+	}
+	eachCall(where, func(call []*ast.Term) {
+		found = found || slices.Contains(builtins, call[0].String()) && slices.ContainsFunc(call[1:], operand.Equal)
+	})
+	return found
+}
+
 var verb = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`%[-+# 0]*[0-9]*(?:\.[0-9]+)?[a-zA-Z%]`) })
 
-func (i *inspector) inspectSprintf(call []*ast.Term) {
-	if call[0].String() != "sprintf" || len(call) < 3 {
-		return
-	}
-	format, ok := call[1].Value.(ast.String)
-	values, isArray := call[2].Value.(*ast.Array)
+// sprintf compares the number of values with the places of a constant format.
+func (i *inspector) sprintf(text, arguments *ast.Term) {
+	format, ok := text.Value.(ast.String)
+	values, isArray := arguments.Value.(*ast.Array)
 	if !ok || !isArray || strings.Contains(string(format), "[") {
 		return
 	}
@@ -219,6 +192,6 @@ func (i *inspector) inspectSprintf(call []*ast.Term) {
 		}
 	}
 	if places != values.Len() {
-		i.at(call[1].Location, "sprintf_arguments", "the format has %d places, and there are %d values", places, values.Len())
+		i.at(text.Location, "sprintf_arguments", "the format has %d places, and there are %d values", places, values.Len())
 	}
 }

@@ -3,7 +3,6 @@ package check
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path"
 	"regexp"
@@ -21,31 +20,16 @@ import (
 // readFiles parses every file of rules and of tests, and reports the files that look as
 // if they had an effect and have none.
 func (c *checker) readFiles() {
-	for i, layer := range c.layers {
-		if i == 0 {
-			sources, err := rego.ReadLayer(i, layer)
-			c.addErrors(err)
-			c.sources = sources
-			continue
-		}
-		err := fs.WalkDir(layer.Files, ".", func(name string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			if base := path.Base(name); name != "." && strings.HasPrefix(base, ".") {
-				if entry.IsDir() {
-					return fs.SkipDir
-				}
-				return nil
-			}
-			if entry.IsDir() {
-				return nil
-			}
-			c.readFile(i, name)
-			return nil
-		})
+	sources, err := rego.ReadLayer(0, c.layers[0])
+	c.addErrors(err)
+	c.sources = sources
+	for i, layer := range c.layers[1:] {
+		names, err := rego.FindFiles(layer.Files, func(string) bool { return true })
 		if err != nil {
 			c.add(Finding{Code: "directory_unreadable", File: layer.Name, Message: err.Error()})
+		}
+		for _, name := range names {
+			c.readFile(i+1, name)
 		}
 	}
 }
@@ -53,9 +37,6 @@ func (c *checker) readFiles() {
 // readFile reads one file of rules or tests.
 func (c *checker) readFile(layer int, name string) {
 	shown := path.Join(c.layers[layer].Name, name)
-	if info, err := fs.Stat(c.layers[layer].Files, name); err == nil && info.IsDir() {
-		return // a link to one, as a ConfigMap has
-	}
 	if !strings.HasSuffix(name, ".rego") {
 		if why := looksMeant(name); why != "" {
 			c.add(Finding{File: shown, Row: 1, Col: 1, Code: "ignored_file", Message: "nothing reads this file: " + why})
@@ -130,78 +111,77 @@ func (p settingPlaces) find(file, message string) (string, int) {
 
 // readSettings merges the settings of all layers and reports those without effect.
 func (c *checker) readSettings() {
-	c.places = settingPlaces{}
-	c.settings = map[string]any{}
-	owner := map[string]string{}
+	c.places, c.settings, c.owners = settingPlaces{}, map[string]any{}, map[string]string{}
 	for i, layer := range c.layers {
+		file := path.Join(layer.Name, rego.SettingsFile)
 		more, rows, err := rego.ReadSettings(layer)
 		if i > 0 {
-			c.places[path.Join(layer.Name, rego.SettingsFile)] = rows
+			c.places[file] = rows
 		}
 		if err != nil {
 			continue // rego.Load reports it
 		}
 		for _, key := range sortedKeys(more) {
 			c.settings[key] = more[key]
-			file := path.Join(layer.Name, rego.SettingsFile)
-			if earlier, ok := owner[key]; ok {
-				c.addShadowed(earlier, key, file+" sets it too, and comes later")
-			}
 			if i > 0 {
-				owner[key] = file
+				c.addShadowed(key, file+" sets it too, and comes later")
+				c.owners[key] = file
 			}
 		}
 	}
 	for _, key := range sortedKeys(c.options.Settings) {
 		c.settings[key] = c.options.Settings[key]
-		if file, ok := owner[key]; ok {
-			c.addShadowed(file, key, "the configuration sets it too, and wins")
-		}
+		c.addShadowed(key, "the configuration sets it too, and wins")
 	}
-	c.unusedSettings(owner)
 }
 
-func (c *checker) addShadowed(file, key, why string) {
-	c.add(Finding{File: file, Row: c.places[file][key], Col: 1, Code: "setting_shadowed",
-		Message: fmt.Sprintf("setting %s has no effect here: %s", key, why)})
+func (c *checker) addShadowed(key, why string) {
+	if file, ok := c.owners[key]; ok {
+		c.add(Finding{File: file, Row: c.places[file][key], Col: 1, Code: "setting_shadowed",
+			Message: fmt.Sprintf("setting %s has no effect here: %s", key, why)})
+	}
+}
+
+// settingPlace returns where the last of the operator's directories sets a key.
+func (c *checker) settingPlace(key string) (file string, row int) {
+	return c.owners[key], c.places[c.owners[key]][key]
 }
 
 // unusedSettings reports the settings that no rule reads. A rule that uses the whole of
 // data.settings may read any.
-func (c *checker) unusedSettings(owner map[string]string) {
-	used := map[string]bool{"disabled_rules": true}
-	whole := false
-	for _, s := range slices.Concat(c.sources, c.tests) {
-		ast.WalkRefs(s.Module, func(ref ast.Ref) bool {
-			if !ref.HasPrefix(rego.SettingsRef) {
-				return false
-			}
-			if len(ref) == 2 {
-				whole = whole || s.Layer > 0 && !slices.ContainsFunc(c.tests, func(test rego.Source) bool { return test.Module == s.Module })
-			} else if key, ok := ref[2].Value.(ast.String); ok {
+func (c *checker) unusedSettings() {
+	used := map[string]bool{}
+	for _, r := range c.references {
+		if !r.ref.HasPrefix(rego.SettingsRef) {
+			continue
+		}
+		if len(r.ref) > 2 {
+			if key, ok := r.ref[2].Value.(ast.String); ok {
 				used[string(key)] = true
-			} else {
-				whole = true
+				continue
 			}
-			return false
-		})
+		}
+		if r.Layer > 0 && !strings.HasSuffix(r.Name, "_test.rego") {
+			return
+		}
 	}
 	builtin, _, err := rego.ReadSettings(c.layers[0])
-	if whole || err != nil || c.unparsed {
+	if err != nil || c.unparsed {
 		return
 	}
-	for _, key := range sortedKeys(owner) {
+	for _, key := range sortedKeys(c.owners) {
 		if _, known := builtin[key]; known || used[key] {
 			continue
 		}
-		c.add(Finding{File: owner[key], Row: c.places[owner[key]][key], Col: 1, Code: "setting_unused",
+		c.add(Finding{File: c.owners[key], Row: c.places[c.owners[key]][key], Col: 1, Code: "setting_unused",
 			Message: fmt.Sprintf("no rule reads the setting %s", key)})
 	}
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// compile runs the checks of rego.Load on the files that could be parsed.
+// compile runs the checks of rego.Load on the files that could be parsed. Load stops
+// after the first kind of mistake.
 func (c *checker) compile() {
 	sources := c.sources
 	if enabled, err := (rego.Rules{Sources: sources, Settings: c.settings}).Enabled(); err == nil {
@@ -210,15 +190,14 @@ func (c *checker) compile() {
 	c.addErrors(rego.CheckContract(sources).OrNil())
 	c.addErrors(rego.CheckSettingRefs(slices.Concat(sources, c.tests), c.settings).OrNil())
 	c.addErrors(rego.CheckFacts(sources, c.options.Schema).OrNil())
-	c.compileTests(sources)
 }
 
 // compileTests compiles the tests with the rules that they test.
-func (c *checker) compileTests(sources []rego.Source) {
-	if len(c.tests) == 0 || c.unparsed || slices.ContainsFunc(c.findings, func(f Finding) bool { return f.Severity == SeverityError }) {
-		return // the mistakes of the rules would be reported again
+func (c *checker) compileTests() {
+	if len(c.tests) == 0 {
+		return
 	}
-	modules, err := example.TestModules(sources, c.tests)
+	modules, err := example.TestModules(c.sources, c.tests)
 	if err != nil {
 		c.addErrors(rego.Errors{{File: c.lastDirectory(), Code: "rego_compile_error", Message: err.Error()}})
 		return

@@ -20,109 +20,105 @@ import (
 // try evaluates the rules over the examples and the caller's situations. A rule that
 // fails there would fail at a boot.
 func (c *checker) try(ctx context.Context, e *rego.Evaluator) {
-	examples := example.Situations()
-	for i, s := range slices.Concat(examples, c.options.Situations) {
-		if ctx.Err() != nil {
+	for _, s := range example.Situations() {
+		if c.tryOne(ctx, e, s, true) {
 			return
 		}
-		c.tried = append(c.tried, s.Name)
-		isExample := i < len(examples)
-		first := e.Evaluate(ctx, policy.StageRules, s.Input)
-		failures := first.Failures
-		c.addContributions(s, isExample, first.Contributions)
-		for _, action := range []policy.Action{policy.ActionStart, policy.ActionDown} {
-			s.Input.Decisions = example.Decided(s.Input, action)
-			after := e.Evaluate(ctx, policy.StageAfter, s.Input)
-			failures = append(failures, after.Failures...)
-			c.addContributions(s, isExample, after.Contributions)
-		}
-		slow := false
-		for _, f := range failures {
-			slow = c.addFailure(ctx, e, s, f) || slow
-		}
-		if slow {
-			return // each further situation would take as long
+	}
+	for _, s := range c.options.Situations {
+		if c.tryOne(ctx, e, s, false) {
+			return
 		}
 	}
 }
 
-// addContributions reports contributions of the operator's rules about settings that
-// they cannot use, and about profiles that the caller's situations do not have.
-func (c *checker) addContributions(s example.Situation, isExample bool, contributions []policy.Contribution) {
-	for _, said := range contributions {
-		if said.Layer == 0 {
-			continue
+// tryOne evaluates the rules of both stages over one situation: the second stage once
+// with every profile started, and once with every profile down. Enough means that
+// another situation would take too long.
+func (c *checker) tryOne(ctx context.Context, e *rego.Evaluator, s example.Situation, isExample bool) (enough bool) {
+	if ctx.Err() != nil {
+		return true
+	}
+	c.tried = append(c.tried, s.Name)
+	all := e.Evaluate(ctx, policy.StageRules, s.Input)
+	for _, action := range []policy.Action{policy.ActionStart, policy.ActionDown} {
+		s.Input.Decisions = example.Decided(s.Input, action)
+		after := e.Evaluate(ctx, policy.StageAfter, s.Input)
+		all.Contributions = append(all.Contributions, after.Contributions...)
+		all.Failures = append(all.Failures, after.Failures...)
+	}
+	for _, contribution := range all.Contributions {
+		if contribution.Layer > 0 {
+			c.addContribution(s, isExample, contribution)
 		}
-		f := Finding{Col: 1}
-		f.File, f.Row = splitLocation(said.Location)
-		_, exists := s.Input.Profiles[said.Profile]
-		switch {
-		case said.Set == policy.SetAlarm && said.Code == "bad_setting":
-			f.Code, f.Message = "setting_value", said.Reason
-			if key := settingNamed().FindStringSubmatch(said.Reason); key != nil {
-				if file, row := c.settingPlace(key[1]); row > 0 {
-					f.File, f.Row = file, row
-				}
+	}
+	for _, failure := range all.Failures {
+		code := c.addFailure(ctx, e, s, failure)
+		enough = enough || code == "too_slow" || code == "too_much_memory"
+	}
+	return enough
+}
+
+// addContribution reports a contribution about a setting that the rule cannot use, or
+// about a profile that the caller's situation does not have.
+func (c *checker) addContribution(s example.Situation, isExample bool, said policy.Contribution) {
+	f := Finding{Col: 1}
+	f.File, f.Row = splitLocation(said.Location)
+	_, exists := s.Input.Profiles[said.Profile]
+	switch {
+	case said.Set == policy.SetAlarm && said.Code == "bad_setting":
+		f.Code, f.Message = "setting_value", said.Reason
+		if key := settingNamed().FindStringSubmatch(said.Reason); key != nil {
+			if file, row := c.settingPlace(key[1]); row > 0 {
+				f.File, f.Row = file, row
 			}
-		case said.Profile != "" && !exists && !isExample:
-			f.Code, f.Message = "unknown_profile", fmt.Sprintf("%s for %q: %s has no such profile%s", said.Set, said.Profile, s.Name, suggest.Words(said.Profile, sortedKeys(s.Input.Profiles)))
-		default:
-			continue
 		}
-		if !slices.ContainsFunc(c.findings, func(g Finding) bool { return g.Code == f.Code && g.Message == f.Message }) {
-			c.add(f)
-		}
+	case said.Profile != "" && !exists && !isExample:
+		f.Code, f.Message = "unknown_profile", fmt.Sprintf("%s for %q: %s has no such profile%s", said.Set, said.Profile, s.Name, suggest.Words(said.Profile, sortedKeys(s.Input.Profiles)))
+	default:
+		return
+	}
+	c.addOnce(f, func(g Finding) bool { return g.Code == f.Code && g.Message == f.Message })
+}
+
+// addOnce adds a finding unless there is an equal one: one situation is enough.
+func (c *checker) addOnce(f Finding, equal func(Finding) bool) {
+	if !slices.ContainsFunc(c.findings, equal) {
+		c.add(f)
 	}
 }
 
-// A reason of the code bad_setting names the setting like this.
+// settingNamed finds the setting in the reason of an alarm, for example settings.quiet.
 var settingNamed = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`settings\.([A-Za-z0-9_]+)`) })
 
-// addFailure reports a failure, and whether further situations would take as long.
-func (c *checker) addFailure(ctx context.Context, e *rego.Evaluator, s example.Situation, failure policy.RuleFailure) (slow bool) {
-	f := Finding{Code: failureCode(failure.Error), Message: fmt.Sprintf("%s breaks on %s: %s", failure.Rule, s.Name, plainFailure(failure.Error))}
+// addFailure reports a failure and returns its code.
+func (c *checker) addFailure(ctx context.Context, e *rego.Evaluator, s example.Situation, failure policy.RuleFailure) string {
+	f := Finding{Code: "rule_failed", Col: 1}
+	text := failure.Error
+	for _, k := range failureCodes {
+		if strings.Contains(text, k.words) {
+			f.Code, text = k.code, strings.TrimPrefix(text, k.words+": ")
+			break
+		}
+	}
+	f.Message = fmt.Sprintf("%s breaks on %s: %s", failure.Rule, s.Name, text)
 	f.File, f.Row = splitLocation(failure.Location)
 	if f.File == "" {
 		f.File, f.Row = c.place(ctx, e, s, failure.Rule, f.Code == "too_slow")
 	}
-	f.Col = 1
-	said := func(g Finding) bool { return g.File == f.File && g.Row == f.Row && g.Code == f.Code }
-	if !slices.ContainsFunc(c.findings, said) { // one situation is enough
-		c.add(f)
-	}
-	return costly(f.Code)
+	c.addOnce(f, func(g Finding) bool { return g.File == f.File && g.Row == f.Row && g.Code == f.Code })
+	return f.Code
 }
 
-func costly(code string) bool { return code == "too_slow" || code == "too_much_memory" }
-
-func failureCode(message string) string {
-	for _, k := range []struct{ words, code string }{
-		{"eval_conflict_error", "conflict"}, {"eval_builtin_error", "builtin_error"},
-		{"not done after", "too_slow"}, {"MiB of memory", "too_much_memory"}, {"member of", "bad_member"},
-	} {
-		if strings.Contains(message, k.words) {
-			return k.code
-		}
-	}
-	return "rule_failed"
+var failureCodes = []struct{ words, code string }{
+	{"eval_conflict_error", "conflict"}, {"eval_builtin_error", "builtin_error"},
+	{"not done after", "too_slow"}, {"MiB of memory", "too_much_memory"}, {"member of", "bad_member"},
 }
 
-func plainFailure(message string) string {
-	for _, prefix := range []string{"eval_conflict_error: ", "eval_builtin_error: "} {
-		message = strings.TrimPrefix(message, prefix)
-	}
-	return message
-}
-
+// splitLocation splits file:row.
 func splitLocation(location string) (file string, row int) {
-	at := strings.LastIndexByte(location, ':')
-	if at < 0 {
-		return "", 0
-	}
-	row, err := strconv.Atoi(location[at+1:])
-	if err != nil {
-		return location, 0
-	}
+	at := max(0, strings.LastIndexByte(location, ':'))
+	row, _ = strconv.Atoi(strings.TrimPrefix(location[at:], ":"))
 	return location[:at], row
 }
 
@@ -134,17 +130,13 @@ func (c *checker) place(ctx context.Context, e *rego.Evaluator, s example.Situat
 			file, row = source.Name, source.Module.Package.Location.Row
 		}
 	}
-	if !slow {
+	document, err := rego.NewDocument(s.Input)
+	if err != nil || !slow {
 		return file, row
 	}
-	watched := &lastPlace{file: file}
-	if document, err := rego.NewDocument(s.Input); err == nil {
-		e.Observe(ctx, rule, document, func(q *topdown.Query) *topdown.Query { return q.WithQueryTracer(watched) })
-	}
-	if watched.row > 0 {
-		row = watched.row
-	}
-	return file, row
+	last := &lastPlace{file, row}
+	e.Observe(ctx, rule, document, func(q *topdown.Query) *topdown.Query { return q.WithQueryTracer(last) })
+	return file, last.row
 }
 
 // lastPlace is a tracer that keeps the row of the last expression of a file.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -12,12 +13,8 @@ import (
 	"hermes-reconcile/rego/example"
 )
 
-// inspectTest finds tests that pass whatever the rules do.
-func (i *inspector) inspectTest() {
-	own := i.Package()
-	if own == example.LibraryPackage {
-		return
-	}
+// test finds tests that pass whatever the rules do.
+func (i *inspector) test() {
 	tests := 0
 	for _, rule := range i.Module.Rules {
 		name := rego.RuleName(rule)
@@ -27,105 +24,65 @@ func (i *inspector) inspectTest() {
 		case strings.HasPrefix(strings.ToLower(name), "test") && len(rule.Head.Args) == 0:
 			i.at(rule.Location, "test_name", "%q is not run as a test", name)
 		}
-		i.inspectWith(rule)
-		i.inspectExample(rule)
 	}
-	i.inspectReferences()
+	own := i.Package()
 	subject := strings.TrimSuffix(own, "_test")
+	path := ast.MustParseRef("data." + subject)
+	refers := func(r reference) bool { return r.Name == i.Name && r.ref.HasPrefix(path) }
 	switch {
 	case tests == 0:
 		i.at(i.Module.Package.Location, "test_empty", "package %s has no rule whose name begins with %s", own, tester.TestPrefix)
-	case !i.packages[subject]:
-		i.at(i.Module.Package.Location, "test_package", "there is no rule package %s%s", subject, suggest.Words(subject, i.ownPackages()))
-	case subject != own && !i.mentions(subject):
+	case !i.isRulePackage(subject):
+		i.at(i.Module.Package.Location, "test_package", "there is no rule package %s%s", subject, suggest.Words(subject, i.rulePackages(1)))
+	case subject != own && !slices.ContainsFunc(i.references, refers):
 		i.at(i.Module.Package.Location, "test_refers_nothing", "no test refers to data.%s", subject)
 	}
 }
 
-func (i *inspector) ownPackages() []string {
-	var names []string
-	for _, s := range i.sources {
-		if s.Layer > 0 {
-			names = append(names, s.Package())
-		}
-	}
-	return names
-}
-
-// mentions reports whether a rule of the file uses a package, by its full name or by the
-// name of an import.
-func (i *inspector) mentions(subject string) bool {
-	names := map[string]bool{}
-	for _, imported := range i.Module.Imports {
-		if strings.HasPrefix(imported.Path.String()+".", "data."+subject+".") {
-			names[string(imported.Name())] = true
-		}
-	}
-	found := false
-	for _, rule := range i.Module.Rules {
-		ast.WalkRefs(rule, func(ref ast.Ref) bool {
-			head, _ := ref[0].Value.(ast.Var)
-			found = found || names[string(head)] || strings.HasPrefix(ref.String()+".", "data."+subject+".")
-			return found
-		})
-		ast.WalkVars(rule.Body, func(v ast.Var) bool {
-			found = found || names[string(v)]
-			return found
-		})
-	}
-	return found
-}
-
-// inspectWith checks what a test puts in the place of input. The compiler does not, and
-// with a misspelt fact the test would test nothing.
-func (i *inspector) inspectWith(rule *ast.Rule) {
-	if i.schema == nil {
+// with checks what a test puts in the place of input. The compiler does not, and with a
+// misspelt fact the test would test nothing.
+func (i *inspector) with(w *ast.With) {
+	ref, ok := w.Target.Value.(ast.Ref)
+	if !ok || !ref[0].Equal(ast.InputRootDocument) {
 		return
 	}
-	ast.WalkWiths(rule, func(w *ast.With) bool {
-		ref, ok := w.Target.Value.(ast.Ref)
-		if !ok || !ref[0].Equal(ast.InputRootDocument) {
-			return false
+	node := i.schema
+	for at, t := range ref[1:] {
+		key := "*"
+		if s, ok := t.Value.(ast.String); ok {
+			key = string(s)
 		}
-		node := i.schema
-		for at, t := range ref[1:] {
-			key := "*"
-			if s, ok := t.Value.(ast.String); ok {
-				key = string(s)
-			}
-			if !node.Allows(key) {
-				i.at(ref[at+1].Location, "test_unknown_fact", "there is no %s%s", ref[:at+2], suggest.Words(key, sortedKeys(node.Properties)))
-				return false
-			}
-			node = node.Below(key)
+		if !node.Allows(key) {
+			i.at(ref[at+1].Location, "test_unknown_fact", "there is no %s%s", ref[:at+2], suggest.Words(key, sortedKeys(node.Properties)))
+			return
 		}
-		i.inspectLiteral(node, ref.String(), w.Value)
-		return false
-	})
+		node = node.Below(key)
+	}
+	i.literal(node, ref.String(), w.Value)
 }
 
-// inspectExample checks the facts that a test passes to the library of example facts.
-func (i *inspector) inspectExample(rule *ast.Rule) {
+// exampleFacts checks the facts that a test passes to the library of example facts.
+func (i *inspector) exampleFacts(call []*ast.Term) {
+	if len(call) == 0 {
+		return
+	}
+	name, ok := strings.CutPrefix(call[0].String(), "data."+example.LibraryPackage+".")
+	if !ok {
+		return
+	}
 	profiles, container := i.schema.Below("profiles"), i.schema.Below("container")
 	arguments := map[string][]*rego.Schema{
 		"home": {profiles}, "situation": {container, profiles}, "profile": {profiles.Below("*")}, "container": {container},
 	}
-	for _, call := range callsOf(rule) {
-		ref, ok := call[0].Value.(ast.Ref)
-		if !ok {
-			continue
-		}
-		name, ok := strings.CutPrefix(i.fullName(ref).String(), "data."+example.LibraryPackage+".")
-		for at, node := range arguments[name] {
-			if ok && at+1 < len(call) {
-				i.inspectLiteral(node, fmt.Sprintf("argument %d of %s", at+1, name), call[at+1])
-			}
+	for at, node := range arguments[name] {
+		if at+1 < len(call) {
+			i.literal(node, fmt.Sprintf("argument %d of %s", at+1, name), call[at+1])
 		}
 	}
 }
 
-// inspectLiteral compares the keys of a literal with the schema.
-func (i *inspector) inspectLiteral(node *rego.Schema, path string, t *ast.Term) {
+// literal compares the keys of a literal with the schema.
+func (i *inspector) literal(node *rego.Schema, path string, t *ast.Term) {
 	object, ok := t.Value.(ast.Object)
 	if !ok || node == nil {
 		return
@@ -139,6 +96,6 @@ func (i *inspector) inspectLiteral(node *rego.Schema, path string, t *ast.Term) 
 			i.at(k.Location, "test_unknown_fact", "%s has no %q%s", path, string(key), suggest.Words(string(key), sortedKeys(node.Properties)))
 			return
 		}
-		i.inspectLiteral(node.Below(string(key)), path+"."+string(key), v)
+		i.literal(node.Below(string(key)), path+"."+string(key), v)
 	})
 }

@@ -1,0 +1,299 @@
+package check
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/suggest"
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/example"
+)
+
+// inspect finds mistakes in the operator's rules and tests that the compiler accepts.
+func (c *checker) inspect() {
+	all := withFullReferences(slices.Concat(c.sources, c.tests))
+	c.packages = map[string][]string{example.LibraryPackage: nil}
+	for _, s := range all {
+		for _, rule := range s.Module.Rules {
+			c.packages[s.Package()] = append(c.packages[s.Package()], rego.RuleName(rule))
+			ast.WalkRefs(rule, func(ref ast.Ref) bool {
+				c.references = append(c.references, reference{s, ref})
+				return false
+			})
+		}
+	}
+	var schema *rego.Schema
+	if json.Unmarshal(c.options.Schema, &schema) != nil {
+		schema = nil // compile reports the error
+	}
+	for n, s := range all {
+		i := &inspector{checker: c, Source: s, schema: schema, isTest: n >= len(c.sources), missing: map[string]bool{}}
+		if s.Layer > 0 && s.Package() != example.LibraryPackage {
+			i.module()
+		}
+	}
+}
+
+// A reference is one that a rule of the source makes.
+type reference struct {
+	rego.Source
+	ref ast.Ref
+}
+
+// withFullReferences returns copies in which every reference is complete: the compiler replaces
+// the names of imports, and of rules of the same package, by their paths below data.
+func withFullReferences(sources []rego.Source) []rego.Source {
+	modules := map[string]*ast.Module{}
+	for _, s := range sources {
+		modules[s.Name] = s.Module
+	}
+	compiler := rego.NewCompiler().WithOnlyStagesUpTo(ast.StageResolveRefs)
+	compiler.Compile(modules)
+	resolved := slices.Clone(sources)
+	for i, s := range resolved {
+		resolved[i].Module = compiler.Modules[s.Name]
+	}
+	return resolved
+}
+
+// An inspector checks one file. It walks every rule once and hands each node to the
+// checks of that kind of node.
+type inspector struct {
+	*checker
+	rego.Source
+	schema  *rego.Schema // of input; nil if unknown
+	isTest  bool
+	missing map[string]bool // rules and packages that were reported
+
+	rule  *ast.Rule // the present one
+	scope rego.Scope
+}
+
+func (i *inspector) at(location *ast.Location, code, format string, args ...any) {
+	f := Finding{Code: code, Message: fmt.Sprintf(format, args...)}
+	if location != nil {
+		f.File, f.Row, f.Col = location.File, location.Row, location.Col
+	}
+	i.add(f)
+}
+
+func (i *inspector) module() {
+	for _, imported := range i.Module.Imports {
+		if path, ok := imported.Path.Value.(ast.Ref); ok {
+			i.exists(path, imported.Location)
+		}
+	}
+	for _, rule := range i.Module.Rules {
+		i.rule, i.scope = rule, rego.NewScope(rule, nil)
+		if !i.isTest && i.Kind() != rego.KindLib {
+			i.head()
+		}
+		ast.NewGenericVisitor(func(node any) bool {
+			i.node(node)
+			return false
+		}).Walk(rule)
+	}
+	if i.isTest {
+		i.test()
+	}
+}
+
+// node hands one node of the present rule to its checks.
+func (i *inspector) node(node any) {
+	if ref, ok := node.(ast.Ref); ok {
+		i.exists(ref, ref[0].Location)
+	}
+	call := callOf(node)
+	if i.isTest {
+		if with, ok := node.(*ast.With); ok {
+			i.with(with)
+		}
+		i.exampleFacts(call)
+		return
+	}
+	switch node := node.(type) {
+	case ast.Ref:
+		i.decisions(node)
+		if len(node) > 3 {
+			i.searched(ast.NewTerm(node[:3]))
+		}
+	case *ast.Every:
+		i.searched(node.Domain)
+	case ast.Body:
+		for _, e := range node {
+			i.emptiness(e, node)
+		}
+	}
+	if call != nil {
+		i.call(call)
+	}
+}
+
+// callOf returns the operator and the operands of a node that is a call, or nil.
+func callOf(node any) []*ast.Term {
+	switch node := node.(type) {
+	case *ast.Expr:
+		if terms, ok := node.Terms.([]*ast.Term); ok && node.IsCall() {
+			return terms
+		}
+	case *ast.Term:
+		if call, ok := node.Value.(ast.Call); ok {
+			return call
+		}
+	}
+	return nil
+}
+
+// eachCall hands every call below a node to do.
+func eachCall(node any, do func(call []*ast.Term)) {
+	ast.NewGenericVisitor(func(x any) bool {
+		if call := callOf(x); call != nil {
+			do(call)
+		}
+		return false
+	}).Walk(node)
+}
+
+// head checks the name of the rule and the member that it adds.
+func (i *inspector) head() {
+	name := rego.RuleName(i.rule)
+	if !rego.IsSet(name) {
+		i.name(name)
+		return
+	}
+	if rego.IsMultiValue(i.rule) {
+		i.member(policy.Set(name), i.rule.Head.Key)
+	}
+	if i.rule.Else != nil {
+		i.at(i.rule.Else.Location, "set_expected", "a rule of a set has no else")
+	}
+}
+
+// otherWords are the names that other tools give to the sets.
+var otherWords = map[string]policy.Set{
+	"veto": policy.SetHold, "deny": policy.SetHold, "block": policy.SetHold, "stop": policy.SetHold, "down": policy.SetHold,
+	"want": policy.SetStart, "allow": policy.SetStart, "up": policy.SetStart, "warn": policy.SetAlarm, "alert": policy.SetAlarm,
+	"ignore": policy.SetSkip, "exclude": policy.SetSkip, "waiver": policy.SetWaive, "environment": policy.SetEnv, "wait": policy.SetDelay,
+}
+
+// name finds a rule that was meant to contribute: its name is near that of a set, and
+// no rule refers to it.
+func (i *inspector) name(name string) {
+	full := i.Module.Package.Path.String() + "." + name
+	used := slices.ContainsFunc(i.references, func(r reference) bool { return strings.HasPrefix(r.ref.String(), full) })
+	if strings.HasPrefix(name, "_") || len(i.rule.Head.Args) > 0 || used {
+		return
+	}
+	meant, ok := otherWords[name]
+	if !ok {
+		if meant = nearestSet(strings.ToLower(name)); meant == "" || len(name) < 3 {
+			return
+		}
+	}
+	i.at(i.rule.Head.Location, "misspelt_set", "%q is not a set, and nothing refers to it; did you mean %q?", name, meant)
+}
+
+// nearestSet returns the set whose name has the same letters, else the nearest one.
+func nearestSet(name string) policy.Set {
+	letters := func(word string) string {
+		r := []rune(word)
+		slices.Sort(r)
+		return string(r)
+	}
+	for _, set := range policy.Sets {
+		if letters(string(set)) == letters(name) {
+			return set
+		}
+	}
+	return policy.Set(suggest.Nearest(name, rego.SetNames()))
+}
+
+// exists finds a reference to a rule or package below data.reconcile that does not
+// exist. In Rego the reference is undefined, which is not a mistake.
+func (i *inspector) exists(ref ast.Ref, place *ast.Location) {
+	if wrong := i.undefinedRule(ref); wrong != "" && !i.missing[wrong] {
+		i.missing[wrong] = true
+		i.at(place, "undefined_rule", "%s", wrong)
+	}
+}
+
+// undefinedRule returns a sentence about the rule or package that does not exist, or "".
+func (i *inspector) undefinedRule(ref ast.Ref) string {
+	parts := constantParts(ref)
+	if len(parts) < 3 || parts[0] != "reconcile" || !slices.Contains([]string{rego.KindRules, rego.KindAfter, rego.KindLib}, parts[1]) || i.unparsed {
+		return ""
+	}
+	for n := len(parts); n > 2; n-- {
+		pkg := strings.Join(parts[:n], ".")
+		rules, ok := i.packages[pkg]
+		if !ok {
+			continue
+		}
+		if n == len(parts) || pkg == example.LibraryPackage || slices.Contains(rules, parts[n]) {
+			return ""
+		}
+		return fmt.Sprintf("package %s has no rule %q%s", pkg, parts[n], suggest.Words(parts[n], slices.Compact(slices.Sorted(slices.Values(rules)))))
+	}
+	asked := strings.Join(parts, ".")
+	for pkg := range i.packages {
+		if strings.HasPrefix(pkg, asked+".") {
+			return "" // the path above several packages
+		}
+	}
+	asked = strings.Join(parts[:3], ".")
+	return fmt.Sprintf("there is no package %s%s", asked, suggest.Words(asked, sortedKeys(i.packages)))
+}
+
+// constantParts returns the parts of a reference below data, up to the first that is
+// not text.
+func constantParts(ref ast.Ref) (parts []string) {
+	if !ref.HasPrefix(ast.DefaultRootRef) {
+		return nil
+	}
+	for _, t := range ref[1:] {
+		text, ok := t.Value.(ast.String)
+		if !ok {
+			break
+		}
+		parts = append(parts, string(text))
+	}
+	return parts
+}
+
+// decisions finds the use of decisions before they exist.
+func (i *inspector) decisions(ref ast.Ref) {
+	if i.Kind() == rego.KindRules && len(ref) > 1 && ref[0].Equal(ast.InputRootDocument) && ref[1].Equal(ast.StringTerm("decisions")) {
+		i.at(ref[0].Location, "decisions_too_early", "there are no input.decisions yet when packages of reconcile.rules run")
+	}
+}
+
+// searched checks a setting in which the rule searches. If the setting is not a list or
+// object, Rego finds nothing and reports nothing.
+func (i *inspector) searched(domain *ast.Term) {
+	ref, ok := domain.Value.(ast.Ref)
+	if !ok || len(ref) != 3 || !ref.HasPrefix(rego.SettingsRef) {
+		return
+	}
+	key, _ := ref[2].Value.(ast.String)
+	value, ok := i.settings[string(key)]
+	if !ok {
+		return
+	}
+	written := fmt.Sprintf("%#v", value)
+	switch value.(type) {
+	case []any, []string, map[string]any:
+		return
+	case nil:
+		written = "empty"
+	}
+	f := Finding{Code: "setting_not_a_list", Col: 1, Message: fmt.Sprintf("setting %s is %s, and %s looks for something in it", string(key), written, rego.Place(ref[0].Location))}
+	if f.File, f.Row = i.settingPlace(string(key)); f.Row == 0 && ref[0].Location != nil {
+		f.File, f.Row = ref[0].Location.File, ref[0].Location.Row
+	}
+	i.add(f)
+}
