@@ -43,6 +43,17 @@ func ReadSettings(layer Layer) (values map[string]any, rows map[string]int, err 
 	return s.values, rows, err
 }
 
+// ParseSettings reads the text of a settings file: the values, and their YAML below the
+// key settings, which is nil if there are none. The error is an *Error.
+func ParseSettings(name string, text []byte) (values map[string]any, object *yaml.Node, err error) {
+	s := settings{name: name}
+	object, wrong := s.parse(text)
+	if wrong != nil {
+		return nil, nil, wrong
+	}
+	return s.values, object, nil
+}
+
 func readLayerSettings(layer Layer) (settings, error) {
 	s := settings{name: path.Join(layer.Name, SettingsFile)}
 	file := SettingsFile
@@ -57,62 +68,73 @@ func readLayerSettings(layer Layer) (settings, error) {
 		return s, Errors{{File: s.name, Code: "settings_error", Message: err.Error()}}
 	}
 	s.text = text
-	if err := s.parse(text); err != nil {
+	if _, err := s.parse(text); err != nil {
 		return s, Errors{err}
 	}
 	return s, nil
 }
 
-// parse reads the one document of a file.
-func (s *settings) parse(text []byte) *Error {
+// parse reads the one document of a file, and in it the object below the one key.
+func (s *settings) parse(text []byte) (object *yaml.Node, err *Error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document, second yaml.Node
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return nil
+		return nil, nil
 	} else if err != nil {
-		return s.at(nil, "%v", err)
+		return nil, s.at(nil, "%v", err)
 	}
 	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
-		return s.at(&second, "a second document, want one")
+		return nil, s.at(&second, "a second document, want one")
 	}
-	return s.read(&document)
+	if len(document.Content) == 0 {
+		return nil, nil // only comments
+	}
+	wrong := document.Content[0]
+	for i := 0; wrong.Kind == yaml.MappingNode && i < len(wrong.Content); i += 2 {
+		if key := wrong.Content[i]; key.Value != "settings" {
+			return nil, s.at(key, "want one key, settings, with an object")
+		}
+		object = wrong.Content[i+1]
+	}
+	if object != nil {
+		wrong = object
+	}
+	if wrong.ShortTag() == "!!null" {
+		return nil, nil
+	}
+	if object == nil || object.Kind != yaml.MappingNode {
+		return nil, s.at(wrong, "want one key, settings, with an object")
+	}
+	return object, s.read(object)
 }
 
-// read reads the object below the one key of the document.
-func (s *settings) read(document *yaml.Node) *Error {
-	if len(document.Content) == 0 {
-		return nil // nothing but comments
+// read converts an object to the values of JSON, which rules see: a date stays text, and
+// every key is text.
+func (s *settings) read(object *yaml.Node) *Error {
+	datesAsText(object)
+	if err := object.Decode(&s.values); err != nil {
+		return s.at(nil, "%s", strings.ReplaceAll(err.Error(), "\n ", ""))
 	}
-	top := document.Content[0]
-	if top.Kind != yaml.MappingNode || len(top.Content) != 2 || top.Content[0].Value != "settings" {
-		wrong := top
-		for i := 0; top.Kind == yaml.MappingNode && i < len(top.Content); i += 2 {
-			if top.Content[i].Value != "settings" {
-				wrong = top.Content[i]
-				break
-			}
-		}
-		return s.at(wrong, "want one key, settings, with an object")
-	}
-	object := top.Content[1]
-	if object.Kind == yaml.ScalarNode && object.ShortTag() == "!!null" {
-		return nil
-	}
-	if object.Kind != yaml.MappingNode {
-		return s.at(object, "want one key, settings, with an object")
-	}
-	reader := nodeReader{settings: s}
-	value, err := reader.value(object, 0)
-	if err != nil {
-		return err
-	}
-	s.values = value.(map[string]any)
 	s.nodes, s.keys = map[string]*yaml.Node{}, map[string]*yaml.Node{}
 	for i := 0; i+1 < len(object.Content); i += 2 {
-		key := object.Content[i]
-		s.keys[key.Value], s.nodes[key.Value] = key, object.Content[i+1]
+		key, value := object.Content[i], object.Content[i+1]
+		s.keys[key.Value], s.nodes[key.Value] = key, value
+		if _, err := json.Marshal(s.values[key.Value]); err != nil {
+			return s.at(value, "setting %s: %s", key.Value, jsonOnly)
+		}
 	}
 	return nil
+}
+
+const jsonOnly = "want what JSON has: keys that are text, and numbers that are finite"
+
+func datesAsText(node *yaml.Node) {
+	if node.ShortTag() == "!!timestamp" {
+		node.Tag = "!!str"
+	}
+	for _, below := range node.Content {
+		datesAsText(below)
+	}
 }
 
 // at makes an error with the place of a node. Without a node the place is the file.
@@ -124,86 +146,12 @@ func (s *settings) at(node *yaml.Node, format string, args ...any) *Error {
 	return e
 }
 
-// A nodeReader converts YAML to the values of JSON, which rules see: a date stays text,
-// and every key is text.
-type nodeReader struct {
-	settings *settings
-	seen     int
-}
-
-// The limits end an alias that contains itself, or one that doubles again and again.
-const (
-	maxSettingNodes = 100_000
-	maxSettingDepth = 50
-)
-
-func (r *nodeReader) value(node *yaml.Node, depth int) (any, *Error) {
-	if r.seen++; r.seen > maxSettingNodes || depth > maxSettingDepth {
-		return nil, r.settings.at(node, "more than %d values or %d levels", maxSettingNodes, maxSettingDepth)
-	}
-	switch node.Kind {
-	case yaml.AliasNode:
-		return r.value(node.Alias, depth+1)
-	case yaml.SequenceNode:
-		list := make([]any, 0, len(node.Content))
-		for _, item := range node.Content {
-			value, err := r.value(item, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, value)
-		}
-		return list, nil
-	case yaml.MappingNode:
-		return r.object(node, depth)
-	}
-	return r.scalar(node)
-}
-
-func (r *nodeReader) object(node *yaml.Node, depth int) (any, *Error) {
-	object := make(map[string]any, len(node.Content)/2)
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		key := node.Content[i]
-		if key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" {
-			return nil, r.settings.at(key, "the key %s is not text, quote it", key.Value)
-		}
-		if _, twice := object[key.Value]; twice {
-			return nil, r.settings.at(key, "the key %q is given twice", key.Value)
-		}
-		value, err := r.value(node.Content[i+1], depth+1)
-		if err != nil {
-			return nil, err
-		}
-		object[key.Value] = value
-	}
-	return object, nil
-}
-
-func (r *nodeReader) scalar(node *yaml.Node) (any, *Error) {
-	switch node.ShortTag() {
-	case "!!null":
-		return nil, nil
-	case "!!bool", "!!int", "!!float":
-		var value any
-		if err := node.Decode(&value); err != nil {
-			return nil, r.settings.at(node, "%v", err)
-		}
-		if _, err := json.Marshal(value); err != nil {
-			return nil, r.settings.at(node, "%s is not a number that JSON has", node.Value)
-		}
-		return value, nil
-	case "!!str", "!!timestamp":
-		return node.Value, nil
-	}
-	return nil, r.settings.at(node, "the tag %s is not known here", node.Tag)
-}
-
 // configurationSettings returns the settings of the configuration, which have no places.
 func configurationSettings(values map[string]any) (settings, error) {
 	s := settings{name: "configuration: settings", values: values}
 	text, err := json.Marshal(values)
 	if err != nil {
-		return s, Errors{s.at(nil, "%v; keys must be text, and values must be those of JSON", err)}
+		return s, Errors{s.at(nil, "%v; %s", err, jsonOnly)}
 	}
 	if len(values) == 0 {
 		return s, nil

@@ -97,9 +97,9 @@ type checker struct {
 	sources  []rego.Source // the built-in rules first
 	tests    []rego.Source
 	settings map[string]any
-	places   settingPlaces
-	owners   map[string]string // the file of each setting
-	unparsed bool              // a file of rules could not be parsed
+	places   map[string]map[string]int // file -> key -> row
+	owners   map[string]string         // the file of each setting
+	unparsed bool                      // a file of rules could not be parsed
 	tried    []string
 	findings []Finding
 
@@ -109,12 +109,8 @@ type checker struct {
 }
 
 func (c *checker) add(f Finding) {
-	known, ok := codes[f.Code]
-	if ok && f.Severity == "" {
-		f.Severity = known.severity
-	}
-	f.Severity = cmp.Or(f.Severity, SeverityError)
-	f.Fix = cmp.Or(f.Fix, known.fix)
+	known := codeOf(f.Code)
+	f.Severity, f.Fix = known.Severity, known.Fix
 	c.findings = append(c.findings, f)
 }
 
@@ -140,7 +136,7 @@ func (c *checker) lastDirectory() string { return c.layers[len(c.layers)-1].Name
 func (c *checker) addError(e *rego.Error) {
 	f := Finding{File: e.File, Row: e.Row, Col: e.Col, Code: refine(e.Code, e.Message), Message: e.Message}
 	if !e.Position {
-		f.File, f.Row = c.places.find(e.File, e.Message)
+		f.File, f.Row = c.findSetting(e.File, e.Message)
 	}
 	if f.Row == 0 && strings.HasSuffix(f.Message, "empty module") {
 		f.Row, f.Col, f.Message = 1, 1, "the file is empty; it begins with its package"
@@ -180,20 +176,16 @@ func (c *checker) report() Report {
 			misspelt[f.File] = true
 		}
 	}
-	kept := []Finding{}
-	seen := map[string]bool{}
-	for _, f := range c.findings {
-		key := fmt.Sprintf("%s:%d:%s:%s", f.File, f.Row, f.Code, f.Message)
-		if seen[key] || f.Code == "contributes_nothing" && misspelt[f.File] || f.Code == "directory_unreadable" && unreadable {
-			continue
-		}
-		seen[key] = true
-		kept = append(kept, f)
-	}
-	slices.SortStableFunc(kept, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Row, b.Row), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Code, b.Code))
+	kept := slices.DeleteFunc(slices.Clone(c.findings), func(f Finding) bool {
+		return f.Code == "contributes_nothing" && misspelt[f.File] || f.Code == "directory_unreadable" && unreadable
 	})
-	r := Report{Findings: kept, Tests: len(c.tests), Situations: append([]string{}, c.tried...)}
+	slices.SortStableFunc(kept, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Row, b.Row), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message), cmp.Compare(a.Col, b.Col))
+	})
+	kept = slices.CompactFunc(kept, func(a, b Finding) bool {
+		return a.File == b.File && a.Row == b.Row && a.Code == b.Code && a.Message == b.Message
+	})
+	r := Report{Findings: append([]Finding{}, kept...), Tests: len(c.tests), Situations: append([]string{}, c.tried...)}
 	for _, s := range c.sources {
 		if s.Layer > 0 {
 			r.Rules++

@@ -1,12 +1,12 @@
 package check
 
 import (
-	"maps"
+	"cmp"
 	"slices"
 )
 
-// A Code is what kind of mistake a finding is. Codes are stable: a later version
-// may add one, and does not give one another meaning.
+// A Code is what kind of mistake a finding is. Codes are stable: a later version may add
+// a code, and never changes the meaning of one.
 type Code struct {
 	Code     string   `json:"code"`
 	Severity Severity `json:"severity"`
@@ -16,76 +16,74 @@ type Code struct {
 
 // Codes lists all codes, sorted.
 func Codes() []Code {
-	var all []Code
-	for _, name := range slices.Sorted(maps.Keys(codes)) {
-		c := codes[name]
-		all = append(all, Code{name, c.severity, c.means, c.fix})
+	return slices.SortedFunc(slices.Values(codes), func(a, b Code) int { return cmp.Compare(a.Code, b.Code) })
+}
+
+// codeOf returns the entry of a code. A code that OPA adds one day is an error.
+func codeOf(code string) Code {
+	if n := slices.IndexFunc(codes, func(c Code) bool { return c.Code == code }); n >= 0 {
+		return codes[n]
 	}
-	return all
+	return Code{Code: code, Severity: SeverityError}
 }
 
-type code struct {
-	severity   Severity
-	means, fix string
-}
-
-var codes = map[string]code{
+var codes = []Code{
 	// What makes a layer unusable.
-	"rego_parse_error":      {SeverityError, "the text is not Rego", "see the place; a rule reads: hold contains {…} if { … }"},
-	"old_syntax":            {SeverityError, "syntax of Rego before version 1", "write `contains` for a set and `if` before a body"},
-	"rego_compile_error":    {SeverityError, "the compiler refuses it", "see the message"},
-	"rego_type_error":       {SeverityError, "values of types that do not fit together", "compare a fact with a value of its own type; `hermes-reconcile schema input` has the types"},
-	"rego_unsafe_var_error": {SeverityError, "a variable that nothing gives a value", "bind it first, for example: some name, profile in input.profiles"},
-	"rego_recursion_error":  {SeverityError, "rules that depend on each other", "move the common part to a rule of its own; data.settings always exists, so object.get(data, …) is not needed"},
-	"schema_error":          {SeverityError, "the schema of the input document cannot be used", "this is a bug of the program, not of the rules"},
-	"undefined_function":    {SeverityError, "a function that does not exist", "check the name, and whether its package is imported"},
-	"unknown_fact":          {SeverityError, "a fact that does not exist", "`hermes-reconcile schema input` lists the facts"},
-	"unused_variable":       {SeverityError, "a variable is assigned and not used", "use it, or assign to _"},
-	"unused_import":         {SeverityError, "an import is not used", "remove it"},
-	"builtin_not_available": {SeverityError, "a builtin whose result depends on more than the input", "use a fact: the clock is input.now, the environment is input.container.environment; for anything else write an external fact"},
-	"package_place":         {SeverityError, "a package outside reconcile.rules, reconcile.after and reconcile.lib", "name it package reconcile.rules.<name>"},
-	"package_redefined":     {SeverityError, "a package that exists already", "choose another name; a built-in package is switched off by settings.disabled_rules"},
-	"set_expected":          {SeverityError, "a set is written as a value or an object", "write: hold contains {\"profile\": name, \"reason\": \"…\"} if …"},
-	"contributes_nothing":   {SeverityError, "a rule package that contributes to no set", "contribute to a set, or name it package reconcile.lib.<name>"},
-	"misspelt_set":          {SeverityError, "a rule whose name is nearly that of a set", "use the name of the set; give a helper another name"},
-	"member_no_reason":      {SeverityError, "a member without a reason", `add "reason": "why, in a sentence"`},
-	"member_missing_key":    {SeverityError, "a member without a key that it must have", "add the key"},
-	"member_unknown_key":    {SeverityError, "a member with a key that its set does not have", "remove the key, or spell it as the message says"},
-	"member_type":           {SeverityError, "a member with a value of a wrong type or out of its range", "write the value as the message says"},
-	"member_not_object":     {SeverityError, "a member that is not an object", `write an object: {"profile": name, "reason": "…"}`},
-	"decisions_too_early":   {SeverityError, "input.decisions in a package that runs before the decisions", "name the package reconcile.after.<name>"},
-	"unknown_rule":          {SeverityError, "a waive of a rule package that does not exist", "name the package as `hermes-reconcile policy show` does"},
-	"unknown_setting":       {SeverityError, "a setting that does not exist", "give it a value in data/settings.yaml, or check the name"},
-	"settings_error":        {SeverityError, "settings that cannot be used", "the file holds one key, settings, with an object; a known setting keeps its type"},
-	"file_unreadable":       {SeverityError, "a file of rules that is not a regular file, or cannot be read", "remove it, or check its permissions"},
-	"directory_unreadable":  {SeverityError, "a policy directory that cannot be read", "check the path and its permissions"},
+	{"rego_parse_error", SeverityError, "the text is not Rego", "see the place; a rule reads: hold contains {…} if { … }"},
+	{"old_syntax", SeverityError, "syntax of Rego before version 1", "write `contains` for a set and `if` before a body"},
+	{"rego_compile_error", SeverityError, "the compiler refuses it", "see the message"},
+	{"rego_type_error", SeverityError, "values of types that do not fit together", "compare a fact with a value of its own type; `hermes-reconcile schema input` has the types"},
+	{"rego_unsafe_var_error", SeverityError, "a variable that nothing gives a value", "bind it first, for example: some name, profile in input.profiles"},
+	{"rego_recursion_error", SeverityError, "rules that depend on each other", "move the common part to a rule of its own; data.settings always exists, so object.get(data, …) is not needed"},
+	{"schema_error", SeverityError, "the schema of the input document cannot be used", "this is a bug of the program, not of the rules"},
+	{"undefined_function", SeverityError, "a function that does not exist", "check the name, and whether its package is imported"},
+	{"unknown_fact", SeverityError, "a fact that does not exist", "`hermes-reconcile schema input` lists the facts"},
+	{"unused_variable", SeverityError, "a variable is assigned and not used", "use it, or assign to _"},
+	{"unused_import", SeverityError, "an import is not used", "remove it"},
+	{"builtin_not_available", SeverityError, "a builtin whose result depends on more than the input", "use a fact: the clock is input.now, the environment is input.container.environment; for anything else write an external fact"},
+	{"package_place", SeverityError, "a package outside reconcile.rules, reconcile.after and reconcile.lib", "name it package reconcile.rules.<name>"},
+	{"package_redefined", SeverityError, "a package that exists already", "choose another name; a built-in package is switched off by settings.disabled_rules"},
+	{"set_expected", SeverityError, "a set is written as a value or an object", "write: hold contains {\"profile\": name, \"reason\": \"…\"} if …"},
+	{"contributes_nothing", SeverityError, "a rule package that contributes to no set", "contribute to a set, or name it package reconcile.lib.<name>"},
+	{"misspelt_set", SeverityError, "a rule whose name is nearly that of a set", "use the name of the set; give a helper another name"},
+	{"member_no_reason", SeverityError, "a member without a reason", `add "reason": "why, in a sentence"`},
+	{"member_missing_key", SeverityError, "a member without a key that it must have", "add the key"},
+	{"member_unknown_key", SeverityError, "a member with a key that its set does not have", "remove the key, or spell it as the message says"},
+	{"member_type", SeverityError, "a member with a value of a wrong type or out of its range", "write the value as the message says"},
+	{"member_not_object", SeverityError, "a member that is not an object", `write an object: {"profile": name, "reason": "…"}`},
+	{"decisions_too_early", SeverityError, "input.decisions in a package that runs before the decisions", "name the package reconcile.after.<name>"},
+	{"unknown_rule", SeverityError, "a waive of a rule package that does not exist", "name the package as `hermes-reconcile policy show` does"},
+	{"unknown_setting", SeverityError, "a setting that does not exist", "give it a value in data/settings.yaml, or check the name"},
+	{"settings_error", SeverityError, "settings that cannot be used", "the file holds one key, settings, with an object; a known setting keeps its type"},
+	{"file_unreadable", SeverityError, "a file of rules that is not a regular file, or cannot be read", "remove it, or check its permissions"},
+	{"directory_unreadable", SeverityError, "a policy directory that cannot be read", "check the path and its permissions"},
 
 	// What fails during evaluation.
-	"conflict":        {SeverityError, "a rule has two values at once", "make the conditions exclude each other, or use a set"},
-	"builtin_error":   {SeverityError, "a builtin fails on a value", "test the value first, for example with regex.match or is_number"},
-	"too_slow":        {SeverityError, "a package exceeds its time limit", "avoid pairs of profiles: collect a set first, then look things up in it"},
-	"too_much_memory": {SeverityError, "a package exceeds the memory limit", "avoid large ranges and pairs of profiles"},
-	"enforce_word":    {SeverityError, "custom.enforce in the METADATA with an unknown word", "write enforce: warn, or leave it out"},
-	"enforce_place":   {SeverityError, "custom.enforce in METADATA that does not belong to the package", "put it above the package line, with scope: package"},
-	"bad_member":      {SeverityError, "an invalid member", "see the message"},
-	"rule_failed":     {SeverityError, "a package fails during evaluation", "see the message"},
+	{"conflict", SeverityError, "a rule has two values at once", "make the conditions exclude each other, or use a set"},
+	{"builtin_error", SeverityError, "a builtin fails on a value", "test the value first, for example with regex.match or is_number"},
+	{"too_slow", SeverityError, "a package exceeds its time limit", "avoid pairs of profiles: collect a set first, then look things up in it"},
+	{"too_much_memory", SeverityError, "a package exceeds the memory limit", "avoid large ranges and pairs of profiles"},
+	{"enforce_word", SeverityError, "custom.enforce in the METADATA with an unknown word", "write enforce: warn, or leave it out"},
+	{"enforce_place", SeverityError, "custom.enforce in METADATA that does not belong to the package", "put it above the package line, with scope: package"},
+	{"bad_member", SeverityError, "an invalid member", "see the message"},
+	{"rule_failed", SeverityError, "a package fails during evaluation", "see the message"},
 
 	// What works, but probably not as meant.
-	"undefined_rule":       {SeverityWarning, "a reference to a rule or package that does not exist: it is undefined, and `not` of it is always true", "check the name; `hermes-reconcile policy show` lists the packages"},
-	"unlike_types":         {SeverityWarning, "a number is ordered against text, which always has the same result", "compare values of one type: write a number without quotes"},
-	"unknown_profile":      {SeverityWarning, "a member for a profile that the present home does not have", "check the name; `hermes-reconcile eval` lists the profiles"},
-	"setting_not_a_list":   {SeverityWarning, "a rule searches a setting that is not a list or object, and finds nothing", "write a list: [coder]"},
-	"setting_value":        {SeverityWarning, "a rule reports that it cannot use the value of a setting", "give the setting a value that the message asks for"},
-	"not_in_enum":          {SeverityWarning, "a fact is compared with a value that it never has", "use one of the words that the message lists"},
-	"maybe_undefined":      {SeverityWarning, "a collection over a fact that may be absent is then empty, and the test passes for every profile", "refer to the fact on its own line first, or ask for its status"},
-	"builtin_error_likely": {SeverityWarning, "a builtin that fails the package if a fact has an unexpected form", "test the value on a line before, for example with regex.match"},
-	"sprintf_arguments":    {SeverityWarning, "sprintf with more or fewer values than its format has places", "one value for each %"},
-	"setting_shadowed":     {SeverityWarning, "a setting that a later file sets too, so this one has no effect", "keep one of the two"},
-	"setting_unused":       {SeverityWarning, "a setting that no rule reads", "remove it, or check the name"},
-	"ignored_file":         {SeverityWarning, "a file that looks like rules or settings, and that nothing reads", "rules are *.rego, settings are data/settings.yaml; anything else is not read"},
-	"test_empty":           {SeverityWarning, "a test file that tests nothing", "a test is a rule whose name begins with test_"},
-	"test_name":            {SeverityWarning, "a rule that looks like a test and is not one", "begin its name with test_"},
-	"test_package":         {SeverityWarning, "a test file whose package belongs to no rule package", "name it package reconcile.rules.<name>_test"},
-	"test_refers_nothing":  {SeverityWarning, "a test file that refers to no rule of its package", "import the package and query its sets"},
-	"test_unknown_fact":    {SeverityWarning, "a test sets a fact that does not exist", "`hermes-reconcile schema input` lists the facts"},
+	{"undefined_rule", SeverityWarning, "a reference to a rule or package that does not exist: it is undefined, and `not` of it is always true", "check the name; `hermes-reconcile policy show` lists the packages"},
+	{"unlike_types", SeverityWarning, "a number is ordered against text, which always has the same result", "compare values of one type: write a number without quotes"},
+	{"unknown_profile", SeverityWarning, "a member for a profile that the present home does not have", "check the name; `hermes-reconcile eval` lists the profiles"},
+	{"setting_not_a_list", SeverityWarning, "a rule searches a setting that is not a list or object, and finds nothing", "write a list: [coder]"},
+	{"setting_value", SeverityWarning, "a rule reports that it cannot use the value of a setting", "give the setting a value that the message asks for"},
+	{"not_in_enum", SeverityWarning, "a fact is compared with a value that it never has", "use one of the words that the message lists"},
+	{"maybe_undefined", SeverityWarning, "a collection over a fact that may be absent is then empty, and the test passes for every profile", "refer to the fact on its own line first, or ask for its status"},
+	{"builtin_error_likely", SeverityWarning, "a builtin that fails the package if a fact has an unexpected form", "test the value on a line before, for example with regex.match"},
+	{"sprintf_arguments", SeverityWarning, "sprintf with more or fewer values than its format has places", "one value for each %"},
+	{"setting_shadowed", SeverityWarning, "a setting that a later file sets too, so this one has no effect", "keep one of the two"},
+	{"setting_unused", SeverityWarning, "a setting that no rule reads", "remove it, or check the name"},
+	{"ignored_file", SeverityWarning, "a file that looks like rules or settings, and that nothing reads", "rules are *.rego, settings are data/settings.yaml; anything else is not read"},
+	{"test_empty", SeverityWarning, "a test file that tests nothing", "a test is a rule whose name begins with test_"},
+	{"test_name", SeverityWarning, "a rule that looks like a test and is not one", "begin its name with test_"},
+	{"test_package", SeverityWarning, "a test file whose package belongs to no rule package", "name it package reconcile.rules.<name>_test"},
+	{"test_refers_nothing", SeverityWarning, "a test file that refers to no rule of its package", "import the package and query its sets"},
+	{"test_unknown_fact", SeverityWarning, "a test sets a fact that does not exist", "`hermes-reconcile schema input` lists the facts"},
 }

@@ -76,42 +76,25 @@ func looksMeant(name string) string {
 	return ""
 }
 
-// settingPlaces are the rows of the settings of each file.
-type settingPlaces map[string]map[string]int // file -> key -> row
+var yamlLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`line (\d+)`) })
 
-// Compiled when first needed: a boot needs none of them.
-var (
-	quotedWord  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`"([A-Za-z0-9_.-]+)"`) })
-	settingWord = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:setting )?([a-z0-9_]+)(?: is|:)`) })
-	yamlLine    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`line (\d+)`) })
-)
-
-// find returns the place of a mistake in settings whose message names the setting.
-func (p settingPlaces) find(file, message string) (string, int) {
+// findSetting returns the place of a mistake in settings from its message, which gives
+// the line or begins with the key.
+func (c *checker) findSetting(file, message string) (string, int) {
 	if m := yamlLine().FindStringSubmatch(message); m != nil {
 		row, _ := strconv.Atoi(m[1])
 		return file, row
 	}
-	var words []string
-	for _, m := range append(settingWord().FindAllStringSubmatch(message, 1), quotedWord().FindAllStringSubmatch(message, 1)...) {
-		words = append(words, m[1])
-	}
-	for _, word := range words {
-		if row := p[file][word]; row > 0 {
-			return file, row
-		}
-		for other, keys := range p {
-			if file == "settings" && keys[word] > 0 {
-				return other, keys[word]
-			}
-		}
+	key, _, _ := strings.Cut(message, ":")
+	if where, row := c.settingPlace(key); file == "settings" && row > 0 {
+		return where, row
 	}
 	return file, 0
 }
 
 // readSettings merges the settings of all layers and reports those without effect.
 func (c *checker) readSettings() {
-	c.places, c.settings, c.owners = settingPlaces{}, map[string]any{}, map[string]string{}
+	c.places, c.settings, c.owners = map[string]map[string]int{}, map[string]any{}, map[string]string{}
 	for i, layer := range c.layers {
 		file := path.Join(layer.Name, rego.SettingsFile)
 		more, rows, err := rego.ReadSettings(layer)
