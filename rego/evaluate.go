@@ -192,45 +192,29 @@ func (p rulePackage) decode(set policy.Set, term *ast.Term, found []policy.Contr
 		return found, []policy.RuleFailure{{Rule: p.name, Error: fmt.Sprintf("%s is not a set", set)}}
 	}
 	found = slices.Grow(found, members.Len())
-	plain := map[string]any{} // of one member after the other
 	var failures []policy.RuleFailure
 	members.Foreach(func(t *ast.Term) {
 		member := t.Value.(*ast.Array)
 		index, _ := member.Elem(0).Value.(ast.Number).Int()
-		rule := p.rules[index]
-		clear(plain)
-		err := plainMember(set, rule.keys, member, plain)
-		var c policy.Contribution
-		if err == nil {
-			c, err = policy.DecodeMember(set, plain)
-		}
+		c, err := decodeMember(set, member.Elem(1).Value)
 		if err != nil {
-			failures = append(failures, policy.RuleFailure{Rule: p.name, Location: rule.place, Error: err.Error()})
+			failures = append(failures, policy.RuleFailure{Rule: p.name, Location: p.places[index], Error: err.Error()})
 			return
 		}
-		c.Rule, c.Location, c.Layer = p.name, rule.place, p.layer
+		c.Rule, c.Location, c.Layer = p.name, p.places[index], p.layer
 		found = append(found, c)
 	})
 	return found, failures
 }
 
-// plainMember puts the keys and values of a member into a map.
-func plainMember(set policy.Set, keys []string, member *ast.Array, plain map[string]any) (err error) {
-	for i, key := range keys {
-		if plain[key], err = PlainValue(member.Elem(i + 1).Value); err != nil {
-			return err
-		}
-	}
-	if keys != nil {
-		return nil
-	}
-	value := member.Elem(1).Value
+func decodeMember(set policy.Set, value ast.Value) (policy.Contribution, error) {
 	object, ok := value.(ast.Object)
 	if !ok {
 		required, _ := policy.Fields(set)
-		return fmt.Errorf("a member of %s is %s, want an object with %s", set, ast.ValueName(value), strings.Join(required, ", "))
+		return policy.Contribution{}, fmt.Errorf("a member of %s is %s, want an object with %s", set, ast.ValueName(value), strings.Join(required, ", "))
 	}
-	return object.Iter(func(k, v *ast.Term) (err error) {
+	plain := make(map[string]any, object.Len())
+	err := object.Iter(func(k, v *ast.Term) (err error) {
 		key, ok := k.Value.(ast.String)
 		if !ok {
 			return fmt.Errorf("a member of %s has the key %s, want a string", set, k)
@@ -238,6 +222,10 @@ func plainMember(set policy.Set, keys []string, member *ast.Array, plain map[str
 		plain[string(key)], err = PlainValue(v.Value)
 		return err
 	})
+	if err != nil {
+		return policy.Contribution{}, err
+	}
+	return policy.DecodeMember(set, plain)
 }
 
 // PlainValue returns a value as policy.DecodeMember takes it: text as string, a number

@@ -22,14 +22,8 @@ type rulePackage struct {
 	layer    int
 	query    ast.Body
 	sets     []policy.Set
-	rules    []located // by the index in the members
+	places   []string // file:row of the rules, by the index in the members
 	warnOnly bool
-}
-
-// located is a rule that contributes to a set.
-type located struct {
-	place string   // file:row
-	keys  []string // of its members, sorted; nil if only the evaluation knows them
 }
 
 // locate adds to a module a copy of every rule that contributes to a set. The members
@@ -37,9 +31,6 @@ type located struct {
 //
 //	hold contains x if …                  stays, for rules that refer to hold
 //	located__hold contains [3, x] if …    is what the evaluator queries
-//
-// If x is written as an object, its values stand in the array in the order of its keys:
-// an array takes half the memory.
 //
 // Without the copy, a member of a set does not tell which of several rules made it.
 // Tracing would tell, at ten times the cost. The copy costs only its compilation,
@@ -57,8 +48,8 @@ func locate(s Source, unreferred bool) rulePackage {
 			rule = copied(rule)
 			s.Module.Rules = append(s.Module.Rules, rule)
 		}
-		keys := addIndex(rule, len(p.rules))
-		p.rules = append(p.rules, located{place: Place(rule.Location), keys: keys})
+		addIndex(rule, len(p.places))
+		p.places = append(p.places, Place(rule.Location))
 		have[policy.Set(name)] = true
 	}
 	for _, set := range policy.Sets {
@@ -82,32 +73,11 @@ func copied(rule *ast.Rule) *ast.Rule {
 	return c
 }
 
-// addIndex renames a rule and adds its index to its members. It returns the keys of the
-// members if their values stand in the array one by one.
-func addIndex(rule *ast.Rule, index int) (keys []string) {
+// addIndex renames a rule and adds its index to its members.
+func addIndex(rule *ast.Rule, index int) {
 	name := ast.Var(locatedPrefix + RuleName(rule))
 	rule.Head.Name = name
 	rule.Head.Reference = ast.Ref{ast.NewTerm(name)}
-	keys, values := literal(rule.Head.Key)
-	rule.Head.Key = ast.ArrayTerm(append([]*ast.Term{ast.IntNumberTerm(index)}, values...)...)
+	rule.Head.Key = ast.ArrayTerm(ast.IntNumberTerm(index), rule.Head.Key)
 	rule.Head.Key.Location = rule.Head.Location
-	return keys
-}
-
-// literal returns the keys and values of an object whose keys are all text. It returns
-// anything else as one value, without keys.
-func literal(member *ast.Term) (keys []string, values []*ast.Term) {
-	object, ok := member.Value.(ast.Object)
-	if !ok || object.Len() == 0 {
-		return nil, []*ast.Term{member}
-	}
-	for _, key := range object.Keys() {
-		text, ok := key.Value.(ast.String)
-		if !ok {
-			return nil, []*ast.Term{member}
-		}
-		keys = append(keys, string(text))
-		values = append(values, object.Get(key))
-	}
-	return keys, values
 }
