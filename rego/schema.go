@@ -73,7 +73,7 @@ func (s *Schema) Allows(key string) bool {
 // check compares a setting with the schema. Node is the place of the value, or nil.
 func (s *Schema) check(of settings, node *yaml.Node, what string, value any) Errors {
 	if !s.fits(value) {
-		return Errors{of.at(node, "%s is %s, want %s", what, settingType(value), s)}
+		return Errors{of.at(node, "%s is %s, want %s", what, SettingType(value), s)}
 	}
 	if text, ok := value.(string); ok {
 		if len(s.Enum) > 0 && !slices.Contains(s.Enum, value) {
@@ -105,7 +105,7 @@ func (s *Schema) fits(value any) (ok bool) {
 	case "boolean":
 		_, ok = value.(bool)
 	case "number":
-		ok = settingType(value) == "a number"
+		ok = SettingType(value) == "a number"
 	default:
 		_, ok = value.(map[string]any)
 	}

@@ -195,13 +195,14 @@ func checkSetting(base map[string]any, known []string, more settings, key string
 		}
 		return nil
 	}
-	if want, have := settingType(old), settingType(value); want != have {
+	if want, have := SettingType(old), SettingType(value); want != have {
 		return Errors{more.at(more.nodes[key], "setting %s is %s, want %s", key, have, want)}
 	}
 	return nil
 }
 
-func settingType(value any) string {
+// SettingType names the type of a value in words.
+func SettingType(value any) string {
 	switch v := value.(type) {
 	case []any:
 		for _, item := range v {

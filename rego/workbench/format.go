@@ -33,26 +33,14 @@ func Files(place string) ([]string, error) {
 	} else if !info.IsDir() {
 		return []string{place}, nil
 	}
+	dir := os.DirFS(place)
+	names, err := rego.FindFiles(dir, func(name string) bool { return strings.HasSuffix(name, ".rego") })
 	var files []string
-	dir := os.DirFS(place) // it may be a link, which WalkDir would not follow
-	err := fs.WalkDir(dir, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if strings.HasPrefix(entry.Name(), ".") && name != "." {
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if !strings.HasSuffix(name, ".rego") {
-			return nil
-		}
+	for _, name := range names {
 		if info, err := fs.Stat(dir, name); err == nil && info.Mode().IsRegular() {
 			files = append(files, filepath.Join(place, name))
 		}
-		return nil
-	})
+	}
 	if err == nil && len(files) == 0 {
 		err = fmt.Errorf("there is no .rego file in %s", place)
 	}

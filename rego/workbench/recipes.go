@@ -91,17 +91,24 @@ func readRecipe(name string) (Recipe, error) {
 // package.
 func (r *Recipe) readMetadata() error {
 	file := r.Name + ".rego"
-	module, err := ast.ParseModuleWithOpts(file, r.Files[file], ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1})
+	s, err := rego.Parse(1, file, []byte(r.Files[file]))
 	if err != nil {
 		return err
 	}
-	r.Package = rego.PackageName(module.Package.Path)
-	if len(module.Annotations) == 0 || module.Annotations[0].Scope != "package" {
+	a := metadata(s)
+	if a == nil {
 		return fmt.Errorf("%s: no METADATA with scope: package", file)
 	}
-	a := module.Annotations[0]
-	r.Title, r.Description = a.Title, strings.TrimSpace(a.Description)
+	r.Package, r.Title, r.Description = s.Package(), a.Title, strings.TrimSpace(a.Description)
 	r.Contributes, r.Codes, r.Evidence = words(a.Custom["contributes"]), words(a.Custom["codes"]), words(a.Custom["evidence"])
+	return nil
+}
+
+// metadata returns the METADATA of a package, or nil.
+func metadata(s rego.Source) *ast.Annotations {
+	if i := slices.IndexFunc(s.Module.Annotations, func(a *ast.Annotations) bool { return a.Scope == "package" }); i >= 0 {
+		return s.Module.Annotations[i]
+	}
 	return nil
 }
 

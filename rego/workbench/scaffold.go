@@ -9,10 +9,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/open-policy-agent/opa/v1/version"
 
@@ -37,8 +35,7 @@ type WrittenFile struct {
 }
 
 // Init writes the files with which a directory of rules begins. It overwrites nothing.
-// The result is sorted by path,
-// and also valid for the files before an error.
+// The result is sorted by path. It is also valid for the files before an error.
 func Init(dir string, inputSchema, decisionSchema []byte) ([]WrittenFile, error) {
 	files, err := scaffoldFiles(inputSchema, decisionSchema)
 	if err != nil {
@@ -100,8 +97,6 @@ func scaffoldFiles(inputSchema, decisionSchema []byte) (map[string][]byte, error
 
 func line(text []byte) []byte { return append(bytes.TrimRight(text, "\n"), '\n') }
 
-var settingLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^  [^ #-].*$`) })
-
 // scaffoldSettings returns the settings of the example rule and, commented out, those of
 // the built-in rules with their comments.
 func scaffoldSettings() ([]byte, error) {
@@ -120,14 +115,11 @@ func scaffoldSettings() ([]byte, error) {
 	b := bytes.NewBuffer(line(head))
 	b.WriteByte('\n')
 	for l := range strings.Lines(below) {
-		switch trimmed := strings.TrimRight(l, "\n"); {
-		case trimmed == "", strings.HasPrefix(trimmed, "  #"):
-			fmt.Fprintln(b, trimmed)
-		case settingLine().MatchString(trimmed):
-			fmt.Fprintf(b, "  # %s\n", strings.TrimPrefix(trimmed, "  "))
-		default: // the value continues
-			fmt.Fprintf(b, "  #%s\n", strings.TrimPrefix(trimmed, "  "))
+		l = strings.TrimRight(l, "\n")
+		if l != "" && !strings.HasPrefix(l, "  #") {
+			l = "  # " + strings.TrimPrefix(l, "  ")
 		}
+		fmt.Fprintln(b, l)
 	}
 	return b.Bytes(), nil
 }

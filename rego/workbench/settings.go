@@ -2,14 +2,15 @@ package workbench
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -49,13 +50,12 @@ func (recipe Recipe) Add(dir string, set []string) (files, keys []string, err er
 }
 
 // settings returns the settings of the recipe as YAML, with the given values. An unknown
-// key is an error, and so is a value of another kind than the default.
+// key is an error, and so is a value of another type than the default.
 func (recipe Recipe) settings(set []string) (*yaml.Node, error) {
-	var document yaml.Node
-	if err := yaml.Unmarshal([]byte(recipe.Settings), &document); err != nil {
-		return nil, fmt.Errorf("settings of the recipe %s: %w", recipe.Name, err)
+	defaults, settings, err := rego.ParseSettings("settings of the recipe "+recipe.Name, []byte(recipe.Settings))
+	if err != nil {
+		return nil, err
 	}
-	settings := document.Content[0].Content[1]
 	for _, one := range set {
 		key, text, ok := strings.Cut(one, "=")
 		if !ok {
@@ -65,15 +65,15 @@ func (recipe Recipe) settings(set []string) (*yaml.Node, error) {
 		if at < 0 {
 			return nil, fmt.Errorf("the recipe %s has no setting %q%s", recipe.Name, key, suggest.Words(key, nodeKeys(settings)))
 		}
-		var value yaml.Node
-		if err := yaml.Unmarshal([]byte(text), &value); err != nil || len(value.Content) == 0 {
+		values, given, err := rego.ParseSettings("--set", []byte("settings:\n  "+key+": "+text))
+		if err != nil || len(values) != 1 || text == "" {
 			return nil, fmt.Errorf("--set %s: %q is not a YAML value", key, text)
 		}
-		old := settings.Content[2*at+1]
-		if want, have := nodeKind(old), nodeKind(value.Content[0]); want != have {
-			return nil, fmt.Errorf("--set %s: %s is %s, want %s such as %s", key, text, have, want, flow(old))
+		if want, have := rego.SettingType(defaults[key]), rego.SettingType(values[key]); want != have {
+			example, _ := json.Marshal(defaults[key])
+			return nil, fmt.Errorf("--set %s: %s is %s, want %s such as %s", key, text, have, want, example)
 		}
-		settings.Content[2*at+1] = value.Content[0]
+		settings.Content[2*at+1] = given.Content[1]
 	}
 	return settings, nil
 }
@@ -87,32 +87,6 @@ func nodeKeys(mapping *yaml.Node) []string {
 	return keys
 }
 
-func nodeKind(n *yaml.Node) string {
-	switch {
-	case n.Kind == yaml.SequenceNode:
-		return "a list"
-	case n.Kind == yaml.MappingNode:
-		return "an object"
-	case n.ShortTag() == "!!int", n.ShortTag() == "!!float":
-		return "a number"
-	case n.ShortTag() == "!!bool":
-		return "true or false"
-	}
-	return "a text"
-}
-
-func flow(n *yaml.Node) string {
-	var value any
-	if n.Decode(&value) != nil {
-		return n.Value
-	}
-	text, err := yaml.Marshal(&yaml.Node{Kind: n.Kind, Style: yaml.FlowStyle, Tag: n.Tag, Value: n.Value, Content: n.Content})
-	if err != nil {
-		return n.Value
-	}
-	return strings.TrimSpace(string(text))
-}
-
 // addSettings appends settings to a settings file. The text that it has stays, with its
 // comments. A key that the file already has is an error.
 func addSettings(path string, settings *yaml.Node) error {
@@ -120,9 +94,9 @@ func addSettings(path string, settings *yaml.Node) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	text, err := joinSettings(old, settings)
+	text, err := joinSettings(path, old, settings)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -136,18 +110,18 @@ func addSettings(path string, settings *yaml.Node) error {
 
 // joinSettings appends as text, so that the author's layout stays. Then it reads the
 // result, which must hold the values of both.
-func joinSettings(old []byte, settings *yaml.Node) ([]byte, error) {
-	before, indent, err := readSettingsText(old)
+func joinSettings(path string, old []byte, settings *yaml.Node) ([]byte, error) {
+	want, object, err := rego.ParseSettings(path, old)
 	if err != nil {
 		return nil, err
 	}
-	var added map[string]any
-	if err := settings.Decode(&added); err != nil {
-		return nil, err
+	indent := 2
+	if len(want) > 0 && object.Style&yaml.FlowStyle == 0 {
+		indent = object.Content[0].Column - 1
 	}
 	for _, key := range nodeKeys(settings) {
-		if _, twice := before[key]; twice {
-			return nil, fmt.Errorf("it has the setting %s already; nothing is overwritten", key)
+		if _, twice := want[key]; twice {
+			return nil, fmt.Errorf("%s: it has the setting %s already; nothing is overwritten", path, key)
 		}
 	}
 	below, err := indented(settings, indent)
@@ -155,15 +129,13 @@ func joinSettings(old []byte, settings *yaml.Node) ([]byte, error) {
 		return nil, err
 	}
 	head := bytes.TrimRight(old, "\n")
-	if len(before) == 0 {
-		head = withoutEmptySettings(head)
+	if len(want) == 0 {
+		want, head = map[string]any{}, withoutEmptySettings(head)
 	}
 	text := append(append(head, "\n\n"...), below...)
-	after, _, err := readSettingsText(text)
-	want := maps.Clone(before)
-	maps.Copy(want, added)
-	if err != nil || !reflect.DeepEqual(after, want) {
-		return nil, fmt.Errorf("nothing can be appended to its layout; add by hand below settings:\n%s", below)
+	after, _, err := rego.ParseSettings(path, text)
+	if settings.Decode(&want) != nil || err != nil || !reflect.DeepEqual(after, want) {
+		return nil, fmt.Errorf("%s: nothing can be appended to its layout; add by hand below settings:\n%s", path, below)
 	}
 	return bytes.TrimLeft(text, "\n"), nil
 }
@@ -183,56 +155,21 @@ func withoutEmptySettings(text []byte) []byte {
 	return []byte(head + "settings:")
 }
 
-// readSettingsText returns the settings of a file and the spaces of their indentation.
-func readSettingsText(text []byte) (map[string]any, int, error) {
-	var document struct {
-		Settings yaml.Node `yaml:"settings"`
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&document); err != nil && len(bytes.TrimSpace(text)) > 0 {
-		if errors.Is(err, io.EOF) {
-			return map[string]any{}, 2, nil // only comments
-		}
-		return nil, 0, fmt.Errorf("want one key, settings, with an object: %w", err)
-	}
-	values := map[string]any{}
-	if document.Settings.Kind == 0 || document.Settings.ShortTag() == "!!null" {
-		return values, 2, nil
-	}
-	if err := document.Settings.Decode(&values); err != nil {
-		return nil, 0, err
-	}
-	indent := 2
-	if document.Settings.Style&yaml.FlowStyle == 0 && len(document.Settings.Content) > 0 {
-		indent = document.Settings.Content[0].Column - 1
-	}
-	return values, indent, nil
-}
-
-// indented writes the settings with their comments, each line after so many spaces.
+// indented writes each setting with its comment after an empty line, and begins each
+// line with so many spaces.
 func indented(settings *yaml.Node, indent int) ([]byte, error) {
-	var plain bytes.Buffer
-	encoder := yaml.NewEncoder(&plain)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(settings); err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	for l := range strings.Lines(plain.String()) {
-		if strings.HasPrefix(l, "#") && b.Len() > 0 && !lastIsComment(b.Bytes()) {
-			b.WriteByte('\n') // the encoder leaves out the empty line before a comment
+	var all [][]byte
+	for i := 0; i+1 < len(settings.Content); i += 2 {
+		var b bytes.Buffer
+		encoder := yaml.NewEncoder(&b)
+		encoder.SetIndent(2)
+		if err := encoder.Encode(&yaml.Node{Kind: yaml.MappingNode, Content: settings.Content[i : i+2]}); err != nil {
+			return nil, err
 		}
-		if strings.TrimSpace(l) != "" {
-			b.WriteString(strings.Repeat(" ", indent))
-		}
-		b.WriteString(l)
+		all = append(all, lineBegin.ReplaceAll(b.Bytes(), []byte(strings.Repeat(" ", indent)+"$0")))
 	}
-	return b.Bytes(), nil
+	return bytes.Join(all, []byte("\n")), nil
 }
 
-func lastIsComment(text []byte) bool {
-	text = bytes.TrimRight(text, "\n")
-	last := text[bytes.LastIndexByte(text, '\n')+1:]
-	return bytes.HasPrefix(bytes.TrimSpace(last), []byte("#"))
-}
+// lineBegin matches the first character of each line that is not empty.
+var lineBegin = regexp.MustCompile(`(?m)^.`)

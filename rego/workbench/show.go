@@ -62,14 +62,12 @@ func describe(s rego.Source) Package {
 			p.Sets = append(p.Sets, set)
 		}
 	}
-	annotated, err := ast.ParseModuleWithOpts(s.Name, string(s.Text), ast.ParserOptions{RegoVersion: ast.RegoV1, ProcessAnnotation: true})
+	annotated, err := rego.Parse(1, s.Name, s.Text) // built-in rules are read without METADATA
 	if err != nil {
 		return p
 	}
-	for _, a := range annotated.Annotations {
-		if a.Scope == "package" {
-			p.Title, p.Description = a.Title, a.Description
-		}
+	if a := metadata(annotated); a != nil {
+		p.Title, p.Description = a.Title, a.Description
 	}
 	return p
 }

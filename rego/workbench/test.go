@@ -90,7 +90,21 @@ func RunTests(ctx context.Context, layers []rego.Layer, o TestOptions) (TestRepo
 	if _, err := regexp.Compile(o.Run); err != nil {
 		return TestReport{}, fmt.Errorf("run: %w", err)
 	}
-	rules, modules, err := readTests(layers, o.Settings)
+	rules, err := rego.ReadRules(layers, o.Settings)
+	if err != nil {
+		return TestReport{}, err
+	}
+	// A file that cannot be read is an error: a test that was left out would look like
+	// one that passes.
+	var tests []rego.Source
+	for i, layer := range layers[1:] {
+		more, err := rego.ReadTests(i+1, layer)
+		if err != nil {
+			return TestReport{}, err
+		}
+		tests = append(tests, more...)
+	}
+	modules, err := example.TestModules(rules.Sources, tests)
 	if err != nil {
 		return TestReport{}, err
 	}
@@ -126,25 +140,6 @@ func RunTests(ctx context.Context, layers []rego.Layer, o TestOptions) (TestRepo
 	return report, nil
 }
 
-// readTests returns the rules, and all modules that the tests see. A file that cannot be
-// read is an error: a test that was left out would look like one that passes.
-func readTests(layers []rego.Layer, settings map[string]any) (rego.Rules, map[string]*ast.Module, error) {
-	rules, err := rego.ReadRules(layers, settings)
-	if err != nil {
-		return rules, nil, err
-	}
-	var tests []rego.Source
-	for i, layer := range layers[1:] {
-		more, err := rego.ReadTests(i+1, layer)
-		if err != nil {
-			return rules, nil, err
-		}
-		tests = append(tests, more...)
-	}
-	modules, err := example.TestModules(rules.Sources, tests)
-	return rules, modules, err
-}
-
 func collectResults(results chan *tester.Result) []TestResult {
 	tests := []TestResult{}
 	for r := range results {
@@ -177,23 +172,28 @@ func coverageOf(c *cover.Cover, sources []rego.Source) *Coverage {
 		}
 	}
 	report := c.Report(modules)
-	all := &Coverage{Percent: 100, Files: []FileCoverage{}}
+	all := &Coverage{Files: []FileCoverage{}}
 	covered, lines := 0, 0
 	for _, name := range slices.Sorted(maps.Keys(modules)) {
 		f := FileCoverage{File: name, Percent: 100, NotCovered: []string{}}
-		if r, ok := report.Files[name]; ok && r.CoveredLines+r.NotCoveredLines > 0 {
+		if r, ok := report.Files[name]; ok {
 			covered, lines = covered+r.CoveredLines, lines+r.CoveredLines+r.NotCoveredLines
-			f.Percent = 100 * float64(r.CoveredLines) / float64(r.CoveredLines+r.NotCoveredLines)
+			f.Percent = percent(r.CoveredLines, r.CoveredLines+r.NotCoveredLines)
 			for _, gap := range r.NotCovered {
 				f.NotCovered = append(f.NotCovered, rows(gap))
 			}
 		}
 		all.Files = append(all.Files, f)
 	}
-	if lines > 0 {
-		all.Percent = 100 * float64(covered) / float64(lines)
-	}
+	all.Percent = percent(covered, lines)
 	return all
+}
+
+func percent(covered, lines int) float64 {
+	if lines == 0 {
+		return 100
+	}
+	return 100 * float64(covered) / float64(lines)
 }
 
 func rows(r cover.Range) string {
