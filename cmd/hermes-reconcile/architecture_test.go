@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"s6/s6test":            {},
 
 	"cmd/hermes-reconcile/config": {"policy/suggest"},
-	"cmd/hermes-reconcile/view":   {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status"},
+	"cmd/hermes-reconcile/view":   {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "rego", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile": {
 		"policy", "policy/suggest", "engine", "engine/facts", "engine/volume", "engine/volume/remote", "engine/ledger",
 		"engine/reconcile", "engine/explain", "engine/status", "rego", "rego/bundle", "rego/check", "rego/example", "rego/workbench", "s6",

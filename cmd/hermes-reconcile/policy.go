@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -21,10 +19,10 @@ func newPolicy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Write, check, test and look at rules",
-		Long: `Write, check, test and look at rules. The directory of a command is its argument,
-else that of --policy, else the present one.
+		Long: `Write, check, test and look at rules. A command works on the directory that its
+argument names, else on that of --policy, else on the present one.
 
-Exit status: 0 good, 2 wrong usage, 3 a mistake in the rules, a test that fails,
+Exit status: 0 success, 2 wrong usage, 3 a mistake in the rules, a test that fails,
 or a file that should be formatted.`,
 		Example: `  hermes-reconcile policy init ./rules      # an example rule, its test, the schemas
   hermes-reconcile policy check ./rules     # can it be used, and is it meant so?
@@ -90,11 +88,3 @@ func presentHome(cmd *cobra.Command, c config.Config) (policy.Input, error) {
 
 // policyProblem is a mistake in the rules that ends a command.
 func policyProblem(err error) error { return &exitError{exitPolicy, err} }
-
-// printOr prints a document in the configured format, or else calls table.
-func printOr(w io.Writer, c config.Config, document any, table func() error) error {
-	if c.Output != "table" {
-		return view.Document(w, c.Output, document)
-	}
-	return table()
-}

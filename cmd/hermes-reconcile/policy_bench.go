@@ -2,16 +2,14 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/policy"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/rego/check"
 )
 
@@ -20,10 +18,11 @@ func newPolicyBench() *cobra.Command {
 	var limit time.Duration
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure what each rule package costs as profiles grow in number",
-		Long: `Measure what each rule package costs for homes of example profiles. A package gets a
-warning if its time grows faster than the number of profiles: it has a loop over all
-profiles inside another one, which is fast with ten profiles and slow with a thousand.`,
+		Short: "Measure how the time of each rule package grows with the profiles",
+		Long: `Measure how long each rule package takes for homes of example profiles. A package
+gets a warning if its time grows faster than the number of profiles. Such a package
+loops over all profiles inside another such loop: it is fast with ten profiles and
+slow with a thousand.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return policyBench(cmd, sizes, limit) },
 	}
@@ -55,43 +54,5 @@ func policyBench(cmd *cobra.Command, sizes []int, limit time.Duration) error {
 	if err != nil {
 		return &exitError{exitProfile, err}
 	}
-	w := cmd.OutOrStdout()
-	return printOr(w, c, costs, func() error { return writeCosts(w, costs, sizes) })
-}
-
-func writeCosts(w io.Writer, costs []check.Cost, sizes []int) error {
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprint(table, "PACKAGE")
-	for _, size := range sizes {
-		fmt.Fprintf(table, "\t%d", size)
-	}
-	fmt.Fprintln(table, "\tTENFOLD PROFILES TAKE")
-	for _, c := range costs {
-		fmt.Fprint(table, c.Rule)
-		for i := range sizes {
-			cell := "-"
-			if i < len(c.Sizes) && c.Sizes[i].Error == "" {
-				cell = milliseconds(c.Sizes[i].Took)
-			}
-			fmt.Fprintf(table, "\t%s", cell)
-		}
-		growth := "-"
-		if c.Growth > 0 {
-			growth = fmt.Sprintf("%.1f times", c.Growth)
-		}
-		fmt.Fprintf(table, "\t%s\n", growth)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	for _, c := range costs {
-		if c.Warning != "" {
-			fmt.Fprintf(w, "WARNING %s: %s\n", c.Rule, policy.Line(c.Warning))
-		}
-	}
-	return nil
-}
-
-func milliseconds(d time.Duration) string {
-	return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
+	return view.Costs(cmd.OutOrStdout(), c.Output, costs, sizes)
 }

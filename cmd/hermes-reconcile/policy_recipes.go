@@ -5,11 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/workbench"
 )
@@ -37,20 +37,9 @@ func policyRecipes(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return err
 		}
-		return printOr(w, c, r, func() error {
-			_, err := fmt.Fprintf(w, "%s: %s\n\n%s\n\nSettings, for data/settings.yaml:\n\n%s\n%s",
-				r.Name, r.Title, r.Description, r.Settings, r.Files[r.Name+".rego"])
-			return err
-		})
+		return view.Recipe(w, c.Output, r)
 	}
-	return printOr(w, c, workbench.Recipes(), func() error {
-		table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-		fmt.Fprintln(table, "RECIPE\tSETS\tTITLE")
-		for _, r := range workbench.Recipes() {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", r.Name, strings.Join(r.Contributes, ", "), r.Title)
-		}
-		return table.Flush()
-	})
+	return view.Recipes(w, c.Output, workbench.Recipes())
 }
 
 func newPolicyAdd() *cobra.Command {
@@ -58,9 +47,9 @@ func newPolicyAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add RECIPE [DIR]",
 		Short: "Copy a recipe into a directory of rules",
-		Long: `Copy a recipe, its test and its settings into a directory of rules. With its default
-settings a recipe contributes nothing; --set gives a setting a value, which is YAML.
-No file is overwritten; the settings are added to data/settings.yaml.`,
+		Long: `Copy a recipe, its test and its settings into a directory of rules. The settings are
+added to data/settings.yaml, and no file is overwritten. With its default settings a
+recipe contributes nothing. --set gives a setting another value, written as YAML.`,
 		Example: `  hermes-reconcile policy add never_autostart ./rules --set 'never_autostart=["test-*"]'`,
 		Args:    cobra.RangeArgs(1, 2),
 		RunE:    func(cmd *cobra.Command, args []string) error { return policyAdd(cmd, args, set) },

@@ -1,17 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/policy"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/rego/workbench"
 )
 
@@ -29,16 +26,16 @@ func newPolicyTest() *cobra.Command {
 		Use:   "test [DIR]",
 		Short: "Run the tests of rules",
 		Long: `Run the tests of rules: every rule whose name begins with test_ in a file
-*_test.workbench. They see the settings, the built-in rules, and example facts as
-data.reconcile.lib.example, so that a test names only what it is about:
+*_test.rego. A test sees the settings, the built-in rules, and example facts as
+data.reconcile.lib.example. It names only the facts that it is about:
 
     test_a_stopped_profile_waits if {
         members := my_rule.hold with input as example.home({"coder": {"prior_state": {"desired": "stopped"}}})
         count(members) == 1
     }
 
-Exit status: 0 all pass, 2 wrong usage, 3 a test fails, there is none, or the
-coverage is below the threshold.`,
+Exit status: 0 all tests pass, 2 wrong usage, 3 a test fails, there is no test, or
+the coverage is below the threshold.`,
 		Example: `  hermes-reconcile policy test ./rules --verbose
   hermes-reconcile policy test ./rules --run quiet_nights
   hermes-reconcile policy test ./rules --coverage --threshold 90`,
@@ -84,14 +81,15 @@ func policyTest(cmd *cobra.Command, dirs []string, f testFlags) error {
 	if err != nil {
 		return policyProblem(fmt.Errorf("these tests cannot be run:\n%w", err))
 	}
-	w := cmd.OutOrStdout()
-	err = printOr(w, c, report, func() error { writeTests(w, report, f.verbose); return nil })
-	return cmp.Or(err, testVerdict(report, f))
+	if err := view.Tests(cmd.OutOrStdout(), c.Output, report, f.verbose); err != nil {
+		return err
+	}
+	return testVerdict(report, f)
 }
 
 // testVerdict returns the exit status of a run as an error.
 func testVerdict(r workbench.TestReport, f testFlags) error {
-	switch counts := countOutcomes(r); {
+	switch counts := r.Count(); {
 	case len(r.Tests) == 0 && f.run != "":
 		return policyProblem(fmt.Errorf("no test matches %q", f.run))
 	case len(r.Tests) == 0:
@@ -102,47 +100,4 @@ func testVerdict(r workbench.TestReport, f testFlags) error {
 		return policyProblem(fmt.Errorf("the tests cover %.1f%% of the rules, want %g%%", r.Coverage.Percent, f.threshold))
 	}
 	return nil
-}
-
-func countOutcomes(r workbench.TestReport) map[workbench.Outcome]int {
-	counts := map[workbench.Outcome]int{}
-	for _, t := range r.Tests {
-		counts[t.Outcome]++
-	}
-	return counts
-}
-
-func writeTests(w io.Writer, r workbench.TestReport, verbose bool) {
-	for _, t := range r.Tests {
-		if t.Outcome == workbench.Passed && !verbose {
-			continue
-		}
-		fmt.Fprintf(w, "%-5s %s:%d: %s.%s\n", t.Outcome, policy.Line(t.File), t.Row, t.Package, t.Name)
-		if t.Error != "" {
-			fmt.Fprintf(w, "      %s\n", policy.Line(t.Error))
-		}
-		for text := range strings.Lines(t.Output) {
-			fmt.Fprintf(w, "      print: %s\n", policy.Line(strings.TrimSuffix(text, "\n")))
-		}
-	}
-	if r.Coverage != nil {
-		writeCoverage(w, *r.Coverage)
-	}
-	counts := countOutcomes(r)
-	fmt.Fprintf(w, "%d passed, %d failed", counts[workbench.Passed], counts[workbench.Failed]+counts[workbench.Errored])
-	if counts[workbench.Skipped] > 0 {
-		fmt.Fprintf(w, ", %d skipped", counts[workbench.Skipped])
-	}
-	fmt.Fprintln(w, ".")
-}
-
-func writeCoverage(w io.Writer, c workbench.Coverage) {
-	for _, f := range c.Files {
-		fmt.Fprintf(w, "%5.1f%% %s", f.Percent, policy.Line(f.File))
-		if len(f.NotCovered) > 0 {
-			fmt.Fprintf(w, ", no test evaluates line %s", strings.Join(f.NotCovered, ", "))
-		}
-		fmt.Fprintln(w)
-	}
-	fmt.Fprintf(w, "%5.1f%% of all rules\n", c.Percent)
 }

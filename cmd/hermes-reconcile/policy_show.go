@@ -1,19 +1,14 @@
 package main
 
 import (
-	"cmp"
-	"fmt"
-	"io"
 	"os"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
-	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/workbench"
 )
 
@@ -21,8 +16,9 @@ func newPolicyShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show",
 		Short: "List the rule packages, and what each contributes for the present home",
-		Long: `List the rule packages of all layers with their titles and places, also those that
-are switched off, and how many members each adds to which set for the present home.`,
+		Long: `List the rule packages of all layers with their titles and places, and how many
+members each adds to which set for the present home. Packages that are switched off
+are listed too.`,
 		Args: cobra.NoArgs,
 		RunE: policyShow,
 	}
@@ -47,8 +43,7 @@ func policyShow(cmd *cobra.Command, _ []string) error {
 			return verdicts(engine.Combine(in, first, engine.OnRuleError(c.OnRuleError)))
 		})
 	}
-	w := cmd.OutOrStdout()
-	return printOr(w, c, packages, func() error { return writePackages(w, packages, homeErr) })
+	return view.Packages(cmd.OutOrStdout(), c.Output, packages, homeErr)
 }
 
 // verdicts returns the decisions as rules of the second stage see them.
@@ -58,36 +53,4 @@ func verdicts(d policy.Decisions) map[string]policy.Verdict {
 		all[name] = policy.Verdict{Action: p.Action, Code: p.Code}
 	}
 	return all
-}
-
-func writePackages(w io.Writer, packages []workbench.Package, homeErr error) error {
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "PACKAGE\tLAYER\tPLACE\tSAYS\tTITLE")
-	for _, p := range packages {
-		fmt.Fprintf(table, "%s\t%s\t%s:%d\t%s\t%s\n", p.Name, policy.Line(p.Layer), policy.Line(p.File), p.Row, contributed(p), cmp.Or(policy.Line(p.Title), "-"))
-	}
-	if err := table.Flush(); err != nil || homeErr == nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "What they say of a home is not shown: %v\n", homeErr)
-	return err
-}
-
-// contributed prints what a package contributed, in the order of the sets.
-func contributed(p workbench.Package) string {
-	switch {
-	case p.Off:
-		return "switched off"
-	case len(p.Failures) > 0:
-		return "breaks"
-	case p.Stage == rego.KindLib:
-		return "(helpers)"
-	}
-	var parts []string
-	for _, set := range policy.Sets {
-		if n := p.Contributed[set]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, set))
-		}
-	}
-	return cmp.Or(strings.Join(parts, ", "), "-")
 }

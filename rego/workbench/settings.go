@@ -155,21 +155,20 @@ func withoutEmptySettings(text []byte) []byte {
 	return []byte(head + "settings:")
 }
 
-// indented writes each setting with its comment after an empty line, and begins each
-// line with so many spaces.
+// indented writes the settings, each line after so many spaces, with an empty line
+// before each comment.
 func indented(settings *yaml.Node, indent int) ([]byte, error) {
-	var all [][]byte
-	for i := 0; i+1 < len(settings.Content); i += 2 {
-		var b bytes.Buffer
-		encoder := yaml.NewEncoder(&b)
-		encoder.SetIndent(2)
-		if err := encoder.Encode(&yaml.Node{Kind: yaml.MappingNode, Content: settings.Content[i : i+2]}); err != nil {
-			return nil, err
-		}
-		all = append(all, lineBegin.ReplaceAll(b.Bytes(), []byte(strings.Repeat(" ", indent)+"$0")))
+	var b bytes.Buffer
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(settings); err != nil {
+		return nil, err
 	}
-	return bytes.Join(all, []byte("\n")), nil
+	text := lineBegin.ReplaceAllString(b.String(), strings.Repeat(" ", indent)+"$0")
+	return []byte(strings.TrimLeft(commentBegin.ReplaceAllString(text, "$1\n$2"), "\n")), nil
 }
 
-// lineBegin matches the first character of each line that is not empty.
-var lineBegin = regexp.MustCompile(`(?m)^.`)
+var (
+	lineBegin    = regexp.MustCompile(`(?m)^.`)                  // of a line that is not empty
+	commentBegin = regexp.MustCompile(`(?m)^( *[^ #].*\n)( *#)`) // after a line that is no comment
+)

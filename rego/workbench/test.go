@@ -45,6 +45,15 @@ type TestReport struct {
 	Coverage *Coverage `json:"coverage,omitempty"`
 }
 
+// Count returns how many tests ended in which way.
+func (r TestReport) Count() map[Outcome]int {
+	counts := map[Outcome]int{}
+	for _, t := range r.Tests {
+		counts[t.Outcome]++
+	}
+	return counts
+}
+
 // A TestResult is one test.
 type TestResult struct {
 	Package string        `json:"package"`

@@ -1,0 +1,188 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/check"
+	"hermes-reconcile/rego/workbench"
+)
+
+// Findings prints what `policy check` found. The format github is workflow commands,
+// which show findings at their lines in a pull request.
+func Findings(w io.Writer, format string, r check.Report) error {
+	switch format {
+	case "table":
+	case "github":
+		for _, f := range r.Findings {
+			fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", f.Severity, workflowProperty.Replace(f.File),
+				max(f.Row, 1), max(f.Col, 1), workflowProperty.Replace(f.Code), workflowText.Replace(policy.Line(f.Message)+"\n"+f.Fix))
+		}
+		return nil
+	default:
+		return Document(w, format, r)
+	}
+	for _, f := range r.Findings {
+		place := policy.Line(f.File)
+		if f.Row > 0 {
+			place += fmt.Sprintf(":%d", f.Row)
+		}
+		if f.Row > 0 && f.Col > 0 {
+			place += fmt.Sprintf(":%d", f.Col)
+		}
+		fmt.Fprintf(w, "%s: %s: %s [%s]\n    %s\n", place, f.Severity, policy.Line(f.Message), f.Code, f.Fix)
+	}
+	if len(r.Findings) > 0 {
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "%s and %s in %s and %s", policy.Count(r.Errors(), "error"), policy.Count(len(r.Findings)-r.Errors(), "warning"),
+		policy.Count(r.Rules, "rule file"), policy.Count(r.Tests, "test file"))
+	if len(r.Situations) > 0 {
+		fmt.Fprintf(w, "; tried on %s", policy.Count(len(r.Situations), "situation"))
+	}
+	_, err := fmt.Fprintln(w, ".")
+	return err
+}
+
+var (
+	workflowText     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	workflowProperty = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+)
+
+// Codes prints the codes of findings.
+func Codes(w io.Writer, format string, codes []check.Code) error {
+	return rows(w, format, codes, "CODE\tSEVERITY\tMEANS\tMEND", func(c check.Code) string {
+		return fmt.Sprintf("%s\t%s\t%s\t%s", c.Code, c.Severity, c.Means, c.Fix)
+	})
+}
+
+// rows prints a document, or as a table one line for each of its items.
+func rows[T any](w io.Writer, format string, all []T, head string, row func(T) string) error {
+	if format != "table" {
+		return Document(w, format, all)
+	}
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, head)
+	for _, one := range all {
+		fmt.Fprintln(table, row(one))
+	}
+	return table.Flush()
+}
+
+// Costs prints what rule packages cost. The sizes are the columns.
+func Costs(w io.Writer, format string, costs []check.Cost, sizes []int) error {
+	head := "PACKAGE"
+	for _, size := range sizes {
+		head += fmt.Sprintf("\t%d", size)
+	}
+	err := rows(w, format, costs, head+"\tTENFOLD PROFILES TAKE", func(c check.Cost) string {
+		line := c.Rule
+		for i := range sizes {
+			cell := "-"
+			if i < len(c.Sizes) && c.Sizes[i].Error == "" {
+				cell = fmt.Sprintf("%.2f ms", float64(c.Sizes[i].Took)/float64(time.Millisecond))
+			}
+			line += "\t" + cell
+		}
+		if c.Growth > 0 {
+			return line + fmt.Sprintf("\t%.1f times", c.Growth)
+		}
+		return line + "\t-"
+	})
+	for _, c := range costs {
+		if c.Warning != "" && format == "table" {
+			fmt.Fprintf(w, "WARNING %s: %s\n", c.Rule, policy.Line(c.Warning))
+		}
+	}
+	return err
+}
+
+// Packages prints rule packages. If there is no home, homeErr says why.
+func Packages(w io.Writer, format string, packages []workbench.Package, homeErr error) error {
+	err := rows(w, format, packages, "PACKAGE\tLAYER\tPLACE\tSAYS\tTITLE", func(p workbench.Package) string {
+		return fmt.Sprintf("%s\t%s\t%s:%d\t%s\t%s", p.Name, policy.Line(p.Layer), policy.Line(p.File), p.Row, contributed(p), cmp.Or(policy.Line(p.Title), "-"))
+	})
+	if err == nil && homeErr != nil && format == "table" {
+		_, err = fmt.Fprintf(w, "What they say of a home is not shown: %v\n", homeErr)
+	}
+	return err
+}
+
+// contributed returns what a package contributed, in the order of the sets.
+func contributed(p workbench.Package) string {
+	switch {
+	case p.Off:
+		return "switched off"
+	case len(p.Failures) > 0:
+		return "breaks"
+	case p.Stage == rego.KindLib:
+		return "(helpers)"
+	}
+	var parts []string
+	for _, set := range policy.Sets {
+		if n := p.Contributed[set]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, set))
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "-")
+}
+
+// Recipes prints a list of recipes.
+func Recipes(w io.Writer, format string, recipes []workbench.Recipe) error {
+	return rows(w, format, recipes, "RECIPE\tSETS\tTITLE", func(r workbench.Recipe) string {
+		return fmt.Sprintf("%s\t%s\t%s", r.Name, strings.Join(r.Contributes, ", "), r.Title)
+	})
+}
+
+// Recipe prints a recipe with its settings and its rules.
+func Recipe(w io.Writer, format string, r workbench.Recipe) error {
+	if format != "table" {
+		return Document(w, format, r)
+	}
+	_, err := fmt.Fprintf(w, "%s: %s\n\n%s\n\nSettings, for data/settings.yaml:\n\n%s\n%s",
+		r.Name, r.Title, r.Description, r.Settings, r.Files[r.Name+".rego"])
+	return err
+}
+
+// Tests prints the results of tests of rules: those that did not pass, or with verbose
+// all of them.
+func Tests(w io.Writer, format string, r workbench.TestReport, verbose bool) error {
+	if format != "table" {
+		return Document(w, format, r)
+	}
+	counts := r.Count()
+	for _, t := range r.Tests {
+		if t.Outcome == workbench.Passed && !verbose {
+			continue
+		}
+		fmt.Fprintf(w, "%-5s %s:%d: %s.%s\n", t.Outcome, policy.Line(t.File), t.Row, t.Package, t.Name)
+		if t.Error != "" {
+			fmt.Fprintf(w, "      %s\n", policy.Line(t.Error))
+		}
+		for text := range strings.Lines(t.Output) {
+			fmt.Fprintf(w, "      print: %s\n", policy.Line(strings.TrimSuffix(text, "\n")))
+		}
+	}
+	if r.Coverage != nil {
+		for _, f := range r.Coverage.Files {
+			fmt.Fprintf(w, "%5.1f%% %s", f.Percent, policy.Line(f.File))
+			if len(f.NotCovered) > 0 {
+				fmt.Fprintf(w, ", no test evaluates line %s", strings.Join(f.NotCovered, ", "))
+			}
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%5.1f%% of all rules\n", r.Coverage.Percent)
+	}
+	fmt.Fprintf(w, "%d passed, %d failed", counts[workbench.Passed], counts[workbench.Failed]+counts[workbench.Errored])
+	if counts[workbench.Skipped] > 0 {
+		fmt.Fprintf(w, ", %d skipped", counts[workbench.Skipped])
+	}
+	_, err := fmt.Fprintln(w, ".")
+	return err
+}
