@@ -26,6 +26,16 @@ func (s Source) Package() string { return PackageName(s.Module.Package.Path) }
 // below data.reconcile.
 func (s Source) Kind() string { return packageKind(s.Module.Package.Path) }
 
+// Metadata returns the METADATA of its package, or nil.
+func (s Source) Metadata() *ast.Annotations {
+	for _, a := range s.Module.Annotations {
+		if a.Scope == "package" {
+			return a
+		}
+	}
+	return nil
+}
+
 // ReadLayer parses every rule file of a layer, in lexical order. It leaves out names
 // that start with a dot (the versions behind a mounted ConfigMap, swap files of an
 // editor), and tests, which must not decide anything at boot. The error is an Errors if it is about the text of the rules.

@@ -96,20 +96,13 @@ func (s *Schema) check(of settings, node *yaml.Node, what string, value any) Err
 	return errs
 }
 
-func (s *Schema) fits(value any) (ok bool) {
-	switch s.Type {
-	case "array":
-		_, ok = value.([]any)
-	case "string":
-		_, ok = value.(string)
-	case "boolean":
-		_, ok = value.(bool)
-	case "number":
-		ok = SettingType(value) == "a number"
-	default:
-		_, ok = value.(map[string]any)
+// fits compares the types. The items of a list are checked one by one.
+func (s *Schema) fits(value any) bool {
+	if s.Type == "array" {
+		_, ok := value.([]any)
+		return ok
 	}
-	return ok
+	return SettingType(value) == s.String()
 }
 
 // EnumText lists the words of the enum.

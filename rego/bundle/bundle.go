@@ -8,6 +8,7 @@ package bundle
 import (
 	"archive/zip"
 	"bytes"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -265,7 +266,7 @@ func unpack(text []byte) (*LastGood, error) {
 	}
 	c := &LastGood{Saved: m.Saved, Revision: m.Revision, settings: m.Settings}
 	for i, name := range m.Layers {
-		layer := rego.Layer{Name: lastGoodPrefix + name, Files: noFiles{}}
+		layer := rego.Layer{Name: lastGoodPrefix + name, Files: embed.FS{}}
 		prefix := strconv.Itoa(i + 1)
 		if slices.ContainsFunc(archive.File, func(f *zip.File) bool { return strings.HasPrefix(f.Name, prefix+"/") }) {
 			if layer.Files, err = fs.Sub(archive, prefix); err != nil {
@@ -298,12 +299,3 @@ func verify(archive *zip.Reader) (manifest, error) {
 	}
 	return m, nil
 }
-
-// noFiles is the file system of a directory without rules.
-type noFiles struct{}
-
-func (noFiles) Open(name string) (fs.File, error) {
-	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-}
-
-func (noFiles) ReadDir(string) ([]fs.DirEntry, error) { return nil, nil }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/open-policy-agent/opa/v1/ast"
-
 	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/recipes"
@@ -95,20 +93,12 @@ func (r *Recipe) readMetadata() error {
 	if err != nil {
 		return err
 	}
-	a := metadata(s)
+	a := s.Metadata()
 	if a == nil {
 		return fmt.Errorf("%s: no METADATA with scope: package", file)
 	}
 	r.Package, r.Title, r.Description = s.Package(), a.Title, strings.TrimSpace(a.Description)
 	r.Contributes, r.Codes, r.Evidence = words(a.Custom["contributes"]), words(a.Custom["codes"]), words(a.Custom["evidence"])
-	return nil
-}
-
-// metadata returns the METADATA of a package, or nil.
-func metadata(s rego.Source) *ast.Annotations {
-	if i := slices.IndexFunc(s.Module.Annotations, func(a *ast.Annotations) bool { return a.Scope == "package" }); i >= 0 {
-		return s.Module.Annotations[i]
-	}
 	return nil
 }
 

@@ -66,7 +66,7 @@ func describe(s rego.Source) Package {
 	if err != nil {
 		return p
 	}
-	if a := metadata(annotated); a != nil {
+	if a := annotated.Metadata(); a != nil {
 		p.Title, p.Description = a.Title, a.Description
 	}
 	return p
