@@ -74,7 +74,7 @@ func check(t *testing.T, files map[string]string, settings map[string]any) Repor
 
 // fewRules are the built-in settings, and those built-in rules that the mistakes below are
 // about: the table compiles and evaluates them for each row.
-func fewRules(t *testing.T) rego.Layer {
+func fewRules(t testing.TB) rego.Layer {
 	t.Helper()
 	few := fstest.MapFS{}
 	for _, name := range []string{"settings.yaml", "prior_intent.rego", "multiplex.rego"} {
