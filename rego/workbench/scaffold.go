@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"embed"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,7 +18,7 @@ import (
 	"hermes-reconcile/rego/example"
 )
 
-//go:embed scaffold
+//go:embed all:scaffold
 var scaffold embed.FS
 
 // The schemas in a directory of rules. Each has a directory of its own, because OPA
@@ -71,55 +71,30 @@ func createFile(path string, text []byte) error {
 // test, the settings, the example facts, the given schemas, and the configuration of
 // the linter Regal.
 func scaffoldFiles(inputSchema, decisionSchema []byte) (map[string][]byte, error) {
-	files := map[string][]byte{
-		inputSchemaFile:    line(inputSchema),
-		decisionSchemaFile: line(decisionSchema),
-	}
-	for name, from := range map[string]string{
-		"README.md":              "README.md",
-		"quiet_nights.rego":      "quiet_nights.rego",
-		"quiet_nights_test.rego": "quiet_nights_test.rego",
-		".regal/config.yaml":     "regal.yaml",
-	} {
-		text, err := scaffold.ReadFile("scaffold/" + from)
-		if err != nil {
-			return nil, err
-		}
-		files[name] = bytes.ReplaceAll(text, []byte("OPA_VERSION"), []byte("v"+version.Version))
-	}
-	var err error
-	if files[rego.SettingsFile], err = scaffoldSettings(); err != nil {
+	library, err := example.Library()
+	if err != nil {
 		return nil, err
 	}
-	files[example.LibraryFile], err = example.Library()
-	return files, err
-}
-
-func line(text []byte) []byte { return append(bytes.TrimRight(text, "\n"), '\n') }
-
-// scaffoldSettings returns the settings of the example rule and, commented out, those of
-// the built-in rules with their comments.
-func scaffoldSettings() ([]byte, error) {
-	head, err := scaffold.ReadFile("scaffold/settings.head.yaml")
+	files := map[string][]byte{example.LibraryFile: library, inputSchemaFile: line(inputSchema), decisionSchemaFile: line(decisionSchema)}
+	err = fs.WalkDir(scaffold, "scaffold", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := scaffold.ReadFile(name)
+		files[strings.TrimPrefix(name, "scaffold/")] = bytes.ReplaceAll(text, []byte("OPA_VERSION"), []byte("v"+version.Version))
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	builtin, err := fs.ReadFile(rego.BuiltIn().Files, "settings.yaml")
-	if err != nil {
-		return nil, err
-	}
-	_, below, found := strings.Cut(string(builtin), "\nsettings:\n")
-	if !found {
-		return nil, fmt.Errorf("settings.yaml of the built-in rules has no line \"settings:\"")
-	}
-	b := bytes.NewBuffer(line(head))
-	b.WriteByte('\n')
-	for l := range strings.Lines(below) {
-		l = strings.TrimRight(l, "\n")
-		if l != "" && !strings.HasPrefix(l, "  #") {
-			l = "  # " + strings.TrimPrefix(l, "  ")
-		}
-		fmt.Fprintln(b, l)
-	}
-	return b.Bytes(), nil
+	_, below, _ := bytes.Cut(builtin, []byte("\nsettings:"))
+	files[rego.SettingsFile] = append(files[rego.SettingsFile], settingLine.ReplaceAll(below, []byte("  # $1"))...)
+	return files, err
 }
+
+// settingLine matches the beginning of a line below settings that is no comment: the
+// settings of the built-in rules are there to be uncommented.
+var settingLine = regexp.MustCompile(`(?m)^  ( *[^ #\n])`)
+
+func line(text []byte) []byte { return append(bytes.TrimRight(text, "\n"), '\n') }
