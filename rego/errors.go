@@ -16,16 +16,16 @@ import (
 // An Error is a mistake in a rule package or in a settings file, with its place and,
 // if known, what would have been right.
 type Error struct {
-	File     string `json:"file"`
-	Row      int    `json:"row"`
-	Col      int    `json:"col"`
-	Code     string `json:"code"`
-	Message  string `json:"message"`
-	Position bool   `json:"-"` // Row and Col are known
+	File string `json:"file"`
+	// Row and Col count from 1. They are 0 if the place is the whole file.
+	Row     int    `json:"row"`
+	Col     int    `json:"col"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
 }
 
 func (e *Error) Error() string {
-	if !e.Position {
+	if e.Row == 0 {
 		return fmt.Sprintf("%s: %s", e.File, e.Message)
 	}
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Row, e.Col, e.Message)
@@ -54,7 +54,7 @@ func (e Errors) OrNil() error {
 func at(location *ast.Location, code, format string, args ...any) *Error {
 	e := &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 	if location != nil {
-		e.File, e.Row, e.Col, e.Position = location.File, location.Row, location.Col, true
+		e.File, e.Row, e.Col = location.File, location.Row, location.Col
 	}
 	return e
 }

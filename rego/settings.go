@@ -141,7 +141,7 @@ func datesAsText(node *yaml.Node) {
 func (s *settings) at(node *yaml.Node, format string, args ...any) *Error {
 	e := &Error{File: s.name, Code: "settings_error", Message: fmt.Sprintf(format, args...)}
 	if node != nil {
-		e.Row, e.Col, e.Position = node.Line, node.Column, true
+		e.Row, e.Col = node.Line, node.Column
 	}
 	return e
 }

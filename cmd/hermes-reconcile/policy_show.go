@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -9,6 +10,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/workbench"
 )
 
@@ -39,18 +41,22 @@ func policyShow(cmd *cobra.Command, _ []string) error {
 	}
 	in, homeErr := presentHome(cmd, c)
 	if homeErr == nil {
-		workbench.Count(cmd.Context(), packages, evaluator, in, func(first policy.Evaluation) map[string]policy.Verdict {
-			return verdicts(engine.Combine(in, first, engine.OnRuleError(c.OnRuleError)))
-		})
+		r := &recorder{Evaluator: evaluator}
+		engine.Decide(cmd.Context(), r, in, engine.OnRuleError(c.OnRuleError))
+		workbench.Count(packages, r.all)
 	}
 	return view.Packages(cmd.OutOrStdout(), c.Output, packages, homeErr)
 }
 
-// verdicts returns the decisions as rules of the second stage see them.
-func verdicts(d policy.Decisions) map[string]policy.Verdict {
-	all := make(map[string]policy.Verdict, len(d.Profiles))
-	for name, p := range d.Profiles {
-		all[name] = policy.Verdict{Action: p.Action, Code: p.Code}
-	}
-	return all
+// A recorder keeps what the rules of both stages say.
+type recorder struct {
+	*rego.Evaluator
+	all policy.Evaluation
+}
+
+func (r *recorder) Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
+	e := r.Evaluator.Evaluate(ctx, stage, in)
+	r.all.Contributions = append(r.all.Contributions, e.Contributions...)
+	r.all.Failures = append(r.all.Failures, e.Failures...)
+	return e
 }

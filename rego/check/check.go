@@ -26,8 +26,16 @@ type Finding struct {
 	Fix      string   `json:"mend"` // what would be right
 }
 
+// String prints a finding as compilers do. The place is file:row:col as far as known.
 func (f Finding) String() string {
-	return fmt.Sprintf("%s:%d:%d: %s: %s [%s]", f.File, f.Row, f.Col, f.Severity, f.Message, f.Code)
+	place := f.File
+	if f.Row > 0 {
+		place += fmt.Sprintf(":%d", f.Row)
+	}
+	if f.Row > 0 && f.Col > 0 {
+		place += fmt.Sprintf(":%d", f.Col)
+	}
+	return fmt.Sprintf("%s: %s: %s [%s]", place, f.Severity, f.Message, f.Code)
 }
 
 // A Severity is what a finding means at boot.
@@ -126,7 +134,7 @@ func (c *checker) addErrors(err error) {
 		for _, e := range several {
 			c.addError(e)
 		}
-	} else if err != nil {
+	} else if err != nil && !c.has("file_unreadable", "") {
 		c.add(Finding{Code: "directory_unreadable", File: c.lastDirectory(), Message: err.Error()})
 	}
 }
@@ -135,16 +143,23 @@ func (c *checker) lastDirectory() string { return c.layers[len(c.layers)-1].Name
 
 func (c *checker) addError(e *rego.Error) {
 	f := Finding{File: e.File, Row: e.Row, Col: e.Col, Code: refine(e.Code, e.Message), Message: e.Message}
-	if !e.Position {
+	if e.Row == 0 {
 		f.File, f.Row = c.findSetting(e.File, e.Message)
 	}
 	if f.Row == 0 && strings.HasSuffix(f.Message, "empty module") {
 		f.Row, f.Col, f.Message = 1, 1, "the file is empty; it begins with its package"
 	}
-	if f.Code == "undefined_function" && c.unparsed {
-		return // it may be in the file that could not be parsed
+	switch {
+	case f.Code == "undefined_function" && c.unparsed: // it may be in the file that could not be parsed
+	case f.Code == "contributes_nothing" && c.has("misspelt_set", f.File):
+	default:
+		c.add(f)
 	}
-	c.add(f)
+}
+
+// has reports whether a finding has the code, in the file unless the name is empty.
+func (c *checker) has(code, file string) bool {
+	return slices.ContainsFunc(c.findings, func(f Finding) bool { return f.Code == code && (file == "" || f.File == file) })
 }
 
 // refine gives codes of their own to mistakes for which OPA has one code.
@@ -168,24 +183,14 @@ var refinements = []struct{ code, words, to string }{
 
 // report sorts the findings and leaves out repetitions.
 func (c *checker) report() Report {
-	misspelt := map[string]bool{}
-	unreadable := false
-	for _, f := range c.findings {
-		unreadable = unreadable || f.Code == "file_unreadable"
-		if f.Code == "misspelt_set" {
-			misspelt[f.File] = true
-		}
-	}
-	kept := slices.DeleteFunc(slices.Clone(c.findings), func(f Finding) bool {
-		return f.Code == "contributes_nothing" && misspelt[f.File] || f.Code == "directory_unreadable" && unreadable
-	})
+	kept := append([]Finding{}, c.findings...)
 	slices.SortStableFunc(kept, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Row, b.Row), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message), cmp.Compare(a.Col, b.Col))
 	})
 	kept = slices.CompactFunc(kept, func(a, b Finding) bool {
 		return a.File == b.File && a.Row == b.Row && a.Code == b.Code && a.Message == b.Message
 	})
-	r := Report{Findings: append([]Finding{}, kept...), Tests: len(c.tests), Situations: append([]string{}, c.tried...)}
+	r := Report{Findings: kept, Tests: len(c.tests), Situations: append([]string{}, c.tried...)}
 	for _, s := range c.sources {
 		if s.Layer > 0 {
 			r.Rules++

@@ -1,7 +1,6 @@
 package workbench
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -72,12 +71,8 @@ func describe(s rego.Source) Package {
 	return p
 }
 
-// Count evaluates the rules and counts what each package contributes. Decide combines
-// the contributions of the first stage for the second.
-func Count(ctx context.Context, packages []Package, e *rego.Evaluator, in policy.Input, decide func(policy.Evaluation) map[string]policy.Verdict) {
-	first := e.Evaluate(ctx, policy.StageRules, in)
-	in.Decisions = decide(first)
-	after := e.Evaluate(ctx, policy.StageAfter, in)
+// Count counts what each package contributed.
+func Count(packages []Package, e policy.Evaluation) {
 	byName := make(map[string]*Package, len(packages))
 	for i := range packages {
 		p := &packages[i]
@@ -86,12 +81,12 @@ func Count(ctx context.Context, packages []Package, e *rego.Evaluator, in policy
 			byName[p.Name] = p
 		}
 	}
-	for _, c := range slices.Concat(first.Contributions, after.Contributions) {
+	for _, c := range e.Contributions {
 		if p := byName[c.Rule]; p != nil {
 			p.Contributed[c.Set]++
 		}
 	}
-	for _, f := range slices.Concat(first.Failures, after.Failures) {
+	for _, f := range e.Failures {
 		if p := byName[f.Rule]; p != nil {
 			p.Failures = append(p.Failures, strings.TrimPrefix(f.Location+": "+f.Error, ": "))
 		}

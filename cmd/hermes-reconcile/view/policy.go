@@ -29,14 +29,7 @@ func Findings(w io.Writer, format string, r check.Report) error {
 		return Document(w, format, r)
 	}
 	for _, f := range r.Findings {
-		place := policy.Line(f.File)
-		if f.Row > 0 {
-			place += fmt.Sprintf(":%d", f.Row)
-		}
-		if f.Row > 0 && f.Col > 0 {
-			place += fmt.Sprintf(":%d", f.Col)
-		}
-		fmt.Fprintf(w, "%s: %s: %s [%s]\n    %s\n", place, f.Severity, policy.Line(f.Message), f.Code, f.Fix)
+		fmt.Fprintf(w, "%s\n    %s\n", policy.Line(f.String()), f.Fix)
 	}
 	if len(r.Findings) > 0 {
 		fmt.Fprintln(w)
