@@ -30,13 +30,14 @@ type OperatorFiles struct {
 	Settings    map[string]any
 }
 
-// ReadRules parses all layers and merges their settings. The settings of the
-// configuration win.
+// ReadRules parses the rule files of all layers and merges their settings. The settings
+// of the configuration win. Tests are left out: they must not decide anything at boot.
+// Beside an error, ReadRules returns what it could read.
 func ReadRules(layers []Layer, configuration map[string]any) (Rules, error) {
 	r := Rules{Settings: map[string]any{}, operator: OperatorFiles{Files: map[string][]byte{}}}
 	var errs []error
 	for i, layer := range layers {
-		sources, err := ReadLayer(i, layer)
+		sources, err := readLayer(i, layer, isRuleFile)
 		errs = append(errs, err)
 		r.Sources = append(r.Sources, sources...)
 		file, err := readLayerSettings(layer)

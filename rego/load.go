@@ -36,45 +36,38 @@ func (s Source) Metadata() *ast.Annotations {
 	return nil
 }
 
-// ReadLayer parses every rule file of a layer, in lexical order. It leaves out names
-// that start with a dot (the versions behind a mounted ConfigMap, swap files of an
-// editor), and tests, which must not decide anything at boot. The error is an Errors if it is about the text of the rules.
-func ReadLayer(index int, layer Layer) ([]Source, error) { return readLayer(index, layer, isRuleFile) }
-
-// ReadTests parses every *_test.rego file of a layer, as ReadLayer parses the rules.
+// ReadTests parses every *_test.rego file of a layer, as ReadRules parses the rules.
 func ReadTests(index int, layer Layer) ([]Source, error) { return readLayer(index, layer, isTestFile) }
 
+// readLayer parses the wanted files of a layer. Beside an error it returns the files that
+// it could parse. The error is an Errors unless the directory cannot be listed.
 func readLayer(index int, layer Layer, wanted func(name string) bool) ([]Source, error) {
 	names, err := FindFiles(layer.Files, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("policy directory %s: %w", layer.Name, err)
 	}
-	sources, problems := make([]Source, len(names)), make([]error, len(names))
-	onAllProcessors(len(names), func(i int) {
-		sources[i], problems[i] = ReadSource(index, layer, names[i])
-	})
+	read, problems := make([]Source, len(names)), make([]error, len(names))
+	onAllProcessors(len(names), func(i int) { read[i], problems[i] = readSource(index, layer, names[i]) })
+	var sources []Source
 	var errs Errors
-	for _, problem := range problems {
-		parseErrs, ok := errors.AsType[Errors](problem)
-		if problem != nil && !ok {
-			return nil, fmt.Errorf("policy directory %s: %w", layer.Name, problem)
+	for i, problem := range problems {
+		if found, ok := errors.AsType[Errors](problem); ok {
+			errs = append(errs, found...)
+		} else {
+			sources = append(sources, read[i])
 		}
-		errs = append(errs, parseErrs...)
 	}
-	if len(errs) > 0 {
-		return nil, errs
-	}
-	return sources, nil
+	return sources, errs.OrNil()
 }
 
-// ReadSource reads and parses one file of a layer. The error is an Errors if it is
-// about the text.
-func ReadSource(index int, layer Layer, name string) (Source, error) {
+// readSource reads and parses one file of a layer. The error is an Errors.
+func readSource(index int, layer Layer, name string) (Source, error) {
+	shown := path.Join(layer.Name, name)
 	text, err := readFile(layer.Files, name)
 	if err != nil {
-		return Source{}, err
+		return Source{}, Errors{{File: shown, Row: 1, Col: 1, Code: "file_unreadable", Message: err.Error()}}
 	}
-	s, err := Parse(index, path.Join(layer.Name, name), text)
+	s, err := Parse(index, shown, text)
 	s.File = name
 	return s, err
 }

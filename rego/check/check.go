@@ -81,8 +81,8 @@ func (r Report) Errors() int {
 // the first mistake. The findings are sorted by place.
 func Check(ctx context.Context, layers []rego.Layer, o Options) Report {
 	c := &checker{options: o, layers: layers}
-	c.readFiles()
 	c.readSettings()
+	c.readFiles()
 	c.inspect()
 	c.unusedSettings()
 	evaluator, err := rego.Load(layers, o.Options)
@@ -134,7 +134,7 @@ func (c *checker) addErrors(err error) {
 		for _, e := range several {
 			c.addError(e)
 		}
-	} else if err != nil && !c.has("file_unreadable", "") {
+	} else if err != nil {
 		c.add(Finding{Code: "directory_unreadable", File: c.lastDirectory(), Message: err.Error()})
 	}
 }

@@ -224,11 +224,11 @@ func TestCheckFindsNothingInTheBuiltInRules(t *testing.T) {
 	t.Parallel()
 	builtin := rego.BuiltIn()
 	files := fstest.MapFS{}
-	sources, err := rego.ReadLayer(0, builtin)
+	rules, err := rego.ReadRules([]rego.Layer{builtin}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range sources {
+	for _, s := range rules.Sources {
 		own := strings.Replace(string(s.Text), "package reconcile.rules.", "package reconcile.rules.my_", 1)
 		files[s.Name] = &fstest.MapFile{Data: []byte(own)}
 	}
@@ -236,8 +236,8 @@ func TestCheckFindsNothingInTheBuiltInRules(t *testing.T) {
 	if len(report.Findings) > 0 {
 		t.Errorf("findings:\n%s", lines(report.Findings))
 	}
-	if report.Rules != len(sources) || len(report.Situations) != len(example.Situations()) {
-		t.Errorf("%d files and %d situations, want %d and %d", report.Rules, len(report.Situations), len(sources), len(example.Situations()))
+	if report.Rules != len(rules.Sources) || len(report.Situations) != len(example.Situations()) {
+		t.Errorf("%d files and %d situations, want %d and %d", report.Rules, len(report.Situations), len(rules.Sources), len(example.Situations()))
 	}
 }
 

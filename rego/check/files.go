@@ -1,7 +1,6 @@
 package check
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -20,43 +19,21 @@ import (
 // readFiles parses every file of rules and of tests, and reports the files that look as
 // if they had an effect and have none.
 func (c *checker) readFiles() {
-	sources, err := rego.ReadLayer(0, c.layers[0])
+	rules, err := rego.ReadRules(c.layers, c.options.Settings)
 	c.addErrors(err)
-	c.sources = sources
+	c.sources = rules.Sources
 	for i, layer := range c.layers[1:] {
-		names, err := rego.FindFiles(layer.Files, func(string) bool { return true })
-		if err != nil {
-			c.add(Finding{Code: "directory_unreadable", File: layer.Name, Message: err.Error()})
-		}
-		for _, name := range names {
-			c.readFile(i+1, name)
-		}
-	}
-}
-
-// readFile reads one file of rules or tests.
-func (c *checker) readFile(layer int, name string) {
-	shown := path.Join(c.layers[layer].Name, name)
-	if !strings.HasSuffix(name, ".rego") {
-		if why := looksMeant(name); why != "" {
-			c.add(Finding{File: shown, Row: 1, Col: 1, Code: "ignored_file", Message: "nothing reads this file: " + why})
-		}
-		return
-	}
-	s, err := rego.ReadSource(layer, c.layers[layer], name)
-	_, aboutText := errors.AsType[rego.Errors](err)
-	switch {
-	case aboutText:
-		c.unparsed = true
+		tests, err := rego.ReadTests(i+1, layer)
 		c.addErrors(err)
-	case err != nil:
-		c.unparsed = true
-		c.add(Finding{Code: "file_unreadable", File: shown, Row: 1, Col: 1, Message: err.Error()})
-	case strings.HasSuffix(name, "_test.rego"):
-		c.tests = append(c.tests, s)
-	default:
-		c.sources = append(c.sources, s)
+		c.tests = append(c.tests, tests...)
+		names, err := rego.FindFiles(layer.Files, func(name string) bool { return !strings.HasSuffix(name, ".rego") })
+		for _, name := range names {
+			if why := looksMeant(name); why != "" && err == nil {
+				c.add(Finding{File: path.Join(layer.Name, name), Row: 1, Col: 1, Code: "ignored_file", Message: "nothing reads this file: " + why})
+			}
+		}
 	}
+	c.unparsed = c.has("rego_parse_error", "") || c.has("old_syntax", "") || c.has("file_unreadable", "")
 }
 
 // looksMeant returns why a file that its author may have meant to be read is not read.

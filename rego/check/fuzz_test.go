@@ -13,11 +13,11 @@ import (
 // Whatever an author typed, Check says something and goes on; and what it finds no
 // error in can be loaded.
 func FuzzCheck(f *testing.F) {
-	sources, err := rego.ReadLayer(0, rego.BuiltIn())
+	rules, err := rego.ReadRules([]rego.Layer{rego.BuiltIn()}, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, s := range sources {
+	for _, s := range rules.Sources {
 		f.Add(strings.Replace(string(s.Text), "package reconcile.rules.", "package reconcile.rules.my_", 1), "settings: {}\n")
 	}
 	for _, body := range []string{
