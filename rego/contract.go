@@ -1,7 +1,6 @@
 package rego
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,10 +19,10 @@ const (
 	KindLib   = "lib"
 )
 
-// CheckContract finds what a layer must not do although it is valid Rego. Every package
+// checkContract finds what a layer must not do although it is valid Rego. Every package
 // must be new, stand below data.reconcile, contribute to at least one set, and write
 // each set as a set.
-func CheckContract(sources []Source) Errors {
+func checkContract(sources []Source) Errors {
 	var errs Errors
 	defined := map[string]Source{}
 	for _, s := range sources {
@@ -151,12 +150,3 @@ func checkSettingRef(ref ast.Ref, settings map[string]any, known []string) *Erro
 
 // SettingsRef is data.settings. Do not change it.
 var SettingsRef = ast.MustParseRef("data.settings")
-
-// CheckFacts refuses references to facts that do not exist, against the JSON Schema of
-// the input document. Without a schema it finds nothing.
-func CheckFacts(sources []Source, schema json.RawMessage) Errors {
-	if schema == nil {
-		return nil
-	}
-	return checkTypes(sources, schema)
-}

@@ -69,8 +69,11 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 		return nil, err
 	}
 	tested := len(layers) == 1 && !o.CheckBuiltIn
-	if err := rules.check(o.Schema, tested); err != nil {
-		return nil, err
+	if tested {
+		o.Schema = nil
+	}
+	if errs := rules.Check(o.Schema); len(errs) > 0 {
+		return nil, errs
 	}
 	e := &Evaluator{
 		timeout: cmp.Or(o.Timeout, DefaultTimeout), memory: cmp.Or(o.Memory, DefaultMemory),
@@ -97,14 +100,15 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	return e, nil
 }
 
-// check finds what the compiler accepts and a layer must not do.
-func (r Rules) check(schema json.RawMessage, tested bool) error {
-	errs := append(CheckContract(r.Sources), CheckSettingRefs(r.Sources, r.Settings)...)
+// Check finds what the compiler accepts and a layer must not do, and references to facts
+// that do not exist, against the JSON Schema of the input document if there is one.
+func (r Rules) Check(schema json.RawMessage) Errors {
+	errs := append(checkContract(r.Sources), CheckSettingRefs(r.Sources, r.Settings)...)
 	errs = append(errs, checkEnforce(r.Sources)...)
-	if len(errs) == 0 && !tested {
-		errs = CheckFacts(r.Sources, schema)
+	if schema != nil {
+		errs = append(errs, checkTypes(r.Sources, schema)...)
 	}
-	return errs.OrNil()
+	return errs
 }
 
 // Status identifies the policy: where it comes from, and its revision.

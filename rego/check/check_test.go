@@ -188,6 +188,7 @@ func TestCheckFindsTypicalMistakes(t *testing.T) {
 		{"a test of another package", map[string]string{"a.rego": goodRule, "a_test.rego": "package reconcile.rules.sight_test\n\ntest_a if data.reconcile.rules.site.hold == set()\n"}, "site/a_test.rego:1", "test_package", `did you mean "reconcile.rules.site"`},
 		{"a test that refers to nothing", map[string]string{"a.rego": goodRule, "a_test.rego": "package reconcile.rules.site_test\n\ntest_a if 1 == 1\n"}, "site/a_test.rego:1", "test_refers_nothing", "data.reconcile.rules.site"},
 		{"a misspelt fact in a test", map[string]string{"a.rego": goodRule, "a_test.rego": "package reconcile.rules.site_test\n\nimport data.reconcile.rules.site\n\ntest_a if {\n\thold := site.hold with input as {\"profiles\": {\"coder\": {\"prior_sate\": {}}}}\n\tcount(hold) == 0\n}\n"}, "site/a_test.rego:6", "test_unknown_fact", `did you mean "prior_state"`},
+		{"a setting that nobody set, in a test", map[string]string{"a.rego": goodRule, "a_test.rego": "package reconcile.rules.site_test\n\nimport data.reconcile.rules.site\n\ntest_a if {\n\tcount(site.hold) == data.settings.many\n}\n"}, "site/a_test.rego:6", "unknown_setting", "many"},
 		{"a test that does not compile", map[string]string{"a.rego": goodRule, "a_test.rego": "package reconcile.rules.site_test\n\nimport data.reconcile.rules.site\n\ntest_a if {\n\tcount(site.hold) == nobody\n}\n"}, "site/a_test.rego:6", "rego_unsafe_var_error", "nobody"},
 	}
 	for _, m := range mistakes {

@@ -33,6 +33,7 @@ func (c *checker) readFiles() {
 			}
 		}
 	}
+	c.addErrors(rego.CheckSettingRefs(c.tests, c.settings).OrNil())
 	c.unparsed = c.has("rego_parse_error", "") || c.has("old_syntax", "") || c.has("file_unreadable", "")
 }
 
@@ -140,16 +141,14 @@ func (c *checker) unusedSettings() {
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// compile runs the checks of rego.Load on the files that could be parsed. Load stops
-// after the first kind of mistake.
+// compile runs the checks of rego.Load on the files that could be parsed. Load itself
+// stops if one could not.
 func (c *checker) compile() {
-	sources := c.sources
-	if enabled, err := (rego.Rules{Sources: sources, Settings: c.settings}).Enabled(); err == nil {
-		sources = enabled
+	rules := rego.Rules{Sources: c.sources, Settings: c.settings}
+	if enabled, err := rules.Enabled(); err == nil {
+		rules.Sources = enabled
 	}
-	c.addErrors(rego.CheckContract(sources).OrNil())
-	c.addErrors(rego.CheckSettingRefs(slices.Concat(sources, c.tests), c.settings).OrNil())
-	c.addErrors(rego.CheckFacts(sources, c.options.Schema).OrNil())
+	c.addErrors(rules.Check(c.options.Schema).OrNil())
 }
 
 // compileTests compiles the tests with the rules that they test.
