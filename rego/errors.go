@@ -86,10 +86,8 @@ func explain(e *ast.Error) string {
 	if detail, ok := e.Details.(*ast.UnificationErrDetail); ok && e.Message == "match error" {
 		return fmt.Sprintf("these are never equal: %s and %s", typeName(detail.Left), typeName(detail.Right))
 	}
-	if name, ok := strings.CutPrefix(e.Message, "undefined function "); ok {
-		if _, removed := unsafeBuiltins()[name]; removed {
-			return unsafeBuiltin(name)
-		}
+	if name, ok := strings.CutPrefix(e.Message, "undefined function "); ok && isUnsafe(name) {
+		return unsafeBuiltin(name)
 	}
 	return AsWritten(plainVars(e.Message))
 }

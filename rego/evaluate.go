@@ -59,16 +59,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 			stop()
 		}
 	}
-	return joined(packages, results)
-}
-
-func joined(packages []rulePackage, results []policy.Evaluation) policy.Evaluation {
 	var all policy.Evaluation
-	found := 0
-	for _, r := range results {
-		found += len(r.Contributions)
-	}
-	all.Contributions = slices.Grow(all.Contributions, found)
 	for i, r := range results {
 		if packages[i].warnOnly {
 			r = withoutEffect(r)

@@ -60,7 +60,6 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	if err != nil {
 		return nil, err
 	}
-	operator := rules.operator
 	if rules.Sources, err = rules.Enabled(); err != nil {
 		return nil, err
 	}
@@ -77,7 +76,7 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	}
 	e := &Evaluator{
 		timeout: cmp.Or(o.Timeout, DefaultTimeout), memory: cmp.Or(o.Memory, DefaultMemory),
-		status: status(layers, rules.Sources, rules.Settings), operator: operator, settings: rules.Settings,
+		status: status(layers, rules.Sources, rules.Settings), operator: rules.operator, settings: rules.Settings,
 	}
 	modules := make(map[string]*ast.Module, len(rules.Sources))
 	for _, s := range rules.Sources {

@@ -18,19 +18,11 @@ var instead = map[string]string{
 	"uuid.rfc4122":       "decisions must be repeatable",
 }
 
-// unsafeBuiltins returns the builtins whose result depends on more than their
-// arguments.
-func unsafeBuiltins() map[string]struct{} {
-	names := map[string]struct{}{}
-	for _, b := range ast.Builtins {
-		if b.Nondeterministic {
-			names[b.Name] = struct{}{}
-		}
-	}
-	for name := range instead {
-		names[name] = struct{}{}
-	}
-	return names
+// isUnsafe reports whether the result of a builtin depends on more than its arguments.
+func isUnsafe(name string) bool {
+	_, known := instead[name]
+	b, ok := ast.BuiltinMap[name]
+	return known || ok && b.Nondeterministic
 }
 
 func unsafeBuiltin(name string) string {
@@ -43,13 +35,9 @@ func unsafeBuiltin(name string) string {
 // capabilities is the language of every rule package: without the unsafe builtins, and
 // without remote references in a JSON schema. The value is shared and must not change.
 var capabilities = sync.OnceValue(func() *ast.Capabilities {
-	unsafe := unsafeBuiltins()
 	c := ast.CapabilitiesForThisVersion()
 	c.AllowNet = []string{}
-	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool {
-		_, removed := unsafe[b.Name]
-		return removed
-	})
+	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool { return isUnsafe(b.Name) })
 	return c
 })
 

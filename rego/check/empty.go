@@ -15,7 +15,7 @@ import (
 // subtracts.
 func (i *inspector) emptiness(e *ast.Expr, body ast.Body) {
 	if e.Negated && e.IsCall() && e.Operator().String() == "internal.member_2" {
-		const then = "`not … in` holds for everybody"
+		const then = "`not … in` holds for every profile"
 		collection := e.Operand(1)
 		if f, ok := i.resolve(collection); ok && f.mayBeAbsent() && !i.guarded(f, body) {
 			i.mayBeEmpty(f, collection.Location, then)

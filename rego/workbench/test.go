@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -96,9 +95,6 @@ type FileCoverage struct {
 // data.reconcile.lib.example, the library of example facts. It may print. The error is
 // a rego.Errors if the rules or the tests cannot be compiled.
 func RunTests(ctx context.Context, layers []rego.Layer, o TestOptions) (TestReport, error) {
-	if _, err := regexp.Compile(o.Run); err != nil {
-		return TestReport{}, fmt.Errorf("run: %w", err)
-	}
 	rules, err := rego.ReadRules(layers, o.Settings)
 	if err != nil {
 		return TestReport{}, err
