@@ -160,7 +160,7 @@ func (i *inspector) mayFail(call []*ast.Term) {
 	if !isFact || f.node != nil && (isNumber(f.node) || f.node.WrittenBy == "kernel") || i.tested(operand, prone.guards) {
 		return
 	}
-	i.at(call[0].Location, "builtin_error_likely", "%s breaks the whole package when %s does not look as expected; test it first with %s", name, f, strings.Join(prone.guards, " or "))
+	i.at(call[0].Location, "builtin_error_likely", "%s fails the whole package if %s has an unexpected form; test it first with %s", name, f, strings.Join(prone.guards, " or "))
 }
 
 // tested reports whether the rule passes the operand to one of the builtins. A helper may

@@ -101,7 +101,7 @@ func (c *checker) addFailure(ctx context.Context, e *rego.Evaluator, s example.S
 			break
 		}
 	}
-	f.Message = fmt.Sprintf("%s breaks on %s: %s", failure.Rule, s.Name, text)
+	f.Message = fmt.Sprintf("%s fails on %s: %s", failure.Rule, s.Name, text)
 	f.File, f.Row = splitLocation(failure.Location)
 	if f.File == "" {
 		f.File, f.Row = c.place(ctx, e, s, failure.Rule, f.Code == "too_slow")

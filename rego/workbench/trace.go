@@ -60,7 +60,7 @@ func tracePackage(ctx context.Context, e *rego.Evaluator, rule string, document 
 		out += "print " + line + "\n"
 	}
 	if failed != nil {
-		out += "broke " + strings.TrimPrefix(failed.Location+": "+failed.Error, ": ") + "\n"
+		out += "failed " + strings.TrimPrefix(failed.Location+": "+failed.Error, ": ") + "\n"
 	}
 	_, err := io.WriteString(w, out)
 	return err

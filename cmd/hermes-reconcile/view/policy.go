@@ -50,7 +50,7 @@ var (
 
 // Codes prints the codes of findings.
 func Codes(w io.Writer, format string, codes []check.Code) error {
-	return rows(w, format, codes, "CODE\tSEVERITY\tMEANS\tMEND", func(c check.Code) string {
+	return rows(w, format, codes, "CODE\tSEVERITY\tMEANS\tFIX", func(c check.Code) string {
 		return fmt.Sprintf("%s\t%s\t%s\t%s", c.Code, c.Severity, c.Means, c.Fix)
 	})
 }
@@ -98,11 +98,11 @@ func Costs(w io.Writer, format string, costs []check.Cost, sizes []int) error {
 
 // Packages prints rule packages. If there is no home, homeErr says why.
 func Packages(w io.Writer, format string, packages []workbench.Package, homeErr error) error {
-	err := rows(w, format, packages, "PACKAGE\tLAYER\tPLACE\tSAYS\tTITLE", func(p workbench.Package) string {
+	err := rows(w, format, packages, "PACKAGE\tLAYER\tPLACE\tADDS\tTITLE", func(p workbench.Package) string {
 		return fmt.Sprintf("%s\t%s\t%s:%d\t%s\t%s", p.Name, policy.Line(p.Layer), policy.Line(p.File), p.Row, contributed(p), cmp.Or(policy.Line(p.Title), "-"))
 	})
 	if err == nil && homeErr != nil && format == "table" {
-		_, err = fmt.Fprintf(w, "What they say of a home is not shown: %v\n", homeErr)
+		_, err = fmt.Fprintf(w, "There is no home, so what they add is not shown: %v\n", homeErr)
 	}
 	return err
 }
@@ -113,7 +113,7 @@ func contributed(p workbench.Package) string {
 	case p.Off:
 		return "switched off"
 	case len(p.Failures) > 0:
-		return "breaks"
+		return "fails"
 	case p.Stage == rego.KindLib:
 		return "(helpers)"
 	}
