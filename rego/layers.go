@@ -54,14 +54,6 @@ func ReadRules(layers []Layer, configuration map[string]any) (Rules, error) {
 	return r, errors.Join(append(errs, err)...)
 }
 
-func (r *Rules) add(more settings) error {
-	merged, err := mergeSettings(r.Settings, more)
-	if err == nil {
-		r.Settings = merged
-	}
-	return err
-}
-
 func (o *OperatorFiles) add(index int, layer Layer, sources []Source, file settings) {
 	o.Directories = append(o.Directories, layer.Name)
 	for _, s := range sources {

@@ -161,27 +161,23 @@ func configurationSettings(values map[string]any) (settings, error) {
 	return s, json.Unmarshal(text, &s.values)
 }
 
-// mergeSettings adds more to base. A value of more replaces the whole value of base. A
-// setting of the built-in rules must fit their schema, any other must keep the type
-// that it has in base. A key that looks like a misspelt key of base is an error.
-func mergeSettings(base map[string]any, more settings) (map[string]any, error) {
-	merged := maps.Clone(base)
-	if merged == nil {
-		merged = map[string]any{}
-	}
-	known := slices.Sorted(maps.Keys(base))
+// add merges more settings. A value replaces the whole value of that key. A setting of
+// the built-in rules must fit their schema, any other must keep the type that it has. A
+// key that looks like a misspelt one is an error. With an error, nothing is merged.
+func (r *Rules) add(more settings) error {
+	known := slices.Sorted(maps.Keys(r.Settings))
 	var errs Errors
 	for key, value := range more.values {
-		errs = append(errs, checkSetting(base, known, more, key, value)...)
-		merged[key] = value
+		errs = append(errs, checkSetting(r.Settings, known, more, key, value)...)
 	}
 	if len(errs) > 0 {
 		slices.SortFunc(errs, func(a, b *Error) int {
 			return cmp.Or(a.Row-b.Row, strings.Compare(a.Message, b.Message))
 		})
-		return nil, errs
+		return errs
 	}
-	return merged, nil
+	maps.Copy(r.Settings, more.values)
+	return nil
 }
 
 func checkSetting(base map[string]any, known []string, more settings, key string, value any) Errors {

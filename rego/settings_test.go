@@ -26,7 +26,7 @@ func TestSettingsFitTheirSchema(t *testing.T) {
 	if diff := cmp.Diff(want, have); diff != "" {
 		t.Errorf("settings.schema.json and settings.yaml differ (-schema +settings):\n%s", diff)
 	}
-	if _, err := mergeSettings(nil, settings{name: "settings.yaml", values: values}); err != nil {
+	if err := (&Rules{Settings: map[string]any{}}).add(settings{name: "settings.yaml", values: values}); err != nil {
 		t.Error(err)
 	}
 }
