@@ -120,13 +120,11 @@ func (e *Evaluator) Setting(key string) any { return e.settings[key] }
 // on disk since then. The caller must not change the maps.
 func (e *Evaluator) Operator() OperatorFiles { return e.operator }
 
-// Rules returns the names of the packages of a stage, in the order of evaluation.
-func (e *Evaluator) Rules(stage policy.Stage) []string {
-	var names []string
-	for _, p := range e.packages {
-		if p.stage == stage {
-			names = append(names, p.name)
-		}
+// Rules returns the names of the packages of both stages, by layer and file.
+func (e *Evaluator) Rules() []string {
+	names := make([]string, len(e.packages))
+	for i, p := range e.packages {
+		names[i] = p.name
 	}
 	return names
 }

@@ -48,23 +48,19 @@ func MeasureCost(ctx context.Context, e *rego.Evaluator, sizes []int) ([]Cost, e
 	costs := map[string]*Cost{}
 	for _, size := range sizes {
 		in := example.Home(size)
-		for _, stage := range []policy.Stage{policy.StageRules, policy.StageAfter} {
-			if stage == policy.StageAfter {
-				in.Decisions = example.Decided(in, policy.ActionStart)
+		in.Decisions = example.Decided(in, policy.ActionStart)
+		document, err := rego.NewDocument(in)
+		if err != nil {
+			return nil, err
+		}
+		for _, rule := range e.Rules() {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
 			}
-			document, err := rego.NewDocument(in)
-			if err != nil {
-				return nil, err
+			if costs[rule] == nil {
+				costs[rule] = &Cost{Rule: rule}
 			}
-			for _, rule := range e.Rules(stage) {
-				if ctx.Err() != nil {
-					return nil, ctx.Err()
-				}
-				if costs[rule] == nil {
-					costs[rule] = &Cost{Rule: rule}
-				}
-				costs[rule].measure(size, func() *policy.RuleFailure { return e.Observe(ctx, rule, document, ignoreBuiltinErrors) })
-			}
+			costs[rule].measure(size, func() *policy.RuleFailure { return e.Observe(ctx, rule, document, ignoreBuiltinErrors) })
 		}
 	}
 	all := make([]Cost, 0, len(costs))

@@ -34,7 +34,7 @@ func Trace(ctx context.Context, e *rego.Evaluator, rules []string, in policy.Inp
 		others[name] = name != profile
 	}
 	slow := e.Slower(traceSlowdown)
-	for _, rule := range slices.Concat(e.Rules(policy.StageRules), e.Rules(policy.StageAfter)) {
+	for _, rule := range e.Rules() {
 		if !slices.Contains(rules, rule) {
 			continue
 		}
