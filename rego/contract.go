@@ -117,35 +117,25 @@ func PackageName(path ast.Ref) string { return strings.TrimPrefix(path.String(),
 // undefined, and a comprehension over it is the empty set: an allow-list that the
 // operator did not set would be a list with nothing on it.
 func CheckSettingRefs(sources []Source, settings map[string]any) Errors {
-	known := slices.Sorted(maps.Keys(settings))
 	var errs Errors
 	for _, s := range sources {
 		ast.WalkRefs(s.Module, func(ref ast.Ref) bool {
-			if e := checkSettingRef(ref, settings, known); e != nil {
-				errs = append(errs, e)
+			if len(ref) < 3 || !ref.HasPrefix(SettingsRef) {
+				return false
 			}
+			key, ok := ref[2].Value.(ast.String)
+			if _, known := settings[string(key)]; known || !ok {
+				return false
+			}
+			hint := "give it a value in data/settings.yaml or under settings: in the configuration"
+			if near := suggest.Nearest(string(key), slices.Sorted(maps.Keys(settings))); near != "" {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			errs = append(errs, at(ref[2].Location, "unknown_setting", "there is no setting %q: %s", string(key), hint))
 			return false
 		})
 	}
 	return errs
-}
-
-func checkSettingRef(ref ast.Ref, settings map[string]any, known []string) *Error {
-	if len(ref) < 3 || !ref.HasPrefix(SettingsRef) {
-		return nil
-	}
-	key, ok := ref[2].Value.(ast.String)
-	if !ok {
-		return nil
-	}
-	if _, ok := settings[string(key)]; ok {
-		return nil
-	}
-	hint := "give it a value in data/settings.yaml or under settings: in the configuration"
-	if near := suggest.Nearest(string(key), known); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
-	return at(ref[2].Location, "unknown_setting", "there is no setting %q: %s", string(key), hint)
 }
 
 // SettingsRef is data.settings. Do not change it.

@@ -16,10 +16,9 @@ import (
 // Options are what a policy needs beside its layers.
 type Options struct {
 	// Schema is the JSON Schema of the input document, against which packages are
-	// checked. Load does not check the built-in packages when they are alone, because
-	// the tests of this project have checked them; CheckBuiltIn makes it check them.
-	Schema       json.RawMessage
-	CheckBuiltIn bool
+	// checked. Load does not check the built-in packages when they are alone: the tests
+	// of this project have checked them.
+	Schema json.RawMessage
 	// Settings are those of the configuration. They win over those of the layers.
 	Settings map[string]any
 	// Timeout limits the evaluation of one package over all profiles. 0 means
@@ -67,7 +66,7 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	if err != nil {
 		return nil, err
 	}
-	tested := len(layers) == 1 && !o.CheckBuiltIn
+	tested := len(layers) == 1
 	if tested {
 		o.Schema = nil
 	}
