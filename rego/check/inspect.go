@@ -184,16 +184,17 @@ var otherWords = map[string]policy.Set{
 // name finds a rule that was meant to contribute: its name is near that of a set, and
 // no rule refers to it.
 func (i *inspector) name(name string) {
-	full := i.Module.Package.Path.String() + "." + name
-	used := slices.ContainsFunc(i.references, func(r reference) bool { return strings.HasPrefix(r.ref.String(), full) })
-	if strings.HasPrefix(name, "_") || len(i.rule.Head.Args) > 0 || used {
+	if strings.HasPrefix(name, "_") || len(i.rule.Head.Args) > 0 {
 		return
 	}
 	meant, ok := otherWords[name]
 	if !ok {
-		if meant = nearestSet(strings.ToLower(name)); meant == "" || len(name) < 3 {
-			return
-		}
+		meant = nearestSet(strings.ToLower(name))
+	}
+	full := i.Module.Package.Path.String() + "." + name
+	if meant == "" || !ok && len(name) < 3 ||
+		slices.ContainsFunc(i.references, func(r reference) bool { return strings.HasPrefix(r.ref.String(), full) }) {
+		return
 	}
 	i.at(i.rule.Head.Location, "misspelt_set", "%q is not a set, and nothing refers to it; did you mean %q?", name, meant)
 }
