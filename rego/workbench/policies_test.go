@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/format"
@@ -65,6 +66,7 @@ func runRegoTests(t *testing.T, modules map[string]*ast.Module, settings map[str
 		SetModules(modules).
 		CapturePrintOutput(true).
 		RaiseBuiltinErrors(true).
+		SetTimeout(time.Minute). // the race detector makes all slow
 		RunTests(t.Context(), txn)
 	if err != nil {
 		t.Fatal(err)

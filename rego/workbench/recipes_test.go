@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -175,7 +176,7 @@ func TestRecipesKeepTheirTestsWithOtherSettings(t *testing.T) {
 			settings[key] = otherSetting(value)
 		}
 	}
-	report, err := RunTests(t.Context(), allLayers(), TestOptions{Settings: settings})
+	report, err := RunTests(t.Context(), allLayers(), TestOptions{Settings: settings, Timeout: time.Minute})
 	if err != nil || len(report.Tests) < len(Recipes()) {
 		t.Errorf("%d tests ran: %v", len(report.Tests), err)
 	}
