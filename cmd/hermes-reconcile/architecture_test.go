@@ -13,7 +13,9 @@ var mayImport = map[string][]string{
 	"policy":               {},
 	"policy/suggest":       {},
 	"engine":               {"policy", "policy/suggest"},
-	"engine/facts":         {"policy"},
+	"engine/facts":         {"policy", "engine/facts/read", "engine/facts/plugins"},
+	"engine/facts/read":    {"policy"},
+	"engine/facts/plugins": {"policy", "engine/facts/read"},
 	"engine/hometest":      {},
 	"engine/ledger":        {"policy"},
 	"engine/volume":        {"policy"},
@@ -41,7 +43,7 @@ var mayImport = map[string][]string{
 
 // testsMayImport lists the additional imports of tests.
 var testsMayImport = map[string][]string{
-	"engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume"},
+	"engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest"}, "engine/facts/read": {"engine/hometest"}, "engine/ledger": {"engine/volume"},
 	"engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"},
 	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/view": {"engine/volume"},
 }

@@ -1,33 +1,27 @@
 package facts
 
 import (
-	"context"
-
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
 type activeProfileFact struct {
-	outcome
-	Name string `json:"name,omitempty"`
+	read.Outcome
+	Name string `json:"name,omitempty" about:"first line of the file active_profile in the home"`
 }
 
 // activeProfile is the profile that commands without -p use.
 func activeProfile(c Config) Source {
-	return Source{"active_profile", activeProfileSchema, func(context.Context) (any, error) {
-		data, out := readFile(c.Root, "active_profile", 4096)
-		if out.Status != "" {
-			return activeProfileFact{outcome: out}, nil
+	return containerFact("active_profile", byAgent, "the profile that commands without -p use", func() activeProfileFact {
+		data, out := read.File(c.Root, "active_profile", 4096)
+		f := activeProfileFact{out, read.FirstLine(data, 255)}
+		switch {
+		case out.Status != "":
+		case f.Name == "":
+			f.Status = policy.StatusEmpty
+		default:
+			f.Outcome = read.Recorded
 		}
-		name := firstLine(data, 255)
-		if name == "" {
-			return activeProfileFact{outcome: outcome{Status: policy.StatusEmpty}}, nil
-		}
-		return activeProfileFact{recorded, name}, nil
-	}}
-}
-
-func activeProfileSchema() string {
-	return fact(byAgent, "the sticky profile", properties{
-		"name": text("first line of the file active_profile in the home"),
+		return f
 	})
 }

@@ -1,12 +1,11 @@
 package facts
 
 import (
-	"context"
-	"errors"
 	"path"
 	"slices"
 	"strings"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
@@ -17,65 +16,54 @@ const (
 )
 
 type commandFact struct {
-	outcome
-	Argv        []string `json:"argv"`
-	Role        string   `json:"role"`
-	Profile     string   `json:"profile,omitempty"`
-	NoSupervise bool     `json:"no_supervise"`
-	Source      string   `json:"source"`
+	read.Outcome
+	Argv        []string `json:"argv" about:"arguments from the command word on, cut to 64 arguments of 256 bytes; values that look secret are redacted" of:"one argument" by:"operator"`
+	Role        string   `json:"role" about:"what the container is for, by the first words; none without a main command" words:"gateway run,dashboard,serve,gui,desktop,chat,sleep,other,none" by:"operator"`
+	Profile     string   `json:"profile,omitempty" about:"value of -p or --profile; absent without this option" by:"operator"`
+	NoSupervise bool     `json:"no_supervise" about:"--no-supervise was given" by:"operator"`
+	Source      string   `json:"source" about:"s6: the argument of s6-overlay's rc.init; pid1: PID 1 itself, if it is not s6-svscan" words:"s6,pid1,none"`
 }
 
-// command finds the main command of the container: that of the rc.init of
-// s6-overlay, else PID 1.
+// command is the main command of the container: that of the rc.init of s6-overlay, else
+// PID 1.
 func command(c Config) Source {
-	return Source{"command", commandSchema, func(context.Context) (any, error) {
+	return containerFact("command", byImage, "the main command of the container, from /proc", func() commandFact {
 		argv, source, err := c.mainCommand()
 		if err != nil {
-			return commandFact{outcome: outcome{policy.StatusUnreadable, "the command of PID 1 cannot be read"}, Argv: []string{}, Role: "none", Source: "none"}, nil
+			return commandFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "the command of PID 1 cannot be read"}, Argv: []string{}, Role: "none", Source: "none"}
 		}
-		return describeCommand(argv, source), nil
-	}}
-}
-
-func commandSchema() string {
-	return fact(byImage, "the main command of the container, from /proc", properties{
-		"argv":         list("arguments from the command word on, cut to 64 of 256 bytes; values that look secret are redacted", text("one argument").from(byOperator)).from(byOperator),
-		"role":         word("what the container is for, from the first words; none without a main command", "gateway run", "dashboard", "serve", "gui", "desktop", "chat", "sleep", "other", "none").from(byOperator),
-		"profile":      text("value of -p or --profile; absent without one").from(byOperator),
-		"no_supervise": boolean("--no-supervise was given").from(byOperator),
-		"source":       word("s6: the argument of s6-overlay's rc.init; pid1: PID 1 itself, where that is not s6-svscan", "s6", "pid1", "none"),
+		return describeCommand(argv, source)
 	})
 }
 
-// mainCommand returns the arguments of the main command. s6-overlay runs it from
-// a shell that runs rc.init, a child of PID 1 with its user. Any process may
-// have such arguments, so parent and user must be right too; among several the
-// oldest counts.
+// mainCommand returns the arguments of the main command. s6-overlay starts it from a shell
+// that runs rc.init. Any process may have the arguments of that shell, so it must also be a
+// child of PID 1 and have its user. The oldest such process wins.
 func (c Config) mainCommand() (argv []string, source string, err error) {
-	comm, err := c.procFile(1, "comm")
+	comm, err := c.Proc.Read("1", "comm")
 	if err != nil {
 		return nil, "none", err
 	}
 	if strings.TrimSpace(string(comm)) != "s6-svscan" {
-		argv, err := c.argv(1)
+		argv, err := c.Proc.Argv(1)
 		if err != nil {
 			return nil, "none", err
 		}
 		return launched(argv), "pid1", nil
 	}
-	owner, err := c.uids(1)
+	owner, err := c.Proc.UIDs(1)
 	if err != nil {
 		return nil, "none", err
 	}
-	pids, err := c.processes()
+	pids, err := c.Proc.Processes()
 	if err != nil {
 		return nil, "none", err
 	}
-	oldest := process{}
+	var oldest uint64
 	for _, pid := range pids {
-		p, candidate, err := c.mainCandidate(pid, owner)
-		if err == nil && (argv == nil || p.started < oldest.started) {
-			oldest, argv = p, candidate
+		candidate, started := c.mainCandidate(pid, owner)
+		if candidate != nil && (argv == nil || started < oldest) {
+			argv, oldest = candidate, started
 		}
 	}
 	if argv == nil {
@@ -84,34 +72,22 @@ func (c Config) mainCommand() (argv []string, source string, err error) {
 	return launched(argv), "s6", nil
 }
 
-var errNotMain = errors.New("not the main command")
-
-// mainCandidate returns the main command as rc.init has it, if this process is
-// that.
-func (c Config) mainCandidate(pid int, owner []string) (process, []string, error) {
-	argv, err := c.argv(pid)
-	if err != nil {
-		return process{}, nil, err
+// mainCandidate returns the main command as the process has it behind rc.init, and when the
+// process started. The command is nil for any other process.
+func (c Config) mainCandidate(pid int, owner []string) (main []string, started uint64) {
+	argv, err := c.Proc.Argv(pid)
+	if err != nil || afterRcInit(argv) == nil {
+		return nil, 0
 	}
-	main := afterRcInit(argv)
-	if main == nil {
-		return process{}, nil, errNotMain
+	p, err := c.Proc.Process(pid)
+	uids, uidsErr := c.Proc.UIDs(pid)
+	if err != nil || uidsErr != nil || p.Parent != 1 || !slices.Equal(uids, owner) {
+		return nil, 0
 	}
-	p, err := c.process(pid)
-	if err != nil {
-		return process{}, nil, err
-	}
-	uids, err := c.uids(pid)
-	if err != nil {
-		return process{}, nil, err
-	}
-	if p.parent != 1 || !slices.Equal(uids, owner) {
-		return process{}, nil, errNotMain
-	}
-	return p, main, nil
+	return afterRcInit(argv), p.Started
 }
 
-// afterRcInit returns what follows "sh -e <dir>/scripts/rc.init top", or nil.
+// afterRcInit returns the arguments after "sh -e <dir>/scripts/rc.init top", or nil.
 func afterRcInit(argv []string) []string {
 	if len(argv) < 3 || !slices.Contains([]string{"sh", "dash", "bash", "ash", "busybox"}, path.Base(argv[0])) {
 		return nil
@@ -126,14 +102,14 @@ func afterRcInit(argv []string) []string {
 	return rest[2:]
 }
 
-// Programs that only start the next one.
+// Programs that only start another one.
 var (
 	wrappers     = []string{"main-wrapper.sh", "entrypoint-dispatch.sh", "entrypoint.sh"}
 	initPrograms = []string{"tini", "docker-init", "dumb-init", "catatonit"}
 	interpreters = []string{"sh", "bash", "dash", "ash", "env", "python", "python3"}
 )
 
-// launched cuts what leads to the command word: an init program, the image's
+// launched cuts off the programs in front of the command word: an init program, the image's
 // wrappers with the interpreters that run them, and hermes itself.
 func launched(argv []string) []string {
 	for len(argv) > 0 {
@@ -164,8 +140,8 @@ func launched(argv []string) []string {
 	return argv
 }
 
-// withoutOptions drops the options in front; "-c" takes a script, which is not
-// one of ours.
+// withoutOptions drops the options in front. After "-c" comes a script, which is not a program
+// of the image.
 func withoutOptions(argv []string) []string {
 	for len(argv) > 0 && strings.HasPrefix(argv[0], "-") {
 		if argv[0] == "-c" {
@@ -177,7 +153,7 @@ func withoutOptions(argv []string) []string {
 }
 
 func describeCommand(argv []string, source string) commandFact {
-	f := commandFact{outcome: recorded, Argv: shownArgs(argv), Role: roleOf(argv), Source: source}
+	f := commandFact{Outcome: read.Recorded, Argv: shownArgs(argv), Role: roleOf(argv), Source: source}
 	if len(argv) == 0 {
 		f.Status = policy.StatusMissing
 		return f
@@ -190,15 +166,15 @@ func describeCommand(argv []string, source string) commandFact {
 		case arg == "--no-supervise":
 			f.NoSupervise = true
 		case name == "--profile" && joined:
-			f.Profile = bounded(value, maxArg)
+			f.Profile = read.Bounded(value, maxArg)
 		case (arg == "-p" || arg == "--profile") && i+1 < len(argv):
-			f.Profile = bounded(argv[i+1], maxArg)
+			f.Profile = read.Bounded(argv[i+1], maxArg)
 		}
 	}
 	return f
 }
 
-// roleOf names what the first words mean; options in front are passed over.
+// roleOf returns what the first words mean. It skips options in front of them.
 func roleOf(argv []string) string {
 	words := commandWords(argv)
 	switch {
@@ -216,8 +192,7 @@ func roleOf(argv []string) string {
 	return "other"
 }
 
-// commandWords are the arguments that are neither options nor the name of a
-// profile.
+// commandWords returns the arguments that are neither options nor the name of a profile.
 func commandWords(argv []string) []string {
 	var words []string
 	for i := 0; i < len(argv); i++ {
@@ -231,8 +206,8 @@ func commandWords(argv []string) []string {
 	return words
 }
 
-// shownArgs are the arguments without what may be secret: the value of an option
-// or variable that looks so, joined to it or behind it.
+// shownArgs returns the arguments without secrets: it redacts the value of each option or
+// variable that looks secret by its name, whether joined to the name or behind it.
 func shownArgs(argv []string) []string {
 	shown := make([]string, 0, min(len(argv), maxArgs))
 	hide := false
@@ -246,7 +221,7 @@ func shownArgs(argv []string) []string {
 			arg = name + "=" + redacted
 		}
 		hide = !joined && secret && strings.HasPrefix(arg, "-")
-		shown = append(shown, bounded(withoutUserinfo(arg), maxArg))
+		shown = append(shown, read.Bounded(withoutUserinfo(arg), maxArg))
 	}
 	return shown
 }

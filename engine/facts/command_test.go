@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/hometest"
 )
 
@@ -32,7 +33,7 @@ type fakeProcess struct {
 	argv                      []string
 }
 
-func fakeProc(t *testing.T, processes ...fakeProcess) string {
+func fakeProc(t *testing.T, processes ...fakeProcess) read.Proc {
 	t.Helper()
 	root := t.TempDir()
 	for _, p := range processes {
@@ -46,7 +47,7 @@ func fakeProc(t *testing.T, processes ...fakeProcess) string {
 	hometest.Put(t, root, "stat", "cpu 1 2 3\nbtime 1795000000\n")
 	hometest.Put(t, root, "sys/kernel/hostname", "gateway-1\n")
 	hometest.Put(t, root, "sys/kernel/random/boot_id", "7f3a0000-0000-4000-8000-000000000000\n")
-	return root
+	return read.Proc(root)
 }
 
 var svscan = fakeProcess{pid: 1, comm: "s6-svscan", argv: []string{"s6-svscan", "-d4", "--", "/run/service"}}
@@ -147,10 +148,10 @@ func TestCommandIsNotThatOfARealImpostor(t *testing.T) {
 	}
 	proc := fakeProc(t, svscan)
 	pid := strconv.Itoa(cmd.Process.Pid)
-	if err := os.Symlink("/proc/"+pid, filepath.Join(proc, pid)); err != nil {
+	if err := os.Symlink("/proc/"+pid, filepath.Join(string(proc), pid)); err != nil {
 		t.Fatal(err)
 	}
-	argv, err := Config{Proc: proc}.argv(cmd.Process.Pid)
+	argv, err := proc.Argv(cmd.Process.Pid)
 	if err != nil || afterRcInit(argv) == nil {
 		t.Fatalf("the impostor has the arguments %q, %v", argv, err)
 	}

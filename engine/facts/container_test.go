@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/hometest"
 )
 
@@ -101,7 +102,7 @@ func TestMountsIdentityAndResources(t *testing.T) {
 	hometest.Put(t, cgroup, "memory.max", "1073741824\n")
 	hometest.Put(t, cgroup, "memory.events", "low 0\noom 3\noom_kill 2\n")
 	hometest.Put(t, cgroup, "cpu.max", "150000 100000\n")
-	c := Config{Proc: proc, Cgroup: cgroup, Tmp: t.TempDir()}
+	c := Config{Proc: read.Proc(proc), Cgroup: cgroup, Tmp: t.TempDir()}
 	checkFact(t, collected(t, mounts(c)), map[string]string{"mounts": `[{"fstype":"overlay","point":"/","read_only":true},{"fstype":"ext4","point":"/opt/my data","read_only":false},{"fstype":"nfs4","point":"/mnt","read_only":true}]`})
 	checkFact(t, collected(t, identity(c)), map[string]string{"capabilities": `["CAP_SETGID","CAP_SETUID"]`, "root_read_only": "true"})
 	checkFact(t, collected(t, resources(c)), map[string]string{"memory_limit_bytes": "1073741824", "memory_oom_kills": "2", "cpus": "1.5"})

@@ -1,12 +1,12 @@
 package facts
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
@@ -19,13 +19,13 @@ var shownVariables = []string{
 	"HERMES_GATEWAY_LOCK_DIR", "XDG_STATE_HOME",
 }
 
-// shownPrefix begins the names of our own variables.
+// shownPrefix begins the names of this program's own variables.
 const shownPrefix = "HERMES_RECONCILE_"
 
 // switches are the variables that are on or off.
 var switches = []string{"HERMES_GATEWAY_NO_SUPERVISE", "GATEWAY_MULTIPLEX_PROFILES", "HERMES_DASHBOARD", "API_SERVER_ENABLED"}
 
-// How much of the environment is looked at.
+// How much of the environment is read.
 const (
 	maxEnvFiles = 4096
 	maxEnvValue = 1024
@@ -33,47 +33,35 @@ const (
 )
 
 type environmentFact struct {
-	outcome
-	Source       string            `json:"source"`
-	Vars         map[string]string `json:"vars"`
-	Flags        map[string]bool   `json:"flags"`
-	InvalidFlags []string          `json:"invalid_flags"`
-	Secrets      []environSecret   `json:"secrets"`
+	read.Outcome
+	Source       string            `json:"source" about:"where the variables are from: the environment of the process comes first, then the directory that s6-overlay writes" words:"process,directory,process+directory,none"`
+	Vars         map[string]string `json:"vars" about:"allow-listed variables and those that begin with HERMES_RECONCILE_, by name; without user and password in a URL" of:"value, cut to 1024 bytes"`
+	Flags        map[string]bool   `json:"flags" about:"variables that are on or off, by name; absent when unset, blank or not a known word" of:"1, true, yes, on and 0, false, no, off in any case; HERMES_GATEWAY_NO_SUPERVISE is on only for 1, true, yes"`
+	InvalidFlags []string          `json:"invalid_flags" about:"variables that should be on or off and have another value, so they count as unset" of:"name"`
+	Secrets      []environSecret   `json:"secrets" about:"variables that hold a credential" of:"one variable"`
 }
 
 type environSecret struct {
-	Name        string `json:"name"`
-	Fingerprint string `json:"fingerprint"`
+	Name        string `json:"name" about:"its name ends in _TOKEN, _KEY, _SECRET, _APP_ID or _ACCOUNT_ID, or begins with HERMES_RECONCILE_ and looks secret"`
+	Fingerprint string `json:"fingerprint" about:"first 16 hexadecimal digits of the SHA-256 of the value"`
 }
 
+// environment is the environment that the container was given.
 func environment(c Config) Source {
-	return Source{"environment", environmentSchema, func(context.Context) (any, error) {
-		return describeEnvironment(c.variables()), nil
-	}}
-}
-
-func environmentSchema() string {
-	return fact(byOperator, "the environment that the container was given", properties{
-		"source":        word("where it was found: the process's own environment comes first, then the directory that s6-overlay writes", "process", "directory", "process+directory", "none"),
-		"vars":          byName("allow-listed variables and those that begin with HERMES_RECONCILE_, by name; user and password in a URL are taken out", text("value, cut at 1024 bytes")),
-		"flags":         byName("variables that are on or off, by name; absent when unset, blank or not a known word", boolean("1, true, yes, on and 0, false, no, off in any case; for HERMES_GATEWAY_NO_SUPERVISE only 1, true, yes are on")),
-		"invalid_flags": list("variables that should be on or off and hold another word; they count as unset", text("name")),
-		"secrets": list("variables that hold a credential", object("one of them", properties{
-			"name":        text("name, which ends in _TOKEN, _KEY, _SECRET, _APP_ID or _ACCOUNT_ID, or is one of ours that looks secret"),
-			"fingerprint": text("first 16 hexadecimal digits of the SHA-256 of the value"),
-		})),
+	return containerFact("environment", byOperator, "the environment of the container", func() environmentFact {
+		return describeEnvironment(c.variables())
 	})
 }
 
-// variables are the environment of the container, whichever way it is given.
+// variables are the environment variables of the container.
 type variables struct {
 	values map[string]string
 	source string
 }
 
-// variables reads the process's environment and adds what only the directory of
-// s6-overlay has, a file for each variable. A process that s6 started without
-// with-contenv sees nothing else.
+// variables returns the environment of the process, and the variables that only the directory
+// of s6-overlay has, as a file each. A process that s6 started without with-contenv has only
+// those of the directory.
 func (c Config) variables() variables {
 	v := variables{values: map[string]string{}, source: "none"}
 	for _, pair := range c.Environ {
@@ -89,10 +77,10 @@ func (c Config) variables() variables {
 	defer dir.Close()
 	names, _ := dir.Readdirnames(maxEnvFiles)
 	for _, name := range names {
-		if _, set := v.values[name]; set || !isVariable(name) {
+		if _, set := v.values[name]; set || !read.IsVariable(name) {
 			continue
 		}
-		data, out := readPath(filepath.Join(c.EnvDir, name), maxState)
+		data, out := read.Path(filepath.Join(c.EnvDir, name), read.MaxState)
 		if out.Status != "" {
 			continue
 		}
@@ -108,7 +96,7 @@ func (c Config) variables() variables {
 
 func describeEnvironment(v variables) environmentFact {
 	f := environmentFact{
-		outcome: recorded, Source: v.source,
+		Outcome: read.Recorded, Source: v.source,
 		Vars: map[string]string{}, Flags: map[string]bool{}, InvalidFlags: []string{}, Secrets: []environSecret{},
 	}
 	if len(v.values) == 0 {
@@ -118,11 +106,11 @@ func describeEnvironment(v variables) environmentFact {
 		ours := strings.HasPrefix(name, shownPrefix)
 		switch {
 		case isSecretName(name) || (ours && looksSecret(name)):
-			if value != "" && isVariable(name) {
+			if value != "" && read.IsVariable(name) {
 				f.Secrets = append(f.Secrets, environSecret{name, fingerprint(value)})
 			}
-		case (ours && isVariable(name)) || slices.Contains(shownVariables, name):
-			f.Vars[name] = bounded(withoutUserinfo(value), maxEnvValue)
+		case (ours && read.IsVariable(name)) || slices.Contains(shownVariables, name):
+			f.Vars[name] = read.Bounded(withoutUserinfo(value), maxEnvValue)
 		}
 	}
 	for _, name := range switches {
@@ -139,27 +127,12 @@ func describeEnvironment(v variables) environmentFact {
 	return f
 }
 
-// parseSwitchOf reads a switch as upstream reads the variable of this name.
+// parseSwitchOf parses a switch as upstream parses the variable of this name.
 func parseSwitchOf(name, value string) (on *bool, problem string) {
-	on, problem = parseSwitch(value)
+	on, problem = read.ParseSwitch(value)
 	if name != "HERMES_GATEWAY_NO_SUPERVISE" || on == nil {
 		return on, problem
 	}
 	narrow := *on && !strings.EqualFold(strings.TrimSpace(value), "on")
 	return &narrow, ""
-}
-
-// parseSwitch reads 1, true, yes, on and 0, false, no, off. Nil is unset: blank,
-// or another word, which is the problem.
-func parseSwitch(s string) (on *bool, problem string) {
-	yes, no := true, false
-	switch strings.ToLower(strings.TrimSpace(s)) {
-	case "":
-		return nil, ""
-	case "1", "true", "yes", "on":
-		return &yes, ""
-	case "0", "false", "no", "off":
-		return &no, ""
-	}
-	return nil, "want 1, true, yes, on or 0, false, no, off"
 }

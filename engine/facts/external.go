@@ -6,180 +6,97 @@ import (
 	"sync"
 	"time"
 
+	"hermes-reconcile/engine/facts/plugins"
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
-// DefaultExternalTimeout is how long one plug-in may take. The time for a source
-// has to be longer, or the answers of the quick plug-ins are lost with those of
-// the slow one.
+// DefaultExternalTimeout is how long one plug-in may run. The time limit for a source has to
+// be longer, or one slow plug-in loses the answers of all.
 const DefaultExternalTimeout = 2 * time.Second
 
-// external runs the plug-ins of the facts directory: once, when the first of its
-// two sources is asked.
+// external is the answers of the plug-ins. They run once, when the first of its two sources
+// is collected.
 type external struct {
-	config Config
+	config plugins.Config
 	start  sync.Once
-	done   chan struct{} // closed when report is there
-	report externalReport
-}
-
-// An externalReport is what all plug-ins said.
-type externalReport struct {
-	outcome
-	plugins  map[string]pluginFact
-	ignored  []string
-	values   map[string]json.RawMessage            // by plug-in, for the container
-	profiles map[string]map[string]json.RawMessage // by profile, then by plug-in
-}
-
-// withoutNil makes the empty parts of a report empty objects and lists.
-func (r externalReport) withoutNil() externalReport {
-	r.plugins, r.ignored = map[string]pluginFact{}, []string{}
-	r.values, r.profiles = map[string]json.RawMessage{}, map[string]map[string]json.RawMessage{}
-	return r
+	done   chan struct{} // closed when report is complete
+	report plugins.Report
 }
 
 type externalFact struct {
-	outcome
-	Plugins map[string]pluginFact      `json:"plugins"`
-	Values  map[string]json.RawMessage `json:"values"`
-	Ignored []string                   `json:"ignored"`
+	read.Outcome
+	Plugins map[string]pluginFact      `json:"plugins" about:"how each plug-in ended, by its name: the file's without the ending" of:"one plug-in"`
+	Values  map[string]json.RawMessage `json:"values" about:"what each plug-in answered about the container, by plug-in" of:"the plug-in's own keys"`
+	Ignored []string                   `json:"ignored" about:"files whose name is not that of a plug-in, or whose name another plug-in has" of:"file"`
 }
 
 type externalProfileFact struct {
-	outcome
-	Values map[string]json.RawMessage `json:"values"`
+	read.Outcome
+	Values map[string]json.RawMessage `json:"values" about:"what each plug-in answered about this profile, by plug-in" of:"the plug-in's own keys"`
 }
 
-// A pluginFact says how one plug-in went.
 type pluginFact struct {
-	outcome
-	Kind            string `json:"kind"`
-	DurationMS      int64  `json:"duration_ms"`
-	StderrBytes     int64  `json:"stderr_bytes"`
-	UnknownProfiles int    `json:"unknown_profiles"`
+	Status          string `json:"status" about:"recorded: it answered; timed_out: it took too long; failed: it could not be run, or its exit status was not 0; unreadable: its file must not be used; invalid: its answer is not valid" words:"status"`
+	Error           string `json:"error,omitempty" about:"what went wrong; never quotes what the plug-in printed"`
+	Kind            string `json:"kind" about:"static: a .json or .yaml file; executable: a program" words:"static,executable"`
+	DurationMS      int64  `json:"duration_ms" about:"how long it ran, in milliseconds"`
+	StderrBytes     int64  `json:"stderr_bytes" about:"how many bytes it wrote to standard error, which is not kept"`
+	UnknownProfiles int    `json:"unknown_profiles" about:"names in its answer that no profile has"`
 }
 
 func newExternal(c Config) *external {
-	return &external{config: c, done: make(chan struct{})}
+	return &external{done: make(chan struct{}), config: plugins.Config{
+		Dir: c.FactsDir, Home: c.Home, Phase: c.Phase, Environ: c.Environ, Profiles: c.Profiles,
+		Timeout: c.ExternalTimeout, OnlyRoot: c.OnlyRoot, Now: c.Now,
+	}}
 }
 
 func (e *external) container() Source {
-	return Source{"external", externalSchema, func(ctx context.Context) (any, error) {
-		r, err := e.result(ctx)
-		if err != nil {
-			r = externalReport{outcome: outcome{Status: policy.StatusTimedOut}}.withoutNil()
+	const about = "facts of the operator's plug-ins, which are files in the facts directory"
+	return Source{"external", schemaText[externalFact](byOperator, about), func(ctx context.Context) any {
+		r := e.result(ctx)
+		f := externalFact{r.Outcome, map[string]pluginFact{}, r.Values, r.Ignored}
+		for name, a := range r.Plugins {
+			kind := "executable"
+			if a.Static {
+				kind = "static"
+			}
+			f.Plugins[name] = pluginFact{a.Status, a.Error, kind, a.Duration.Milliseconds(), a.StderrBytes, a.UnknownProfiles}
 		}
-		return externalFact{r.outcome, r.plugins, r.values, r.ignored}, nil
+		return f
 	}}
 }
 
 func (e *external) profile() ProfileSource {
-	return ProfileSource{"external", externalProfileSchema, func(ctx context.Context, dir policy.Directory) (any, error) {
-		r, err := e.result(ctx)
-		if err != nil {
-			return externalProfileFact{outcome{Status: policy.StatusTimedOut}, map[string]json.RawMessage{}}, nil
-		}
-		values := r.profiles[dir.Profile().Name]
+	const about = "facts of the operator's plug-ins about this profile"
+	return ProfileSource{"external", schemaText[externalProfileFact](byOperator, about), func(ctx context.Context, dir policy.Directory) any {
+		r := e.result(ctx)
+		values := r.Profiles[dir.Profile().Name]
 		if values == nil {
 			values = map[string]json.RawMessage{}
 		}
-		return externalProfileFact{r.outcome, values}, nil
+		return externalProfileFact{r.Outcome, values}
 	}}
 }
 
-func externalSchema() string {
-	return fact(byOperator, "facts of the operator's plug-ins, files in the facts directory", properties{
-		"plugins": byName("how each plug-in went, by its name: the file's without the ending", object("one plug-in", properties{
-			"status":           status("recorded: it answered; timed_out: it took too long; failed: it could not be run or ended with another status than 0; unreadable: its file must not be used; invalid: its answer makes no sense"),
-			"error":            text("what went wrong; never quotes what it printed"),
-			"kind":             word("static: a .json or .yaml file; executable", "static", "executable"),
-			"duration_ms":      integer("how long it took in milliseconds"),
-			"stderr_bytes":     integer("how much it wrote to standard error, which is not kept"),
-			"unknown_profiles": integer("profiles in its answer that are none"),
-		})),
-		"values":  byName("what it said of the container, by plug-in", anything("its own keys")),
-		"ignored": list("files whose name is not that of a plug-in, or that another one has", text("file")),
-	})
-}
-
-func externalProfileSchema() string {
-	return fact(byOperator, "facts of the operator's plug-ins about this profile", properties{
-		"values": byName("what it said of this profile, by plug-in", anything("its own keys")),
-	})
-}
-
-// result waits for the one run. The error is that of ctx.
-func (e *external) result(ctx context.Context) (externalReport, error) {
+// result waits for the one run, until ctx ends.
+func (e *external) result(ctx context.Context) plugins.Report {
 	e.start.Do(func() {
 		go func() {
 			defer close(e.done)
 			defer func() {
 				if recover() != nil { // nothing else would catch it here
-					e.report = externalReport{outcome: outcome{policy.StatusFailed, "the plug-ins could not be run"}}.withoutNil()
+					e.report = plugins.NewReport(read.Outcome{Status: policy.StatusFailed, Error: "the plug-ins could not be run"})
 				}
 			}()
-			e.report = e.config.runPlugins(ctx)
+			e.report = plugins.Run(ctx, e.config)
 		}()
 	})
 	select {
 	case <-e.done:
-		return e.report, nil
+		return e.report
 	case <-ctx.Done():
-		return externalReport{}, ctx.Err()
+		return plugins.NewReport(read.Outcome{Status: policy.StatusTimedOut})
 	}
-}
-
-// An answer is what a plug-in printed, or its static file holds.
-type answer struct {
-	pluginFact
-	container json.RawMessage
-	profiles  map[string]json.RawMessage
-}
-
-// parseAnswer reads {"container": {...}, "profiles": {"coder": {...}}}, where
-// either may be missing and nothing else may be.
-func parseAnswer(data []byte) answer {
-	keys, out := parseObject(data)
-	a := answer{pluginFact: pluginFact{outcome: out}}
-	for key := range keys.raw {
-		if key != "container" && key != "profiles" {
-			a.outcome = invalid(`a key that is neither "container" nor "profiles"`)
-			return a
-		}
-	}
-	if container := keys.object("container"); container != nil {
-		a.container = keys.raw["container"]
-	}
-	if profiles := keys.object("profiles"); profiles != nil {
-		a.profiles = profiles.raw
-		for _, name := range profiles.names(len(profiles.raw)) {
-			profiles.object(name)
-		}
-		keys.unexpected = append(keys.unexpected, profiles.unexpected...)
-	}
-	if len(keys.unexpected) > 0 {
-		a.outcome = invalid("a value that should be a JSON object is none")
-		a.container, a.profiles = nil, nil
-	}
-	return a
-}
-
-// merge puts the answers together.
-func (r *externalReport) merge(name string, a answer, known map[string]bool) {
-	for profile, value := range a.profiles {
-		switch {
-		case !known[profile]:
-			a.UnknownProfiles++
-		case string(value) != "null":
-			if r.profiles[profile] == nil {
-				r.profiles[profile] = map[string]json.RawMessage{}
-			}
-			r.profiles[profile][name] = value
-		}
-	}
-	if a.container != nil {
-		r.values[name] = a.container
-	}
-	r.plugins[name] = a.pluginFact
 }

@@ -1,13 +1,12 @@
-// Package facts holds the fact sources: each finds out one kind of thing about
-// the container or about a profile and says in a JSON Schema what it may find.
+// Package facts holds the fact sources, one file each. A source finds out one kind of thing
+// about the container or about a profile, and its schema describes all that it may find.
 //
-// It knows the files of a home, the environment, /proc and the image. It does
-// not know how to reach a file on the volume safely (a policy.Directory does),
-// nor what a fact means: missing, unreadable, invalid and empty stay four
-// different values, and the rules choose.
+// A source knows what a file means. It does not know how the file is parsed (read does) or
+// reached safely (a policy.Directory does), and it does not decide: missing, unreadable,
+// invalid and empty stay four different values, and the rules choose.
 //
-// No value of a secret leaves this package: names and fingerprints only. No
-// error quotes what was read.
+// No value of a secret leaves this package, only names and fingerprints. No error quotes a
+// file.
 package facts
 
 import (
@@ -15,12 +14,12 @@ import (
 	"os"
 	"time"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
-// Config says where things are, so that a test can put them elsewhere. Empty
-// fields mean the usual places; Root and Profiles have to be given for the
-// sources that read the volume.
+// Config says where things are, so that a test can put them elsewhere. Empty fields mean the
+// usual places. Root and Profiles are required by the sources that read the volume.
 type Config struct {
 	Home string // path of the home, as the plug-ins see it and for the free space
 	// Root is the directory of the home.
@@ -29,36 +28,34 @@ type Config struct {
 	Profiles func(context.Context) ([]policy.Profile, error)
 	Phase    string // policy.PhaseBoot or policy.PhaseApply, for the plug-ins
 
-	Proc         string   // "/proc"
-	EnvDir       string   // "/run/s6/container_environment"
-	Environ      []string // nil: that of this process
-	Cgroup       string   // "/sys/fs/cgroup"
-	Tmp          string   // "/tmp"
-	InstallStamp string   // "/opt/hermes/install-stamp.json"
-	Provenance   string   // "/etc/hermes/image-provenance.json"
+	Proc         read.Proc // "/proc"
+	EnvDir       string    // "/run/s6/container_environment"
+	Environ      []string  // nil: that of this process
+	Cgroup       string    // "/sys/fs/cgroup"
+	Tmp          string    // "/tmp"
+	InstallStamp string    // "/opt/hermes/install-stamp.json"
+	Provenance   string    // "/etc/hermes/image-provenance.json"
 
-	FactsDir        string        // plug-ins; empty: none
-	ExternalTimeout time.Duration // for one plug-in; 0: DefaultExternalTimeout
-	// OnlyRoot says that root has this done under a user who is not trusted, and so
-	// that no plug-in is believed which that user could have written.
+	FactsDir        string        // of the plug-ins; empty: none
+	ExternalTimeout time.Duration // for each plug-in; 0: DefaultExternalTimeout
+	// OnlyRoot means that root runs the program as an unprivileged user. A plug-in that this
+	// user could have written is then not used.
 	OnlyRoot bool
 
-	// StateDir is where the operator's overrides are kept; empty: there are none.
+	// StateDir holds the operator's overrides; empty: there are none.
 	StateDir string
 
-	// OperatorFiles are looked for in every profile, besides .no-auto-start and
-	// .autostart.
+	// OperatorFiles are looked for in every profile, besides .no-auto-start and .autostart.
 	OperatorFiles []string
 
 	Now func() time.Time // nil: time.Now
 }
 
-// withDefaults fills the empty fields in.
+// withDefaults fills in the empty fields.
 func (c Config) withDefaults() Config {
 	for field, usual := range map[*string]string{
 		&c.Home:         "/opt/data",
 		&c.Phase:        policy.PhaseBoot,
-		&c.Proc:         "/proc",
 		&c.EnvDir:       "/run/s6/container_environment",
 		&c.Cgroup:       "/sys/fs/cgroup",
 		&c.Tmp:          "/tmp",
@@ -68,6 +65,9 @@ func (c Config) withDefaults() Config {
 		if *field == "" {
 			*field = usual
 		}
+	}
+	if c.Proc == "" {
+		c.Proc = "/proc"
 	}
 	if c.Environ == nil {
 		c.Environ = os.Environ()
@@ -81,12 +81,11 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// A Source finds out one kind of fact about the container. It is what the engine
-// wants of one.
+// A Source finds out one kind of fact about the container.
 type Source struct {
 	name    string
 	schema  func() string
-	collect func(context.Context) (any, error)
+	collect func(context.Context) any
 }
 
 // Name is the key of the fact in input.container.
@@ -95,14 +94,19 @@ func (s Source) Name() string { return s.name }
 // Schema is the JSON Schema of the value.
 func (s Source) Schema() string { return s.schema() }
 
-// Collect finds the fact out.
-func (s Source) Collect(ctx context.Context) (any, error) { return s.collect(ctx) }
+// Collect finds out the fact. The error is always nil.
+func (s Source) Collect(ctx context.Context) (any, error) { return s.collect(ctx), nil }
+
+// containerFact returns a source of facts of type T.
+func containerFact[T any](name string, by writer, about string, collect func() T) Source {
+	return Source{name, schemaText[T](by, about), func(context.Context) any { return collect() }}
+}
 
 // A ProfileSource finds out one kind of fact about a profile.
 type ProfileSource struct {
 	name    string
 	schema  func() string
-	collect func(context.Context, policy.Directory) (any, error)
+	collect func(context.Context, policy.Directory) any
 }
 
 // Name is the key of the fact in input.profiles[<name>].
@@ -111,9 +115,15 @@ func (s ProfileSource) Name() string { return s.name }
 // Schema is the JSON Schema of the value.
 func (s ProfileSource) Schema() string { return s.schema() }
 
-// Collect finds the fact out. It may be called for several profiles at once.
+// Collect finds out the fact. It may be called for several profiles at once. The error is
+// always nil.
 func (s ProfileSource) Collect(ctx context.Context, dir policy.Directory) (any, error) {
-	return s.collect(ctx, dir)
+	return s.collect(ctx, dir), nil
+}
+
+// profileFact returns a source of facts of type T.
+func profileFact[T any](name string, by writer, about string, collect func(policy.Directory) T) ProfileSource {
+	return ProfileSource{name, schemaText[T](by, about), func(_ context.Context, dir policy.Directory) any { return collect(dir) }}
 }
 
 // Sources are all built-in sources, by what they touch.
@@ -123,12 +133,12 @@ type Sources struct {
 	Profile   []ProfileSource // facts about each profile
 }
 
-// Builtin returns the sources. To add a fact, write its file and name it here.
-// The plug-ins run once and answer in both Volume and Profile; in Profile they
-// come last, so that no other fact waits for them.
+// Builtin returns the sources. To add a fact, write its file and name it here. The plug-ins
+// run once for both Volume and Profile. They come last in Profile, so that no other fact
+// waits for them.
 func Builtin(c Config) Sources {
 	c = c.withDefaults()
-	plugins := newExternal(c)
+	external := newExternal(c)
 	return Sources{
 		Container: []Source{
 			command(c),
@@ -146,7 +156,7 @@ func Builtin(c Config) Sources {
 			activeProfile(c),
 			disk(c),
 			ownerLease(c),
-			plugins.container(),
+			external.container(),
 		},
 		Profile: []ProfileSource{
 			name(),
@@ -163,7 +173,7 @@ func Builtin(c Config) Sources {
 			operatorFiles(c),
 			ownership(),
 			logDirectory(c),
-			plugins.profile(),
+			external.profile(),
 		},
 	}
 }

@@ -1,11 +1,11 @@
 package facts
 
 import (
-	"bytes"
-	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
+
+	"hermes-reconcile/engine/facts/read"
 )
 
 // addTexts adds the short texts as seeds, because minimising a long one takes minutes.
@@ -25,30 +25,30 @@ func FuzzFacts(f *testing.F) {
 	f.Add([]byte("platforms:\n  telegram: {token: x, extra: {app_key: y}}\n  api_server: {enabled: true, extra: {port: 1}}\n"))
 	f.Add([]byte(`{"since_unix":1,"until_unix":2,"deaths":5,"window_seconds":600,"exit_code":256,"signal":9,"files":{".env":"a"}}`))
 	f.Add([]byte(`[{"profile":"coder","rule":"r","code":"c","until":"2026-11-24T02:00:00Z","at_unix":1,"container_start":"b1/7"}]`))
-	sources := map[string]string{
-		"prior_state": priorStateSchema(), "lifecycle": lifecycleSchema(), "starts": startsSchema(), "unclean_exits": uncleanExitsSchema(),
-		"tokens": tokensSchema(), "ports": portsSchema(), "multiplex": multiplexSchema(), "command": commandSchema(), "environment": environmentSchema(),
-		"restart_hold": restartHoldSchema(), "overrides": overridesSchema(),
+	sources := map[string]string{}
+	all := Builtin(Config{})
+	for _, source := range slices.Concat(all.Container, all.Volume) {
+		sources[source.Name()] = source.Schema()
+	}
+	for _, source := range all.Profile {
+		sources[source.Name()] = source.Schema()
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		env, config := parseDotenv(data), parseConfig(data)
-		tokens := tokensFact{outcome: env.outcome, ConfigStatus: config.Status, Tokens: []token{}}
-		tokens.addDotenv(env)
-		tokens.addConfig(config)
+		env, config := read.ParseDotenv(data), read.ParseConfig(data)
 		out, times := parseStarts(data)
-		chained, chain := chainedBoots(parseObject(data))
-		keys, held := parseObject(data)
+		chained, chain := chainedBoots(read.ParseObject(data))
+		keys, held := read.ParseObject(data)
 		argv := strings.Split(string(data), "\x00")
 		for name, value := range map[string]any{
-			"prior_state":   describePriorState(parseObject(data)),
-			"lifecycle":     describeLifecycle(parseObject(data)),
-			"starts":        startsFact{outcome: out, TimesUnix: times, ChainedBoots: chained, ChainStatus: chain},
+			"prior_state":   describePriorState(read.ParseObject(data)),
+			"lifecycle":     describeLifecycle(read.ParseObject(data)),
+			"starts":        startsFact{Outcome: out, TimesUnix: times, ChainedBoots: chained, ChainStatus: chain},
 			"unclean_exits": parseUncleanExits(data),
-			"tokens":        tokens,
+			"tokens":        describeTokens(env, config),
 			"ports":         describePorts("coder", env, config),
 			"multiplex":     describeMultiplex(string(data), config),
 			"command":       describeCommand(launched(argv), "pid1"),
-			"environment":   describeEnvironment(variables{values: env.values, source: "process"}),
+			"environment":   describeEnvironment(variables{values: env.Values, source: "process"}),
 			"restart_hold":  describeRestartHold(keys, held, now.Unix(), func(string) (string, bool) { return "", true }),
 			"overrides":     parseOverrides(data, now, "b1/7"),
 		} {
@@ -56,32 +56,6 @@ func FuzzFacts(f *testing.F) {
 		}
 		parsePID(data)
 		parseMount(string(data))
-		_, _, _ = countJobs(data, outcome{})
-		parseAnswer(data)
-		yamlToJSON(data)
-	})
-}
-
-// FuzzJSONObject compares with encoding/json: an accepted text has the same keys and
-// values.
-func FuzzJSONObject(f *testing.F) {
-	addTexts(f)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		keys, out := parseObject(data)
-		if out.Status != "recorded" {
-			return
-		}
-		var want map[string]any
-		decoder := json.NewDecoder(bytes.NewReader(withoutBOM(data)))
-		decoder.UseNumber()
-		if err := decoder.Decode(&want); err != nil || !utf8.Valid(data) {
-			t.Fatalf("accepted %q, which is %v", data, err)
-		}
-		for key, value := range want {
-			s, isText := value.(string)
-			if got := keys.text(key, 1<<20); isText != (got != nil) || (isText && *got != s && utf8.ValidString(s)) {
-				t.Errorf("%q is %v, want %q", key, got, s)
-			}
-		}
+		_, _, _ = countJobs(data, read.Outcome{})
 	})
 }

@@ -1,61 +1,31 @@
 package facts
 
 import (
-	"context"
-	"path/filepath"
 	"time"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
 type hostFact struct {
-	outcome
-	Hostname      string `json:"hostname,omitempty"`
-	BootID        string `json:"boot_id,omitempty"`
-	StartedAt     string `json:"started_at,omitempty"`
-	StartedAtUnix int64  `json:"started_at_unix,omitempty"`
+	read.Outcome
+	Hostname      string `json:"hostname,omitempty" about:"/proc/sys/kernel/hostname" by:"operator"`
+	BootID        string `json:"boot_id,omitempty" about:"/proc/sys/kernel/random/boot_id: identifies the boot of the kernel, which several containers share"`
+	StartedAt     string `json:"started_at,omitempty" about:"start of PID 1 as RFC 3339 in UTC, from its start time in /proc/1/stat and btime in /proc/stat"`
+	StartedAtUnix int64  `json:"started_at_unix,omitempty" about:"started_at in seconds since 1970"`
 }
 
-// host says which container this is and since when.
+// host is which container this is, and since when it runs.
 func host(c Config) Source {
-	return Source{"host", hostSchema, func(context.Context) (any, error) {
-		f := hostFact{outcome: recorded}
-		f.Hostname = c.kernelText("hostname")
-		f.BootID = c.kernelText("random/boot_id")
-		if t, ok := c.started(); ok {
+	return containerFact("host", byKernel, "which container this is", func() hostFact {
+		f := hostFact{Outcome: read.Recorded, Hostname: c.Proc.Kernel("hostname"), BootID: c.Proc.Kernel("random/boot_id")}
+		if t, ok := c.Proc.ContainerStarted(); ok {
 			f.StartedAtUnix = t
 			f.StartedAt = time.Unix(t, 0).UTC().Format(time.RFC3339)
 		}
 		if f.Hostname == "" && f.BootID == "" && f.StartedAt == "" {
-			f.outcome = outcome{policy.StatusUnreadable, "/proc cannot be read"}
+			f.Outcome = read.Outcome{Status: policy.StatusUnreadable, Error: "/proc cannot be read"}
 		}
-		return f, nil
-	}}
-}
-
-func hostSchema() string {
-	return fact(byKernel, "which container this is", properties{
-		"hostname":        text("/proc/sys/kernel/hostname").from(byOperator),
-		"boot_id":         text("/proc/sys/kernel/random/boot_id: the boot of the kernel, which several containers share"),
-		"started_at":      text("start of PID 1 as RFC 3339 in UTC: its start time in /proc/1/stat and btime in /proc/stat"),
-		"started_at_unix": integer("the same in seconds since 1970"),
+		return f
 	})
-}
-
-func (c Config) kernelText(name string) string {
-	data, out := readPath(filepath.Join(c.Proc, "sys/kernel", name), 4096)
-	if out.Status != "" {
-		return ""
-	}
-	return firstLine(data, 255)
-}
-
-// started is when PID 1 started, in seconds since 1970.
-func (c Config) started() (int64, bool) {
-	first, err := c.process(1)
-	booted, ok := c.bootTime()
-	if err != nil || !ok {
-		return 0, false
-	}
-	return booted + int64(first.started/clockTicks), true
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/policy"
 )
@@ -109,8 +110,7 @@ func TestSocketsAndDevicesAreNotRead(t *testing.T) {
 	}
 }
 
-// A plug-in belongs to the operator but may be faulty. A faulty plug-in loses only its own
-// answer, and takes only its own time.
+// An operator's plug-in may misbehave: it then loses its own answer and nothing else.
 func TestPluginsThatMisbehave(t *testing.T) {
 	c, _, _ := withPlugins(t, map[string]string{
 		"deaf.sh":   "#!/bin/sh\ntrap '' TERM INT HUP\nwhile :; do sleep 1000; done\n",
@@ -148,10 +148,11 @@ func FuzzHold(f *testing.F) {
 	} {
 		f.Add([]byte(text), true)
 	}
+	holdSchema := restartHold(Config{}).Schema()
 	f.Fuzz(func(t *testing.T, data []byte, known bool) {
-		keys, out := parseObject(data)
+		keys, out := read.ParseObject(data)
 		hold := describeRestartHold(keys, out, now.Unix(), func(string) (string, bool) { return "id", known })
-		checked(t, "restart_hold", restartHoldSchema(), hold, nil)
+		checked(t, "restart_hold", holdSchema, hold, nil)
 		if hold.Status != policy.StatusRecorded {
 			if hold.Ended != "" || hold.SinceUnix != nil || hold.Deaths != nil {
 				t.Errorf("%q is %+v", data, hold)
@@ -171,10 +172,11 @@ func FuzzOverrides(f *testing.F) {
 	f.Add([]byte(`[{"profile":"coder","rule":"r","until":"2026-11-24T02:00:00Z","container_start":"b1/7"}]`))
 	f.Add([]byte(`[{"profile":"coder","rule":"r","container_start":"b1/7"},{"Profile":"x","RULE":"y","container_start":""}]`))
 	f.Add([]byte(`[null,{"profile":"coder","rule":"r","at_unix":1e99}]`))
+	overridesSchema := overrides(Config{}).Schema()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, start := range []string{"b1/7", ""} {
 			f := parseOverrides(data, now, start)
-			checked(t, "overrides", overridesSchema(), f, nil)
+			checked(t, "overrides", overridesSchema, f, nil)
 			for name, all := range f.Profiles {
 				for _, o := range all {
 					until, err := time.Parse(time.RFC3339, o.Until)
@@ -196,13 +198,14 @@ func FuzzArgv(f *testing.F) {
 	} {
 		f.Add(argv)
 	}
+	commandSchema := command(Config{}).Schema()
 	f.Fuzz(func(t *testing.T, data string) {
 		argv := strings.Split(data, "\x00")
 		if main := afterRcInit(argv); main != nil && (len(main) >= len(argv) || !strings.Contains(data, "/scripts/rc.init\x00top")) {
 			t.Errorf("the main command of %q is %q", argv, main)
 		}
 		fact := describeCommand(launched(argv), "s6")
-		checked(t, "command", commandSchema(), fact, nil)
+		checked(t, "command", commandSchema, fact, nil)
 		shown := shownArgs([]string{"hermes", "--bot-token", secret, "--x-key=" + secret, "http://" + data + ":" + secret + "@h/"})
 		if strings.Contains(strings.Join(shown[:4], " "), secret) {
 			t.Errorf("shown is %q", shown)
@@ -210,66 +213,21 @@ func FuzzArgv(f *testing.F) {
 	})
 }
 
-// FuzzProcess: a process may have any name, and is never mistaken for another.
-func FuzzProcess(f *testing.F) {
-	for _, name := range []string{"sh", "a) S 1 1 1", "(((", ")", "\n", "x) R 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 1 (y"} {
-		f.Add(name)
-	}
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, name string) {
-		if len(name) > 64 { // the kernel cuts it to 15 bytes
-			return
-		}
-		hometest.Put(t, dir, "41/stat", "41 ("+name+") S 7 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 1234 0 0\n")
-		p, err := Config{Proc: dir}.process(41)
-		if err != nil || p != (process{41, 7, 1234}) {
-			t.Errorf("the process %q is %+v, %v", name, p, err)
-		}
-	})
-}
-
-// FuzzStaticPlugin: any static plug-in gives an answer about the container and about
-// profiles, or no answer.
-func FuzzStaticPlugin(f *testing.F) {
-	for _, text := range []string{
-		`{"container":{"a":1},"profiles":{"coder":{}}}`, "container: {a: 1}\n", "profiles:\n  coder: !!binary aGk=\n", "container: {.nan: .inf}\n", "<<: {container: {a: 1}}\n",
-		"a: &a [*a]\n", "container: {1: 2}\n", "%YAML 9.9\n---\n{}\n---\n{}\n", "? [a]\n: b\n", "container: {a: 1e999}\n", "!!set {container}\n",
-	} {
-		f.Add([]byte(text))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		text, out := yamlToJSON(data)
-		for _, one := range [][]byte{data, text} {
-			a := parseAnswer(one)
-			if a.Status == "" || a.Status != policy.StatusRecorded && (a.container != nil || a.profiles != nil) {
-				t.Errorf("%q (%v): %+v", data, out, a)
-			}
-			r := externalReport{}.withoutNil()
-			r.merge("p", a, map[string]bool{"coder": true})
-			for profile := range r.profiles {
-				if profile != "coder" {
-					t.Errorf("%q has an answer about %q", data, profile)
-				}
-			}
-		}
-	})
-}
-
-// FuzzSmallFiles: any first line, control group or environment file gives a bounded,
-// printable text.
+// FuzzSmallFiles: what a file's first line, a control group or an environment file says
+// is bounded and can be printed.
 func FuzzSmallFiles(f *testing.F) {
 	for _, text := range []string{"coder\n", "\ufeff x \x1b[2J\r\n", "max\n", "9223372036854775808", "100000 0", "-1 100000", "yes ", "\xff", strings.Repeat("x", 500)} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if s := firstLine([]byte(text), 256); len(s) > 256+len("…") || strings.ContainsAny(s, "\n\r\x1b\x00\u202e") {
+		if s := read.FirstLine([]byte(text), 256); len(s) > 256+len("…") || strings.ContainsAny(s, "\n\r\x1b\x00\u202e") {
 			t.Errorf("the first line of %q is %q", text, s)
 		}
 		if n := parseCPUs(text); n != nil && !(*n >= 0 && *n < 1e19) {
 			t.Errorf("%q is %v CPUs", text, *n)
 		}
 		parseWhole(text)
-		if on, problem := parseSwitch(text); on != nil && problem != "" {
+		if on, problem := read.ParseSwitch(text); on != nil && problem != "" {
 			t.Errorf("%q is %v and %s", text, *on, problem)
 		}
 		if m, ok := parseMount(text); ok && m == (mount{}) {

@@ -1,49 +1,37 @@
 package facts
 
 import (
-	"context"
 	"os"
-	"path/filepath"
 	"strconv"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
 type identityFact struct {
-	outcome
-	UID          int      `json:"uid"`
-	GID          int      `json:"gid"`
-	Capabilities []string `json:"capabilities"`
-	RootReadOnly *bool    `json:"root_read_only,omitempty"`
+	read.Outcome
+	UID          int      `json:"uid" about:"effective user id"`
+	GID          int      `json:"gid" about:"effective group id"`
+	Capabilities []string `json:"capabilities" about:"effective capabilities, from CapEff in /proc/self/status" of:"name such as CAP_SETGID, or a number for a capability without a name here"`
+	RootReadOnly *bool    `json:"root_read_only,omitempty" about:"the mount at / is read-only, from /proc/self/mountinfo"`
 }
 
-// identity says as whom this process runs and what it may do.
+// identity is the user that runs this process, and what the process may do.
 func identity(c Config) Source {
-	return Source{"identity", identitySchema, func(context.Context) (any, error) {
-		f := identityFact{outcome: recorded, UID: os.Geteuid(), GID: os.Getegid(), Capabilities: []string{}}
-		data, out := readPath(filepath.Join(c.Proc, "self/status"), maxState)
-		set, err := strconv.ParseUint(statusField(data, "CapEff"), 16, 64)
-		if out.Status != "" || err != nil {
-			f.outcome = outcome{policy.StatusUnreadable, "the capabilities of this process cannot be read"}
+	return containerFact("identity", byOperator, "the user and the permissions of the program", func() identityFact {
+		f := identityFact{Outcome: read.Recorded, UID: os.Geteuid(), GID: os.Getegid()}
+		set, err := strconv.ParseUint(c.Proc.Status("self", "CapEff"), 16, 64)
+		if err != nil {
+			f.Outcome = read.Outcome{Status: policy.StatusUnreadable, Error: "the capabilities of this process cannot be read"}
 		}
 		f.Capabilities = capabilityNames(set)
-		if all, _, err := c.mountPoints(); err == nil {
-			for _, m := range all {
-				if m.Point == "/" {
-					f.RootReadOnly = &m.ReadOnly
-				}
+		all, _, _ := c.mountPoints()
+		for _, m := range all {
+			if m.Point == "/" {
+				f.RootReadOnly = &m.ReadOnly
 			}
 		}
-		return f, nil
-	}}
-}
-
-func identitySchema() string {
-	return fact(byOperator, "as whom the program runs", properties{
-		"uid":            integer("effective user id"),
-		"gid":            integer("effective group id"),
-		"capabilities":   list("effective capabilities, from CapEff in /proc/self/status", text("name such as CAP_SETGID, or a number where it has none here")),
-		"root_read_only": boolean("the mount at / is read-only, from /proc/self/mountinfo"),
+		return f
 	})
 }
 

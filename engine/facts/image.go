@@ -1,68 +1,48 @@
 package facts
 
 import (
-	"context"
+	"cmp"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
 type imageFact struct {
-	outcome
-	Version string `json:"version,omitempty"`
-	SHA     string `json:"sha,omitempty"`
-	Source  string `json:"source,omitempty"`
+	read.Outcome
+	Version string `json:"version,omitempty" about:"version or release, from install-stamp.json of the installation or image-provenance.json in /etc/hermes"`
+	SHA     string `json:"sha,omitempty" about:"commit or digest, from the same files"`
+	Source  string `json:"source,omitempty" about:"the first of the two files that was read" words:"install_stamp,provenance"`
 }
 
-// image identifies the image. Keys differ between the two files and between
-// releases, so the first that is there counts.
+// image identifies the image. The two files and their releases name the keys differently, so
+// the first key that has a value wins.
 func image(c Config) Source {
-	return Source{"image", imageSchema, func(context.Context) (any, error) {
-		f := imageFact{outcome: outcome{Status: policy.StatusMissing}}
+	return containerFact("image", byImage, "which image this is", func() imageFact {
+		f := imageFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
 		for _, place := range []struct{ name, path string }{{"install_stamp", c.InstallStamp}, {"provenance", c.Provenance}} {
-			data, out := readPath(place.path, maxState)
-			var keys fields
+			data, out := read.Path(place.path, read.MaxState)
+			var keys read.Object
 			if out.Status == "" {
-				keys, out = parseObject(data)
+				keys, out = read.ParseObject(data)
 			}
-			if out.Status != policy.StatusRecorded {
-				if f.Source == "" && out.Status != policy.StatusMissing {
-					f.outcome = out
-				}
-				continue
+			switch {
+			case out.Status == policy.StatusRecorded:
+				f.Outcome, f.Source = read.Recorded, cmp.Or(f.Source, place.name)
+				f.Version = cmp.Or(f.Version, firstText(keys, "version", "derived_version", "base_version", "release", "tag", "image_tag"))
+				f.SHA = cmp.Or(f.SHA, firstText(keys, "commit", "sha", "revision", "git_sha", "vcs_ref", "digest"))
+			case out.Status != policy.StatusMissing && f.Source == "":
+				f.Outcome = out
 			}
-			f.fill(keys, place.name)
 		}
-		return f, nil
-	}}
+		return f
+	})
 }
 
-func (f *imageFact) fill(keys fields, source string) {
-	version := firstText(&keys, "version", "derived_version", "base_version", "release", "tag", "image_tag")
-	sha := firstText(&keys, "commit", "sha", "revision", "git_sha", "vcs_ref", "digest")
-	if f.Version == "" {
-		f.Version = version
-	}
-	if f.SHA == "" {
-		f.SHA = sha
-	}
-	if f.Source == "" {
-		f.outcome, f.Source = recorded, source
-	}
-}
-
-func firstText(keys *fields, names ...string) string {
+func firstText(keys read.Object, names ...string) string {
 	for _, name := range names {
-		if s := keys.text(name, 256); s != nil && *s != "" {
+		if s := keys.Text(name, 256); s != nil && *s != "" {
 			return *s
 		}
 	}
 	return ""
-}
-
-func imageSchema() string {
-	return fact(byImage, "which image this is", properties{
-		"version": text("version or release, from install-stamp.json of the installation or image-provenance.json in /etc/hermes"),
-		"sha":     text("commit or digest, from the same"),
-		"source":  word("the first of the two files that was read", "install_stamp", "provenance"),
-	})
 }

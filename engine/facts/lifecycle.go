@@ -1,48 +1,40 @@
 package facts
 
 import (
-	"context"
-
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
 type lifecycleFact struct {
-	policy.Lifecycle
-	Error         string   `json:"error,omitempty"`
-	Phase         *string  `json:"phase,omitempty"`
-	ExitCode      *int64   `json:"exit_code,omitempty"`
-	ExitReason    *string  `json:"exit_reason,omitempty"`
-	StartedAtUnix *int64   `json:"started_at_unix,omitempty"`
-	ExitedAtUnix  *int64   `json:"exited_at_unix,omitempty"`
-	PriorUnclean  *bool    `json:"prior_unclean,omitempty"`
-	PriorOOM      *bool    `json:"prior_oom,omitempty"`
-	Unexpected    []string `json:"unexpected,omitempty"`
+	read.Outcome
+	Phase         *string  `json:"phase,omitempty" about:"phase: running or exited"`
+	Exit          string   `json:"exit" about:"clean: phase is exited; unclean: phase is running, because nothing recorded the end (SIGKILL, out of memory, loss of power); unknown: neither" words:"clean,unclean,unknown"`
+	ExitCode      *int64   `json:"exit_code,omitempty" about:"exit_code"`
+	ExitReason    *string  `json:"exit_reason,omitempty" about:"exit_reason"`
+	StartedAtUnix *int64   `json:"started_at_unix,omitempty" about:"started_at in seconds since 1970"`
+	ExitedAtUnix  *int64   `json:"exited_at_unix,omitempty" about:"exited_at in seconds since 1970"`
+	PriorUnclean  *bool    `json:"prior_unclean,omitempty" about:"prior_unclean: the gateway before that one ended uncleanly"`
+	PriorOOM      *bool    `json:"prior_oom,omitempty" about:"prior_oom or prior_suspected_oom: that gateway probably ran out of memory"`
+	Unexpected    []string `json:"unexpected,omitempty" about:"fields of the file that have an unexpected type and are left out" of:"field"`
 }
 
-// lifecycle says how the last gateway ended.
+// lifecycle is how the last gateway ended.
 func lifecycle() ProfileSource {
-	return ProfileSource{"lifecycle", lifecycleSchema, func(_ context.Context, dir policy.Directory) (any, error) {
-		return describeLifecycle(readObject(dir, "state/gateway.lifecycle.json", maxState)), nil
-	}}
-}
-
-func lifecycleSchema() string {
-	return fact(byAgent, "how the last gateway ended, from state/gateway.lifecycle.json", properties{
-		"phase":           text("phase: running or exited"),
-		"exit":            word("clean: phase is exited; unclean: phase is running, nobody wrote the end (SIGKILL, out of memory, the machine died); else unknown", "clean", "unclean", "unknown"),
-		"exit_code":       integer("exit_code"),
-		"exit_reason":     text("exit_reason"),
-		"started_at_unix": integer("started_at in seconds since 1970"),
-		"exited_at_unix":  integer("exited_at in seconds since 1970"),
-		"prior_unclean":   boolean("prior_unclean: the gateway before that one ended uncleanly"),
-		"prior_oom":       boolean("prior_oom or prior_suspected_oom: it probably ran out of memory"),
-		"unexpected":      list("fields that hold another type than they should and are left out", text("field")),
+	return profileFact("lifecycle", byAgent, "how the last gateway ended, from state/gateway.lifecycle.json", func(dir policy.Directory) lifecycleFact {
+		return describeLifecycle(read.JSON(dir, "state/gateway.lifecycle.json", read.MaxState))
 	})
 }
 
-func describeLifecycle(keys fields, out outcome) lifecycleFact {
-	f := lifecycleFact{Lifecycle: policy.Lifecycle{Status: out.Status, Exit: "unknown"}, Error: out.Error}
-	f.Phase = keys.text("phase", 64)
+func describeLifecycle(keys read.Object, out read.Outcome) lifecycleFact {
+	f := lifecycleFact{
+		Outcome: out, Exit: "unknown",
+		Phase: keys.Text("phase", 64), ExitCode: keys.Integer("exit_code"), ExitReason: keys.Text("exit_reason", 512),
+		StartedAtUnix: keys.Moment("started_at"), ExitedAtUnix: keys.Moment("exited_at"),
+		PriorUnclean: keys.Bool("prior_unclean"), PriorOOM: keys.Bool("prior_oom"),
+	}
+	if f.PriorOOM == nil {
+		f.PriorOOM = keys.Bool("prior_suspected_oom")
+	}
 	if f.Phase != nil {
 		switch *f.Phase {
 		case "exited":
@@ -51,15 +43,6 @@ func describeLifecycle(keys fields, out outcome) lifecycleFact {
 			f.Exit = "unclean"
 		}
 	}
-	f.ExitCode = keys.integer("exit_code")
-	f.ExitReason = keys.text("exit_reason", 512)
-	f.StartedAtUnix = keys.moment("started_at")
-	f.ExitedAtUnix = keys.moment("exited_at")
-	f.PriorUnclean = keys.boolean("prior_unclean")
-	f.PriorOOM = keys.boolean("prior_oom")
-	if f.PriorOOM == nil {
-		f.PriorOOM = keys.boolean("prior_suspected_oom")
-	}
-	f.Unexpected = keys.unexpected
+	f.Unexpected = keys.Unexpected
 	return f
 }

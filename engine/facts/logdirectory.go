@@ -1,62 +1,53 @@
 package facts
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"syscall"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
-// maxLogFiles bounds how many files of a log directory are looked at; s6-log
-// keeps eleven.
+// maxLogFiles bounds how many files of a log directory count. s6-log keeps eleven.
 const maxLogFiles = 64
 
 type logDirectoryFact struct {
-	outcome
-	UID            *uint32 `json:"uid,omitempty"`
-	Lock           bool    `json:"lock"`
-	LockAgeSeconds *int64  `json:"lock_age_seconds,omitempty"`
-	Bytes          int64   `json:"bytes"`
+	read.Outcome
+	UID            *uint32 `json:"uid,omitempty" about:"user that owns the directory"`
+	Lock           bool    `json:"lock" about:"s6-log's file lock exists; it stays when the logger is killed, so it does not prove that a logger runs"`
+	LockAgeSeconds *int64  `json:"lock_age_seconds,omitempty" about:"seconds since lock was changed"`
+	Bytes          int64   `json:"bytes" about:"size of the files in the directory, of at most 64 of them"`
 }
 
-// logDirectory is where the logger of a profile's slot writes: below the home,
-// not in the profile.
+// logDirectory is where the logger of a profile's slot writes: below the home, not in the
+// profile.
 func logDirectory(c Config) ProfileSource {
-	return ProfileSource{"log_directory", logDirectorySchema, func(_ context.Context, dir policy.Directory) (any, error) {
+	const about = "the directory of the slot's logger, logs/gateways/<profile> in the home; missing too for a name that no slot can have"
+	return profileFact("log_directory", byAgent, about, func(dir policy.Directory) logDirectoryFact {
 		entry := entryOf(dir.Profile())
 		if nameProblem(dir.Profile(), entry) != "" {
-			return logDirectoryFact{outcome: outcome{Status: policy.StatusMissing}}, nil
+			return logDirectoryFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
 		}
-		return c.describeLogDirectory("logs/gateways/" + entry), nil
-	}}
-}
-
-func logDirectorySchema() string {
-	return fact(byAgent, "the directory that the slot's logger writes to, logs/gateways/<profile> in the home; missing too for a name that no slot can have", properties{
-		"uid":              integer("user that owns it"),
-		"lock":             boolean("s6-log's file lock is there; it stays when the logger is killed, and alone it says nothing"),
-		"lock_age_seconds": integer("seconds since lock was changed"),
-		"bytes":            integer("size of the files in it, 64 of them at most"),
+		return c.describeLogDirectory("logs/gateways/" + entry)
 	})
 }
 
 func (c Config) describeLogDirectory(name string) logDirectoryFact {
 	info, err := c.Root.Lstat(name)
 	if err != nil {
-		return logDirectoryFact{outcome: outcomeOf(err)}
+		return logDirectoryFact{Outcome: read.OutcomeOf(err)}
 	}
 	if !info.IsDir() {
-		return logDirectoryFact{outcome: outcome{policy.StatusUnreadable, "a link, or not a directory"}}
+		return logDirectoryFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "a link, or not a directory"}}
 	}
-	f := logDirectoryFact{outcome: recorded}
+	f := logDirectoryFact{Outcome: read.Recorded}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		f.UID = &st.Uid
 	}
 	entries, _, err := c.Root.ReadDir(name, maxLogFiles)
 	if err != nil {
-		f.outcome = outcomeOf(err)
+		f.Outcome = read.OutcomeOf(err)
 		return f
 	}
 	if len(entries) == 0 {
@@ -68,7 +59,7 @@ func (c Config) describeLogDirectory(name string) logDirectoryFact {
 			continue
 		}
 		if err != nil {
-			f.outcome = outcomeOf(err)
+			f.Outcome = read.OutcomeOf(err)
 			continue
 		}
 		if info.Mode().IsRegular() {

@@ -1,59 +1,60 @@
 package facts
 
 import (
-	"context"
+	"io/fs"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
-// markerFiles are the files that make a directory a profile, or say what it has.
+// markerFiles are the files that make a directory a profile, or show what it has.
 var markerFiles = []string{"SOUL.md", "config.yaml", ".env", "profile.yaml", "auth.json", "state.db", "cron/jobs.json"}
 
-type filesFact struct {
-	outcome
-	Files map[string]fileFact `json:"files"`
+type markersFact struct {
+	read.Outcome
+	Files map[string]fileFact `json:"files" about:"those of SOUL.md, config.yaml, .env, profile.yaml, auth.json, state.db and cron/jobs.json that exist, by name" of:"one file"`
 }
 
 type fileFact struct {
-	Kind         string `json:"kind"`
-	Size         int64  `json:"size"`
-	ModifiedUnix int64  `json:"modified_unix"`
+	Kind         string `json:"kind" about:"kind of file; a link is not followed" words:"file,directory,link,other"`
+	Size         int64  `json:"size" about:"size in bytes"`
+	ModifiedUnix int64  `json:"modified_unix" about:"time of the last change in seconds since 1970"`
 }
 
-// markers says which of the well-known files of a profile are there.
+// markers are the well-known files of a profile that exist.
 func markers() ProfileSource {
-	return ProfileSource{"markers", markersSchema, func(_ context.Context, dir policy.Directory) (any, error) {
-		return describeFiles(dir, markerFiles), nil
-	}}
-}
-
-func markersSchema() string {
-	return fact(byAgent, "well-known files of the profile", properties{
-		"files": filesSchema("those that are there of SOUL.md, config.yaml, .env, profile.yaml, auth.json, state.db, cron/jobs.json, by name"),
+	return profileFact("markers", byAgent, "well-known files of the profile", func(dir policy.Directory) markersFact {
+		files, out := describeFiles(dir, markerFiles)
+		return markersFact{out, files}
 	})
 }
 
-func filesSchema(description string) schema {
-	return byName(description, object("one file", properties{
-		"kind":          kinds("what it is; a link is not followed"),
-		"size":          integer("size in bytes"),
-		"modified_unix": integer("time of the last change in seconds since 1970"),
-	}))
-}
-
-// describeFiles describes those of the named files that are there. A file that
-// cannot be looked at makes the whole unreadable.
-func describeFiles(dir policy.Directory, names []string) filesFact {
-	f := filesFact{outcome: recorded, Files: map[string]fileFact{}}
+// describeFiles describes the named files that exist. A file that cannot be described makes
+// the outcome unreadable.
+func describeFiles(dir policy.Directory, names []string) (map[string]fileFact, read.Outcome) {
+	files, whole := map[string]fileFact{}, read.Recorded
 	for _, name := range names {
 		info, err := dir.Lstat(name)
-		if out := outcomeOf(err); out.Status == policy.StatusMissing {
-			continue
-		} else if out.Status != "" {
-			f.Status, f.Error = out.Status, name+": "+out.Error
-			continue
+		switch out := read.OutcomeOf(err); out.Status {
+		case "":
+			files[name] = fileFact{kindOf(info.Mode()), info.Size(), info.ModTime().Unix()}
+		case policy.StatusMissing:
+		default:
+			whole = read.Outcome{Status: out.Status, Error: name + ": " + out.Error}
 		}
-		f.Files[name] = fileFact{kindOf(info.Mode()), info.Size(), info.ModTime().Unix()}
 	}
-	return f
+	return files, whole
+}
+
+// kindOf names the kind of a file.
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode.IsRegular():
+		return "file"
+	case mode.IsDir():
+		return "directory"
+	case mode&fs.ModeSymlink != 0:
+		return "link"
+	}
+	return "other"
 }

@@ -1,13 +1,11 @@
 package facts
 
 import (
-	"context"
-	"errors"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
@@ -15,43 +13,32 @@ import (
 const maxMounts = 256
 
 type mountsFact struct {
-	outcome
-	Mounts    []mount `json:"mounts"`
-	Truncated bool    `json:"truncated"`
+	read.Outcome
+	Mounts    []mount `json:"mounts" about:"mounts in the order in which they were made" of:"one mount"`
+	Truncated bool    `json:"truncated" about:"there are more than 256 mounts"`
 }
 
 type mount struct {
-	Point    string `json:"point"`
-	FSType   string `json:"fstype"`
-	ReadOnly bool   `json:"read_only"`
+	Point    string `json:"point" about:"directory at which it is mounted"`
+	FSType   string `json:"fstype" about:"type of the file system, such as overlay, ext4, tmpfs, nfs4, fuse.sshfs"`
+	ReadOnly bool   `json:"read_only" about:"the mount or its file system is read-only"`
 }
 
-// mounts lists the mounts of the container.
+// mounts are the mounts of the container.
 func mounts(c Config) Source {
-	return Source{"mounts", mountsSchema, func(context.Context) (any, error) {
+	return containerFact("mounts", byOperator, "the mounts of the container, from /proc/self/mountinfo", func() mountsFact {
 		all, more, err := c.mountPoints()
 		if err != nil {
-			return mountsFact{outcome: outcome{policy.StatusUnreadable, "mountinfo cannot be read"}, Mounts: []mount{}}, nil
+			return mountsFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "mountinfo cannot be read"}, Mounts: []mount{}}
 		}
-		return mountsFact{recorded, all, more}, nil
-	}}
-}
-
-func mountsSchema() string {
-	return fact(byOperator, "what is mounted, from /proc/self/mountinfo", properties{
-		"mounts": list("mounts in the order in which they were made", object("one mount", properties{
-			"point":     text("where it is"),
-			"fstype":    text("file system, such as overlay, ext4, tmpfs, nfs4, fuse.sshfs"),
-			"read_only": boolean("mounted read-only, or the file system is"),
-		})),
-		"truncated": boolean("there are more than 256"),
+		return mountsFact{read.Recorded, all, more}
 	})
 }
 
 func (c Config) mountPoints() (all []mount, more bool, err error) {
-	data, out := readPath(filepath.Join(c.Proc, "self/mountinfo"), maxConfig)
-	if out.Status != "" {
-		return nil, false, errors.New(out.Status)
+	data, err := c.Proc.Read("self", "mountinfo")
+	if err != nil {
+		return nil, false, err
 	}
 	all = []mount{}
 	for line := range strings.Lines(string(data)) {
@@ -67,8 +54,8 @@ func (c Config) mountPoints() (all []mount, more bool, err error) {
 	return all, false, nil
 }
 
-// parseMount reads one line: six fixed fields, optional ones up to a dash, then
-// type, source and options of the file system.
+// parseMount parses one line: six fixed fields, optional fields up to a dash, then type,
+// source and options of the file system.
 func parseMount(line string) (mount, bool) {
 	before, after, ok := strings.Cut(strings.TrimSpace(line), " - ")
 	fixed, fs := strings.Fields(before), strings.Fields(after)
@@ -78,13 +65,13 @@ func parseMount(line string) (mount, bool) {
 	options := strings.Split(fixed[5], ",")
 	options = append(options, strings.Split(fs[len(fs)-1], ",")...)
 	return mount{
-		Point:    bounded(unescapeOctal(fixed[4]), 1024),
-		FSType:   bounded(fs[0], 64),
+		Point:    read.Bounded(unescapeOctal(fixed[4]), 1024),
+		FSType:   read.Bounded(fs[0], 64),
 		ReadOnly: slices.Contains(options, "ro"),
 	}, true
 }
 
-// unescapeOctal turns \040 into a space, as mountinfo writes it.
+// unescapeOctal turns \040 into a space: mountinfo writes a space so.
 func unescapeOctal(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s

@@ -1,36 +1,36 @@
 package facts
 
 import (
-	"context"
 	"io/fs"
 	"strings"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
-// maxProfileName leaves room for a slot's temporary name: s6-svscan ignores
-// names of more than 251 bytes, and a file name ends at 255.
+// maxProfileName leaves room for a slot's temporary name: s6-svscan ignores names of more than
+// 251 bytes, and a file name has at most 255.
 const maxProfileName = 242
 
 type nameFact struct {
-	outcome
-	Valid   bool   `json:"valid"`
-	Problem string `json:"problem"`
-	Length  int    `json:"length"`
+	read.Outcome
+	Valid   bool   `json:"valid" about:"the name is valid and belongs to a directory"`
+	Problem string `json:"problem" about:"characters: not ^[a-z0-9][a-z0-9_-]*$; too_long: more than 242 bytes; reserved: a directory that has the root profile's name; link, not_a_directory: what the entry is; empty without a problem" words:",characters,too_long,reserved,link,not_a_directory"`
+	Length  int    `json:"length" about:"length of the directory's name in bytes"`
 }
 
-// name reports whether the name of a profile can be that of a slot, and whether its
-// directory is one.
+// name is whether a slot can have the name of a profile, and whether the profile is a
+// directory.
 func name() ProfileSource {
-	return ProfileSource{"name", nameSchema, func(_ context.Context, dir policy.Directory) (any, error) {
+	return profileFact("name", byAgent, "whether the profile can have a slot", func(dir policy.Directory) nameFact {
 		p := dir.Profile()
 		entry := entryOf(p)
-		f := nameFact{outcome: recorded, Problem: nameProblem(p, entry), Length: len(entry)}
+		f := nameFact{Outcome: read.Recorded, Problem: nameProblem(p, entry), Length: len(entry)}
 		if f.Problem == "" {
 			info, err := dir.Lstat(".")
 			switch {
 			case err != nil:
-				f.outcome = outcomeOf(err)
+				f.Outcome = read.OutcomeOf(err)
 			case info.Mode()&fs.ModeSymlink != 0:
 				f.Problem = "link"
 			case !info.IsDir():
@@ -38,19 +38,11 @@ func name() ProfileSource {
 			}
 		}
 		f.Valid = f.Problem == ""
-		return f, nil
-	}}
-}
-
-func nameSchema() string {
-	return fact(byAgent, "whether the profile can have a slot", properties{
-		"valid":   boolean("the name is right and its directory is one"),
-		"problem": word("characters: not ^[a-z0-9][a-z0-9_-]*$; too_long: more than 242 bytes; reserved: a directory that has the root profile's name; link, not_a_directory: what the entry is; empty without a problem", "", "characters", "too_long", "reserved", "link", "not_a_directory"),
-		"length":  integer("length of the directory's name in bytes"),
+		return f
 	})
 }
 
-// entryOf is the name of the profile's directory; the root profile has its own.
+// entryOf returns the name of the profile's directory. For the root profile it is RootProfile.
 func entryOf(p policy.Profile) string {
 	if p.Dir == "." {
 		return policy.RootProfile

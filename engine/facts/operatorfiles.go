@@ -1,17 +1,21 @@
 package facts
 
 import (
-	"context"
 	"io/fs"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
-// operatorMarkers are files with which operators of other supervisors say what
-// should start.
+// operatorMarkers are files with which operators of other supervisors choose what starts.
 var operatorMarkers = []string{".no-auto-start", ".autostart"}
 
-// operatorFiles says which files of the operator's are in a profile.
+type operatorFilesFact struct {
+	read.Outcome
+	Files map[string]fileFact `json:"files" about:"those of .no-auto-start, .autostart and the configured names that exist, by name" of:"one file"`
+}
+
+// operatorFiles are the operator's files that exist in a profile.
 func operatorFiles(c Config) ProfileSource {
 	names := append([]string{}, operatorMarkers...)
 	for _, name := range c.OperatorFiles {
@@ -19,13 +23,9 @@ func operatorFiles(c Config) ProfileSource {
 			names = append(names, name)
 		}
 	}
-	return ProfileSource{"operator_files", operatorFilesSchema, func(_ context.Context, dir policy.Directory) (any, error) {
-		return describeFiles(dir, names), nil
-	}}
-}
-
-func operatorFilesSchema() string {
-	return fact(byAgent, "files with which an operator marks a profile; the agent could make them too", properties{
-		"files": filesSchema("those that are there of .no-auto-start, .autostart and the configured names, by name"),
+	const about = "files with which an operator marks a profile; the agent could make them too"
+	return profileFact("operator_files", byAgent, about, func(dir policy.Directory) operatorFilesFact {
+		files, out := describeFiles(dir, names)
+		return operatorFilesFact{out, files}
 	})
 }

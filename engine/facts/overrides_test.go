@@ -8,13 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/policy"
 )
 
 func TestOverrides(t *testing.T) {
 	here := ContainerStart("/proc")
-	if here == "" || here == ContainerStart(t.TempDir()) {
+	if here == "" || here == ContainerStart(read.Proc(t.TempDir())) {
 		t.Fatalf("ContainerStart = %q", here)
 	}
 	later, past := now.Add(time.Hour).Format(time.RFC3339), now.Format(time.RFC3339)

@@ -1,38 +1,23 @@
 package facts
 
-import (
-	"context"
-)
+import "hermes-reconcile/engine/facts/read"
 
 type ownerLeaseFact struct {
-	outcome
-	Host       *string `json:"host,omitempty"`
-	BootID     *string `json:"boot_id,omitempty"`
-	SeenAt     *string `json:"seen_at,omitempty"`
-	SeenAtUnix *int64  `json:"seen_at_unix,omitempty"`
+	read.Outcome
+	Host       *string `json:"host,omitempty" about:"host name of the container"`
+	BootID     *string `json:"boot_id,omitempty" about:"identifies the boot of its kernel"`
+	SeenAt     *string `json:"seen_at,omitempty" about:"when the container was last seen, as the file has it; absent when that is a number"`
+	SeenAtUnix *int64  `json:"seen_at_unix,omitempty" about:"seen_at in seconds since 1970"`
 }
 
-// ownerLease says which container used the volume last.
+// ownerLease is which container used the volume last.
 func ownerLease(c Config) Source {
-	return Source{"owner_lease", ownerLeaseSchema, func(context.Context) (any, error) {
-		f := ownerLeaseFact{}
-		var keys fields
-		keys, f.outcome = readObject(c.Root, "state/reconcile.owner.json", maxState)
-		f.Host = keys.text("host", 255)
-		f.BootID = keys.text("boot_id", 64)
-		f.SeenAtUnix = keys.moment("seen_at")
+	return containerFact("owner_lease", byAgent, "the container that owns the volume, from state/reconcile.owner.json in the home", func() ownerLeaseFact {
+		keys, out := read.JSON(c.Root, "state/reconcile.owner.json", read.MaxState)
+		f := ownerLeaseFact{out, keys.Text("host", 255), keys.Text("boot_id", 64), nil, keys.Moment("seen_at")}
 		if f.SeenAtUnix != nil {
-			f.SeenAt = keys.text("seen_at", 64)
+			f.SeenAt = keys.Text("seen_at", 64)
 		}
-		return f, nil
-	}}
-}
-
-func ownerLeaseSchema() string {
-	return fact(byAgent, "the container that owns the volume, from state/reconcile.owner.json in the home", properties{
-		"host":         text("its host name"),
-		"boot_id":      text("the boot of its kernel"),
-		"seen_at":      text("when it was last seen, as it is written there; absent when it is a number"),
-		"seen_at_unix": integer("the same in seconds since 1970"),
+		return f
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"hermes-reconcile/engine/facts/read"
 )
 
 func TestPriorState(t *testing.T) {
@@ -29,7 +31,7 @@ func TestPriorState(t *testing.T) {
 		{"5000 digits", state(texts["digits"]), map[string]string{"status": `"invalid"`}},
 		{"exponent", state(texts["exponent"]), map[string]string{"status": `"invalid"`, "error": `"a number or exponent of more than 4 digits"`}},
 		{"digits in a text", state(`{"desired_state":"running","exit_reason":"e` + strings.Repeat("7", 500) + `"}`), map[string]string{"status": `"recorded"`, "desired": `"running"`}},
-		{"state is a list", state(`{"desired_state":["running"]}`), map[string]string{"status": `"invalid"`, "error": `"desired_state is no string"`, "desired": "absent"}},
+		{"state is a list", state(`{"desired_state":["running"]}`), map[string]string{"status": `"invalid"`, "error": `"desired_state is not a string"`, "desired": "absent"}},
 		{"trailing text", state(`{"desired_state":"running"}x`), map[string]string{"status": `"invalid"`, "error": `"not JSON at byte 28"`}},
 		{"too large", state(`{"a":"` + strings.Repeat("x", 70000) + `"}`), map[string]string{"status": `"invalid"`, "error": `"larger than 65536 bytes"`}},
 		{"a FIFO", state("fifo"), map[string]string{"status": `"unreadable"`}},
@@ -65,18 +67,18 @@ func TestLifecycle(t *testing.T) {
 }
 
 func TestRuntimeFiles(t *testing.T) {
-	me, err := (Config{Proc: "/proc"}).process(os.Getpid())
+	me, err := read.Proc("/proc").Process(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
-	alive := `{"pid":` + strconv.Itoa(me.pid) + `,"start_time":` + strconv.FormatUint(me.started, 10) + `}`
-	reused := `{"pid":` + strconv.Itoa(me.pid) + `,"start_time":1}`
+	alive := `{"pid":` + strconv.Itoa(me.PID) + `,"start_time":` + strconv.FormatUint(me.Started, 10) + `}`
+	reused := `{"pid":` + strconv.Itoa(me.PID) + `,"start_time":1}`
 	checkProfiles(t, "runtime_files", []profileCase{
 		{"none", nil, map[string]string{"status": `"recorded"`, "files": "{}", "lock/status": `"missing"`, "lock/held": "false"}},
 		{"stale", map[string]string{"gateway.pid": reused, "gateway.lock": ""},
 			map[string]string{"files/gateway.pid/sweepable": "true", "files/gateway.pid/pid_alive": "false", "files/gateway.lock/sweepable": "false", "lock/held": "false", "lock/status": `"recorded"`}},
 		{"its process is alive", map[string]string{"gateway.pid": alive}, map[string]string{"files/gateway.pid/sweepable": "false", "files/gateway.pid/pid_alive": "true"}},
-		{"a bare number", map[string]string{"gateway.pid": strconv.Itoa(me.pid) + "\n"}, map[string]string{"files/gateway.pid/status": `"recorded"`, "files/gateway.pid/sweepable": "true"}},
+		{"a bare number", map[string]string{"gateway.pid": strconv.Itoa(me.PID) + "\n"}, map[string]string{"files/gateway.pid/status": `"recorded"`, "files/gateway.pid/sweepable": "true"}},
 		{"broken is stale too", map[string]string{"gateway.pid": "{"}, map[string]string{"files/gateway.pid/status": `"invalid"`, "files/gateway.pid/sweepable": "true"}},
 		{"a link is removed as such", map[string]string{"gateway.pid": "-> /etc/passwd"}, map[string]string{"files/gateway.pid/kind": `"link"`, "files/gateway.pid/status": `"unreadable"`, "files/gateway.pid/sweepable": "true"}},
 		{"a directory is not", map[string]string{"gateway.pid/x": ""}, map[string]string{"files/gateway.pid/kind": `"directory"`, "files/gateway.pid/sweepable": "false"}},

@@ -1,84 +1,59 @@
 package facts
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
+	"slices"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
 type configFact struct {
-	outcome
-	Standalone      *bool                     `json:"standalone,omitempty"`
-	Platforms       map[string]platformConfig `json:"platforms"`
-	JobCount        int                       `json:"job_count"`
-	EnabledJobs     int                       `json:"enabled_jobs"`
-	JobsStatus      string                    `json:"jobs_status"`
-	ProviderCount   int                       `json:"provider_count"`
-	ProvidersStatus string                    `json:"providers_status"`
+	read.Outcome
+	Standalone      *bool                     `json:"standalone,omitempty" about:"gateway.standalone of config.yaml: the profile wants a gateway of its own; absent when not set"`
+	Platforms       map[string]platformConfig `json:"platforms" about:"platforms and gateway.platforms of config.yaml, by name" of:"one platform"`
+	JobCount        int                       `json:"job_count" about:"number of jobs in cron/jobs.json"`
+	EnabledJobs     int                       `json:"enabled_jobs" about:"number of jobs without enabled: false"`
+	JobsStatus      string                    `json:"jobs_status" about:"how reading cron/jobs.json went" words:"status"`
+	ProviderCount   int                       `json:"provider_count" about:"number of providers in auth.json, whose names are not read"`
+	ProvidersStatus string                    `json:"providers_status" about:"how reading auth.json went" words:"status"`
 }
 
 type platformConfig struct {
-	Enabled *bool `json:"enabled,omitempty"`
+	Enabled *bool `json:"enabled,omitempty" about:"enabled; absent when not set"`
 }
 
-// profileConfig says what a profile is set up for.
+// profileConfig is what a profile is set up for.
 func profileConfig() ProfileSource {
-	return ProfileSource{"config", configSchema, func(_ context.Context, dir policy.Directory) (any, error) {
-		config := readConfig(dir)
-		f := configFact{outcome: config.outcome, Platforms: map[string]platformConfig{}}
-		if on, ok := boolOf(config.at("gateway", "standalone")); ok {
-			f.Standalone = &on
+	return profileFact("config", byAgent, "what the profile is set up for; the status is that of config.yaml", func(dir policy.Directory) configFact {
+		config := read.ReadConfig(dir)
+		f := configFact{Outcome: config.Outcome, Standalone: config.At("gateway", "standalone").Bool(), Platforms: map[string]platformConfig{}}
+		for _, platforms := range []read.Node{config.At("gateway", "platforms"), config.At("platforms")} {
+			for _, name := range platforms.Keys(maxPlatforms) {
+				f.Platforms[read.Bounded(name, 128)] = platformConfig{platforms.At(name, "enabled").Bool()}
+			}
 		}
-		f.addPlatforms(config)
-		f.JobCount, f.EnabledJobs, f.JobsStatus = countJobs(readFile(dir, "cron/jobs.json", maxConfig))
-		f.ProviderCount, f.ProvidersStatus = countProviders(readObject(dir, "auth.json", maxConfig))
-		return f, nil
-	}}
-}
-
-func configSchema() string {
-	return fact(byAgent, "what the profile is set up for; the status is that of config.yaml", properties{
-		"standalone": boolean("gateway.standalone of config.yaml: the profile wants a gateway of its own; absent when not set"),
-		"platforms": byName("platforms and gateway.platforms of config.yaml, by name", object("one platform", properties{
-			"enabled": boolean("enabled; absent when not set"),
-		})),
-		"job_count":        integer("number of jobs in cron/jobs.json"),
-		"enabled_jobs":     integer("those of them that are not switched off by enabled: false"),
-		"jobs_status":      status("how reading cron/jobs.json went"),
-		"provider_count":   integer("number of providers in auth.json; their names are not read"),
-		"providers_status": status("how reading auth.json went"),
+		f.JobCount, f.EnabledJobs, f.JobsStatus = countJobs(read.File(dir, "cron/jobs.json", read.MaxConfig))
+		f.ProviderCount, f.ProvidersStatus = countProviders(read.JSON(dir, "auth.json", read.MaxConfig))
+		return f
 	})
 }
 
-func (f *configFact) addPlatforms(config configFile) {
-	for _, prefix := range [][]string{{"gateway", "platforms"}, {"platforms"}} {
-		all := config.at(prefix...)
-		for _, name := range keysOf(all, maxPlatforms) {
-			p := platformConfig{}
-			if on, ok := boolOf(child(child(all, name, 0), "enabled", 0)); ok {
-				p.Enabled = &on
-			}
-			f.Platforms[bounded(name, 128)] = p
-		}
-	}
-}
-
-// countJobs reads a list of jobs, or an object with one under "jobs".
-func countJobs(data []byte, out outcome) (count, enabled int, status string) {
+// countJobs counts the jobs of a list, or of an object with a list under "jobs".
+func countJobs(data []byte, out read.Outcome) (count, enabled int, status string) {
 	if out.Status != "" {
 		return 0, 0, out.Status
 	}
-	wrapped := append([]byte(`{"jobs":`), withoutBOM(data)...)
-	keys, out := parseObject(append(wrapped, '}'))
-	if out.Status != policy.StatusRecorded {
-		_, out = parseObject(data) // says missing text and the like rightly
-		return 0, 0, orInvalid(out.Status)
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if len(bytes.TrimSpace(data)) == 0 {
+		return 0, 0, policy.StatusEmpty
 	}
-	if inner := keys.object("jobs"); inner != nil {
+	keys, _ := read.ParseObject(slices.Concat([]byte(`{"jobs":`), data, []byte("}")))
+	if inner := keys.Object("jobs"); inner != nil {
 		keys = *inner
 	}
-	jobs := value[[]json.RawMessage](&keys, "jobs")
+	jobs := read.Value[[]json.RawMessage](&keys, "jobs")
 	if jobs == nil {
 		return 0, 0, policy.StatusInvalid
 	}
@@ -86,27 +61,20 @@ func countJobs(data []byte, out outcome) (count, enabled int, status string) {
 		return 0, 0, policy.StatusEmpty
 	}
 	for _, raw := range *jobs {
-		job, _ := parseObject(raw)
-		if on := job.boolean("enabled"); on == nil || *on {
+		job, _ := read.ParseObject(raw)
+		if on := job.Bool("enabled"); on == nil || *on {
 			enabled++
 		}
 	}
 	return len(*jobs), enabled, policy.StatusRecorded
 }
 
-func orInvalid(status string) string {
-	if status == policy.StatusEmpty {
-		return status
-	}
-	return policy.StatusInvalid
-}
-
-func countProviders(keys fields, out outcome) (int, string) {
+func countProviders(keys read.Object, out read.Outcome) (int, string) {
 	if out.Status != policy.StatusRecorded {
 		return 0, out.Status
 	}
-	if providers := keys.object("providers"); providers != nil {
-		return len(providers.raw), out.Status
+	if providers := keys.Object("providers"); providers != nil {
+		return len(providers.Raw), out.Status
 	}
-	return len(keys.raw), out.Status
+	return len(keys.Raw), out.Status
 }

@@ -1,55 +1,43 @@
 package facts
 
 import (
-	"context"
 	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
 type resourcesFact struct {
-	outcome
-	MemoryLimit  *int64   `json:"memory_limit_bytes,omitempty"`
-	OOMKills     *int64   `json:"memory_oom_kills,omitempty"`
-	CPUs         *float64 `json:"cpus,omitempty"`
-	TmpFreeBytes *int64   `json:"tmp_free_bytes,omitempty"`
+	read.Outcome
+	MemoryLimit  *int64   `json:"memory_limit_bytes,omitempty" about:"memory.max; absent without a limit"`
+	OOMKills     *int64   `json:"memory_oom_kills,omitempty" about:"oom_kill in memory.events: processes killed since the control group was made" by:"kernel"`
+	CPUs         *float64 `json:"cpus,omitempty" about:"cpu.max: quota divided by period; absent without a limit"`
+	TmpFreeBytes *int64   `json:"tmp_free_bytes,omitempty" about:"free space in /tmp" by:"agent"`
 }
 
-// resources says what the container may use.
+// resources are what the container may use.
 func resources(c Config) Source {
-	return Source{"resources", resourcesSchema, func(context.Context) (any, error) {
-		f := resourcesFact{outcome: recorded}
-		f.MemoryLimit = parseWhole(c.cgroupText("memory.max"))
-		f.OOMKills = parseWhole(eventCount(c.cgroupText("memory.events"), "oom_kill"))
-		f.CPUs = parseCPUs(c.cgroupText("cpu.max"))
+	return containerFact("resources", byOperator, "what the container may use, from its control group", func() resourcesFact {
+		f := resourcesFact{
+			Outcome: read.Recorded, MemoryLimit: parseWhole(c.cgroupText("memory.max")),
+			OOMKills: parseWhole(read.Field([]byte(c.cgroupText("memory.events")), "oom_kill")), CPUs: parseCPUs(c.cgroupText("cpu.max")),
+		}
 		if space, err := spaceOf(c.Tmp); err == nil {
 			f.TmpFreeBytes = &space.free
 		}
 		if f.MemoryLimit == nil && f.OOMKills == nil && f.CPUs == nil && f.TmpFreeBytes == nil {
-			f.outcome = outcome{Status: policy.StatusMissing}
+			f.Status = policy.StatusMissing
 		}
-		return f, nil
-	}}
-}
-
-func resourcesSchema() string {
-	return fact(byOperator, "what the container may use, from its control group", properties{
-		"memory_limit_bytes": integer("memory.max; absent without a limit"),
-		"memory_oom_kills":   integer("oom_kill in memory.events: kills since the control group was made").from(byKernel),
-		"cpus":               number("cpu.max: quota divided by period; absent without a limit"),
-		"tmp_free_bytes":     integer("free space in /tmp").from(byAgent),
+		return f
 	})
 }
 
 func (c Config) cgroupText(name string) string {
-	data, out := readPath(filepath.Join(c.Cgroup, name), maxState)
-	if out.Status != "" {
-		return ""
-	}
+	data, _ := read.Path(filepath.Join(c.Cgroup, name), read.MaxState)
 	return strings.TrimSpace(string(data))
 }
 
@@ -59,15 +47,6 @@ func parseWhole(s string) *int64 {
 		return nil // "max" too: there is no limit
 	}
 	return &n
-}
-
-func eventCount(events, name string) string {
-	for line := range strings.Lines(events) {
-		if key, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && key == name {
-			return value
-		}
-	}
-	return ""
 }
 
 func parseCPUs(s string) *float64 {
@@ -81,8 +60,7 @@ func parseCPUs(s string) *float64 {
 	return &cpus
 }
 
-// A space is how full a file system is, in bytes. What only root may use does
-// not count as free.
+// A space is how full a file system is, in bytes. Space that only root may use is not free.
 type space struct{ free, total int64 }
 
 func spaceOf(path string) (space, error) {

@@ -1,80 +1,60 @@
 package facts
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"strconv"
 	"strings"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
 type runtimeFilesFact struct {
-	outcome
-	Files map[string]runtimeFile `json:"files"`
-	Lock  lockFact               `json:"lock"`
+	read.Outcome
+	Files map[string]runtimeFile `json:"files" about:"those of gateway.pid, processes.json, .gateway-takeover.json, .gateway-planned-stop.json and gateway.lock that exist, by name" of:"one file"`
+	Lock  lockFact               `json:"lock" about:"gateway.lock"`
 }
 
 type runtimeFile struct {
-	policy.RuntimeFile
-	Error         string `json:"error,omitempty"`
-	Kind          string `json:"kind"`
-	PID           *int64 `json:"pid,omitempty"`
-	PIDAlive      *bool  `json:"pid_alive,omitempty"`
-	WrittenAtUnix *int64 `json:"written_at_unix,omitempty"`
-	AgeSeconds    *int64 `json:"age_seconds,omitempty"`
+	Status        string `json:"status" about:"how reading it went; only gateway.pid and the two markers are read" words:"status"`
+	Error         string `json:"error,omitempty" about:"what went wrong; never quotes what was read"`
+	Kind          string `json:"kind" about:"kind of file; a link is not followed" words:"file,directory,link,other"`
+	Sweepable     bool   `json:"sweepable" about:"the file may be removed: it is neither a directory nor gateway.lock, no process holds gateway.lock, and the process that it names is not alive"`
+	Identity      string `json:"identity,omitempty" about:"opaque; differs when the file was replaced or written" by:"kernel"`
+	PID           *int64 `json:"pid,omitempty" about:"the process that it names: pid, or target_pid of a marker"`
+	PIDAlive      *bool  `json:"pid_alive,omitempty" about:"a process of this PID namespace has that pid and the recorded start time; absent without a pid" by:"kernel"`
+	WrittenAtUnix *int64 `json:"written_at_unix,omitempty" about:"written_at of a marker, in seconds since 1970"`
+	AgeSeconds    *int64 `json:"age_seconds,omitempty" about:"seconds since written_at; absent when written_at is in the future"`
 }
 
 type lockFact struct {
-	outcome
-	Held bool `json:"held"`
+	Status string `json:"status" about:"missing: no gateway ever ran; unreadable: not a regular file, or no permission" words:"status"`
+	Error  string `json:"error,omitempty" about:"what went wrong"`
+	Held   bool   `json:"held" about:"a process in any container on this kernel holds a lock on the file; true too when this is unknown" by:"kernel"`
 }
 
-// runtimeFiles are the files that name a running gateway. They outlive it. The lock shows
-// best whether it lives, because a lock is visible across the containers of one kernel and a
-// pid is not.
+// runtimeFiles are the files that name a running gateway. They outlive the gateway. The lock is
+// the best sign of life, because containers on one kernel see each other's locks but not each
+// other's pids.
 func runtimeFiles(c Config) ProfileSource {
-	return ProfileSource{"runtime_files", runtimeFilesSchema, func(_ context.Context, dir policy.Directory) (any, error) {
-		return c.describeRuntimeFiles(dir), nil
-	}}
-}
-
-func runtimeFilesSchema() string {
-	return fact(byAgent, "files that name a running gateway", properties{
-		"files": byName("those that are there of gateway.pid, processes.json, .gateway-takeover.json, .gateway-planned-stop.json, gateway.lock, by name", object("one file", properties{
-			"status":          status("how reading it went; only gateway.pid and the two markers are read"),
-			"error":           text("what went wrong; never quotes what was read"),
-			"kind":            kinds("what it is; a link is not followed"),
-			"sweepable":       boolean("it may be removed: not a directory, not gateway.lock, nobody holds gateway.lock, and the process that it names is not alive"),
-			"identity":        text("opaque; differs when the file was replaced or written").from(byKernel),
-			"pid":             integer("the process that it names: pid, or target_pid of a marker"),
-			"pid_alive":       boolean("a process of this PID namespace has that pid and the recorded start time; absent without a pid").from(byKernel),
-			"written_at_unix": integer("written_at of a marker, in seconds since 1970"),
-			"age_seconds":     integer("seconds since then; absent when that is in the future"),
-		})),
-		"lock": object("gateway.lock", properties{
-			"status": status("missing: no gateway ever ran; unreadable: not a regular file or not allowed"),
-			"error":  text("what went wrong"),
-			"held":   boolean("someone holds a lock on it, in any container on this kernel; true too where that cannot be known").from(byKernel),
-		}),
-	})
+	return profileFact("runtime_files", byAgent, "files that name a running gateway", c.describeRuntimeFiles)
 }
 
 func (c Config) describeRuntimeFiles(dir policy.Directory) runtimeFilesFact {
-	f := runtimeFilesFact{outcome: recorded, Files: map[string]runtimeFile{}, Lock: probeGatewayLock(dir)}
+	f := runtimeFilesFact{Outcome: read.Recorded, Files: map[string]runtimeFile{}, Lock: probeGatewayLock(dir)}
 	if f.Lock.Status != policy.StatusMissing {
 		if info, err := dir.Lstat(policy.GatewayLock); err == nil {
-			f.Files[policy.GatewayLock] = runtimeFile{RuntimeFile: policy.RuntimeFile{Status: f.Lock.Status, Identity: identityOf(info)}, Kind: kindOf(info.Mode())}
+			f.Files[policy.GatewayLock] = runtimeFile{Status: f.Lock.Status, Identity: identityOf(info), Kind: kindOf(info.Mode())}
 		}
 	}
 	for _, name := range policy.SweepableFiles() {
 		info, err := dir.Lstat(name)
-		if out := outcomeOf(err); out.Status == policy.StatusMissing {
+		if out := read.OutcomeOf(err); out.Status == policy.StatusMissing {
 			continue
 		} else if out.Status != "" {
-			f.outcome = out
+			f.Outcome = out
 			continue
 		}
 		file := c.describeRuntimeFile(dir, name, info)
@@ -101,30 +81,30 @@ func probeGatewayLock(dir policy.Directory) lockFact {
 		LockHeld(name string) (bool, error)
 	})
 	if !ok {
-		return lockFact{outcome{policy.StatusUnreadable, "locks cannot be seen here"}, true}
+		return lockFact{policy.StatusUnreadable, "locks cannot be seen here", true}
 	}
 	held, err := prober.LockHeld(policy.GatewayLock)
 	switch {
 	case err == nil:
-		return lockFact{recorded, held}
+		return lockFact{Status: policy.StatusRecorded, Held: held}
 	case errors.Is(err, fs.ErrNotExist):
-		return lockFact{outcome{Status: policy.StatusMissing}, false}
+		return lockFact{Status: policy.StatusMissing}
 	}
-	return lockFact{outcomeOf(err), true}
+	out := read.OutcomeOf(err)
+	return lockFact{out.Status, out.Error, true}
 }
 
 // describeRuntimeFile reads a runtime file. An empty file can be stale too.
 func (c Config) describeRuntimeFile(dir policy.Directory, name string, info fs.FileInfo) runtimeFile {
-	file := runtimeFile{Kind: kindOf(info.Mode())}
-	file.Status, file.Identity = policy.StatusRecorded, identityOf(info)
+	file := runtimeFile{Status: policy.StatusRecorded, Kind: kindOf(info.Mode()), Identity: identityOf(info)}
 	if name == "processes.json" {
 		if !info.Mode().IsRegular() {
-			file.Status, file.Error = policy.StatusUnreadable, outcomeOf(policy.ErrNotRegular).Error
+			file.Status, file.Error = policy.StatusUnreadable, read.OutcomeOf(policy.ErrNotRegular).Error
 		}
 		return file
 	}
-	data, out := readFile(dir, name, maxState)
-	var keys fields
+	data, out := read.File(dir, name, read.MaxState)
+	var keys read.Object
 	if out.Status == "" {
 		keys, out = parsePID(data)
 	}
@@ -133,12 +113,12 @@ func (c Config) describeRuntimeFile(dir policy.Directory, name string, info fs.F
 	if name != "gateway.pid" {
 		prefix = "target_"
 	}
-	file.PID = keys.integer(prefix + "pid")
+	file.PID = keys.Integer(prefix + "pid")
 	if file.PID != nil {
-		alive := c.alive(*file.PID, keys.integer(prefix+"start_time"))
+		alive := c.alive(*file.PID, keys.Integer(prefix+"start_time"))
 		file.PIDAlive = &alive
 	}
-	file.WrittenAtUnix = keys.moment("written_at")
+	file.WrittenAtUnix = keys.Moment("written_at")
 	if file.WrittenAtUnix != nil {
 		if age := c.Now().Unix() - *file.WrittenAtUnix; age >= 0 {
 			file.AgeSeconds = &age
@@ -147,13 +127,13 @@ func (c Config) describeRuntimeFile(dir policy.Directory, name string, info fs.F
 	return file
 }
 
-// parsePID reads an object, or a bare number as older gateways wrote it.
-func parsePID(data []byte) (fields, outcome) {
+// parsePID parses an object, or a bare number as older gateways wrote it.
+func parsePID(data []byte) (read.Object, read.Outcome) {
 	bare := strings.TrimSpace(string(data))
 	if pid, err := strconv.ParseInt(bare, 10, 32); err == nil && pid > 0 {
-		return fields{raw: map[string]json.RawMessage{"pid": json.RawMessage(strconv.FormatInt(pid, 10))}}, recorded
+		return read.Object{Raw: map[string]json.RawMessage{"pid": json.RawMessage(strconv.FormatInt(pid, 10))}}, read.Recorded
 	}
-	return parseObject(data)
+	return read.ParseObject(data)
 }
 
 // alive reports whether a process of this PID namespace has that pid and start
@@ -163,6 +143,6 @@ func (c Config) alive(pid int64, started *int64) bool {
 	if pid <= 0 || started == nil || pid > 1<<30 {
 		return false
 	}
-	p, err := c.process(int(pid))
-	return err == nil && p.started == uint64(*started)
+	p, err := c.Proc.Process(int(pid))
+	return err == nil && p.Started == uint64(*started)
 }

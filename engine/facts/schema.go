@@ -2,11 +2,14 @@ package facts
 
 import (
 	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
 
 	"hermes-reconcile/policy"
 )
 
-// writer names who could have written the source of a fact.
+// A writer is who could have written what a fact is made from.
 type writer string
 
 const (
@@ -16,60 +19,66 @@ const (
 	byAgent    writer = "agent"
 )
 
-// schema is a JSON Schema under construction.
+// schema is a JSON Schema, or a part of one.
 type schema map[string]any
 
-// properties are the fixed keys of an object.
-type properties map[string]schema
-
-func typed(kind, description string) schema {
-	return schema{"type": kind, "description": description}
-}
-
-func text(description string) schema    { return typed("string", description) }
-func integer(description string) schema { return typed("integer", description) }
-func number(description string) schema  { return typed("number", description) }
-func boolean(description string) schema { return typed("boolean", description) }
-
-// word is a string that is one of a few.
-func word(description string, words ...string) schema {
-	s := text(description)
-	s["enum"] = words
+// schemaOf derives the JSON Schema of a value from its Go type, so that each field of a fact
+// is declared once. Besides json, a field has these tags:
+//
+//	about   the description
+//	of      the description of each item of a list or value of a map; "|" leads one level deeper
+//	words   the only values of a string, with commas between them; "status": those of every fact
+//	by      the writer, if it is not that of the whole fact
+func schemaOf(t reflect.Type, by writer, tag reflect.StructTag) schema {
+	s := schema{"description": tag.Get("about"), "x-written-by": by}
+	about, deeper, _ := strings.Cut(tag.Get("of"), "|")
+	of := reflect.StructTag(fmt.Sprintf(`about:%q of:%q`, about, deeper))
+	switch t.Kind() {
+	case reflect.Pointer:
+		return schemaOf(t.Elem(), by, tag)
+	case reflect.String:
+		s["type"] = "string"
+		if words, ok := tag.Lookup("words"); ok {
+			s["enum"] = strings.Split(words, ",")
+		}
+		if tag.Get("words") == "status" {
+			s["enum"] = statuses
+		}
+	case reflect.Bool:
+		s["type"] = "boolean"
+	case reflect.Float64:
+		s["type"] = "number"
+	case reflect.Slice:
+		if t == reflect.TypeFor[json.RawMessage]() { // an object with any keys
+			s["type"], s["additionalProperties"] = "object", schema{}
+			break
+		}
+		s["type"], s["items"] = "array", schemaOf(t.Elem(), by, of)
+	case reflect.Map:
+		s["type"], s["additionalProperties"] = "object", schemaOf(t.Elem(), by, of)
+	case reflect.Struct:
+		keys := schema{}
+		addKeys(keys, t, by)
+		s["type"], s["properties"], s["additionalProperties"] = "object", keys, false
+	default:
+		s["type"] = "integer"
+	}
 	return s
 }
 
-func list(description string, item schema) schema {
-	s := typed("array", description)
-	s["items"] = item
-	return s
-}
-
-// object has the keys that are named and no others.
-func object(description string, keys properties) schema {
-	s := typed("object", description)
-	s["properties"] = keys
-	s["additionalProperties"] = false
-	return s
-}
-
-// byName is an object with any keys, whose values have one schema.
-func byName(description string, value schema) schema {
-	s := typed("object", description)
-	s["additionalProperties"] = value
-	return s
-}
-
-// anything is an object with any keys and values.
-func anything(description string) schema {
-	s := typed("object", description)
-	s["additionalProperties"] = schema{}
-	return s
-}
-
-// from names another writer for this part than for the rest of the fact.
-func (s schema) from(w writer) schema {
-	s["x-written-by"] = w
-	return s
+// addKeys adds the schemas of the fields of a struct, by their names in JSON.
+func addKeys(keys schema, t reflect.Type, by writer) {
+	for _, field := range reflect.VisibleFields(t) {
+		if field.Anonymous {
+			continue // its fields are visible
+		}
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		own := by
+		if w, ok := field.Tag.Lookup("by"); ok {
+			own = writer(w)
+		}
+		keys[name] = schemaOf(field.Type, own, field.Tag)
+	}
 }
 
 // statuses are those that every fact may have.
@@ -78,38 +87,15 @@ var statuses = []string{
 	policy.StatusRecorded, policy.StatusTimedOut, policy.StatusFailed,
 }
 
-func status(description string) schema { return word(description, statuses...) }
-
-// fact is the schema of a whole fact: an object with status and error besides
-// its own keys.
-func fact(w writer, description string, keys properties) string {
-	keys["status"] = status("how the collection went")
-	keys["error"] = text("what went wrong; never quotes what was read")
-	s := object(description, keys)
-	s.attribute(w)
-	text, err := json.Marshal(s)
-	if err != nil {
-		panic(err) // plain maps and strings: cannot happen
-	}
-	return string(text)
-}
-
-// attribute names the writer of everything below that does not name its own.
-func (s schema) attribute(w writer) {
-	if own, ok := s["x-written-by"].(writer); ok {
-		w = own
-	}
-	if len(s) > 0 {
-		s["x-written-by"] = w
-	}
-	if keys, ok := s["properties"].(properties); ok {
-		for _, key := range keys {
-			key.attribute(w)
+// schemaText returns the JSON Schema of a whole fact of type T.
+func schemaText[T any](by writer, about string) func() string {
+	return func() string {
+		s := schemaOf(reflect.TypeFor[T](), by, "")
+		s["description"] = about
+		text, err := json.Marshal(s)
+		if err != nil {
+			panic(err) // plain maps and strings: cannot happen
 		}
-	}
-	for _, part := range []string{"items", "additionalProperties"} {
-		if below, ok := s[part].(schema); ok {
-			below.attribute(w)
-		}
+		return string(text)
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// secretEndings are how the names of secrets end.
+// secretEndings are the endings of the names of secrets.
 var secretEndings = []string{"_TOKEN", "_KEY", "_SECRET", "_APP_ID", "_ACCOUNT_ID"}
 
-// fingerprint stands for a secret: equal secrets have equal ones. Upstream names
-// its token locks the same way, so that the two can be joined.
+// fingerprint identifies a secret without revealing it. Upstream names its token locks the same
+// way, so that the two can be joined.
 func fingerprint(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:8])
@@ -28,8 +28,8 @@ func secretEnding(name string) string {
 	return ""
 }
 
-// looksSecret is the wider question, for what is shown: anything that could be a
-// credential by its name.
+// looksSecret reports whether a value of this name might be a credential. It is wider than
+// isSecretName, for values that are shown.
 func looksSecret(name string) bool {
 	upper := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	for _, part := range []string{"TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "APIKEY", "API_KEY", "PRIVATE", "AUTH", "COOKIE"} {
@@ -40,7 +40,7 @@ func looksSecret(name string) bool {
 	return upper == "KEY" || upper == "PASS" || isSecretName(upper)
 }
 
-// scopeOf is what a credential is for: "telegram" for TELEGRAM_BOT_TOKEN.
+// scopeOf returns what a credential is for: "telegram" for TELEGRAM_BOT_TOKEN.
 func scopeOf(name string) string {
 	scope := strings.ToLower(strings.TrimSuffix(name, secretEnding(name)))
 	if short := strings.TrimSuffix(scope, "_bot"); short != "" {
@@ -49,7 +49,7 @@ func scopeOf(name string) string {
 	return scope
 }
 
-// withoutUserinfo takes name and password out of what looks like a URL.
+// withoutUserinfo redacts user and password in a text that looks like a URL.
 func withoutUserinfo(s string) string {
 	scheme, rest, found := strings.Cut(s, "://")
 	if !found {
@@ -66,5 +66,5 @@ func withoutUserinfo(s string) string {
 	return scheme + "://" + redacted + "@" + rest[at+1:]
 }
 
-// redacted stands for what is not shown.
+// redacted replaces a secret in a text that is shown.
 const redacted = "<redacted>"

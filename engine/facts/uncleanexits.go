@@ -2,56 +2,44 @@ package facts
 
 import (
 	"bytes"
-	"context"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
-// uncleanTag marks the lines that matter; upstream's gateway writes one when it
-// finds that the gateway before it did not end by itself.
+// uncleanTag marks a line that upstream's gateway writes when the gateway before it did not
+// end by itself.
 const uncleanTag = "gateway.previous_unclean_exit"
 
 type uncleanExitsFact struct {
-	outcome
-	Count     int          `json:"count"`
-	TimesUnix []int64      `json:"times_unix"`
-	Last      *uncleanExit `json:"last,omitempty"`
+	read.Outcome
+	Count     int          `json:"count" about:"number of lines with the tag gateway.previous_unclean_exit"`
+	TimesUnix []int64      `json:"times_unix" about:"when they were noticed, the last 40 at most, in the order of the log" of:"seconds since 1970"`
+	Last      *uncleanExit `json:"last,omitempty" about:"the last line; absent without any"`
 }
 
 type uncleanExit struct {
-	TimeUnix         *int64  `json:"time_unix,omitempty"`
-	SuspectedOOM     *bool   `json:"suspected_oom,omitempty"`
-	StateDBIntegrity *string `json:"state_db_integrity,omitempty"`
+	TimeUnix         *int64  `json:"time_unix,omitempty" about:"ts in seconds since 1970"`
+	SuspectedOOM     *bool   `json:"suspected_oom,omitempty" about:"suspected_oom: the gateway probably ran out of memory"`
+	StateDBIntegrity *string `json:"state_db_integrity,omitempty" about:"state_db_integrity: result of the check of state.db"`
 }
 
-// uncleanExits are recent deaths of the gateway that nobody wrote down at the
-// time.
+// uncleanExits are recent deaths of the gateway that nothing recorded at the time.
 func uncleanExits() ProfileSource {
-	return ProfileSource{"unclean_exits", uncleanExitsSchema, func(_ context.Context, dir policy.Directory) (any, error) {
-		data, out := readTail(dir, "logs/gateway-exit-diag.log", maxTail)
+	const about = "deaths of the gateway that nothing recorded at the time, from the last 64 KiB of logs/gateway-exit-diag.log"
+	return profileFact("unclean_exits", byAgent, about, func(dir policy.Directory) uncleanExitsFact {
+		data, out := read.Tail(dir, "logs/gateway-exit-diag.log", read.MaxTail)
 		if out.Status != "" {
-			return uncleanExitsFact{outcome: out, TimesUnix: []int64{}}, nil
+			return uncleanExitsFact{Outcome: out, TimesUnix: []int64{}}
 		}
-		return parseUncleanExits(data), nil
-	}}
-}
-
-func uncleanExitsSchema() string {
-	return fact(byAgent, "deaths of the gateway without a word, from the last 64 KiB of logs/gateway-exit-diag.log", properties{
-		"count":      integer("lines with the tag gateway.previous_unclean_exit there"),
-		"times_unix": list("when they were noticed, the last 40 at most, in the order of the log", integer("seconds since 1970")),
-		"last": object("the last of them; absent without any", properties{
-			"time_unix":          integer("ts in seconds since 1970"),
-			"suspected_oom":      boolean("suspected_oom: it probably ran out of memory"),
-			"state_db_integrity": text("state_db_integrity: result of the check of state.db"),
-		}),
+		return parseUncleanExits(data)
 	})
 }
 
-// parseUncleanExits reads JSON lines. A line that is none is passed over: the
-// log is appended to by a process that may die at it.
+// parseUncleanExits parses JSON lines. It skips other lines, which a process leaves that dies
+// while it writes.
 func parseUncleanExits(data []byte) uncleanExitsFact {
-	f := uncleanExitsFact{outcome: recorded, TimesUnix: []int64{}}
+	f := uncleanExitsFact{Outcome: read.Recorded, TimesUnix: []int64{}}
 	if len(bytes.TrimSpace(data)) == 0 {
 		f.Status = policy.StatusEmpty
 	}
@@ -59,15 +47,15 @@ func parseUncleanExits(data []byte) uncleanExitsFact {
 		if !bytes.Contains(line, []byte(uncleanTag)) {
 			continue
 		}
-		keys, out := parseObject(line)
-		if tag := keys.text("tag", 64); out.Status != policy.StatusRecorded || tag == nil || *tag != uncleanTag {
+		keys, out := read.ParseObject(line)
+		if tag := keys.Text("tag", 64); out.Status != policy.StatusRecorded || tag == nil || *tag != uncleanTag {
 			continue
 		}
 		f.Count++
 		f.Last = &uncleanExit{
-			TimeUnix:         keys.moment("ts"),
-			SuspectedOOM:     keys.boolean("suspected_oom"),
-			StateDBIntegrity: keys.text("state_db_integrity", maxWord),
+			TimeUnix:         keys.Moment("ts"),
+			SuspectedOOM:     keys.Bool("suspected_oom"),
+			StateDBIntegrity: keys.Text("state_db_integrity", maxWord),
 		}
 		if f.Last.TimeUnix != nil {
 			f.TimesUnix = append(f.TimesUnix, *f.Last.TimeUnix)

@@ -1,4 +1,4 @@
-package facts
+package read
 
 import (
 	"testing"
@@ -26,11 +26,11 @@ func TestDotenv(t *testing.T) {
 		{"zero byte", "A=\x00b", "invalid", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := parseDotenv([]byte(c.text))
+			got := ParseDotenv([]byte(c.text))
 			if got.Status != c.status {
 				t.Errorf("status is %s, want %s", got.Status, c.status)
 			}
-			if diff := cmp.Diff(c.want, got.values); diff != "" {
+			if diff := cmp.Diff(c.want, got.Values); diff != "" {
 				t.Errorf("values (-want +got):\n%s", diff)
 			}
 		})

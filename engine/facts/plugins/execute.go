@@ -1,0 +1,125 @@
+package plugins
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"hermes-reconcile/engine/facts/read"
+	"hermes-reconcile/policy"
+)
+
+// maxOutput bounds what a plug-in may print, in bytes.
+const maxOutput = 1 << 20
+
+// execute runs a plug-in that is a program. The file is opened once, checked, and executed
+// through its descriptor, so the checked file is the one that runs. The program has a process
+// group of its own, which is killed when the program ends or its time is up.
+func (c Config) execute(ctx context.Context, path string, question []byte) Answer {
+	f, out := c.openProgram(path)
+	if out.Status != "" {
+		return Answer{Outcome: out}
+	}
+	defer f.Close()
+
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	var stdout limitedBuffer
+	var stderr counter
+	cmd := exec.CommandContext(ctx, "/proc/self/fd/3")
+	cmd.Args = []string{path}
+	cmd.ExtraFiles = []*os.File{f} // its descriptor is 3; scripts need it open
+	cmd.Env = c.environment()
+	cmd.Dir = "/"
+	cmd.Stdin = bytes.NewReader(question)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 100 * time.Millisecond // for processes that it left with its output
+	err := cmd.Run()
+	if cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	}
+
+	a := Answer{Outcome: outcomeOfRun(ctx, err, cmd.ProcessState, stdout.full)}
+	if a.Status == "" && len(bytes.TrimSpace(stdout.text)) == 0 {
+		a.Outcome = read.Invalid("it printed nothing, want a JSON object")
+	}
+	if a.Status == "" {
+		a = parseAnswer(stdout.text)
+	}
+	a.StderrBytes = int64(stderr)
+	return a
+}
+
+func outcomeOfRun(ctx context.Context, err error, state *os.ProcessState, full bool) read.Outcome {
+	_, ended := errors.AsType[*exec.ExitError](err)
+	switch {
+	case full:
+		return read.Invalid("it printed more than %d bytes", maxOutput)
+	case err != nil && ctx.Err() != nil:
+		return read.Outcome{Status: policy.StatusTimedOut, Error: "it took too long and was killed"}
+	case ended:
+		return read.Outcome{Status: policy.StatusFailed, Error: "it ended with " + state.String()}
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay): // ErrWaitDelay: it left a process with its output
+		return read.Outcome{Status: policy.StatusFailed, Error: "it could not be run: " + read.Reason(err)}
+	}
+	return read.Outcome{}
+}
+
+// environment returns all that a plug-in sees of the environment, because the rest contains
+// secrets.
+func (c Config) environment() []string {
+	path, lang := "PATH=/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"
+	for _, pair := range c.Environ {
+		switch {
+		case strings.HasPrefix(pair, "PATH="):
+			path = pair
+		case strings.HasPrefix(pair, "LANG="):
+			lang = pair
+		}
+	}
+	return []string{"HERMES_HOME=" + c.Home, path, lang}
+}
+
+// openProgram opens a file that may be executed.
+func (c Config) openProgram(path string) (*os.File, read.Outcome) {
+	owner := os.Geteuid()
+	if c.OnlyRoot {
+		owner = 0
+	}
+	f, info, out := read.OpenTrusted(path, owner)
+	if out.Status == "" && info.Mode()&0o111 == 0 {
+		f.Close()
+		return nil, read.Outcome{Status: policy.StatusUnreadable, Error: "neither .json nor .yaml nor executable"}
+	}
+	return f, out
+}
+
+// A limitedBuffer keeps up to maxOutput bytes. A longer write fails.
+type limitedBuffer struct {
+	text []byte
+	full bool
+}
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if len(b.text)+len(p) > maxOutput {
+		b.full = true
+		return 0, errors.New("too much output")
+	}
+	b.text = append(b.text, p...)
+	return len(p), nil
+}
+
+// A counter counts the bytes that are written to it and keeps none: they may be secret.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}

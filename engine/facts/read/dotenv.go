@@ -1,0 +1,175 @@
+package read
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+	"unicode/utf8"
+
+	"hermes-reconcile/policy"
+)
+
+// maxVariables bounds how many variables of a .env are read.
+const maxVariables = 1000
+
+// A Dotenv is the .env of a profile. Its values are secrets.
+type Dotenv struct {
+	Outcome
+	Names  []string // in the order of the file, each once
+	Values map[string]string
+	Link   bool // .env is a link, which is not read
+}
+
+// ReadDotenv reads .env, once for all sources of a profile.
+func ReadDotenv(dir policy.Directory) Dotenv {
+	return remember(dir, ".env", func() Dotenv {
+		data, out := File(dir, ".env", MaxState)
+		if out.Status != "" {
+			info, err := dir.Lstat(".env")
+			return Dotenv{Outcome: out, Link: err == nil && info.Mode()&fs.ModeSymlink != 0}
+		}
+		return ParseDotenv(data)
+	})
+}
+
+// Get returns a value without spaces around it, and whether it is set and not blank.
+func (d Dotenv) Get(name string) (string, bool) {
+	v := strings.TrimSpace(d.Values[name])
+	return v, v != ""
+}
+
+// ParseDotenv parses the syntax of upstream's reader: NAME=value, "export" before it, values
+// in single or double quotes that may span lines, # comments. It skips every other line. The
+// last of two equal names wins.
+func ParseDotenv(data []byte) Dotenv {
+	data = withoutBOM(data)
+	if !utf8.Valid(data) || strings.ContainsRune(string(data), 0) {
+		return Dotenv{Outcome: Invalid("not UTF-8 text")}
+	}
+	env := Dotenv{Outcome: Recorded, Values: map[string]string{}}
+	for rest := string(data); rest != "" && len(env.Names) < maxVariables; {
+		name, value, after, err := parseAssignment(rest)
+		rest = after
+		if err != nil {
+			continue
+		}
+		if _, again := env.Values[name]; !again {
+			env.Names = append(env.Names, name)
+		}
+		env.Values[name] = value
+	}
+	if len(env.Names) == 0 {
+		env.Status = policy.StatusEmpty
+	}
+	return env
+}
+
+var errNoAssignment = errors.New("no assignment")
+
+// parseAssignment parses the first line of text, or the lines that a quoted value spans, and
+// returns the rest.
+func parseAssignment(text string) (name, value, rest string, err error) {
+	line, next, _ := strings.Cut(text, "\n")
+	name, value, found := strings.Cut(line, "=")
+	name = strings.TrimSpace(name)
+	if after, ok := strings.CutPrefix(name, "export"); ok && strings.TrimLeft(after, " \t") != after {
+		name = strings.TrimSpace(after)
+	}
+	if !found || !IsVariable(name) {
+		return "", "", next, errNoAssignment
+	}
+	value = strings.TrimLeft(value, " \t\r")
+	if value == "" || (value[0] != '"' && value[0] != '\'') {
+		return name, unquoted(value), next, nil
+	}
+	start := len(line) - len(value)
+	inside, end, ok := quotedValue(text[start:])
+	if !ok {
+		return "", "", next, errNoAssignment
+	}
+	after, rest, _ := strings.Cut(text[start+end:], "\n")
+	if after = strings.TrimSpace(after); after != "" && after[0] != '#' {
+		return "", "", rest, errNoAssignment
+	}
+	return name, inside, rest, nil
+}
+
+// unquoted cuts off a comment, which begins with a # after a space. A # at the start is part
+// of the value.
+func unquoted(value string) string {
+	for i := 1; i < len(value); i++ {
+		if value[i] == '#' && (value[i-1] == ' ' || value[i-1] == '\t') {
+			value = value[:i]
+			break
+		}
+	}
+	return strings.TrimSpace(value)
+}
+
+// quotedValue parses a value from its opening quote to the closing quote. end is behind the
+// closing quote.
+func quotedValue(text string) (value string, end int, ok bool) {
+	quote := text[0]
+	var b strings.Builder
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == quote:
+			return b.String(), i + 1, true
+		case c == '\\' && i+1 < len(text):
+			i++
+			b.WriteString(unescaped(quote, text[i]))
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", 0, false
+}
+
+// doubleQuoted lists the escapes in double quotes, each before the character that it means.
+const doubleQuoted = "a\ab\bf\fn\nr\rt\tv\v''"
+
+// unescaped returns what a backslash and c mean. Single quotes know only the quote and the
+// backslash.
+func unescaped(quote, c byte) string {
+	if c == quote || c == '\\' {
+		return string(c)
+	}
+	if quote == '"' {
+		for i := 0; i < len(doubleQuoted); i += 2 {
+			if doubleQuoted[i] == c {
+				return doubleQuoted[i+1 : i+2]
+			}
+		}
+	}
+	return "\\" + string(c)
+}
+
+// IsVariable reports whether an environment variable can have that name.
+func IsVariable(name string) bool {
+	if name == "" || len(name) > 256 {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		letter := c == '_' || (c|0x20 >= 'a' && c|0x20 <= 'z')
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+// ParseSwitch parses 1, true, yes, on and 0, false, no, off in any case. on is nil for a
+// blank text and for any other word, which is the problem.
+func ParseSwitch(s string) (on *bool, problem string) {
+	yes, no := true, false
+	switch strings.ToLower(strings.TrimSpace(s)) {
+	case "":
+		return nil, ""
+	case "1", "true", "yes", "on":
+		return &yes, ""
+	case "0", "false", "no", "off":
+		return &no, ""
+	}
+	return nil, "want 1, true, yes, on or 0, false, no, off"
+}

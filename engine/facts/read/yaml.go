@@ -1,0 +1,204 @@
+package read
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"hermes-reconcile/policy"
+)
+
+// A Config is the config.yaml of a profile.
+type Config struct {
+	Outcome
+	Node // the mapping at the top
+}
+
+// ReadConfig reads config.yaml, once for all sources of a profile.
+func ReadConfig(dir policy.Directory) Config {
+	return remember(dir, "config.yaml", func() Config {
+		data, out := File(dir, "config.yaml", MaxConfig)
+		if out.Status != "" {
+			return Config{Outcome: out}
+		}
+		return ParseConfig(data)
+	})
+}
+
+// ParseConfig parses the text of a config.yaml.
+func ParseConfig(data []byte) (c Config) {
+	var document yaml.Node
+	if out := parseYAML(data, &document); out.Status != "" {
+		return Config{Outcome: out}
+	}
+	if document.Kind == 0 || len(document.Content) == 0 {
+		return Config{Outcome: Outcome{Status: policy.StatusEmpty}}
+	}
+	root := resolved(document.Content[0])
+	switch {
+	case root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null":
+		return Config{Outcome: Outcome{Status: policy.StatusEmpty}}
+	case root.Kind != yaml.MappingNode:
+		return Config{Outcome: Invalid("no mapping at the top, want keys with values")}
+	}
+	return Config{Recorded, Node{root}}
+}
+
+// YAMLToJSON returns the JSON text of a YAML document.
+func YAMLToJSON(data []byte) ([]byte, Outcome) {
+	var v any
+	if out := parseYAML(data, &v); out.Status != "" {
+		return nil, out
+	}
+	if v == nil {
+		return nil, Outcome{Status: policy.StatusEmpty}
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, Invalid("a value or key that JSON does not have")
+	}
+	return text, Outcome{}
+}
+
+// parseYAML leaves Status empty when there was no error.
+func parseYAML(data []byte, into any) (out Outcome) {
+	defer func() {
+		if recover() != nil { // the parser gave up on purpose
+			out = Invalid("not YAML")
+		}
+	}()
+	data = withoutBOM(data)
+	if !utf8.Valid(data) {
+		return Invalid("not UTF-8")
+	}
+	if err := yaml.Unmarshal(data, into); err != nil {
+		return Invalid("%s", yamlProblem(err))
+	}
+	return Outcome{}
+}
+
+// yamlProblem keeps only the line of an error, whose text may quote the file.
+func yamlProblem(err error) string {
+	_, rest, found := strings.Cut(err.Error(), "line ")
+	line, _, _ := strings.Cut(rest, ":")
+	if n, convErr := strconv.Atoi(line); found && convErr == nil {
+		return "not YAML at line " + strconv.Itoa(n)
+	}
+	return "not YAML"
+}
+
+// A Node is a value in a YAML document, or nothing. Values are looked up one by one, because
+// upstream's YAML lets the last of two equal keys win and knows more words for true and false
+// than this parser. A lookup in nothing, or in a value of another kind, finds nothing.
+type Node struct{ at *yaml.Node }
+
+// At returns the value that the keys lead to.
+func (n Node) At(keys ...string) Node {
+	at := n.at
+	for _, key := range keys {
+		at = child(at, key, 0)
+	}
+	return Node{at}
+}
+
+// Exists reports whether there is a value.
+func (n Node) Exists() bool { return n.at != nil }
+
+// child looks up a key in a mapping, and in the mappings that it merges with <<.
+func child(node *yaml.Node, key string, depth int) *yaml.Node {
+	node = resolved(node)
+	if node == nil || node.Kind != yaml.MappingNode || depth > 4 {
+		return nil
+	}
+	var merged *yaml.Node
+	for i := len(node.Content) - 2; i >= 0; i -= 2 {
+		if node.Content[i].Kind != yaml.ScalarNode {
+			continue
+		}
+		switch node.Content[i].Value {
+		case key:
+			return resolved(node.Content[i+1])
+		case "<<":
+			merged = resolved(node.Content[i+1])
+		}
+	}
+	if merged != nil && merged.Kind == yaml.SequenceNode {
+		for _, part := range merged.Content[:min(len(merged.Content), 8)] {
+			if found := child(part, key, depth+1); found != nil {
+				return found
+			}
+		}
+		return nil
+	}
+	return child(merged, key, depth+1)
+}
+
+func resolved(node *yaml.Node) *yaml.Node {
+	for range 8 {
+		if node == nil || node.Kind != yaml.AliasNode {
+			return node
+		}
+		node = node.Alias
+	}
+	return nil
+}
+
+// Keys returns the keys of a mapping, sorted, each once, at most limit.
+func (n Node) Keys(limit int) []string {
+	node := resolved(n.at)
+	if node == nil || node.Kind != yaml.MappingNode {
+		return nil
+	}
+	var keys []string
+	for i := 0; i+1 < len(node.Content) && len(keys) < limit; i += 2 {
+		if key := node.Content[i]; key.Kind == yaml.ScalarNode && len(key.Value) <= 128 {
+			keys = append(keys, key.Value)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// Text returns the text of a scalar. A mapping, a list and null have none.
+func (n Node) Text() (text string, ok bool) {
+	if n.at == nil || n.at.Kind != yaml.ScalarNode || n.at.ShortTag() == "!!null" {
+		return "", false
+	}
+	return n.at.Value, true
+}
+
+// Bool returns a switch, or nil. Upstream accepts the same words quoted and bare.
+func (n Node) Bool() *bool {
+	text, _ := n.Text()
+	on, _ := ParseSwitch(text)
+	return on
+}
+
+// Int returns a whole number.
+func (n Node) Int() (number int, ok bool) {
+	text, _ := n.Text()
+	number, err := strconv.Atoi(strings.TrimSpace(text))
+	return number, err == nil
+}
+
+// Texts returns a list of strings, or one string as a list. It returns at most count, each
+// of at most limit bytes.
+func (n Node) Texts(count, limit int) []string {
+	if s, ok := n.Text(); ok {
+		return []string{Bounded(s, limit)}
+	}
+	if n.at == nil || n.at.Kind != yaml.SequenceNode {
+		return nil
+	}
+	out := []string{}
+	for _, item := range n.at.Content[:min(len(n.at.Content), count)] {
+		if s, ok := (Node{resolved(item)}).Text(); ok {
+			out = append(out, Bounded(s, limit))
+		}
+	}
+	return out
+}
