@@ -8,12 +8,14 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"hermes-reconcile/policy"
 )
 
-// A Collector gathers the facts. Whatever it meets becomes a value: a source
-// that fails is {"status": "failed", "error": …}, one that does not answer in
-// time {"status": "timed_out"}, and the others go on.
+// A Collector gathers the facts. Every failure becomes a value and does not affect other
+// sources: a source that fails is {"status": "failed", "error": …}, and a source that does not
+// answer in time is {"status": "timed_out"}.
 type Collector struct {
 	Home           Home
 	Sources        []Source
@@ -25,80 +27,53 @@ type Collector struct {
 
 // Container runs the container's sources side by side.
 func (c *Collector) Container(ctx context.Context) policy.Facts {
-	facts := make(policy.Facts, len(c.Sources))
-	answers := make(chan fact, len(c.Sources))
 	ctx, cancel := context.WithTimeout(ctx, c.SourceTimeout)
 	defer cancel()
+	r := newReading(c.Sources)
+	var sources sync.WaitGroup
 	for _, s := range c.Sources {
-		facts[s.Name()] = timedOut
-		go func() {
-			answers <- fact{s.Name(), collected(func() (any, error) { return s.Collect(ctx) })}
-		}()
+		sources.Go(func() { r.add(s.Name(), collected(func() (any, error) { return s.Collect(ctx) })) })
 	}
-	for range c.Sources {
-		select {
-		case a := <-answers:
-			facts[a.name] = a.value
-		case <-ctx.Done():
-			return drain(facts, answers)
-		}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		sources.Wait()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
 	}
-	return facts
+	return r.end()
 }
 
-// drain takes the answers that are there already when the time is up.
-func drain(facts policy.Facts, answers <-chan fact) policy.Facts {
-	for {
-		select {
-		case a := <-answers:
-			facts[a.name] = a.value
-		default:
-			return facts
-		}
-	}
-}
-
-// Profiles runs the profile sources for every profile, several profiles at
-// once, and calls emit with each profile's facts as they are ready, one call at
-// a time, in no order. When ctx ends, emit has been called for every profile:
-// what is unknown by then is timed_out. The error is that of listing the
-// profiles.
+// Profiles runs the profile sources for every profile, several profiles at once. It calls emit
+// with each profile's facts as they are ready, one call at a time, in no order. It returns soon
+// after ctx ends, and has then called emit for every profile: facts that are unknown by then
+// are timed_out. The error is that of listing the profiles.
 func (c *Collector) Profiles(ctx context.Context, emit func(profile string, facts policy.Facts)) error {
 	profiles, err := c.Home.Profiles(ctx)
 	if err != nil {
 		return fmt.Errorf("list profiles: %w", err)
 	}
-	work := make(chan policy.Profile)
-	go func() {
-		defer close(work)
-		for _, p := range profiles {
-			work <- p
-		}
-	}()
 	var serial sync.Mutex
-	var workers sync.WaitGroup
-	for range min(len(profiles), 2*runtime.GOMAXPROCS(0)) {
-		workers.Go(func() {
-			for p := range work {
-				facts := c.profile(ctx, p)
-				serial.Lock()
-				emit(p.Name, facts)
-				serial.Unlock()
-			}
+	var workers errgroup.Group
+	workers.SetLimit(2 * runtime.GOMAXPROCS(0))
+	for _, p := range profiles {
+		workers.Go(func() error {
+			facts := c.profile(ctx, p)
+			serial.Lock()
+			defer serial.Unlock()
+			emit(p.Name, facts)
+			return nil
 		})
 	}
-	workers.Wait()
-	return nil
+	return workers.Wait()
 }
 
-// profile collects the facts of one profile. The reading runs in a goroutine of
-// its own that is left behind when it hangs: a system call on a volume that
-// does not answer cannot be interrupted.
+// profile collects the facts of one profile. Another goroutine does the reading, and is left
+// behind when it hangs: nothing interrupts a system call on a volume that does not answer.
 func (c *Collector) profile(ctx context.Context, p policy.Profile) policy.Facts {
-	r := &reading{facts: make(policy.Facts, len(c.ProfileSources))}
-	for _, s := range c.ProfileSources {
-		r.facts[s.Name()] = timedOut
-	}
+	r := newReading(c.ProfileSources)
 	if ctx.Err() != nil {
 		return r.end()
 	}
@@ -125,12 +100,20 @@ func (c *Collector) profile(ctx context.Context, p policy.Profile) policy.Facts 
 	}
 }
 
-// A reading is what is known of one profile so far. It is read by one goroutine and
-// watched by another.
+// A reading is the facts that are known so far. It is safe for concurrent use.
 type reading struct {
 	mu    sync.Mutex
-	facts policy.Facts // nil once nobody waits any more
-	last  time.Time    // when the last fact came; zero: none yet
+	facts policy.Facts // nil after end
+	last  time.Time    // when the last fact was added; zero: none yet
+}
+
+// newReading returns a reading in which every source has timed out.
+func newReading[S interface{ Name() string }](sources []S) *reading {
+	r := &reading{facts: make(policy.Facts, len(sources))}
+	for _, s := range sources {
+		r.facts[s.Name()] = json.RawMessage(`{"status":"timed_out"}`)
+	}
+	return r
 }
 
 func (r *reading) add(source string, value json.RawMessage) {
@@ -141,14 +124,14 @@ func (r *reading) add(source string, value json.RawMessage) {
 	}
 }
 
-// sinceLast is how long ago the last fact came; without any, as long as can be.
+// sinceLast returns how long ago the last fact was added. Without any fact it is very long.
 func (r *reading) sinceLast() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return time.Since(r.last)
 }
 
-// end returns what is there; what comes later is lost.
+// end returns the facts. A fact that is added later is lost.
 func (r *reading) end() policy.Facts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -171,13 +154,6 @@ func (c *Collector) readProfile(ctx context.Context, p policy.Profile, r *readin
 	}
 }
 
-type fact struct {
-	name  string
-	value json.RawMessage
-}
-
-var timedOut = json.RawMessage(`{"status":"timed_out"}`)
-
 func failed(err error) json.RawMessage {
 	value, marshalErr := json.Marshal(map[string]string{"status": policy.StatusFailed, "error": err.Error()})
 	if marshalErr != nil {
@@ -186,8 +162,8 @@ func failed(err error) json.RawMessage {
 	return value
 }
 
-// collected runs one source. A panic is that source's failure: one bad file
-// must not take the other profiles down.
+// collected runs one source. A panic is a failure of that source, so that one bad file does not
+// affect other profiles.
 func collected(collect func() (any, error)) (value json.RawMessage) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -58,8 +58,8 @@ func LastStart(boots []Boot) (Boot, bool) {
 }
 
 // ChangedSince names what differs between an older pass and a newer one: the image, the
-// policy revision, and facts by name. The newer one may be a Boot that is made of the
-// present facts. Boots without a profile differ in nothing.
+// policy revision, and facts by name. The newer one may be made of the present facts. Boots
+// without a profile do not differ.
 func (b Boot) ChangedSince(old Boot) []string {
 	changed := []string{}
 	differ := func(what, was, is string) {
@@ -69,7 +69,7 @@ func (b Boot) ChangedSince(old Boot) []string {
 	}
 	was, is := old.Line(), b.Line()
 	differ("image", was.Image, is.Image)
-	if was.Policy.Revision != "" && is.Policy.Revision != "" { // else no rule was asked
+	if was.Policy.Revision != "" && is.Policy.Revision != "" { // else no rules were evaluated
 		differ("policy revision", was.Policy.Revision, is.Policy.Revision)
 	}
 	if old.Profile != nil && b.Profile != nil {

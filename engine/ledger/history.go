@@ -22,7 +22,7 @@ type Entry struct {
 	Boot       int      `json:"boot"` // 0 is the newest, -1 the one before
 	Time       string   `json:"time"`
 	Phase      string   `json:"phase"`
-	Command    string   `json:"command,omitempty"` // what somebody called; absent at a boot
+	Command    string   `json:"command,omitempty"` // that made the pass; absent at a boot
 	BootID     string   `json:"boot_id,omitempty"` // of the kernel
 	Image      string   `json:"image,omitempty"`
 	Policy     string   `json:"policy"` // the revision
@@ -76,8 +76,8 @@ func entryOf(l Line, boot int) Entry {
 	}
 }
 
-// changedBetween is ChangedSince, and says so when the outcome changed and nothing that
-// the ledger records did.
+// changedBetween returns ChangedSince, and a text of its own when the outcome changed although
+// nothing changed that the ledger records.
 func changedBetween(old, now Boot) []string {
 	changed := now.ChangedSince(old)
 	was, is := old.Line(), now.Line()

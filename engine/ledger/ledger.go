@@ -1,6 +1,6 @@
-// Package ledger is container-boot.jsonl: one JSON object a line for what a run decided
-// about each profile, and why. The package defines the lines and reads them back from a file
-// that the agent itself could have written. Other packages write the file.
+// Package ledger is container-boot.jsonl: one JSON object a line for what a pass decided about
+// each profile, and why. The package makes the lines, and reads them back from a file that the
+// agent itself could have written. Other packages write the file.
 package ledger
 
 import (
@@ -16,8 +16,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A Line is one line of container-boot.jsonl: what was decided for a profile
-// at a boot, and why; or, without a profile, for the whole container.
+// A Line is one line of the ledger: what a pass decided about a profile, and why. A line
+// without a profile is about the whole container.
 type Line struct {
 	Time        string                `json:"time"`
 	BootID      string                `json:"boot_id,omitempty"`
@@ -39,7 +39,7 @@ type Line struct {
 	Errors      []string              `json:"errors,omitempty"`
 }
 
-// An Operation is the end of one operation, as a line records it.
+// An Operation is the result of one operation, as a line records it.
 type Operation struct {
 	Op    policy.Op `json:"op"`
 	File  string    `json:"file,omitempty"`
@@ -47,75 +47,96 @@ type Operation struct {
 	Error string    `json:"error,omitempty"`
 }
 
-// Bounds on what is read of a ledger: it is on the volume, and the agent itself
-// could have written it.
+// Bounds on what is read of a ledger. It is on the volume, so the agent could have written it.
 const (
 	maxBytes = 64 << 20  // of each of the two files, from the end
 	MaxLines = 200       // the newest
-	MaxLine  = 256 << 10 // of one line; a longer one is left out
+	MaxLine  = 256 << 10 // bytes of one line; a longer line is left out
 )
 
 // Read returns the newest lines about a profile or about the container, oldest first, from
 // the ledger and the file that it was rotated to. Invalid lines, which an interrupted run
 // leaves, are left out. A missing ledger has no lines.
 func Read(home policy.Directory, profile string) ([]Line, error) {
+	quoted, err := json.Marshal(profile)
+	if err != nil {
+		return nil, err
+	}
+	ours := append([]byte(`"profile":`), quoted...)
 	var lines []Line
-	var errs []error
-	for _, name := range []string{"container-boot.jsonl.1", "container-boot.jsonl"} {
-		file, err := home.Open("logs/" + name)
+	errs, _ := scan(home, func(text []byte) bool {
+		// Most lines are about other profiles and are not decoded.
+		var l Line
+		mayBe := bytes.Contains(text, ours) || !bytes.Contains(text, []byte(`"prior_exit":`))
+		if !mayBe || json.Unmarshal(text, &l) != nil || l.Time == "" || l.Profile != profile && l.Profile != "" {
+			return false
+		}
+		if lines = append(lines, l); len(lines) > 2*MaxLines {
+			lines = slices.Delete(lines, 0, len(lines)-MaxLines)
+		}
+		return true
+	})
+	return lines[max(0, len(lines)-MaxLines):], errors.Join(errs...)
+}
+
+// scan calls add with every line of the ledger and of the file that it was rotated to, oldest
+// first. add reports whether the line was valid. scan returns why a file could not be read, and
+// notes about lines that are left out.
+func scan(home policy.Directory, add func(text []byte) bool) (errs []error, notes []string) {
+	for _, name := range []string{"logs/" + Name + ".1", "logs/" + Name} {
+		file, err := home.Open(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		invalid, torn := 0, false
 		if err == nil {
-			lines, err = scan(file, profile, lines)
+			invalid, torn, err = scanFile(file, add)
 			file.Close()
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("logs/%s: %w", name, err))
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+		switch {
+		case invalid == 1:
+			notes = append(notes, name+": 1 line is no record and left out")
+		case invalid > 1:
+			notes = append(notes, fmt.Sprintf("%s: %d lines are no record and left out", name, invalid))
+		}
+		if torn {
+			notes = append(notes, name+": the last line is torn, as an interrupted run leaves it")
 		}
 	}
-	return lines, errors.Join(errs...)
+	return errs, notes
 }
 
-func scan(file policy.File, profile string, lines []Line) ([]Line, error) {
+// scanFile counts the lines that are too long or not valid. torn means that the last line is
+// not valid and has no end.
+func scanFile(file policy.File, add func(text []byte) bool) (invalid int, torn bool, err error) {
 	info, err := file.Stat()
 	if err != nil {
-		return lines, err
+		return 0, false, err
 	}
 	from := max(0, info.Size()-maxBytes)
 	reader := bufio.NewReaderSize(io.NewSectionReader(file, from, maxBytes), MaxLine)
-	quoted, err := json.Marshal(profile)
-	if err != nil {
-		return lines, err
-	}
-	ours := append([]byte(`"profile":`), quoted...)
-	for tooLong := false; ; {
+	inPart := from > 0 // of a line that is left out
+	for {
 		text, err := reader.ReadSlice('\n')
 		isPart := errors.Is(err, bufio.ErrBufferFull)
-		if l, ok := lineOf(text, ours, profile); ok && !isPart && !tooLong {
-			lines = append(lines, l)
+		switch {
+		case inPart || len(bytes.TrimSpace(text)) == 0:
+		case !isPart && add(text):
+		case errors.Is(err, io.EOF):
+			torn = true
+		default:
+			invalid++
 		}
-		if len(lines) > 2*MaxLines {
-			lines = slices.Delete(lines, 0, len(lines)-MaxLines)
+		inPart = isPart
+		switch {
+		case err == nil || isPart:
+		case errors.Is(err, io.EOF):
+			return invalid, torn, nil
+		default:
+			return invalid, torn, err
 		}
-		tooLong = isPart
-		if isPart || err == nil {
-			continue
-		}
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-		return lines[max(0, len(lines)-MaxLines):], err
 	}
-}
-
-// lineOf decodes a line about the profile or about the container. Most lines are about other
-// profiles and are not decoded.
-func lineOf(text, ours []byte, profile string) (Line, bool) {
-	var l Line
-	mayBe := bytes.Contains(text, ours) || !bytes.Contains(text, []byte(`"prior_exit":`))
-	if !mayBe || json.Unmarshal(text, &l) != nil {
-		return l, false
-	}
-	return l, l.Time != "" && (l.Profile == profile || l.Profile == "")
 }

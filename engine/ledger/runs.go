@@ -1,13 +1,8 @@
 package ledger
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
+	"maps"
 	"slices"
 
 	"hermes-reconcile/policy"
@@ -49,72 +44,13 @@ type runsReader struct {
 // interrupted run leaves, become notes.
 func ReadRuns(home policy.Directory, q Query) Runs {
 	r := &runsReader{query: q, names: map[string]bool{}}
-	var result Runs
-	for _, name := range []string{"logs/container-boot.jsonl.1", "logs/container-boot.jsonl"} {
-		file, err := home.Open(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			result.Notes = append(result.Notes, fmt.Sprintf("%s: %v", name, err))
-			continue
-		}
-		for _, note := range r.read(file) {
-			result.Notes = append(result.Notes, name+": "+note)
-		}
-		file.Close()
+	errs, notes := scan(home, r.addLine)
+	result := Runs{Runs: r.runs, Names: slices.Sorted(maps.Keys(r.names))}
+	for _, err := range errs {
+		result.Notes = append(result.Notes, err.Error())
 	}
-	result.Runs = r.runs
-	for name := range r.names {
-		result.Names = append(result.Names, name)
-	}
+	result.Notes = append(result.Notes, notes...)
 	return result
-}
-
-// read adds the lines of one file, and returns notes about lines that are left out.
-func (r *runsReader) read(file policy.File) (notes []string) {
-	info, err := file.Stat()
-	if err != nil {
-		return []string{err.Error()}
-	}
-	from := max(0, info.Size()-maxBytes)
-	reader := bufio.NewReaderSize(io.NewSectionReader(file, from, maxBytes), MaxLine)
-	nonsense, torn, inPart := 0, false, from > 0
-	for {
-		text, err := reader.ReadSlice('\n')
-		isPart := errors.Is(err, bufio.ErrBufferFull)
-		switch {
-		case len(bytes.TrimSpace(text)) == 0:
-		case inPart: // the rest of a line that is left out
-		case isPart:
-			nonsense++
-		case errors.Is(err, io.EOF):
-			torn = !r.addLine(text)
-		case !r.addLine(text):
-			nonsense++
-		}
-		inPart = isPart
-		if err != nil && !isPart {
-			if !errors.Is(err, io.EOF) {
-				notes = append(notes, err.Error())
-			}
-			break
-		}
-	}
-	if nonsense > 0 {
-		notes = append(notes, fmt.Sprintf("%s no record and left out", countedAre(nonsense, "line")))
-	}
-	if torn {
-		notes = append(notes, "the last line is torn, as an interrupted run leaves it")
-	}
-	return notes
-}
-
-func countedAre(n int, what string) string {
-	if n == 1 {
-		return "1 " + what + " is"
-	}
-	return fmt.Sprintf("%d %ss are", n, what)
 }
 
 // addLine parses one ledger line, adds it and reports whether it was valid.
@@ -143,17 +79,13 @@ func (r *runsReader) addLine(text []byte) bool {
 	return true
 }
 
-// begun reports whether a line belongs to the last run. A run writes a profile once.
+// begun reports whether a line belongs to the last run, which has only one line for a profile.
 func (r *runsReader) begun(l Line) bool {
-	if len(r.runs) == 0 {
+	if len(r.runs) == 0 || r.runs[len(r.runs)-1].Time != l.Time {
 		return false
 	}
-	last := r.runs[len(r.runs)-1]
-	if last.Time != l.Time {
-		return false
-	}
-	n := len(last.Profiles)
-	return n == 0 || last.Profiles[n-1].Profile != l.Profile
+	before := r.runs[len(r.runs)-1].Profiles
+	return len(before) == 0 || before[len(before)-1].Profile != l.Profile
 }
 
 func (r *runsReader) add(run Run) {

@@ -22,12 +22,12 @@ const (
 
 // A Pass is what one pass decided and did, to be recorded.
 type Pass struct {
-	Command   string // what somebody called; empty at a boot
+	Command   string // the command that made the pass; empty at a boot
 	Input     policy.Input
 	Decisions policy.Decisions
 	Alarms    []policy.Alarm // of the decisions and of the plan
 	Results   []policy.Result
-	Errors    []string // those that are about no profile
+	Errors    []string // that are not about a profile
 }
 
 // Action returns upstream's word for what a boot did with a profile.
@@ -43,7 +43,7 @@ func Action(a policy.Action) string {
 	return ""
 }
 
-// The words of Action that others look for, and those of the container's line.
+// The words of Action that other packages look for, and those of the container's line.
 const (
 	Started    = "started"
 	Skipped    = "skipped"
@@ -59,8 +59,8 @@ const CodeNotDecided = "not_decided"
 //
 //	2026-11-22T06:00:11+0000 profile=coder prior_state=running action=started prior_exit=unclean code=prior_intent
 //
-// A container that supervises nothing has one line that gives the reason. So has a boot
-// that could decide nothing.
+// For a container that supervises nothing, and for a boot that could decide nothing, there is
+// one line that gives the reason.
 func (p Pass) BootLog() []byte {
 	stamp := time.Unix(0, p.Input.Now.UnixNS).UTC().Format("2006-01-02T15:04:05-0700")
 	var text bytes.Buffer
@@ -135,8 +135,8 @@ func (p Pass) Text() ([]byte, error) {
 }
 
 // mostAlike is how many alarms of one code, or errors, a log lists. An agent can make any
-// number of odd names; the log of a boot is for people, and the container's line has to
-// stay below MaxLine to be read back.
+// number of odd names. People read the log of a boot, and the container's line has to stay
+// below MaxLine to be read back.
 const mostAlike = 20
 
 // FewAlarms keeps the first alarms of each code and counts the others.
@@ -163,12 +163,10 @@ func fewErrors(errs []string) []string {
 	return append(slices.Clone(errs[:mostAlike]), fmt.Sprintf("and %d more", len(errs)-mostAlike))
 }
 
-// digestOf identifies all facts that FactDigests identifies one by one, in any order.
-func digestOf(facts map[string]string) string {
-	var all uint64
-	digest := fnv.New64a()
-	for name, value := range facts {
-		digest.Reset()
+// factsDigest identifies the facts of a profile, so that two boots can be compared.
+func factsDigest(facts policy.Facts) string {
+	digest := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(facts)) {
 		io.WriteString(digest, name)
 		io.WriteString(digest, value)
 		all ^= digest.Sum64()
@@ -176,8 +174,8 @@ func digestOf(facts map[string]string) string {
 	return fmt.Sprintf("%016x", all)
 }
 
-// alwaysDifferent are the facts that differ between two boots although nothing was
-// changed, or between two users who look.
+// alwaysDifferent are the facts that differ between two boots although nothing was changed, or
+// between two users who collect them.
 var alwaysDifferent = []string{"disk", "host", "identity", "log_directory", "owner_lease", "resources", "starts", "s6", "runtime_files"}
 
 // FactDigests identifies each fact, so that a later pass can name those that changed.
