@@ -34,5 +34,5 @@ type Change struct {
 type Changed struct {
 	Intent  string `json:",omitempty"` // ReadIntent: empty when none is recorded
 	Changed bool   `json:",omitempty"` // something was written or removed
-	Missing bool   `json:",omitempty"` // the error is that there is no such profile
+	Missing bool   `json:",omitempty"` // the error is that the profile does not exist
 }

@@ -8,10 +8,10 @@ import (
 	"hermes-reconcile/policy/suggest"
 )
 
-// An UnknownProfile is the error about a name that somebody gave and that no profile has.
+// An UnknownProfile is the error about a requested name that no profile has.
 type UnknownProfile struct {
 	Name  string
-	Known []string // the names that there are, sorted
+	Known []string // the names of the profiles, sorted
 }
 
 func (e *UnknownProfile) Error() string {

@@ -198,7 +198,7 @@ func jsonType(value any) string {
 	return "an object"
 }
 
-// check validates what the JSON types do not.
+// check validates what the types do not.
 func (c Contribution) check() error {
 	if strings.TrimSpace(c.Reason) == "" {
 		return errors.New("reason is empty")

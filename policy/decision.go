@@ -14,15 +14,15 @@ const (
 
 // The codes that the combination itself gives; all others come from rules.
 const (
-	CodeNoStartRule = "no_start_rule" // nothing holds the profile, nothing starts it
-	CodeRuleError   = "rule_error"    // a rule package broke, so its holds are unknown
+	CodeNoStartRule = "no_start_rule" // no rule holds the profile, and no rule starts it
+	CodeRuleError   = "rule_error"    // a rule package failed, so its holds are unknown
 	CodeSkipped     = "skipped"       // a skip without a code
 )
 
 // The codes of the alarms that the program itself raises about rules.
 const (
-	CodeNotEnforced    = "not_enforced"    // what a package that is only being tried would do to the container, or that it broke
-	CodePolicyFallback = "policy_fallback" // other rules decided than those that the operator has put there
+	CodeNotEnforced    = "not_enforced"    // what a warn-only package would do to the container, or that it failed
+	CodePolicyFallback = "policy_fallback" // other rules than the operator's decided
 )
 
 // A Decision is the combination of all contributions to one profile.
@@ -35,7 +35,7 @@ type Decision struct {
 	Undecided  bool   `json:"undecided,omitempty"`
 	PriorState string `json:"prior_state"` // as upstream's boot log has it; "None" without one
 	PriorExit  string `json:"prior_exit"`  // "clean", "unclean" or "unknown"
-	// Contributions are all of them, also those that did not win, ordered.
+	// Contributions are all that rules contributed, also those that did not win, sorted.
 	Contributions []Contribution `json:"contributions"`
 	// Sweep names the runtime files to remove, sorted. Each was offered by a
 	// fact.

@@ -5,13 +5,12 @@ import (
 	"maps"
 )
 
-// The statuses that every fact uses for what it read. A source may add words of
-// its own; missing, unreadable, invalid and empty are always kept apart.
+// The statuses of a fact. Missing, unreadable, invalid and empty are always different.
 const (
 	StatusMissing    = "missing"    // it does not exist
-	StatusUnreadable = "unreadable" // it exists and cannot or must not be read
-	StatusInvalid    = "invalid"    // it was read and is not valid
-	StatusEmpty      = "empty"      // it was read and holds nothing
+	StatusUnreadable = "unreadable" // it exists, and cannot or must not be read
+	StatusInvalid    = "invalid"    // it was read, and is not valid
+	StatusEmpty      = "empty"      // it was read, and contains nothing
 	StatusRecorded   = "recorded"   // it was read and understood
 	StatusTimedOut   = "timed_out"  // the time budget was used up
 	StatusFailed     = "failed"     // the source itself could not work
@@ -21,15 +20,15 @@ const (
 // source. Each value is a JSON object with a "status".
 type Facts map[string]json.RawMessage
 
-// Status returns the status of the fact name, and its error text. Both are empty when
-// there is no such fact.
+// Status returns the status of a fact and its error text. Both are empty when the fact is
+// absent.
 func (f Facts) Status(name string) (status, problem string) {
 	s := read[struct{ Status, Error string }](f, name)
 	return s.Status, s.Error
 }
 
-// read decodes a fact into the part of it that a reader below needs. A fact that is
-// absent or of another shape is the zero value.
+// read decodes the part of a fact that a reader below needs. It returns the zero value for a
+// fact that is absent or of another shape.
 func read[T any](f Facts, name string) T {
 	var value, zero T
 	if json.Unmarshal(f[name], &value) != nil {
@@ -38,15 +37,15 @@ func read[T any](f Facts, name string) T {
 	return value
 }
 
-// The readers below decode the facts that Go code itself uses. Each fact holds more,
-// which is for the rules. A Status is empty when the fact is absent.
+// The readers below decode what Go code itself uses of the facts. The rest is for the rules. A
+// Status is empty when the fact is absent.
 
 // ProfilesDir is the container fact "profiles_dir": how listing the profiles went.
 type ProfilesDir struct {
 	Status    string `json:"status"`
 	Error     string `json:"error,omitempty"`
 	Entries   int    `json:"entries"`   // named profiles
-	Others    int    `json:"others"`    // entries that are no profiles
+	Others    int    `json:"others"`    // entries that are not profiles
 	Truncated bool   `json:"truncated"` // the directory has more entries than were listed
 }
 
@@ -126,24 +125,18 @@ func quote(s string) json.RawMessage {
 	return text
 }
 
-// ServedProfiles returns the profiles that the last gateway of this profile served by
-// its own account: nil when it did not record any list.
+// ServedProfiles returns the profiles that the last gateway of this profile recorded to serve.
+// It is nil when the gateway recorded no list.
 func ServedProfiles(profile Facts) []string {
 	return read[struct {
 		Served []string `json:"served_profiles"`
 	}](profile, "prior_state").Served
 }
 
-// Lifecycle is the part of the fact "lifecycle" that the boot log needs.
-type Lifecycle struct {
-	Status string `json:"status"`
-	Exit   string `json:"exit,omitempty"` // "clean", "unclean" or "unknown"
-}
-
 // PriorExit returns how the last gateway of a profile ended: "clean", "unclean" or
 // "unknown".
 func PriorExit(profile Facts) string {
-	if exit := read[Lifecycle](profile, "lifecycle").Exit; exit != "" {
+	if exit := read[struct{ Exit string }](profile, "lifecycle").Exit; exit != "" {
 		return exit
 	}
 	return "unknown"

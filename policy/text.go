@@ -17,8 +17,8 @@ func Line(text string) string {
 	}, text)
 }
 
-// Word returns text that may come from the volume as one word: what an agent wrote can
-// neither break a line nor pass for another key. Anything but a plain word is quoted.
+// Word returns text that may come from the volume as one word, so that an agent can neither
+// break a line nor forge a key. Anything but a plain word is quoted.
 func Word(text string) string {
 	plain := text != "" && !strings.ContainsFunc(text, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-.:/", r))

@@ -98,9 +98,9 @@ func scan(home policy.Directory, add func(text []byte) bool) (errs []error, note
 		}
 		switch {
 		case invalid == 1:
-			notes = append(notes, name+": 1 line is no record and left out")
+			notes = append(notes, name+": 1 line is not a record and is left out")
 		case invalid > 1:
-			notes = append(notes, fmt.Sprintf("%s: %d lines are no record and left out", name, invalid))
+			notes = append(notes, fmt.Sprintf("%s: %d lines are not records and are left out", name, invalid))
 		}
 		if torn {
 			notes = append(notes, name+": the last line is torn, as an interrupted run leaves it")

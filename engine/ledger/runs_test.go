@@ -63,7 +63,7 @@ func TestReadRuns(t *testing.T) {
 		}, "01 coder writer, 02 coder", ""},
 		{"an invalid line and an overlong line", ledger.Query{Most: 5}, map[string]string{
 			"container-boot.jsonl": "[]\nnull\n\n" + strings.Repeat("x", 3*ledger.MaxLine) + "\n" + container(1),
-		}, "01", "container-boot.jsonl: 3 lines are no record and left out"},
+		}, "01", "container-boot.jsonl: 3 lines are not records and are left out"},
 	}
 	for _, test := range tests {
 		t.Run(test.why, func(t *testing.T) {

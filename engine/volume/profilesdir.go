@@ -23,14 +23,14 @@ func (ProfilesDir) Schema() string { return profilesDirSchema }
 
 const profilesDirSchema = `{
   "type": "object",
-  "description": "how the directory profiles of the home could be listed",
+  "description": "how listing the directory profiles of the home went",
   "x-written-by": "agent",
   "properties": {
-    "status": {"type": "string", "enum": ["missing", "unreadable", "empty", "recorded", "timed_out", "failed"], "description": "unreadable: a link, no directory, or not allowed; the root profile is there all the same", "x-written-by": "agent"},
+    "status": {"type": "string", "enum": ["missing", "unreadable", "empty", "recorded", "timed_out", "failed"], "description": "unreadable: a link, not a directory, or no permission; the root profile exists anyway", "x-written-by": "agent"},
     "error": {"type": "string", "description": "what went wrong", "x-written-by": "kernel"},
-    "entries": {"type": "integer", "description": "directories and links in it: the named profiles", "x-written-by": "agent"},
-    "others": {"type": "integer", "description": "entries that are neither, and so no profiles", "x-written-by": "agent"},
-    "truncated": {"type": "boolean", "description": "there were more than can be looked at; the rest is left out", "x-written-by": "agent"}
+    "entries": {"type": "integer", "description": "directories and links: the named profiles", "x-written-by": "agent"},
+    "others": {"type": "integer", "description": "other entries, which are not profiles", "x-written-by": "agent"},
+    "truncated": {"type": "boolean", "description": "the directory has more entries than were listed", "x-written-by": "agent"}
   },
   "additionalProperties": false
 }`
