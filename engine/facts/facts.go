@@ -19,14 +19,17 @@ import (
 )
 
 // Config says where things are, so that a test can put them elsewhere. Empty fields mean the
-// usual places. Root and Profiles are required by the sources that read the volume.
+// usual places. Root, Profiles and ProfilesDir
+// are required by the sources that read the volume.
 type Config struct {
 	Home string // path of the home, as the plug-ins see it and for the free space
 	// Root is the directory of the home.
 	Root policy.Directory
 	// Profiles lists the profiles, for the plug-ins.
 	Profiles func(context.Context) ([]policy.Profile, error)
-	Phase    string // policy.PhaseBoot or policy.PhaseApply, for the plug-ins
+	// ProfilesDir describes how listing the profiles went.
+	ProfilesDir func(context.Context) (policy.ProfilesDir, error)
+	Phase       string // policy.PhaseBoot or policy.PhaseApply, for the plug-ins
 
 	Proc         read.Proc // "/proc"
 	EnvDir       string    // "/run/s6/container_environment"
@@ -157,6 +160,7 @@ func Builtin(c Config) Sources {
 			disk(c),
 			ownerLease(c),
 			external.container(),
+			profilesDir(c),
 		},
 		Profile: []ProfileSource{
 			name(),

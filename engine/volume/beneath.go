@@ -11,8 +11,9 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// openBeneath opens name relative to the directory fd with flags, following no link in any
-// component. It never blocks. The caller checks the kind of the file.
+// openBeneath opens name relative to the directory fd with flags. It opens one component after
+// the other, so that it follows no link and needs no openat2, which some sandboxes forbid. It
+// never blocks. The caller checks the kind of the file.
 func openBeneath(fd int, name string, flags int, mode uint32) (int, error) {
 	if err := checkName(name); err != nil {
 		return -1, err
@@ -21,46 +22,7 @@ func openBeneath(fd int, name string, flags int, mode uint32) (int, error) {
 	if flags&unix.O_PATH == 0 {
 		flags |= unix.O_NONBLOCK | unix.O_NOCTTY
 	}
-	if !strings.Contains(name, "/") {
-		return openAt(fd, name, flags, mode)
-	}
-	if opened, err, ok := openInOneCall(fd, name, flags, mode); ok {
-		return opened, err
-	}
-	return openStepByStep(fd, name, flags, mode)
-}
-
-// checkName refuses names that would leave the directory or are the directory.
-func checkName(name string) error {
-	for part := range strings.SplitSeq(name, "/") {
-		if part == "" || part == "." || part == ".." {
-			return fs.ErrInvalid
-		}
-	}
-	return nil
-}
-
-// openInOneCall uses openat2, which Linux has since 5.6 and some sandboxes forbid. When ok
-// is false, the caller opens step by step.
-func openInOneCall(fd int, name string, flags int, mode uint32) (opened int, err error, ok bool) {
-	how := unix.OpenHow{
-		Flags:   uint64(flags),
-		Mode:    uint64(mode),
-		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_BENEATH,
-	}
-	opened, err = ignoringEINTR(func() (int, error) { return unix.Openat2(fd, name, &how) })
-	switch {
-	case err == nil, errors.Is(err, unix.ENOENT):
-		return opened, err, true
-	case errors.Is(err, unix.ELOOP):
-		return -1, policy.ErrNotRegular, true
-	}
-	return -1, nil, false
-}
-
-func openStepByStep(fd int, name string, flags int, mode uint32) (int, error) {
-	at := fd
-	for {
+	for at := fd; ; {
 		part, rest, more := strings.Cut(name, "/")
 		if !more {
 			opened, err := openAt(at, part, flags, mode)
@@ -74,6 +36,16 @@ func openStepByStep(fd int, name string, flags int, mode uint32) (int, error) {
 		}
 		at, name = next, rest
 	}
+}
+
+// checkName refuses names that would leave the directory or are the directory.
+func checkName(name string) error {
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "" || part == "." || part == ".." {
+			return fs.ErrInvalid
+		}
+	}
+	return nil
 }
 
 func closeUnless(fd, keep int) {

@@ -145,22 +145,11 @@ func parseEntry(b []byte) (name string, kind byte, size int) {
 	return unix.ByteSliceToString(b[header:size]), b[18], size
 }
 
+// entryKind returns the kind of an entry. The kernel's DT_ constants are the S_IF constants
+// without their lower 12 bits.
 func entryKind(fd int, name string, kind byte) fs.FileMode {
-	switch kind {
-	case unix.DT_DIR:
-		return fs.ModeDir
-	case unix.DT_LNK:
-		return fs.ModeSymlink
-	case unix.DT_REG:
-		return 0
-	case unix.DT_FIFO:
-		return fs.ModeNamedPipe
-	case unix.DT_SOCK:
-		return fs.ModeSocket
-	case unix.DT_CHR:
-		return fs.ModeDevice | fs.ModeCharDevice
-	case unix.DT_BLK:
-		return fs.ModeDevice
+	if mode := fileMode(uint32(kind) << 12).Type(); mode != 0 || kind == unix.DT_REG {
+		return mode
 	}
 	var st unix.Stat_t
 	if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {

@@ -31,14 +31,17 @@ func BenchmarkCollect(b *testing.B) {
 					}
 				}
 			}
-			v, err := Open(Settings{Home: home, Phase: policy.PhaseBoot, Timeout: time.Minute, SourceTimeout: time.Minute})
-			if err != nil {
-				b.Fatal(err)
+			v := &server{out: newStream(nil, io.Discard)}
+			defer v.close()
+			v.open(Settings{Home: home, Phase: policy.PhaseBoot, Timeout: time.Minute, SourceTimeout: time.Minute})
+			if v.err != nil {
+				b.Fatal(v.err)
 			}
-			defer v.Close()
 			b.ReportAllocs()
 			for b.Loop() {
-				v.answer(b.Context(), request{Collect: true}, nil, newStream(nil, io.Discard))
+				if err := v.answer(b.Context(), request{Collect: true}, nil); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

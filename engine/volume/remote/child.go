@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Child is a Volume whose work a child process does. It answers one call at a time.
+// A Child is the parent's end of the child, and a reconcile.Volume. It answers one call at a
+// time.
 type Child struct {
 	pipes    io.ReadWriteCloser // Close ends the child
 	stream   *stream
@@ -77,7 +79,20 @@ func (v *Child) ask(ctx context.Context, r request, use func(answer, [][]byte) e
 	return fmt.Errorf("the process for the volume ended: %w", err)
 }
 
-// Collect implements Volume.
+// valueOf asks for a value, which is attached to the last answer. With an error, it is what
+// the child had found by then.
+func valueOf[T any](ctx context.Context, v *Child, r request) (value T, err error) {
+	err = v.ask(ctx, r, func(a answer, attached [][]byte) error {
+		if !a.Done || len(attached) != 1 {
+			return nil
+		}
+		return json.Unmarshal(attached[0], &value)
+	})
+	return value, err
+}
+
+// Collect returns the facts about the container that are on the volume. It calls emit with
+// the facts of each profile.
 func (v *Child) Collect(ctx context.Context, emit func(string, policy.Facts)) (policy.Facts, error) {
 	// The child keeps to the time limit itself, unless the volume hangs.
 	ctx, cancel := context.WithTimeout(ctx, v.settings.Timeout+time.Second)
@@ -98,7 +113,7 @@ func (v *Child) Collect(ctx context.Context, emit func(string, policy.Facts)) (p
 	return container, err
 }
 
-// Plan needs nothing of the volume: the decisions have what the child found out.
+// Plan does not ask the child: the decisions contain all that it needs.
 func (v *Child) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
 	return (&volume.Executor{}).Plan(ctx, d, o)
 }
@@ -114,14 +129,9 @@ func (v *Child) Execute(ctx context.Context, operations []policy.Operation, _ po
 	if len(mine) == 0 {
 		return nil
 	}
-	var answered []result
-	err := v.ask(ctx, request{Execute: mine}, func(a answer, _ [][]byte) error {
-		answered = append(answered, a.Results...)
-		return nil
-	})
+	answered, err := valueOf[[]result](ctx, v, request{Execute: mine})
 	if err == nil && len(answered) != len(mine) {
 		err = fmt.Errorf("the process for the volume gave %d results for %d operations", len(answered), len(mine))
-		answered = nil
 	}
 	results := make([]policy.Result, len(mine))
 	for i, op := range mine {
@@ -129,53 +139,38 @@ func (v *Child) Execute(ctx context.Context, operations []policy.Operation, _ po
 		switch {
 		case err != nil:
 			results[i].Err = fmt.Errorf("%s %s of profile %s: %w", op.Op, op.File, op.Profile, err)
+			continue
 		case answered[i].Error != "":
 			results[i].Err = errors.New(answered[i].Error)
 		}
-		if err == nil {
-			results[i].Done = answered[i].Done
-		}
+		results[i].Done = answered[i].Done
 	}
 	return results
 }
 
-// Change implements Volume.
-func (v *Child) Change(ctx context.Context, c engine.Change) (done engine.Changed, err error) {
-	err = v.ask(ctx, request{Change: &c}, func(a answer, _ [][]byte) error {
-		if a.Changed != nil {
-			done = *a.Changed
-		}
-		return nil
-	})
+// Change reads or writes what a life cycle command needs of a profile. The error wraps
+// fs.ErrNotExist when the profile does not exist.
+func (v *Child) Change(ctx context.Context, c engine.Change) (engine.Changed, error) {
+	done, err := valueOf[engine.Changed](ctx, v, request{Change: &c})
 	if err != nil && done.Missing {
 		err = fmt.Errorf("%w: %w", err, fs.ErrNotExist)
 	}
 	return done, err
 }
 
-// AppendLog implements Volume.
+// AppendLog appends text to logs/<name> in the home.
 func (v *Child) AppendLog(ctx context.Context, name string, text []byte) error {
 	return v.ask(ctx, request{Log: name}, func(answer, [][]byte) error { return nil }, text)
 }
 
-// Ledger implements Volume.
-func (v *Child) Ledger(ctx context.Context, profile string) (lines []ledger.Line, err error) {
-	err = v.ask(ctx, request{Ledger: &profile}, func(a answer, _ [][]byte) error {
-		lines = append(lines, a.Ledger...)
-		return nil
-	})
-	return lines, err
+// Ledger returns the lines of the ledger about a profile or the container, oldest first.
+func (v *Child) Ledger(ctx context.Context, profile string) ([]ledger.Line, error) {
+	return valueOf[[]ledger.Line](ctx, v, request{Ledger: &profile})
 }
 
-// Runs implements Volume.
-func (v *Child) Runs(ctx context.Context, q ledger.Query) (runs ledger.Runs, err error) {
-	err = v.ask(ctx, request{Runs: &q}, func(a answer, _ [][]byte) error {
-		if a.Runs != nil {
-			runs = *a.Runs
-		}
-		return nil
-	})
-	return runs, err
+// Runs returns what the ledger has of the newest runs.
+func (v *Child) Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) {
+	return valueOf[ledger.Runs](ctx, v, request{Runs: &q})
 }
 
 // Close ends the child without waiting for it.

@@ -133,7 +133,8 @@ func TestAChildThatGivesAnotherNumberOfResults(t *testing.T) {
 	for _, results := range [][]result{nil, {{Done: true}, {Done: true}}} {
 		var pipe bytes.Buffer
 		out := newStream(nil, &pipe)
-		out.write(answer{Results: results, Done: true})
+		text, _ := json.Marshal(results)
+		out.write(answer{Done: true}, text)
 		out.flush()
 		got := newChild(&fakeChild{Reader: &pipe}, Settings{}).Execute(t.Context(), sweep, policy.ExecuteOptions{})
 		if len(got) != 1 || got[0].Done || got[0].Err == nil {

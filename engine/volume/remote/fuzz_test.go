@@ -73,8 +73,7 @@ func FuzzVolumeRequests(f *testing.F) {
 // each operation and facts that are valid JSON.
 func FuzzVolumeAnswers(f *testing.F) {
 	for _, documents := range [][]string{
-		{`{"Done":true}`}, {`{"Profile":"a"}`, `{"Done":true}`}, {`{"Results":[{"Index":-1},{"Index":99,"Done":true},{"Index":0,"Error":"x"}],"Done":true}`},
-		{`{"Error":""}`}, {`{"Error":"x"}`}, {"null"}, {"[]"}, {`{"Changed":null,"Runs":null,"Ledger":[{}],"Done":true}`}, {`{"Runs":{"Runs":[{}]},"Done":true}`},
+		{`{"Done":true}`}, {`{"Profile":"a"}`, `{"Done":true}`}, {`{"Error":""}`}, {`{"Error":"x"}`}, {"null"}, {"[]"}, {`{"Error":"x","Done":true}`},
 	} {
 		var stream bytes.Buffer
 		answers := newStream(nil, &stream)
@@ -85,6 +84,14 @@ func FuzzVolumeAnswers(f *testing.F) {
 			}
 		}
 		if err := answers.flush(); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(stream.Bytes())
+	}
+	for _, value := range []string{"null", "[]", "7", `[{"Done":true},{"Error":"x"}]`, `[{},{},{}]`, `[{"action":7}]`, `{"Runs":[{}]}`, `{"Missing":true}`} {
+		var stream bytes.Buffer
+		answers := newStream(nil, &stream)
+		if err := errors.Join(answers.write(answer{Done: true}, []byte(value)), answers.flush()); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(stream.Bytes())

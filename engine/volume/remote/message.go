@@ -26,17 +26,14 @@ type request struct {
 }
 
 // An answer of a collection has the facts of one profile attached; the last one has the
-// facts about the container attached.
+// facts about the container attached. The answer to another request has its value attached.
 type answer struct {
-	Profile string          `json:",omitempty"`
-	Results []result        `json:",omitempty"` // one for each operation, in order
-	Ledger  []ledger.Line   `json:",omitempty"`
-	Runs    *ledger.Runs    `json:",omitempty"`
-	Changed *engine.Changed `json:",omitempty"`
-	Error   string          `json:",omitempty"` // of the whole request
-	Done    bool            `json:",omitempty"`
+	Profile string `json:",omitempty"`
+	Error   string `json:",omitempty"` // of the whole request
+	Done    bool   `json:",omitempty"`
 }
 
+// A result is that of one operation.
 type result struct {
 	Done  bool   `json:",omitempty"`
 	Error string `json:",omitempty"`
@@ -112,7 +109,7 @@ func (s *stream) read(document any) (texts [][]byte, err error) {
 	return texts[1:], json.Unmarshal(texts[0], document)
 }
 
-// readNumber reads a number of bytes or of texts and takes it off what is left of the
+// readNumber reads a number of bytes or of texts, and subtracts it from what is left of the
 // message's limit.
 func (s *stream) readNumber(left *int) (int, error) {
 	var four [4]byte

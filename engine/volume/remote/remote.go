@@ -1,10 +1,10 @@
-// Package remote does the work on the volume: facts, sweeps, seeds, intents and logs. As
-// root it does the work in a child process under the unprivileged user: a planted link then
-// leads to nothing that the agent could not reach itself, and a volume that hangs does not
-// stop the parent. The package holds both ends of the pipes to the child.
+// Package remote does the work on the volume, such as facts, sweeps, intents and logs, in a
+// child process. For root, the child becomes the unprivileged user: a planted link then leads
+// to nothing that the agent could not reach itself. A volume that hangs does not stop the
+// parent. The package holds both ends of the pipes to the child.
 //
-// The package knows which sources read the volume. It knows no rules, no supervisor, no
-// flags and no configuration.
+// The package knows which sources read the volume. It knows no rules, no supervisor, no flags
+// and no configuration.
 package remote
 
 import (
@@ -32,22 +32,20 @@ type Settings struct {
 type User struct{ UID, GID int }
 
 // Sources returns the sources that read the volume. A nil home serves for their schemas.
-func Sources(s Settings, home *volume.Home) ([]engine.Source, []engine.ProfileSource) {
-	var config facts.Config
+func Sources(s Settings, home *volume.Home) (container []engine.Source, profile []engine.ProfileSource) {
+	config := facts.Config{
+		Home: s.Home, Phase: s.Phase, FactsDir: s.FactsDir,
+		ExternalTimeout: s.ExternalTimeout, OperatorFiles: s.OperatorFiles, OnlyRoot: s.OnlyRoot,
+	}
 	if home != nil {
-		config.Root, config.Profiles = home.Root(), home.Profiles
+		config.Root, config.Profiles, config.ProfilesDir = home.Root(), home.Profiles, home.ProfilesDir
 	}
-	config.Home, config.Phase, config.FactsDir = s.Home, s.Phase, s.FactsDir
-	config.ExternalTimeout, config.OperatorFiles, config.OnlyRoot = s.ExternalTimeout, s.OperatorFiles, s.OnlyRoot
 	builtin := facts.Builtin(config)
-	var ofVolume []engine.Source
 	for _, source := range builtin.Volume {
-		ofVolume = append(ofVolume, source)
+		container = append(container, source)
 	}
-	ofVolume = append(ofVolume, home.ProfilesDir())
-	var ofProfile []engine.ProfileSource
 	for _, source := range builtin.Profile {
-		ofProfile = append(ofProfile, source)
+		profile = append(profile, source)
 	}
-	return ofVolume, ofProfile
+	return container, profile
 }

@@ -2,19 +2,32 @@ package remote
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
+)
+
+// The sizes in bytes at which logs are rotated. Upstream rotates its logs at the first. The
+// ledger has longer lines; its limit keeps some thousands of them.
+const (
+	logLimit    = 256 << 10
+	ledgerLimit = 4 << 20
 )
 
 // IsChild reports whether args are those of the child. main then calls Serve before it
@@ -40,11 +53,11 @@ func Serve() int {
 // would then run all the time.
 func TuneMemory() { debug.SetGCPercent(400) }
 
-// serve answers requests until there are no more.
+// serve answers requests until the input ends.
 func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	pipes := newStream(in, out)
-	var local *Local
-	openErr := errors.New("this command is for hermes-reconcile itself")
+	v := &server{out: pipes, err: errors.New("this command is for hermes-reconcile itself")}
+	defer v.close()
 	for {
 		var r request
 		texts, err := pipes.read(&r)
@@ -55,21 +68,10 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 			return fmt.Errorf("read a request: %w", err)
 		}
 		if r.Settings != nil {
-			if openErr = become(*r.Settings); openErr == nil {
-				local, openErr = Open(*r.Settings)
-			}
-			if openErr == nil {
-				defer local.Close()
-			}
+			v.open(*r.Settings)
 			continue
 		}
-		last, facts := answer{Done: true}, policy.Facts(nil)
-		if openErr != nil {
-			last.Error = openErr.Error()
-		} else {
-			last, facts = local.answer(ctx, r, texts, pipes)
-		}
-		if err := errors.Join(pipes.writeFacts(last, facts), pipes.flush()); err != nil {
+		if err := errors.Join(v.answer(ctx, r, texts), pipes.flush()); err != nil {
 			return err
 		}
 	}
@@ -98,41 +100,119 @@ func become(s Settings) error {
 	return nil
 }
 
-// answer does what a request asks and returns its last answer, with the facts to attach.
-// It writes the other answers to out.
-func (v *Local) answer(ctx context.Context, r request, texts [][]byte, out *stream) (last answer, facts policy.Facts) {
-	last.Done = true
-	var err error
+// A server does the work of the child.
+type server struct {
+	out      *stream
+	settings Settings
+	home     *volume.Home
+	err      error // why nothing can be done
+}
+
+func (v *server) open(s Settings) {
+	v.close()
+	v.settings = s
+	if v.err = become(s); v.err == nil {
+		v.home, v.err = volume.Open(s.Home)
+	}
+}
+
+func (v *server) close() {
+	if v.home != nil {
+		v.home.Close()
+	}
+}
+
+// answer does what a request asks, and writes the answers.
+func (v *server) answer(ctx context.Context, r request, texts [][]byte) error {
+	var value any
+	err := v.err
 	switch {
+	case err != nil:
 	case r.Collect:
-		facts, err = v.Collect(ctx, func(profile string, facts policy.Facts) {
-			if err := out.writeFacts(answer{Profile: profile}, facts); err != nil {
-				slog.Error("answer", "err", err)
-			}
-		})
+		facts, err := v.collect(ctx)
+		return v.out.writeFacts(lastAnswer(err), facts)
 	case r.Execute != nil:
-		for _, done := range v.Execute(ctx, r.Execute, policy.ExecuteOptions{}) {
-			one := result{Done: done.Done}
-			if done.Err != nil {
-				one.Error = done.Err.Error()
-			}
-			last.Results = append(last.Results, one)
-		}
+		value = v.execute(ctx, r.Execute)
 	case r.Ledger != nil:
-		last.Ledger, err = v.Ledger(ctx, *r.Ledger)
+		value, err = ledger.Read(v.home.Root(), *r.Ledger)
 	case r.Runs != nil:
-		var runs ledger.Runs
-		runs, err = v.Runs(ctx, *r.Runs)
-		last.Runs = &runs
+		value, err = v.runs(ctx, *r.Runs)
 	case r.Change != nil:
-		var changed engine.Changed
-		changed, err = v.Change(ctx, *r.Change)
-		last.Changed = &changed
+		value, err = v.change(ctx, *r.Change)
 	case r.Log != "" && len(texts) == 1:
-		err = v.AppendLog(ctx, r.Log, texts[0])
+		limit := int64(logLimit)
+		if strings.HasSuffix(r.Log, ".jsonl") {
+			limit = ledgerLimit
+		}
+		err = v.home.AppendLog(r.Log, texts[0], limit)
 	}
+	text, jsonErr := json.Marshal(value)
+	return errors.Join(jsonErr, v.out.write(lastAnswer(err), text))
+}
+
+func lastAnswer(err error) answer {
 	if err != nil {
-		last.Error = err.Error()
+		return answer{Done: true, Error: err.Error()}
 	}
-	return last, facts
+	return answer{Done: true}
+}
+
+func (v *server) collect(ctx context.Context) (policy.Facts, error) {
+	ctx, cancel := context.WithTimeout(ctx, v.settings.Timeout)
+	defer cancel()
+	collector := engine.Collector{Home: v.home, SourceTimeout: v.settings.SourceTimeout}
+	collector.Sources, collector.ProfileSources = Sources(v.settings, v.home)
+	container := make(chan policy.Facts, 1)
+	go func() { container <- collector.Container(ctx) }()
+	err := collector.Profiles(ctx, func(profile string, facts policy.Facts) {
+		if err := v.out.writeFacts(answer{Profile: profile}, facts); err != nil {
+			slog.Error("answer", "err", err)
+		}
+	})
+	return <-container, err
+}
+
+func (v *server) execute(ctx context.Context, operations []policy.Operation) []result {
+	executor := volume.Executor{Home: v.home, Live: v.settings.Phase == policy.PhaseApply}
+	var results []result
+	for _, done := range executor.Execute(ctx, operations, policy.ExecuteOptions{}) {
+		results = append(results, result{Done: done.Done, Error: lastAnswer(done.Err).Error})
+	}
+	return results
+}
+
+// runs adds the profiles on the volume to the names in the ledger.
+func (v *server) runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) {
+	runs := ledger.ReadRuns(v.home.Root(), q)
+	profiles, err := v.home.Profiles(ctx)
+	for _, p := range profiles {
+		runs.Names = append(runs.Names, p.Name)
+	}
+	slices.Sort(runs.Names)
+	runs.Names = slices.Compact(runs.Names)
+	return runs, err
+}
+
+func (v *server) change(ctx context.Context, c engine.Change) (done engine.Changed, err error) {
+	switch c.Kind {
+	case engine.ReadIntent:
+		done.Intent, _, err = v.home.Intent(ctx, c.Profile)
+	case engine.WriteIntent:
+		done.Changed, err = v.home.SetIntent(ctx, c.Profile, c.Intent)
+	case engine.PlannedStop:
+		err = v.home.MarkPlannedStop(ctx, c.Profile, c.PID, c.StartTime, os.Getppid(), time.Now())
+		done.Changed = err == nil
+	case engine.WriteHold:
+		if c.Hold == nil {
+			return done, errors.New("the hold to write is missing")
+		}
+		err = v.home.WriteHold(ctx, c.Profile, *c.Hold)
+		done.Changed = err == nil
+	case engine.RemoveHold:
+		done.Changed, err = v.home.RemoveHold(ctx, c.Profile)
+	default:
+		err = fmt.Errorf("unknown change %q", c.Kind)
+	}
+	done.Missing = errors.Is(err, fs.ErrNotExist)
+	return done, err
 }
