@@ -16,8 +16,8 @@ const (
 
 type priorStateFact struct {
 	read.Outcome
-	Desired          *string                  `json:"desired,omitempty" about:"desired_state: what the operator wants; absent when absent or null in the file; an empty text is not absent"`
-	Gateway          *string                  `json:"gateway,omitempty" about:"gateway_state: the gateway's own state; absent when absent or null in the file"`
+	Desired          *string                  `json:"desired,omitempty" about:"desired_state: what the operator wants; absent if the file has none or null; may be empty"`
+	Gateway          *string                  `json:"gateway,omitempty" about:"gateway_state: the state of the gateway itself; absent if the file has none or null"`
 	ExitReason       *string                  `json:"exit_reason,omitempty" about:"exit_reason of the last gateway"`
 	RestartRequested *bool                    `json:"restart_requested,omitempty" about:"restart_requested"`
 	ActiveAgents     *int64                   `json:"active_agents,omitempty" about:"active_agents"`
