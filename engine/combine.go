@@ -102,7 +102,11 @@ func alarmOf(c policy.Contribution) policy.Alarm {
 
 // enforced leaves out the contributions of warn-only packages, which have no effect.
 func enforced(contributions []policy.Contribution) []policy.Contribution {
-	return slices.DeleteFunc(slices.Clone(contributions), func(c policy.Contribution) bool { return !c.Counts() })
+	hasNoEffect := func(c policy.Contribution) bool { return !c.Counts() }
+	if !slices.ContainsFunc(contributions, hasNoEffect) {
+		return contributions
+	}
+	return slices.DeleteFunc(slices.Clone(contributions), hasNoEffect)
 }
 
 // A combination makes the decision for one profile.
