@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
-	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
@@ -45,29 +45,16 @@ func KeepOverrides(stateDir string, more []policy.Override) error {
 	return onlyRoot(renameio.WriteFile(path, append(text, '\n'), 0o644, renameio.WithTempDir(stateDir), renameio.WithStaticPermissions(0o644)))
 }
 
-// maxOverrides bounds what is read of the list, in bytes.
-const maxOverrides = 1 << 20
-
-func readOverrides(path string) ([]policy.Override, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+func readOverrides(path string) (all []policy.Override, err error) {
+	data, out := read.Path(path, read.MaxConfig)
+	switch out.Status {
+	case policy.StatusMissing:
 		return nil, nil
+	case "":
+		err = json.Unmarshal(data, &all)
+		return all, err
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, policy.ErrNotRegular
-	case info.Size() > maxOverrides:
-		return nil, fmt.Errorf("it is larger than %d bytes", maxOverrides)
-	}
-	var all []policy.Override
-	return all, json.NewDecoder(file).Decode(&all)
+	return nil, errors.New(out.Error)
 }
 
 // onlyRoot adds to a permission error who may set a hold aside.

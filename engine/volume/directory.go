@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -28,14 +29,11 @@ type directory struct {
 	shut  bool
 
 	// listed makes the directory answer from one listing that a name is missing, which is
-	// true of most files that facts look for, and describe itself once.
-	listed   bool
-	readable bool // fd can be listed; else it serves only to open names
-	list     sync.Once
-	names    map[string]bool // nil: too many entries, or they cannot be listed
-	describe sync.Once
-	st       unix.Stat_t
-	stErr    error
+	// true of most files that facts look for. That takes a sixth off the processor time of
+	// a collection.
+	listed bool
+	list   sync.Once
+	names  map[string]bool // nil: too many entries, or they cannot be listed
 
 	mu   sync.Mutex
 	kept map[string]any
@@ -77,21 +75,13 @@ func (d *directory) absent(name string) bool {
 }
 
 func (d *directory) listNames() map[string]bool {
-	if d.readable {
-		return namesIn(d.fd)
-	}
 	fd, err := openListing(d.fd, ".")
 	if err != nil {
 		return nil
 	}
 	defer unix.Close(fd)
-	return namesIn(fd)
-}
-
-// namesIn lists a directory that was opened for listing and not listed before.
-func namesIn(fd int) map[string]bool {
 	names := map[string]bool{}
-	err := scan(fd, func(entry string, _ fs.FileMode) bool {
+	err = scan(fd, func(entry string, _ fs.FileMode) bool {
 		names[entry] = true
 		return len(names) <= maxListed
 	})
@@ -154,7 +144,7 @@ func (d *directory) openFile(name string) (*file, error) {
 	if err != nil {
 		return nil, err // most files of most profiles are missing
 	}
-	return &file{fd: fd, info: fileInfo{name: lastPart(name), st: st}}, nil
+	return &file{os.NewFile(uintptr(fd), lastPart(name)), fileInfo{lastPart(name), st}}, nil
 }
 
 func (d *directory) Lstat(name string) (fs.FileInfo, error) {
@@ -163,21 +153,13 @@ func (d *directory) Lstat(name string) (fs.FileInfo, error) {
 	}
 	var st unix.Stat_t
 	err := d.use("lstat", name, func(at int) (err error) {
-		st, err = d.lstat(at, name)
+		st, err = lstatBeneath(at, name)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return fileInfo{name: lastPart(name), st: st}, nil
-}
-
-func (d *directory) lstat(at int, name string) (unix.Stat_t, error) {
-	if name != "." || !d.listed {
-		return lstatBeneath(at, name)
-	}
-	d.describe.Do(func() { d.stErr = unix.Fstat(at, &d.st) })
-	return d.st, d.stErr
 }
 
 func lstatBeneath(fd int, name string) (unix.Stat_t, error) {
@@ -271,7 +253,7 @@ func (d *directory) LockHeld(name string) (held bool, err error) {
 		return false, err
 	}
 	defer f.Close()
-	return probeLock(f.fd)
+	return probeLock(int(f.Fd()))
 }
 
 func probeLock(fd int) (held bool, err error) {

@@ -45,13 +45,17 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions, _ policy.PlanOp
 			plan.Operations = append(plan.Operations, policy.Operation{
 				Op: policy.OpSweep, Profile: name, File: file,
 				Identity: decision.Identities[file],
-				Cause:    sweepCause(decision, file),
+				Cause: cause(decision, func(c policy.Contribution) bool {
+					return c.Set == policy.SetSweep && c.File == file
+				}),
 			})
 		}
 		if decision.Seed != nil {
 			plan.Operations = append(plan.Operations, policy.Operation{
 				Op: policy.OpSeed, Profile: name, File: policy.StateFile, Seed: decision.Seed,
-				Cause: seedCause(decision),
+				Cause: cause(decision, func(c policy.Contribution) bool {
+					return c.Set == policy.SetSeed && c.State == decision.Seed.State && c.MigratedFrom == decision.Seed.MigratedFrom
+				}),
 			})
 		}
 		if err := ctx.Err(); err != nil {
@@ -61,20 +65,10 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions, _ policy.PlanOp
 	return plan, nil
 }
 
-func sweepCause(d policy.Decision, file string) string {
-	for _, c := range d.Contributions {
-		if c.Set == policy.SetSweep && c.File == file {
-			return c.Reason
-		}
-	}
-	return d.Reason
-}
-
-func seedCause(d policy.Decision) string {
-	for _, c := range d.Contributions {
-		if c.Set == policy.SetSeed && c.State == d.Seed.State && c.MigratedFrom == d.Seed.MigratedFrom {
-			return c.Reason
-		}
+// cause returns the reason of the first contribution that asked for a sweep or a seed.
+func cause(d policy.Decision, asked func(policy.Contribution) bool) string {
+	if i := slices.IndexFunc(d.Contributions, asked); i >= 0 {
+		return d.Contributions[i].Reason
 	}
 	return d.Reason
 }

@@ -134,24 +134,12 @@ func (h *Home) list() listing {
 // created after the first use of the directory may be reported as missing. The caller calls
 // the returned function when it is done.
 func (h *Home) Open(p policy.Profile) (policy.Directory, func(), error) {
-	d, err := h.openToList(p)
+	d, err := h.open(p)
 	if err != nil {
 		return nil, nil, err
 	}
 	d.listed = true
 	return d, func() { d.close() }, nil
-}
-
-// openToList opens the directory of a profile for listing, or as open does when it may not
-// be listed.
-func (h *Home) openToList(p policy.Profile) (*directory, error) {
-	if p.Dir != "." {
-		fd, err := h.root.openAt(p.Dir, dirFlags&^unix.O_PATH)
-		if err == nil {
-			return &directory{profile: p, fd: fd, readable: true}, nil
-		}
-	}
-	return h.open(p)
 }
 
 func (h *Home) open(p policy.Profile) (*directory, error) {
