@@ -6,9 +6,8 @@ import (
 	"maps"
 )
 
-// InputSchema composes the JSON Schema of the input document from those of the
-// sources. It is what `schema input` prints and what the rules are compiled
-// against.
+// InputSchema composes the JSON Schema of the input document from the schemas of the sources.
+// `schema input` prints it, and the rules are compiled against it.
 func InputSchema(sources []Source, profileSources []ProfileSource) (json.RawMessage, error) {
 	container, profile := object{}, object{}
 	for _, s := range sources {
@@ -29,7 +28,7 @@ func InputSchema(sources []Source, profileSources []ProfileSource) (json.RawMess
 			"schema_version": object{"type": "integer", "description": "version of this document"},
 			"phase":          object{"type": "string", "enum": []string{"boot", "apply"}, "description": "what the program is doing"},
 			"now": closed(object{
-				"unix_ns": object{"type": "integer", "description": "nanoseconds since 1970, as the time builtins take it"},
+				"unix_ns": object{"type": "integer", "description": "nanoseconds since 1970, as the time builtins expect it"},
 				"rfc3339": object{"type": "string", "description": "the time in the container's zone"},
 				"weekday": object{"type": "string", "description": "Monday to Sunday, in the container's zone"},
 				"minute":  object{"type": "integer", "description": "minute of the day, 0 to 1439, in the container's zone"},
@@ -58,8 +57,7 @@ func InputSchema(sources []Source, profileSources []ProfileSource) (json.RawMess
 
 type object = map[string]any
 
-// addFact adds the schema of one source, with the properties that every fact
-// may have.
+// addFact adds the schema of one source, with the properties that every fact may have.
 func addFact(to object, name, schema string) error {
 	var s object
 	if err := json.Unmarshal([]byte(schema), &s); err != nil {
@@ -70,7 +68,7 @@ func addFact(to object, name, schema string) error {
 	}
 	properties := object{
 		"status": object{"type": "string", "description": "how the collection went"},
-		"error":  object{"type": "string", "description": "what went wrong, where something did"},
+		"error":  object{"type": "string", "description": "what went wrong; absent when nothing did"},
 	}
 	if own, ok := s["properties"].(object); ok {
 		maps.Copy(properties, own)

@@ -38,9 +38,8 @@ type Contribution struct {
 	Set      Set    `json:"set"`
 	Rule     string `json:"rule"`     // the rule package
 	Location string `json:"location"` // file:row of the rule
-	// Layer is 0 for the built-in rules, 1 for the first directory of the
-	// operator and so on. Where two rules set different values, the higher
-	// layer wins.
+	// Layer is 0 for the built-in rules, 1 for the operator's first directory, 2 for the
+	// second. When two rules set different values, the higher layer wins.
 	Layer   int    `json:"-"`
 	Profile string `json:"profile,omitempty"` // empty: the container
 	Code    string `json:"code,omitempty"`
@@ -85,18 +84,16 @@ var fields = map[Set]struct{ required, optional []string }{
 	SetAlarm:   {[]string{"reason"}, []string{"profile", "code"}},
 }
 
-// Fields returns the keys that a member of the set must have and those that it
-// may have.
+// Fields returns the keys that a member of the set must have, and the keys that it may have.
 func Fields(set Set) (required, optional []string) {
 	f := fields[set]
 	return f.required, f.optional
 }
 
-// DecodeMember reads one member of a set as a rule wrote it: the values are what
-// encoding/json decodes into an any with UseNumber. It is strict: an unknown or
-// missing key, a value of the wrong type or out of its range is an error that
-// names the key and what would have been right. The caller adds Rule, Location
-// and Layer.
+// DecodeMember decodes one member of a set as a rule wrote it. The values are what encoding/json
+// decodes into an any with UseNumber. An unknown or missing key, a value of the wrong type or
+// out of its range is an error that names the key and what would have been right. The caller
+// adds Rule, Location and Layer.
 func DecodeMember(set Set, object map[string]any) (Contribution, error) {
 	c := Contribution{Set: set}
 	if err := checkKeys(set, object); err != nil {

@@ -4,6 +4,6 @@
 //
 //	profiles -> facts -> input -> contributions -> decisions -> plan -> executor
 //
-// The package knows no files, no policy language and no supervisor; it imports
-// only the standard library, and everything else meets here.
+// The package knows no files, no policy language and no supervisor. It imports only the standard
+// library, and all other packages meet here.
 package policy

@@ -2,10 +2,10 @@ package policy
 
 import "time"
 
-// A RestartHold is what the finish script of a slot records when a gateway has used
-// up its budget of deaths: it stays down, over boots too, until the time is over,
-// one of HoldFiles changes, or an operator releases it. The agent can write it, so
-// it can only keep a gateway down.
+// A RestartHold is what the finish script of a slot records when a gateway has used up its
+// budget of deaths. The gateway stays down, over boots too, until the time is over, one of
+// HoldFiles changes, or an operator releases it. The agent can write the record, so a record
+// can only keep a gateway down.
 type RestartHold struct {
 	SinceUnix     int64   `json:"since_unix"`
 	UntilUnix     int64   `json:"until_unix,omitempty"` // 0: no end by time
@@ -13,8 +13,7 @@ type RestartHold struct {
 	WindowSeconds float64 `json:"window_seconds"`
 	ExitCode      int     `json:"exit_code"` // of the last death; 256 when a signal ended it
 	Signal        int     `json:"signal,omitempty"`
-	// Files identifies what each of HoldFiles was then; a file that was not there
-	// is missing.
+	// Files has the identity of each of HoldFiles at that time, except of missing files.
 	Files map[string]string `json:"files"`
 }
 

@@ -12,8 +12,8 @@ const (
 	PhaseApply = "apply"
 )
 
-// Input is the document that rules see as input: the whole situation, so that
-// rules can compare profiles.
+// Input is the document that rules see as input. It has all profiles, so that rules can compare
+// them.
 type Input struct {
 	SchemaVersion int              `json:"schema_version"`
 	Phase         string           `json:"phase"`
@@ -26,9 +26,9 @@ type Input struct {
 
 // Now is the clock as a fact, so that a run can be repeated.
 type Now struct {
-	UnixNS  int64  `json:"unix_ns"` // what the time builtins of Rego take
+	UnixNS  int64  `json:"unix_ns"` // as the time builtins of Rego expect it
 	RFC3339 string `json:"rfc3339"`
-	Weekday string `json:"weekday"` // "Monday" and so on, in Zone
+	Weekday string `json:"weekday"` // "Monday" to "Sunday", in Zone
 	Minute  int    `json:"minute"`  // of the day, 0 to 1439, in Zone
 	Zone    string `json:"zone"`    // the container's time zone
 }

@@ -81,7 +81,7 @@ func addKeys(keys schema, t reflect.Type, by writer) {
 	}
 }
 
-// statuses are those that every fact may have.
+// statuses are the statuses that any fact may have.
 var statuses = []string{
 	policy.StatusMissing, policy.StatusUnreadable, policy.StatusInvalid, policy.StatusEmpty,
 	policy.StatusRecorded, policy.StatusTimedOut, policy.StatusFailed,

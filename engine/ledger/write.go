@@ -178,7 +178,7 @@ func factsDigest(facts policy.Facts) string {
 // between two users who collect them.
 var alwaysDifferent = []string{"disk", "host", "identity", "log_directory", "owner_lease", "resources", "starts", "s6", "runtime_files"}
 
-// FactDigests identifies each fact, so that a later pass can name those that changed.
+// FactDigests identifies each fact, so that a later pass can name the changed facts.
 func FactDigests(facts policy.Facts) map[string]string {
 	digests := make(map[string]string, len(facts))
 	for name, value := range facts {

@@ -60,7 +60,7 @@ func Open(home string) (*Home, error) {
 	return &Home{path: home, root: root, limit: MaxProfiles}, nil
 }
 
-// Close closes the home. Directories that are still open stay usable.
+// Close closes the home. Directories that were opened before stay usable.
 func (h *Home) Close() error { return h.root.close() }
 
 // Path returns the path of the home as it was given to Open.
