@@ -136,5 +136,8 @@ func (s Slots) Words(slot Slot, exists bool) (file, now string) {
 	return SlotUp, slot.Now()
 }
 
+// SlotPrefix starts the name of every slot.
+const SlotPrefix = "gateway-"
+
 // SlotName returns the name of the service directory of a profile.
-func SlotName(profile string) string { return "gateway-" + profile }
+func SlotName(profile string) string { return SlotPrefix + profile }

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/beneath"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/supervise"
 )
 
 // newLive is a world with s6-svscan in which plans start and stop.
@@ -41,7 +41,7 @@ func TestLivePlan(t *testing.T) {
 	w.carryOut(w.wantPlan(decide("coder=down", "writer=start", "later=start"), "publish later; bring-down coder; rescan; bring-up later; bring-up writer"))
 	w.wantPlan(decide("coder=down", "writer=start", "later=start"), "")
 	for profile, up := range map[string]bool{"coder": false, "writer": true, "later": true} {
-		f := w.facts().Slots[SlotName(profile)]
+		f := w.facts().Slots[policy.SlotName(profile)]
 		if f.Up != up || f.DownFile == up {
 			t.Errorf("%s: %s", profile, asJSON(f))
 		}
@@ -58,7 +58,7 @@ func TestSupervisorThatDoesNotListenYet(t *testing.T) {
 	w.apply(decide("coder=down", "writer=start"))
 	w.apply(decide("coder=start"))
 	for profile, up := range map[string]bool{"coder": true, "writer": false} {
-		if f := w.facts().Slots[SlotName(profile)]; f.Up != up {
+		if f := w.facts().Slots[policy.SlotName(profile)]; f.Up != up {
 			t.Errorf("%s: %s", profile, asJSON(f))
 		}
 	}
@@ -205,7 +205,7 @@ func TestStartDuringFinish(t *testing.T) {
 func TestApplyWhileSvscanStarts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s6test.StartSlow(t, w.base, w.scan, svscanControl, 500*time.Millisecond)
+	s6test.StartSlow(t, w.base, w.scan, supervise.SvscanControl, 500*time.Millisecond)
 	w.options.Live = true
 	w.apply(decide("coder=start"))
 	if f := w.facts().Slots["gateway-coder"]; !f.Up {
@@ -218,7 +218,7 @@ func TestApplyWithoutTheControlOfSvscan(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
 	w.waiting.Wait = time.Second
-	w.until("s6-svscan has its control FIFO", func() bool { return os.Remove(filepath.Join(w.scan, svscanControl)) == nil })
+	w.until("s6-svscan has its control FIFO", func() bool { return os.Remove(filepath.Join(w.scan, supervise.SvscanControl)) == nil })
 	var told []string
 	for _, r := range w.execute(w.plan(decide("coder=down"))) {
 		if r.Err != nil {
@@ -259,27 +259,27 @@ func TestStopWhileTheDownFileGoes(t *testing.T) {
 	}
 }
 
-// control writes a letter to the supervisor of a slot, as s6-svc does.
-func (w *world) control(profile, letter string) {
+// control writes a command to the supervisor of a slot, as s6-svc does.
+func (w *world) control(profile, command string) {
 	w.t.Helper()
-	fd := w.open(profile)
-	defer unix.Close(fd)
-	must(w.t, writeControl(fd, superviseControl, letter))
+	slot := w.open(profile)
+	defer slot.Close()
+	must(w.t, supervise.Service.Ask(slot, command))
 }
 
-func (w *world) status(profile string) status {
+func (w *world) status(profile string) supervise.Status {
 	w.t.Helper()
-	fd := w.open(profile)
-	defer unix.Close(fd)
-	s, _ := statusOf(fd)
+	slot := w.open(profile)
+	defer slot.Close()
+	s, _ := supervise.ReadStatus(slot)
 	return s
 }
 
-func (w *world) open(profile string) int {
+func (w *world) open(profile string) beneath.Dir {
 	w.t.Helper()
-	fd, err := unix.Open(w.slot(profile), unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	slot, err := beneath.OpenDir(w.slot(profile))
 	must(w.t, err)
-	return fd
+	return slot
 }
 
 // The unprivileged user controls slots that belong to root, and makes none.

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/supervise"
 )
 
 // tallyName is the file of a slot with the counted deaths of its gateway. A new slot,
@@ -39,8 +41,8 @@ type Answer struct {
 	// Down: the gateway stays down. The slot has a down file, and the finish script
 	// has to exit with 125.
 	Down bool
-	// Hold has to be recorded with the profile for later boots; nil is nothing to
-	// record. The recorder fills in its Files.
+	// Hold has to be recorded with the profile for later boots; nil without one. The
+	// recorder fills in its Files.
 	Hold *policy.RestartHold
 	// PauseSeconds is how long the next start waits. It is in the slot already.
 	PauseSeconds float64
@@ -57,60 +59,50 @@ type tally struct {
 // Answer counts the death by the restart rule in the slot's marker, and changes the
 // slot accordingly. It counts neither an intended stop nor a death by a signal that
 // operators send (TERM, INT, HUP), as upstream's restart does. The Answer is valid
-// also with an error, which then is about writing to the slot.
+// also with an error about writing to the slot.
 func (d Death) Answer() (Answer, error) {
-	slotfd, err := openOne(unix.AT_FDCWD, d.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+	slot, err := beneath.OpenDir(d.Dir)
 	if err != nil {
 		return Answer{}, fmt.Errorf("open the service directory: %w", err)
 	}
-	defer unix.Close(slotfd)
-	m, err := readMarker(slotfd)
-	if err != nil {
-		return Answer{}, err
-	}
-	a := Answer{Profile: m.Profile}
-	if d.wasWanted(slotfd) || m.Restart == nil {
-		return a, nil
-	}
-	t := readTally(slotfd)
-	d.count(&t, m.Restart, &a)
-	return a, d.record(slotfd, t, a)
-}
-
-func readMarker(slotfd int) (marker, error) {
+	defer slot.Close()
 	var m marker
-	data, err := readRegular(slotfd, markerName)
-	if err == nil {
-		err = json.Unmarshal(data, &m)
-	}
+	err = readJSON(slot, markerName, &m)
 	if err == nil && m.Profile == "" {
 		err = errors.New("it names no profile")
 	}
 	if err != nil {
-		return m, fmt.Errorf("%s: %w", markerName, err)
+		return Answer{}, fmt.Errorf("%s: %w", markerName, err)
 	}
-	return m, nil
+	a := Answer{Profile: m.Profile}
+	if d.wasWanted(slot) || m.Restart == nil {
+		return a, nil
+	}
+	var t tally
+	if readJSON(slot, tallyName, &t) != nil {
+		t = tally{}
+	}
+	d.count(&t, m.Restart, &a)
+	return a, record(slot, t, a)
+}
+
+func readJSON(slot beneath.Dir, name string, value any) error {
+	data, err := slot.Read(name)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, value)
 }
 
 // wasWanted reports whether a user wanted the gateway to end. While a finish script
 // runs, the status shows whether s6-supervise will start the service again.
-func (d Death) wasWanted(slotfd int) bool {
+func (d Death) wasWanted(slot beneath.Dir) bool {
 	switch syscall.Signal(d.Signal) {
 	case unix.SIGTERM, unix.SIGINT, unix.SIGHUP:
 		return true
 	}
-	s, ok := statusOf(slotfd)
+	s, ok := supervise.ReadStatus(slot)
 	return ok && !s.WantUp
-}
-
-// readTally reads what was counted. An invalid file counts as empty.
-func readTally(slotfd int) tally {
-	var t tally
-	data, err := readRegular(slotfd, tallyName)
-	if err != nil || json.Unmarshal(data, &t) != nil {
-		return tally{}
-	}
-	return t
 }
 
 // count adds the death and decides what follows.
@@ -158,37 +150,24 @@ func (d Death) hold(deaths int, r *policy.Restart) *policy.RestartHold {
 	return hold
 }
 
-// record writes what was counted, and the down file or the pause. It writes each file
-// as a whole or not at all.
-func (d Death) record(slotfd int, t tally, a Answer) error {
+// record writes what was counted, and the down file or the pause, each as a whole or not
+// at all. One helper runs at a time, and it overwrites what an interrupted one left.
+func record(slot beneath.Dir, t tally, a Answer) error {
 	data, err := json.Marshal(t)
 	if err != nil {
 		return err
 	}
-	errs := replaceIn(slotfd, file{tallyName, 0o644, append(data, '\n')})
+	files := []beneath.File{{Name: tallyName, Mode: 0o644, Content: append(data, '\n')}}
 	if pause, ok := pauseFile(a.PauseSeconds); ok {
-		errs = errors.Join(errs, replaceIn(slotfd, pause))
+		files = append(files, pause)
 	}
 	if a.Down {
-		errs = errors.Join(errs, replaceIn(slotfd, file{Name: downName, Mode: 0o644}))
+		files = append(files, downFile)
 	}
-	return errs
-}
-
-// replaceIn makes a file of a slot under another name of the same directory and
-// renames it over the old one. Only the finish script's helper does that: one helper
-// runs at a time, and it overwrites what an interrupted one left.
-func replaceIn(slotfd int, f file) error {
-	temp := f.Name + ".new"
-	fd, err := openBeneath(slotfd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC)
-	if err == nil {
-		err = errors.Join(writeAll(fd, f.Content), unix.Fchmod(fd, f.Mode), unix.Close(fd))
+	var errs []error
+	for _, f := range files {
+		_ = slot.Remove(f.Name + ".new")
+		errs = append(errs, slot.Replace(f, slot, f.Name+".new"))
 	}
-	if err == nil {
-		err = unix.Renameat(slotfd, temp, slotfd, f.Name)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", f.Name, err)
-	}
-	return nil
+	return errors.Join(errs...)
 }

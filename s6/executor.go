@@ -1,15 +1,13 @@
 package s6
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
-	"sync"
 	"time"
 
 	"hermes-reconcile/policy"
@@ -78,11 +76,11 @@ type Executor struct {
 // withDefaults returns a copy with every field filled in.
 func (e *Executor) withDefaults() *Executor {
 	c := *e
-	c.Ownership = orDefault(c.Ownership, Strict)
-	c.LockTimeout = orDefault(c.LockTimeout, 10*time.Second)
-	c.Proc = orDefault(c.Proc, "/proc")
-	c.Shell = orDefault(c.Shell, defaultShell())
-	c.Tools = orDefault(c.Tools, defaultTools())
+	c.Ownership = cmp.Or(c.Ownership, Strict)
+	c.LockTimeout = cmp.Or(c.LockTimeout, 10*time.Second)
+	c.Proc = cmp.Or(c.Proc, defaultProc)
+	c.Shell = cmp.Or(c.Shell, defaultShell())
+	c.Tools = cmp.Or(c.Tools, defaultTools())
 	if c.Command == nil {
 		c.Command = []string{"hermes"}
 	}
@@ -95,13 +93,7 @@ func (e *Executor) withDefaults() *Executor {
 	return &c
 }
 
-func orDefault[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
-}
+const defaultProc = "/proc"
 
 // overlayTools is where s6-overlay has its tools. A process that docker exec starts
 // need not have it in PATH.
@@ -128,28 +120,18 @@ func defaultTools() string {
 	return filepath.Dir(found)
 }
 
-// Slots looks at the scan directory. It is what a Source collects; the status is
-// policy.StatusFailed when ctx has ended.
-func (e *Executor) Slots(ctx context.Context) policy.Slots {
-	s, err := (&Source{ScanDir: e.ScanDir, Proc: e.Proc}).look(ctx)
-	if err != nil {
-		return policy.Slots{Status: policy.StatusFailed}
-	}
-	return s
-}
-
-// Execute carries out the operations on slots and ignores those of other
-// executors. It returns a result for each of its own, in their order. Consecutive
-// publishes run in parallel, consecutive removals, starts and stops together.
+// Execute carries out the operations on slots and ignores those of other executors. It
+// returns a result for each of its own, in their order. Consecutive publishes run in
+// parallel, consecutive removals, starts and stops together.
 //
-// The caller holds Lock. A user who may not lock (the error wraps fs.ErrPermission)
-// can still execute bring-up, bring-down, mark-down and clear-down, which need only
-// control commands; other operations then fail one by one. Without any operation on
-// slots nothing is touched.
+// The caller holds Lock. A user who may not lock (the error wraps fs.ErrPermission) can
+// still execute bring-up, bring-down, mark-down and clear-down, which need only control
+// commands; other operations then fail one by one. Without any operation on slots,
+// Execute touches nothing.
 func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result {
 	var results []policy.Result
 	for _, op := range operations {
-		if stepOf(op.Op) != nil {
+		if isOurs(op.Op) {
 			results = append(results, policy.Result{Operation: op})
 		}
 	}
@@ -163,89 +145,24 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o
 		}
 		return results
 	}
-	defer x.end()
+	defer x.scan.close()
 	for from := 0; from < len(results); {
-		op := results[from].Operation.Op
 		to := from + 1
-		for to < len(results) && results[to].Operation.Op == op {
+		for to < len(results) && results[to].Operation.Op == results[from].Operation.Op {
 			to++
 		}
-		stepOf(op)(x, ctx, results[from:to])
+		x.carryOut(ctx, results[from:to])
 		from = to
 	}
 	return results
 }
 
-// A step carries out consecutive operations of one kind and sets Done and Err of
-// their results.
-type step func(x *execution, ctx context.Context, results []policy.Result)
-
-// stepOf returns the step for a kind of operation, nil for those of other executors.
-func stepOf(op policy.Op) step {
+// isOurs reports whether an operation is about slots.
+func isOurs(op policy.Op) bool {
 	switch op {
-	case policy.OpPublish:
-		return inParallel((*execution).publish)
-	case policy.OpUpdate:
-		return inOrder((*execution).update)
-	case policy.OpMarkDown:
-		return inOrder((*execution).markDown)
-	case policy.OpClearDown:
-		return inOrder((*execution).clearDown)
-	case policy.OpRescan:
-		return inOrder((*execution).rescan)
-	case policy.OpRemove:
-		return (*execution).removeAll
-	case policy.OpBringUp, policy.OpBringDown:
-		return (*execution).bring
+	case policy.OpPublish, policy.OpUpdate, policy.OpMarkDown, policy.OpClearDown, policy.OpRemove,
+		policy.OpBringUp, policy.OpBringDown, policy.OpRescan:
+		return true
 	}
-	return nil
-}
-
-// A single carries out one operation.
-type single func(x *execution, ctx context.Context, op policy.Operation) (done bool, err error)
-
-func inOrder(one single) step {
-	return func(x *execution, ctx context.Context, results []policy.Result) {
-		for i := range results {
-			one.carryOut(x, ctx, &results[i])
-		}
-	}
-}
-
-func inParallel(one single) step {
-	return func(x *execution, ctx context.Context, results []policy.Result) {
-		each(len(results), func(i int) { one.carryOut(x, ctx, &results[i]) })
-	}
-}
-
-func (one single) carryOut(x *execution, ctx context.Context, r *policy.Result) {
-	if r.Err = ctx.Err(); r.Err != nil {
-		return
-	}
-	done, err := one(x, ctx, r.Operation)
-	finish(r, done, err)
-}
-
-// finish sets how an operation ended. An operation that failed is not done.
-func finish(r *policy.Result, done bool, err error) {
-	if err != nil && r.Operation.Slot != "" {
-		err = fmt.Errorf("%s %s: %w", r.Operation.Op, r.Operation.Slot, err)
-	}
-	r.Done, r.Err = done && err == nil, err
-}
-
-// each calls do for 0 to n-1, a few at a time. The workers share the numbers out
-// beforehand: a goroutine for each number, as errgroup has it, takes a sixth longer to
-// plan 1,000 slots.
-func each(n int, do func(i int)) {
-	var group sync.WaitGroup
-	workers := 2 * runtime.GOMAXPROCS(0)
-	for first := range min(n, workers) {
-		group.Go(func() {
-			for i := first; i < n; i += workers {
-				do(i)
-			}
-		})
-	}
-	group.Wait()
+	return false
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/beneath"
 )
 
 // Every interruption between two steps of a publish leaves either no slot or a
@@ -22,10 +23,11 @@ func TestInterruptedPublish(t *testing.T) {
 	must(t, err)
 	files, err := x.render.files("coder", nil, nil)
 	must(t, err)
+	files = append([]beneath.File{downFile}, files...)
 	for n := range len(files) + 1 {
-		must(t, x.build(x.stagingName(), files[:n], true))
+		must(t, x.build(x.stagingName(), files[:n]))
 	}
-	x.end()
+	x.scan.close()
 	if got := w.visible(); len(got) != 0 {
 		t.Errorf("visible: %v", got)
 	}

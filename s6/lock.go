@@ -13,6 +13,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/s6/supervise"
 )
 
 // Lock excludes other reconcilers until unlock is called, so that Execute finds
@@ -71,32 +73,31 @@ func (x *execution) giveScanDir() {
 	if !x.Root || x.Ownership != Upstream {
 		return
 	}
-	if err := unix.Fchown(x.scan.fd, x.User.UID, x.User.GID); err != nil {
-		x.Log.Warn("the scan directory stays with root", "err", err)
-	}
-	x.giveLock()
-	fd, err := openBeneath(x.scan.fd, svscanControl, unix.O_WRONLY)
+	err := errors.Join(
+		unix.Fchown(int(x.scan.Dir), x.User.UID, x.User.GID),
+		x.give(lockName, unix.O_RDONLY, unix.S_IFREG, x.User.UID, 0o600),
+		x.give(supervise.SvscanControl, unix.O_WRONLY, unix.S_IFIFO, -1, controlMode),
+	)
 	if err != nil {
-		return // no s6-svscan reads it
-	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
-		return
-	}
-	if err := errors.Join(unix.Fchown(fd, -1, x.User.GID), unix.Fchmod(fd, controlMode)); err != nil {
-		x.Log.Warn("the control FIFO of s6-svscan stays with root", "err", err)
+		x.Log.Warn("a part of the scan directory stays with root", "err", err)
 	}
 }
 
-// giveLock lets a user who may make slots take the lock.
-func (x *execution) giveLock() {
+// give gives a file of this kind to the user's group, and to uid, -1 for its present
+// owner. It leaves alone what it cannot open, such as a FIFO that no process reads, and
+// a file with a second name, which may be another user's.
+func (x *execution) give(name string, flags int, kind uint32, uid int, mode uint32) error {
+	fd, err := x.scan.Open(name, flags)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
 	var st unix.Stat_t
-	err := unix.Fstatat(x.scan.fd, lockName, &st, unix.AT_SYMLINK_NOFOLLOW)
-	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
-		return
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != kind || st.Nlink != 1 {
+		return nil
 	}
-	if err := unix.Fchownat(x.scan.fd, lockName, x.User.UID, x.User.GID, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		x.Log.Warn("the lock of the scan directory stays with root", "err", err)
+	if err := errors.Join(unix.Fchown(fd, uid, x.User.GID), unix.Fchmod(fd, mode)); err != nil {
+		return fmt.Errorf("give %s to the user: %w", name, err)
 	}
+	return nil
 }

@@ -26,12 +26,12 @@ func (e *Executor) Missing(d policy.Decisions, p policy.Plan) ([]string, error) 
 	}
 	for _, a := range p.Alarms {
 		if a.Code == alarmForeign || a.Code == alarmUnreadable {
-			exists[SlotName(a.Profile)] = false // the directory is not a slot of ours
+			exists[policy.SlotName(a.Profile)] = false // the directory is not a slot of ours
 		}
 	}
 	var missing []string
 	for _, profile := range slices.Sorted(maps.Keys(d.Profiles)) {
-		if d.Profiles[profile].Action != policy.ActionSkip && !exists[SlotName(profile)] {
+		if d.Profiles[profile].Action != policy.ActionSkip && !exists[policy.SlotName(profile)] {
 			missing = append(missing, profile)
 		}
 	}

@@ -1,7 +1,6 @@
 package s6
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/supervise"
 )
 
 // The codes of the alarms about one profile; "capacity" and alarmNoSvscan are about
@@ -28,7 +26,7 @@ const (
 
 // Plan compares the decisions with the scan directory. The operations are, in this
 // order: removals, changes of the slots by profile name, stops, a rescan, and
-// starts. Plan changes nothing; what it leaves alone is in the alarms. A missing
+// starts. Plan changes nothing; the alarms have what it leaves alone. A missing
 // scan directory counts as empty. When the container supervises nothing (d.Skip),
 // the plan is empty.
 func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
@@ -40,39 +38,12 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOp
 		return policy.Plan{}, err
 	}
 	defer p.close()
-	if err := ctx.Err(); err != nil {
-		return policy.Plan{}, err
-	}
 	removals := p.removals()
-	changes := p.changes(ctx)
+	slots := p.slots(ctx)
 	if err := ctx.Err(); err != nil {
 		return policy.Plan{}, err
 	}
-	changes, starts := inOrderOf(p.withinCapacity(changes, removals))
-	operations := slices.Concat(removals, changes)
-	if cause := p.rescanCause(operations); cause != "" {
-		operations = append(operations, policy.Operation{Op: policy.OpRescan, Cause: cause})
-	} else {
-		starts = slices.DeleteFunc(starts, func(op policy.Operation) bool { return p.unsupervised[op.Slot] })
-	}
-	p.plan.Operations = append(operations, starts...)
-	return p.plan, nil
-}
-
-// inOrderOf puts stops after the changes of slots, and separates the starts.
-func inOrderOf(operations []policy.Operation) (changes, starts []policy.Operation) {
-	var stops []policy.Operation
-	for _, op := range operations {
-		switch op.Op {
-		case policy.OpBringUp:
-			starts = append(starts, op)
-		case policy.OpBringDown:
-			stops = append(stops, op)
-		default:
-			changes = append(changes, op)
-		}
-	}
-	return append(changes, stops...), starts
+	return p.join(removals, p.withinCapacity(slots, removals)), nil
 }
 
 // A planner is one run of Plan.
@@ -83,17 +54,11 @@ type planner struct {
 	decisions map[string]policy.Decision
 	scan      *scanDir               // nil: missing
 	entries   map[string]fs.DirEntry // of the scan directory
-	plan      policy.Plan
-
-	idle         int             // slots that are right and have no supervisor
-	unsupervised map[string]bool // slots that start only after a scan
+	alarms    []policy.Alarm         // about the whole scan directory
 }
 
 func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planner, error) {
-	p := &planner{
-		Executor: e.withDefaults(), PlanOptions: o,
-		decisions: d.Profiles, entries: map[string]fs.DirEntry{}, unsupervised: map[string]bool{},
-	}
+	p := &planner{Executor: e.withDefaults(), PlanOptions: o, decisions: d.Profiles, entries: map[string]fs.DirEntry{}}
 	var err error
 	if p.render, err = newRenderer(p.Executor); err != nil {
 		return nil, err
@@ -106,7 +71,7 @@ func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planne
 	if err != nil {
 		return nil, fmt.Errorf("scan directory: %w", err)
 	}
-	list, err := p.scan.dir.ReadDir(-1)
+	list, err := p.scan.file.ReadDir(-1)
 	if err != nil {
 		p.close()
 		return nil, fmt.Errorf("read the scan directory: %w", err)
@@ -123,9 +88,8 @@ func (p *planner) close() {
 	}
 }
 
-// alarm adds an alarm about the whole scan directory.
 func (p *planner) alarm(code, format string, args ...any) {
-	p.plan.Alarms = append(p.plan.Alarms, policy.Alarm{Code: code, Reason: fmt.Sprintf(format, args...)})
+	p.alarms = append(p.alarms, policy.Alarm{Code: code, Reason: fmt.Sprintf(format, args...)})
 }
 
 // removals are the leftovers of interrupted runs, and the slots of ours whose
@@ -133,103 +97,80 @@ func (p *planner) alarm(code, format string, args ...any) {
 func (p *planner) removals() []policy.Operation {
 	var plan []policy.Operation
 	for _, name := range slices.Sorted(maps.Keys(p.entries)) {
-		if isStaging(name) {
-			if p.isOwn(name) {
-				plan = append(plan, policy.Operation{Op: policy.OpRemove, Slot: name, Cause: "left by an interrupted run"})
-			}
-			continue
-		}
-		profile, ok := strings.CutPrefix(name, slotPrefix)
-		if !ok {
-			continue
-		}
+		op := policy.Operation{Op: policy.OpRemove, Slot: name}
+		profile, isSlot := strings.CutPrefix(name, policy.SlotPrefix)
 		decision, decided := p.decisions[profile]
 		switch {
-		case decided && decision.Action != policy.ActionSkip, !decided && !p.Prune, !p.scan.isOurs(name):
+		case isStaging(name) && p.isOwn(name):
+			op.Cause = "left by an interrupted run"
+		case !isSlot, decided && decision.Action != policy.ActionSkip, !decided && !p.Prune, !p.scan.isOurs(name):
 			continue
 		case decided:
-			plan = append(plan, policy.Operation{Op: policy.OpRemove, Profile: profile, Slot: name, Cause: causeOf(decision)})
+			op.Profile, op.Cause = profile, causeOf(decision)
 		default:
-			plan = append(plan, policy.Operation{Op: policy.OpRemove, Profile: profile, Slot: name, Cause: "there is no such profile"})
+			op.Profile, op.Cause = profile, "there is no such profile"
 		}
+		plan = append(plan, op)
 	}
 	return plan
 }
 
 // isOwn reports whether an entry belongs to the user of this process.
 func (p *planner) isOwn(name string) bool {
-	var st unix.Stat_t
-	err := unix.Fstatat(p.scan.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	st, err := p.scan.Lstat(name)
 	return err == nil && int(st.Uid) == os.Geteuid()
 }
 
-// changes are the operations for every profile that is to have a slot, by name.
-func (p *planner) changes(ctx context.Context) []policy.Operation {
-	var plans []profilePlan
+// slots plans for every profile that is to have a slot, by name.
+func (p *planner) slots(ctx context.Context) []slotPlan {
+	var slots []slotPlan
 	for _, name := range slices.Sorted(maps.Keys(p.decisions)) {
 		switch decision := p.decisions[name]; decision.Action {
 		case policy.ActionStart, policy.ActionDown:
-			plans = append(plans, profilePlan{planner: p, profile: name, decision: decision})
+			slots = append(slots, slotPlan{planner: p, profile: name, slot: policy.SlotName(name), decision: decision})
 		}
 	}
-	operations := make([][]policy.Operation, len(plans))
-	each(len(plans), func(i int) {
+	each(len(slots), func(i int) {
 		if ctx.Err() == nil {
-			operations[i] = plans[i].operations(ctx)
+			slots[i].plan(ctx)
 		}
 	})
-	for _, one := range plans {
-		p.plan.Alarms = append(p.plan.Alarms, one.alarms...)
-		if one.idle {
-			p.idle++
-		}
-		if one.free {
-			p.unsupervised[SlotName(one.profile)] = true
-		}
-		if one.pending {
-			p.plan.Pending = append(p.plan.Pending, one.profile)
-		}
-	}
-	return slices.Concat(operations...)
+	return slots
 }
 
 // withinCapacity leaves out the new slots that s6-svscan could not hold. Slots that
 // exist stay; new slots of gateways that start come first, then the others, each by
 // name.
-func (p *planner) withinCapacity(changes, removals []policy.Operation) []policy.Operation {
-	var fresh []string
-	for _, op := range changes {
-		if _, exists := p.entries[op.Slot]; op.Op == policy.OpPublish && !exists {
-			fresh = append(fresh, op.Profile)
+func (p *planner) withinCapacity(slots []slotPlan, removals []policy.Operation) []slotPlan {
+	limit, why := p.limit()
+	if limit < 0 {
+		return slots
+	}
+	free := limit - p.remaining(removals)
+	var surplus []string
+	for _, action := range []policy.Action{policy.ActionStart, policy.ActionDown} {
+		for i := range slots {
+			s := &slots[i]
+			if !s.fresh || s.decision.Action != action {
+				continue
+			}
+			if free--; free < 0 {
+				s.surplus = true
+				surplus = append(surplus, s.profile)
+			}
 		}
 	}
-	limit, why, limited := p.limit()
-	free := max(0, limit-p.remaining(removals))
-	if !limited || len(fresh) <= free {
-		return changes
+	if len(surplus) > 0 {
+		p.alarm("capacity", "no slot for %s: there is room for %d (%s)", fewOf(surplus), limit, why)
 	}
-	slices.SortStableFunc(fresh, func(a, b string) int { return cmp.Compare(p.rank(a), p.rank(b)) })
-	surplus := fresh[free:]
-	p.alarm("capacity", "no slot for %s: there is room for %d (%s)", fewOf(surplus), limit, why)
-	left := map[string]bool{}
-	for _, name := range surplus {
-		left[name] = true
-	}
-	return slices.DeleteFunc(changes, func(op policy.Operation) bool { return left[op.Profile] })
-}
-
-func (p *planner) rank(profile string) int {
-	if p.decisions[profile].Action == policy.ActionStart {
-		return 0
-	}
-	return 1
+	return slices.DeleteFunc(slots, func(s slotPlan) bool { return s.surplus })
 }
 
 // remaining counts the slots that keep their places, ours or not.
 func (p *planner) remaining(removals []policy.Operation) int {
 	n := 0
 	for name := range p.entries {
-		if strings.HasPrefix(name, slotPrefix) {
+		if strings.HasPrefix(name, policy.SlotPrefix) {
 			n++
 		}
 	}
@@ -241,32 +182,75 @@ func (p *planner) remaining(removals []policy.Operation) int {
 	return n
 }
 
-func (p *planner) limit() (gateways int, why string, limited bool) {
+// limit is how many gateways may have a slot, -1 for any number, and where the limit
+// comes from.
+func (p *planner) limit() (gateways int, source string) {
 	switch {
 	case p.Capacity != nil && *p.Capacity == 0:
-		return 0, "", false
+		return -1, ""
 	case p.Capacity != nil:
-		return *p.Capacity, "configured", true
+		return *p.Capacity, "configured"
+	case p.scan == nil:
+		c := supervise.Capacity(p.Proc, supervise.Scanner{}, 0, 0)
+		return c.Gateways, c.Source
 	}
-	var found svscan
-	var used, others int
-	if p.scan != nil {
-		found = findSvscan(p.scan.fd, p.Proc)
-		used, others = countPlaces(p.scan.fd, slices.Collect(maps.Values(p.entries)))
-	}
-	c := detectCapacity(p.Proc, found, used, others)
-	return c.Gateways, c.Source, true
+	c := p.scan.capacity(p.Proc, supervise.FindScanner(p.scan.Dir, p.Proc), slices.Collect(maps.Values(p.entries)))
+	return c.Gateways, c.Source
 }
 
-// rescanCause is why s6-svscan has to scan, "" when it need not.
-func (p *planner) rescanCause(plan []policy.Operation) string {
+// capacity is how many gateways fit into a scan directory with these entries.
+func (s *scanDir) capacity(proc string, found supervise.Scanner, entries []fs.DirEntry) policy.Capacity {
+	used, others := 0, 0
+	for _, entry := range entries {
+		places := supervise.Places(s.Dir, entry)
+		used += places
+		if !strings.HasPrefix(entry.Name(), policy.SlotPrefix) {
+			others += places
+		}
+	}
+	return supervise.Capacity(proc, found, used, others)
+}
+
+// join makes one plan. Without a scan, the slots that nothing supervises do not start.
+func (p *planner) join(removals []policy.Operation, slots []slotPlan) policy.Plan {
+	plan := policy.Plan{Operations: removals}
+	var stops []policy.Operation
+	idle := 0
+	for _, s := range slots {
+		plan.Operations = append(plan.Operations, s.changes...)
+		plan.Alarms = append(plan.Alarms, s.alarms...)
+		stops = append(stops, s.stops...)
+		if s.idle {
+			idle++
+		}
+		if s.pending {
+			plan.Pending = append(plan.Pending, s.profile)
+		}
+	}
+	plan.Operations = append(plan.Operations, stops...)
+	cause := p.rescanCause(plan.Operations, idle)
+	if cause != "" {
+		plan.Operations = append(plan.Operations, policy.Operation{Op: policy.OpRescan, Cause: cause})
+	}
+	for _, s := range slots {
+		if cause != "" || !s.free {
+			plan.Operations = append(plan.Operations, s.starts...)
+		}
+	}
+	plan.Alarms = append(plan.Alarms, p.alarms...)
+	return plan
+}
+
+// rescanCause is why s6-svscan has to scan, "" when it need not. idle slots are as
+// decided and have no supervisor.
+func (p *planner) rescanCause(plan []policy.Operation, idle int) string {
 	changed := slices.ContainsFunc(plan, func(op policy.Operation) bool {
 		return op.Op == policy.OpPublish || op.Op == policy.OpRemove && !isStaging(op.Slot)
 	})
 	switch {
-	case !p.Rescan || p.scan == nil || !changed && p.idle == 0:
+	case !p.Rescan || p.scan == nil || !changed && idle == 0:
 		return ""
-	case !findSvscan(p.scan.fd, p.Proc).Running:
+	case !supervise.FindScanner(p.scan.Dir, p.Proc).Running:
 		if p.Live {
 			p.alarm(alarmNoSvscan, "no s6-svscan supervises %s: nothing starts before one does", p.ScanDir)
 		}
@@ -274,5 +258,5 @@ func (p *planner) rescanCause(plan []policy.Operation) string {
 	case changed:
 		return "slots are made or removed"
 	}
-	return fmt.Sprintf("slots without a supervisor: %d", p.idle)
+	return fmt.Sprintf("slots without a supervisor: %d", idle)
 }

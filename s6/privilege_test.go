@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/supervise"
 )
 
 // asHermes runs a shell script as the unprivileged user and returns what it
@@ -156,7 +157,7 @@ func TestOwnership(t *testing.T) {
 	w.wantPlan(d, "")
 	w.carryOut(plan)
 	wantMode(t, w.scan, 0o755, hermesID, hermesID)
-	wantMode(t, filepath.Join(w.scan, svscanControl), 0o620, 0, hermesID)
+	wantMode(t, filepath.Join(w.scan, supervise.SvscanControl), 0o620, 0, hermesID)
 	wantMode(t, filepath.Join(w.scan, lockName), 0o600, hermesID, hermesID)
 	for _, name := range []string{".s6-svscan", svscanLock} {
 		info, err := os.Lstat(filepath.Join(w.scan, name))

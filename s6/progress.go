@@ -6,20 +6,23 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/s6/supervise"
 )
 
-// A progress is what decides when a transition is over: what is wanted, what was
-// there before, and what has been seen since.
+// A progress decides when a transition is over. It has what is wanted, what was there
+// before, and what has been seen since.
 type progress struct {
-	up     bool          // a bring-up; else a bring-down
-	thenUp bool          // the bring-down is the first half of a restart
-	upFor  time.Duration // how long a bring-up wants to see the gateway up
+	up       bool          // a bring-up; else a bring-down
+	thenUp   bool          // the bring-down is the first half of a restart
+	removing bool          // the bring-down comes before the slot goes
+	upFor    time.Duration // how long a bring-up wants to see the gateway up
 
-	before  status    // when the control command was written
-	death   string    // the newest death that is accounted for, as s6 recorded it
-	askedAt time.Time // when the control command was written last
-	upAt    time.Time // when the gateway was first seen up
-	downAt  time.Time // when it was first seen to stay down
+	before  supervise.Status // when the control command was written
+	death   time.Time        // the newest death that is accounted for
+	askedAt time.Time        // when the control command was written last
+	upAt    time.Time        // when the gateway was first seen up
+	downAt  time.Time        // when it was first seen to stay down
 }
 
 // A sight is what one look at a slot shows.
@@ -27,9 +30,9 @@ type sight struct {
 	now          time.Time
 	gone         bool // the slot was removed, or another is in its place
 	unsupervised bool // no supervisor holds its lock; a bring-up does not look
-	status       status
-	known        bool   // the status makes sense
-	death        string // the newest record of the death_tally file
+	status       supervise.Status
+	known        bool      // the status makes sense
+	death        time.Time // the newest one, zero without any
 	downFile     bool
 	err          error // of the look at the down file
 }
@@ -50,9 +53,9 @@ const (
 const askAgainAfter = time.Second
 
 // isThere reports whether nothing has to be asked for.
-func (p progress) isThere(now time.Time, downFile bool) bool {
+func (p progress) isThere(downFile bool) bool {
 	if p.up {
-		return p.before.Up() && p.before.WantUp && !downFile && now.Sub(p.before.Stamp) >= p.upFor
+		return p.before.Up() && p.before.WantUp && !downFile && p.askedAt.Sub(p.before.Stamp) >= p.upFor
 	}
 	return p.before.Down() && !p.before.WantUp && downFile
 }
@@ -84,8 +87,10 @@ func (p progress) isThere(now time.Time, downFile bool) bool {
 //	   |                               +-- without: ask again each second
 //	   +-- the slot is gone -> done
 //	   +-- thenUp, and another gateway is up and wanted -> done
+//	   +-- removing, and wanted: ask again each second
 //
-// A gateway that ends as after a stop is one that another user restarts, perhaps.
+// Perhaps another user restarts a gateway that ends as after a stop. A slot that is
+// removed needs no down file, and a start by another user does not keep it.
 func (p progress) next(s sight) (progress, verdict, error) {
 	if p.up {
 		return p.nextUp(s)
@@ -103,9 +108,9 @@ func (p progress) nextUp(s sight) (progress, verdict, error) {
 		return p.staysDown(s)
 	case s.status.Down() && !s.status.WantUp:
 		return p.again(s)
-	case p.upFor > 0 && s.status.follows(s.death, p.death):
-		if !s.status.endedAsStopped() {
-			return p, failed, fmt.Errorf("the gateway ended after less than %v with %s; it is started again", p.upFor, s.status.ending())
+	case p.upFor > 0 && p.diedBefore(s):
+		if !endedAsStopped(s.status) {
+			return p, failed, fmt.Errorf("the gateway ended after less than %v with %s; it is started again", p.upFor, s.status.Ending())
 		}
 		// A user who cannot take the lock restarts it.
 		p.death, p.upAt, p.downAt = s.death, time.Time{}, time.Time{}
@@ -129,12 +134,12 @@ func (p progress) staysDown(s sight) (progress, verdict, error) {
 		p.downAt = s.now
 	}
 	switch {
-	case s.status.endedAsStopped() && s.now.Sub(p.downAt) < p.upFor:
+	case endedAsStopped(s.status) && s.now.Sub(p.downAt) < p.upFor:
 		return p, wait, nil
 	case s.downFile:
-		return p, failed, fmt.Errorf("the gateway ended at once with %s and stays down: a stop or a used-up budget made its down file", s.status.ending())
+		return p, failed, fmt.Errorf("the gateway ended at once with %s and stays down: a stop or a used-up budget made its down file", s.status.Ending())
 	}
-	return p, failed, fmt.Errorf("the gateway ended at once with %s and stays down", s.status.ending())
+	return p, failed, fmt.Errorf("the gateway ended at once with %s and stays down", s.status.Ending())
 }
 
 func (p progress) nextDown(s sight) (progress, verdict, error) {
@@ -143,9 +148,11 @@ func (p progress) nextDown(s sight) (progress, verdict, error) {
 		return p, failed, s.err
 	case s.gone, p.wasRestarted(s):
 		return p, done, nil
+	case p.removing && !s.unsupervised && s.status.WantUp:
+		return p.again(s)
 	case !s.unsupervised && !s.isDown():
 		return p, wait, nil
-	case !s.downFile:
+	case !s.downFile && !p.removing:
 		return p.again(s)
 	}
 	return p, done, nil
@@ -168,14 +175,13 @@ func (p progress) wasRestarted(s sight) bool {
 // isDown reports whether no gateway runs and none will by itself.
 func (s sight) isDown() bool { return s.known && s.status.Down() && !s.status.WantUp }
 
-// endedAsStopped reports whether the gateway ended as one that was told to stop.
-func (s status) endedAsStopped() bool {
-	return s.ExitCode() == 0 || s.Signal() == int(unix.SIGTERM)
+// diedBefore reports whether the gateway has died anew and the status was written after
+// its death. s6-supervise records the death first, then the finish script runs.
+func (p progress) diedBefore(s sight) bool {
+	return !s.death.IsZero() && s.death != p.death && !s.status.Finishing && !s.status.Stamp.Before(s.death)
 }
 
-// follows reports whether there is a newer death than before, and whether the status
-// was written after it: the death is recorded first, then the finish script runs.
-func (s status) follows(last, before string) bool {
-	deaths, ok := decodeDeaths([]byte(last))
-	return ok && len(deaths) > 0 && last != before && !s.Finishing && !s.Stamp.Before(deaths[0].At)
+// endedAsStopped reports whether the gateway ended as one that was told to stop.
+func endedAsStopped(s supervise.Status) bool {
+	return s.ExitCode() == 0 || s.Signal() == int(unix.SIGTERM)
 }

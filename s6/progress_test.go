@@ -1,7 +1,6 @@
 package s6
 
 import (
-	"encoding/binary"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/supervise"
 )
 
 // What follows from what is seen of a slot, one sight after the other.
@@ -19,23 +19,21 @@ func TestNext(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1790000000, 0)
 	at := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
-	died := func(seconds float64) string {
-		record := make([]byte, deathSize)
-		binary.BigEndian.PutUint64(record, uint64(1<<62+leapSeconds+at(seconds).Unix()))
-		return string(record)
+	up := func(pid int) supervise.Status { return supervise.Status{Stamp: at(-100), PID: pid, WantUp: true} }
+	down := func(stamp float64, waitCode uint16) supervise.Status {
+		return supervise.Status{Stamp: at(stamp), WaitCode: waitCode}
 	}
-	up := func(pid int) status { return status{Stamp: at(-100), PID: pid, WantUp: true} }
-	down := func(stamp float64, waitCode uint16) status { return status{Stamp: at(stamp), WaitCode: waitCode} }
 	const exit3, exit0, term = 3 << 8, 0, 15
 	start0 := progress{up: true, upFor: 2 * time.Second, askedAt: start, before: down(-100, exit0)}
 	stop0 := progress{askedAt: start, before: up(7)}
+	remove0 := progress{askedAt: start, before: up(7), removing: true}
 	restart0 := progress{askedAt: start, before: up(7), thenUp: true}
 
 	type row struct {
 		s    sight
 		want string // the verdict, and the error
 	}
-	seen := func(seconds float64, s status, more ...func(*sight)) sight {
+	seen := func(seconds float64, s supervise.Status, more ...func(*sight)) sight {
 		v := sight{now: at(seconds), status: s, known: true}
 		for _, m := range more {
 			m(&v)
@@ -45,7 +43,7 @@ func TestNext(t *testing.T) {
 	gone := func(s *sight) { s.gone = true }
 	downFile := func(s *sight) { s.downFile = true }
 	unsupervised := func(s *sight) { s.unsupervised, s.known = true, false }
-	death := func(seconds float64) func(*sight) { return func(s *sight) { s.death = died(seconds) } }
+	death := func(seconds float64) func(*sight) { return func(s *sight) { s.death = at(seconds) } }
 
 	tests := map[string]struct {
 		p    progress
@@ -53,7 +51,7 @@ func TestNext(t *testing.T) {
 	}{
 		"a start that lasts": {start0, []row{
 			{seen(0, down(-100, exit0)), "wait"},
-			{seen(0.1, status{PID: 8, WantUp: true, Finishing: true}), "wait"},
+			{seen(0.1, supervise.Status{PID: 8, WantUp: true, Finishing: true}), "wait"},
 			{sight{now: at(0.2)}, "wait"}, // no status that makes sense
 			{seen(0.3, up(8)), "wait"}, {seen(2.2, up(8)), "wait"}, {seen(2.3, up(8)), "done"},
 		}},
@@ -68,24 +66,28 @@ func TestNext(t *testing.T) {
 		"it is stopped and stays down": {start0, []row{
 			{seen(0.5, down(0.4, term)), "wait"}, {seen(2.4, down(0.4, term)), "wait"}, {seen(2.5, down(0.4, term)), "signal 15 and stays down"}}},
 		"it is stopped by another user's restart": {start0, []row{
-			{seen(0.1, up(8)), "wait"}, {seen(1, up(9), func(s *sight) { s.status.Stamp, s.death = at(1), died(1) }), "wait"},
+			{seen(0.1, up(8)), "wait"}, {seen(1, up(9), func(s *sight) { s.status.Stamp, s.death = at(1), at(1) }), "wait"},
 			{seen(2.5, up(9), death(1)), "wait"}, {seen(4.4, up(9), death(1)), "wait"}, {seen(4.5, up(9), death(1)), "done"}}},
 		"it ends and is started again": {start0, []row{
 			{seen(0.1, up(8)), "wait"},
-			{seen(1, status{Stamp: at(1), PID: 9, WantUp: true, WaitCode: exit3}, death(1)), "the gateway ended after less than 2s with exit code 3; it is started again"}}},
+			{seen(1, supervise.Status{Stamp: at(1), PID: 9, WantUp: true, WaitCode: exit3}, death(1)), "the gateway ended after less than 2s with exit code 3; it is started again"}}},
 		"its finish script still runs": {start0, []row{
-			{seen(1, status{Stamp: at(1), PID: 9, WantUp: true, WaitCode: exit3, Finishing: true}, death(1)), "wait"}}},
+			{seen(1, supervise.Status{Stamp: at(1), PID: 9, WantUp: true, WaitCode: exit3, Finishing: true}, death(1)), "wait"}}},
 		"its slot is removed meanwhile": {start0, []row{{seen(0.1, up(8), gone), "its slot was removed meanwhile"}}},
 
 		"a stop": {stop0, []row{
-			{seen(0, up(7)), "wait"}, {seen(0.1, status{PID: 9, Finishing: true}), "wait"},
-			{seen(0.2, status{WantUp: true}), "wait"}, {seen(0.3, down(0.2, term), downFile), "done"}}},
+			{seen(0, up(7)), "wait"}, {seen(0.1, supervise.Status{PID: 9, Finishing: true}), "wait"},
+			{seen(0.2, supervise.Status{WantUp: true}), "wait"}, {seen(0.3, down(0.2, term), downFile), "done"}}},
 		"a stop whose down file goes": {stop0, []row{
 			{seen(0.3, down(0.2, term)), "wait"}, {seen(1, down(0.2, term)), "ask again"}, {seen(1.1, down(0.2, term), downFile), "done"}}},
-		"its supervisor ends":         {stop0, []row{{seen(0.3, status{}, unsupervised, downFile), "done"}}},
+		"its supervisor ends":         {stop0, []row{{seen(0.3, supervise.Status{}, unsupervised, downFile), "done"}}},
 		"its slot goes":               {stop0, []row{{seen(0.3, up(7), gone), "done"}}},
 		"its down file is unreadable": {stop0, []row{{seen(0.3, up(7), func(s *sight) { s.err = unix.EIO }), "input/output error"}}},
-		"a stop is not over when another user starts the gateway":     {stop0, []row{{seen(0.3, up(8)), "wait"}}},
+		"a stop is not over when another user starts the gateway": {stop0, []row{{seen(0.3, up(8)), "wait"}}},
+		"a removal needs no down file": {remove0, []row{
+			{seen(0.1, supervise.Status{PID: 7}), "wait"}, {seen(0.3, down(0.2, term)), "done"}}},
+		"a removal stops a gateway that another user starts": {remove0, []row{
+			{seen(0.9, up(8)), "wait"}, {seen(1, up(8)), "ask again"}, {seen(1.5, down(1.2, term)), "done"}}},
 		"a restart's stop is over when another user has restarted it": {restart0, []row{{seen(0.3, up(7)), "wait"}, {seen(0.4, up(8)), "done"}}},
 	}
 	for name, test := range tests {

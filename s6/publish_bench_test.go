@@ -103,7 +103,7 @@ func BenchmarkBare1000(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		scan := filepath.Join(base, strconv.Itoa(i))
 		for name, decision := range d.Profiles {
-			bareSlot(b, filepath.Join(scan, SlotName(name)), render, name, decision.Action == policy.ActionDown)
+			bareSlot(b, filepath.Join(scan, policy.SlotName(name)), render, name, decision.Action == policy.ActionDown)
 		}
 		b.StopTimer()
 		if err := os.RemoveAll(scan); err != nil {
@@ -120,7 +120,7 @@ func bareSlot(b *testing.B, dir string, render *renderer, name string, down bool
 		b.Fatal(err)
 	}
 	if down {
-		files = append(files, file{Name: downName, Mode: 0o644})
+		files = append(files, downFile)
 	}
 	check := func(err error) {
 		if err != nil {

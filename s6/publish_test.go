@@ -102,7 +102,7 @@ func TestForeignThingsAreLeftAlone(t *testing.T) {
 	var plan []policy.Operation
 	for _, p := range []string{"dir", "fifo", "file", "link", "linked-marker"} {
 		for _, op := range []policy.Op{policy.OpPublish, policy.OpUpdate, policy.OpMarkDown, policy.OpClearDown, policy.OpRemove, policy.OpBringDown} {
-			plan = append(plan, policy.Operation{Op: op, Profile: p, Slot: SlotName(p), Files: []string{"run"}})
+			plan = append(plan, policy.Operation{Op: op, Profile: p, Slot: policy.SlotName(p), Files: []string{"run"}})
 		}
 	}
 	for _, r := range w.execute(plan) {

@@ -14,14 +14,8 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/beneath"
 )
-
-// A file is one file of a slot, by its name in the service directory.
-type file struct {
-	Name    string
-	Mode    uint32
-	Content []byte
-}
 
 // The exit codes after which a gateway stays down, unless a rule changes that: an
 // intended stop, and a configuration that cannot work.
@@ -42,50 +36,43 @@ type marker struct {
 	Restart *policy.Restart `json:"restart,omitempty"`
 }
 
-// A renderer writes the files of slots. The parts that all slots share are rendered
-// once.
+// A renderer writes the files of slots. It quotes once what all slots share.
 type renderer struct {
-	runHead, runDrop, runUser, runCommand, runArgs string
-	logHead, logTail, logs                         string
-	typeFile, finish                               []byte
-	helper                                         string // the words that run Executor.Died
+	runHead, command, args string // of run: the environment and the profile come between
+	logHead, logTail       string // of log/run: the directory comes between
+	logs                   string // the directory of all logs
+	finish                 []byte
+	died                   string // the words that run Executor.Died
 }
 
 // newRenderer fails when a setting cannot be in a shell script.
 func newRenderer(e *Executor) (*renderer, error) {
-	q := &quoter{}
-	home := q.quote(e.Home)
-	drop := q.quote(e.Tools+"/s6-setuidgid") + " " + q.quote(e.User.account())
-	head := "#!" + e.Shell + "\n# Made by hermes-reconcile, which makes it anew when it changes.\nset -e\n"
-	dropBlock := "if [ \"$(id -u)\" = 0 ]; then set -- " + drop + "; else set --; fi\n"
-	r := &renderer{
-		runHead: head + startBlock,
-		runDrop: "export HOME=" + home + "\ncd " + home + "\n" +
-			"export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1\n",
-		runUser:    dropBlock + "exec \"$@\"",
-		runCommand: q.words(e.Command),
-		runArgs:    q.words(e.Args) + "\n",
-		logHead:    head + dropBlock,
-		logTail:    " rm -f \"$dir/lock\"\nexec \"$@\" " + q.quote(e.Tools+"/s6-log") + " 1 n10 s1000000 T \"$dir\"\n",
-		logs:       strings.TrimSuffix(e.Home, "/") + "/logs/gateways/",
-		typeFile:   []byte("longrun\n"),
-		finish:     finishScript(nil, ""),
-		helper:     strings.TrimPrefix(q.words(e.Died), " "),
-	}
-	r.logTail = "\"$@\" mkdir -p \"$dir\"\n\"$@\"" + r.logTail
-	if q.err != nil {
-		return nil, q.err
-	}
 	if strings.ContainsAny(e.Shell, "\n\x00") {
 		return nil, fmt.Errorf("shell %q has a line break", e.Shell)
 	}
-	return r, nil
+	q := &quoter{}
+	home := q.quote(e.Home)
+	head := "#!" + e.Shell + "\n# Made by hermes-reconcile, which makes it anew when it changes.\nset -e\n"
+	dropUser := "if [ \"$(id -u)\" = 0 ]; then set -- " + q.quote(e.Tools+"/s6-setuidgid") + " " + q.quote(e.User.account()) + "; else set --; fi\n"
+	r := &renderer{
+		runHead: head + startBlock + "export HOME=" + home + "\ncd " + home + "\n" +
+			"export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1\n" + dropUser + "exec \"$@\"",
+		command: q.words(e.Command),
+		args:    q.words(e.Args) + "\n",
+		logHead: head + dropUser + "dir=",
+		logTail: "\n\"$@\" mkdir -p \"$dir\"\n\"$@\" rm -f \"$dir/lock\"\n" +
+			"exec \"$@\" " + q.quote(e.Tools+"/s6-log") + " 1 n10 s1000000 T \"$dir\"\n",
+		logs:   strings.TrimSuffix(e.Home, "/") + "/logs/gateways/",
+		finish: finishScript(nil, ""),
+		died:   strings.TrimPrefix(q.words(e.Died), " "),
+	}
+	return r, q.err
 }
 
 // files returns the files of a slot, without the down file, in the order in which they
 // are made: run is last. An error is about this profile only, for example a value that
 // a shell script cannot hold.
-func (r *renderer) files(profile string, env map[string]string, restart *policy.Restart) ([]file, error) {
+func (r *renderer) files(profile string, env map[string]string, restart *policy.Restart) ([]beneath.File, error) {
 	if err := checkProfile(profile); err != nil {
 		return nil, err
 	}
@@ -103,16 +90,18 @@ func (r *renderer) files(profile string, env map[string]string, restart *policy.
 	}
 	finish := r.finish
 	if restart != nil {
-		finish = finishScript(restart, r.helper)
+		finish = finishScript(restart, r.died)
 	}
-	return []file{
-		{"log/run", 0o755, []byte(r.logHead + "dir=" + logDir + "\n" + r.logTail)},
-		{"finish", 0o755, finish},
-		{"type", 0o644, r.typeFile},
-		{markerName, 0o644, append(mark, '\n')},
-		{"run", 0o755, run},
+	return []beneath.File{
+		{Name: "log/run", Mode: 0o755, Content: []byte(r.logHead + logDir + r.logTail)},
+		{Name: "finish", Mode: 0o755, Content: finish},
+		{Name: "type", Mode: 0o644, Content: longrun},
+		{Name: markerName, Mode: 0o644, Content: append(mark, '\n')},
+		{Name: "run", Mode: 0o755, Content: run},
 	}, nil
 }
+
+var longrun = []byte("longrun\n")
 
 // run is the run script, which s6-supervise starts in the service directory. It sets
 // the environment of rules after the change of the user: root must not use a PATH from
@@ -122,8 +111,6 @@ func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(1 << 10) // most have less
 	b.WriteString(r.runHead)
-	b.WriteString(r.runDrop)
-	b.WriteString(r.runUser)
 	if len(env) > 0 {
 		b.WriteString(" env")
 	}
@@ -133,11 +120,11 @@ func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 		}
 		b.WriteString(" " + q.quote(name+"="+env[name]))
 	}
-	b.WriteString(r.runCommand)
+	b.WriteString(r.command)
 	if profile != policy.RootProfile {
 		b.WriteString(" -p " + q.quote(profile))
 	}
-	b.WriteString(r.runArgs)
+	b.WriteString(r.args)
 	return b.Bytes(), q.err
 }
 
@@ -164,11 +151,12 @@ const startBlock = "[ ! -e " + changedName + " ] || rm -f " + changedName + "\n"
 	"fi\n"
 
 // pauseFile makes the next start of a slot wait; ok is false when it need not wait.
-func pauseFile(seconds float64) (f file, ok bool) {
+func pauseFile(seconds float64) (f beneath.File, ok bool) {
 	if seconds <= 0 {
-		return file{}, false
+		return beneath.File{}, false
 	}
-	return file{pauseName, 0o644, []byte(strconv.FormatFloat(seconds, 'f', -1, 64) + "\n")}, true
+	text := strconv.FormatFloat(seconds, 'f', -1, 64) + "\n"
+	return beneath.File{Name: pauseName, Mode: 0o644, Content: []byte(text)}, true
 }
 
 // finishScript answers the death of a gateway. s6-supervise calls it with the exit

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/supervise"
 )
 
 // settle is how long s6-svscan gets to notice that a slot is away. Nothing shows that
@@ -21,9 +21,9 @@ const settle = 300 * time.Millisecond
 // From s6 2.12 on, an aborted scan forgets the slots that it has met: later scans do
 // not start them. Such slots are taken away and brought back once (seen to work with
 // 2.13 and 2.15). The error names the slots that stay without a supervisor.
-func (x *execution) rescan(ctx context.Context, _ policy.Operation) (bool, error) {
-	err := x.askSvscan(ctx, "a")
-	if errors.Is(err, errNobody) {
+func (x *execution) rescan(ctx context.Context) (done bool, err error) {
+	err = x.askSvscan(ctx, "a")
+	if errors.Is(err, supervise.ErrNobody) {
 		return false, nil
 	}
 	if err != nil {
@@ -34,7 +34,7 @@ func (x *execution) rescan(ctx context.Context, _ policy.Operation) (bool, error
 		return false, err
 	}
 	supervised := func() bool {
-		waiting = x.unsupervised(waiting)
+		waiting = slices.DeleteFunc(waiting, x.isSupervised)
 		return len(waiting) == 0
 	}
 	if !poll(ctx, x.Wait/2, supervised) && ctx.Err() == nil {
@@ -53,78 +53,57 @@ func (x *execution) rescan(ctx context.Context, _ policy.Operation) (bool, error
 
 // ownSlots lists the slots of ours, by name.
 func (x *execution) ownSlots() ([]string, error) {
-	dir, err := x.scan.root.Open(".")
+	entries, err := os.ReadDir(x.ScanDir)
 	if err != nil {
 		return nil, fmt.Errorf("read the scan directory: %w", err)
 	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, fmt.Errorf("read the scan directory: %w", err)
+	var slots []string
+	for _, entry := range entries {
+		if name := entry.Name(); strings.HasPrefix(name, policy.SlotPrefix) && x.scan.isOurs(name) {
+			slots = append(slots, name)
+		}
 	}
-	slices.Sort(names)
-	return slices.DeleteFunc(names, func(name string) bool {
-		return !strings.HasPrefix(name, slotPrefix) || !x.scan.isOurs(name)
-	}), nil
+	return slots, nil
 }
 
-// unsupervised returns the slots that have no supervisor yet. A slot that was removed
-// meanwhile is not one of them.
-func (x *execution) unsupervised(slots []string) []string {
-	var without []string
-	for _, slot := range slots {
-		fd, err := openDirectory(x.scan.fd, slot)
-		if err != nil {
-			continue
-		}
-		held, err := supervisionOf(fd)
-		_ = unix.Close(fd)
-		if err != nil || !held.Service || !held.Logger {
-			without = append(without, slot)
-		}
+// isSupervised reports whether a slot has both supervisors, or was removed meanwhile.
+func (x *execution) isSupervised(slot string) bool {
+	dir, err := x.scan.OpenDir(slot)
+	if err != nil {
+		return true
 	}
-	return without
+	defer dir.Close()
+	service, logger, err := supervise.Held(dir)
+	return err == nil && service && logger
 }
 
 // takeAwayAndBack renames slots to staging names, asks for a scan, renames them
-// back and asks again. A slot of which only the service or only the logger is
-// supervised stays in place. After an interruption the slot is missing, and the next
-// run removes the leftover and makes the slot.
+// back and asks again. A slot with only one of its two supervisors stays in place. After
+// an interruption the slot is missing, and the next run removes the leftover and makes
+// the slot.
 func (x *execution) takeAwayAndBack(ctx context.Context, slots []string) error {
 	away := map[string]string{}
 	for _, slot := range slots {
-		fd, err := openDirectory(x.scan.fd, slot)
+		dir, err := x.scan.OpenDir(slot)
 		if err != nil {
 			continue
 		}
-		err = mustBeFree(fd)
-		_ = unix.Close(fd)
-		if err != nil {
-			continue
-		}
+		err = mustBeFree(dir)
+		dir.Close()
 		name := x.stagingName()
-		if unix.Renameat2(x.scan.fd, slot, x.scan.fd, name, unix.RENAME_NOREPLACE) == nil {
+		if err == nil && x.scan.rename(slot, name) == nil {
 			away[name] = slot
 		}
 	}
-	err := writeControl(x.scan.fd, svscanControl, "a")
+	err := supervise.Svscan.Ask(x.scan.Dir, "a")
 	select {
 	case <-time.After(settle):
 	case <-ctx.Done():
 	}
 	for name, slot := range away {
-		if e := unix.Renameat2(x.scan.fd, name, x.scan.fd, slot, unix.RENAME_NOREPLACE); e != nil {
+		if e := x.scan.rename(name, slot); e != nil {
 			err = errors.Join(err, fmt.Errorf("bring %s back: %w", slot, e))
 		}
 	}
-	return errors.Join(err, writeControl(x.scan.fd, svscanControl, "a"))
-}
-
-// fewOf lists the first names and how many more there are.
-func fewOf(names []string) string {
-	const few = 5
-	if len(names) <= few {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+	return errors.Join(err, supervise.Svscan.Ask(x.scan.Dir, "a"))
 }

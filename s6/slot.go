@@ -1,6 +1,8 @@
 package s6
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,10 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/supervise"
 )
-
-// slotPrefix starts the name of every slot.
-const slotPrefix = "gateway-"
 
 // maxProfile is the length in bytes of the longest profile name. Its slot has a name of
 // 250 bytes, and s6-svscan skips names over 251. Upstream's staging name,
@@ -25,7 +26,7 @@ const maxProfile = 242
 // slots that are being removed.
 const stagingPrefix = ".hermes-reconcile-"
 
-// lockName is the file that reconcilers lock.
+// lockName is the file in the scan directory that reconcilers lock.
 const lockName = ".hermes-reconcile.lock"
 
 // markerName is the file that only slots of ours have.
@@ -34,9 +35,13 @@ const markerName = "data/hermes-reconcile.json"
 // downName is the down file; only its existence counts.
 const downName = "down"
 
+var downFile = beneath.File{Name: downName, Mode: 0o644}
+
+func isStaging(name string) bool { return strings.HasPrefix(name, stagingPrefix) }
+
 // isUpstreamStaging reports whether upstream's program builds slots under this name.
 func isUpstreamStaging(name string) bool {
-	return strings.HasPrefix(name, "."+slotPrefix) && strings.HasSuffix(name, ".tmp")
+	return strings.HasPrefix(name, "."+policy.SlotPrefix) && strings.HasSuffix(name, ".tmp")
 }
 
 // checkProfile fails when a profile of this name can have no slot.
@@ -54,67 +59,51 @@ func checkProfile(name string) error {
 	return nil
 }
 
-// An origin is the program that made a service directory.
-type origin int
-
-const (
-	originForeign  origin = iota // left alone
-	originOurs                   // has our marker
-	originUpstream               // upstream's layout
-)
-
-// originOf looks at a service directory. Upstream's slots have a type file, no
-// marker, and a run script that starts a gateway.
-func originOf(slotfd int) (origin, error) {
-	var st unix.Stat_t
-	fd, err := openBeneath(slotfd, markerName, unix.O_PATH)
+// madeBy reports whether this program made a service directory, or upstream's. Slots of
+// upstream's have a type file, no marker, and a run script that starts a gateway.
+func madeBy(slot beneath.Dir) (ours, upstreams bool, err error) {
+	fd, _, err := slot.OpenRegular(markerName)
 	if err == nil {
-		defer unix.Close(fd)
-		if err := unix.Fstat(fd, &st); err != nil {
-			return originForeign, err
-		}
-		if st.Mode&unix.S_IFMT == unix.S_IFREG {
-			return originOurs, nil
-		}
-		return originForeign, nil
+		_ = unix.Close(fd)
+		return true, false, nil
 	}
-	if err != unix.ELOOP && !isAbsent(err) {
-		return originForeign, fmt.Errorf("open %s: %w", markerName, err)
+	if !errors.Is(err, policy.ErrNotRegular) && !beneath.IsAbsent(err) {
+		return false, false, err
 	}
-	kind, err := readRegular(slotfd, "type")
+	kind, err := slot.Read("type")
 	if err != nil || strings.TrimSpace(string(kind)) != "longrun" {
-		return originForeign, nil
+		return false, false, nil
 	}
-	run, err := readRegular(slotfd, "run")
-	if err != nil || !strings.Contains(string(run), "gateway run") {
-		return originForeign, nil
-	}
-	return originUpstream, nil
+	run, err := slot.Read("run")
+	return false, err == nil && strings.Contains(string(run), "gateway run"), nil
 }
 
-// openOwned opens a slot that this package may change. A directory of another origin
-// is an error.
-func openOwned(scanfd int, name string) (int, error) {
-	fd, err := openDirectory(scanfd, name)
+// errForeign means that neither this program nor upstream's made a service directory.
+var errForeign = errors.New("not made by hermes-reconcile")
+
+// openOwned opens a slot that this package may change. The error wraps errForeign when
+// it may not.
+func openOwned(scan beneath.Dir, name string) (beneath.Dir, error) {
+	slot, err := scan.OpenDir(name)
 	if err != nil {
 		return -1, fmt.Errorf("open slot: %w", err)
 	}
-	who, err := originOf(fd)
-	if err == nil && who == originForeign {
-		err = fmt.Errorf("%s was not made by hermes-reconcile: it has no %s", name, markerName)
+	ours, upstreams, err := madeBy(slot)
+	if err == nil && !ours && !upstreams {
+		err = fmt.Errorf("%s was %w: it has no %s", name, errForeign, markerName)
 	}
 	if err != nil {
-		_ = unix.Close(fd)
+		slot.Close()
 		return -1, err
 	}
-	return fd, nil
+	return slot, nil
 }
 
 // A scanDir is an open scan directory.
 type scanDir struct {
-	root *os.Root
-	dir  *os.File
-	fd   int
+	beneath.Dir
+	root *os.Root // to remove trees
+	file *os.File // of Dir
 }
 
 func openScanDir(path string) (*scanDir, error) {
@@ -122,54 +111,74 @@ func openScanDir(path string) (*scanDir, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := root.Open(".")
+	file, err := root.Open(".")
 	if err != nil {
 		_ = root.Close()
 		return nil, err
 	}
-	return &scanDir{root: root, dir: dir, fd: int(dir.Fd())}, nil
+	return &scanDir{Dir: beneath.Dir(file.Fd()), root: root, file: file}, nil
 }
 
 func (s *scanDir) close() {
-	_ = s.dir.Close()
+	_ = s.file.Close()
 	_ = s.root.Close()
 }
 
 // isOurs reports whether a slot has our marker.
 func (s *scanDir) isOurs(name string) bool {
-	fd, err := openDirectory(s.fd, name)
+	slot, err := s.OpenDir(name)
 	if err != nil {
 		return false
 	}
-	defer unix.Close(fd)
-	who, err := originOf(fd)
-	return err == nil && who == originOurs
+	defer slot.Close()
+	ours, _, err := madeBy(slot)
+	return err == nil && ours
 }
 
-// removeTree removes a service directory that has a staging name. It fails when a
-// supervisor holds the directory.
+// rename renames an entry. The error wraps EEXIST when the new name is taken.
+func (s *scanDir) rename(from, to string) error {
+	return unix.Renameat2(int(s.Dir), from, int(s.Dir), to, unix.RENAME_NOREPLACE)
+}
+
+// exchange exchanges two entries.
+func (s *scanDir) exchange(a, b string) error {
+	return unix.Renameat2(int(s.Dir), a, int(s.Dir), b, unix.RENAME_EXCHANGE)
+}
+
+// removeTree removes what has a staging name. It fails when a supervisor holds the
+// directory.
 func (s *scanDir) removeTree(name string) error {
-	fd, err := openDirectory(s.fd, name)
+	dir, err := s.OpenDir(name)
 	if err == nil {
-		held, err := supervisionOf(fd)
-		_ = unix.Close(fd)
+		service, logger, err := supervise.Held(dir)
+		dir.Close()
+		if err == nil && (service || logger) {
+			err = fmt.Errorf("%s: a supervisor still holds it", filepath.Join(s.file.Name(), name))
+		}
 		if err != nil {
 			return err
-		}
-		if held.Any() {
-			return fmt.Errorf("%s: a supervisor still holds it", filepath.Join(s.dir.Name(), name))
 		}
 	}
 	return s.root.RemoveAll(name)
 }
 
-// SlotName is the name of the slot of a profile in the scan directory.
-func SlotName(profile string) string { return slotPrefix + profile }
+// mustBeFree fails when a supervisor holds a service directory.
+func mustBeFree(slot beneath.Dir) error {
+	service, logger, err := supervise.Held(slot)
+	if err == nil && (service || logger) {
+		err = errors.New("it is supervised by now; the next run changes its files one by one")
+	}
+	return err
+}
 
 // causeOf is why a decision is as it is, in a few words.
-func causeOf(d policy.Decision) string {
-	if d.Reason != "" {
-		return d.Reason
+func causeOf(d policy.Decision) string { return cmp.Or(d.Reason, d.Code) }
+
+// fewOf lists the first names and how many more there are.
+func fewOf(names []string) string {
+	const few = 5
+	if len(names) <= few {
+		return strings.Join(names, ", ")
 	}
-	return d.Code
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
 }

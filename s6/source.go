@@ -17,6 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/supervise"
 )
 
 //go:embed schema.json
@@ -28,7 +30,6 @@ var schema string
 type Source struct {
 	ScanDir string
 	Proc    string // "/proc"
-	Overlay string // "/run/s6/basedir", a directory under s6-overlay
 }
 
 // Name is the key of the fact in input.container.
@@ -48,10 +49,20 @@ const maxLeftovers = 256
 // read is part of the fact.
 func (s *Source) Collect(ctx context.Context) (any, error) { return s.look(ctx) }
 
+// Slots looks at the scan directory. It returns what a Source collects; the status is
+// policy.StatusFailed when ctx has ended.
+func (e *Executor) Slots(ctx context.Context) policy.Slots {
+	s, err := (&Source{ScanDir: e.ScanDir, Proc: e.Proc}).look(ctx)
+	if err != nil {
+		return policy.Slots{Status: policy.StatusFailed}
+	}
+	return s
+}
+
 func (s *Source) look(ctx context.Context) (policy.Slots, error) {
-	proc := orDefault(s.Proc, "/proc")
+	proc := cmp.Or(s.Proc, defaultProc)
 	f := policy.Slots{
-		Status: policy.StatusRecorded, Manager: "none",
+		Status:  policy.StatusRecorded,
 		ScanDir: policy.ScanDir{Path: s.ScanDir, Status: policy.StatusRecorded},
 		Slots:   map[string]policy.Slot{}, Leftovers: []policy.Leftover{},
 	}
@@ -59,32 +70,34 @@ func (s *Source) look(ctx context.Context) (policy.Slots, error) {
 	if err != nil {
 		f.ScanDir.Status, f.ScanDir.Error = absentOrUnreadable(err), err.Error()
 		f.Status = f.ScanDir.Status
-		f.Manager = s.manager(proc, svscan{})
-		f.Capacity = detectCapacity(proc, svscan{}, 0, 0)
+		f.Manager = manager(proc, supervise.Scanner{})
+		f.Capacity = supervise.Capacity(proc, supervise.Scanner{}, 0, 0)
 		return f, nil
 	}
 	defer scan.close()
-	found := findSvscan(scan.fd, proc)
+	found := supervise.FindScanner(scan.Dir, proc)
 	if found.Known {
 		f.Running = &found.Running
 	}
-	f.SvscanPID, f.Manager = found.PID, s.manager(proc, found)
-	f.ScanDir.Writable = unix.Faccessat(scan.fd, ".", unix.W_OK, unix.AT_EACCESS) == nil
-	entries, err := scan.dir.ReadDir(maxEntries)
+	f.SvscanPID, f.Manager = found.PID, manager(proc, found)
+	f.ScanDir.Writable = unix.Faccessat(int(scan.Dir), ".", unix.W_OK, unix.AT_EACCESS) == nil
+	entries, err := scan.file.ReadDir(maxEntries)
 	if err != nil && !errors.Is(err, io.EOF) {
 		f.ScanDir.Status, f.ScanDir.Error = absentOrUnreadable(err), err.Error()
 	}
 	f.ScanDir.More = len(entries) == maxEntries
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
-	used, others := countPlaces(scan.fd, entries)
-	f.Capacity = detectCapacity(proc, found, used, others)
-	f.Leftovers = leftovers(scan.fd, entries)
+	f.Capacity = scan.capacity(proc, found, entries)
 	for _, entry := range entries {
 		if err := ctx.Err(); err != nil {
 			return f, err
 		}
-		if profile, ok := strings.CutPrefix(entry.Name(), slotPrefix); ok {
-			f.Slots[policy.ProfileName(entry.Name())] = describeSlot(scan.fd, entry, profile)
+		name := entry.Name()
+		switch {
+		case strings.HasPrefix(name, policy.SlotPrefix):
+			f.Slots[policy.ProfileName(name)] = slotFact(scan.Dir, entry)
+		case (isStaging(name) || isUpstreamStaging(name)) && len(f.Leftovers) < maxLeftovers:
+			f.Leftovers = appendLeftover(f.Leftovers, scan.Dir, name)
 		}
 	}
 	return f, nil
@@ -98,10 +111,10 @@ func absentOrUnreadable(err error) string {
 }
 
 // manager names who supervises the container.
-func (s *Source) manager(proc string, found svscan) string {
-	overlay, err := os.Stat(orDefault(s.Overlay, "/run/s6/basedir"))
+func manager(proc string, found supervise.Scanner) string {
+	overlay, err := os.Stat("/run/s6/basedir")
 	switch {
-	case commandName(proc, "1") == "s6-svscan" && err == nil && overlay.IsDir():
+	case err == nil && overlay.IsDir() && supervise.IsFirst(proc):
 		return "s6-overlay"
 	case found.Running:
 		return "s6-svscan"
@@ -109,36 +122,29 @@ func (s *Source) manager(proc string, found svscan) string {
 	return "none"
 }
 
-func leftovers(scanfd int, entries []fs.DirEntry) []policy.Leftover {
-	list := []policy.Leftover{}
-	for _, entry := range entries {
-		name := entry.Name()
-		if !isStaging(name) && !isUpstreamStaging(name) || len(list) == maxLeftovers {
-			continue
-		}
-		var st unix.Stat_t
-		if unix.Fstatat(scanfd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
-			continue
-		}
-		age := max(0, time.Since(time.Unix(st.Mtim.Unix())))
-		list = append(list, policy.Leftover{
-			Name: policy.ProfileName(name), UID: int(st.Uid),
-			Mode:       fmt.Sprintf("%04o", st.Mode&0o7777),
-			AgeSeconds: int64(age / time.Second),
-		})
+func appendLeftover(list []policy.Leftover, scan beneath.Dir, name string) []policy.Leftover {
+	st, err := scan.Lstat(name)
+	if err != nil {
+		return list
 	}
-	return list
+	age := max(0, time.Since(time.Unix(st.Mtim.Unix())))
+	return append(list, policy.Leftover{
+		Name: policy.ProfileName(name), UID: int(st.Uid),
+		Mode:       fmt.Sprintf("%04o", st.Mode&0o7777),
+		AgeSeconds: int64(age / time.Second),
+	})
 }
 
 // A slotView is the fact about a slot while it is looked at.
 type slotView struct {
 	policy.Slot
-	fd int
+	dir beneath.Dir
 }
 
-// describeSlot looks at an entry that has the name of a slot. It opens only a
-// directory, and follows no link.
-func describeSlot(scanfd int, entry fs.DirEntry, profile string) policy.Slot {
+// slotFact looks at an entry that has the name of a slot. It opens only a directory, and
+// follows no link.
+func slotFact(scan beneath.Dir, entry fs.DirEntry) policy.Slot {
+	profile := strings.TrimPrefix(entry.Name(), policy.SlotPrefix)
 	v := slotView{Slot: policy.Slot{Profile: policy.ProfileName(profile), Kind: kindOf(entry.Type()), Status: policy.StatusRecorded}}
 	if profile == policy.RootProfile {
 		v.Profile = profile
@@ -148,18 +154,17 @@ func describeSlot(scanfd int, entry fs.DirEntry, profile string) policy.Slot {
 		return v.Slot
 	}
 	var err error
-	if v.fd, err = openDirectory(scanfd, entry.Name()); err != nil {
+	if v.dir, err = scan.OpenDir(entry.Name()); err != nil {
 		v.fail(err)
 		return v.Slot
 	}
-	defer unix.Close(v.fd)
-	who, err := originOf(v.fd)
+	defer v.dir.Close()
+	v.Ours, _, err = madeBy(v.dir)
 	v.fail(err)
-	v.Ours = who == originOurs
-	v.DownFile, err = exists(v.fd, downName)
+	v.DownFile, err = v.dir.Exists(downName)
 	v.fail(err)
-	v.LoggerSupervised = v.held(logLock, logControl)
-	v.Supervised = v.held(superviseLock, superviseControl)
+	v.LoggerSupervised = v.runs(supervise.Logger)
+	v.Supervised = v.runs(supervise.Service)
 	if v.Supervised != nil && *v.Supervised {
 		v.describeService()
 	}
@@ -173,98 +178,52 @@ func (v *slotView) fail(err error) {
 	}
 }
 
-// held looks at a lock, or, when it may not be opened, whether a process reads the
-// control FIFO; nil is unknown.
-func (v *slotView) held(lock, control string) *bool {
-	held, _, err := lockHolder(v.fd, lock)
-	if err == nil {
-		return &held
+// runs reports whether a supervisor lives; nil is unknown.
+func (v *slotView) runs(p supervise.Process) *bool {
+	runs, _, err := p.Runs(v.dir)
+	if err != nil {
+		v.fail(err)
+		return nil
 	}
-	fd, openErr := openBeneath(v.fd, control, unix.O_WRONLY)
-	switch {
-	case openErr == nil:
-		_ = unix.Close(fd)
-		return new(true)
-	case errors.Is(openErr, unix.ENXIO):
-		return new(false)
-	}
-	v.fail(err)
-	return nil
+	return &runs
 }
 
 // describeService adds what a living supervisor wrote about its service.
 func (v *slotView) describeService() {
-	s, ok := statusOf(v.fd)
+	s, ok := supervise.ReadStatus(v.dir)
 	if !ok {
 		v.Status = policy.StatusInvalid
 		return
 	}
-	v.Up, v.WantedUp = s.Up() && alive(s.PID), s.WantUp
-	if v.Up {
-		v.PID = s.PID
-		v.StartTime = startTime(s.PID)
-	}
+	v.WantedUp = s.WantUp
 	if !s.Stamp.IsZero() {
 		v.SinceUnix = s.Stamp.Unix()
 	}
-	changed, _ := exists(v.fd, changedName)
-	v.Changed = changed && v.Up
-	v.describePause()
-	data, err := readRegular(v.fd, superviseDeaths)
-	if err != nil {
-		return
+	if s.Up() {
+		v.Up, v.StartTime = supervise.Alive(s.PID)
 	}
-	if deaths, ok := decodeDeaths(data); ok && len(deaths) > 0 {
-		v.Deaths = len(deaths)
+	if v.Up {
+		v.PID = s.PID
+		v.Changed, _ = v.dir.Exists(changedName)
+		v.WaitingUntilUnix = v.pauseEnd()
+	}
+	if v.Deaths = supervise.ReadDeaths(v.dir).Count; v.Deaths > 0 {
 		v.ExitCode, v.Signal = new(s.ExitCode()), s.Signal()
 	}
 }
 
-// describePause adds until when the run script pauses before it becomes the gateway.
-func (v *slotView) describePause() {
-	if !v.Up || v.SinceUnix == 0 {
-		return
-	}
-	text, err := readRegular(v.fd, pauseName)
-	if err != nil {
-		return
-	}
-	seconds, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
-	if err == nil && seconds > 0 && seconds <= policy.MaxHoldSeconds {
-		v.WaitingUntilUnix = v.SinceUnix + int64(seconds)
-	}
-}
-
-// alive reports whether a process runs. A supervisor whose file system is full leaves
-// the pid of a dead process in its status, and a stopped supervisor does not reap it.
-func alive(pid int) bool {
-	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-		return false
-	}
-	field := processFields(pid)
-	return len(field) == 0 || field[0] != "Z" // it may be hidden from this user
-}
-
-// startTime is when a process started, in clock ticks since the kernel booted; 0 is
-// unknown.
-func startTime(pid int) int64 {
-	const starttime = 22 - 3 // as proc(5) counts, from the state on
-	field := processFields(pid)
-	if len(field) <= starttime {
+// pauseEnd is when the run script becomes the gateway, in seconds since 1970; 0 when it
+// does not pause.
+func (v *slotView) pauseEnd() int64 {
+	text, err := v.dir.Read(pauseName)
+	if err != nil || v.SinceUnix == 0 {
 		return 0
 	}
-	ticks, _ := strconv.ParseInt(field[starttime], 10, 64)
-	return ticks
-}
-
-// processFields returns the fields of /proc/PID/stat from the state on. The state
-// follows the name, which may hold any character, also a parenthesis.
-func processFields(pid int) []string {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return nil
+	seconds, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+	if err != nil || !(seconds > 0 && seconds <= policy.MaxHoldSeconds) {
+		return 0
 	}
-	return strings.Fields(string(stat[max(0, strings.LastIndexByte(string(stat), ')')+1):]))
+	return v.SinceUnix + int64(seconds)
 }
 
 func kindOf(t fs.FileMode) string {

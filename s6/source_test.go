@@ -1,6 +1,7 @@
 package s6
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/supervise"
 )
 
 // checkSchema wants a value to be what the schema promises.
@@ -130,12 +132,21 @@ func TestFactsOfOddScanDirectories(t *testing.T) {
 	})
 }
 
-// Truth is the lock: a status file without a supervisor says nothing.
+// upStatus is a status file of a service that is up, as s6-supervise writes it.
+func upStatus(pid int) []byte {
+	data := make([]byte, 35)
+	binary.BigEndian.PutUint64(data[0:8], 1<<62+37+1790000000)
+	binary.BigEndian.PutUint64(data[24:32], uint64(pid))
+	data[34] = 4
+	return data
+}
+
+// The lock decides: a status file without a supervisor counts for nothing.
 func TestStatusWithoutSupervisor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.apply(decide("coder=down"))
-	must(t, os.WriteFile(w.slot("coder", superviseStatus), statusBytes(35, 1<<62+37+1790000000, uint64(os.Getpid()), 0, 4), 0o644))
+	must(t, os.WriteFile(w.slot("coder", superviseStatus), upStatus(os.Getpid()), 0o644))
 	if f := w.facts().Slots["gateway-coder"]; f.Up || *f.Supervised || f.PID != 0 {
 		t.Errorf("facts: %s", asJSON(f))
 	}
@@ -149,64 +160,11 @@ func TestLiveFactsKeepTheSchema(t *testing.T) {
 	w.untilUp("coder")
 	f := w.facts()
 	checkSchema(t, f)
-	if f.Capacity != (policy.Capacity{Places: 60, Used: 4, Gateways: 28, Source: fromArguments}) {
+	if f.Capacity != (policy.Capacity{Places: 60, Used: 4, Gateways: 28, Source: supervise.FromArguments}) {
 		t.Errorf("capacity: %s", asJSON(f.Capacity))
 	}
 	if f.Slots["gateway-coder"].SinceUnix == 0 {
 		t.Errorf("facts: %s", asJSON(f))
-	}
-}
-
-func TestPlacesOption(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		argv string
-		want int
-	}{
-		{"s6-svscan -d4 -- /run/service", 0},
-		{"s6-svscan -C 2000 /run/service", 2000},
-		{"s6-svscan -C2000 -t0 /run/service", 2000},
-		{"s6-svscan -c 700 /run/service", 1400},
-		{"s6-svscan -d 4 -c30 .", 60},
-		{"s6-svscan -- -C 5", 0},
-		{"s6-svscan /run/-C 5", 0},
-		{"s6-svscan -t C5 -C 8 .", 8},
-		{"s6-svscan -C many .", 0},
-		{"s6-svscan -C", 0},
-		{"s6-svscan -C -5 .", 0},
-	}
-	for _, test := range tests {
-		got, ok := placesOption(strings.Fields(test.argv))
-		if got != test.want || ok != (test.want > 0) {
-			t.Errorf("%s: got %d, %v, want %d", test.argv, got, ok, test.want)
-		}
-	}
-}
-
-// The limit of open files of s6-svscan counts, and is read from its process.
-func TestCapacityByOpenFiles(t *testing.T) {
-	t.Parallel()
-	proc := t.TempDir()
-	dir := filepath.Join(proc, "42")
-	must(t, os.Mkdir(dir, 0o755))
-	must(t, os.WriteFile(filepath.Join(dir, "cmdline"), []byte("s6-svscan\x00-C\x002000\x00/run/service\x00"), 0o644))
-	limits := func(soft string) {
-		text := "Limit                     Soft Limit           Hard Limit           Units     \n" +
-			"Max processes             100                  100                  processes \n" +
-			"Max open files            " + soft + "                 1048576              files     \n"
-		must(t, os.WriteFile(filepath.Join(dir, "limits"), []byte(text), 0o644))
-	}
-	running := svscan{Known: true, Running: true, PID: 42}
-	for soft, want := range map[string]policy.Capacity{
-		"1024":      {Places: 2000, Used: 3, Gateways: 484, Source: fromOpenFiles},
-		"1048576":   {Places: 2000, Used: 3, Gateways: 998, Source: fromArguments},
-		"unlimited": {Places: 2000, Used: 3, Gateways: 998, Source: fromArguments},
-		"40":        {Places: 2000, Used: 3, Gateways: 0, Source: fromOpenFiles},
-	} {
-		limits(soft)
-		if got := detectCapacity(proc, running, 3, 3); got != want {
-			t.Errorf("%s open files: got %+v, want %+v", soft, got, want)
-		}
 	}
 }
 
@@ -239,7 +197,7 @@ func TestFactsAsUser(t *testing.T) {
 	if f := read(); f.Running != nil {
 		t.Errorf("the FIFO may not be opened, but running is %v", *f.Running)
 	}
-	must(t, os.Chown(filepath.Join(w.scan, svscanControl), hermesID, hermesID))
+	must(t, os.Chown(filepath.Join(w.scan, supervise.SvscanControl), hermesID, hermesID))
 	if f := read(); f.Running == nil || !*f.Running || f.Manager != "s6-svscan" {
 		t.Errorf("facts: %s", asJSON(f))
 	}

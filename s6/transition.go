@@ -11,14 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/supervise"
 )
 
-// A transition is one supervised slot from its control command until its gateway is
-// up or down. The progress decides, and this file looks and asks.
+// A transition is one supervised slot from its control command until its gateway is up
+// or down. Its progress decides; this file looks and asks.
 type transition struct {
 	progress
 	result  *policy.Result
-	fd      int
+	slot    beneath.Dir
 	killing error // of the command that kills
 }
 
@@ -39,73 +41,84 @@ func (t *transition) command() string {
 // A restart is a bring-down and a bring-up: the control commands that restart leave
 // a gateway down whose finish script exits with 125 (seen with s6 2.11 and 2.15).
 func (x *execution) bring(ctx context.Context, results []policy.Result) {
+	up := results[0].Operation.Op == policy.OpBringUp
 	var going []*transition
-	defer func() {
-		for _, t := range going {
-			_ = unix.Close(t.fd)
-		}
-	}()
 	for i := range results {
-		t, err := x.beginTransition(ctx, &results[i])
+		r := &results[i]
+		slot, err := openOwned(x.scan.Dir, r.Operation.Slot)
+		if !up && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
-			finish(&results[i], false, err)
-		} else if t != nil {
+			finish(r, false, err)
+			continue
+		}
+		defer slot.Close()
+		t, err := x.beginTransition(ctx, r, slot, progress{up: up, thenUp: r.Operation.ThenUp})
+		switch {
+		case err != nil:
+			finish(r, false, err)
+		case t != nil && x.NoWait && !t.thenUp:
+			r.Done = true
+		case t != nil:
 			going = append(going, t)
 		}
 	}
-	late := slices.Clone(going)
-	if x.NoWait {
-		late = slices.DeleteFunc(late, func(t *transition) bool {
-			t.result.Done = !t.thenUp
-			return !t.thenUp
-		})
+	x.complete(ctx, going)
+}
+
+// beginTransition writes the control command. It returns nil when the gateway is as
+// wanted already. The caller keeps slot open until the transition is over.
+func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot beneath.Dir, p progress) (*transition, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	late = x.waitFor(ctx, late)
-	if x.Kill && results[0].Operation.Op == policy.OpBringDown && len(late) > 0 && ctx.Err() == nil {
+	held, _, err := supervise.Service.Holder(slot)
+	switch {
+	case err != nil:
+		return nil, err
+	case !held && p.up:
+		return nil, fmt.Errorf("no supervisor has it, s6-svscan has to scan first: %w", supervise.ErrNobody)
+	case !held:
+		return nil, nil
+	}
+	p.upFor, p.death, p.askedAt = x.UpFor, supervise.ReadDeaths(slot).Last, time.Now()
+	p.before, _ = supervise.ReadStatus(slot)
+	t := &transition{progress: p, result: r, slot: slot}
+	exists, err := slot.Exists(downName)
+	if err != nil || t.isThere(exists) {
+		return nil, err
+	}
+	if t.up {
+		if err := x.prepareStart(t); err != nil {
+			return nil, err
+		}
+	}
+	err = x.askSupervisor(ctx, slot, t.command())
+	if !t.up && errors.Is(err, supervise.ErrNobody) {
+		return nil, nil // its supervisor has ended
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// complete waits until each transition is done or has failed. With Kill it kills the
+// gateways that do not stop in time, and waits once more.
+func (x *execution) complete(ctx context.Context, going []*transition) {
+	late := x.waitFor(ctx, going)
+	if x.Kill && len(late) > 0 && !late[0].up && ctx.Err() == nil {
 		for _, t := range late {
-			t.killing = x.killGateway(ctx, t.fd, t.result.Operation.Slot)
+			s, _ := supervise.ReadStatus(t.slot)
+			x.Log.Warn("a gateway does not stop and is killed", "slot", t.result.Operation.Slot, "pid", s.PID)
+			t.killing = x.askSupervisor(ctx, t.slot, "k")
 		}
 		late = x.waitFor(ctx, late)
 	}
 	for _, t := range late {
 		finish(t.result, false, errors.Join(t.killing, x.lateness(t), ctx.Err()))
 	}
-}
-
-// beginTransition writes the control command. It returns nil when the gateway is
-// there already.
-func (x *execution) beginTransition(ctx context.Context, result *policy.Result) (*transition, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	op := result.Operation
-	up := op.Op == policy.OpBringUp
-	fd, before, err := x.openSupervised(op.Slot)
-	if !up && (errors.Is(err, errNobody) || errors.Is(err, fs.ErrNotExist)) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	t := &transition{result: result, fd: fd, progress: progress{
-		up: up, thenUp: op.ThenUp, upFor: x.UpFor, before: before, death: lastDeath(fd), askedAt: time.Now(),
-	}}
-	downFile, err := exists(fd, downName)
-	there := t.isThere(t.askedAt, downFile)
-	if err == nil && !there && up {
-		err = x.prepareStart(t)
-	}
-	if err == nil && !there {
-		err = x.askSupervisor(ctx, fd, t.command())
-	}
-	if !up && errors.Is(err, errNobody) {
-		there, err = true, nil // its supervisor has ended
-	}
-	if err != nil || there {
-		_ = unix.Close(fd)
-		return nil, err
-	}
-	return t, nil
 }
 
 // waitFor waits until each transition is done or has failed, and returns those that
@@ -124,7 +137,7 @@ func (x *execution) advance(ctx context.Context, t *transition) bool {
 	progress, verdict, err := t.next(x.lookAt(t))
 	t.progress = progress
 	if verdict == askAgain {
-		if err = x.askSupervisor(ctx, t.fd, t.command()); err != nil {
+		if err = x.askSupervisor(ctx, t.slot, t.command()); err != nil {
 			verdict = failed
 		}
 	}
@@ -139,41 +152,31 @@ func (x *execution) advance(ctx context.Context, t *transition) bool {
 func (x *execution) lookAt(t *transition) sight {
 	s := sight{now: time.Now(), gone: x.isGone(t)}
 	if !t.up {
-		held, _, err := lockHolder(t.fd, superviseLock)
+		held, _, err := supervise.Service.Holder(t.slot)
 		s.unsupervised = err == nil && !held
 	}
-	s.status, s.known = statusOf(t.fd)
-	s.death = lastDeath(t.fd)
-	s.downFile, s.err = exists(t.fd, downName)
+	s.status, s.known = supervise.ReadStatus(t.slot)
+	s.death = supervise.ReadDeaths(t.slot).Last
+	s.downFile, s.err = t.slot.Exists(downName)
 	return s
 }
 
 // isGone reports whether the slot was removed meanwhile, or another is in its place.
 // That happens to users who cannot take the lock.
 func (x *execution) isGone(t *transition) bool {
-	var was, is unix.Stat_t
-	if unix.Fstat(t.fd, &was) != nil {
+	var was unix.Stat_t
+	if unix.Fstat(int(t.slot), &was) != nil {
 		return false
 	}
-	err := unix.Fstatat(x.scan.fd, t.result.Operation.Slot, &is, unix.AT_SYMLINK_NOFOLLOW)
-	return isAbsent(err) || err == nil && is.Ino != was.Ino
-}
-
-func (x *execution) killGateway(ctx context.Context, slotfd int, slot string) error {
-	s, _ := statusOf(slotfd)
-	x.Log.Warn("a gateway does not stop and is killed", "slot", slot, "pid", s.PID)
-	return x.askSupervisor(ctx, slotfd, "k")
+	is, err := x.scan.Lstat(t.result.Operation.Slot)
+	return beneath.IsAbsent(err) || err == nil && is.Ino != was.Ino
 }
 
 func (x *execution) lateness(t *transition) error {
 	if t.up {
 		return fmt.Errorf("the gateway is not up after %v", x.Wait)
 	}
-	return x.notDown(t.fd)
-}
-
-func (x *execution) notDown(slotfd int) error {
-	if s, _ := statusOf(slotfd); s.Up() {
+	if s, _ := supervise.ReadStatus(t.slot); s.Up() {
 		return fmt.Errorf("the gateway is not down after %v: pid %d still runs", x.Wait, s.PID)
 	}
 	return fmt.Errorf("the gateway is not down after %v", x.Wait)
@@ -182,45 +185,18 @@ func (x *execution) notDown(slotfd int) error {
 // prepareStart forgets the deaths that were counted, and sets the pause that the
 // rules want now. Both need ownership of the slot; without it the start goes ahead.
 func (x *execution) prepareStart(t *transition) error {
-	err := unix.Unlinkat(t.fd, tallyName, 0)
-	if err != nil && !isAbsent(err) && !isForbidden(err) {
+	ignore := func(err error) bool { return err == nil || beneath.IsAbsent(err) || beneath.IsForbidden(err) }
+	if err := t.slot.Remove(tallyName); !ignore(err) {
 		return fmt.Errorf("remove %s: %w", tallyName, err)
 	}
+	var err error
 	if pause, ok := pauseFile(t.result.Operation.DelaySeconds); ok {
-		err = x.replaceFile(t.fd, pause)
+		err = x.replace(t.slot, pause)
 	} else {
-		err = unix.Unlinkat(t.fd, pauseName, 0)
+		err = t.slot.Remove(pauseName)
 	}
-	if err != nil && !isAbsent(err) && !isForbidden(err) {
+	if !ignore(err) {
 		return fmt.Errorf("set %s: %w", pauseName, err)
 	}
 	return nil
-}
-
-// lastDeath is the newest record of the death_tally file, "" without one.
-func lastDeath(slotfd int) string {
-	data, err := readRegular(slotfd, superviseDeaths)
-	if err != nil || len(data) < deathSize {
-		return ""
-	}
-	return string(data[len(data)-deathSize:])
-}
-
-// openSupervised opens a slot of ours that has a supervisor; the error wraps
-// errNobody when it has none.
-func (x *execution) openSupervised(slot string) (int, status, error) {
-	slotfd, err := openOwned(x.scan.fd, slot)
-	if err != nil {
-		return -1, status{}, err
-	}
-	held, _, err := lockHolder(slotfd, superviseLock)
-	if err == nil && !held {
-		err = fmt.Errorf("no supervisor has it, s6-svscan has to scan first: %w", errNobody)
-	}
-	if err != nil {
-		_ = unix.Close(slotfd)
-		return -1, status{}, err
-	}
-	s, _ := statusOf(slotfd)
-	return slotfd, s, nil
 }

@@ -19,6 +19,14 @@ import (
 // hermesID is the unprivileged user of the tests.
 const hermesID = s6test.UserID
 
+// The files of a supervisor and of s6-svscan that tests touch.
+const (
+	superviseLock    = "supervise/lock"
+	superviseStatus  = "supervise/status"
+	superviseControl = "supervise/control"
+	svscanLock       = ".s6-svscan/lock"
+)
+
 // A world is a scan directory, a home and a stub gateway in one temporary
 // directory that the unprivileged user can reach.
 type world struct {
@@ -71,7 +79,7 @@ func (w *world) script(name, text string) string {
 }
 
 func (w *world) slot(profile string, more ...string) string {
-	return filepath.Join(append([]string{w.scan, SlotName(profile)}, more...)...)
+	return filepath.Join(append([]string{w.scan, policy.SlotName(profile)}, more...)...)
 }
 
 // decide makes decisions from words such as "coder=start".
@@ -96,7 +104,7 @@ func (w *world) plan(d policy.Decisions) []policy.Operation {
 func brief(plan []policy.Operation) string {
 	var lines []string
 	for _, op := range plan {
-		line := strings.TrimSpace(string(op.Op) + " " + strings.TrimPrefix(op.Slot, slotPrefix))
+		line := strings.TrimSpace(string(op.Op) + " " + strings.TrimPrefix(op.Slot, policy.SlotPrefix))
 		if op.Down != nil && *op.Down {
 			line += " down"
 		}
@@ -204,8 +212,8 @@ func (w *world) until(what string, condition func() bool) {
 
 func (w *world) untilUp(profile string) policy.Slot {
 	w.t.Helper()
-	w.until(profile+" is up", func() bool { return w.facts().Slots[SlotName(profile)].Up })
-	return w.facts().Slots[SlotName(profile)]
+	w.until(profile+" is up", func() bool { return w.facts().Slots[policy.SlotName(profile)].Up })
+	return w.facts().Slots[policy.SlotName(profile)]
 }
 
 func wantFile(t *testing.T, path, want string) {

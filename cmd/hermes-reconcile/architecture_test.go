@@ -29,7 +29,9 @@ var mayImport = map[string][]string{
 	"rego/recipes":         {},
 	"rego/check":           {"policy", "policy/suggest", "rego", "rego/example"},
 	"rego/workbench":       {"policy", "policy/suggest", "rego", "rego/example", "rego/recipes"},
-	"s6":                   {"policy"},
+	"s6":                   {"policy", "s6/beneath", "s6/supervise"},
+	"s6/beneath":           {"policy"},
+	"s6/supervise":         {"policy", "s6/beneath"},
 	"s6/s6test":            {},
 
 	"cmd/hermes-reconcile/config": {"policy/suggest"},
@@ -43,8 +45,8 @@ var mayImport = map[string][]string{
 
 // testsMayImport lists the additional imports of tests.
 var testsMayImport = map[string][]string{
-	"engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest"}, "engine/facts/read": {"engine/hometest"}, "engine/ledger": {"engine/volume"},
-	"engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"},
+	"engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume"},
+	"engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
 	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/view": {"engine/volume"},
 }
 

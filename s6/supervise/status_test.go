@@ -1,4 +1,4 @@
-package s6
+package supervise
 
 import (
 	"encoding/binary"
@@ -24,17 +24,17 @@ func TestDecodeStatus(t *testing.T) {
 	stamp := time.Unix(1790000000, 0)
 	tests := map[string]struct {
 		data []byte
-		want status
+		want Status
 		ok   bool
 	}{
-		"up":             {statusBytes(35, now, 126, 0, 4), status{Stamp: stamp, PID: 126, WantUp: true}, true},
-		"up, with group": {statusBytes(43, now, 126, 0, 4|8), status{Stamp: stamp, PID: 126, WantUp: true, Ready: true}, true},
-		"killed by 9":    {statusBytes(35, now, 0, 9, 0), status{Stamp: stamp, WaitCode: 9}, true},
-		"finishing":      {statusBytes(35, now, 7, 78<<8, 2), status{Stamp: stamp, PID: 7, WaitCode: 78 << 8, Finishing: true}, true},
-		"senseless time": {statusBytes(35, 5, 7, 0, 1), status{PID: 7, Paused: true}, true},
-		"no such pid":    {statusBytes(35, now, 1<<40, 0, 4), status{}, false},
-		"empty":          {nil, status{}, false},
-		"between":        {make([]byte, 40), status{}, false},
+		"up":             {statusBytes(35, now, 126, 0, 4), Status{Stamp: stamp, PID: 126, WantUp: true}, true},
+		"up, with group": {statusBytes(43, now, 126, 0, 4|8), Status{Stamp: stamp, PID: 126, WantUp: true}, true},
+		"killed by 9":    {statusBytes(35, now, 0, 9, 0), Status{Stamp: stamp, WaitCode: 9}, true},
+		"finishing":      {statusBytes(35, now, 7, 78<<8, 2), Status{Stamp: stamp, PID: 7, WaitCode: 78 << 8, Finishing: true}, true},
+		"senseless time": {statusBytes(35, 5, 7, 0, 1), Status{PID: 7}, true},
+		"no such pid":    {statusBytes(35, now, 1<<40, 0, 4), Status{}, false},
+		"empty":          {nil, Status{}, false},
+		"between":        {make([]byte, 40), Status{}, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -54,16 +54,20 @@ func TestDecodeStatus(t *testing.T) {
 
 func TestDecodeDeaths(t *testing.T) {
 	t.Parallel()
-	record := make([]byte, 14)
-	binary.BigEndian.PutUint64(record, 1<<62+37+1790000000)
-	record[12], record[13] = 137, 9
-	got, ok := decodeDeaths(append(record, record...))
-	want := death{At: time.Unix(1790000000, 0), ExitCode: 137, Signal: 9}
-	if diff := cmp.Diff([]death{want, want}, got); diff != "" || !ok {
-		t.Errorf("decodeDeaths: ok %v (-want +got):\n%s", ok, diff)
+	record := func(seconds uint64) []byte {
+		data := make([]byte, 14)
+		binary.BigEndian.PutUint64(data, 1<<62+37+seconds)
+		data[12], data[13] = 137, 9
+		return data
 	}
-	if _, ok := decodeDeaths(record[:13]); ok {
-		t.Error("13 bytes are no record")
+	want := Deaths{Count: 2, Last: time.Unix(1790000005, 0)}
+	if got := decodeDeaths(append(record(1790000000), record(1790000005)...)); got != want {
+		t.Errorf("decodeDeaths: got %+v, want %+v", got, want)
+	}
+	for _, data := range [][]byte{nil, record(1790000000)[:13]} {
+		if got := decodeDeaths(data); got != (Deaths{}) {
+			t.Errorf("decodeDeaths of %d bytes: got %+v, want none", len(data), got)
+		}
 	}
 }
 
@@ -87,9 +91,10 @@ func FuzzDecodeStatus(f *testing.F) {
 func FuzzDecodeDeaths(f *testing.F) {
 	f.Add(make([]byte, 28))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		deaths, ok := decodeDeaths(data)
-		if ok && len(deaths)*14 != len(data) || !ok && deaths != nil {
-			t.Errorf("%d bytes: %d deaths, ok %v", len(data), len(deaths), ok)
+		deaths := decodeDeaths(data)
+		whole := len(data)%14 == 0
+		if whole && deaths.Count*14 != len(data) || !whole && deaths != (Deaths{}) {
+			t.Errorf("%d bytes: %+v", len(data), deaths)
 		}
 	})
 }

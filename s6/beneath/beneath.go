@@ -1,0 +1,256 @@
+// Package beneath reads and writes files below an open directory. It follows no link in
+// any component of a name and never blocks on a FIFO, so another user who can write to
+// the directory cannot lead this process elsewhere or hold it up.
+package beneath
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+)
+
+// maxFile bounds how many bytes Read returns. The largest file of a slot is
+// death_tally, with at most 4096 records of 14 bytes.
+const maxFile = 64 << 10
+
+// A Dir is the descriptor of an open directory. Names below it are relative, such as
+// log/supervise/lock.
+type Dir int
+
+// A File is a regular file by its name below a Dir.
+type File struct {
+	Name    string
+	Mode    uint32
+	Content []byte
+}
+
+// OpenDir opens a directory that is not a link.
+func OpenDir(path string) (Dir, error) {
+	fd, err := openat(unix.AT_FDCWD, path, directory)
+	return Dir(fd), err
+}
+
+const directory = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+
+// Close closes the directory.
+func (d Dir) Close() { _ = unix.Close(int(d)) }
+
+// OpenDir opens a directory. The error for another kind of file is ENOTDIR, for a link
+// ENOTDIR or ELOOP.
+func (d Dir) OpenDir(name string) (Dir, error) {
+	fd, err := d.Open(name, directory)
+	return Dir(fd), err
+}
+
+// Open opens a file without blocking; the caller closes the descriptor. The error for a
+// link is ELOOP. Open does without openat2, which older kernels and system call filters
+// refuse.
+func (d Dir) Open(name string, flags int) (int, error) {
+	at := int(d)
+	for {
+		component, rest, more := strings.Cut(name, "/")
+		how := flags | unix.O_NONBLOCK | unix.O_NOFOLLOW | unix.O_CLOEXEC
+		if more {
+			how = directory
+		}
+		fd, err := openat(at, component, how)
+		if err == unix.ENOTDIR && more && Dir(at).kind(component) == unix.S_IFLNK {
+			err = unix.ELOOP // O_DIRECTORY wins over O_NOFOLLOW
+		}
+		if at != int(d) {
+			_ = unix.Close(at)
+		}
+		if err != nil || !more {
+			return fd, err
+		}
+		at, name = fd, rest
+	}
+}
+
+func openat(dirfd int, name string, flags int) (int, error) {
+	for {
+		fd, err := unix.Openat(dirfd, name, flags, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// OpenRegular opens a regular file for reading. The error wraps policy.ErrNotRegular
+// when another kind of file has the name.
+func (d Dir) OpenRegular(name string) (fd int, st unix.Stat_t, err error) {
+	fd, err = d.Open(name, unix.O_RDONLY)
+	if err == unix.ELOOP || err == unix.ENXIO {
+		return -1, st, fmt.Errorf("%s: %w", name, policy.ErrNotRegular)
+	}
+	if err != nil {
+		return -1, st, fmt.Errorf("open %s: %w", name, err)
+	}
+	err = unix.Fstat(fd, &st)
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		err = policy.ErrNotRegular
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, st, fmt.Errorf("%s: %w", name, err)
+	}
+	return fd, st, nil
+}
+
+// Read reads a regular file. It fails when the file has more than 64 KiB.
+func (d Dir) Read(name string) ([]byte, error) {
+	fd, st, err := d.OpenRegular(name)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	if st.Size > maxFile {
+		return nil, fmt.Errorf("%s has %d bytes, want at most %d", name, st.Size, maxFile)
+	}
+	return readFull(fd, int(st.Size))
+}
+
+// readFull reads up to size bytes; a shorter file gives fewer.
+func readFull(fd, size int) ([]byte, error) {
+	data := make([]byte, size)
+	have := 0
+	for have < size {
+		n, err := unix.Read(fd, data[have:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			break
+		}
+		have += n
+	}
+	return data[:have], nil
+}
+
+// Has reports whether a regular file has this name, mode and content. A missing file
+// and another kind of file are not errors.
+func (d Dir) Has(f File) (bool, error) {
+	fd, st, err := d.OpenRegular(f.Name)
+	if errors.Is(err, policy.ErrNotRegular) || IsAbsent(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd)
+	if st.Mode&0o7777 != f.Mode || st.Size != int64(len(f.Content)) {
+		return false, nil
+	}
+	data, err := readFull(fd, len(f.Content))
+	return err == nil && bytes.Equal(data, f.Content), err
+}
+
+// Lstat describes what has the name, also a link.
+func (d Dir) Lstat(name string) (st unix.Stat_t, err error) {
+	err = unix.Fstatat(int(d), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return st, err
+}
+
+func (d Dir) kind(name string) uint32 {
+	st, _ := d.Lstat(name)
+	return st.Mode & unix.S_IFMT
+}
+
+// Exists reports whether anything has the name, also a dangling link.
+func (d Dir) Exists(name string) (bool, error) {
+	_, err := d.Lstat(name)
+	if IsAbsent(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Mkdir makes a directory with exactly this mode, whatever the umask.
+func (d Dir) Mkdir(name string, mode uint32) error {
+	if err := unix.Mkdirat(int(d), name, mode); err != nil {
+		return fmt.Errorf("make the directory %s: %w", name, err)
+	}
+	if err := unix.Fchmodat(int(d), name, mode, 0); err != nil {
+		return fmt.Errorf("set the mode of %s: %w", name, err)
+	}
+	return nil
+}
+
+// Create makes a new file with exactly this mode, whatever the umask. The name must not
+// exist: the error then is EEXIST. On other errors a part of the file may exist.
+func (d Dir) Create(f File) error {
+	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := unix.Openat(int(d), f.Name, flags, f.Mode)
+	if err != nil {
+		return fmt.Errorf("make %s: %w", f.Name, err)
+	}
+	err = writeFull(fd, f.Content)
+	if err == nil {
+		err = unix.Fchmod(fd, f.Mode)
+	}
+	if err := errors.Join(err, unix.Close(fd)); err != nil {
+		return fmt.Errorf("write %s: %w", f.Name, err)
+	}
+	return nil
+}
+
+func writeFull(fd int, data []byte) error {
+	for len(data) > 0 {
+		n, err := unix.Write(fd, data)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// Replace makes a file as staging/temp and renames it over the old one, so no reader
+// sees a part of it. On error temp is removed and the old file stays.
+func (d Dir) Replace(f File, staging Dir, temp string) error {
+	parent, name := d, path.Base(f.Name)
+	if name != f.Name {
+		var err error
+		if parent, err = d.OpenDir(path.Dir(f.Name)); err != nil {
+			return fmt.Errorf("open %s: %w", path.Dir(f.Name), err)
+		}
+		defer parent.Close()
+	}
+	err := staging.Create(File{Name: temp, Mode: f.Mode, Content: f.Content})
+	if err == nil {
+		err = unix.Renameat(int(staging), temp, int(parent), name)
+	}
+	if err != nil {
+		if left := staging.Remove(temp); left != nil && left != unix.ENOENT {
+			err = errors.Join(err, left)
+		}
+		return fmt.Errorf("replace %s: %w", f.Name, err)
+	}
+	return nil
+}
+
+// Remove removes a file that is not a directory.
+func (d Dir) Remove(name string) error { return unix.Unlinkat(int(d), name, 0) }
+
+// IsAbsent reports whether an error means that nothing has the name, or that its parent
+// is not a directory.
+func IsAbsent(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)
+}
+
+// IsForbidden reports whether an error means that this user may not do it.
+func IsForbidden(err error) bool {
+	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)
+}

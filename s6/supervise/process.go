@@ -1,0 +1,65 @@
+package supervise
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/s6/beneath"
+)
+
+// A Scanner is what is known about the s6-svscan of a scan directory.
+type Scanner struct {
+	Known   bool // false: this user may not look
+	Running bool
+	PID     int // 0 when unknown
+}
+
+// FindScanner looks for the s6-svscan of a scan directory. When this user may look
+// neither at the lock nor at the control FIFO, s6-svscan as process 1 counts as running.
+// proc is where /proc is mounted.
+func FindScanner(scan beneath.Dir, proc string) Scanner {
+	runs, pid, err := Svscan.Runs(scan)
+	first := pid == 0 && IsFirst(proc)
+	if first && (runs || err != nil) {
+		pid = 1
+	}
+	return Scanner{Known: err == nil, Running: runs || err != nil && first, PID: pid}
+}
+
+// IsFirst reports whether process 1 is an s6-svscan, as in s6-overlay.
+func IsFirst(proc string) bool { return readProc(proc, 1, "comm") == "s6-svscan\n" }
+
+// readProc reads a file of a process, "" when this user may not.
+func readProc(proc string, pid int, name string) string {
+	data, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), name))
+	if err != nil {
+		return ""
+	}
+	return string(data)
+}
+
+// Alive reports whether a process runs, and when it started, in clock ticks since the
+// kernel booted; 0 is unknown. A supervisor on a full file system leaves the pid of a
+// dead process in its status, and a stopped supervisor does not reap its service.
+func Alive(pid int) (alive bool, started int64) {
+	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		return false, 0
+	}
+	// The state follows the name, which may hold any character, also a parenthesis.
+	stat := readProc("/proc", pid, "stat")
+	field := strings.Fields(stat[max(0, strings.LastIndexByte(stat, ')')+1):])
+	const starttime = 22 - 3 // as proc(5) counts, from the state on
+	if len(field) <= starttime {
+		return true, 0 // this user may not look
+	}
+	started, _ = strconv.ParseInt(field[starttime], 10, 64)
+	if field[0] == "Z" {
+		return false, 0
+	}
+	return true, started
+}

@@ -1,0 +1,117 @@
+// Package supervise knows the protocol of s6-supervise and s6-svscan: their locks, their
+// control FIFOs, the files that they write, and how many services they hold. It looks
+// and asks; it changes no file. It knows neither slots nor profiles.
+//
+// What it relies on was seen with s6 2.11 to 2.15:
+//
+//   - s6-supervise and s6-svscan hold POSIX record locks (not flock) for as long as they
+//     live. Looking at a lock (F_GETLK) is safe; taking the lock to test it would keep a
+//     supervisor from starting.
+//   - A control command, one byte in a control FIFO, is a request. The lock and the
+//     status file show its effect.
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/s6/beneath"
+)
+
+// A Process is a process of s6 with a lock and a control FIFO.
+type Process struct{ lock, control string }
+
+// The processes of a service directory, and s6-svscan of a scan directory.
+var (
+	Service = Process{"supervise/lock", "supervise/control"}
+	Logger  = Process{"log/supervise/lock", "log/supervise/control"}
+	Svscan  = Process{".s6-svscan/lock", ".s6-svscan/control"}
+)
+
+// SvscanControl is the control FIFO of s6-svscan, below a scan directory.
+const SvscanControl = ".s6-svscan/control"
+
+// ErrNobody means that no process reads a control FIFO.
+var ErrNobody = errors.New("nobody listens")
+
+// Holder reports whether the process holds its lock, and its pid, which is 0 in another
+// pid namespace. The lock of a missing file is free.
+func (p Process) Holder(dir beneath.Dir) (held bool, pid int, err error) {
+	fd, _, err := dir.OpenRegular(p.lock)
+	if beneath.IsAbsent(err) {
+		return false, 0, nil
+	}
+	if err != nil {
+		return false, 0, err
+	}
+	defer unix.Close(fd)
+	lock := unix.Flock_t{Type: unix.F_RDLCK, Whence: io.SeekStart}
+	if err := unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock); err != nil {
+		return false, 0, fmt.Errorf("look at the lock %s: %w", p.lock, err)
+	}
+	return lock.Type != unix.F_UNLCK, int(lock.Pid), nil
+}
+
+// Runs reports whether the process runs. When this user may not open the lock, Runs
+// looks whether anything reads the control FIFO, and the pid is 0. The error is that of
+// the lock when this user may open neither.
+func (p Process) Runs(dir beneath.Dir) (runs bool, pid int, err error) {
+	runs, pid, err = p.Holder(dir)
+	if err == nil {
+		return runs, pid, nil
+	}
+	fd, openErr := dir.Open(p.control, unix.O_WRONLY)
+	switch {
+	case openErr == nil:
+		_ = unix.Close(fd)
+		return true, 0, nil
+	case openErr == unix.ENXIO, beneath.IsAbsent(openErr):
+		return false, 0, nil
+	}
+	return false, 0, err
+}
+
+// Held reports which supervisors of a service directory live. Either keeps the directory
+// from being replaced or removed.
+func Held(dir beneath.Dir) (service, logger bool, err error) {
+	if service, _, err = Service.Holder(dir); err != nil {
+		return false, false, err
+	}
+	logger, _, err = Logger.Holder(dir)
+	return service, logger, err
+}
+
+// Ask writes control commands, one byte each. Success means that they are queued. The
+// error is ErrNobody when no process reads the FIFO or nothing has its name.
+func (p Process) Ask(dir beneath.Dir, commands string) error {
+	fd, err := dir.Open(p.control, unix.O_WRONLY)
+	switch {
+	case err == unix.ENXIO, beneath.IsAbsent(err):
+		return ErrNobody
+	case err != nil:
+		return fmt.Errorf("open %s: %w", p.control, err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fmt.Errorf("stat %s: %w", p.control, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return fmt.Errorf("%s is not a FIFO", p.control)
+	}
+	for {
+		_, err := unix.Write(fd, []byte(commands))
+		switch err {
+		case unix.EINTR:
+			continue
+		case nil:
+			return nil
+		case unix.EAGAIN:
+			return fmt.Errorf("%s is full: its reader is stopped", p.control)
+		}
+		return fmt.Errorf("write %s: %w", p.control, err)
+	}
+}
