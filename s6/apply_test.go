@@ -26,7 +26,8 @@ func newLive(t *testing.T) *world {
 	return w
 }
 
-// On a live tree only what differs is done, and what is new runs at the end.
+// On a live tree a plan has only the differences, and a new gateway runs once the plan
+// is carried out.
 func TestLivePlan(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
@@ -34,7 +35,7 @@ func TestLivePlan(t *testing.T) {
 	w.carryOut(w.wantPlan(d, "publish coder; publish writer down; rescan; bring-up coder"))
 	coder := w.facts().Slots["gateway-coder"]
 	if !coder.Up {
-		t.Errorf("apply is over and coder is not up: %s", asJSON(coder))
+		t.Errorf("coder is not up after apply: %s", asJSON(coder))
 	}
 	w.wantPlan(d, "")
 
@@ -48,7 +49,7 @@ func TestLivePlan(t *testing.T) {
 	}
 }
 
-// A supervisor holds its lock a moment before it listens. Here the moment is long.
+// A supervisor holds its lock a moment before it listens. The test makes the moment long.
 func TestSupervisorThatDoesNotListenYet(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -64,7 +65,7 @@ func TestSupervisorThatDoesNotListenYet(t *testing.T) {
 	}
 }
 
-// Where the rules could not be asked to the end, what is there stays as it is.
+// When the evaluation of the rules did not finish, existing slots stay as they are.
 func TestUndecidedStaysAsItIs(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
@@ -82,8 +83,8 @@ func TestUndecidedStaysAsItIs(t *testing.T) {
 	}
 }
 
-// A run script that changed takes effect at the next start, which only
-// RestartChanged brings about; a later run still knows it.
+// A changed run script takes effect at the next start. Only RestartChanged restarts the
+// gateway; without it, later plans still report the gateway as pending.
 func TestChangedRunScript(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
@@ -104,7 +105,7 @@ func TestChangedRunScript(t *testing.T) {
 	}
 	w.options.RestartChanged = true
 	w.carryOut(w.wantPlan(d, "bring-down coder; bring-up coder"))
-	// The run script says that it is the new one once it runs.
+	// The new run script removes the mark when it starts.
 	w.until("coder runs with the new run script", func() bool {
 		f := w.facts().Slots["gateway-coder"]
 		return f.PID != before && !f.Changed
@@ -115,7 +116,7 @@ func TestChangedRunScript(t *testing.T) {
 	}
 }
 
-// Another delay is no other run script, and a gateway that runs is not concerned.
+// A new delay changes no run script and leaves a running gateway alone.
 func TestDelayOfALiveSlot(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
@@ -140,7 +141,7 @@ func TestDelayOfALiveSlot(t *testing.T) {
 	}
 }
 
-// Gateways that do not stop are waited for together, and killed where that is wanted.
+// Execute waits for all gateways that do not stop at once, and kills them with Kill.
 func TestForce(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
@@ -161,15 +162,15 @@ func TestForce(t *testing.T) {
 		}
 	}
 	if took := time.Since(started); took > 3*time.Second {
-		t.Errorf("three gateways are waited for one after the other: %v", took)
+		t.Errorf("Execute waited for three gateways one after the other: %v", took)
 	}
 	w.waiting.Kill, w.waiting.Wait = true, 5*time.Second
 	w.apply(d)
 	w.wantPlan(d, "")
 }
 
-// Steady tells a gateway that ends soon from one that lives.
-func TestSteady(t *testing.T) {
+// With UpFor, the start of a gateway that ends soon fails.
+func TestUpFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec.Command = []string{w.script("short", "case \"$2\" in coder) sleep 0.2; exit 3 ;; esac\nexec sleep 10000\n")}
@@ -185,8 +186,8 @@ func TestSteady(t *testing.T) {
 	}
 }
 
-// A start that comes while the finish script runs is forgotten by s6-supervise when the
-// script then answers 125, as after an intended stop. It is asked for again.
+// s6-supervise forgets a start that comes while the finish script runs when the script
+// then exits with 125, as after an intended stop. Execute asks again.
 func TestStartDuringFinish(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
@@ -213,24 +214,28 @@ func TestApplyWhileSvscanStarts(t *testing.T) {
 	}
 }
 
-// An s6-svscan that runs and cannot be asked is told.
+// Execute reports an s6-svscan that runs and does not listen.
 func TestApplyWithoutTheControlOfSvscan(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
 	w.waiting.Wait = time.Second
-	w.until("s6-svscan has its control FIFO", func() bool { return os.Remove(filepath.Join(w.scan, supervise.SvscanControl)) == nil })
-	var told []string
+	scan, err := beneath.OpenDir(w.scan)
+	must(t, err)
+	defer scan.Close()
+	w.until("s6-svscan listens", func() bool { return supervise.Svscan.Ask(scan, "") == nil })
+	must(t, os.Remove(filepath.Join(w.scan, supervise.SvscanControl)))
+	var reported []string
 	for _, r := range w.execute(w.plan(decide("coder=down"))) {
 		if r.Err != nil {
-			told = append(told, r.Err.Error())
+			reported = append(reported, r.Err.Error())
 		}
 	}
-	if got := strings.Join(told, "; "); !strings.Contains(got, "it holds its lock and does not listen") {
-		t.Errorf("told is %q", got)
+	if got := strings.Join(reported, "; "); !strings.Contains(got, "it holds its lock and does not listen") {
+		t.Errorf("reported: %q", got)
 	}
 }
 
-// A supervisor that runs and cannot be asked has not stopped its gateway.
+// A stop fails when the supervisor runs and does not listen: the gateway still runs.
 func TestStopWithoutTheControlOfTheSupervisor(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
@@ -247,7 +252,7 @@ func TestStopWithoutTheControlOfTheSupervisor(t *testing.T) {
 	}
 }
 
-// A stop holds where somebody who takes no lock has removed the down file.
+// A gateway stays down although another user, who takes no lock, removes the down file.
 func TestStopWhileTheDownFileGoes(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
@@ -282,7 +287,7 @@ func (w *world) open(profile string) beneath.Dir {
 	return slot
 }
 
-// The unprivileged user controls slots that belong to root, and makes none.
+// The unprivileged user controls slots that belong to root, and cannot make any.
 func TestUnprivilegedControl(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
@@ -301,8 +306,8 @@ func TestUnprivilegedControl(t *testing.T) {
 	}
 }
 
-// Its start ends a pause too, although the pause is a file of root's: the run script
-// removes it when it is stopped.
+// A start by the unprivileged user ends a pause too, although root owns the pause file:
+// the run script removes the file when it is stopped.
 func TestUnprivilegedStartEndsAPause(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
@@ -327,7 +332,7 @@ func TestUnprivilegedStartEndsAPause(t *testing.T) {
 // returns how each operation ended.
 func (w *world) runAs(id int, env string, words ...string) string {
 	w.t.Helper()
-	// By descriptor: the test's directory may be closed to that user.
+	// Not by path: that user may not be able to search the directory of the test.
 	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: append([]string{"apply"}, words...)}
 	cmd.Env = append(os.Environ(), "HERMES_TEST_APPLY="+w.scan, env)
 	out, err := s6test.As(id, cmd).CombinedOutput()
@@ -339,7 +344,7 @@ func applyAndPrint(scan string, words []string) {
 	base := filepath.Dir(scan)
 	e := &Executor{
 		ScanDir: scan, Home: filepath.Join(base, "home"), User: User{UID: hermesID, GID: hermesID},
-		Command: []string{filepath.Join(base, "gateway")}, Shell: "/bin/sh",
+		Command: []string{filepath.Join(base, "gateway")}, Args: []string{"gateway", "run", "--replace"}, Shell: "/bin/sh",
 	}
 	o := policy.PlanOptions{Rescan: true, Live: true}
 	if asked := os.Getenv("HERMES_TEST_START"); asked != "" {
@@ -352,6 +357,9 @@ func applyAndPrint(scan string, words []string) {
 	if err != nil {
 		fmt.Print(err)
 	}
+	if op := os.Getenv("HERMES_TEST_OPERATION"); op != "" {
+		plan.Operations = []policy.Operation{{Op: policy.Op(op), Slot: "gateway-coder"}}
+	}
 	var lines []string
 	for _, r := range e.Execute(context.Background(), plan.Operations, policy.ExecuteOptions{Wait: 5 * time.Second}) {
 		lines = append(lines, fmt.Sprintf("%s %s: %v", r.Operation.Op, r.Operation.Profile, r.Err))
@@ -359,8 +367,29 @@ func applyAndPrint(scan string, words []string) {
 	fmt.Print(strings.Join(lines, "; "))
 }
 
-// What rules put into the environment reaches the gateway, and nothing that root runs
-// before it.
+// A user who may not change the down file gets an error when only a start or a stop could
+// change it.
+func TestUnprivilegedDownFileOfARunningGateway(t *testing.T) {
+	t.Parallel()
+	s6test.WantRoot(t)
+	w := newLive(t)
+	w.apply(decide("coder=start"))
+	if out := w.runAs(hermesID, "HERMES_TEST_OPERATION=mark-down"); !strings.Contains(out, "make down: permission denied") {
+		t.Errorf("mark-down: %s", out)
+	}
+	if f := w.facts().Slots["gateway-coder"]; !f.Up || f.DownFile {
+		t.Errorf("coder: %s", asJSON(f))
+	}
+	w.apply(decide("coder=down"))
+	if out := w.runAs(hermesID, "HERMES_TEST_OPERATION=clear-down"); !strings.Contains(out, "remove down: permission denied") {
+		t.Errorf("clear-down: %s", out)
+	}
+	if f := w.facts().Slots["gateway-coder"]; f.Up || !f.DownFile {
+		t.Errorf("coder: %s", asJSON(f))
+	}
+}
+
+// The environment of rules reaches the gateway, and no program that root runs before it.
 func TestEnvironmentOfRulesIsNotRoots(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
@@ -377,7 +406,7 @@ func TestEnvironmentOfRulesIsNotRoots(t *testing.T) {
 	one.Env, one.DelaySeconds = map[string]string{"PATH": evil, "GREETING": "it's $HOME"}, 0.01
 	d.Profiles["coder"] = one
 	w.apply(d)
-	w.until("the gateway tells its environment", func() bool {
+	w.until("the gateway has printed its environment", func() bool {
 		text, _ := os.ReadFile(filepath.Join(w.home, "logs/gateways/coder/current"))
 		return strings.Contains(string(text), "path "+evil+" greeting it's $HOME")
 	})

@@ -14,7 +14,7 @@ import (
 )
 
 // TestMain is also the helper of finish scripts, which answers a death as the program
-// does and keeps the hold beside the slots; and what runAs runs.
+// does and keeps the hold beside the slots, and it is the program that runAs runs.
 func TestMain(m *testing.M) {
 	if scan := os.Getenv("HERMES_TEST_APPLY"); scan != "" {
 		applyAndPrint(scan, os.Args[1:])
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// withHelper has finish scripts call this test.
+// withHelper makes finish scripts call this test.
 func (w *world) withHelper() {
 	w.t.Helper()
 	helper := w.script("died", "HERMES_TEST_DIED="+w.base+" exec "+os.Args[0]+" \"$@\"\n")
@@ -55,8 +55,8 @@ func withRestart(d policy.Decisions, profile string, r policy.Restart) policy.De
 	return d
 }
 
-// What follows the deaths of one gateway: each row is a death, so many seconds after
-// the one before.
+// The answers to the deaths of one gateway. Each row is a death, some seconds after the
+// death before it.
 func TestAnswer(t *testing.T) {
 	t.Parallel()
 	type death struct {
@@ -74,8 +74,8 @@ func TestAnswer(t *testing.T) {
 		{"the budget is used up within the window", hold, []death{{0, 1, 0, "again"}, {10, 1, 0, "again"}, {10, 1, 0, "hold 3 deaths until 620"}}},
 		{"after a hold it counts anew", hold, []death{{0, 1, 0, "again"}, {1, 1, 0, "again"}, {1, 1, 0, "hold 3 deaths until 602"}, {700, 1, 0, "again"}}},
 		{"deaths before the window do not count", hold, []death{{0, 1, 0, "again"}, {40, 1, 0, "again"}, {40, 1, 0, "again"}, {1, 1, 0, "hold 3 deaths until 681"}}},
-		{"a signal counts", hold, []death{{0, 256, 9, "again"}, {1, 256, 11, "again"}, {1, 256, 9, "hold 3 deaths until 602"}}},
-		{"an operator's signal does not", hold, []death{{0, 256, 15, "again"}, {1, 256, 2, "again"}, {1, 256, 15, "again"}, {1, 256, 15, "again"}}},
+		{"a death by a signal counts", hold, []death{{0, 256, 9, "again"}, {1, 256, 11, "again"}, {1, 256, 9, "hold 3 deaths until 602"}}},
+		{"a death by an operator's signal does not count", hold, []death{{0, 256, 15, "again"}, {1, 256, 2, "again"}, {1, 256, 15, "again"}, {1, 256, 15, "again"}}},
 		{"slow goes on with the pace of the budget", policy.Restart{Budget: &policy.Budget{Deaths: 2, WindowSeconds: 60}, OnExhaustion: "slow"},
 			[]death{{0, 1, 0, "again"}, {1, 1, 0, "pause 30"}, {31, 1, 0, "pause 30"}, {31, 1, 0, "pause 30"}}},
 		{"pauses grow", policy.Restart{ExitCodes: map[string]string{"1": "backoff"}},
@@ -117,8 +117,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// A gateway that crashes for real is started as often as its budget says, and the
-// others never notice.
+// s6 starts a crashing gateway as often as its budget says. The other gateways go on.
 func TestCrashLoopEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -151,8 +150,8 @@ func TestCrashLoopEnds(t *testing.T) {
 	}
 }
 
-// A start or restart that somebody asks for does not wait for the end of a pause, and
-// lets the count begin anew; who only wants everything right does neither.
+// A start or restart on request ends a pause and clears the counted deaths. A plan
+// without a request does neither.
 func TestStartEndsAPause(t *testing.T) {
 	t.Parallel()
 	for name, ask := range map[string]func(*policy.PlanOptions){
@@ -186,7 +185,7 @@ func TestStartEndsAPause(t *testing.T) {
 	}
 }
 
-// Intended stops are no deaths: a restart is not counted.
+// A restart is not counted: an intended stop is not a death.
 func TestRestartsDoNotCount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -209,7 +208,7 @@ func TestRestartsDoNotCount(t *testing.T) {
 	}
 }
 
-// A helper that is not there never keeps a gateway down.
+// A missing helper never keeps a gateway down.
 func TestMissingHelper(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

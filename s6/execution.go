@@ -128,29 +128,18 @@ func (x *execution) replace(slot beneath.Dir, f beneath.File) error {
 	return slot.Replace(f, x.scan.Dir, x.stagingName())
 }
 
-// askSupervisor writes control commands to the supervisor of a slot, as ask does.
-func (x *execution) askSupervisor(ctx context.Context, slot beneath.Dir, commands string) error {
-	return x.ask(ctx, supervise.Service, slot, commands, func() bool {
-		held, _, err := supervise.Service.Holder(slot)
-		return err == nil && held
-	})
-}
-
-// askSvscan writes control commands to s6-svscan, as ask does.
-func (x *execution) askSvscan(ctx context.Context, commands string) error {
-	return x.ask(ctx, supervise.Svscan, x.scan.Dir, commands, func() bool {
-		return supervise.FindScanner(x.scan.Dir, x.Proc).Running
-	})
-}
-
 // ask writes control commands to a process of s6. A process that has just started
 // holds its lock a moment before it listens (seen with strace), so ask waits for it.
 // The error is supervise.ErrNobody when no process runs.
-func (x *execution) ask(ctx context.Context, p supervise.Process, dir beneath.Dir, commands string, runs func() bool) error {
+func (x *execution) ask(ctx context.Context, p supervise.Process, dir beneath.Dir, commands string) error {
 	var err error
 	answered := poll(ctx, x.Wait, func() bool {
 		err = p.Ask(dir, commands)
-		return !errors.Is(err, supervise.ErrNobody) || !runs()
+		if !errors.Is(err, supervise.ErrNobody) {
+			return true
+		}
+		runs, _, lookErr := p.Runs(dir)
+		return lookErr == nil && !runs
 	})
 	if !answered {
 		return errors.Join(errors.New("it holds its lock and does not listen"), ctx.Err())

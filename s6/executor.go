@@ -54,8 +54,8 @@ type Executor struct {
 	Root      bool   // this process is root, so files are given to User
 	Ownership Ownership
 
-	Command []string // "hermes"
-	Args    []string // "gateway run --replace"; after -p NAME
+	Command []string // such as hermes
+	Args    []string // such as gateway run --replace; after -p NAME
 	Shell   string   // after "#!": "/command/with-contenv sh" where that exists, else "/bin/sh"
 	Tools   string   // directory of s6-log and s6-setuidgid: /command if it has them, else the one in PATH
 
@@ -69,7 +69,6 @@ type Executor struct {
 	Capacity *int
 
 	LockTimeout time.Duration // 10 s
-	Proc        string        // "/proc"
 	Log         *slog.Logger  // none
 }
 
@@ -78,22 +77,13 @@ func (e *Executor) withDefaults() *Executor {
 	c := *e
 	c.Ownership = cmp.Or(c.Ownership, Strict)
 	c.LockTimeout = cmp.Or(c.LockTimeout, 10*time.Second)
-	c.Proc = cmp.Or(c.Proc, defaultProc)
 	c.Shell = cmp.Or(c.Shell, defaultShell())
 	c.Tools = cmp.Or(c.Tools, defaultTools())
-	if c.Command == nil {
-		c.Command = []string{"hermes"}
-	}
-	if c.Args == nil {
-		c.Args = []string{"gateway", "run", "--replace"}
-	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &c
 }
-
-const defaultProc = "/proc"
 
 // overlayTools is where s6-overlay has its tools. A process that docker exec starts
 // need not have it in PATH.

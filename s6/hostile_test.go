@@ -18,20 +18,20 @@ import (
 	"hermes-reconcile/s6/s6test"
 )
 
-// hostileWords are what a shell would carry out, were they not quoted. A program that
-// puts a name or a value into a script as it is runs them as root.
+// hostileWords do harm in a shell script that does not quote them. Root runs the scripts
+// of slots.
 var hostileWords = []string{
 	"$(touch pwned)", "`touch pwned`", "a;touch pwned", "a&touch pwned", "a|touch pwned", "a>pwned", "a'b", "'; touch pwned; '", `a\`, `\'; touch pwned; \'`,
 	"a b", "*", "~root", "#x", "!x", "${IFS}touch${IFS}pwned", "%s%n", "é", "(touch pwned)", "{a,b}", "[a-z]*", "$0", "$$",
 }
 
-// The slots of profiles with such names start the gateway with that very name and
-// those very values, and nothing else.
+// The gateway of a profile with a hostile name gets exactly that name and its values,
+// and the scripts run nothing else.
 func TestScriptsCarryNoShellText(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec.Command = []string{w.script("printing", "printf '%s\\n' \"$2\" \"$VALUE\"\n")}
-	// The parts that only root's script has are tested with real tools elsewhere.
+	// Other tests run the parts that only root executes, with the real tools.
 	w.exec.Tools = filepath.Join(w.base, "tools")
 	must(t, os.Mkdir(w.exec.Tools, 0o755))
 	w.script("tools/s6-setuidgid", "shift\nexec \"$@\"\n")
@@ -56,12 +56,12 @@ func TestScriptsCarryNoShellText(t *testing.T) {
 	}
 	out, err := exec.Command("find", w.base, "-name", "pwned*").Output()
 	if err != nil || len(out) > 0 {
-		t.Errorf("a script carried out what it was given: %s, %v", out, err)
+		t.Errorf("a script ran its data: %s, %v", out, err)
 	}
 }
 
-// What a rule sets becomes part of the finish script and of the marker; exit codes are
-// numbers there, or the rule is refused.
+// The exit codes of a rule become part of the finish script. Anything but a number is
+// refused.
 func TestFinishScriptTakesNumbersOnly(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"0) touch pwned ;; 1", "*", "1|2", "01", "-1", "256", "1\n", " 1", "$(id)", ""} {
@@ -72,9 +72,8 @@ func TestFinishScriptTakesNumbersOnly(t *testing.T) {
 	}
 }
 
-// The counters of deaths, the pause and the lock are root's too: a user who could
-// write them would have its gateway restarted for ever, or root's helper write
-// elsewhere.
+// Root owns the counted deaths, the pause and the lock. A user who could write them
+// could restart a gateway for ever, or lead root's helper to another file.
 func TestUserCannotReachTheCounters(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
@@ -129,8 +128,8 @@ func TestUserCannotReachTheCounters(t *testing.T) {
 	wantFile(t, victim, "precious")
 }
 
-// The helper of finish scripts runs as root in a slot. A planted link there, as an
-// earlier upstream ownership may have left, leads it nowhere.
+// The helper of finish scripts runs as root in a slot. It follows no planted link, which
+// a time with upstream ownership may have left.
 func TestTheCountersFollowNoLink(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{tallyName, tallyName + ".new", pauseName, pauseName + ".new", downName, downName + ".new", markerName, "data", "supervise/status"} {
@@ -150,7 +149,7 @@ func TestTheCountersFollowNoLink(t *testing.T) {
 	}
 }
 
-// A status that is a FIFO, or a tally that is a sparse file of 50 GiB, holds up nothing.
+// Answer does not hang on a status that is a FIFO, nor on a tally of 50 GiB.
 func TestTheCountersReadNothingStrange(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{tallyName, "supervise/status", markerName} {
@@ -173,8 +172,8 @@ func TestTheCountersReadNothingStrange(t *testing.T) {
 	}
 }
 
-// FuzzTally: whatever the tally holds, one death more is counted, and neither a pause
-// nor the tally itself grows beyond its bounds.
+// FuzzTally counts one more death in any tally. Neither the pause nor the tally grows
+// beyond its bound.
 func FuzzTally(f *testing.F) {
 	for _, text := range []string{
 		"", "{}", `{"deaths":[1,2,3],"last":3,"pauses":2,"pause":4}`, `{"deaths":[1e308,-1e308],"last":-1e308,"pauses":1000000000,"pause":1e308}`,
@@ -206,15 +205,15 @@ func FuzzTally(f *testing.F) {
 	})
 }
 
-// FuzzScripts: whatever a profile is called and a value is, the scripts are words for a
-// shell that come out as they went in, or the slot is refused.
+// FuzzScripts renders any name and value. A shell reads exactly these words, or the slot
+// is refused.
 func FuzzScripts(f *testing.F) {
 	for _, word := range hostileWords {
 		f.Add(word, word)
 	}
 	f.Add("a\x00b", "a\nb")
 	f.Add("\xff", "\x1b[m")
-	r, err := newRenderer((&Executor{Home: "/opt/data", User: User{Name: "hermes"}, Shell: "/bin/sh", Tools: "/command"}).withDefaults())
+	r, err := newRenderer((&Executor{Home: "/opt/data", User: User{Name: "hermes"}, Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}, Shell: "/bin/sh", Tools: "/command"}).withDefaults())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -243,13 +242,13 @@ func FuzzScripts(f *testing.F) {
 	})
 }
 
-// wordsOf are the words of a script as its commands get them, where no expansion
-// decides.
+// wordsOf returns the words of a script as its commands get them. Words with an
+// expansion are placeholders.
 func wordsOf(t *testing.T, script string) []string {
 	t.Helper()
 	parsed, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(script), "")
 	if err != nil {
-		t.Fatalf("no script: %v\n%s", err, script)
+		t.Fatalf("not a script: %v\n%s", err, script)
 	}
 	env := expand.FuncEnviron(func(name string) string { return "expanded " + name })
 	var words []string
@@ -260,7 +259,7 @@ func wordsOf(t *testing.T, script string) []string {
 		}
 		text, err := expand.Literal(&expand.Config{Env: env}, word)
 		if err != nil {
-			text = "a command decides"
+			text = "a command substitution"
 		}
 		words = append(words, text)
 		return true

@@ -14,8 +14,8 @@ import (
 	"hermes-reconcile/s6/beneath"
 )
 
-// Every interruption between two steps of a publish leaves either no slot or a
-// right one, and the next run makes it good.
+// An interruption between two steps of a publish leaves no slot or a complete one. The
+// next run repairs the rest.
 func TestInterruptedPublish(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -38,7 +38,7 @@ func TestInterruptedPublish(t *testing.T) {
 	w.wantPlan(decide("coder=down"), "")
 }
 
-// A run that is killed leaves only whole slots, and the next one makes it good.
+// A killed run leaves only complete slots. The next run makes the missing ones.
 func TestKilledRun(t *testing.T) {
 	t.Parallel()
 	for _, visible := range []int{1, 60, 150, 290} {
@@ -53,15 +53,15 @@ func TestKilledRun(t *testing.T) {
 				if unix.Kill(cmd.Process.Pid, 0) != nil {
 					t.Fatal("it ended before it was killed")
 				}
-				time.Sleep(100 * time.Microsecond) // the other processor is its own
+				time.Sleep(100 * time.Microsecond) // leave it a processor
 			}
 			must(t, cmd.Process.Kill())
 			_ = cmd.Wait()
-			there := w.visible()
+			visible := w.visible()
 			d := manyProfiles(300)
 			for _, op := range w.plan(d) {
-				if op.Op == policy.OpPublish && slices.Contains(there, op.Slot) {
-					t.Errorf("a visible slot is not whole: %s", op.Slot)
+				if op.Op == policy.OpPublish && slices.Contains(visible, op.Slot) {
+					t.Errorf("a visible slot is not complete: %s", op.Slot)
 				}
 			}
 			w.apply(d)
@@ -73,11 +73,11 @@ func TestKilledRun(t *testing.T) {
 	}
 }
 
-// TestPublishMany is what TestKilledRun runs and kills.
+// TestPublishMany is the process that TestKilledRun starts and kills.
 func TestPublishMany(t *testing.T) {
 	dir := os.Getenv("S6_TEST_SCANDIR")
 	if dir == "" || os.Getenv("S6_TEST_HOME") == "" {
-		return // it is the process that TestKilledRun kills
+		return // not started by TestKilledRun
 	}
 	w := &world{t: t, scan: dir, exec: benchExecutor(dir)}
 	w.apply(manyProfiles(300))

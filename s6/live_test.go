@@ -17,7 +17,7 @@ import (
 	"hermes-reconcile/s6/s6test"
 )
 
-// A started profile runs, a held one waits, and a second run has nothing to do.
+// A started profile runs, a held one waits, and a second run changes nothing.
 func TestSlotsComeUpAndWait(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -58,7 +58,7 @@ func TestSlotsComeUpAndWait(t *testing.T) {
 	})
 }
 
-// What changes in a live slot changes file by file; nothing is stopped.
+// A live slot changes file by file, and its gateway goes on.
 func TestLiveSlotIsUpdatedInPlace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -97,7 +97,7 @@ func inodeOf(t *testing.T, path string) uint64 {
 	return info.Sys().(*syscall.Stat_t).Ino
 }
 
-// A removed slot takes its supervisor and its logger with it.
+// Nothing of a removed slot keeps running: neither supervisor nor logger.
 func TestRemovalLeavesNoProcess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -117,13 +117,13 @@ func TestRemovalLeavesNoProcess(t *testing.T) {
 		t.Errorf("keep was restarted: pid %d, was %d", now, keep)
 	}
 	// s6-svscan, and for keep two supervisors, the gateway and its logger.
-	w.until("only these five are left", func() bool { return len(w.processes()) == 5 })
+	w.until("only these five processes are left", func() bool { return len(w.processes()) == 5 })
 	w.apply(decide("coder=start", "keep=start"))
 	w.untilUp("coder")
 }
 
-// A removal that was interrupted after the rename is finished by the next run,
-// although the gateway still runs under the other name.
+// The next run finishes a removal that was interrupted after the rename, although the
+// gateway still runs under the other name.
 func TestInterruptedRemovalIsFinished(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -137,10 +137,10 @@ func TestInterruptedRemovalIsFinished(t *testing.T) {
 	if got := w.staged(); len(got) != 0 {
 		t.Errorf("left: %v", got)
 	}
-	w.until("one s6-svscan, two supervisors, a gateway and a logger are there", func() bool { return len(w.processes()) == 5 })
+	w.until("only one s6-svscan, two supervisors, a gateway and a logger run", func() bool { return len(w.processes()) == 5 })
 }
 
-// Without s6-svscan, a supervisor that is left is asked to end itself.
+// Without s6-svscan, a removal asks the remaining supervisors to end themselves.
 func TestRemovalAfterSvscanDied(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -154,7 +154,8 @@ func TestRemovalAfterSvscanDied(t *testing.T) {
 	}
 }
 
-// A supervisor whose s6-svscan died is no child of the next one, which cannot end it.
+// The next s6-svscan cannot end the supervisors of one that died: they are not its
+// children.
 func TestRemovalUnderTheNextSvscan(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -164,7 +165,7 @@ func TestRemovalUnderTheNextSvscan(t *testing.T) {
 	w.untilUp("writer")
 	svscan.Kill()
 	w.startSvscan()
-	w.waiting.Wait = 6 * time.Second // of which the half is waited for the next one
+	w.waiting.Wait = 6 * time.Second // half of it passes before the supervisors are asked
 	w.carryOut(w.wantPlan(decide("coder=skip", "writer=skip"), "remove coder; remove writer; rescan"))
 	if got := w.visible(); len(got) != 0 || len(w.staged()) != 0 {
 		t.Errorf("left: %v %v", got, w.staged())
@@ -172,7 +173,7 @@ func TestRemovalUnderTheNextSvscan(t *testing.T) {
 	w.until("only s6-svscan is left", func() bool { return len(w.processes()) == 1 })
 }
 
-// A gateway that does not stop keeps its slot, and the others go on.
+// A gateway that does not stop keeps its slot, and the other removals go on.
 func TestRemovalOfAGatewayThatDoesNotStop(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -231,7 +232,7 @@ func TestBringDownAndUp(t *testing.T) {
 	w.wantPlan(decide("coder=start"), "")
 }
 
-// A gateway that ends with 0 stays down, and bring-up says so at once.
+// bring-up reports at once that a gateway has ended and stays down.
 func TestBringUpOfAGatewayThatEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -249,8 +250,8 @@ func TestBringUpOfAGatewayThatEnds(t *testing.T) {
 	}
 }
 
-// The delay is served before the first start only, and a stop in it leaves
-// nothing behind.
+// Only the first start waits for the delay, and a stop during the delay leaves nothing
+// behind.
 func TestDelayBeforeTheFirstStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -278,7 +279,7 @@ func TestDelayBeforeTheFirstStart(t *testing.T) {
 	w.wantPlan(d, "")
 }
 
-// s6-svscan answers a scan for hundreds of slots before the rescan returns.
+// A rescan returns only once every slot has its supervisors.
 func TestRescanWaitsForSupervisors(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -295,7 +296,8 @@ func TestRescanWaitsForSupervisors(t *testing.T) {
 	}
 }
 
-// A slot that s6-svscan never starts is taken away, brought back, and named.
+// A rescan takes a slot that s6-svscan never starts away, brings it back, and names it
+// in the error.
 func TestRescanNamesWhatStaysUnsupervised(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -312,8 +314,8 @@ func TestRescanNamesWhatStaysUnsupervised(t *testing.T) {
 	}
 }
 
-// A scan that is given up because of a dangling link forgets slots, from s6 2.12
-// on; once the link is gone, they are taken away and brought back.
+// From s6 2.12 on, s6-svscan aborts a scan at a dangling link and forgets slots. Once the
+// link is gone, a rescan takes these slots away and brings them back.
 func TestForgottenSlotsAreCured(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -345,8 +347,7 @@ func (f onRecord) Handle(context.Context, slog.Record) error { f(); return nil }
 func (f onRecord) WithAttrs([]slog.Attr) slog.Handler        { return f }
 func (f onRecord) WithGroup(string) slog.Handler             { return f }
 
-// A slot that was made without a scan is brought under supervision by the next
-// run that may scan.
+// A slot that was made without a scan gets its supervisor in the next run that may scan.
 func TestUnsupervisedSlotsAreScanned(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -42,7 +42,7 @@ func (e *Executor) Lock(ctx context.Context) (unlock func(), err error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, fmt.Errorf("another hermes-reconcile (pid %s) holds %s after %v", lockPID(e.Proc, path), path, e.LockTimeout)
+		return nil, fmt.Errorf("another hermes-reconcile (pid %s) holds %s after %v", lockPID(path), path, e.LockTimeout)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("lock the scan directory: %w; its owner can change slots, this user cannot", err)
 	}
@@ -51,9 +51,9 @@ func (e *Executor) Lock(ctx context.Context) (unlock func(), err error) {
 
 // lockPID finds the process that holds the lock, for the error message only. A
 // process of another PID namespace has no pid here.
-func lockPID(proc, path string) string {
+func lockPID(path string) string {
 	var st unix.Stat_t
-	data, err := os.ReadFile(filepath.Join(proc, "locks"))
+	data, err := os.ReadFile("/proc/locks")
 	if err != nil || unix.Stat(path, &st) != nil {
 		return "unknown"
 	}

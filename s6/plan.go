@@ -190,16 +190,21 @@ func (p *planner) limit() (gateways int, source string) {
 		return -1, ""
 	case p.Capacity != nil:
 		return *p.Capacity, "configured"
-	case p.scan == nil:
-		c := supervise.Capacity(p.Proc, supervise.Scanner{}, 0, 0)
-		return c.Gateways, c.Source
 	}
-	c := p.scan.capacity(p.Proc, supervise.FindScanner(p.scan.Dir, p.Proc), slices.Collect(maps.Values(p.entries)))
+	c := p.scan.capacity(p.scan.scanner(), slices.Collect(maps.Values(p.entries)))
 	return c.Gateways, c.Source
 }
 
+// scanner looks for the s6-svscan; a missing scan directory has none.
+func (s *scanDir) scanner() supervise.Scanner {
+	if s == nil {
+		return supervise.Scanner{}
+	}
+	return supervise.FindScanner(s.Dir)
+}
+
 // capacity is how many gateways fit into a scan directory with these entries.
-func (s *scanDir) capacity(proc string, found supervise.Scanner, entries []fs.DirEntry) policy.Capacity {
+func (s *scanDir) capacity(found supervise.Scanner, entries []fs.DirEntry) policy.Capacity {
 	used, others := 0, 0
 	for _, entry := range entries {
 		places := supervise.Places(s.Dir, entry)
@@ -208,7 +213,7 @@ func (s *scanDir) capacity(proc string, found supervise.Scanner, entries []fs.Di
 			others += places
 		}
 	}
-	return supervise.Capacity(proc, found, used, others)
+	return supervise.Capacity(found, used, others)
 }
 
 // join makes one plan. Without a scan, the slots that nothing supervises do not start.
@@ -250,7 +255,7 @@ func (p *planner) rescanCause(plan []policy.Operation, idle int) string {
 	switch {
 	case !p.Rescan || p.scan == nil || !changed && idle == 0:
 		return ""
-	case !supervise.FindScanner(p.scan.Dir, p.Proc).Running:
+	case !p.scan.scanner().Running:
 		if p.Live {
 			p.alarm(alarmNoSvscan, "no s6-svscan supervises %s: nothing starts before one does", p.ScanDir)
 		}

@@ -48,8 +48,8 @@ func TestUserControlsSlots(t *testing.T) {
 	}
 }
 
-// What would make that user root where slots are its own: none of it works, and
-// nothing outside changes.
+// These attacks make a user root who owns a slot. None works for the user of a slot of
+// root, and nothing outside changes.
 func TestUserCannotBecomeRootThroughASlot(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
@@ -89,7 +89,7 @@ func TestUserCannotBecomeRootThroughASlot(t *testing.T) {
 	if after := snapshot(t, w.scan); after != before {
 		t.Errorf("the scan directory changed:\n%s\nwas\n%s", after, before)
 	}
-	// A supervisor that starts and stops its gateway writes where it should.
+	// The files that a supervisor writes at a stop and a start go to the slot.
 	for _, script := range []string{"s6-svc -wD -T 10000 -d " + slot, "s6-svc -wu -T 10000 -u " + slot} {
 		if out, err := w.asHermes(script); err != nil {
 			t.Errorf("%s: %v: %s", script, err, out)
@@ -110,8 +110,8 @@ func snapshot(t *testing.T, dir string) string {
 	return strings.Join(sorted(lines), "\n")
 }
 
-// The logger makes its directory as the user: a link on the volume does not
-// lead root anywhere.
+// The logger makes its directory as the user: a link on the volume does not lead root
+// to another directory.
 func TestLoggerFollowsLinksAsTheUserOnly(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
@@ -134,8 +134,9 @@ func TestLoggerFollowsLinksAsTheUserOnly(t *testing.T) {
 	}
 }
 
-// Strict ownership replaces a slot that belongs to the user, and names one that
-// is supervised; upstream's hands the scan directory itself over, no more.
+// Strict ownership replaces a slot that belongs to the user, or raises an alarm when the
+// slot is supervised. Upstream ownership gives the user the scan directory itself and
+// nothing else.
 func TestOwnership(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
@@ -168,7 +169,7 @@ func TestOwnership(t *testing.T) {
 	}
 }
 
-// Without root everything belongs to the caller, and nothing is dropped to.
+// Without root, everything belongs to the caller, and no script changes the user.
 func TestUnprivileged(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
@@ -184,14 +185,15 @@ func TestUnprivileged(t *testing.T) {
 	}
 }
 
-// testBinary copies the running test to where the unprivileged user can run it.
+// testBinary copies the running test to a directory in which the unprivileged user can
+// run it.
 func (w *world) testBinary() string {
 	w.t.Helper()
 	test, err := os.Executable()
 	must(w.t, err)
-	data, err := os.ReadFile(test)
-	must(w.t, err)
 	copied := filepath.Join(w.base, "s6.test")
-	must(w.t, os.WriteFile(copied, data, 0o755))
+	// Not by this process: a parallel test may start a child meanwhile, which inherits
+	// the open file, and a file that is open for writing cannot run.
+	must(w.t, exec.Command("cp", test, copied).Run())
 	return copied
 }

@@ -14,7 +14,7 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
-// What follows from what is seen of a slot, one sight after the other.
+// Each row is a sight of a slot and the verdict that follows, in the order of time.
 func TestNext(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1790000000, 0)
@@ -52,11 +52,11 @@ func TestNext(t *testing.T) {
 		"a start that lasts": {start0, []row{
 			{seen(0, down(-100, exit0)), "wait"},
 			{seen(0.1, supervise.Status{PID: 8, WantUp: true, Finishing: true}), "wait"},
-			{sight{now: at(0.2)}, "wait"}, // no status that makes sense
+			{sight{now: at(0.2)}, "wait"}, // an invalid status
 			{seen(0.3, up(8)), "wait"}, {seen(2.2, up(8)), "wait"}, {seen(2.3, up(8)), "done"},
 		}},
-		"a start that nobody watches": {progress{up: true, askedAt: start, before: down(-100, exit0)}, []row{{seen(0, up(8)), "done"}}},
-		"a start without effect is asked for each second": {start0, []row{
+		"a start without a time to stay up": {progress{up: true, askedAt: start, before: down(-100, exit0)}, []row{{seen(0, up(8)), "done"}}},
+		"a start without effect is repeated each second": {start0, []row{
 			{seen(0.9, down(-100, exit0)), "wait"}, {seen(1, down(-100, exit0)), "ask again"},
 			{seen(1.9, down(-100, exit0)), "wait"}, {seen(2, down(-100, exit0)), "ask again"},
 		}},
@@ -78,11 +78,11 @@ func TestNext(t *testing.T) {
 		"a stop": {stop0, []row{
 			{seen(0, up(7)), "wait"}, {seen(0.1, supervise.Status{PID: 9, Finishing: true}), "wait"},
 			{seen(0.2, supervise.Status{WantUp: true}), "wait"}, {seen(0.3, down(0.2, term), downFile), "done"}}},
-		"a stop whose down file goes": {stop0, []row{
+		"a stop whose down file is removed": {stop0, []row{
 			{seen(0.3, down(0.2, term)), "wait"}, {seen(1, down(0.2, term)), "ask again"}, {seen(1.1, down(0.2, term), downFile), "done"}}},
-		"its supervisor ends":         {stop0, []row{{seen(0.3, supervise.Status{}, unsupervised, downFile), "done"}}},
-		"its slot goes":               {stop0, []row{{seen(0.3, up(7), gone), "done"}}},
-		"its down file is unreadable": {stop0, []row{{seen(0.3, up(7), func(s *sight) { s.err = unix.EIO }), "input/output error"}}},
+		"its supervisor ends":                                     {stop0, []row{{seen(0.3, supervise.Status{}, unsupervised, downFile), "done"}}},
+		"the slot of a stop is removed":                           {stop0, []row{{seen(0.3, up(7), gone), "done"}}},
+		"its down file is unreadable":                             {stop0, []row{{seen(0.3, up(7), func(s *sight) { s.err = unix.EIO }), "input/output error"}}},
 		"a stop is not over when another user starts the gateway": {stop0, []row{{seen(0.3, up(8)), "wait"}}},
 		"a removal needs no down file": {remove0, []row{
 			{seen(0.1, supervise.Status{PID: 7}), "wait"}, {seen(0.3, down(0.2, term)), "done"}}},
@@ -109,8 +109,8 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// A gateway is killed and gone although its supervisor did not get the command that
-// kills: that is a success, and no error.
+// A stop succeeds when the gateway is killed, although the supervisor did not get the
+// command that kills.
 func TestKillThatIsNotHeard(t *testing.T) {
 	t.Parallel()
 	for name, d := range map[string]policy.Decisions{"bring-down": decide("coder=down"), "remove": decide("coder=skip")} {

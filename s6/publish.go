@@ -26,7 +26,7 @@ func (x *execution) publish(op policy.Operation) error {
 	}
 	staging := x.stagingName()
 	if err := x.build(staging, files); err != nil {
-		return errors.Join(err, x.scan.root.RemoveAll(staging))
+		return errors.Join(err, x.scan.removeAll(staging))
 	}
 	if err := x.makeVisible(staging, op.Slot); err != nil {
 		return errors.Join(err, x.scan.removeTree(staging))

@@ -20,7 +20,7 @@ func manyProfiles(n int) policy.Decisions {
 		if i%2 == 0 {
 			action = policy.ActionDown
 		}
-		d.Profiles["profile-"+strconv.Itoa(100000+i)] = policy.Decision{Action: action, Reason: "the bench says so"}
+		d.Profiles["profile-"+strconv.Itoa(100000+i)] = policy.Decision{Action: action, Reason: "the benchmark decides it"}
 	}
 	return d
 }
@@ -38,7 +38,7 @@ func benchScanDir(b *testing.B) string {
 func benchExecutor(dir string) *Executor {
 	return &Executor{
 		ScanDir: dir, Home: "/opt/data", Root: os.Geteuid() == 0, User: User{UID: hermesID, GID: hermesID},
-		Capacity: new(0), Shell: "/bin/sh",
+		Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}, Capacity: new(0), Shell: "/bin/sh",
 	}
 }
 
@@ -90,8 +90,8 @@ func BenchmarkPlan1000Unchanged(b *testing.B) {
 	}
 }
 
-// BenchmarkBare1000 makes the same directories and files one after the other,
-// with no plan, no check and no second name: what publishing is compared with.
+// BenchmarkBare1000 is what BenchmarkPublish1000 is compared with. It makes the same
+// directories and files one after the other, without a plan, a check or a rename.
 func BenchmarkBare1000(b *testing.B) {
 	base := benchScanDir(b)
 	d := manyProfiles(1000)

@@ -18,7 +18,7 @@ import (
 	"hermes-reconcile/s6/s6test"
 )
 
-// Modes do not depend on the umask that the program was started with.
+// Modes do not depend on the umask of the process.
 func TestPublishedModes(t *testing.T) {
 	for _, mask := range []int{0o022, 0o077, 0} {
 		t.Run(strconv.FormatInt(int64(mask), 8), func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestPublishedModes(t *testing.T) {
 	}
 }
 
-// A slot that nothing supervises is exchanged for the right one, whole.
+// A wrong slot that nothing supervises is exchanged for a complete new one.
 func TestUnsupervisedSlotIsExchanged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -70,7 +70,8 @@ func TestUnsupervisedSlotIsExchanged(t *testing.T) {
 	w.wantPlan(decide("coder=start"), "publish coder")
 }
 
-// Upstream's slots are taken over; other things under the name are left alone.
+// A publish replaces slots of upstream's, and leaves everything else alone that has the
+// name of a slot.
 func TestForeignThingsAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -98,7 +99,7 @@ func TestForeignThingsAreLeftAlone(t *testing.T) {
 	if entries, err := os.ReadDir(target); err != nil || len(entries) != 0 {
 		t.Errorf("the target of the link: %v, %v", entries, err)
 	}
-	// Even operations that were planned before the thing appeared.
+	// An operation that was planned before leaves them alone too.
 	var plan []policy.Operation
 	for _, p := range []string{"dir", "fifo", "file", "link", "linked-marker"} {
 		for _, op := range []policy.Op{policy.OpPublish, policy.OpUpdate, policy.OpMarkDown, policy.OpClearDown, policy.OpRemove, policy.OpBringDown} {
@@ -115,11 +116,12 @@ func TestForeignThingsAreLeftAlone(t *testing.T) {
 	if got := w.staged(); len(got) != 0 {
 		t.Errorf("left: %v", got)
 	}
-	// A skipped or unknown profile removes only what is ours.
+	// A skipped or unknown profile loses only a slot of ours.
 	w.wantPlan(decide("dir=skip", "file=skip"), "remove upstream; remove well")
 }
 
-// What an interrupted run left is invisible and goes with the next run.
+// The leftovers of an interrupted run are invisible to s6-svscan, and the next run
+// removes them.
 func TestLeftoversAreSwept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -144,7 +146,7 @@ func TestLeftoversAreSwept(t *testing.T) {
 	w.wantPlan(d, "")
 }
 
-// Names that cannot be slots cost their profile the slot, and nobody else.
+// A profile whose name cannot be that of a slot gets none; the others get theirs.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -170,7 +172,7 @@ func TestNames(t *testing.T) {
 	w.wantPlan(d, "")
 }
 
-// A bad environment value costs its profile the slot.
+// A profile with an environment that no script can hold gets no slot.
 func TestValuesThatAShellCannotHold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -197,7 +199,7 @@ func TestCapacity(t *testing.T) {
 	if got := asJSON(w.last.Alarms); !strings.Contains(got, "no slot for b: there is room for 3 (configured)") {
 		t.Errorf("alarms: %s", got)
 	}
-	// What is there stays; a slot that goes makes room.
+	// Existing slots stay, and a removed slot makes room.
 	w.wantPlan(decide("a=down", "b=start", "c=start", "d=start"), "")
 	w.carryOut(w.wantPlan(decide("a=skip", "b=start", "c=start", "d=start"), "remove a; publish b"))
 	w.exec.Capacity = new(0)
@@ -232,7 +234,7 @@ func TestSkippedContainerAndMissingScanDirectory(t *testing.T) {
 	w.wantPlan(d, "")
 }
 
-// Many reconcilers at once: each slot is right at every look, and no run fails.
+// With many reconcilers at once, each slot is complete at every look, and no run fails.
 func TestReconcilersAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -305,7 +307,7 @@ func TestLockNamesItsHolder(t *testing.T) {
 	}
 }
 
-// A planted link under the lock's name leads nowhere.
+// Lock does not follow a planted link with the name of the lock.
 func TestLockFollowsNoLink(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -338,8 +340,8 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-// A file system that is full, of bytes or of inodes, publishes nothing broken,
-// and what fits is right.
+// On a file system without free bytes or inodes, no incomplete slot becomes visible, and
+// the slots that fit are right.
 func TestFullFileSystem(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
@@ -365,7 +367,7 @@ func TestFullFileSystem(t *testing.T) {
 				}
 			}
 			if failed == 0 {
-				t.Error("everything fitted")
+				t.Error("every slot fitted")
 			}
 			if got := w.visible(); !slices.Equal(sorted(got), sorted(well)) {
 				t.Errorf("visible %v, published %v", got, well)

@@ -133,7 +133,7 @@ func (x *execution) release(ctx context.Context, going []*removal) {
 			break
 		}
 		// s6-svscan would otherwise start a supervisor again.
-		err := x.askSvscan(ctx, commands)
+		err := x.ask(ctx, supervise.Svscan, x.scan.Dir, commands)
 		nobody := errors.Is(err, supervise.ErrNobody)
 		if err != nil && !nobody {
 			x.Log.Warn("s6-svscan was not asked to prune", "err", err)

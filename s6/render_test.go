@@ -12,7 +12,7 @@ import (
 
 func TestRenderedScripts(t *testing.T) {
 	t.Parallel()
-	e := (&Executor{Home: "/opt/data", User: User{Name: "hermes"}, Shell: "/command/with-contenv sh", Tools: "/command"}).withDefaults()
+	e := (&Executor{Home: "/opt/data", User: User{Name: "hermes"}, Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}, Shell: "/command/with-contenv sh", Tools: "/command"}).withDefaults()
 	r, err := newRenderer(e)
 	must(t, err)
 	files, err := r.files("coder", map[string]string{"PORT": "9570", "NAME": "it's $HOME"}, nil)
@@ -68,7 +68,7 @@ exec "$@" /command/s6-log 1 n10 s1000000 T "$dir"
 	}
 }
 
-// The finish script answers each exit code as promised; 256 is a signal.
+// The finish script answers each exit code; 256 is a signal.
 func TestFinishScript(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -107,7 +107,7 @@ func TestFinishScript(t *testing.T) {
 	}
 }
 
-// The budget is not carried out, and not lost.
+// The marker has the restart rule for the helper of the finish script.
 func TestMarkerKeepsTheRestartRule(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -121,7 +121,7 @@ func TestMarkerKeepsTheRestartRule(t *testing.T) {
 	w.wantPlan(d, "")
 }
 
-// A home whose name needs quoting works, and one that no script can hold is an
+// A home works although its name needs quoting. A name that no script can hold is an
 // error of the set-up.
 func TestHomeWithOddName(t *testing.T) {
 	t.Parallel()
@@ -132,7 +132,7 @@ func TestHomeWithOddName(t *testing.T) {
 	w.startSvscan()
 	w.apply(decide("coder=start"))
 	w.untilUp("coder")
-	w.until("the log is there", func() bool {
+	w.until("the log exists", func() bool {
 		_, err := os.Stat(filepath.Join(odd, "logs/gateways/coder/current"))
 		return err == nil
 	})

@@ -22,7 +22,7 @@ const settle = 300 * time.Millisecond
 // not start them. Such slots are taken away and brought back once (seen to work with
 // 2.13 and 2.15). The error names the slots that stay without a supervisor.
 func (x *execution) rescan(ctx context.Context) (done bool, err error) {
-	err = x.askSvscan(ctx, "a")
+	err = x.ask(ctx, supervise.Svscan, x.scan.Dir, "a")
 	if errors.Is(err, supervise.ErrNobody) {
 		return false, nil
 	}

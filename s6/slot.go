@@ -102,27 +102,18 @@ func openOwned(scan beneath.Dir, name string) (beneath.Dir, error) {
 // A scanDir is an open scan directory.
 type scanDir struct {
 	beneath.Dir
-	root *os.Root // to remove trees
 	file *os.File // of Dir
 }
 
 func openScanDir(path string) (*scanDir, error) {
-	root, err := os.OpenRoot(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
-	file, err := root.Open(".")
-	if err != nil {
-		_ = root.Close()
-		return nil, err
-	}
-	return &scanDir{Dir: beneath.Dir(file.Fd()), root: root, file: file}, nil
+	return &scanDir{Dir: beneath.Dir(file.Fd()), file: file}, nil
 }
 
-func (s *scanDir) close() {
-	_ = s.file.Close()
-	_ = s.root.Close()
-}
+func (s *scanDir) close() { _ = s.file.Close() }
 
 // isOurs reports whether a slot has our marker.
 func (s *scanDir) isOurs(name string) bool {
@@ -159,7 +150,11 @@ func (s *scanDir) removeTree(name string) error {
 			return err
 		}
 	}
-	return s.root.RemoveAll(name)
+	return s.removeAll(name)
+}
+
+func (s *scanDir) removeAll(name string) error {
+	return os.RemoveAll(filepath.Join(s.file.Name(), name))
 }
 
 // mustBeFree fails when a supervisor holds a service directory.

@@ -27,10 +27,7 @@ var schema string
 // A Source finds out what is in a scan directory: who supervises it, its slots and
 // their state, what interrupted runs left, and how many gateways fit. It takes no
 // lock.
-type Source struct {
-	ScanDir string
-	Proc    string // "/proc"
-}
+type Source struct{ ScanDir string }
 
 // Name is the key of the fact in input.container.
 func (s *Source) Name() string { return "s6" }
@@ -52,7 +49,7 @@ func (s *Source) Collect(ctx context.Context) (any, error) { return s.look(ctx) 
 // Slots looks at the scan directory. It returns what a Source collects; the status is
 // policy.StatusFailed when ctx has ended.
 func (e *Executor) Slots(ctx context.Context) policy.Slots {
-	s, err := (&Source{ScanDir: e.ScanDir, Proc: e.Proc}).look(ctx)
+	s, err := (&Source{ScanDir: e.ScanDir}).look(ctx)
 	if err != nil {
 		return policy.Slots{Status: policy.StatusFailed}
 	}
@@ -60,7 +57,6 @@ func (e *Executor) Slots(ctx context.Context) policy.Slots {
 }
 
 func (s *Source) look(ctx context.Context) (policy.Slots, error) {
-	proc := cmp.Or(s.Proc, defaultProc)
 	f := policy.Slots{
 		Status:  policy.StatusRecorded,
 		ScanDir: policy.ScanDir{Path: s.ScanDir, Status: policy.StatusRecorded},
@@ -70,16 +66,16 @@ func (s *Source) look(ctx context.Context) (policy.Slots, error) {
 	if err != nil {
 		f.ScanDir.Status, f.ScanDir.Error = absentOrUnreadable(err), err.Error()
 		f.Status = f.ScanDir.Status
-		f.Manager = manager(proc, supervise.Scanner{})
-		f.Capacity = supervise.Capacity(proc, supervise.Scanner{}, 0, 0)
+		f.Manager = manager(supervise.Scanner{})
+		f.Capacity = supervise.Capacity(supervise.Scanner{}, 0, 0)
 		return f, nil
 	}
 	defer scan.close()
-	found := supervise.FindScanner(scan.Dir, proc)
+	found := scan.scanner()
 	if found.Known {
 		f.Running = &found.Running
 	}
-	f.SvscanPID, f.Manager = found.PID, manager(proc, found)
+	f.SvscanPID, f.Manager = found.PID, manager(found)
 	f.ScanDir.Writable = unix.Faccessat(int(scan.Dir), ".", unix.W_OK, unix.AT_EACCESS) == nil
 	entries, err := scan.file.ReadDir(maxEntries)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -87,7 +83,7 @@ func (s *Source) look(ctx context.Context) (policy.Slots, error) {
 	}
 	f.ScanDir.More = len(entries) == maxEntries
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
-	f.Capacity = scan.capacity(proc, found, entries)
+	f.Capacity = scan.capacity(found, entries)
 	for _, entry := range entries {
 		if err := ctx.Err(); err != nil {
 			return f, err
@@ -111,10 +107,10 @@ func absentOrUnreadable(err error) string {
 }
 
 // manager names who supervises the container.
-func manager(proc string, found supervise.Scanner) string {
+func manager(found supervise.Scanner) string {
 	overlay, err := os.Stat("/run/s6/basedir")
 	switch {
-	case err == nil && overlay.IsDir() && supervise.IsFirst(proc):
+	case err == nil && overlay.IsDir() && supervise.IsFirst():
 		return "s6-overlay"
 	case found.Running:
 		return "s6-svscan"

@@ -17,7 +17,7 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
-// checkSchema wants a value to be what the schema promises.
+// checkSchema fails the test when the value does not match the schema.
 func checkSchema(t *testing.T, value any) {
 	t.Helper()
 	document, err := jsonschema.UnmarshalJSON(strings.NewReader((&Source{}).Schema()))
@@ -41,7 +41,7 @@ func TestSchemaDescribesEveryProperty(t *testing.T) {
 	walk = func(path string, node map[string]any) {
 		writer, _ := node["x-written-by"].(string)
 		if text, _ := node["description"].(string); text == "" || writer == "" {
-			t.Errorf("%s: no description, or nobody who writes it", path)
+			t.Errorf("%s: want a description and x-written-by", path)
 		}
 		properties, _ := node["properties"].(map[string]any)
 		for name, child := range properties {
@@ -82,7 +82,7 @@ func TestFactsOfOddScanDirectories(t *testing.T) {
 		must(t, os.Symlink("/dev/zero", w.slot("link")))
 		must(t, os.WriteFile(w.slot("file"), nil, 0o644))
 		must(t, os.Mkdir(w.slot("esc\x1b\xff"), 0o755))
-		// A slot whose every file is something else.
+		// Every file of this slot is of another kind.
 		must(t, os.MkdirAll(w.slot("trap", "supervise"), 0o755))
 		must(t, os.Mkdir(w.slot("trap", "data"), 0o755))
 		must(t, os.Symlink("/dev/zero", w.slot("trap", markerName)))
@@ -90,7 +90,7 @@ func TestFactsOfOddScanDirectories(t *testing.T) {
 		must(t, unix.Mkfifo(w.slot("trap", superviseLock), 0o644))
 		must(t, unix.Mkfifo(w.slot("trap", superviseStatus), 0o644))
 		must(t, os.Symlink("/", w.slot("trap", "log")))
-		// One whose files are giant.
+		// The files of this slot are giant.
 		must(t, os.MkdirAll(w.slot("giant", "supervise"), 0o755))
 		for _, name := range []string{"type", "run", superviseStatus, superviseLock} {
 			must(t, os.WriteFile(w.slot("giant", name), nil, 0o644))
@@ -113,7 +113,7 @@ func TestFactsOfOddScanDirectories(t *testing.T) {
 		if diff := cmp.Diff(want, kinds); diff != "" {
 			t.Errorf("kinds (-want +got):\n%s", diff)
 		}
-		// The executor leaves all of that alone, too.
+		// The executor leaves all of them alone, too.
 		d := decide("coder=down", "fifo=start", "link=start", "file=start", "trap=start", "giant=start")
 		w.wantPlan(d, "")
 		if got := len(w.last.Alarms); got != 5 {
@@ -168,7 +168,7 @@ func TestLiveFactsKeepTheSchema(t *testing.T) {
 	}
 }
 
-// The unprivileged user sees the same, except what only root may look at.
+// The unprivileged user sees the same facts, except those that need root.
 func TestFactsAsUser(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
@@ -203,11 +203,11 @@ func TestFactsAsUser(t *testing.T) {
 	}
 }
 
-// TestPrintFacts is what TestFactsAsUser runs as another user.
+// TestPrintFacts is the process that TestFactsAsUser starts as another user.
 func TestPrintFacts(t *testing.T) {
 	dir := os.Getenv("S6_TEST_SCANDIR")
 	if dir == "" {
-		return // it is the process that TestFactsAsUser starts
+		return // not started by TestFactsAsUser
 	}
 	f, err := (&Source{ScanDir: dir}).Collect(t.Context())
 	must(t, err)

@@ -94,7 +94,7 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 			return nil, err
 		}
 	}
-	err = x.askSupervisor(ctx, slot, t.command())
+	err = x.ask(ctx, supervise.Service, slot, t.command())
 	if !t.up && errors.Is(err, supervise.ErrNobody) {
 		return nil, nil // its supervisor has ended
 	}
@@ -112,7 +112,7 @@ func (x *execution) complete(ctx context.Context, going []*transition) {
 		for _, t := range late {
 			s, _ := supervise.ReadStatus(t.slot)
 			x.Log.Warn("a gateway does not stop and is killed", "slot", t.result.Operation.Slot, "pid", s.PID)
-			t.killing = x.askSupervisor(ctx, t.slot, "k")
+			t.killing = x.ask(ctx, supervise.Service, t.slot, "k")
 		}
 		late = x.waitFor(ctx, late)
 	}
@@ -137,7 +137,7 @@ func (x *execution) advance(ctx context.Context, t *transition) bool {
 	progress, verdict, err := t.next(x.lookAt(t))
 	t.progress = progress
 	if verdict == askAgain {
-		if err = x.askSupervisor(ctx, t.slot, t.command()); err != nil {
+		if err = x.ask(ctx, supervise.Service, t.slot, t.command()); err != nil {
 			verdict = failed
 		}
 	}

@@ -46,7 +46,8 @@ func (x *execution) update(slot beneath.Dir, op policy.Operation) error {
 
 // setDown makes or removes the down file; done is false when it is as wanted.
 // s6-supervise reads it when it starts, so a gateway goes on until it is stopped. When
-// this user may not change the file, the supervisor does.
+// this user may not change the file, the supervisor does, unless its command would also
+// start or stop the gateway.
 func (x *execution) setDown(ctx context.Context, slot beneath.Dir, down bool) (done bool, err error) {
 	command := "U"
 	if down {
@@ -62,7 +63,10 @@ func (x *execution) setDown(ctx context.Context, slot beneath.Dir, down bool) (d
 		return err == nil, err
 	}
 	forbidden := err
-	err = x.askSupervisor(ctx, slot, command)
+	if s, ok := supervise.ReadStatus(slot); !ok || s.WantUp == down {
+		return false, forbidden
+	}
+	err = x.ask(ctx, supervise.Service, slot, command)
 	if errors.Is(err, supervise.ErrNobody) {
 		return false, forbidden
 	}

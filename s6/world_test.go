@@ -38,7 +38,7 @@ type world struct {
 	exec    *Executor
 	options policy.PlanOptions
 	waiting policy.ExecuteOptions
-	last    policy.Plan // that was made
+	last    policy.Plan // the newest
 }
 
 func newWorld(t *testing.T) *world {
@@ -60,7 +60,7 @@ func newWorldIn(t *testing.T, base string) *world {
 	w.exec = &Executor{
 		ScanDir: w.scan, Home: w.home, Root: root,
 		User:    User{UID: hermesID, GID: hermesID},
-		Command: []string{gateway}, Shell: "/bin/sh",
+		Command: []string{gateway}, Args: []string{"gateway", "run", "--replace"}, Shell: "/bin/sh",
 	}
 	w.options = policy.PlanOptions{Rescan: true, Prune: true}
 	w.waiting = policy.ExecuteOptions{Wait: 20 * time.Second}
@@ -100,7 +100,7 @@ func (w *world) plan(d policy.Decisions) []policy.Operation {
 	return w.last.Operations
 }
 
-// brief writes operations as "op slot" lines without the prefix of the slot.
+// brief formats operations as "op slot" lines without the prefix of the slot.
 func brief(plan []policy.Operation) string {
 	var lines []string
 	for _, op := range plan {
@@ -125,7 +125,7 @@ func (w *world) wantPlan(d policy.Decisions, want string) []policy.Operation {
 	return plan
 }
 
-// apply carries the plan out and wants no error.
+// apply plans and executes, and fails the test on an error.
 func (w *world) apply(d policy.Decisions) {
 	w.t.Helper()
 	w.carryOut(w.plan(d))
@@ -165,7 +165,7 @@ func (w *world) facts() policy.Slots {
 	return got.(policy.Slots)
 }
 
-// visible lists what s6-svscan would look at.
+// visible lists the names that s6-svscan would look at.
 func (w *world) visible() []string {
 	entries, err := os.ReadDir(w.scan)
 	must(w.t, err)
@@ -178,7 +178,7 @@ func (w *world) visible() []string {
 	return names
 }
 
-// staged lists what is on its way, or was left.
+// staged lists the staging names, in use or left over.
 func (w *world) staged() []string {
 	entries, err := os.ReadDir(w.scan)
 	must(w.t, err)
@@ -191,8 +191,8 @@ func (w *world) staged() []string {
 	return names
 }
 
-// startSvscan runs the real s6-svscan until the test ends, and then wants every
-// process of this world to be gone.
+// startSvscan runs the real s6-svscan until the test ends. The test fails when a process
+// of this world is left then.
 func (w *world) startSvscan(options ...string) *s6test.Svscan {
 	w.t.Helper()
 	return s6test.Start(w.t, w.base, w.scan, options...)

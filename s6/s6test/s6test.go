@@ -66,9 +66,9 @@ func Script(t testing.TB, path, text string) {
 	Must(t, os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o755))
 }
 
-// Poll waits until condition is true and reports whether it became so in time. It
-// asks less and less often, since some conditions look at every process of the
-// machine.
+// Poll waits until condition is true and reports whether it became true in time. It
+// calls condition less and less often, since some conditions look at every process of
+// the machine.
 func Poll(condition func() bool) bool {
 	pause := 3 * time.Millisecond
 	for end := time.Now().Add(patience); !condition(); pause = min(pause*3/2, 50*time.Millisecond) {
@@ -80,7 +80,7 @@ func Poll(condition func() bool) bool {
 	return true
 }
 
-// Until waits until condition is true, and ends the test when it does not become so.
+// Until waits until condition is true, and ends the test when it stays false.
 func Until(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	if !Poll(condition) {
@@ -128,7 +128,7 @@ func Processes(t testing.TB, base string) []Process {
 	return found
 }
 
-// Kill kills every process below base, for tests that leave some on purpose.
+// Kill kills every process below base, for tests that leave processes on purpose.
 func Kill(t testing.TB, base string) {
 	t.Helper()
 	Poll(func() bool {
@@ -176,7 +176,7 @@ func start(t testing.TB, base, scan string, cmd *exec.Cmd) *Svscan {
 	Must(t, cmd.Start())
 	s := &Svscan{t: t, base: base, process: cmd.Process, exited: make(chan struct{})}
 	go func() {
-		// Not cmd.Wait: what it has started may write for longer.
+		// Not cmd.Wait: its children may write for longer.
 		_, _ = cmd.Process.Wait()
 		close(s.exited)
 	}()
@@ -208,8 +208,7 @@ func (s *Svscan) Stop() {
 	Kill(s.t, s.base)
 }
 
-// Holding returns the options with which s6-svscan holds so many slots with their
-// loggers.
+// Holding returns the options with which s6-svscan holds that many slots with loggers.
 func Holding(slots int) []string {
 	usage, _ := exec.Command("s6-svscan", "-h").CombinedOutput()
 	if strings.Contains(string(usage), "-c maxservices") {

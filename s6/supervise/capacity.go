@@ -33,7 +33,11 @@ const (
 // open files: a service with a logger needs two, and s6-svscan itself fewer than 50. The
 // entries of the scan directory take used places, and entries that are not gateways take
 // others of them.
-func Capacity(proc string, s Scanner, used, others int) policy.Capacity {
+func Capacity(s Scanner, used, others int) policy.Capacity {
+	return capacity("/proc", s, used, others)
+}
+
+func capacity(proc string, s Scanner, used, others int) policy.Capacity {
 	c := policy.Capacity{Places: defaultPlaces, Used: used, Source: FromDefault}
 	known := s.Running && s.PID > 0
 	if known {

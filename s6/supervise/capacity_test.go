@@ -57,7 +57,7 @@ func TestCapacityByOpenFiles(t *testing.T) {
 		"40":        {Places: 2000, Used: 3, Gateways: 0, Source: FromOpenFiles},
 	} {
 		limits(soft)
-		if got := Capacity(proc, running, 3, 3); got != want {
+		if got := capacity(proc, running, 3, 3); got != want {
 			t.Errorf("%s open files: got %+v, want %+v", soft, got, want)
 		}
 	}

@@ -21,10 +21,9 @@ type Scanner struct {
 
 // FindScanner looks for the s6-svscan of a scan directory. When this user may look
 // neither at the lock nor at the control FIFO, s6-svscan as process 1 counts as running.
-// proc is where /proc is mounted.
-func FindScanner(scan beneath.Dir, proc string) Scanner {
+func FindScanner(scan beneath.Dir) Scanner {
 	runs, pid, err := Svscan.Runs(scan)
-	first := pid == 0 && IsFirst(proc)
+	first := pid == 0 && IsFirst()
 	if first && (runs || err != nil) {
 		pid = 1
 	}
@@ -32,7 +31,7 @@ func FindScanner(scan beneath.Dir, proc string) Scanner {
 }
 
 // IsFirst reports whether process 1 is an s6-svscan, as in s6-overlay.
-func IsFirst(proc string) bool { return readProc(proc, 1, "comm") == "s6-svscan\n" }
+func IsFirst() bool { return readProc("/proc", 1, "comm") == "s6-svscan\n" }
 
 // readProc reads a file of a process, "" when this user may not.
 func readProc(proc string, pid int, name string) string {
