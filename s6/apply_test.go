@@ -219,10 +219,6 @@ func TestApplyWithoutTheControlOfSvscan(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
 	w.waiting.Wait = time.Second
-	scan, err := beneath.OpenDir(w.scan)
-	must(t, err)
-	defer scan.Close()
-	w.until("s6-svscan listens", func() bool { return supervise.Svscan.Ask(scan, "") == nil })
 	must(t, os.Remove(filepath.Join(w.scan, supervise.SvscanControl)))
 	var reported []string
 	for _, r := range w.execute(w.plan(decide("coder=down"))) {

@@ -148,11 +148,28 @@ type Svscan struct {
 	exited  chan struct{}
 }
 
-// Start runs s6-svscan on a scan directory and waits until it holds its lock. The
+// Start runs s6-svscan on a scan directory and waits until its first scan is over. The
 // test stops it at its end. Everything that it starts has to work below base.
 func Start(t testing.TB, base, scan string, options ...string) *Svscan {
 	t.Helper()
-	return start(t, base, scan, exec.Command(Installed(t, "s6-svscan"), append(options, scan)...))
+	s := start(t, base, scan, exec.Command(Installed(t, "s6-svscan"), append(options, scan)...))
+	Until(t, "s6-svscan waits for commands", func() bool { return s.listens(scan) && s.sleeps() })
+	return s
+}
+
+// listens reports whether s6-svscan has opened its control FIFO.
+func (s *Svscan) listens(scan string) bool {
+	fd, err := unix.Open(filepath.Join(scan, ".s6-svscan/control"), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	return unix.Close(fd) == nil
+}
+
+// sleeps reports whether the kernel has s6-svscan wait for something.
+func (s *Svscan) sleeps() bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process.Pid))
+	return err == nil && strings.Contains(string(stat), ") S ")
 }
 
 // StartSlow is Start with a delay before any open of a control FIFO: control is its

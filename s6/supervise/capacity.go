@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"io/fs"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -94,15 +95,15 @@ func placesOption(argv []string) (places int, ok bool) {
 	return places, ok
 }
 
+var openFiles = regexp.MustCompile(`(?m)^Max open files +(\d+) `)
+
 // openFilesLimit finds the soft limit of open files in the limits of a process; ok is
-// false when there is no limit.
+// false without one.
 func openFilesLimit(limits string) (limit int, ok bool) {
-	for line := range strings.Lines(limits) {
-		if rest, found := strings.CutPrefix(line, "Max open files"); found {
-			soft, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-			limit, err := strconv.Atoi(soft)
-			return limit, err == nil
-		}
+	found := openFiles.FindStringSubmatch(limits)
+	if found == nil {
+		return 0, false
 	}
-	return 0, false
+	limit, err := strconv.Atoi(found[1])
+	return limit, err == nil
 }

@@ -102,16 +102,12 @@ func (p Process) Ask(dir beneath.Dir, commands string) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFIFO {
 		return fmt.Errorf("%s is not a FIFO", p.control)
 	}
-	for {
-		_, err := unix.Write(fd, []byte(commands))
-		switch err {
-		case unix.EINTR:
-			continue
-		case nil:
-			return nil
-		case unix.EAGAIN:
-			return fmt.Errorf("%s is full: its reader is stopped", p.control)
-		}
+	_, err = unix.Write(fd, []byte(commands))
+	if err == unix.EAGAIN {
+		return fmt.Errorf("%s is full: its reader is stopped", p.control)
+	}
+	if err != nil {
 		return fmt.Errorf("write %s: %w", p.control, err)
 	}
+	return nil
 }
