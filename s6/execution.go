@@ -3,15 +3,11 @@ package s6
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"hermes-reconcile/policy"
@@ -25,9 +21,6 @@ type execution struct {
 	policy.ExecuteOptions
 	scan   *scanDir
 	render *renderer
-
-	staging string       // start of the staging names of this run
-	count   atomic.Int64 // of staging names
 }
 
 func (e *Executor) begin(o policy.ExecuteOptions) (*execution, error) {
@@ -43,7 +36,6 @@ func (e *Executor) begin(o policy.ExecuteOptions) (*execution, error) {
 	if x.scan, err = openScanDir(e.ScanDir); err != nil {
 		return nil, fmt.Errorf("scan directory: %w", err)
 	}
-	x.staging = stagingPrefix + strings.ToLower(rand.Text()[:10]) + "-"
 	x.giveScanDir()
 	return x, nil
 }
@@ -117,15 +109,10 @@ func each(n int, do func(i int)) {
 	group.Wait()
 }
 
-// stagingName returns a new name below the scan directory that s6-svscan ignores.
-func (x *execution) stagingName() string {
-	return x.staging + strconv.FormatInt(x.count.Add(1), 10)
-}
-
 // replace replaces a file of a slot. The next run removes what an interruption leaves
 // in the scan directory.
 func (x *execution) replace(slot beneath.Dir, f beneath.File) error {
-	return slot.Replace(f, x.scan.Dir, x.stagingName())
+	return slot.Replace(f, x.scan.Dir, stagingName())
 }
 
 // ask writes control commands to a process of s6. A process that has just started

@@ -28,10 +28,7 @@ func (e *Executor) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 	path := filepath.Join(e.ScanDir, lockName)
 	// Read only, so that a run without changes writes nothing.
-	flags := os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		flags |= os.O_CREATE
-	}
+	const flags = os.O_RDONLY | os.O_CREATE | unix.O_NOFOLLOW | unix.O_NONBLOCK
 	lock := flock.New(path, flock.SetFlag(flags), flock.SetPermissions(0o600))
 	waiting, cancel := context.WithTimeout(ctx, e.LockTimeout)
 	defer cancel()

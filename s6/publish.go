@@ -24,7 +24,7 @@ func (x *execution) publish(op policy.Operation) error {
 	if op.Down != nil && *op.Down {
 		files = slices.Insert(files, 0, downFile)
 	}
-	staging := x.stagingName()
+	staging := stagingName()
 	if err := x.build(staging, files); err != nil {
 		return errors.Join(err, x.scan.removeAll(staging))
 	}

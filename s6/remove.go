@@ -106,7 +106,7 @@ func (x *execution) setAside(going []*removal) {
 		if isStaging(r.name) {
 			continue
 		}
-		name := x.stagingName()
+		name := stagingName()
 		if err := x.scan.rename(r.name, name); err != nil {
 			finish(r.result, false, fmt.Errorf("rename out of the way: %w", err))
 			continue

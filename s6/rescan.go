@@ -90,7 +90,7 @@ func (x *execution) takeAwayAndBack(ctx context.Context, slots []string) error {
 		}
 		err = mustBeFree(dir)
 		dir.Close()
-		name := x.stagingName()
+		name := stagingName()
 		if err == nil && x.scan.rename(slot, name) == nil {
 			away[name] = slot
 		}

@@ -2,6 +2,7 @@ package s6
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -36,6 +37,9 @@ const markerName = "data/hermes-reconcile.json"
 const downName = "down"
 
 var downFile = beneath.File{Name: downName, Mode: 0o644}
+
+// stagingName returns a new name below the scan directory that s6-svscan ignores.
+func stagingName() string { return stagingPrefix + strings.ToLower(rand.Text()[:12]) }
 
 func isStaging(name string) bool { return strings.HasPrefix(name, stagingPrefix) }
 
