@@ -50,16 +50,15 @@ func (s *slotPlan) plan(ctx context.Context) {
 		s.alarm(alarmForeign, fmt.Errorf("%s is a %s, want a directory; it is left alone", s.slot, kindOf(entry.Type())))
 		return
 	}
-	dir, err := openOwned(s.scan.Dir, s.slot)
-	if errors.Is(err, errForeign) {
-		s.alarm(alarmForeign, fmt.Errorf("%w; it is left alone", err))
-		return
-	}
+	dir, err := s.scan.OpenDir(s.slot)
 	if err == nil {
 		defer dir.Close()
 		err = s.compare(ctx, dir, files)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errForeign):
+		s.alarm(alarmForeign, fmt.Errorf("%w; it is left alone", err))
+	case err != nil:
 		s.alarm(alarmUnreadable, err)
 	}
 }
@@ -68,14 +67,19 @@ func (s *slotPlan) alarm(code string, err error) {
 	s.alarms = append(s.alarms, policy.Alarm{Profile: s.profile, Code: code, Reason: err.Error()})
 }
 
-// compare plans for a slot of ours. After an error, what is planned so far still makes
-// the slot better.
+// compare plans for a slot that exists. The error wraps errForeign when it is not ours.
+// After an error, what is planned so far still makes the slot better.
 func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath.File) error {
-	service, logger, err := supervise.Held(dir)
+	differ, err := differing(dir, files)
 	if err != nil {
 		return err
 	}
-	differ, err := differing(dir, files)
+	if slices.Contains(differ, markerName) { // else it is ours
+		if err := mustBeOwned(dir, s.slot); err != nil {
+			return err
+		}
+	}
+	service, logger, err := supervise.Held(dir)
 	if err != nil {
 		return err
 	}

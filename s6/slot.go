@@ -85,18 +85,23 @@ func madeBy(slot beneath.Dir) (ours, upstreams bool, err error) {
 // errForeign means that neither this program nor upstream's made a service directory.
 var errForeign = errors.New("not made by hermes-reconcile")
 
-// openOwned opens a slot that this package may change. The error wraps errForeign when
-// it may not.
+// mustBeOwned fails when this package may not change a slot; the error then wraps
+// errForeign.
+func mustBeOwned(slot beneath.Dir, name string) error {
+	ours, upstreams, err := madeBy(slot)
+	if err == nil && !ours && !upstreams {
+		err = fmt.Errorf("%s was %w: it has no %s", name, errForeign, markerName)
+	}
+	return err
+}
+
+// openOwned opens a slot that this package may change.
 func openOwned(scan beneath.Dir, name string) (beneath.Dir, error) {
 	slot, err := scan.OpenDir(name)
 	if err != nil {
 		return -1, fmt.Errorf("open slot: %w", err)
 	}
-	ours, upstreams, err := madeBy(slot)
-	if err == nil && !ours && !upstreams {
-		err = fmt.Errorf("%s was %w: it has no %s", name, errForeign, markerName)
-	}
-	if err != nil {
+	if err := mustBeOwned(slot, name); err != nil {
 		slot.Close()
 		return -1, err
 	}
