@@ -3,6 +3,7 @@ package s6
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,9 @@ func (x *execution) publish(op policy.Operation) error {
 	}
 	staging := stagingName()
 	if err := x.build(staging, files); err != nil {
+		if !x.Root && errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("this user cannot make one: %w", err)
+		}
 		return errors.Join(err, x.scan.removeAll(staging))
 	}
 	if err := x.makeVisible(staging, op.Slot); err != nil {

@@ -218,7 +218,7 @@ func writeFull(fd int, data []byte) error {
 }
 
 // Replace makes a file as staging/temp and renames it over the old one, so no reader
-// sees a part of it. On error temp is removed and the old file stays.
+// sees a part of it. temp must not exist. On error temp is removed and the old file stays.
 func (d Dir) Replace(f File, staging Dir, temp string) error {
 	parent, name := d, path.Base(f.Name)
 	if name != f.Name {
@@ -232,13 +232,15 @@ func (d Dir) Replace(f File, staging Dir, temp string) error {
 	if err == nil {
 		err = unix.Renameat(int(staging), temp, int(parent), name)
 	}
-	if err != nil {
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, unix.EEXIST) { // else temp is another's
 		if left := staging.Remove(temp); left != nil && left != unix.ENOENT {
 			err = errors.Join(err, left)
 		}
-		return fmt.Errorf("replace %s: %w", f.Name, err)
 	}
-	return nil
+	return fmt.Errorf("replace %s: %w", f.Name, err)
 }
 
 // Remove removes a file that is not a directory.
