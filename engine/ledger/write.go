@@ -163,10 +163,12 @@ func fewErrors(errs []string) []string {
 	return append(slices.Clone(errs[:mostAlike]), fmt.Sprintf("and %d more", len(errs)-mostAlike))
 }
 
-// factsDigest identifies the facts of a profile, so that two boots can be compared.
-func factsDigest(facts policy.Facts) string {
-	digest := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(facts)) {
+// digestOf identifies all facts that FactDigests identifies one by one, in any order.
+func digestOf(facts map[string]string) string {
+	var all uint64
+	digest := fnv.New64a()
+	for name, value := range facts {
+		digest.Reset()
 		io.WriteString(digest, name)
 		io.WriteString(digest, value)
 		all ^= digest.Sum64()
