@@ -27,8 +27,11 @@ func (e *Executor) Lock(ctx context.Context) (unlock func(), err error) {
 		return nil, fmt.Errorf("scan directory: %w", err)
 	}
 	path := filepath.Join(e.ScanDir, lockName)
-	// Read only, so that a run without changes writes nothing.
-	const flags = os.O_RDONLY | os.O_CREATE | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	// Read only, and made only when it is missing: a run without changes writes nothing.
+	flags := os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		flags |= os.O_CREATE
+	}
 	lock := flock.New(path, flock.SetFlag(flags), flock.SetPermissions(0o600))
 	waiting, cancel := context.WithTimeout(ctx, e.LockTimeout)
 	defer cancel()

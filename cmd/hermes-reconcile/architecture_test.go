@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 // testsMayImport lists the additional imports of tests.
 var testsMayImport = map[string][]string{
 	"engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume"},
-	"engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
+	"engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
 	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/view": {"engine/volume"},
 }
 

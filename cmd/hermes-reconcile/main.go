@@ -19,16 +19,18 @@ import (
 	"hermes-reconcile/engine/volume/remote"
 )
 
-func main() {
-	// The modes of files are this program's choice, not the caller's.
+func main() { os.Exit(program()) }
+
+// program is the whole process, or that of the child.
+func program() int {
+	// The modes of new files are this program's choice, not the caller's.
 	syscall.Umask(0o022)
 	if remote.IsChild(os.Args) {
-		os.Exit(remote.Serve())
+		return remote.Serve()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	defer stop()
+	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }
 
 // The exit statuses.

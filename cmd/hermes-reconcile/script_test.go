@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,19 +16,12 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected outputs in fixtures")
 
 func TestMain(m *testing.M) {
-	if remote.IsChild(os.Args) {
-		os.Exit(remote.Serve())
-	}
-	program := func() {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		defer stop()
-		os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-	}
+	start := func() { os.Exit(program()) }
 	// The finish scripts of the slots call the program that created the slots.
-	if len(os.Args) > 1 && os.Args[1] == "died" {
-		program()
+	if remote.IsChild(os.Args) || len(os.Args) > 1 && os.Args[1] == "died" {
+		start()
 	}
-	testscript.Main(m, map[string]func(){"hermes-reconcile": program})
+	testscript.Main(m, map[string]func(){"hermes-reconcile": start})
 }
 
 // Each script in fixtures is a home, a command and the expected result.

@@ -174,19 +174,16 @@ func (d Dir) Exists(name string) (bool, error) {
 	return err == nil, err
 }
 
-// Mkdir makes a directory with exactly this mode, whatever the umask.
+// Mkdir makes a directory. The umask takes bits of the mode; main sets it to 022.
 func (d Dir) Mkdir(name string, mode uint32) error {
 	if err := unix.Mkdirat(int(d), name, mode); err != nil {
 		return fmt.Errorf("make the directory %s: %w", name, err)
 	}
-	if err := unix.Fchmodat(int(d), name, mode, 0); err != nil {
-		return fmt.Errorf("set the mode of %s: %w", name, err)
-	}
 	return nil
 }
 
-// Create makes a new file with exactly this mode, whatever the umask. The name must not
-// exist: the error then is EEXIST. On other errors a part of the file may exist.
+// Create makes a new file; the umask counts as for Mkdir. The name must not exist: the
+// error then is EEXIST. On other errors a part of the file may exist.
 func (d Dir) Create(f File) error {
 	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := unix.Openat(int(d), f.Name, flags, f.Mode)
@@ -194,9 +191,6 @@ func (d Dir) Create(f File) error {
 		return fmt.Errorf("make %s: %w", f.Name, err)
 	}
 	err = writeFull(fd, f.Content)
-	if err == nil {
-		err = unix.Fchmod(fd, f.Mode)
-	}
 	if err := errors.Join(err, unix.Close(fd)); err != nil {
 		return fmt.Errorf("write %s: %w", f.Name, err)
 	}
