@@ -17,8 +17,12 @@ func FuzzCheck(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	// Memory and time are the evaluator's limits, not those of the check.
+	greedy := func(rule string) bool { return strings.Contains(rule, "range") || strings.Count(rule, "[") > 40 }
 	for _, s := range rules.Sources {
-		f.Add(strings.Replace(string(s.Text), "package reconcile.rules.", "package reconcile.rules.my_", 1), "settings: {}\n")
+		if !greedy(string(s.Text)) {
+			f.Add(strings.Replace(string(s.Text), "package reconcile.rules.", "package reconcile.rules.my_", 1), "settings: {}\n")
+		}
 	}
 	for _, body := range []string{
 		"count()", "assign(x)", "x := 1", "not 1 in count", "some x", "some x in", "every x in input.profiles { x }",
@@ -31,8 +35,8 @@ func FuzzCheck(f *testing.F) {
 	f.Add(sitePackage+"hold contains x\n\nhold.x contains 1\n\na.b.c := 1\n\nhold[x][y] := 1\n\nf(hold) := 1\n\ndefault hold := 1\n", "a: &a [*a]\n")
 	few := fewRules(f)
 	f.Fuzz(func(t *testing.T, rule, settings string) {
-		if strings.Contains(rule, "range") || strings.Count(rule, "[") > 40 {
-			t.Skip("memory and time are the evaluator's limits")
+		if greedy(rule) {
+			t.Skip("it may take more memory and time than a check has")
 		}
 		layers := []rego.Layer{few, {Name: "site", Files: fs.FS(fstest.MapFS{
 			"a.rego":             {Data: []byte(rule)},
