@@ -194,7 +194,7 @@ func TestRemovalOfAGatewayThatDoesNotStop(t *testing.T) {
 	if got := w.visible(); len(got) != 1 || got[0] != "gateway-stubborn" {
 		t.Errorf("visible: %v", got)
 	}
-	must(t, unix.Kill(pid, unix.SIGKILL))
+	s6test.Signal(t, pid, unix.SIGKILL)
 	w.waiting.Wait = 20 * time.Second
 	w.apply(decide("stubborn=skip"))
 	if got := w.visible(); len(got) != 0 {

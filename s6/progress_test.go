@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/s6test"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -126,7 +127,7 @@ func TestKillThatIsNotHeard(t *testing.T) {
 			pid := w.facts().Slots["gateway-coder"].PID
 			w.exec.Log = slog.New(onRecord(func() { // "a gateway does not stop and is killed"
 				_ = os.Remove(w.slot("coder", superviseControl))
-				_ = unix.Kill(pid, unix.SIGKILL)
+				s6test.Signal(t, pid, unix.SIGKILL)
 			}))
 			w.waiting.Kill, w.waiting.Wait = true, 2*time.Second
 			r := w.execute(w.plan(d))[0]

@@ -143,13 +143,6 @@ func parentOf(t *testing.T, pid int) int {
 	return parent
 }
 
-func signalTo(t *testing.T, pid int, s syscall.Signal) {
-	t.Helper()
-	if err := syscall.Kill(pid, s); err != nil {
-		t.Fatalf("signal %v to %d: %v", s, pid, err)
-	}
-}
-
 func alarmCodes(d *status.Document) string {
 	var codes []string
 	for _, a := range d.Alarms {
@@ -196,12 +189,12 @@ func TestStatusOfAStoppedSupervisor(t *testing.T) {
 	l := startLive(t, "coder=running")
 	gateway := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	supervisor := parentOf(t, gateway)
-	signalTo(t, supervisor, syscall.SIGSTOP)
-	signalTo(t, gateway, syscall.SIGKILL)
+	s6test.Signal(t, supervisor, syscall.SIGSTOP)
+	s6test.Signal(t, gateway, syscall.SIGKILL)
 	if d := l.untilNow("coder", policy.NowDown); alarmCodes(d) != "coder not_up" || d.Profiles["coder"].PID != 0 {
 		t.Errorf("alarms %q, %+v", alarmCodes(d), d.Profiles["coder"])
 	}
-	signalTo(t, supervisor, syscall.SIGCONT)
+	s6test.Signal(t, supervisor, syscall.SIGCONT)
 	again := l.untilNow("coder", policy.NowUp).Profiles["coder"]
 	if again.PID == gateway || again.Restarts != 1 || again.Signal != int(syscall.SIGKILL) {
 		t.Errorf("started again: %+v", again)
@@ -220,7 +213,7 @@ func TestStatusOfADeadSupervisor(t *testing.T) {
 	if d.Profiles["coder"].Now != policy.NowUp || d.Profiles["coder"].PID != gateway || alarmCodes(d) != "no_svscan" {
 		t.Errorf("its supervisor lives on: %+v, alarms %q", d.Profiles["coder"], alarmCodes(d))
 	}
-	signalTo(t, supervisor, syscall.SIGKILL)
+	s6test.Signal(t, supervisor, syscall.SIGKILL)
 	d = l.untilNow("coder", policy.NowNobody)
 	if d.Profiles["coder"].PID != 0 || d.Profiles["coder"].ServedBy != status.Nothing || alarmCodes(d) != "no_svscan, coder not_up" {
 		t.Errorf("%+v, alarms %q", d.Profiles["coder"], alarmCodes(d))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"syscall"
 
 	"hermes-reconcile/engine"
@@ -92,7 +93,7 @@ func (p *pass) follow(ctx context.Context, names []string, intent string) {
 // in between and its control command come last.
 func (p *pass) stoppedMeanwhile(ctx context.Context, name, intent string) bool {
 	errs := p.report.Profiles[name].Errors
-	notFromStart := func(text string) bool { return !isStep(text, policy.OpBringUp) }
+	notFromStart := func(text string) bool { return !strings.HasPrefix(text, string(policy.OpBringUp)+" ") }
 	if intent != engine.IntentRunning || len(errs) == 0 || slices.ContainsFunc(errs, notFromStart) {
 		return false
 	}

@@ -115,7 +115,7 @@ func Processes(t testing.TB, base string) []Process {
 	var found []Process
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() {
+		if err != nil || pid <= 1 || pid == os.Getpid() {
 			continue
 		}
 		cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
@@ -126,6 +126,16 @@ func Processes(t testing.TB, base string) []Process {
 		}
 	}
 	return found
+}
+
+// Signal sends a signal to a process that a file or a command has named. 0 and 1 would be
+// the test's own process group and the machine.
+func Signal(t testing.TB, pid int, signal unix.Signal) {
+	t.Helper()
+	if pid <= 1 {
+		t.Fatalf("process %d is not to be signalled", pid)
+	}
+	Must(t, unix.Kill(pid, signal))
 }
 
 // Kill kills every process below base, for tests that leave processes on purpose.
