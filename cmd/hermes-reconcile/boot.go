@@ -51,10 +51,11 @@ func boot(cmd *cobra.Command, _ []string) error {
 	// The reader of standard output may exit before the boot log is written.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	log := newLogger(c, cmd.ErrOrStderr())
-	code := exitDone
+	options := bootOptions(c, reconcile.ToEnd)
+	options.FallBack = true
 	usage := func(what string, err error) {
 		log.Error(what, "err", err)
-		code = exitUsage
+		options.Errors = append(options.Errors, fmt.Sprintf("%s: %v", what, err))
 	}
 	if wrong != nil {
 		usage("the configuration is wrong; going on without that part", wrong)
@@ -75,24 +76,28 @@ func boot(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
-	options := bootOptions(c, reconcile.ToEnd)
-	options.FallBack = true
 	r, err := reconcile.Pass(ctx, w, options)
 	if err != nil {
 		return &exitError{exitProfile, err}
 	}
 	_, _ = cmd.OutOrStdout().Write(outcomeLines(r.Decisions)) // its reader may be gone
-	for _, p := range r.Problems {
-		if code == exitDone && p.Rules {
-			code = exitPolicy
-		} else if code == exitDone {
-			code = exitProfile
-		}
-	}
 	if !c.Boot.Strict {
 		return nil
 	}
-	return silently(code)
+	return silently(strictCode(options, r))
+}
+
+// strictCode is the exit status for the first thing that went wrong.
+func strictCode(o reconcile.Options, r reconcile.Report) int {
+	switch {
+	case len(o.Errors) > 0:
+		return exitUsage
+	case len(r.Problems) == 0:
+		return exitDone
+	case r.Problems[0].Rules:
+		return exitPolicy
+	}
+	return exitProfile
 }
 
 // upstreamUser is the user that upstream's image has.

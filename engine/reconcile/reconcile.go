@@ -97,8 +97,9 @@ const (
 
 // Options choose what a pass does.
 type Options struct {
-	Phase   string // policy.PhaseBoot or policy.PhaseApply
-	Command string // what the ledger says of it; empty at a boot
+	Phase   string   // policy.PhaseBoot or policy.PhaseApply
+	Command string   // what the ledger says of it; empty at a boot
+	Errors  []string // what went wrong before the pass, for the ledger
 	Extent  Extent
 	// Input, when set, is decided on instead of facts that are collected.
 	Input *policy.Input

@@ -63,7 +63,7 @@ func newReport(o Options) Report {
 	return Report{
 		SchemaVersion: policy.SchemaVersion, Command: command,
 		Skip: []policy.Contribution{}, Alarms: []policy.Alarm{}, Operations: []Operation{}, Pending: []string{},
-		Profiles: map[string]Outcome{}, Errors: []string{},
+		Profiles: map[string]Outcome{}, Errors: append([]string{}, o.Errors...),
 	}
 }
 
