@@ -12,9 +12,10 @@ import (
 var mayImport = map[string][]string{
 	"policy":               {},
 	"policy/suggest":       {},
+	"policy/trust":         {"policy"},
 	"engine":               {"policy", "policy/suggest"},
 	"engine/facts":         {"policy", "engine/facts/read", "engine/facts/plugins"},
-	"engine/facts/read":    {"policy"},
+	"engine/facts/read":    {"policy", "policy/trust"},
 	"engine/facts/plugins": {"policy", "engine/facts/read"},
 	"engine/hometest":      {},
 	"engine/ledger":        {"policy"},

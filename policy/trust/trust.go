@@ -1,0 +1,201 @@
+// Package trust finds out who could have written or replaced a file or a directory.
+//
+// A path is only as safe as every directory on the way: whoever can write to one of them
+// can replace what is below. Check therefore looks at each component of the path, and at
+// the targets of links, whose directories count too.
+package trust
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"hermes-reconcile/policy"
+)
+
+// A Judge returns why a file or directory is not trusted, or "". Above is how many
+// components of the path follow: 0 for what is checked, 1 for its folder.
+type Judge func(st *syscall.Stat_t, above int) string
+
+// Only trusts what root or the user owner owns and no other user can write. A directory
+// above the folder may be open to all if it is sticky, like /tmp: users can replace only
+// their own files in it, and what is below is judged too.
+func Only(owner int) Judge {
+	return func(st *syscall.Stat_t, above int) string {
+		switch {
+		case st.Uid != 0 && int(st.Uid) != owner && owner == 0:
+			return "is not owned by root"
+		case st.Uid != 0 && int(st.Uid) != owner:
+			return "is owned neither by root nor by the caller"
+		case st.Mode&0o022 != 0 && !(above > 1 && sticky(st)):
+			return "can be written by others than its owner"
+		}
+		return ""
+	}
+}
+
+// NotBy trusts what a user can neither write nor make writable. It serves for files of an
+// operator, which a mount often shows as another user's.
+func NotBy(uid, gid int) Judge {
+	return func(st *syscall.Stat_t, above int) string {
+		switch {
+		case int(st.Uid) == uid:
+			return fmt.Sprintf("is owned by uid %d, the user of the agents", uid)
+		case above > 1 && sticky(st):
+			return ""
+		case st.Mode&0o002 != 0, st.Mode&0o020 != 0 && int(st.Gid) == gid:
+			return fmt.Sprintf("can be written by uid %d, the user of the agents", uid)
+		}
+		return ""
+	}
+}
+
+func sticky(st *syscall.Stat_t) bool { return st.Mode&syscall.S_ISVTX != 0 }
+
+// An Error is a file or directory that is not trusted.
+type Error struct {
+	Path string // of what was judged, which may be above what was asked for
+	Why  string
+}
+
+func (e *Error) Error() string { return e.Path + " " + e.Why }
+
+// maxLinks is how many links Linux follows in one path.
+const maxLinks = 40
+
+// Check judges an existing file or directory and every directory on the way, and returns
+// its path without links. It follows a link only when the link and its directory are
+// trusted. The error is an *Error, or that of looking, such as fs.ErrNotExist.
+func Check(path string, judge Judge) (real string, err error) {
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	real = "/"
+	rest := components(path)
+	for links := 0; ; {
+		info, err := os.Lstat(real)
+		if err != nil {
+			return "", err
+		}
+		isLink := info.Mode()&os.ModeSymlink != 0
+		if err := judgeOne(real, info, judge, len(rest)); err != nil {
+			return "", err
+		}
+		switch {
+		case isLink:
+			if links++; links > maxLinks {
+				return "", &os.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+			}
+			target, err := os.Readlink(real)
+			if err != nil {
+				return "", err
+			}
+			rest = append(components(target), rest...)
+			real = filepath.Dir(real)
+			if filepath.IsAbs(target) {
+				real = "/"
+			}
+		case len(rest) == 0:
+			return real, nil
+		default:
+			// real has no link in it, so Join resolves ".." as the kernel does.
+			real, rest = filepath.Join(real, rest[0]), rest[1:]
+		}
+	}
+}
+
+func components(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+}
+
+func judgeOne(path string, info os.FileInfo, judge Judge, above int) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("%s: its owner is not known", path)
+	}
+	if info.Mode()&os.ModeSymlink != 0 {
+		// Every link has the mode 0777, and only its owner and who can write to its
+		// directory can replace it.
+		owner := *st
+		owner.Mode &^= 0o7777
+		st = &owner
+	}
+	if why := judge(st, above); why != "" {
+		return &Error{path, why}
+	}
+	return nil
+}
+
+// Open checks a path and opens the regular file there for reading. It does not wait for a
+// FIFO. The error wraps policy.ErrNotRegular for anything but a regular file.
+func Open(path string, judge Judge) (*os.File, os.FileInfo, error) {
+	real, err := Check(path, judge)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := os.OpenFile(real, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
+		err = fmt.Errorf("%s: %w", path, policy.ErrNotRegular)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: %w", path, policy.ErrNotRegular)
+	}
+	if err == nil {
+		err = judgeOne(real, info, judge, 0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+// Program checks that a path is a trusted file that can be executed.
+func Program(path string, judge Judge) error {
+	f, info, err := Open(path, judge)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info.Mode()&0o111 == 0 {
+		return &Error{path, "is not executable"}
+	}
+	return nil
+}
+
+// Directory checks that a path is a trusted directory.
+func Directory(path string, judge Judge) error {
+	real, err := Check(path, judge)
+	if err != nil {
+		return err
+	}
+	info, err := os.Lstat(real)
+	if err == nil && !info.IsDir() {
+		err = &os.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}
+	}
+	return err
+}
+
+// MakeDirectory makes a directory and those above it that are missing, with the mode 0755.
+// It makes nothing below a directory that is not trusted.
+func MakeDirectory(path string, judge Judge) error {
+	err := Directory(path, judge)
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := MakeDirectory(filepath.Dir(path), judge); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return Directory(path, judge)
+}
