@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/engine/child"
 	"hermes-reconcile/policy"
 )
 
@@ -31,7 +32,7 @@ func BenchmarkCollect(b *testing.B) {
 					}
 				}
 			}
-			v := &server{out: newStream(nil, io.Discard)}
+			v := &server{out: child.NewStream(nil, io.Discard)}
 			defer v.close()
 			v.open(Settings{Home: home, Phase: policy.PhaseBoot, Timeout: time.Minute, SourceTimeout: time.Minute})
 			if v.err != nil {

@@ -10,16 +10,20 @@ import (
 	"time"
 
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/child"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
 )
 
+// Command is the only argument of a child.
+const Command = "volume"
+
 // A Child is the parent's end of the child, and a reconcile.Volume. It answers one call at a
 // time.
 type Child struct {
 	pipes    io.ReadWriteCloser // Close ends the child
-	stream   *stream
+	stream   *child.Stream
 	settings Settings
 }
 
@@ -34,7 +38,7 @@ func Start(s Settings) (*Child, error) {
 
 // Spawn starts the child. It waits for its settings.
 func Spawn() (*Child, error) {
-	process, err := startProcess()
+	process, err := child.Start(Command)
 	if err != nil {
 		return nil, fmt.Errorf("start the process for the volume: %w", err)
 	}
@@ -44,11 +48,11 @@ func Spawn() (*Child, error) {
 // Configure sends the settings. It is called once, before any other method.
 func (v *Child) Configure(s Settings) error {
 	v.settings = s
-	return errors.Join(v.stream.write(request{Settings: &s}), v.stream.flush())
+	return errors.Join(v.stream.Write(request{Settings: &s}), v.stream.Flush())
 }
 
 func newChild(pipes io.ReadWriteCloser, s Settings) *Child {
-	return &Child{pipes: pipes, stream: newStream(pipes, pipes), settings: s}
+	return &Child{pipes: pipes, stream: child.NewStream(pipes, pipes), settings: s}
 }
 
 // ask sends a request with its texts and calls use with every answer. It closes the child
@@ -57,11 +61,11 @@ func newChild(pipes io.ReadWriteCloser, s Settings) *Child {
 // answer.
 func (v *Child) ask(ctx context.Context, r request, use func(answer, [][]byte) error, texts ...[]byte) error {
 	defer context.AfterFunc(ctx, v.Close)()
-	err := errors.Join(v.stream.write(r, texts...), v.stream.flush())
+	err := errors.Join(v.stream.Write(r, texts...), v.stream.Flush())
 	for err == nil {
 		var a answer
 		var attached [][]byte
-		if attached, err = v.stream.read(&a); err != nil {
+		if attached, err = v.stream.Read(&a); err != nil {
 			break
 		}
 		err = use(a, attached)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/child"
 	"hermes-reconcile/policy"
 )
 
@@ -44,7 +45,7 @@ func startChild(t *testing.T, s Settings) *Child {
 	return v
 }
 
-func processOf(v *Child) *process { return v.pipes.(*process) }
+func processOf(v *Child) *child.Process { return v.pipes.(*child.Process) }
 
 // A fakeChild answers every request with the same list of messages while the pipes are
 // open.
@@ -78,23 +79,23 @@ func TestAChildThatBreaksTheProtocol(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		why   string
-		write func(out *stream)
+		write func(out *child.Stream)
 		want  string
 	}{
-		{"a fact that is no JSON", func(out *stream) { out.write(answer{Profile: "coder"}, []byte("name"), []byte("{")) }, `the fact "name" is not valid JSON`},
-		{"an answer that is no JSON", func(out *stream) { out.write(json.RawMessage(`{"Profile":7}`)) }, "cannot unmarshal"},
-		{"too long an answer", func(out *stream) { out.write(answer{Profile: "coder"}, make([]byte, 2000)) }, "longer than 1000 bytes"},
+		{"a fact that is no JSON", func(out *child.Stream) { out.Write(answer{Profile: "coder"}, []byte("name"), []byte("{")) }, `the fact "name" is not valid JSON`},
+		{"an answer that is no JSON", func(out *child.Stream) { out.Write(json.RawMessage(`{"Profile":7}`)) }, "cannot unmarshal"},
+		{"too long an answer", func(out *child.Stream) { out.Write(answer{Profile: "coder"}, make([]byte, 2000)) }, "longer than 1000 bytes"},
 	} {
 		t.Run(test.why, func(t *testing.T) {
 			t.Parallel()
 			var pipe bytes.Buffer
-			out := newStream(nil, &pipe)
+			out := child.NewStream(nil, &pipe)
 			test.write(out)
-			out.write(answer{Done: true})
-			out.flush()
+			out.Write(answer{Done: true})
+			out.Flush()
 			child := &fakeChild{Reader: &pipe}
 			v := newChild(child, Settings{Timeout: time.Minute})
-			v.stream.limit = 1000
+			v.stream.Limit = 1000
 			if _, err := v.Collect(t.Context(), func(string, policy.Facts) {}); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Collect: %v, want an error with %q", err, test.want)
 			}
@@ -112,11 +113,11 @@ func TestAChildThatBreaksTheProtocol(t *testing.T) {
 func TestAnErrorBeforeTheEndOfTheAnswer(t *testing.T) {
 	t.Parallel()
 	var pipe bytes.Buffer
-	out := newStream(nil, &pipe)
+	out := child.NewStream(nil, &pipe)
 	for _, a := range []answer{{Error: "x"}, {Done: true}, {Error: "of the log", Done: true}} {
-		out.write(a)
+		out.Write(a)
 	}
-	out.flush()
+	out.Flush()
 	v := newChild(&fakeChild{Reader: &pipe}, Settings{Timeout: time.Minute})
 	if _, err := v.Collect(t.Context(), func(string, policy.Facts) {}); err != nil {
 		t.Errorf("Collect: %v", err)
@@ -132,10 +133,10 @@ func TestAChildThatGivesAnotherNumberOfResults(t *testing.T) {
 	sweep := []policy.Operation{{Op: policy.OpSweep, Profile: "coder", File: "gateway.pid"}}
 	for _, results := range [][]result{nil, {{Done: true}, {Done: true}}} {
 		var pipe bytes.Buffer
-		out := newStream(nil, &pipe)
+		out := child.NewStream(nil, &pipe)
 		text, _ := json.Marshal(results)
-		out.write(answer{Done: true}, text)
-		out.flush()
+		out.Write(answer{Done: true}, text)
+		out.Flush()
 		got := newChild(&fakeChild{Reader: &pipe}, Settings{}).Execute(t.Context(), sweep, policy.ExecuteOptions{})
 		if len(got) != 1 || got[0].Done || got[0].Err == nil {
 			t.Errorf("Execute with %d results: %+v, want one error", len(results), got)
@@ -230,7 +231,7 @@ func TestTheVolumesSideCannotBecomeTheUser(t *testing.T) {
 		s.User = &User{UID: 10000, GID: 10000} // this user is no longer root
 	}
 	v := startChild(t, s)
-	if err := v.stream.write(request{Settings: &Settings{Home: v.settings.Home, User: &User{UID: 1, GID: 1}}}); err != nil {
+	if err := v.stream.Write(request{Settings: &Settings{Home: v.settings.Home, User: &User{UID: 1, GID: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	err := v.AppendLog(t.Context(), "x.log", []byte("x\n"))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/child"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
@@ -40,18 +41,18 @@ func FuzzVolumeRequests(f *testing.F) {
 		}
 		r.Settings = nil
 		var in, out bytes.Buffer
-		requests := newStream(nil, &in)
+		requests := child.NewStream(nil, &in)
 		settings := &Settings{Home: filepath.Join(base, "home"), Timeout: time.Minute, SourceTimeout: time.Minute}
-		if err := errors.Join(requests.write(request{Settings: settings}), requests.write(r, attached), requests.flush()); err != nil {
+		if err := errors.Join(requests.Write(request{Settings: settings}), requests.Write(r, attached), requests.Flush()); err != nil {
 			t.Fatal(err)
 		}
 		if err := serve(t.Context(), &in, &out); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
 		var last answer
-		for answers := newStream(&out, nil); ; {
+		for answers := child.NewStream(&out, nil); ; {
 			var one answer
-			_, err := answers.read(&one)
+			_, err := answers.Read(&one)
 			if errors.Is(err, io.EOF) {
 				break
 			}
@@ -76,22 +77,22 @@ func FuzzVolumeAnswers(f *testing.F) {
 		{`{"Done":true}`}, {`{"Profile":"a"}`, `{"Done":true}`}, {`{"Error":""}`}, {`{"Error":"x"}`}, {"null"}, {"[]"}, {`{"Error":"x","Done":true}`},
 	} {
 		var stream bytes.Buffer
-		answers := newStream(nil, &stream)
+		answers := child.NewStream(nil, &stream)
 		for _, document := range documents {
 			facts := policy.Facts{"x": json.RawMessage("null"), "y": json.RawMessage(`{"status":"missing"}`)}
-			if err := answers.writeFacts(json.RawMessage(document), facts); err != nil {
+			if err := writeFacts(answers, json.RawMessage(document), facts); err != nil {
 				f.Fatal(err)
 			}
 		}
-		if err := answers.flush(); err != nil {
+		if err := answers.Flush(); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(stream.Bytes())
 	}
 	for _, value := range []string{"null", "[]", "7", `[{"Done":true},{"Error":"x"}]`, `[{},{},{}]`, `[{"action":7}]`, `{"Runs":[{}]}`, `{"Missing":true}`} {
 		var stream bytes.Buffer
-		answers := newStream(nil, &stream)
-		if err := errors.Join(answers.write(answer{Done: true}, []byte(value)), answers.flush()); err != nil {
+		answers := child.NewStream(nil, &stream)
+		if err := errors.Join(answers.Write(answer{Done: true}, []byte(value)), answers.Flush()); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(stream.Bytes())

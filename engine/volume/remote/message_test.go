@@ -10,16 +10,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"hermes-reconcile/engine/child"
 	"hermes-reconcile/policy"
 )
 
-func reading(text string) *stream { return newStream(strings.NewReader(text), io.Discard) }
+func reading(text string) *child.Stream { return child.NewStream(strings.NewReader(text), io.Discard) }
 
 // Messages are read in the order of writing, with long texts and without text.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	var pipe bytes.Buffer
-	s := newStream(&pipe, &pipe)
+	s := child.NewStream(&pipe, &pipe)
 	want := map[string]policy.Facts{}
 	for i := range 100 {
 		profile := fmt.Sprintf("p%05d", i)
@@ -30,20 +31,20 @@ func TestMessages(t *testing.T) {
 		if i == 7 {
 			want[profile]["long"] = json.RawMessage(`"` + strings.Repeat("x", 1<<20) + `"`)
 		}
-		if err := s.writeFacts(answer{Profile: profile}, want[profile]); err != nil {
+		if err := writeFacts(s, answer{Profile: profile}, want[profile]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.write(request{Log: "x.log"}, []byte("a text\n"), nil); err != nil {
+	if err := s.Write(request{Log: "x.log"}, []byte("a text\n"), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.flush(); err != nil {
+	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]policy.Facts{}
 	for range want {
 		var a answer
-		texts, err := s.read(&a)
+		texts, err := s.Read(&a)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,11 +56,11 @@ func TestMessages(t *testing.T) {
 		t.Errorf("facts (-want +got):\n%s", diff)
 	}
 	var r request
-	texts, err := s.read(&r)
+	texts, err := s.Read(&r)
 	if err != nil || r.Log != "x.log" || len(texts) != 2 || string(texts[0]) != "a text\n" || len(texts[1]) != 0 {
 		t.Errorf("got %+v with %q, %v", r, texts, err)
 	}
-	if _, err := s.read(&r); err != io.EOF {
+	if _, err := s.Read(&r); err != io.EOF {
 		t.Errorf("at the end: %v, want %v", err, io.EOF)
 	}
 }
@@ -81,7 +82,7 @@ func TestMessagesThatBreakTheFormat(t *testing.T) {
 		t.Run(test.why, func(t *testing.T) {
 			t.Parallel()
 			var a answer
-			texts, err := reading(test.text).read(&a)
+			texts, err := reading(test.text).Read(&a)
 			if err == nil {
 				_, err = factsOf(texts)
 			}
@@ -96,26 +97,26 @@ func TestMessagesThatBreakTheFormat(t *testing.T) {
 func TestTheLimitIsThatOfOneMessage(t *testing.T) {
 	t.Parallel()
 	var pipe bytes.Buffer
-	s := newStream(&pipe, &pipe)
+	s := child.NewStream(&pipe, &pipe)
 	for range 10 {
-		if err := s.write(answer{}, make([]byte, 100)); err != nil {
+		if err := s.Write(answer{}, make([]byte, 100)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.write(answer{}, make([]byte, 50), make([]byte, 100)); err != nil {
+	if err := s.Write(answer{}, make([]byte, 50), make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.flush(); err != nil {
+	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	s.limit = 150
+	s.Limit = 150
 	var a answer
 	for i := range 10 {
-		if _, err := s.read(&a); err != nil {
+		if _, err := s.Read(&a); err != nil {
 			t.Fatalf("message %d: %v", i, err)
 		}
 	}
-	if _, err := s.read(&a); err == nil || !strings.Contains(err.Error(), "longer than 150 bytes") {
+	if _, err := s.Read(&a); err == nil || !strings.Contains(err.Error(), "longer than 150 bytes") {
 		t.Errorf("a message of more than 150 bytes: %v", err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/child"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
@@ -55,12 +56,12 @@ func TuneMemory() { debug.SetGCPercent(400) }
 
 // serve answers requests until the input ends.
 func serve(ctx context.Context, in io.Reader, out io.Writer) error {
-	pipes := newStream(in, out)
+	pipes := child.NewStream(in, out)
 	v := &server{out: pipes, err: errors.New("this command is for hermes-reconcile itself")}
 	defer v.close()
 	for {
 		var r request
-		texts, err := pipes.read(&r)
+		texts, err := pipes.Read(&r)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -71,7 +72,7 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 			v.open(*r.Settings)
 			continue
 		}
-		if err := errors.Join(v.answer(ctx, r, texts), pipes.flush()); err != nil {
+		if err := errors.Join(v.answer(ctx, r, texts), pipes.Flush()); err != nil {
 			return err
 		}
 	}
@@ -102,7 +103,7 @@ func become(s Settings) error {
 
 // A server does the work of the child.
 type server struct {
-	out      *stream
+	out      *child.Stream
 	settings Settings
 	home     *volume.Home
 	err      error // why nothing can be done
@@ -130,7 +131,7 @@ func (v *server) answer(ctx context.Context, r request, texts [][]byte) error {
 	case err != nil:
 	case r.Collect:
 		facts, err := v.collect(ctx)
-		return v.out.writeFacts(lastAnswer(err), facts)
+		return writeFacts(v.out, lastAnswer(err), facts)
 	case r.Execute != nil:
 		value = v.execute(ctx, r.Execute)
 	case r.Ledger != nil:
@@ -147,7 +148,7 @@ func (v *server) answer(ctx context.Context, r request, texts [][]byte) error {
 		err = v.home.AppendLog(r.Log, texts[0], limit)
 	}
 	text, jsonErr := json.Marshal(value)
-	return errors.Join(jsonErr, v.out.write(lastAnswer(err), text))
+	return errors.Join(jsonErr, v.out.Write(lastAnswer(err), text))
 }
 
 func lastAnswer(err error) answer {
@@ -165,7 +166,7 @@ func (v *server) collect(ctx context.Context) (policy.Facts, error) {
 	container := make(chan policy.Facts, 1)
 	go func() { container <- collector.Container(ctx) }()
 	err := collector.Profiles(ctx, func(profile string, facts policy.Facts) {
-		if err := v.out.writeFacts(answer{Profile: profile}, facts); err != nil {
+		if err := writeFacts(v.out, answer{Profile: profile}, facts); err != nil {
 			slog.Error("answer", "err", err)
 		}
 	})

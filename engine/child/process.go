@@ -1,30 +1,29 @@
-package remote
+// Package child starts this program again as a child process and speaks with it over its
+// standard input and output. It knows nothing of what is said.
+package child
 
 import "os"
 
-// Command is the only argument of a child.
-const Command = "volume"
-
-// A process is the child, and this end of its pipes: Write writes to its standard input,
+// A Process is a child, and this end of its pipes: Write writes to its standard input,
 // Read reads its standard output.
-type process struct {
+type Process struct {
 	*os.Process
 	stdin  *os.File
 	stdout *os.File
 }
 
-func (p *process) Write(text []byte) (int, error) { return p.stdin.Write(text) }
-func (p *process) Read(text []byte) (int, error)  { return p.stdout.Read(text) }
+func (p *Process) Write(text []byte) (int, error) { return p.stdin.Write(text) }
+func (p *Process) Read(text []byte) (int, error)  { return p.stdout.Read(text) }
 
 // Close kills the child and does not wait for it.
-func (p *process) Close() error {
+func (p *Process) Close() error {
 	p.stdin.Close()
 	p.stdout.Close()
 	return p.Kill()
 }
 
-// startProcess starts this program again as the child.
-func startProcess() (*process, error) {
+// Start starts this program again with a command as its only argument.
+func Start(command string) (*Process, error) {
 	// Go's poller starts with the first file that the program opens, and ends the program
 	// when no descriptors are left. Once the poller runs, a pipe that gets no descriptors
 	// is an error.
@@ -45,7 +44,7 @@ func startProcess() (*process, error) {
 	}
 	defer theirStdout.Close()
 	// /proc/self/exe is the file that runs. Its path may name another file by now.
-	child, err := os.StartProcess("/proc/self/exe", []string{os.Args[0], Command}, &os.ProcAttr{
+	started, err := os.StartProcess("/proc/self/exe", []string{os.Args[0], command}, &os.ProcAttr{
 		Dir: "/", Files: []*os.File{theirStdin, theirStdout, os.Stderr},
 	})
 	if err != nil {
@@ -53,6 +52,6 @@ func startProcess() (*process, error) {
 		stdout.Close()
 		return nil, err
 	}
-	go child.Wait() // reaps the child, however late it ends
-	return &process{child, stdin, stdout}, nil
+	go started.Wait() // reaps the child, however late it ends
+	return &Process{started, stdin, stdout}, nil
 }
