@@ -65,6 +65,9 @@ func TestMultiplex(t *testing.T) {
 		{"broken config, environment", "1", "a: [", map[string]string{"status": `"recorded"`, "on": "true", "config_status": `"invalid"`}},
 		{"allow-list", "", "gateway: {multiplex_profile_allowlist: [a, b], profile_routes: {x: a}}", map[string]string{"allowlist": `["a","b"]`, "routes": "1"}},
 		{"a FIFO", "", "fifo", map[string]string{"status": `"unreadable"`, "on": "false"}},
+		{"a link", "", "-> elsewhere.yaml", map[string]string{"status": `"unreadable"`, "on": "false"}},
+		{"quoted, as --env-file keeps it", `"true"`, "", map[string]string{"on": "true", "source": `"environment"`, "warnings": `["GATEWAY_MULTIPLEX_PROFILES: the value has quotes in it"]`}},
+		{"merged by an anchor", "", "base: &b {multiplex_profiles: true}\ngateway: {<<: *b}", map[string]string{"on": "true"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			files := map[string]string{}
@@ -73,9 +76,24 @@ func TestMultiplex(t *testing.T) {
 			}
 			config := configFor(t, newHome(t, files))
 			config.Environ = []string{"GATEWAY_MULTIPLEX_PROFILES=" + c.env}
-			checkFact(t, collected(t, multiplex(config)), c.want)
+			checkFact(t, collected(t, multiplex(config.withDefaults())), c.want)
 		})
 	}
+}
+
+// The .env of the home wins over the environment, and what the administrator pins over both.
+func TestMultiplexLayers(t *testing.T) {
+	h := newHome(t, map[string]string{".env": "GATEWAY_MULTIPLEX_PROFILES=off\n", "config.yaml": "gateway: {multiplex_profiles: true}"})
+	c := configFor(t, h)
+	c.Environ = []string{"GATEWAY_MULTIPLEX_PROFILES=on"}
+	checkFact(t, collected(t, multiplex(c.withDefaults())), map[string]string{"on": "false", "source": `".env"`})
+	hometest.Put(t, c.ManagedDir, ".env", "GATEWAY_MULTIPLEX_PROFILES=1\n")
+	checkFact(t, collected(t, multiplex(c.withDefaults())), map[string]string{"on": "true", "source": `"managed"`})
+
+	h = newHome(t, map[string]string{"config.yaml": "gateway: {multiplex_profiles: true}"})
+	c = configFor(t, h)
+	hometest.Put(t, c.ManagedDir, "config.yaml", "gateway: {multiplex_profiles: false}")
+	checkFact(t, collected(t, multiplex(c)), map[string]string{"on": "false", "source": `"managed"`})
 }
 
 func TestHomeFacts(t *testing.T) {
@@ -113,15 +131,21 @@ func TestMountsIdentityAndResources(t *testing.T) {
 
 func TestImage(t *testing.T) {
 	dir := t.TempDir()
-	c := Config{InstallStamp: filepath.Join(dir, "stamp"), Provenance: filepath.Join(dir, "provenance")}
+	c := Config{CodeDir: dir, Provenance: filepath.Join(dir, "provenance")}
 	checkFact(t, collected(t, image(c)), map[string]string{"status": `"missing"`})
 	hometest.Put(t, dir, "provenance", `{"version":"2026.9.21","revision":"abc"}`)
 	checkFact(t, collected(t, image(c)), map[string]string{"status": `"recorded"`, "version": `"2026.9.21"`, "sha": `"abc"`, "source": `"provenance"`})
-	hometest.Put(t, dir, "stamp", `{"commit":"def","schemaVersion":1}`)
+	hometest.Put(t, dir, "install-stamp.json", `{"commit":"def","schemaVersion":1}`)
 	checkFact(t, collected(t, image(c)), map[string]string{"version": `"2026.9.21"`, "sha": `"def"`, "source": `"install_stamp"`})
 	if err := os.Remove(c.Provenance); err != nil {
 		t.Fatal(err)
 	}
-	hometest.Put(t, dir, "stamp", "not json")
+	hometest.Put(t, dir, "install-stamp.json", "not json")
 	checkFact(t, collected(t, image(c)), map[string]string{"status": `"invalid"`})
+	if err := os.Remove(filepath.Join(dir, "install-stamp.json")); err != nil {
+		t.Fatal(err)
+	}
+	hometest.Put(t, dir, ".hermes_build_sha", "0123456789abcdef\n")
+	hometest.Put(t, dir, "pyproject.toml", "[project]\nname = \"hermes-agent\"\nversion = \"0.14.2\"\n[tool.x]\nversion = \"9\"\n")
+	checkFact(t, collected(t, image(c)), map[string]string{"status": `"recorded"`, "version": `"0.14.2"`, "sha": `"0123456789abcdef"`, "source": `"build_sha"`})
 }

@@ -115,7 +115,7 @@ func describeEnvironment(v variables) environmentFact {
 	}
 	for _, name := range switches {
 		on, problem := parseSwitchOf(name, v.values[name])
-		if problem != "" {
+		if problem != "" && on == nil {
 			f.InvalidFlags = append(f.InvalidFlags, name)
 		}
 		if on != nil {
@@ -133,6 +133,6 @@ func parseSwitchOf(name, value string) (on *bool, problem string) {
 	if name != "HERMES_GATEWAY_NO_SUPERVISE" || on == nil {
 		return on, problem
 	}
-	narrow := *on && !strings.EqualFold(strings.TrimSpace(value), "on")
+	narrow := *on && !strings.EqualFold(strings.Trim(value, ` \t"'`), "on")
 	return &narrow, ""
 }

@@ -12,6 +12,7 @@ package facts
 import (
 	"context"
 	"os"
+	"sync"
 	"time"
 
 	"hermes-reconcile/engine/facts/read"
@@ -31,13 +32,14 @@ type Config struct {
 	ProfilesDir func(context.Context) (policy.ProfilesDir, error)
 	Phase       string // policy.PhaseBoot or policy.PhaseApply, for the plug-ins
 
-	Proc         read.Proc // "/proc"
-	EnvDir       string    // "/run/s6/container_environment"
-	Environ      []string  // nil: that of this process
-	Cgroup       string    // "/sys/fs/cgroup"
-	Tmp          string    // "/tmp"
-	InstallStamp string    // "/opt/hermes/install-stamp.json"
-	Provenance   string    // "/etc/hermes/image-provenance.json"
+	Proc       read.Proc // "/proc"
+	EnvDir     string    // "/run/s6/container_environment"
+	Environ    []string  // nil: that of this process
+	Cgroup     string    // "/sys/fs/cgroup"
+	Tmp        string    // "/tmp"
+	CodeDir    string    // "/opt/hermes"
+	Provenance string    // "/etc/hermes/image-provenance.json"
+	ManagedDir string    // "/etc/hermes", if HERMES_MANAGED_DIR names no other
 
 	FactsDir        string        // of the plug-ins; empty: none
 	ExternalTimeout time.Duration // for each plug-in; 0: DefaultExternalTimeout
@@ -52,18 +54,21 @@ type Config struct {
 	OperatorFiles []string
 
 	Now func() time.Time // nil: time.Now
+
+	inherited func() *inherited // reads once
 }
 
 // withDefaults fills in the empty fields.
 func (c Config) withDefaults() Config {
 	for field, usual := range map[*string]string{
-		&c.Home:         "/opt/data",
-		&c.Phase:        policy.PhaseBoot,
-		&c.EnvDir:       "/run/s6/container_environment",
-		&c.Cgroup:       "/sys/fs/cgroup",
-		&c.Tmp:          "/tmp",
-		&c.InstallStamp: "/opt/hermes/install-stamp.json",
-		&c.Provenance:   "/etc/hermes/image-provenance.json",
+		&c.Home:       "/opt/data",
+		&c.Phase:      policy.PhaseBoot,
+		&c.EnvDir:     "/run/s6/container_environment",
+		&c.Cgroup:     "/sys/fs/cgroup",
+		&c.Tmp:        "/tmp",
+		&c.CodeDir:    "/opt/hermes",
+		&c.ManagedDir: "/etc/hermes",
+		&c.Provenance: "/etc/hermes/image-provenance.json",
 	} {
 		if *field == "" {
 			*field = usual
@@ -81,6 +86,7 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.inherited = sync.OnceValue(c.inherit)
 	return c
 }
 
@@ -168,12 +174,13 @@ func Builtin(c Config) Sources {
 			priorState(),
 			lifecycle(),
 			runtimeFiles(c),
-			tokens(),
-			ports(),
+			c.tokens(),
+			c.ports(),
+			c.platforms(),
 			starts(),
 			uncleanExits(),
 			restartHold(c),
-			profileConfig(),
+			c.profileConfig(),
 			operatorFiles(c),
 			ownership(),
 			logDirectory(c),

@@ -35,6 +35,7 @@ func FuzzFacts(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		env, config := read.ParseDotenv(data), read.ParseConfig(data)
+		own := setup{env, config, &inherited{env: env, config: config, environ: env.Values}}
 		out, times := parseStarts(data)
 		chained, chain := chainedBoots(read.ParseObject(data))
 		keys, held := read.ParseObject(data)
@@ -44,9 +45,10 @@ func FuzzFacts(f *testing.F) {
 			"lifecycle":     describeLifecycle(read.ParseObject(data)),
 			"starts":        startsFact{Outcome: out, TimesUnix: times, ChainedBoots: chained, ChainStatus: chain},
 			"unclean_exits": parseUncleanExits(data),
-			"tokens":        describeTokens(env, config),
-			"ports":         describePorts("coder", env, config),
-			"multiplex":     describeMultiplex(string(data), config),
+			"tokens":        describeTokens(own),
+			"ports":         describePorts("coder", own),
+			"platforms":     platformsOf(own),
+			"multiplex":     describeMultiplex(own),
 			"command":       describeCommand(launched(argv), "pid1"),
 			"environment":   describeEnvironment(variables{values: env.Values, source: "process"}),
 			"restart_hold":  describeRestartHold(keys, held, now.Unix(), func(string) (string, bool) { return "", true }),

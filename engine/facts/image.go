@@ -2,6 +2,9 @@ package facts
 
 import (
 	"cmp"
+	"path/filepath"
+	"regexp"
+	"strings"
 
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
@@ -9,9 +12,9 @@ import (
 
 type imageFact struct {
 	read.Outcome
-	Version string `json:"version,omitempty" about:"version or release, from install-stamp.json of the installation or image-provenance.json in /etc/hermes"`
-	SHA     string `json:"sha,omitempty" about:"commit or digest, from the same files"`
-	Source  string `json:"source,omitempty" about:"the first of the two files that was read" words:"install_stamp,provenance"`
+	Version string `json:"version,omitempty" about:"version or release, from install-stamp.json or pyproject.toml of the installation, or image-provenance.json in /etc/hermes"`
+	SHA     string `json:"sha,omitempty" about:"commit or digest, from install-stamp.json, .hermes_build_sha or image-provenance.json"`
+	Source  string `json:"source,omitempty" about:"the first of the files that was read" words:"install_stamp,provenance,build_sha,pyproject"`
 }
 
 // image identifies the image. The two files and their releases name the keys differently, so
@@ -19,7 +22,7 @@ type imageFact struct {
 func image(c Config) Source {
 	return containerFact("image", byImage, "which image this is", func() imageFact {
 		f := imageFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
-		for _, place := range []struct{ name, path string }{{"install_stamp", c.InstallStamp}, {"provenance", c.Provenance}} {
+		for _, place := range []struct{ name, path string }{{"install_stamp", filepath.Join(c.CodeDir, "install-stamp.json")}, {"provenance", c.Provenance}} {
 			data, out := read.Path(place.path, read.MaxState)
 			var keys read.Object
 			if out.Status == "" {
@@ -34,8 +37,25 @@ func image(c Config) Source {
 				f.Outcome = out
 			}
 		}
+		f.addBuild(c.CodeDir)
 		return f
 	})
+}
+
+var projectVersion = regexp.MustCompile(`(?m)^version\s*=\s*"([^"\s]{1,64})"`)
+
+// addBuild adds what the code's own files say, for images without the two others.
+func (f *imageFact) addBuild(dir string) {
+	if data, out := read.Path(filepath.Join(dir, ".hermes_build_sha"), read.MaxState); out.Status == "" && f.SHA == "" {
+		if f.SHA = read.Bounded(strings.TrimSpace(string(data)), 64); f.SHA != "" {
+			f.Outcome, f.Source = read.Recorded, cmp.Or(f.Source, "build_sha")
+		}
+	}
+	if data, out := read.Path(filepath.Join(dir, "pyproject.toml"), read.MaxConfig); out.Status == "" && f.Version == "" {
+		if found := projectVersion.FindSubmatch(data); found != nil {
+			f.Version, f.Outcome, f.Source = string(found[1]), read.Recorded, cmp.Or(f.Source, "pyproject")
+		}
+	}
 }
 
 func firstText(keys read.Object, names ...string) string {

@@ -8,40 +8,43 @@ import (
 type multiplexFact struct {
 	read.Outcome
 	On           bool     `json:"on" about:"one gateway serves several profiles; false too when the status is invalid or unreadable"`
-	Source       string   `json:"source" about:"what decided: GATEWAY_MULTIPLEX_PROFILES; gateway.multiplex_profiles or multiplex_profiles in config.yaml of the root profile; or nothing" words:"environment,config,default"`
+	Source       string   `json:"source" about:"what decided: GATEWAY_MULTIPLEX_PROFILES in the managed .env, in .env of the root profile or in the environment; gateway.multiplex_profiles or multiplex_profiles in the managed config.yaml or that of the root profile (config); or nothing" words:"managed,.env,environment,config,default"`
 	ConfigStatus string   `json:"config_status" about:"how reading config.yaml of the root profile went" words:"status"`
 	Allowlist    []string `json:"allowlist,omitempty" about:"gateway.multiplex_profile_allowlist of config.yaml, which older images know; absent when not set" of:"profile"`
 	Routes       int      `json:"routes" about:"number of entries in gateway.profile_routes of config.yaml"`
 	Warnings     []string `json:"warnings" about:"settings with a value that is not valid, so they count as unset" of:"the setting, and which values are valid"`
 }
 
-// multiplex is whether the root profile's gateway serves the other profiles. The environment
-// decides if it is set and valid, else the root profile's config.yaml, else it is off.
+// multiplexVariable switches multiplexing.
+const multiplexVariable = "GATEWAY_MULTIPLEX_PROFILES"
+
+// multiplex is whether the root profile's gateway serves the other profiles. The variable
+// decides if it is set and valid, else config.yaml, else it is off.
 func multiplex(c Config) Source {
 	return containerFact("multiplex", byAgent, "whether one gateway serves several profiles", func() multiplexFact {
-		return describeMultiplex(c.variables().values["GATEWAY_MULTIPLEX_PROFILES"], read.ReadConfig(c.Root))
+		return describeMultiplex(c.setup(c.Root))
 	})
 }
 
-func describeMultiplex(environment string, config read.Config) multiplexFact {
-	f := multiplexFact{Outcome: read.Recorded, Source: "default", ConfigStatus: config.Status, Warnings: []string{}}
-	f.Allowlist = config.At("gateway", "multiplex_profile_allowlist").Texts(1000, 255)
-	routes := config.At("gateway", "profile_routes")
+func describeMultiplex(s setup) multiplexFact {
+	config := s.config
+	f := multiplexFact{Outcome: read.Recorded, Source: fromDefault, ConfigStatus: config.Status, Warnings: []string{}}
+	allowlist, _ := s.key("gateway", "multiplex_profile_allowlist")
+	f.Allowlist = allowlist.Texts(1000, 255)
+	routes, _ := s.key("gateway", "profile_routes")
 	f.Routes = max(len(routes.Keys(1000)), len(routes.Texts(1000, 255)))
-	on, problem := read.ParseSwitch(environment)
+	value, source := s.variable(multiplexVariable)
+	on, problem := read.ParseSwitch(value)
 	if problem != "" {
-		f.Warnings = append(f.Warnings, "GATEWAY_MULTIPLEX_PROFILES: "+problem)
+		f.Warnings = append(f.Warnings, multiplexVariable+": "+problem)
 	}
 	if on != nil {
-		f.On, f.Source = *on, "environment"
+		f.On, f.Source = *on, source
 		return f
 	}
-	if config.Status == policy.StatusInvalid || config.Status == policy.StatusUnreadable {
-		f.Outcome = config.Outcome
-		return f
-	}
+	unknown := config.Status == policy.StatusInvalid || config.Status == policy.StatusUnreadable
 	for _, keys := range [][]string{{"gateway", "multiplex_profiles"}, {"multiplex_profiles"}} {
-		node := config.At(keys...)
+		node, source := s.key(keys...)
 		if _, set := node.Text(); !set {
 			continue
 		}
@@ -50,8 +53,13 @@ func describeMultiplex(environment string, config read.Config) multiplexFact {
 			f.Warnings = append(f.Warnings, "config.yaml: "+keys[len(keys)-1]+": want true or false")
 			continue
 		}
-		f.On, f.Source = *on, "config"
+		if f.On, f.Source = *on, "config"; source == fromManaged {
+			f.Source = fromManaged
+		}
 		return f
+	}
+	if unknown {
+		f.Outcome = config.Outcome
 	}
 	return f
 }

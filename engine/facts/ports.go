@@ -3,6 +3,7 @@ package facts
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"strconv"
 
 	"hermes-reconcile/engine/facts/read"
@@ -17,98 +18,70 @@ const (
 
 type portsFact struct {
 	read.Outcome
-	Ports            []port `json:"ports" about:"listeners that the files mention, and those that are on" of:"one listener"`
+	Ports            []port `json:"ports" about:"listeners that the files or the environment mention, and those that are on" of:"one listener"`
 	Derived          int    `json:"derived" about:"port that upstream once derived from the name: the first 8 hexadecimal digits of its SHA-256 modulo 600, plus 9200" by:"image"`
-	APIServerEnabled bool   `json:"api_server_enabled" about:"the API server would listen: API_SERVER_ENABLED in .env, platforms.api_server.enabled in config.yaml, or a usable API_SERVER_KEY, which switches it on even with API_SERVER_ENABLED=false"`
-	APIServerKey     bool   `json:"api_server_key" about:"the profile has an API_SERVER_KEY or platforms.api_server key that is not blank"`
+	APIServerEnabled bool   `json:"api_server_enabled" about:"the API server would listen: it has a usable key, and either enabled: true in config.yaml, or the key in a variable without enabled: false"`
+	APIServerKey     bool   `json:"api_server_key" about:"the profile has a usable key: at least 16 characters and no placeholder, in API_SERVER_KEY or in config.yaml"`
 	ConfigStatus     string `json:"config_status" about:"how reading config.yaml went" words:"status"`
 }
 
 type port struct {
 	Platform string `json:"platform" about:"the listener" words:"api_server,webhook"`
 	Port     int    `json:"port" about:"the port; upstream's default if none is configured, which two profiles then share"`
-	Source   string `json:"source" about:"where the port is configured" words:".env,config.yaml,default"`
+	Source   string `json:"source" about:"where the port is configured; the environment of the container counts for every profile" words:"managed,.env,config.yaml,environment,default"`
 	Enabled  bool   `json:"enabled" about:"it would listen"`
 }
 
 // ports are the ports that a profile's gateway would listen on.
-func ports() ProfileSource {
-	const about = "ports of the profile, from its .env and config.yaml; the environment of the container may override them"
+func (c Config) ports() ProfileSource {
+	const about = "ports of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment"
 	return profileFact("ports", byAgent, about, func(dir policy.Directory) portsFact {
-		return describePorts(entryOf(dir.Profile()), read.ReadDotenv(dir), read.ReadConfig(dir))
+		return describePorts(entryOf(dir.Profile()), c.setup(dir))
 	})
 }
 
-func describePorts(name string, env read.Dotenv, config read.Config) portsFact {
-	f := portsFact{Outcome: env.Outcome, Ports: []port{}, Derived: derivedPort(name), ConfigStatus: config.Status}
-	api := listener{"api_server", "API_SERVER", defaultAPIPort}
-	f.APIServerKey = api.hasKey(env, config)
-	f.APIServerEnabled = f.APIServerKey || api.enabled(env, config)
-	f.add(api, env, config, f.APIServerEnabled)
+func describePorts(name string, s setup) portsFact {
+	f := portsFact{Outcome: s.env.Outcome, Ports: []port{}, Derived: derivedPort(name), ConfigStatus: s.config.Status}
+	configured := s.configured()
+	add := func(platform string, number int, source string, on bool) {
+		if on || source != fromDefault || slices.Contains(configured, platform) {
+			f.Ports = append(f.Ports, port{platform, number, source, on})
+		}
+	}
+	api := s.listensAPI()
+	f.APIServerEnabled, f.APIServerKey = api.On, api.hasKey
+	add(apiServer, api.port, api.portSource, api.On)
 
-	webhook := listener{"webhook", "WEBHOOK", defaultWebhookPort}
-	f.add(webhook, env, config, webhook.enabled(env, config))
+	webhook := s.platform(platformNamed("webhook"))
+	number, source := s.portVariable("WEBHOOK_PORT")
+	if number == 0 {
+		number, source = s.configPort("webhook")
+	}
+	if number == 0 {
+		number, source = defaultWebhookPort, fromDefault
+	}
+	add("webhook", number, source, webhook.On)
 	return f
 }
 
-// add lists a listener that is on, or whose port is configured.
-func (f *portsFact) add(l listener, env read.Dotenv, config read.Config, enabled bool) {
-	number, source := l.port(env, config)
-	if enabled || source != "default" || l.section(config) {
-		f.Ports = append(f.Ports, port{l.platform, number, source, enabled})
+// portVariable returns the port in a variable, or 0.
+func (s setup) portVariable(name string) (number int, source string) {
+	value, source := s.variable(name)
+	number, err := strconv.Atoi(value)
+	if err != nil || !isPort(number) {
+		return 0, ""
 	}
+	return number, source
 }
 
-// A listener is one of the platforms that open a port.
-type listener struct {
-	platform, prefix string // in config.yaml, and of the variables in .env
-	usual            int
-}
-
-// section reports whether config.yaml mentions the platform at all.
-func (l listener) section(config read.Config) bool {
-	return config.At("platforms", l.platform).Exists() || config.At("gateway", "platforms", l.platform).Exists()
-}
-
-func (l listener) port(env read.Dotenv, config read.Config) (int, string) {
-	if s, ok := env.Get(l.prefix + "_PORT"); ok {
-		if n, err := strconv.Atoi(s); err == nil && isPort(n) {
-			return n, ".env"
-		}
+// configPort returns the port of a platform in config.yaml, or 0.
+func (s setup) configPort(platform string) (number int, source string) {
+	value, _, source := s.platformKey(platform, "port")
+	number, err := strconv.Atoi(value)
+	if err != nil || !isPort(number) {
+		return 0, ""
 	}
-	for _, keys := range [][]string{
-		{"platforms", l.platform, "extra", "port"}, {"platforms", l.platform, "port"},
-		{"gateway", "platforms", l.platform, "extra", "port"}, {"gateway", "platforms", l.platform, "port"},
-	} {
-		if n, ok := config.At(keys...).Int(); ok && isPort(n) {
-			return n, "config.yaml"
-		}
-	}
-	return l.usual, "default"
-}
-
-func (l listener) enabled(env read.Dotenv, config read.Config) bool {
-	if on, _ := read.ParseSwitch(env.Values[l.prefix+"_ENABLED"]); on != nil {
-		return *on
-	}
-	for _, keys := range [][]string{{"platforms", l.platform, "enabled"}, {"gateway", "platforms", l.platform, "enabled"}} {
-		if on := config.At(keys...).Bool(); on != nil {
-			return *on
-		}
-	}
-	return false
-}
-
-func (l listener) hasKey(env read.Dotenv, config read.Config) bool {
-	if _, ok := env.Get(l.prefix + "_KEY"); ok {
-		return true
-	}
-	for _, keys := range [][]string{{"platforms", l.platform, "extra", "key"}, {"platforms", l.platform, "key"}, {"gateway", "platforms", l.platform, "key"}} {
-		if s, ok := config.At(keys...).Text(); ok && s != "" {
-			return true
-		}
-	}
-	return false
+	return number, source
 }
 
 func isPort(n int) bool { return n > 0 && n < 65536 }

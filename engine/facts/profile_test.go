@@ -56,7 +56,7 @@ func TestLifecycle(t *testing.T) {
 	const file = "state/gateway.lifecycle.json"
 	checkProfiles(t, "lifecycle", []profileCase{
 		{"missing", nil, map[string]string{"status": `"missing"`, "exit": `"unknown"`}},
-		{"running", map[string]string{file: `{"phase":"running","started_at":"2026-11-22T05:00:00+00:00","prior_unclean":true,"prior_oom":true}`},
+		{"running", map[string]string{file: `{"phase":"running","started_at":"2026-11-22T05:00:00+00:00","prior_unclean_exit":true,"prior_suspected_oom":true}`},
 			map[string]string{"status": `"recorded"`, "exit": `"unclean"`, "started_at_unix": "1795323600", "prior_unclean": "true", "prior_oom": "true"}},
 		{"exited", map[string]string{file: `{"phase":"exited","exit_code":78,"exit_reason":"config","exited_at":1795323600.7}`},
 			map[string]string{"exit": `"clean"`, "exit_code": "78", "exit_reason": `"config"`, "exited_at_unix": "1795323600"}},
@@ -102,31 +102,6 @@ func TestNothingIsSweepableWhileTheLockIsHeld(t *testing.T) {
 	fact := collectedFor(t, profileSource(t, configFor(t, h), "runtime_files"), h, "coder")
 	if get(fact, "lock", "held") != "true" || get(fact, "files", "gateway.pid", "sweepable") != "false" {
 		t.Errorf("with a held lock: %v", fact)
-	}
-}
-
-func TestTokensAndPorts(t *testing.T) {
-	fp := `"` + fingerprint("s3cret") + `"`
-	checkProfiles(t, "tokens", []profileCase{
-		{"missing", nil, map[string]string{"status": `"missing"`, "tokens": "[]", "env_link": "false", "config_status": `"missing"`}},
-		{"a link is not followed", map[string]string{"shared": "TELEGRAM_BOT_TOKEN=x", ".env": "-> shared"}, map[string]string{"status": `"unreadable"`, "env_link": "true", "tokens": "[]"}},
-		{"dotenv", map[string]string{".env": "export TELEGRAM_BOT_TOKEN=\"s3cret\" # mine\nEMPTY_TOKEN=\nNOT_A_SECRETS=1\n"},
-			map[string]string{"status": `"recorded"`, "tokens": `[{"fingerprint":` + fp + `,"name":"TELEGRAM_BOT_TOKEN","scope":"telegram","source":".env"}]`}},
-		{"config", map[string]string{"config.yaml": "platforms:\n  telegram:\n    token: s3cret\n    enabled: true\n  slack: {extra: {app_token: s3cret}}\n"},
-			map[string]string{"config_status": `"recorded"`, "tokens": `[{"fingerprint":` + fp + `,"name":"platforms.slack.extra.app_token","scope":"slack","source":"config.yaml"},{"fingerprint":` + fp + `,"name":"platforms.telegram.token","scope":"telegram","source":"config.yaml"}]`}},
-	})
-	checkProfiles(t, "ports", []profileCase{
-		{"none", nil, map[string]string{"status": `"missing"`, "ports": "[]", "derived": "9570", "api_server_enabled": "false"}},
-		{"a key switches it on", map[string]string{".env": "API_SERVER_ENABLED=false\nAPI_SERVER_KEY=s3cret\n"},
-			map[string]string{"api_server_enabled": "true", "api_server_key": "true", "ports": `[{"enabled":true,"platform":"api_server","port":8642,"source":"default"}]`}},
-		{"blank key", map[string]string{".env": "API_SERVER_KEY='  '\nAPI_SERVER_PORT=9000\n"},
-			map[string]string{"api_server_enabled": "false", "ports": `[{"enabled":false,"platform":"api_server","port":9000,"source":".env"}]`}},
-		{"config", map[string]string{"config.yaml": "platforms: {api_server: {enabled: yes, extra: {port: 8700}}, webhook: {enabled: 'on'}}"},
-			map[string]string{"ports": `[{"enabled":true,"platform":"api_server","port":8700,"source":"config.yaml"},{"enabled":true,"platform":"webhook","port":8644,"source":"default"}]`}},
-		{"nonsense", map[string]string{".env": "API_SERVER_PORT=99999\nAPI_SERVER_ENABLED=1"}, map[string]string{"ports": `[{"enabled":true,"platform":"api_server","port":8642,"source":"default"}]`}},
-	})
-	if got := derivedPort("default"); got != 9449 {
-		t.Errorf("derivedPort(default) = %d, want 9449", got)
 	}
 }
 

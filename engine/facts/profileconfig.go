@@ -12,7 +12,7 @@ import (
 type configFact struct {
 	read.Outcome
 	Standalone      *bool                     `json:"standalone,omitempty" about:"gateway.standalone of config.yaml: the profile wants a gateway of its own; absent when not set"`
-	Platforms       map[string]platformConfig `json:"platforms" about:"platforms and gateway.platforms of config.yaml, by name" of:"one platform"`
+	Platforms       map[string]platformConfig `json:"platforms" about:"the platforms in config.yaml, by name: those below gateway, platforms and gateway.platforms, merged" of:"one platform"`
 	JobCount        int                       `json:"job_count" about:"number of jobs in cron/jobs.json"`
 	EnabledJobs     int                       `json:"enabled_jobs" about:"number of jobs without enabled: false"`
 	JobsStatus      string                    `json:"jobs_status" about:"how reading cron/jobs.json went" words:"status"`
@@ -25,14 +25,14 @@ type platformConfig struct {
 }
 
 // profileConfig is what a profile is set up for.
-func profileConfig() ProfileSource {
+func (c Config) profileConfig() ProfileSource {
 	return profileFact("config", byAgent, "what the profile is set up for; the status is that of config.yaml", func(dir policy.Directory) configFact {
-		config := read.ReadConfig(dir)
-		f := configFact{Outcome: config.Outcome, Standalone: config.At("gateway", "standalone").Bool(), Platforms: map[string]platformConfig{}}
-		for _, platforms := range []read.Node{config.At("gateway", "platforms"), config.At("platforms")} {
-			for _, name := range platforms.Keys(maxPlatforms) {
-				f.Platforms[read.Bounded(name, 128)] = platformConfig{platforms.At(name, "enabled").Bool()}
-			}
+		s := c.setup(dir)
+		standalone, _ := s.key("gateway", "standalone")
+		f := configFact{Outcome: s.config.Outcome, Standalone: standalone.Bool(), Platforms: map[string]platformConfig{}}
+		for _, name := range s.configured() {
+			on, _ := s.switched(name)
+			f.Platforms[read.Bounded(name, 128)] = platformConfig{on}
 		}
 		f.JobCount, f.EnabledJobs, f.JobsStatus = countJobs(read.File(dir, "cron/jobs.json", read.MaxConfig))
 		f.ProviderCount, f.ProvidersStatus = countProviders(read.JSON(dir, "auth.json", read.MaxConfig))

@@ -1,6 +1,8 @@
 package facts
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,23 +21,23 @@ type tokensFact struct {
 }
 
 type token struct {
-	Scope       string `json:"scope" about:"what it is for, from its name: telegram for TELEGRAM_BOT_TOKEN; the platform for a key of config.yaml"`
-	Fingerprint string `json:"fingerprint" about:"first 16 hexadecimal digits of the SHA-256 of the value as written: variables in it are not expanded"`
-	Source      string `json:"source" about:"the file" words:".env,config.yaml"`
+	Scope       string `json:"scope" about:"the platform that it is for; else what its name says: openai_api for OPENAI_API_KEY"`
+	Fingerprint string `json:"fingerprint" about:"first 16 hexadecimal digits of the SHA-256 of the value"`
+	Source      string `json:"source" about:"where it stands; the environment of the container counts for every profile" words:"managed,.env,config.yaml,environment"`
 	Name        string `json:"name" about:"name of the variable, or path of the key"`
+	Exclusive   bool   `json:"exclusive" about:"it names a bot or an account that only one gateway can use"`
 }
 
-// tokens are the credentials in a profile's files.
-func tokens() ProfileSource {
-	return profileFact("tokens", byAgent, "credentials of the profile, from its .env and config.yaml; the status is that of .env", func(dir policy.Directory) tokensFact {
-		return describeTokens(read.ReadDotenv(dir), read.ReadConfig(dir))
-	})
+// tokens are the credentials that a profile's gateway would use.
+func (c Config) tokens() ProfileSource {
+	const about = "credentials of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env"
+	return profileFact("tokens", byAgent, about, func(dir policy.Directory) tokensFact { return describeTokens(c.setup(dir)) })
 }
 
-func describeTokens(env read.Dotenv, config read.Config) tokensFact {
-	f := tokensFact{Outcome: env.Outcome, EnvLink: env.Link, ConfigStatus: config.Status, Tokens: []token{}}
-	f.addDotenv(env)
-	f.addConfig(config)
+func describeTokens(s setup) tokensFact {
+	f := tokensFact{Outcome: s.env.Outcome, EnvLink: s.env.Link, ConfigStatus: s.config.Status, Tokens: []token{}}
+	f.addVariables(s)
+	f.addConfig(s)
 	return f
 }
 
@@ -47,29 +49,43 @@ func (f *tokensFact) add(t token, value string) {
 	f.Tokens = append(f.Tokens, t)
 }
 
-func (f *tokensFact) addDotenv(env read.Dotenv) {
-	for _, name := range env.Names {
-		if isSecretName(name) {
-			value, _ := env.Get(name)
-			f.add(token{Scope: scopeOf(name), Source: ".env", Name: name}, value)
+// addVariables adds the variables that are credentials, or that name an account.
+func (f *tokensFact) addVariables(s setup) {
+	names := slices.Concat(s.inherited.env.Names, s.env.Names, slices.Sorted(maps.Keys(s.inherited.environ)))
+	seen := map[string]bool{}
+	for _, name := range names {
+		scope := platformOf(name)
+		claimed := scope != "" && s.claim(platformNamed(scope)) == name
+		if seen[name] || !claimed && !isSecretName(name) {
+			continue
 		}
+		seen[name] = true
+		value, source := s.variable(name)
+		f.add(token{Scope: cmp.Or(scope, scopeOf(name)), Source: source, Name: name, Exclusive: claimed}, value)
 	}
 }
 
-// addConfig adds the credentials of platforms.<name> and of its "extra".
-func (f *tokensFact) addConfig(config read.Config) {
-	for _, prefix := range [][]string{{"platforms"}, {"gateway", "platforms"}} {
-		for _, platform := range config.At(prefix...).Keys(maxPlatforms) {
-			for _, below := range [][]string{{platform}, {platform, "extra"}} {
-				path := slices.Concat(prefix, below)
-				node := config.At(path...)
-				for _, key := range node.Keys(maxTokens) {
-					if isSecretName("X_" + strings.ToUpper(key)) {
-						value, _ := node.At(key).Text()
-						f.add(token{Scope: strings.ToLower(platform), Source: "config.yaml", Name: strings.Join(append(path, key), ".")}, strings.TrimSpace(value))
-					}
-				}
+// claim returns the name of the variable by which a profile claims a platform, or "".
+func (s setup) claim(p platform) string {
+	for _, name := range p.claims {
+		if s.isSet(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// addConfig adds the credentials of the platforms in config.yaml, and of their "extra". A
+// variable that claims a platform hides the key "token".
+func (f *tokensFact) addConfig(s setup) {
+	for _, name := range s.configured() {
+		p := platformNamed(name)
+		for _, key := range s.platformKeys(name) {
+			if !isSecretName("X_"+strings.ToUpper(key)) || key == "token" && s.claim(p) != "" {
+				continue
 			}
+			value, path, source := s.platformKey(name, key)
+			f.add(token{Scope: strings.ToLower(name), Source: source, Name: strings.Join(path, "."), Exclusive: key == "token" && len(p.claims) > 0}, value)
 		}
 	}
 }

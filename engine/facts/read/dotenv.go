@@ -1,9 +1,12 @@
 package read
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"hermes-reconcile/policy"
@@ -42,12 +45,12 @@ func (d Dotenv) Get(name string) (string, bool) {
 // in single or double quotes that may span lines, # comments. It skips every other line. The
 // last of two equal names wins.
 func ParseDotenv(data []byte) Dotenv {
-	data = withoutBOM(data)
-	if !utf8.Valid(data) || strings.ContainsRune(string(data), 0) {
-		return Dotenv{Outcome: Invalid("not UTF-8 text")}
+	text := decoded(data)
+	if strings.ContainsRune(text, 0) {
+		return Dotenv{Outcome: Invalid("not text")}
 	}
 	env := Dotenv{Outcome: Recorded, Values: map[string]string{}}
-	for rest := string(data); rest != "" && len(env.Names) < maxVariables; {
+	for rest := text; rest != "" && len(env.Names) < maxVariables; {
 		name, value, after, err := parseAssignment(rest)
 		rest = after
 		if err != nil {
@@ -62,6 +65,29 @@ func ParseDotenv(data []byte) Dotenv {
 		env.Status = policy.StatusEmpty
 	}
 	return env
+}
+
+// decoded returns the text of a .env as upstream reads it: UTF-16 with a byte order mark,
+// UTF-8, else Latin-1.
+func decoded(data []byte) string {
+	for mark, order := range map[string]binary.ByteOrder{"\xff\xfe": binary.LittleEndian, "\xfe\xff": binary.BigEndian} {
+		if wide, ok := bytes.CutPrefix(data, []byte(mark)); ok {
+			units := make([]uint16, len(wide)/2)
+			for i := range units {
+				units[i] = order.Uint16(wide[2*i:])
+			}
+			return string(utf16.Decode(units))
+		}
+	}
+	data = withoutBOM(data)
+	if utf8.Valid(data) {
+		return string(data)
+	}
+	runes := make([]rune, len(data))
+	for i, b := range data {
+		runes[i] = rune(b)
+	}
+	return string(runes)
 }
 
 var errNoAssignment = errors.New("no assignment")
@@ -160,16 +186,21 @@ func IsVariable(name string) bool {
 }
 
 // ParseSwitch parses 1, true, yes, on and 0, false, no, off in any case. on is nil for a
-// blank text and for any other word, which is the problem.
+// blank text and for any other word, which is the problem. Quotes around the word, as
+// docker run --env-file keeps them, are a problem that does not hide what is meant.
 func ParseSwitch(s string) (on *bool, problem string) {
+	word := strings.ToLower(strings.TrimSpace(s))
+	if bare := strings.Trim(word, `"'`); bare != word {
+		word, problem = strings.TrimSpace(bare), "the value has quotes in it"
+	}
 	yes, no := true, false
-	switch strings.ToLower(strings.TrimSpace(s)) {
+	switch word {
 	case "":
 		return nil, ""
 	case "1", "true", "yes", "on":
-		return &yes, ""
+		return &yes, problem
 	case "0", "false", "no", "off":
-		return &no, ""
+		return &no, problem
 	}
 	return nil, "want 1, true, yes, on or 0, false, no, off"
 }

@@ -1,7 +1,10 @@
 package read
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +37,9 @@ func ParseConfig(data []byte) (c Config) {
 	var document yaml.Node
 	if out := parseYAML(data, &document); out.Status != "" {
 		return Config{Outcome: out}
+	}
+	if line := strayTab(string(data)); line > 0 {
+		return Config{Outcome: Invalid("not YAML at line %d: a tab", line)}
 	}
 	if document.Kind == 0 || len(document.Content) == 0 {
 		return Config{Outcome: Outcome{Status: policy.StatusEmpty}}
@@ -75,10 +81,58 @@ func parseYAML(data []byte, into any) (out Outcome) {
 	if !utf8.Valid(data) {
 		return Invalid("not UTF-8")
 	}
-	if err := yaml.Unmarshal(data, into); err != nil {
-		return Invalid("%s", yamlProblem(err))
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	err := decoder.Decode(into)
+	if err == io.EOF {
+		return Outcome{} // no document
 	}
-	return Outcome{}
+	if err == nil {
+		if err = decoder.Decode(new(yaml.Node)); err == io.EOF {
+			return Outcome{}
+		} else if err == nil {
+			return Invalid("a second document")
+		}
+	}
+	return Invalid("%s", yamlProblem(err))
+}
+
+// blockScalar is the end of a line after which indented text follows, not YAML.
+var blockScalar = regexp.MustCompile(`(^|\s)[|>][-+0-9]*\s*(#.*)?$`)
+
+// strayTab returns the line of a tab between tokens, or 0. Upstream's parser refuses such a
+// tab; the one here takes it for a space.
+func strayTab(text string) int {
+	quote, block := byte(0), -1 // the open quote; the indent above a block scalar
+	for n, line := range strings.Split(text, "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		indent := len(line) - len(strings.TrimLeft(line, " "))
+		if block >= 0 && (indent > block || strings.TrimSpace(line) == "") {
+			continue
+		}
+		block = -1
+		before := byte(' ') // the character before, outside of quotes
+		for i := 0; i < len(line); i++ {
+			c := line[i]
+			switch {
+			case quote == '"' && c == '\\':
+				i++
+			case quote != 0 && c == quote:
+				quote = 0
+			case quote != 0:
+			case c == '\t':
+				return n + 1
+			case c == '#' && before == ' ':
+				i = len(line)
+			case c == '\'' && before == c, (c == '"' || c == '\'') && strings.IndexByte(" :-,[{?", before) >= 0:
+				quote = c
+			}
+			before = c
+		}
+		if quote == 0 && blockScalar.MatchString(line) {
+			block = indent
+		}
+	}
+	return 0
 }
 
 // yamlProblem keeps only the line of an error, whose text may quote the file.
@@ -107,6 +161,12 @@ func (n Node) At(keys ...string) Node {
 
 // Exists reports whether there is a value.
 func (n Node) Exists() bool { return n.at != nil }
+
+// IsMapping reports whether the value has keys of its own.
+func (n Node) IsMapping() bool {
+	at := resolved(n.at)
+	return at != nil && at.Kind == yaml.MappingNode
+}
 
 // child looks up a key in a mapping, and in the mappings that it merges with <<.
 func child(node *yaml.Node, key string, depth int) *yaml.Node {
