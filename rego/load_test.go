@@ -13,8 +13,8 @@ const schema = `{
     "phase": {"type": "string"},
     "now": {"type": "object", "properties": {"unix_ns": {"type": "integer"}, "minute": {"type": "integer"}}},
     "container": {"type": "object", "properties": {
-      "command": {"type": "object", "properties": {"role": {"type": "string"}, "argv": {"type": "array", "items": {"type": "string"}}, "no_supervise": {"type": "boolean"}}},
-      "multiplex": {"type": "object", "properties": {"on": {"type": "boolean"}, "source": {"type": "string"}}},
+      "command": {"type": "object", "properties": {"role": {"type": "string"}, "profile": {"type": "string"}, "argv": {"type": "array", "items": {"type": "string"}}, "no_supervise": {"type": "boolean"}}},
+      "multiplex": {"type": "object", "properties": {"on": {"type": "boolean"}, "status": {"type": "string"}, "error": {"type": "string"}, "source": {"type": "string"}}},
       "environment": {"type": "object", "properties": {
         "vars": {"type": "object", "additionalProperties": {"type": "string"}},
         "flags": {"type": "object", "additionalProperties": {"type": "boolean"}}}},

@@ -60,7 +60,7 @@ func recipeProfile(now time.Time, i int) policy.Facts {
 		"lifecycle":      json.RawMessage(`{"status": "recorded", "exit": "clean", "phase": "exited", "exit_code": 78, "exited_at_unix": 1000}`),
 		"unclean_exits":  json.RawMessage(fmt.Sprintf(`{"status": "recorded", "times_unix": [%d, %d, %d]}`, now.Unix()-300, now.Unix()-200, now.Unix()-100)),
 		"config":         json.RawMessage(fmt.Sprintf(`{"status": "recorded", "platforms": {"telegram": {"enabled": true}}, "enabled_jobs": 0, "jobs_status": "missing", "standalone": %t}`, i%5 == 0)),
-		"tokens":         json.RawMessage(fmt.Sprintf(`{"status": "recorded", "config_status": "recorded", "env_link": false, "tokens": [{"scope": %q, "fingerprint": "%x", "source": ".env", "name": "X_TOKEN"}]}`, scope, i/2)),
+		"tokens":         json.RawMessage(fmt.Sprintf(`{"status": "recorded", "config_status": "recorded", "env_link": false, "tokens": [{"scope": %q, "fingerprint": "%x", "source": ".env", "name": "X_TOKEN", "exclusive": true}]}`, scope, i/2)),
 		"ports":          json.RawMessage(fmt.Sprintf(`{"status": "recorded", "derived": %d, "ports": [{"platform": "api_server", "port": %d, "source": %q, "enabled": true}]}`, 9200+i%600, 10000+i/2, source)),
 	}
 }

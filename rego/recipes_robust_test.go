@@ -88,10 +88,10 @@ func TestTokenOwnerLeavesOneOwner(t *testing.T) {
 		has, facts := map[string]string{}, map[string]string{}
 		for _, name := range fleetNames {
 			has[name] = rapid.SampledFrom([]string{"1", "2", "3", ""}).Draw(rt, name)
-			source := rapid.SampledFrom([]string{".env", "config.yaml"}).Draw(rt, name+" source")
+			source := rapid.SampledFrom([]string{"managed", ".env", "config.yaml", "environment"}).Draw(rt, name+" source")
 			facts[name] = `{"tokens": []}`
 			if has[name] != "" {
-				facts[name] = fmt.Sprintf(`{"tokens": [{"scope": "telegram", "fingerprint": %q, "source": %q, "name": "X"}]}`, has[name], source)
+				facts[name] = fmt.Sprintf(`{"tokens": [{"scope": "telegram", "fingerprint": %q, "source": %q, "name": "X", "exclusive": true}]}`, has[name], source)
 			}
 		}
 		up := notHeld(e.Evaluate(t.Context(), policy.StageAfter, fleet("tokens", facts)))

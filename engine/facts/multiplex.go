@@ -8,7 +8,7 @@ import (
 type multiplexFact struct {
 	read.Outcome
 	On           bool     `json:"on" about:"one gateway serves several profiles; false too when the status is invalid or unreadable"`
-	Source       string   `json:"source" about:"what decided: GATEWAY_MULTIPLEX_PROFILES in the managed .env, in .env of the root profile or in the environment; gateway.multiplex_profiles or multiplex_profiles in the managed config.yaml or that of the root profile (config); or nothing" words:"managed,.env,environment,config,default"`
+	Source       string   `json:"source" about:"what decided: GATEWAY_MULTIPLEX_PROFILES in the environment or in a .env; config.yaml of the root profile (config) or of the administrator (managed); or nothing" words:"managed,.env,environment,config,default"`
 	ConfigStatus string   `json:"config_status" about:"how reading config.yaml of the root profile went" words:"status"`
 	Allowlist    []string `json:"allowlist,omitempty" about:"gateway.multiplex_profile_allowlist of config.yaml, which older images know; absent when not set" of:"profile"`
 	Routes       int      `json:"routes" about:"number of entries in gateway.profile_routes of config.yaml"`

@@ -111,7 +111,7 @@ func Home(size int) policy.Input {
 	for n := range size {
 		facts := maps.Clone(models[n%len(models)])
 		facts["tokens"] = json.RawMessage(fmt.Sprintf(
-			`{"status": "recorded", "tokens": [{"scope": "telegram", "fingerprint": "%016x", "source": ".env", "name": "TELEGRAM_BOT_TOKEN"}], "env_link": false, "config_status": "recorded"}`, n/2))
+			`{"status": "recorded", "tokens": [{"scope": "telegram", "fingerprint": "%016x", "source": ".env", "name": "TELEGRAM_BOT_TOKEN", "exclusive": true}], "env_link": false, "config_status": "recorded"}`, n/2))
 		name := fmt.Sprintf("p%05d", n)
 		if n == 0 {
 			name = "default"

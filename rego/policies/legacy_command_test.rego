@@ -18,6 +18,13 @@ test_root_starts_and_is_seeded if {
 	seeded == {["default", "running", "legacy-container-cmd"]}
 }
 
+test_the_profile_of_the_command_starts if {
+	start := legacy_command.start with input as legacy with input.container.command.profile as "coder"
+	{member.profile | some member in start} == {"coder"}
+	none := legacy_command.start with input as legacy with input.container.command.profile as "nobody"
+	count(none) == 0
+}
+
 test_nothing_with_a_state if {
 	every status in ["recorded", "invalid", "unreadable", "empty"] {
 		start := legacy_command.start with input as legacy

@@ -2,8 +2,8 @@
 # scope: package
 # title: Give each API server a port of its own
 # description: |
-#   Profiles that leave API_SERVER_PORT unset all listen on 8642, and a copied
-#   profile shares the port of its original. The rule gives each such API server a
+#   Profiles that leave API_SERVER_PORT unset all listen on 8642 or on the port of
+#   the container's environment, and a copied profile shares the port of its original. The rule gives each such API server a
 #   port in the environment of its slot. The port is derived from the name (9200 to
 #   9799), so it is the same at every boot. If the derived port is in use, the
 #   profile gets the next spare port. If several profiles name the same port, the
@@ -57,7 +57,7 @@ _kept := {listener[0] | some listener in _named}
 
 _named := [listener | some listener in _listeners; _keeps(listener)]
 
-_keeps(listener) if listener[3] != "default"
+_keeps(listener) if not _nobodys[listener[3]]
 
 _keeps(listener) if _is_excepted(listener[2])
 
@@ -72,10 +72,13 @@ _others := {listener.port |
 # Why a profile needs a port.
 _without := object.union(_unset, _copied)
 
-_unset := {name: "API_SERVER_PORT is not set" |
-	some [_, _, name, "default"] in _listeners
+_unset := {name: _nobodys[source] |
+	some [_, _, name, source] in _listeners
 	not _is_excepted(name)
 }
+
+# Ports that several profiles share because none of them names its own.
+_nobodys := {"default": "API_SERVER_PORT is not set", "environment": "API_SERVER_PORT is set for the whole container"}
 
 _copied := {name: reason |
 	some i, [port, _, name, _] in _named

@@ -3,11 +3,10 @@
 # title: Start only profiles with work
 # description: |
 #   An idle gateway costs about 100 MB. A profile has work if it has a bot, listens
-#   on a port, or has a scheduled job; the rule holds all others. A bot is a token
-#   for one of the platforms in the settings, or such a platform enabled in
-#   config.yaml. A profile whose files cannot be read is not held, because they may
-#   define work. Tokens in the environment of the container count for the root
-#   profile. With multiplexing on, all work counts for the root profile.
+#   on a port, or has a scheduled job; the rule holds all others. A bot is one of the
+#   platforms in the settings that the profile's files or the environment of the
+#   container switch on. A profile whose files cannot be read is not held, because
+#   they may define work. With multiplexing on, all work counts for the root profile.
 # custom:
 #   evidence: ["studio#1323", "template#53", "#69377"]
 #   contributes: [hold, alarm]
@@ -28,9 +27,10 @@ alarm contains {"code": "bad_setting", "reason": reason} if {
 	reason := sprintf("settings.has_work has %q, want bot, port or job", [kind])
 }
 
-_works(name, profile) if {
+_works(_, profile) if {
 	"bot" in data.settings.has_work
-	_has_bot(name, profile)
+	some platform in data.settings.has_work_platforms
+	profile.platforms.platforms[platform].on
 }
 
 _works(_, profile) if {
@@ -46,21 +46,6 @@ _works(_, profile) if {
 
 # With multiplexing on, the root profile does the work of all profiles.
 _works("default", _) if input.container.multiplex.on
-
-_has_bot(_, profile) if {
-	some token in profile.tokens.tokens
-	token.scope in data.settings.has_work_platforms
-}
-
-_has_bot(_, profile) if {
-	some platform in data.settings.has_work_platforms
-	profile.config.platforms[platform].enabled
-}
-
-_has_bot("default", _) if {
-	some secret in input.container.environment.secrets
-	lower(split(secret.name, "_")[0]) in data.settings.has_work_platforms
-}
 
 _known(profile) if {
 	every status in [profile.tokens.status, profile.tokens.config_status, profile.config.jobs_status] {

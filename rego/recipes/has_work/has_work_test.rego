@@ -7,11 +7,12 @@ shipped := object.union(data.settings, {"has_work": [], "has_work_platforms": ["
 
 idle := {
 	"tokens": {"status": "missing", "config_status": "missing", "env_link": false, "tokens": []},
+	"platforms": {"status": "missing", "platforms": {}},
 	"ports": {"status": "missing", "ports": []},
 	"config": {"status": "missing", "platforms": {}, "enabled_jobs": 0, "jobs_status": "missing"},
 }
 
-home(coder) := {"container": {"environment": {"secrets": []}}, "profiles": {"coder": object.union(idle, coder)}}
+home(coder) := {"profiles": {"coder": object.union(idle, coder)}}
 
 held := {member.reason | some member in has_work.hold}
 
@@ -26,15 +27,13 @@ test_nothing_to_do if {
 }
 
 test_each_kind_of_work if {
-	works({"tokens": {"status": "recorded", "tokens": [{"scope": "telegram"}]}})
-	works({"config": {"platforms": {"slack": {"enabled": true}}}})
+	works({"platforms": {"platforms": {"telegram": {"on": true}}}})
 	works({"ports": {"ports": [{"platform": "webhook", "enabled": true}]}})
 	works({"config": {"enabled_jobs": 1}})
 }
 
 test_what_is_no_work if {
-	not works({"tokens": {"status": "recorded", "tokens": [{"scope": "openai"}]}})
-	not works({"config": {"platforms": {"slack": {"enabled": false}, "api_server": {"enabled": true}}}})
+	not works({"platforms": {"platforms": {"slack": {"on": false}, "api_server": {"on": true}}}})
 	not works({"ports": {"ports": [{"platform": "webhook", "enabled": false}]}})
 }
 
@@ -46,15 +45,6 @@ test_not_knowing_is_not_having_none if {
 	works({"tokens": {"status": "timed_out"}})
 	works({"tokens": {"status": "unreadable", "env_link": true}})
 	works({"config": {"jobs_status": "invalid"}})
-}
-
-test_the_containers_tokens_are_the_root_profiles if {
-	situation := {
-		"container": {"environment": {"secrets": [{"name": "TELEGRAM_BOT_TOKEN", "fingerprint": "aa"}]}},
-		"profiles": {"default": idle, "coder": idle},
-	}
-	members := has_work.hold with data.settings as shipped with input as situation with data.settings.has_work as ["bot"]
-	{member.profile | some member in members} == {"coder"}
 }
 
 test_another_word_is_shown if {

@@ -11,7 +11,7 @@ profile(tokens) := {
 	"prior_state": {"status": "recorded", "desired": "running"},
 }
 
-home(coder) := {"container": {"environment": {"secrets": []}}, "profiles": {"coder": coder}}
+home(coder) := {"profiles": {"coder": coder}}
 
 held := {member.reason | some member in lost_credentials.hold}
 
@@ -31,10 +31,9 @@ test_a_token_is_enough if {
 	held == set() with data.settings as shipped with input as home(owner) with data.settings.lost_credentials_platforms as ["telegram"]
 }
 
-test_one_of_the_container_too if {
-	held == set() with data.settings as shipped with input as home(profile({}))
-		with input.container.environment.secrets as [{"name": "TELEGRAM_BOT_TOKEN", "fingerprint": "aa"}]
-		with data.settings.lost_credentials_platforms as ["telegram"]
+test_a_platform_without_tokens_loses_none if {
+	served := object.union(profile({}), {"config": {"platforms": {"whatsapp": {"enabled": true}}}})
+	held == set() with data.settings as shipped with input as home(served) with data.settings.lost_credentials_platforms as ["whatsapp"]
 }
 
 test_what_the_last_gateway_used_counts if {

@@ -5,8 +5,8 @@
 #   Two gateways on one port stop each other in turn. Of the profiles that would
 #   start on the same port, one goes up: first the profiles of
 #   settings.port_owner_first in their order, then the root profile, then a profile
-#   that names the port in a file, then a profile that uses the default port. Among
-#   equals the first by name wins. To run all of them, use the recipe derived_ports.
+#   that names the port in a file, then a profile that uses the port of the
+#   container's environment or the default port. Among equals the first by name wins. To run all of them, use the recipe derived_ports.
 # custom:
 #   evidence: ["#80310", "#88342"]
 #   contributes: [hold]
@@ -28,32 +28,21 @@ _first := {claim[0]: claim[2] |
 
 _same_port(i) if _claims[i - 1][0] == _claims[i][0]
 
-_claims := sort([[port, _rank(name, listener.source), name, listener.platform, source] |
+_claims := sort([[listener.port, _rank(name, listener.source), name, listener.platform, source] |
 	some name, decision in input.decisions
 	decision.action == "start"
 	some listener in input.profiles[name].ports.ports
 	listener.enabled
-	port := _port(listener)
-	source := object.get({"default": "no port is named"}, listener.source, listener.source)
+	source := object.get(_words, listener.source, listener.source)
 ])
 
-# If no file names the port, the container's environment may name it.
-_port(listener) := port if {
-	listener.platform == "api_server"
-	listener.source == "default"
-	port := _environment_port
-} else := listener.port
-
-_environment_port := to_number(value) if {
-	value := input.container.environment.vars.API_SERVER_PORT
-	regex.match(`^[1-9][0-9]{0,4}$`, value)
-}
+_words := {"default": "no port is named", "environment": "the container's environment"}
 
 _rank(name, source) := _order[name] if _order[name]
 
 else := count(_order) if name == "default"
 
-else := count(_order) + 1 if source != "default"
+else := count(_order) + 1 if not _words[source]
 
 else := count(_order) + 2
 

@@ -8,9 +8,9 @@
 #   with the token in its .env, then in its config.yaml, and last in the environment
 #   of the container, which every gateway inherits. Among equals the first by name
 #   wins. The owner in the settings keeps the others down even while it is down
-#   itself. The rule compares tokens by fingerprint. Keys of model providers may be
-#   shared: their scope is not listed. An .env that is a link is not read; such a
-#   profile starts, with an alarm.
+#   itself. The rule compares tokens by fingerprint. Only exclusive tokens count:
+#   several gateways may share the key of a model provider or of the API server. An
+#   .env that is a link is not read; such a profile starts, with an alarm.
 # custom:
 #   evidence: ["#51228", "#49196", "#89315", "#29092"]
 #   contributes: [hold, alarm]
@@ -51,43 +51,22 @@ _first := {claim[0]: claim[2] |
 
 _same_token(i) if _claims[i - 1][0] == _claims[i][0]
 
-_claims := sort(array.concat(_own, _inherited))
-
-_own := [[token.fingerprint, _rank(name, token.source), name, token.scope, token.name, token.source] |
+_claims := sort([[token.fingerprint, _rank(name, token.source), name, token.scope, token.name, token.source] |
 	some name, decision in input.decisions
 	decision.action == "start"
 	some token in input.profiles[name].tokens.tokens
-	_counts(token.scope, token.fingerprint)
-]
+	_counts(token)
+])
 
-# A profile with another value under the same name does not use the container's.
-_inherited := [[secret.fingerprint, _rank(name, source), name, scope, secret.name, source] |
-	source := "the container's environment"
-	some secret in input.container.environment.secrets
-	scope := lower(split(secret.name, "_")[0])
-	_counts(scope, secret.fingerprint)
-	some name, decision in input.decisions
-	decision.action == "start"
-	not _overrides(name, secret.name)
-]
-
-_overrides(name, variable) if {
-	some token in input.profiles[name].tokens.tokens
-	token.name == variable
+_counts(token) if {
+	token.exclusive
+	token.scope in data.settings.token_owner_scopes
 }
 
-_counts(scope, _) if scope in data.settings.token_owner_scopes
+_counts(token) if data.settings.token_owners[token.fingerprint]
 
-_counts(_, fingerprint) if data.settings.token_owners[fingerprint]
+_rank("default", source) := 0 if source != "environment"
 
-_rank("default", ".env") := 0
+_rank("default", "environment") := 3
 
-_rank("default", "config.yaml") := 0
-
-_rank(name, ".env") := 1 if name != "default"
-
-_rank(name, "config.yaml") := 2 if name != "default"
-
-_rank("default", "the container's environment") := 3
-
-_rank(name, "the container's environment") := 4 if name != "default"
+_rank(name, source) := {"managed": 1, ".env": 1, "config.yaml": 2, "environment": 4}[source] if name != "default"

@@ -7,13 +7,12 @@ shipped := object.union(object.remove(data.settings, ["token_owners"]), {"token_
 
 token(fingerprint, source) := {
 	"scope": "telegram", "fingerprint": fingerprint,
-	"source": source, "name": "TELEGRAM_BOT_TOKEN",
+	"source": source, "name": "TELEGRAM_BOT_TOKEN", "exclusive": true,
 }
 
 profile(tokens) := {"tokens": {"status": "recorded", "tokens": tokens}}
 
 home(profiles) := {
-	"container": {"environment": {"secrets": []}},
 	"profiles": profiles,
 	"decisions": {name: {"action": "start"} | some name, _ in profiles},
 }
@@ -72,11 +71,15 @@ test_the_root_profile_comes_first_and_env_before_config if {
 }
 
 test_the_containers_environment_is_inherited if {
-	situation := object.union(
-		home({"default": profile([]), "coder": profile([]), "own": profile([token("bb", ".env")])}),
-		{"container": {"environment": {"secrets": [{"name": "TELEGRAM_BOT_TOKEN", "fingerprint": "aa"}]}}},
-	)
+	inherited := [token("aa", "environment")]
+	situation := home({"default": profile(inherited), "coder": profile(inherited), "own": profile([token("bb", ".env")])})
 	names == {"coder"} with data.settings as shipped with input as situation with data.settings.token_owner_scopes as ["telegram"]
+}
+
+test_a_shared_key_has_no_owner if {
+	shared_key := object.union(token("aa", ".env"), {"scope": "api_server", "exclusive": false})
+	situation := home({"coder": profile([shared_key]), "writer": profile([shared_key])})
+	names == set() with data.settings as shipped with input as situation with data.settings.token_owner_scopes as ["api_server"]
 }
 
 test_the_root_profiles_own_token if {
