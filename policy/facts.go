@@ -3,6 +3,8 @@ package policy
 import (
 	"encoding/json"
 	"maps"
+	"strconv"
+	"time"
 )
 
 // The statuses of a fact. Missing, unreadable, invalid and empty are always different.
@@ -106,14 +108,15 @@ func DesiredState(profile Facts) string {
 }
 
 // WithDesiredState returns a copy of a profile's facts in which the state file records
-// another intent.
-func WithDesiredState(profile Facts, desired string) Facts {
+// another intent, as of that time.
+func WithDesiredState(profile Facts, desired string, at Now) Facts {
 	prior := read[map[string]json.RawMessage](profile, "prior_state")
 	if prior == nil {
 		prior = map[string]json.RawMessage{}
 	}
 	delete(prior, "error")
 	prior["status"], prior["desired"] = quote(StatusRecorded), quote(desired)
+	prior["updated_at_unix"] = strconv.AppendInt(nil, at.UnixNS/int64(time.Second), 10)
 	changed := Facts{}
 	maps.Copy(changed, profile)
 	changed["prior_state"], _ = json.Marshal(prior) // decoded JSON encodes again

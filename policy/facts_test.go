@@ -58,12 +58,12 @@ func TestFactsStatus(t *testing.T) {
 // The copy has the other intent and otherwise the same facts; the original stays.
 func TestWithDesiredState(t *testing.T) {
 	for _, test := range []struct{ prior, want string }{
-		{`{"status":"recorded","desired":"stopped","pid":12345678901234567890}`, `{"desired":"running","pid":12345678901234567890,"status":"recorded"}`},
-		{`{"status":"invalid","error":"not JSON"}`, `{"desired":"running","status":"recorded"}`},
-		{`null`, `{"desired":"running","status":"recorded"}`},
+		{`{"status":"recorded","desired":"stopped","pid":12345678901234567890}`, `{"desired":"running","pid":12345678901234567890,"status":"recorded","updated_at_unix":7}`},
+		{`{"status":"invalid","error":"not JSON"}`, `{"desired":"running","status":"recorded","updated_at_unix":7}`},
+		{`null`, `{"desired":"running","status":"recorded","updated_at_unix":7}`},
 	} {
 		facts := Facts{"prior_state": json.RawMessage(test.prior), "name": json.RawMessage(`{}`)}
-		got := WithDesiredState(facts, "running")
+		got := WithDesiredState(facts, "running", Now{UnixNS: 7e9})
 		if string(got["prior_state"]) != test.want || string(got["name"]) != "{}" {
 			t.Errorf("WithDesiredState of %s: %s, want %s", test.prior, got, test.want)
 		}
@@ -71,7 +71,7 @@ func TestWithDesiredState(t *testing.T) {
 			t.Errorf("the original became %s", facts["prior_state"])
 		}
 	}
-	if got := DesiredState(WithDesiredState(nil, "stopped")); got != "stopped" {
+	if got := DesiredState(WithDesiredState(nil, "stopped", Now{})); got != "stopped" {
 		t.Errorf("WithDesiredState of no facts: %q", got)
 	}
 }

@@ -3,6 +3,7 @@ package rego
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +16,9 @@ var benchSizes = []int{10, 100, 1000, 10000}
 
 // manyProfiles makes an input document in which every built-in rule has work:
 // profiles take turns in their state, every second one has a gateway.pid, every
-// tenth has no marker or a name that is none, and is up, every twentieth has used
-// up its restarts, with an override; multiplexing is on.
+// tenth has no marker or a name that is none, is up, ended with 78, or has a lock
+// that is held, every twentieth has used up its restarts, with an override;
+// multiplexing is on.
 func manyProfiles(n int) policy.Input {
 	in := policy.Input{
 		SchemaVersion: policy.SchemaVersion,
@@ -31,7 +33,7 @@ func manyProfiles(n int) policy.Input {
 	}
 	var slots, overrides []string
 	for i := range n {
-		slots = append(slots, fmt.Sprintf(`"gateway-p%05d":{"profile":"p%05[1]d","kind":"directory","status":"recorded","ours":true,"down_file":false,"supervised":true,"logger_supervised":true,"up":%[2]t,"wanted_up":%[2]t}`, i+1, i%10 == 2))
+		slots = append(slots, fmt.Sprintf(`"gateway-p%05d":{"profile":"p%05[1]d","kind":"directory","status":"recorded","ours":true,"down_file":false,"supervised":true,"logger_supervised":true,"up":%[2]t,"wanted_up":%[2]t,"exit_code":%[3]d,"since_unix":1795381851}`, i+1, i%10 == 2, 78*(i%10/9)))
 		if i%20 == 0 {
 			overrides = append(overrides, fmt.Sprintf(`"p%05d":[{"rule":"reconcile.rules.restart_budget","code":"budget_exhausted","at_unix":1795381851,"active":true}]`, i+1))
 		}
@@ -63,6 +65,7 @@ func benchFacts(i int) policy.Facts {
 	if i%2 == 0 {
 		files = fmt.Sprintf(`"gateway.pid":{"status":"recorded","kind":"file","sweepable":true,"identity":"%d-1795381851000000000-33","pid":%d,"pid_alive":false}`, 1000+i, 100+i)
 	}
+	held := i%10 == 7
 	hold := `{"status":"missing","changed_files":[],"ended":""}`
 	if i%20 == 1 {
 		hold = `{"status":"recorded","since_unix":1795381851,"until_unix":1795385451,"deaths":5,"window_seconds":600,"exit_code":1,"changed_files":[],"ended":""}`
@@ -79,7 +82,7 @@ func benchFacts(i int) policy.Facts {
 		"ports":          fmt.Sprintf(`{"status":"missing","ports":[],"derived":%d,"api_server_enabled":false,"api_server_key":false,"config_status":"missing"}`, 9200+i%600),
 		"prior_state":    `{` + state + `}`,
 		"restart_hold":   hold,
-		"runtime_files":  `{"status":"recorded","files":{` + files + `},"lock":{"status":"missing","held":false}}`,
+		"runtime_files":  `{"status":"recorded","files":{` + files + `},"lock":{"status":"recorded","held":` + strconv.FormatBool(held) + `}}`,
 		"starts":         `{"status":"missing","count":0,"times_unix":[],"chained_boots":0,"chain_status":"missing"}`,
 		"tokens":         `{"status":"missing","tokens":[],"env_link":false,"config_status":"missing"}`,
 		"unclean_exits":  `{"status":"missing","count":0,"times_unix":[]}`,
@@ -180,17 +183,21 @@ func BenchmarkLoad(b *testing.B) {
 
 // In the benchmarks every built-in rule has something to say, so that none is
 // fast because it had nothing to do. container_role would leave the others
-// without a say, and is asked alone.
+// without a say, and is asked alone; live_elsewhere is asked as at a boot.
 func TestBenchmarkInputGivesEveryRuleWork(t *testing.T) {
 	t.Parallel()
 	e := benchEvaluator(t)
-	got := e.Evaluate(t.Context(), policy.StageRules, manyProfiles(40))
-	if len(got.Failures) > 0 {
-		t.Fatalf("failures: %+v", got.Failures)
-	}
 	said := map[string]int{}
-	for _, c := range got.Contributions {
-		said[c.Rule]++
+	for _, phase := range []string{policy.PhaseApply, policy.PhaseBoot} {
+		in := manyProfiles(40)
+		in.Phase = phase
+		got := e.Evaluate(t.Context(), policy.StageRules, in)
+		if len(got.Failures) > 0 {
+			t.Fatalf("failures: %+v", got.Failures)
+		}
+		for _, c := range got.Contributions {
+			said[c.Rule]++
+		}
 	}
 	for _, p := range e.packages {
 		if said[p.name] == 0 && p.name != "reconcile.rules.container_role" {

@@ -23,9 +23,11 @@ const schema = `{
     "profiles": {"type": "object", "additionalProperties": {"type": "object", "properties": {
       "name": {"type": "object", "properties": {"valid": {"type": "boolean"}, "problem": {"type": "string"}}},
       "markers": {"type": "object", "properties": {"status": {"type": "string"}, "files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"kind": {"type": "string"}}}}}},
-      "prior_state": {"type": "object", "properties": {"status": {"type": "string"}, "desired": {"type": "string"}, "gateway": {"type": "string"}}},
+      "prior_state": {"type": "object", "properties": {"status": {"type": "string"}, "desired": {"type": "string"}, "gateway": {"type": "string"}, "updated_at_unix": {"type": "integer"}}},
+      "config": {"type": "object", "properties": {"changed_unix": {"type": "integer"}}},
 ` + holdSchema + `
-      "runtime_files": {"type": "object", "properties": {"files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"sweepable": {"type": "boolean"}}}}}}}}},
+      "runtime_files": {"type": "object", "properties": {"files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"sweepable": {"type": "boolean"}}}},
+        "lock": {"type": "object", "properties": {"status": {"type": "string"}, "held": {"type": "boolean"}}}}}}}},
     "decisions": {"type": "object", "additionalProperties": {"type": "object", "properties": {"action": {"type": "string"}, "code": {"type": "string"}}}}
   }
 }`
@@ -34,7 +36,7 @@ const schema = `{
 // rules look at.
 const (
 	liveContainer = `
-      "s6": {"type": "object", "properties": {"slots": {"type": "object", "additionalProperties": {"type": "object", "properties": {"up": {"type": "boolean"}, "wanted_up": {"type": "boolean"}}}}}},
+      "s6": {"type": "object", "properties": {"slots": {"type": "object", "additionalProperties": {"type": "object", "properties": {"up": {"type": "boolean"}, "wanted_up": {"type": "boolean"}, "exit_code": {"type": "integer"}, "since_unix": {"type": "integer"}}}}}},
       "overrides": {"type": "object", "properties": {"profiles": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "object",
         "properties": {"rule": {"type": "string"}, "code": {"type": "string"}, "until": {"type": "string"}, "at_unix": {"type": "integer"}, "active": {"type": "boolean"}}}}}}}`
 	holdSchema = `

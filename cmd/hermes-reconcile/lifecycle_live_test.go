@@ -6,10 +6,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
 
 	"golang.org/x/sys/unix"
@@ -429,4 +431,52 @@ func TestWaitingIsShown(t *testing.T) {
 		t.Errorf("check: exit %d, %s", code, text)
 	}
 	l.want(exitDone, "coder: stopped", "stop coder")
+}
+
+// A gateway that says that its configuration cannot work is not started by apply again and
+// again, but by an operator, or after its files changed.
+func TestFatalExitStaysDown(t *testing.T) {
+	t.Parallel()
+	l := startLive(t, "coder=running")
+	l.untilNow("coder", policy.NowUp)
+	l.write("gateway", "#!/bin/sh\nexit 78\n", 0o755)
+	l.want(exitProfile, "the gateway ended", "restart coder")
+	l.until("it has ended", func(d *status.Document) bool { return d.Profiles["coder"].Now == policy.NowDown })
+	l.want(exitDone, "~ mark-down  coder  gateway-coder  # it ended with exit code 78", "apply")
+	l.want(exitDone, "Nothing to do.", "apply")
+	aSecond := func() { time.Sleep(1100 * time.Millisecond) } // times are compared in seconds
+	aSecond()
+	l.want(exitProfile, "the gateway ended", "start coder")
+	l.want(exitDone, "mark-down  coder", "apply")
+
+	l.write("gateway", "#!/bin/sh\nexec sleep 1000000\n", 0o755)
+	aSecond()
+	l.write("home/profiles/coder/.env", "API_SERVER_PORT=9001\n", 0o644)
+	l.want(exitDone, "~ bring-up  coder", "apply")
+}
+
+// A lock that another container's gateway holds keeps a boot from starting a second one.
+func TestBootBesideAGatewayElsewhere(t *testing.T) {
+	t.Parallel()
+	l := &liveScan{t: t, base: t.TempDir()}
+	l.places = []string{"--home", filepath.Join(l.base, "home"), "--scandir", filepath.Join(l.base, "scan"), "--config", filepath.Join(l.base, "config.yaml")}
+	for _, name := range []string{"coder", "writer"} {
+		l.write("home/profiles/"+name+"/SOUL.md", "", 0o644)
+		l.write("home/profiles/"+name+"/gateway_state.json", `{"desired_state":"running"}`, 0o644)
+		l.write("home/profiles/"+name+"/gateway.lock", "", 0o644)
+	}
+	l.configure(os.Getuid(), os.Getgid())
+	lock, err := os.Open(filepath.Join(l.base, "home/profiles/coder/gateway.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	text := l.want(exitDone, "profile=coder prior_state=running action=registered", "boot")
+	if !strings.Contains(text, "profile=writer prior_state=running action=started") {
+		t.Errorf("boot:\n%s", text)
+	}
+	l.want(exitDone, "live_elsewhere", "eval coder")
 }

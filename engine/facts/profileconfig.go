@@ -13,6 +13,7 @@ type configFact struct {
 	read.Outcome
 	Standalone      *bool                     `json:"standalone,omitempty" about:"gateway.standalone of config.yaml: the profile wants a gateway of its own; absent when not set"`
 	Platforms       map[string]platformConfig `json:"platforms" about:"the platforms in config.yaml, by name: those below gateway, platforms and gateway.platforms, merged" of:"one platform"`
+	ChangedUnix     *int64                    `json:"changed_unix,omitempty" about:"when .env or config.yaml was last changed, in seconds since 1970; only on a running container"`
 	JobCount        int                       `json:"job_count" about:"number of jobs in cron/jobs.json"`
 	EnabledJobs     int                       `json:"enabled_jobs" about:"number of jobs without enabled: false"`
 	JobsStatus      string                    `json:"jobs_status" about:"how reading cron/jobs.json went" words:"status"`
@@ -34,10 +35,24 @@ func (c Config) profileConfig() ProfileSource {
 			on, _ := s.switched(name)
 			f.Platforms[read.Bounded(name, 128)] = platformConfig{on}
 		}
+		if c.Phase == policy.PhaseApply {
+			f.ChangedUnix = lastChange(dir, ".env", "config.yaml")
+		}
 		f.JobCount, f.EnabledJobs, f.JobsStatus = countJobs(read.File(dir, "cron/jobs.json", read.MaxConfig))
 		f.ProviderCount, f.ProvidersStatus = countProviders(read.JSON(dir, "auth.json", read.MaxConfig))
 		return f
 	})
+}
+
+// lastChange returns when the newest of the files was changed, in seconds since 1970.
+func lastChange(dir policy.Directory, names ...string) *int64 {
+	var newest *int64
+	for _, name := range names {
+		if info, err := dir.Lstat(name); err == nil && (newest == nil || info.ModTime().Unix() > *newest) {
+			newest = new(info.ModTime().Unix())
+		}
+	}
+	return newest
 }
 
 // countJobs counts the jobs of a list, or of an object with a list under "jobs".

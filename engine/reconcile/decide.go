@@ -19,7 +19,7 @@ func (p *pass) decide(ctx context.Context, running []string) {
 	if len(running) > 0 {
 		in.Profiles = maps.Clone(in.Profiles)
 		for _, name := range running {
-			in.Profiles[name] = policy.WithDesiredState(in.Profiles[name], engine.IntentRunning)
+			in.Profiles[name] = policy.WithDesiredState(in.Profiles[name], engine.IntentRunning, in.Now)
 		}
 	}
 	d := engine.Decide(ctx, p.evaluator, in, p.OnRuleError)
