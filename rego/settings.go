@@ -93,6 +93,8 @@ func (s *settings) parse(text []byte) (object *yaml.Node, err *Error) {
 	for i := 0; wrong.Kind == yaml.MappingNode && i < len(wrong.Content); i += 2 {
 		if key := wrong.Content[i]; key.Value != "settings" {
 			return nil, s.at(key, "want one key, settings, with an object")
+		} else if object != nil {
+			return nil, s.at(key, "the key settings is there twice, want one with all settings")
 		}
 		object = wrong.Content[i+1]
 	}
@@ -115,15 +117,31 @@ func (s *settings) read(object *yaml.Node) *Error {
 	if err := object.Decode(&s.values); err != nil {
 		return s.at(nil, "%s", strings.ReplaceAll(err.Error(), "\n ", ""))
 	}
+	exact := make(map[string]any, len(s.values))
 	s.nodes, s.keys = map[string]*yaml.Node{}, map[string]*yaml.Node{}
 	for i := 0; i+1 < len(object.Content); i += 2 {
 		key, value := object.Content[i], object.Content[i+1]
 		s.keys[key.Value], s.nodes[key.Value] = key, value
-		if _, err := json.Marshal(s.values[key.Value]); err != nil {
+		plain, err := exactly(s.values[key.Value])
+		if err != nil {
 			return s.at(value, "setting %s: %s", key.Value, jsonOnly)
 		}
+		exact[key.Value] = plain
 	}
+	s.values = exact
 	return nil
+}
+
+// exactly returns a value as JSON has it. Its numbers keep all their digits, and do not
+// depend on the library that read them.
+func exactly(value any) (plain any, err error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	return plain, decoder.Decode(&plain)
 }
 
 const jsonOnly = "want what JSON has: keys that are text, and numbers that are finite"
@@ -148,27 +166,34 @@ func (s *settings) at(node *yaml.Node, format string, args ...any) *Error {
 
 // configurationSettings returns the settings of the configuration, which have no places.
 func configurationSettings(values map[string]any) (settings, error) {
-	s := settings{name: "configuration: settings", values: values}
-	text, err := json.Marshal(values)
-	if err != nil {
-		return s, Errors{s.at(nil, "%v; %s", err, jsonOnly)}
+	s := settings{name: "configuration: settings", values: map[string]any{}}
+	for key, value := range values {
+		plain, err := exactly(value)
+		if err != nil {
+			return s, Errors{s.at(nil, "%v; %s", err, jsonOnly)}
+		}
+		s.values[key] = plain
 	}
-	if len(values) == 0 {
-		return s, nil
-	}
-	// Through JSON, so that what rules see does not depend on the YAML library.
-	s.values = nil
-	return s, json.Unmarshal(text, &s.values)
+	return s, nil
 }
 
-// add merges more settings. A value replaces the whole value of that key. A setting of
-// the built-in rules must fit their schema, any other must keep the type that it has. A
-// key that looks like a misspelt one is an error. With an error, nothing is merged.
+// add merges more settings. A value replaces the whole value of that key, and gets the
+// type that the setting has: the type of an earlier layer, or that of the shipped recipe.
+// A value that cannot have it is an error, as is a key that looks like a misspelt one.
+// With an error, nothing is merged.
 func (r *Rules) add(more settings) error {
 	known := slices.Sorted(maps.Keys(r.Settings))
 	var errs Errors
 	for key, value := range more.values {
-		errs = append(errs, checkSetting(r.Settings, known, more, key, value)...)
+		standard, ok := r.Settings[key]
+		if !ok {
+			standard, ok = recipeDefaults()[key]
+		}
+		if ok {
+			value = Fitted(key, standard, value, more.nodes[key])
+			more.values[key] = value
+		}
+		errs = append(errs, checkSetting(standard, known, more, key, value)...)
 	}
 	if len(errs) > 0 {
 		slices.SortFunc(errs, func(a, b *Error) int {
@@ -180,18 +205,18 @@ func (r *Rules) add(more settings) error {
 	return nil
 }
 
-func checkSetting(base map[string]any, known []string, more settings, key string, value any) Errors {
+// checkSetting checks a value against the standard value of its key; nil is none.
+func checkSetting(standard any, known []string, more settings, key string, value any) Errors {
 	if schema, ok := settingsSchema().Properties[key]; ok {
 		return schema.check(more, more.nodes[key], "setting "+key, value)
 	}
-	old, ok := base[key]
-	if !ok {
+	if standard == nil {
 		if near := suggest.Nearest(key, known); near != "" {
 			return Errors{more.at(more.keys[key], "unknown setting %q, did you mean %q?", key, near)}
 		}
 		return nil
 	}
-	if want, have := SettingType(old), SettingType(value); want != have {
+	if want, have := SettingType(standard), SettingType(value); want != have {
 		return Errors{more.at(more.nodes[key], "setting %s is %s, want %s", key, have, want)}
 	}
 	return nil
@@ -211,7 +236,7 @@ func SettingType(value any) string {
 		return "a string"
 	case bool:
 		return "a boolean"
-	case int, int64, uint64, float64:
+	case json.Number, int, int64, uint64, float64:
 		return "a number"
 	case nil:
 		return "empty"

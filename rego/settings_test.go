@@ -34,9 +34,12 @@ func TestSettingsFitTheirSchema(t *testing.T) {
 func TestSettingsFilesAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ text, want string }{
-		{"settings:\n  start_states: running\n", "data/settings.yaml:2:17: setting start_states is a string, want a list of strings"},
-		{"settings:\n  start_states:\n    - running\n    - 7\n", "data/settings.yaml:4:7: setting start_states: item 2 is a number, want a string"},
+		{"settings:\n  start_states: {running: 1}\n", "data/settings.yaml:2:17: setting start_states is an object, want a list of strings"},
+		{"settings:\n  start_states:\n    - running\n    - [7]\n", "data/settings.yaml:4:7: setting start_states: item 2 is a list with something else than strings, want a string"},
 		{"settings:\n  sweep_files: ['']\n", "data/settings.yaml:2:17: setting sweep_files: item 1 is empty"},
+		{"settings:\n  maintenance: perhaps\n", "data/settings.yaml:2:16: setting maintenance is a string, want a boolean"},
+		{"settings:\n  low_disk_percent: 5 GB\n", "data/settings.yaml:2:21: setting low_disk_percent is a string, want a number"},
+		{"settings: {mine: 1}\nsettings: {mine: 2}\n", "data/settings.yaml:2:1: the key settings is there twice, want one with all settings"},
 		{"settings:\n  start_states:\n", "data/settings.yaml:2:16: setting start_states is empty, want a list of strings"},
 		{"settings:\n  mine: 1\n  start_state: [running]\n", `data/settings.yaml:3:3: unknown setting "start_state", did you mean "start_states"?`},
 		{"settings:\n  mine: 1\n  mine: 2\n", `data/settings.yaml: yaml: unmarshal errors: line 3: mapping key "mine" already defined at line 2`},
@@ -54,6 +57,37 @@ func TestSettingsFilesAreRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: got %v, want %q", test.text, err, test.want)
 		}
+	}
+}
+
+// A value has the type that its setting has: in the built-in rules, in a shipped recipe, or
+// in an earlier layer. What is meant counts, and a number keeps all its digits.
+func TestSettingsMeanWhatTheySay(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ text, key, want string }{
+		{"maintenance: off", "maintenance", "false"}, {"maintenance: no", "maintenance", "false"}, {"maintenance: \"false\"", "maintenance", "false"},
+		{"maintenance: 0", "maintenance", "false"}, {"maintenance: Yes", "maintenance", "true"}, {"multiplex_only: on", "multiplex_only", "true"},
+		{"low_disk_percent: 5%", "low_disk_percent", "5"}, {"low_disk_mb: \"100\"", "low_disk_mb", "100"},
+		{"allow_list: coder", "allow_list", `["coder"]`}, {"pin_up: [2024, 0x10, 1.50]", "pin_up", `["2024","0x10","1.50"]`}, {"pin_up: 2024", "pin_up", `["2024"]`},
+		{"start_states: running", "start_states", `["running"]`}, {"fatal_exit_codes: [\"78\", 1]", "fatal_exit_codes", "[78,1]"},
+		{"registry_plugin: 7", "registry_plugin", `"7"`}, {"owner: 1300000000000000001", "owner", "1300000000000000001"}, {"owner: 18446744073709551615", "owner", "18446744073709551615"},
+	} {
+		e, err := load(map[string]string{"data/settings.yaml": "settings:\n  " + test.text + "\n"})
+		if err != nil {
+			t.Errorf("%s: %v", test.text, err)
+			continue
+		}
+		if text, _ := json.Marshal(e.Setting(test.key)); string(text) != test.want {
+			t.Errorf("%s: %s, want %s", test.text, text, test.want)
+		}
+	}
+	layers := operator(map[string]string{"data/settings.yaml": "settings: {mine: true, owner: 1}\n"})
+	e, err := Load(layers, Options{Settings: map[string]any{"mine": "no", "owner": int64(1300000000000000001), "maintenance": "off"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Setting("mine") != false || e.Setting("owner") != json.Number("1300000000000000001") || e.Setting("maintenance") != false {
+		t.Errorf("of the configuration: %v, %v, %v", e.Setting("mine"), e.Setting("owner"), e.Setting("maintenance"))
 	}
 }
 

@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"engine/reconcile":     {"policy", "engine", "engine/ledger"},
 	"engine/explain":       {"policy", "engine", "engine/ledger"},
 	"engine/status":        {"policy", "engine"},
-	"rego":                 {"policy", "policy/suggest"},
+	"rego":                 {"policy", "policy/suggest", "rego/recipes"},
 	"rego/bundle":          {"policy", "rego"},
 	"rego/example":         {"policy", "rego"},
 	"rego/recipes":         {},

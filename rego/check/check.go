@@ -151,6 +151,7 @@ func (c *checker) addError(e *rego.Error) {
 	}
 	switch {
 	case f.Code == "undefined_function" && c.unparsed: // it may be in the file that could not be parsed
+	case f.Code == "unknown_setting" && c.has("settings_error", ""): // it may be in the file that could not be used
 	case f.Code == "contributes_nothing" && c.has("misspelt_set", f.File):
 	default:
 		c.add(f)

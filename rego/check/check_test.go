@@ -138,7 +138,7 @@ func TestCheckFindsTypicalMistakes(t *testing.T) {
 		{"a setting that only a test reads", map[string]string{"a.rego": goodRule, "data/settings.yaml": "settings:\n  start_states: [running]\n  quiet: []\n"}, "site/data/settings.yaml:3", "setting_unused", "quiet"},
 		{"bad YAML", map[string]string{"a.rego": goodRule, "data/settings.yaml": "settings:\n  quiet: [a]\n\tmore: 2\n"}, "site/data/settings.yaml:3", "settings_error", "line 3"},
 		{"settings without their key", map[string]string{"a.rego": goodRule, "data/settings.yaml": "start_states: [running]\n"}, "site/data/settings.yaml:1", "settings_error", "want one key, settings"},
-		{"a setting of another type", map[string]string{"a.rego": goodRule, "data/settings.yaml": "settings:\n  start_states: running\n"}, "site/data/settings.yaml:2", "settings_error", "a list of strings"},
+		{"a setting of another type", map[string]string{"a.rego": goodRule, "data/settings.yaml": "settings:\n  start_states: {running: 1}\n"}, "site/data/settings.yaml:2", "settings_error", "a list of strings"},
 		{"a misspelt setting in the file", map[string]string{"a.rego": goodRule, "data/settings.yaml": "settings:\n  start_state: [running]\n"}, "site/data/settings.yaml:2", "settings_error", `did you mean "start_states"`},
 		{"a rule switched off by a wrong name", map[string]string{"a.rego": goodRule, "data/settings.yaml": "settings:\n  disabled_rules: [multiplexing]\n"}, "site/data/settings.yaml:2", "settings_error", "multiplexing"},
 		{"settings in the wrong place", map[string]string{"a.rego": goodRule, "settings.yaml": "settings: {}\n"}, "site/settings.yaml:1", "ignored_file", "data/settings.yaml"},

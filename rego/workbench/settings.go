@@ -69,7 +69,7 @@ func (recipe Recipe) settings(set []string) (*yaml.Node, error) {
 		if err != nil || len(values) != 1 || text == "" {
 			return nil, fmt.Errorf("--set %s: %q is not a YAML value", key, text)
 		}
-		if want, have := rego.SettingType(defaults[key]), rego.SettingType(values[key]); want != have {
+		if want, have := rego.SettingType(defaults[key]), rego.SettingType(rego.Fitted(key, defaults[key], values[key], nil)); want != have {
 			example, _ := json.Marshal(defaults[key])
 			return nil, fmt.Errorf("--set %s: %s is %s, want %s such as %s", key, text, have, want, example)
 		}
