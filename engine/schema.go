@@ -33,6 +33,7 @@ func InputSchema(sources []Source, profileSources []ProfileSource) (json.RawMess
 				"weekday": object{"type": "string", "description": "Monday to Sunday, in the container's zone"},
 				"minute":  object{"type": "integer", "description": "minute of the day, 0 to 1439, in the container's zone"},
 				"zone":    object{"type": "string", "description": "abbreviation of the container's zone"},
+				"problem": object{"type": "string", "description": "why the zone is UTC although TZ names another; absent when TZ is good"},
 			}, "the clock"),
 			"container": closed(container, "facts about the container"),
 			"profiles": object{

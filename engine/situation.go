@@ -48,13 +48,20 @@ func (s Situation) Uncertain() string {
 // CodeVolume is the code of the alarm about profiles that may be missing.
 const CodeVolume = "volume"
 
-// Alarms returns the alarm about profiles that may be missing.
+// CodeTimeZone is the code of the alarm about a time zone that is none.
+const CodeTimeZone = "time_zone"
+
+// Alarms returns the alarms about profiles that may be missing, and about the clock.
 func (s Situation) Alarms() []policy.Alarm {
+	var alarms []policy.Alarm
+	if problem := s.Input.Now.Problem; problem != "" {
+		alarms = append(alarms, policy.Alarm{Code: CodeTimeZone, Reason: problem})
+	}
 	if s.VolumeErr != nil {
-		return []policy.Alarm{{Code: CodeVolume, Reason: fmt.Sprintf("the facts about profiles are not complete: %v", s.VolumeErr)}}
+		return append(alarms, policy.Alarm{Code: CodeVolume, Reason: fmt.Sprintf("the facts about profiles are not complete: %v", s.VolumeErr)})
 	}
 	if why := s.Unlisted(); why != "" {
-		return []policy.Alarm{{Code: CodeVolume, Reason: why}}
+		alarms = append(alarms, policy.Alarm{Code: CodeVolume, Reason: why})
 	}
-	return nil
+	return alarms
 }

@@ -1,6 +1,12 @@
 package policy
 
-import "time"
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
 
 // SchemaVersion is the version of the input document and of the decision
 // document. It grows when a field changes its meaning or goes away.
@@ -31,12 +37,24 @@ type Now struct {
 	Weekday string `json:"weekday"` // "Monday" to "Sunday", in Zone
 	Minute  int    `json:"minute"`  // of the day, 0 to 1439, in Zone
 	Zone    string `json:"zone"`    // the container's time zone
+	// Problem is why the zone is UTC although TZ names another; empty: TZ is good.
+	Problem string `json:"problem,omitempty"`
 }
+
+// zoneProblem is that of the variable TZ. Go takes UTC for what it does not know.
+var zoneProblem = sync.OnceValue(func() string {
+	name := strings.TrimPrefix(os.Getenv("TZ"), ":")
+	if _, err := time.LoadLocation(name); err == nil || time.Local.String() != "UTC" {
+		return "" // an absolute path is known to time.Local only
+	}
+	return fmt.Sprintf("TZ is %q, which is no time zone here, so times of rules are in UTC: name one such as Europe/Berlin", name)
+})
 
 // NewNow describes t in its own time zone.
 func NewNow(t time.Time) Now {
 	zone, _ := t.Zone()
 	return Now{
+		Problem: zoneProblem(),
 		UnixNS:  t.UnixNano(),
 		RFC3339: t.Format(time.RFC3339),
 		Weekday: t.Weekday().String(),
