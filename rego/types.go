@@ -30,12 +30,56 @@ func checkTypes(sources []Source, schema json.RawMessage) Errors {
 	modules := map[string]*ast.Module{"types": document}
 	for _, s := range sources {
 		c := s.Module.Copy()
+		replaceAliases(c)
 		replaceInput(c)
 		modules[s.Name] = c
 	}
 	compiler := NewCompiler()
 	compiler.Compile(modules)
 	return FromOPA(compiler.Errors)
+}
+
+// replaceAliases writes out the names of imports below input. The compiler gives all uses
+// of such a name one location, that of the last use.
+func replaceAliases(module *ast.Module) {
+	paths := map[ast.Var]ast.Ref{}
+	module.Imports = slices.DeleteFunc(module.Imports, func(i *ast.Import) bool {
+		path, ok := i.Path.Value.(ast.Ref)
+		below := ok && len(path) > 1 && path[0].Equal(ast.InputRootDocument)
+		if below {
+			paths[i.Name()] = path
+		}
+		return below
+	})
+	if len(paths) == 0 {
+		return
+	}
+	writtenOut := func(t *ast.Term) ast.Ref {
+		name, _ := t.Value.(ast.Var)
+		ref := make(ast.Ref, 0, len(paths[name]))
+		for _, p := range paths[name] {
+			ref = append(ref, &ast.Term{Value: p.Value, Location: t.Location})
+		}
+		return ref
+	}
+	ast.WalkTerms(module, func(t *ast.Term) bool {
+		switch v := t.Value.(type) {
+		case ast.Ref:
+			if full := writtenOut(v[0]); len(full) > 0 {
+				t.Value = append(full, v[1:]...)
+			}
+			for _, part := range v[1:] {
+				if full := writtenOut(part); len(full) > 0 {
+					part.Value = full
+				}
+			}
+		case ast.Var:
+			if full := writtenOut(t); len(full) > 0 {
+				t.Value = full
+			}
+		}
+		return false
+	})
 }
 
 // replaceInput makes every reference to input a reference to the document of types.

@@ -50,6 +50,16 @@ func TestEnvironment(t *testing.T) {
 	checkFact(t, fact, map[string]string{"status": `"empty"`, "source": `"none"`})
 }
 
+// Without the variables of s6-overlay, a fact about the environment is not complete.
+func TestEnvironmentThatCannotBeRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "no-directory")
+	if err := os.Symlink("no-directory", file); err != nil { // an error for root, too
+		t.Fatal(err)
+	}
+	fact := collected(t, environment(Config{EnvDir: file, Environ: []string{"HERMES_UID=7"}}))
+	checkFact(t, fact, map[string]string{"status": `"unreadable"`, "vars/HERMES_UID": `"7"`, "source": `"process"`})
+}
+
 func TestMultiplex(t *testing.T) {
 	for _, c := range []struct {
 		name, env, config string

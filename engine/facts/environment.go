@@ -55,8 +55,9 @@ func environment(c Config) Source {
 
 // variables are the environment variables of the container.
 type variables struct {
-	values map[string]string
-	source string
+	values  map[string]string
+	source  string
+	problem string // why some may be missing
 }
 
 // variables returns the environment of the process, and the variables that only the directory
@@ -72,6 +73,9 @@ func (c Config) variables() variables {
 	}
 	dir, err := os.Open(c.EnvDir)
 	if err != nil {
+		if out := read.OutcomeOf(err); out.Status != policy.StatusMissing {
+			v.problem = "the variables that s6-overlay keeps cannot be read, so some may be missing: " + out.Error
+		}
 		return v
 	}
 	defer dir.Close()
@@ -99,7 +103,10 @@ func describeEnvironment(v variables) environmentFact {
 		Outcome: read.Recorded, Source: v.source,
 		Vars: map[string]string{}, Flags: map[string]bool{}, InvalidFlags: []string{}, Secrets: []environSecret{},
 	}
-	if len(v.values) == 0 {
+	switch {
+	case v.problem != "":
+		f.Outcome = read.Outcome{Status: policy.StatusUnreadable, Error: v.problem}
+	case len(v.values) == 0:
 		f.Status = policy.StatusEmpty
 	}
 	for name, value := range v.values {

@@ -11,7 +11,7 @@ import (
 type restartHoldFact struct {
 	read.Outcome
 	SinceUnix     *int64   `json:"since_unix,omitempty" about:"when, in seconds since 1970; a time in the future counts as now"`
-	UntilUnix     *int64   `json:"until_unix,omitempty" about:"when the hold ends, in seconds since 1970; absent when it does not end by time"`
+	UntilUnix     *int64   `json:"until_unix,omitempty" about:"when the hold ends, in seconds since 1970; at most its length from now; absent when it does not end by time"`
 	Deaths        *int64   `json:"deaths,omitempty" about:"how often the gateway died"`
 	WindowSeconds *float64 `json:"window_seconds,omitempty" about:"within how many seconds"`
 	ExitCode      *int64   `json:"exit_code,omitempty" about:"of the last death; 256 when a signal ended it"`
@@ -48,11 +48,12 @@ func describeRestartHold(keys read.Object, out read.Outcome, now int64, identity
 		f.Outcome = read.Invalid("since_unix or deaths is missing or is not a number")
 		return f
 	}
+	if until := keys.Moment("until_unix"); until != nil && *until > 0 {
+		// A clock that was ahead must not prolong the hold.
+		f.UntilUnix = new(*until - max(0, *since-now))
+	}
 	*since = min(*since, now)
 	f.SinceUnix, f.Deaths = since, deaths
-	if until := keys.Moment("until_unix"); until != nil && *until > 0 {
-		f.UntilUnix = until
-	}
 	f.WindowSeconds = read.Value[float64](&keys, "window_seconds")
 	f.ExitCode = keys.Integer("exit_code")
 	if signal := keys.Integer("signal"); signal != nil && *signal > 0 {

@@ -22,6 +22,8 @@ func TestRestartHold(t *testing.T) {
 		{"its time is over", hold(`{"since_unix":1,"until_unix":` + strconv.FormatInt(now.Unix(), 10) + `,"deaths":5}`), map[string]string{"ended": `"time"`}},
 		{"without an end", hold(`{"since_unix":1,"until_unix":0,"deaths":5,"exit_code":1,"signal":0}`), map[string]string{"ended": `""`, "until_unix": "absent", "signal": "absent"}},
 		{"from the future", hold(`{"since_unix":` + later + `,"deaths":5}`), map[string]string{"since_unix": strconv.FormatInt(now.Unix(), 10), "ended": `""`}},
+		{"by a clock that was a year ahead", hold(`{"since_unix":` + strconv.FormatInt(now.Unix()+31536000, 10) + `,"until_unix":` + strconv.FormatInt(now.Unix()+31536000+3600, 10) + `,"deaths":5}`),
+			map[string]string{"since_unix": strconv.FormatInt(now.Unix(), 10), "until_unix": strconv.FormatInt(now.Unix()+3600, 10), "ended": `""`}},
 		{"a file came", map[string]string{policy.RestartHoldFile: `{"since_unix":1,"deaths":5,"files":{}}`, ".env": "A=1"}, map[string]string{"changed_files": `[".env"]`, "ended": `"changed"`}},
 		{"a file went", hold(`{"since_unix":1,"deaths":5,"files":{"config.yaml":"a-b-c"}}`), map[string]string{"changed_files": `["config.yaml"]`, "ended": `"changed"`}},
 		{"nothing recorded of the files", map[string]string{policy.RestartHoldFile: `{"since_unix":1,"deaths":5}`, ".env": "A=1"}, map[string]string{"changed_files": "[]", "ended": `""`}},

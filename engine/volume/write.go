@@ -55,7 +55,8 @@ func writeTemp(fd int, temp string, text []byte, mode uint32) (err error) {
 	if _, err := f.Write(text); err != nil {
 		return err
 	}
-	if err := f.Chmod(os.FileMode(mode)); err != nil { // not subject to the umask
+	// Not subject to the umask. File systems without modes refuse it (SMB, exFAT).
+	if err := f.Chmod(os.FileMode(mode)); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
 	return f.Sync()

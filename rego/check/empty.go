@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"hermes-reconcile/rego"
@@ -10,6 +12,9 @@ import (
 // not set" silently becomes "the list is empty". That matters only where the absence of
 // a member counts. So a collection over a fact that may be absent is a finding if it is
 // negated, counted or subtracted, and if no line before it tests the fact.
+
+// comparisons are the operators that are undefined for an operand that is.
+var comparisons = []string{"equal", "eq", "neq", "gt", "gte", "lt", "lte"}
 
 // emptiness checks the collections that an expression of the body negates, counts or
 // subtracts.
@@ -21,6 +26,13 @@ func (i *inspector) emptiness(e *ast.Expr, body ast.Body) {
 			i.mayBeEmpty(f, collection.Location, then)
 		}
 		i.collection(collection, body, then)
+	}
+	if e.Negated && e.IsCall() && slices.Contains(comparisons, e.Operator().String()) {
+		for _, operand := range e.Operands() {
+			if f, ok := i.resolve(operand); ok && f.mayBeAbsent() && !i.guarded(f, body) {
+				i.at(operand.Location, "negated_absence", "%s may be absent, and then the body ends here: nothing follows for that profile, whatever `not` suggests", f)
+			}
+		}
 	}
 	eachCall(e, func(call []*ast.Term) {
 		switch op := call[0].String(); {

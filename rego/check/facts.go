@@ -81,6 +81,9 @@ func (i *inspector) call(call []*ast.Term) {
 	case operator == "sprintf":
 		i.sprintf(call[1], call[2])
 	}
+	if call[0].String() == "print" {
+		i.at(call[0].Location, "print_unseen", "what print() prints is not shown when rules decide")
+	}
 	i.mayFail(call)
 }
 
@@ -187,11 +190,27 @@ func (i *inspector) sprintf(text, arguments *ast.Term) {
 	}
 	places := 0
 	for _, v := range verb().FindAllString(string(format), -1) {
-		if !strings.HasSuffix(v, "%") {
-			places++
+		if strings.HasSuffix(v, "%") {
+			continue
 		}
+		if places < values.Len() {
+			i.fitsVerb(v, values.Elem(places))
+		}
+		places++
 	}
 	if places != values.Len() {
 		i.at(text.Location, "sprintf_arguments", "the format has %d places, and there are %d values", places, values.Len())
+	}
+}
+
+// fitsVerb finds a fact of a type that its verb does not print.
+func (i *inspector) fitsVerb(verb string, value *ast.Term) {
+	f, ok := i.resolve(value)
+	if !ok || f.node == nil {
+		return
+	}
+	good := map[string]string{"string": "vsq", "integer": "vdxXobc", "number": "vfeEgG", "boolean": "vt"}[f.node.Type]
+	if good != "" && !strings.Contains(good, verb[len(verb)-1:]) {
+		i.at(value.Location, "sprintf_verb", "%s is of the type %s, which %s does not print", f, f.node.Type, verb)
 	}
 }

@@ -26,6 +26,7 @@ func (i *inspector) test() {
 		}
 	}
 	own := i.Package()
+	defer func() { i.withoutInput(ast.MustParseRef("data." + strings.TrimSuffix(own, "_test"))) }()
 	subject := strings.TrimSuffix(own, "_test")
 	path := ast.MustParseRef("data." + subject)
 	refers := func(r reference) bool { return r.Name == i.Name && r.ref.HasPrefix(path) }
@@ -36,6 +37,45 @@ func (i *inspector) test() {
 		i.at(i.Module.Package.Location, "test_package", "there is no rule package %s%s", subject, suggest.Words(subject, i.rulePackages(1)))
 	case subject != own && !slices.ContainsFunc(i.references, refers):
 		i.at(i.Module.Package.Location, "test_refers_nothing", "no test refers to data.%s", subject)
+	}
+}
+
+// withoutInput finds a test that asks for members of a set of its package and puts nothing
+// in the place of input, neither itself nor in a rule that it refers to.
+func (i *inspector) withoutInput(subject ast.Ref) {
+	own := i.Module.Package.Path
+	type use struct{ asks, gives bool }
+	uses, below := map[string]use{}, map[string][]string{}
+	for _, rule := range i.Module.Rules {
+		name := rego.RuleName(rule)
+		u := uses[name]
+		ast.WalkRefs(rule, func(ref ast.Ref) bool {
+			if ref.HasPrefix(subject) && len(ref) > len(subject) {
+				set, _ := ref[len(subject)].Value.(ast.String)
+				u.asks = u.asks || rego.IsSet(string(set))
+			}
+			if ref.HasPrefix(own) && len(ref) > len(own) {
+				helper, _ := ref[len(own)].Value.(ast.String)
+				below[name] = append(below[name], string(helper))
+			}
+			return false
+		})
+		ast.WalkWiths(rule, func(w *ast.With) bool {
+			target, ok := w.Target.Value.(ast.Ref)
+			u.gives = u.gives || ok && target[0].Equal(ast.InputRootDocument)
+			return false
+		})
+		uses[name] = u
+	}
+	for _, rule := range i.Module.Rules {
+		name := rego.RuleName(rule)
+		u := uses[name]
+		for _, helper := range below[name] {
+			u.asks, u.gives = u.asks || uses[helper].asks, u.gives || uses[helper].gives
+		}
+		if strings.HasPrefix(name, tester.TestPrefix) && u.asks && !u.gives {
+			i.at(rule.Location, "test_without_input", "%s asks a set of its package without an input", name)
+		}
 	}
 }
 
