@@ -182,12 +182,16 @@ func configurationSettings(values map[string]any) (settings, error) {
 // A value that cannot have it is an error, as is a key that looks like a misspelt one.
 // With an error, nothing is merged.
 func (r *Rules) add(more settings) error {
+	if len(more.values) == 0 {
+		return nil
+	}
 	known := slices.Sorted(maps.Keys(r.Settings))
+	shipped := recipeDefaults(r.Sources)
 	var errs Errors
 	for key, value := range more.values {
 		standard, ok := r.Settings[key]
 		if !ok {
-			standard, ok = recipeDefaults()[key]
+			standard, ok = shipped[key]
 		}
 		if ok {
 			value = Fitted(key, standard, value, more.nodes[key])

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-reconcile/rego/recipes"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -37,8 +39,6 @@ func TestSettingsFilesAreRefused(t *testing.T) {
 		{"settings:\n  start_states: {running: 1}\n", "data/settings.yaml:2:17: setting start_states is an object, want a list of strings"},
 		{"settings:\n  start_states:\n    - running\n    - [7]\n", "data/settings.yaml:4:7: setting start_states: item 2 is a list with something else than strings, want a string"},
 		{"settings:\n  sweep_files: ['']\n", "data/settings.yaml:2:17: setting sweep_files: item 1 is empty"},
-		{"settings:\n  maintenance: perhaps\n", "data/settings.yaml:2:16: setting maintenance is a string, want a boolean"},
-		{"settings:\n  low_disk_percent: 5 GB\n", "data/settings.yaml:2:21: setting low_disk_percent is a string, want a number"},
 		{"settings: {mine: 1}\nsettings: {mine: 2}\n", "data/settings.yaml:2:1: the key settings is there twice, want one with all settings"},
 		{"settings:\n  start_states:\n", "data/settings.yaml:2:16: setting start_states is empty, want a list of strings"},
 		{"settings:\n  mine: 1\n  start_state: [running]\n", `data/settings.yaml:3:3: unknown setting "start_state", did you mean "start_states"?`},
@@ -64,6 +64,7 @@ func TestSettingsFilesAreRefused(t *testing.T) {
 // in an earlier layer. What is meant counts, and a number keeps all its digits.
 func TestSettingsMeanWhatTheySay(t *testing.T) {
 	t.Parallel()
+	files := recipeCopies(t, "maintenance", "multiplex_only", "low_disk", "allow_list", "pin_up", "registry_drift")
 	for _, test := range []struct{ text, key, want string }{
 		{"maintenance: off", "maintenance", "false"}, {"maintenance: no", "maintenance", "false"}, {"maintenance: \"false\"", "maintenance", "false"},
 		{"maintenance: 0", "maintenance", "false"}, {"maintenance: Yes", "maintenance", "true"}, {"multiplex_only: on", "multiplex_only", "true"},
@@ -72,7 +73,8 @@ func TestSettingsMeanWhatTheySay(t *testing.T) {
 		{"start_states: running", "start_states", `["running"]`}, {"fatal_exit_codes: [\"78\", 1]", "fatal_exit_codes", "[78,1]"},
 		{"registry_plugin: 7", "registry_plugin", `"7"`}, {"owner: 1300000000000000001", "owner", "1300000000000000001"}, {"owner: 18446744073709551615", "owner", "18446744073709551615"},
 	} {
-		e, err := load(map[string]string{"data/settings.yaml": "settings:\n  " + test.text + "\n"})
+		files["data/settings.yaml"] = "settings:\n  " + test.text + "\n"
+		e, err := load(files)
 		if err != nil {
 			t.Errorf("%s: %v", test.text, err)
 			continue
@@ -81,7 +83,8 @@ func TestSettingsMeanWhatTheySay(t *testing.T) {
 			t.Errorf("%s: %s, want %s", test.text, text, test.want)
 		}
 	}
-	layers := operator(map[string]string{"data/settings.yaml": "settings: {mine: true, owner: 1}\n"})
+	files["data/settings.yaml"] = "settings: {mine: true, owner: 1}\n"
+	layers := operator(files)
 	e, err := Load(layers, Options{Settings: map[string]any{"mine": "no", "owner": int64(1300000000000000001), "maintenance": "off"}})
 	if err != nil {
 		t.Fatal(err)
@@ -89,6 +92,37 @@ func TestSettingsMeanWhatTheySay(t *testing.T) {
 	if e.Setting("mine") != false || e.Setting("owner") != json.Number("1300000000000000001") || e.Setting("maintenance") != false {
 		t.Errorf("of the configuration: %v, %v, %v", e.Setting("mine"), e.Setting("owner"), e.Setting("maintenance"))
 	}
+}
+
+func TestSettingsOfARecipeAreRefused(t *testing.T) {
+	t.Parallel()
+	files := recipeCopies(t, "maintenance", "low_disk")
+	for text, want := range map[string]string{
+		"maintenance: perhaps": "data/settings.yaml:2:16: setting maintenance is a string, want a boolean", "low_disk_percent: 5 GB": "data/settings.yaml:2:21: setting low_disk_percent is a string, want a number",
+	} {
+		files["data/settings.yaml"] = "settings:\n  " + text + "\n"
+		if _, err := load(files); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", text, err, want)
+		}
+	}
+	files["maintenance.rego"] = "package reconcile.rules.maintenance\n\nhold contains {\"profile\": name, \"reason\": \"r\"} if some name in data.settings.maintenance\n"
+	files["data/settings.yaml"] = "settings:\n  maintenance: [coder]\n  low_disk_mb: 0\n  low_disk_percent: 0\n  low_disk_except: []\n"
+	if _, err := load(files); err != nil {
+		t.Errorf("a rule of one's own with the name of a recipe: %v", err)
+	}
+}
+
+func recipeCopies(t *testing.T, names ...string) map[string]string {
+	files := map[string]string{}
+	for _, name := range names {
+		text, err := recipes.Files.ReadFile(name + "/" + name + ".rego")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The settings of the other recipes are not in the file.
+		files[name+".rego"] = strings.SplitAfter(string(text), "package reconcile.rules."+name+"\n")[0] + "\nhold contains {\"profile\": \"x\", \"reason\": \"r\"} if input.phase == \"boot\"\n"
+	}
+	return files
 }
 
 // What an operator adds is free, and rules see it as JSON.

@@ -1,36 +1,41 @@
 package rego
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"io/fs"
-	"path"
+	"maps"
+	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 
 	"go.yaml.in/yaml/v3"
 
 	"hermes-reconcile/rego/recipes"
 )
 
-// recipeDefaults returns the settings of the shipped recipes. They give the types of
-// settings that an operator edits in a copy of a recipe.
-var recipeDefaults = sync.OnceValue(func() map[string]any {
+// recipeDefaults returns the settings of the shipped recipes that the sources are copies
+// of. They give the types of the settings, which an operator edits in the copy. A copy has
+// the title of its recipe; a rule of the same name may be the operator's own.
+func recipeDefaults(sources []Source) map[string]any {
 	all := map[string]any{}
-	files, err := fs.Glob(recipes.Files, "*/settings.yaml")
-	for _, name := range files {
-		text, readErr := recipes.Files.ReadFile(name)
-		values, _, parseErr := ParseSettings(path.Dir(name), text)
-		if err != nil || readErr != nil || parseErr != nil {
-			panic(name) // the files are compiled in, and tests read them
+	for _, s := range sources {
+		name := s.Package()[strings.LastIndex(s.Package(), ".")+1:]
+		text, err := recipes.Files.ReadFile(name + "/" + name + ".rego")
+		title := titleLine.Find(text)
+		if s.Layer == 0 || err != nil || title == nil || !bytes.Contains(s.Text, title) {
+			continue
 		}
-		for key, value := range values {
-			all[key] = value
+		text, err = recipes.Files.ReadFile(name + "/settings.yaml")
+		if err == nil {
+			values, _, _ := ParseSettings(name, text)
+			maps.Copy(all, values)
 		}
 	}
 	return all
-})
+}
+
+var titleLine = regexp.MustCompile(`(?m)^# title: .*$`)
 
 // switchWords are the words that people write for on and off. YAML 1.1 and 1.2 differ in
 // which of them are booleans.

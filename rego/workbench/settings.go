@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -134,10 +133,16 @@ func joinSettings(path string, old []byte, settings *yaml.Node) ([]byte, error) 
 	}
 	text := append(append(head, "\n\n"...), below...)
 	after, _, err := rego.ParseSettings(path, text)
-	if settings.Decode(&want) != nil || err != nil || !reflect.DeepEqual(after, want) {
+	if settings.Decode(&want) != nil || err != nil || !sameJSON(after, want) {
 		return nil, fmt.Errorf("%s: nothing can be appended to its layout; add by hand below settings:\n%s", path, below)
 	}
 	return bytes.TrimLeft(text, "\n"), nil
+}
+
+func sameJSON(a, b any) bool {
+	textA, errA := json.Marshal(a)
+	textB, errB := json.Marshal(b)
+	return errA == nil && errB == nil && bytes.Equal(textA, textB)
 }
 
 // withoutEmptySettings moves an empty "settings:" to the last line.
