@@ -340,7 +340,7 @@ func applyAndPrint(scan string, words []string) {
 	base := filepath.Dir(scan)
 	e := &Executor{
 		ScanDir: scan, Home: filepath.Join(base, "home"), User: User{UID: hermesID, GID: hermesID},
-		Command: []string{filepath.Join(base, "gateway")}, Args: []string{"gateway", "run", "--replace"}, Shell: "/bin/sh",
+		Command: []string{filepath.Join(base, "gateway")}, Args: []string{"gateway", "run", "--replace"},
 	}
 	o := policy.PlanOptions{Rescan: true, Live: true}
 	if asked := os.Getenv("HERMES_TEST_START"); asked != "" {

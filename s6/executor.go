@@ -1,12 +1,8 @@
 package s6
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -56,13 +52,15 @@ type Executor struct {
 
 	Command []string // such as hermes
 	Args    []string // such as gateway run --replace; after -p NAME
-	Shell   string   // after "#!": "/command/with-contenv sh" where that exists, else "/bin/sh"
-	Tools   string   // directory of s6-log and s6-setuidgid: /command if it has them, else the one in PATH
+	Shell   string   // of the scripts: /bin/sh
+	Tools   string   // directory of s6-log and s6-setuidgid: the first one that has them, see findPrograms
+	Contenv string   // runs a gateway with the container's environment: /command/with-contenv where that exists
 
 	// Died is the command that a finish script runs, with the arguments that
 	// s6-supervise gave it, when a rule has set a budget or pauses. The command
 	// calls Death.Answer in the service directory and exits with 125 when the
-	// gateway is to stay down. Without it only exit codes decide.
+	// gateway is to stay down. Without it, or when root must not run it, only exit
+	// codes decide.
 	Died []string
 	// Capacity is how many gateways get a slot: nil as many as s6-svscan can
 	// hold, 0 any number.
@@ -70,44 +68,6 @@ type Executor struct {
 
 	LockTimeout time.Duration // 10 s
 	Log         *slog.Logger  // none
-}
-
-// withDefaults returns a copy with every field filled in.
-func (e *Executor) withDefaults() *Executor {
-	c := *e
-	c.Ownership = cmp.Or(c.Ownership, Strict)
-	c.LockTimeout = cmp.Or(c.LockTimeout, 10*time.Second)
-	c.Shell = cmp.Or(c.Shell, defaultShell())
-	c.Tools = cmp.Or(c.Tools, defaultTools())
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	return &c
-}
-
-// overlayTools is where s6-overlay has its tools. A process that docker exec starts
-// need not have it in PATH.
-const overlayTools = "/command"
-
-func defaultShell() string {
-	if _, err := os.Stat(overlayTools + "/with-contenv"); err == nil {
-		return overlayTools + "/with-contenv sh"
-	}
-	return "/bin/sh"
-}
-
-func defaultTools() string {
-	if _, err := os.Stat(overlayTools + "/s6-log"); err == nil {
-		return overlayTools
-	}
-	found, err := exec.LookPath("s6-log")
-	if err == nil {
-		found, err = filepath.Abs(found)
-	}
-	if err != nil {
-		return overlayTools
-	}
-	return filepath.Dir(found)
 }
 
 // Execute carries out the operations on slots and ignores those of other executors. It

@@ -213,10 +213,7 @@ func FuzzScripts(f *testing.F) {
 	}
 	f.Add("a\x00b", "a\nb")
 	f.Add("\xff", "\x1b[m")
-	r, err := newRenderer((&Executor{Home: "/opt/data", User: User{Name: "hermes"}, Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}, Shell: "/bin/sh", Tools: "/command"}).withDefaults())
-	if err != nil {
-		f.Fatal(err)
-	}
+	r := overlayRenderer(f)
 	words := func(t *testing.T, profile, value string) (run, log []string) {
 		files, err := r.files(profile, map[string]string{"VALUE": value}, nil)
 		if err != nil {

@@ -14,14 +14,15 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
-// The codes of the alarms about one profile; "capacity" and alarmNoSvscan are about
-// all of them.
+// The codes of the alarms about one profile; "capacity", alarmNoSvscan and alarmNoHelper
+// are about all of them.
 const (
-	alarmForeign    = "slot_foreign"    // its name belongs to something that is not a slot of ours
-	alarmUnreadable = "slot_unreadable" // it cannot be compared
-	alarmImpossible = "slot_impossible" // no slot can have that name or that content
-	alarmOwner      = "slot_owner"      // part of it belongs to another user
-	alarmNoSvscan   = "no_svscan"       // nothing supervises the scan directory
+	alarmForeign    = "slot_foreign"     // its name belongs to something that is not a slot of ours
+	alarmUnreadable = "slot_unreadable"  // it cannot be compared
+	alarmImpossible = "slot_impossible"  // no slot can have that name or that content
+	alarmOwner      = "slot_owner"       // part of it belongs to another user
+	alarmNoSvscan   = "no_svscan"        // nothing supervises the scan directory
+	alarmNoHelper   = "deaths_uncounted" // root must not run the helper of finish scripts
 )
 
 // Plan compares the decisions with the scan directory. The operations are, in this
@@ -40,6 +41,9 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOp
 	defer p.close()
 	removals := p.removals()
 	slots := p.slots(ctx)
+	if p.render.diedErr != nil && slices.ContainsFunc(slots, func(s slotPlan) bool { return countsDeaths(s.decision.Restart) }) {
+		p.alarm(alarmNoHelper, "deaths are not counted, so no budget ends a crash loop: %v", p.render.diedErr)
+	}
 	if err := ctx.Err(); err != nil {
 		return policy.Plan{}, err
 	}

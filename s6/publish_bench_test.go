@@ -38,7 +38,7 @@ func benchScanDir(b *testing.B) string {
 func benchExecutor(dir string) *Executor {
 	return &Executor{
 		ScanDir: dir, Home: "/opt/data", Root: os.Geteuid() == 0, User: User{UID: hermesID, GID: hermesID},
-		Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}, Capacity: new(0), Shell: "/bin/sh",
+		Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}, Capacity: new(0),
 	}
 }
 

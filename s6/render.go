@@ -39,32 +39,57 @@ type marker struct {
 // A renderer writes the files of slots. It quotes once what all slots share.
 type renderer struct {
 	runHead, command, args string // of run: the environment and the profile come between
-	logHead, logTail       string // of log/run: the directory comes between
+	logHead                string // of log/run: the directory follows
 	logs                   string // the directory of all logs
 	finish                 []byte
 	died                   string // the words that run Executor.Died
+	diedErr                error  // why root must not run it
 }
 
-// newRenderer fails when a setting cannot be in a shell script.
+// newRenderer fails when a setting cannot be in a shell script, and when root must not
+// run a program of the scripts.
 func newRenderer(e *Executor) (*renderer, error) {
-	if strings.ContainsAny(e.Shell, "\n\x00") {
-		return nil, fmt.Errorf("shell %q has a line break", e.Shell)
+	p, err := e.findPrograms()
+	if err != nil {
+		return nil, err
 	}
+	r, err := e.rendererWith(p)
+	if err == nil && len(e.Died) > 0 {
+		if r.diedErr = CheckProgram(e.Died[0]); r.diedErr != nil {
+			r.died = ""
+		}
+	}
+	return r, err
+}
+
+// rendererWith makes scripts of these programs. Root runs only these, by their paths and
+// with rootPath. What comes after s6-setuidgid runs as the user: only there are the
+// container's environment, and directories on the volume.
+func (e *Executor) rendererWith(p programs) (*renderer, error) {
 	q := &quoter{}
-	home := q.quote(e.Home)
-	head := "#!" + e.Shell + "\n# Made by hermes-reconcile, which makes it anew when it changes.\nset -e\n"
-	dropUser := "if [ \"$(id -u)\" = 0 ]; then set -- " + q.quote(e.Tools+"/s6-setuidgid") + " " + q.quote(e.User.account()) + "; else set --; fi\n"
+	home, shell := q.quote(e.Home), q.quote(e.Shell)
+	head := "#!" + e.Shell + "\n# Made by hermes-reconcile, which makes it anew when it changes.\nset -e\numask 022\n"
+	setPath := "export PATH=" + rootPath + "\n"
+	// An id that fails ends the script, because the gateway must not run as root.
+	dropUser := "uid=$(" + p.id + " -u)\n" +
+		"if [ \"$uid\" = 0 ]; then set -- " + q.quote(p.setuidgid) + " " + q.quote(e.User.account()) + "; else set --; fi\n"
+	makeDirAndLog := p.mkdir + ` -p "$1" && ` + p.rm + ` -f "$1/lock" && exec ` + q.quote(p.log) + ` 1 n10 s1000000 T "$1"`
+	var contenv []string
+	if e.Contenv != "" {
+		contenv = []string{e.Contenv}
+	}
 	r := &renderer{
-		runHead: head + startBlock + "export HOME=" + home + "\ncd " + home + "\n" +
-			"export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1\n" + dropUser + "exec \"$@\"",
-		command: q.words(e.Command),
+		runHead: head + "path=$PATH\n" + setPath + startBlock(p.rm, p.sleep) + dropUser +
+			"exec \"$@\" " + p.env + " \"PATH=$path\"" + q.words(contenv) + " " + p.env +
+			" HOME=" + home + " HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1",
+		command: " " + shell + " -c 'cd \"$1\" && shift && exec \"$@\"' gateway " + home + q.words(e.Command),
 		args:    q.words(e.Args) + "\n",
-		logHead: head + dropUser + "dir=",
-		logTail: "\n\"$@\" mkdir -p \"$dir\"\n\"$@\" rm -f \"$dir/lock\"\n" +
-			"exec \"$@\" " + q.quote(e.Tools+"/s6-log") + " 1 n10 s1000000 T \"$dir\"\n",
-		logs:   strings.TrimSuffix(e.Home, "/") + "/logs/gateways/",
-		finish: finishScript(nil, ""),
-		died:   strings.TrimPrefix(q.words(e.Died), " "),
+		logHead: head + setPath + dropUser + "exec \"$@\" " + shell + " -c " + q.quote(makeDirAndLog) + " logger ",
+		logs:    strings.TrimSuffix(e.Home, "/") + "/logs/gateways/",
+		finish:  finishScript(nil, ""),
+	}
+	if len(e.Died) > 0 {
+		r.died = "umask 022\nexec " + p.env + " -i PATH=" + rootPath + q.words(e.Died)
 	}
 	return r, q.err
 }
@@ -93,7 +118,7 @@ func (r *renderer) files(profile string, env map[string]string, restart *policy.
 		finish = finishScript(restart, r.died)
 	}
 	return []beneath.File{
-		{Name: "log/run", Mode: 0o755, Content: []byte(r.logHead + logDir + r.logTail)},
+		{Name: "log/run", Mode: 0o755, Content: []byte(r.logHead + logDir + "\n")},
 		{Name: "finish", Mode: 0o755, Content: finish},
 		{Name: "type", Mode: 0o644, Content: longrun},
 		{Name: markerName, Mode: 0o644, Content: append(mark, '\n')},
@@ -111,9 +136,6 @@ func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(1 << 10) // most have less
 	b.WriteString(r.runHead)
-	if len(env) > 0 {
-		b.WriteString(" env")
-	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if !envName.MatchString(name) {
 			return nil, fmt.Errorf("%q is not the name of an environment variable", name)
@@ -141,14 +163,17 @@ const pauseName = "data/pause"
 // startBlock is what every run script does first, in the service directory. A stop
 // ends the pause and leaves no process behind, also when it comes just before the
 // pause: a process that is about to become sleep may lose a TERM, but never a KILL.
-const startBlock = "[ ! -e " + changedName + " ] || rm -f " + changedName + "\n" +
-	"if [ -s " + pauseName + " ]; then\n" +
-	"\ttrap 'kill -KILL $! 2>/dev/null || :; rm -f " + pauseName + "; exit 143' TERM INT HUP\n" +
-	"\tsleep \"$(cat " + pauseName + ")\" >/dev/null 2>&1 &\n" +
-	"\twait $! || :\n" +
-	"\ttrap - TERM INT HUP\n" +
-	"\trm -f " + pauseName + "\n" +
-	"fi\n"
+func startBlock(rm, sleep string) string {
+	return "[ ! -e " + changedName + " ] || " + rm + " -f " + changedName + "\n" +
+		"if [ -s " + pauseName + " ]; then\n" +
+		"\ttrap 'kill -KILL $! 2>/dev/null || :; " + rm + " -f " + pauseName + "; exit 143' TERM INT HUP\n" +
+		"\tread -r seconds <" + pauseName + "\n" +
+		"\t" + sleep + " \"$seconds\" >/dev/null 2>&1 &\n" +
+		"\twait $! || :\n" +
+		"\ttrap - TERM INT HUP\n" +
+		"\t" + rm + " -f " + pauseName + "\n" +
+		"fi\n"
+}
 
 // pauseFile makes the next start of a slot wait; ok is false when it need not wait.
 func pauseFile(seconds float64) (f beneath.File, ok bool) {
@@ -165,16 +190,11 @@ func pauseFile(seconds float64) (f beneath.File, ok bool) {
 // is missing or fails never keeps a gateway down.
 func finishScript(restart *policy.Restart, helper string) []byte {
 	never := slices.Clone(neverByDefault)
-	counts := false
 	if restart != nil {
-		counts = restart.Budget != nil
 		for code, answer := range restart.ExitCodes {
 			never = slices.DeleteFunc(never, func(c string) bool { return c == code })
-			switch answer {
-			case "never":
+			if answer == "never" {
 				never = append(never, code)
-			case "backoff":
-				counts = true
 			}
 		}
 	}
@@ -183,10 +203,15 @@ func finishScript(restart *policy.Restart, helper string) []byte {
 	if len(never) > 0 {
 		text += "case \"$1\" in\n" + strings.Join(never, "|") + ") exit " + strconv.Itoa(exitNever) + " ;;\nesac\n"
 	}
-	if counts && helper != "" {
-		text += helper + " \"$@\"\n[ $? != " + strconv.Itoa(exitNever) + " ] || exit " + strconv.Itoa(exitNever) + "\n"
+	if helper != "" && countsDeaths(restart) {
+		return []byte(text + helper + " \"$@\"\n")
 	}
 	return []byte(text + "exit 0\n")
+}
+
+// countsDeaths reports whether a restart rule needs Executor.Died.
+func countsDeaths(r *policy.Restart) bool {
+	return r != nil && (r.Budget != nil || slices.Contains(slices.Collect(maps.Values(r.ExitCodes)), "backoff"))
 }
 
 // A quoter writes words for a POSIX shell and keeps the first error.

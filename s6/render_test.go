@@ -12,28 +12,28 @@ import (
 
 func TestRenderedScripts(t *testing.T) {
 	t.Parallel()
-	e := (&Executor{Home: "/opt/data", User: User{Name: "hermes"}, Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}, Shell: "/command/with-contenv sh", Tools: "/command"}).withDefaults()
-	r, err := newRenderer(e)
-	must(t, err)
+	r := overlayRenderer(t)
 	files, err := r.files("coder", map[string]string{"PORT": "9570", "NAME": "it's $HOME"}, nil)
 	must(t, err)
 	want := map[string]string{
-		"run": `#!/command/with-contenv sh
+		"run": `#!/bin/sh
 # Made by hermes-reconcile, which makes it anew when it changes.
 set -e
-[ ! -e data/changed ] || rm -f data/changed
+umask 022
+path=$PATH
+export PATH=/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+[ ! -e data/changed ] || /usr/bin/rm -f data/changed
 if [ -s data/pause ]; then
-	trap 'kill -KILL $! 2>/dev/null || :; rm -f data/pause; exit 143' TERM INT HUP
-	sleep "$(cat data/pause)" >/dev/null 2>&1 &
+	trap 'kill -KILL $! 2>/dev/null || :; /usr/bin/rm -f data/pause; exit 143' TERM INT HUP
+	read -r seconds <data/pause
+	/usr/bin/sleep "$seconds" >/dev/null 2>&1 &
 	wait $! || :
 	trap - TERM INT HUP
-	rm -f data/pause
+	/usr/bin/rm -f data/pause
 fi
-export HOME=/opt/data
-cd /opt/data
-export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1
-if [ "$(id -u)" = 0 ]; then set -- /command/s6-setuidgid hermes; else set --; fi
-exec "$@" env "NAME=it's \$HOME" 'PORT=9570' hermes -p coder gateway run --replace
+uid=$(/usr/bin/id -u)
+if [ "$uid" = 0 ]; then set -- /command/s6-setuidgid hermes; else set --; fi
+exec "$@" /usr/bin/env "PATH=$path" /command/with-contenv /usr/bin/env HOME=/opt/data HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1 "NAME=it's \$HOME" 'PORT=9570' /bin/sh -c 'cd "$1" && shift && exec "$@"' gateway /opt/data hermes -p coder gateway run --replace
 `,
 		"finish": `#!/bin/sh
 # $1 is the exit code, 256 after a signal; 125 means: leave it down.
@@ -42,14 +42,14 @@ case "$1" in
 esac
 exit 0
 `,
-		"log/run": `#!/command/with-contenv sh
+		"log/run": `#!/bin/sh
 # Made by hermes-reconcile, which makes it anew when it changes.
 set -e
-if [ "$(id -u)" = 0 ]; then set -- /command/s6-setuidgid hermes; else set --; fi
-dir=/opt/data/logs/gateways/coder
-"$@" mkdir -p "$dir"
-"$@" rm -f "$dir/lock"
-exec "$@" /command/s6-log 1 n10 s1000000 T "$dir"
+umask 022
+export PATH=/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+uid=$(/usr/bin/id -u)
+if [ "$uid" = 0 ]; then set -- /command/s6-setuidgid hermes; else set --; fi
+exec "$@" /bin/sh -c '/usr/bin/mkdir -p "$1" && /usr/bin/rm -f "$1/lock" && exec /command/s6-log 1 n10 s1000000 T "$1"' logger /opt/data/logs/gateways/coder
 `,
 		"type":     "longrun\n",
 		markerName: `{"profile":"coder","version":1}` + "\n",
@@ -66,6 +66,21 @@ exec "$@" /command/s6-log 1 n10 s1000000 T "$dir"
 	if last := files[len(files)-1].Name; last != "run" {
 		t.Errorf("the last file is %s, want run", last)
 	}
+}
+
+// overlayRenderer makes slots for an image with s6-overlay.
+func overlayRenderer(t testing.TB) *renderer {
+	t.Helper()
+	e := &Executor{
+		Home: "/opt/data", User: User{Name: "hermes"}, Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"},
+		Shell: "/bin/sh", Contenv: "/command/with-contenv", Died: []string{"/usr/local/bin/hermes-reconcile", "died", "--"},
+	}
+	r, err := e.rendererWith(programs{
+		env: "/usr/bin/env", id: "/usr/bin/id", mkdir: "/usr/bin/mkdir", rm: "/usr/bin/rm", sleep: "/usr/bin/sleep",
+		log: "/command/s6-log", setuidgid: "/command/s6-setuidgid",
+	})
+	must(t, err)
+	return r
 }
 
 // The finish script answers each exit code; 256 is a signal.

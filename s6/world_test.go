@@ -60,14 +60,14 @@ func newWorldIn(t *testing.T, base string) *world {
 	w.exec = &Executor{
 		ScanDir: w.scan, Home: w.home, Root: root,
 		User:    User{UID: hermesID, GID: hermesID},
-		Command: []string{gateway}, Args: []string{"gateway", "run", "--replace"}, Shell: "/bin/sh",
+		Command: []string{gateway}, Args: []string{"gateway", "run", "--replace"},
 	}
 	w.options = policy.PlanOptions{Rescan: true, Prune: true}
 	w.waiting = policy.ExecuteOptions{Wait: 20 * time.Second}
 	return w
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	s6test.Must(t, err)
 }

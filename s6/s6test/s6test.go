@@ -162,7 +162,13 @@ type Svscan struct {
 // test stops it at its end. Everything that it starts has to work below base.
 func Start(t testing.TB, base, scan string, options ...string) *Svscan {
 	t.Helper()
-	s := start(t, base, scan, exec.Command(Installed(t, "s6-svscan"), append(options, scan)...))
+	return StartCommand(t, base, scan, exec.Command(Installed(t, "s6-svscan"), append(options, scan)...))
+}
+
+// StartCommand is Start with a command that runs s6-svscan.
+func StartCommand(t testing.TB, base, scan string, cmd *exec.Cmd) *Svscan {
+	t.Helper()
+	s := start(t, base, scan, cmd)
 	Until(t, "s6-svscan waits for commands", func() bool { return s.listens(scan) && s.sleeps() })
 	return s
 }
@@ -242,6 +248,12 @@ func Holding(slots int) []string {
 		return []string{"-c", strconv.Itoa(slots)}
 	}
 	return []string{"-C", strconv.Itoa(2 * slots)}
+}
+
+// WithEnv makes a command run with these variables only.
+func WithEnv(cmd *exec.Cmd, variables ...string) *exec.Cmd {
+	cmd.Env = variables
+	return cmd
 }
 
 // Shell returns a command that runs a shell script as another user.

@@ -1,0 +1,102 @@
+package s6
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"hermes-reconcile/policy/trust"
+)
+
+// rootPath is the PATH of what root runs in a slot, and the directories in which programs
+// are looked for. The container's own PATH may begin with a directory of the agent's.
+const rootPath = "/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// overlayContenv is where s6-overlay has the program for Executor.Contenv.
+const overlayContenv = "/command/with-contenv"
+
+// withDefaults returns a copy with every field filled in but Tools, which findPrograms
+// looks for.
+func (e *Executor) withDefaults() *Executor {
+	c := *e
+	c.Ownership = cmp.Or(c.Ownership, Strict)
+	c.LockTimeout = cmp.Or(c.LockTimeout, 10*time.Second)
+	c.Shell = cmp.Or(c.Shell, "/bin/sh")
+	if _, err := os.Stat(overlayContenv); err == nil {
+		c.Contenv = cmp.Or(c.Contenv, overlayContenv)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &c
+}
+
+// programs are the absolute paths of the programs that scripts of slots run.
+type programs struct {
+	env, id, mkdir, rm, sleep, log, setuidgid string
+}
+
+// findPrograms finds the programs of the scripts. It fails when others than root could
+// have written one of them, or the shell.
+func (e *Executor) findPrograms() (programs, error) {
+	errs := []error{CheckProgram(e.Shell)}
+	find := func(name string) string {
+		path, err := findProgram(name)
+		errs = append(errs, err)
+		return path
+	}
+	p := programs{env: find("env"), id: find("id"), mkdir: find("mkdir"), rm: find("rm"), sleep: find("sleep")}
+	if e.Tools == "" {
+		p.log, p.setuidgid = find("s6-log"), find("s6-setuidgid")
+	} else {
+		p.log, p.setuidgid = e.Tools+"/s6-log", e.Tools+"/s6-setuidgid"
+		errs = append(errs, CheckTools(e.Tools))
+	}
+	return p, errors.Join(errs...)
+}
+
+// findProgram returns the first path of a program that only root can have written. A
+// program that is nowhere has a path in the first directory: a plan can be shown on a
+// machine without s6.
+func findProgram(name string) (string, error) {
+	dirs := strings.Split(rootPath, ":")
+	var errs []error
+	for _, dir := range dirs {
+		path := dir + "/" + name
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		err := CheckProgram(path)
+		if err == nil {
+			return path, nil
+		}
+		errs = append(errs, err)
+	}
+	return dirs[0] + "/" + name, errors.Join(errs...)
+}
+
+// CheckProgram returns why root must not run a program: others than root, or the caller
+// when not root, could have written the file or replaced it.
+func CheckProgram(path string) error {
+	err := trust.Program(path, trust.Only(os.Geteuid()))
+	switch untrusted, ok := errors.AsType[*trust.Error](err); {
+	case !filepath.IsAbs(path):
+		return fmt.Errorf("%q is not an absolute path", path)
+	case err == nil:
+		return nil
+	case ok && untrusted.Path != path:
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return fmt.Errorf("%w; want a program that only root can write, in directories that only root can write", err)
+}
+
+// CheckTools returns why a directory cannot be Executor.Tools.
+func CheckTools(dir string) error {
+	return errors.Join(CheckProgram(filepath.Join(dir, "s6-log")), CheckProgram(filepath.Join(dir, "s6-setuidgid")))
+}
