@@ -41,9 +41,7 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOp
 	defer p.close()
 	removals := p.removals()
 	slots := p.slots(ctx)
-	if p.render.diedErr != nil && slices.ContainsFunc(slots, func(s slotPlan) bool { return countsDeaths(s.decision.Restart) }) {
-		p.alarm(alarmNoHelper, "deaths are not counted, so no budget ends a crash loop: %v", p.render.diedErr)
-	}
+	p.checkHelper(slots)
 	if err := ctx.Err(); err != nil {
 		return policy.Plan{}, err
 	}
@@ -140,6 +138,16 @@ func (p *planner) slots(ctx context.Context) []slotPlan {
 		}
 	})
 	return slots
+}
+
+// checkHelper raises an alarm when deaths should be counted and cannot be.
+func (p *planner) checkHelper(slots []slotPlan) {
+	if !slices.ContainsFunc(slots, func(s slotPlan) bool { return countsDeaths(s.decision.Restart) }) {
+		return
+	}
+	if err := p.render.mayRunDied(); err != nil {
+		p.alarm(alarmNoHelper, "deaths are not counted, so no budget ends a crash loop: %v", err)
+	}
 }
 
 // withinCapacity leaves out the new slots that s6-svscan could not hold. Slots that

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"mvdan.cc/sh/v3/syntax"
 
@@ -43,7 +45,7 @@ type renderer struct {
 	logs                   string // the directory of all logs
 	finish                 []byte
 	died                   string // the words that run Executor.Died
-	diedErr                error  // why root must not run it
+	mayRunDied             func() error
 }
 
 // newRenderer fails when a setting cannot be in a shell script, and when root must not
@@ -53,13 +55,7 @@ func newRenderer(e *Executor) (*renderer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := e.rendererWith(p)
-	if err == nil && len(e.Died) > 0 {
-		if r.diedErr = CheckProgram(e.Died[0]); r.diedErr != nil {
-			r.died = ""
-		}
-	}
-	return r, err
+	return e.rendererWith(p)
 }
 
 // rendererWith makes scripts of these programs. Root runs only these, by their paths and
@@ -73,7 +69,7 @@ func (e *Executor) rendererWith(p programs) (*renderer, error) {
 	// An id that fails ends the script, because the gateway must not run as root.
 	dropUser := "uid=$(" + p.id + " -u)\n" +
 		"if [ \"$uid\" = 0 ]; then set -- " + q.quote(p.setuidgid) + " " + q.quote(e.User.account()) + "; else set --; fi\n"
-	makeDirAndLog := p.mkdir + ` -p "$1" && ` + p.rm + ` -f "$1/lock" && exec ` + q.quote(p.log) + ` 1 n10 s1000000 T "$1"`
+	makeDirAndLog := `mkdir -p "$1" && rm -f "$1/lock" && exec ` + q.quote(p.log) + ` 1 n10 s1000000 T "$1"`
 	var contenv []string
 	if e.Contenv != "" {
 		contenv = []string{e.Contenv}
@@ -87,9 +83,14 @@ func (e *Executor) rendererWith(p programs) (*renderer, error) {
 		logHead: head + setPath + dropUser + "exec \"$@\" " + shell + " -c " + q.quote(makeDirAndLog) + " logger ",
 		logs:    strings.TrimSuffix(e.Home, "/") + "/logs/gateways/",
 		finish:  finishScript(nil, ""),
-	}
-	if len(e.Died) > 0 {
-		r.died = "umask 022\nexec " + p.env + " -i PATH=" + rootPath + q.words(e.Died)
+		died:    "umask 022\nexec " + p.env + " -i PATH=" + rootPath + q.words(e.Died),
+		// Most passes need no helper.
+		mayRunDied: sync.OnceValue(func() error {
+			if len(e.Died) == 0 {
+				return errors.New("there is no program that counts them")
+			}
+			return CheckProgram(e.Died[0])
+		}),
 	}
 	return r, q.err
 }
@@ -115,7 +116,11 @@ func (r *renderer) files(profile string, env map[string]string, restart *policy.
 	}
 	finish := r.finish
 	if restart != nil {
-		finish = finishScript(restart, r.died)
+		helper := ""
+		if countsDeaths(restart) && r.mayRunDied() == nil {
+			helper = r.died
+		}
+		finish = finishScript(restart, helper)
 	}
 	return []beneath.File{
 		{Name: "log/run", Mode: 0o755, Content: []byte(r.logHead + logDir + "\n")},
@@ -203,7 +208,7 @@ func finishScript(restart *policy.Restart, helper string) []byte {
 	if len(never) > 0 {
 		text += "case \"$1\" in\n" + strings.Join(never, "|") + ") exit " + strconv.Itoa(exitNever) + " ;;\nesac\n"
 	}
-	if helper != "" && countsDeaths(restart) {
+	if helper != "" {
 		return []byte(text + helper + " \"$@\"\n")
 	}
 	return []byte(text + "exit 0\n")

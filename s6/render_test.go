@@ -49,7 +49,7 @@ umask 022
 export PATH=/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 uid=$(/usr/bin/id -u)
 if [ "$uid" = 0 ]; then set -- /command/s6-setuidgid hermes; else set --; fi
-exec "$@" /bin/sh -c '/usr/bin/mkdir -p "$1" && /usr/bin/rm -f "$1/lock" && exec /command/s6-log 1 n10 s1000000 T "$1"' logger /opt/data/logs/gateways/coder
+exec "$@" /bin/sh -c 'mkdir -p "$1" && rm -f "$1/lock" && exec /command/s6-log 1 n10 s1000000 T "$1"' logger /opt/data/logs/gateways/coder
 `,
 		"type":     "longrun\n",
 		markerName: `{"profile":"coder","version":1}` + "\n",
@@ -76,7 +76,7 @@ func overlayRenderer(t testing.TB) *renderer {
 		Shell: "/bin/sh", Contenv: "/command/with-contenv", Died: []string{"/usr/local/bin/hermes-reconcile", "died", "--"},
 	}
 	r, err := e.rendererWith(programs{
-		env: "/usr/bin/env", id: "/usr/bin/id", mkdir: "/usr/bin/mkdir", rm: "/usr/bin/rm", sleep: "/usr/bin/sleep",
+		env: "/usr/bin/env", id: "/usr/bin/id", rm: "/usr/bin/rm", sleep: "/usr/bin/sleep",
 		log: "/command/s6-log", setuidgid: "/command/s6-setuidgid",
 	})
 	must(t, err)

@@ -8,15 +8,20 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"hermes-reconcile/policy/trust"
 )
 
-// rootPath is the PATH of what root runs in a slot, and the directories in which programs
-// are looked for. The container's own PATH may begin with a directory of the agent's.
+// rootPath is the PATH of what root runs in a slot. The container's own PATH may begin with
+// a directory of the agent's.
 const rootPath = "/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Where programs are looked for, those of s6 and the others.
+var (
+	toolDirs   = []string{"/command", "/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin", "/usr/local/sbin"}
+	systemDirs = []string{"/usr/bin", "/bin", "/usr/local/bin"}
+)
 
 // overlayContenv is where s6-overlay has the program for Executor.Contenv.
 const overlayContenv = "/command/with-contenv"
@@ -39,23 +44,23 @@ func (e *Executor) withDefaults() *Executor {
 
 // programs are the absolute paths of the programs that scripts of slots run.
 type programs struct {
-	env, id, mkdir, rm, sleep, log, setuidgid string
+	env, id, rm, sleep, log, setuidgid string
 }
 
 // findPrograms finds the programs of the scripts. It fails when others than root could
 // have written one of them, or the shell.
 func (e *Executor) findPrograms() (programs, error) {
 	errs := []error{CheckProgram(e.Shell)}
-	find := func(name string) string {
-		path, err := findProgram(name)
+	find := func(name string, dirs []string) string {
+		path, err := findProgram(name, dirs)
 		errs = append(errs, err)
 		return path
 	}
-	p := programs{env: find("env"), id: find("id"), mkdir: find("mkdir"), rm: find("rm"), sleep: find("sleep")}
+	p := programs{env: find("env", systemDirs), id: find("id", systemDirs), rm: find("rm", systemDirs), sleep: find("sleep", systemDirs)}
 	if e.Tools == "" {
-		p.log, p.setuidgid = find("s6-log"), find("s6-setuidgid")
+		p.log, p.setuidgid = find("s6-log", toolDirs), find("s6-setuidgid", toolDirs)
 	} else {
-		p.log, p.setuidgid = e.Tools+"/s6-log", e.Tools+"/s6-setuidgid"
+		p.log, p.setuidgid = filepath.Join(e.Tools, "s6-log"), filepath.Join(e.Tools, "s6-setuidgid")
 		errs = append(errs, CheckTools(e.Tools))
 	}
 	return p, errors.Join(errs...)
@@ -64,19 +69,17 @@ func (e *Executor) findPrograms() (programs, error) {
 // findProgram returns the first path of a program that only root can have written. A
 // program that is nowhere has a path in the first directory: a plan can be shown on a
 // machine without s6.
-func findProgram(name string) (string, error) {
-	dirs := strings.Split(rootPath, ":")
+func findProgram(name string, dirs []string) (string, error) {
 	var errs []error
 	for _, dir := range dirs {
 		path := dir + "/" + name
-		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		err := CheckProgram(path)
 		if err == nil {
 			return path, nil
 		}
-		errs = append(errs, err)
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
 	}
 	return dirs[0] + "/" + name, errors.Join(errs...)
 }
@@ -98,5 +101,5 @@ func CheckProgram(path string) error {
 
 // CheckTools returns why a directory cannot be Executor.Tools.
 func CheckTools(dir string) error {
-	return errors.Join(CheckProgram(filepath.Join(dir, "s6-log")), CheckProgram(filepath.Join(dir, "s6-setuidgid")))
+	return cmp.Or(CheckProgram(filepath.Join(dir, "s6-log")), CheckProgram(filepath.Join(dir, "s6-setuidgid")))
 }

@@ -60,6 +60,9 @@ func boot(cmd *cobra.Command, _ []string) error {
 	if wrong != nil {
 		usage("the configuration is wrong; going on without that part", wrong)
 	}
+	if err := trustPrograms(&c); err != nil {
+		usage("going on with the default programs", err)
+	}
 	if _, err := lookupUser(c.User); err != nil {
 		usage("going on as "+upstreamUser, err)
 		c.User = upstreamUser

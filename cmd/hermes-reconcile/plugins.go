@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -109,7 +107,7 @@ func volumeSettings(c config.Config, phase string) (remote.Settings, error) {
 // newExecutor makes the executor of the scan directory.
 func newExecutor(c config.Config, log *slog.Logger) (*s6.Executor, error) {
 	u, err := lookupUser(c.User)
-	if err != nil {
+	if err := cmp.Or(err, trustPrograms(&c)); err != nil {
 		return nil, err
 	}
 	e := &s6.Executor{
@@ -148,42 +146,6 @@ func lookupUser(name string) (s6.User, error) {
 	uid, uidErr := strconv.Atoi(u.Uid)
 	gid, gidErr := strconv.Atoi(u.Gid)
 	return s6.User{Name: name, UID: uid, GID: gid}, cmp.Or(uidErr, gidErr)
-}
-
-// installedProgram is where the documentation installs this program.
-const installedProgram = "/usr/local/bin/hermes-reconcile"
-
-// diedCommand is how a finish script calls this program back. The installed program comes
-// before the one that was called, which may be gone later.
-func diedCommand(c config.Config) []string {
-	program := c.S6.Program
-	if program == "" {
-		program = installedProgram
-		if _, err := os.Stat(program); err != nil {
-			program = calledProgram()
-		}
-	}
-	if program == "" {
-		return nil
-	}
-	return []string{program, diedName, "--home", c.Home, "--user", c.User, "--"}
-}
-
-// calledProgram is the path of this program under the name that it was called by.
-func calledProgram() string {
-	name := os.Args[0]
-	if !strings.Contains(name, "/") {
-		found, err := exec.LookPath(name)
-		if err != nil {
-			found, _ = os.Executable()
-		}
-		name = found
-	}
-	path, err := filepath.Abs(name)
-	if err != nil {
-		return ""
-	}
-	return path
 }
 
 // pass runs a pass that only looks, within the deadline, on the world of a configuration.

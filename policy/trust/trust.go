@@ -160,12 +160,17 @@ func Open(path string, judge Judge) (*os.File, os.FileInfo, error) {
 
 // Program checks that a path is a trusted file that can be executed.
 func Program(path string, judge Judge) error {
-	f, info, err := Open(path, judge)
-	if err != nil {
+	var program syscall.Stat_t // what is judged last
+	_, err := Check(path, func(st *syscall.Stat_t, above int) string {
+		program = *st
+		return judge(st, above)
+	})
+	switch {
+	case err != nil:
 		return err
-	}
-	defer f.Close()
-	if info.Mode()&0o111 == 0 {
+	case program.Mode&syscall.S_IFMT != syscall.S_IFREG:
+		return fmt.Errorf("%s: %w", path, policy.ErrNotRegular)
+	case program.Mode&0o111 == 0:
 		return &Error{path, "is not executable"}
 	}
 	return nil

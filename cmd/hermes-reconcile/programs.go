@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/s6"
+)
+
+// trustPrograms empties the keys that name a program which root must not run, so that
+// their defaults count. The error has all of them.
+func trustPrograms(c *config.Config) error {
+	var errs []error
+	for _, key := range []struct {
+		name  string
+		value *string
+		check func(string) error
+	}{
+		{"s6.tools", &c.S6.Tools, s6.CheckTools},
+		{"s6.shell", &c.S6.Shell, s6.CheckProgram},
+		{"s6.program", &c.S6.Program, s6.CheckProgram},
+	} {
+		if *key.value == "" {
+			continue
+		}
+		if err := key.check(*key.value); err != nil {
+			errs = append(errs, fmt.Errorf("configuration: %s: %w", key.name, err))
+			*key.value = ""
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// installedProgram is where the documentation installs this program.
+const installedProgram = "/usr/local/bin/hermes-reconcile"
+
+// diedCommand is how a finish script calls this program back. The installed program comes
+// before the one that runs now, which may be gone later. The executor refuses a program
+// that others than root could have written.
+func diedCommand(c config.Config) []string {
+	program := c.S6.Program
+	if program == "" {
+		program = installedProgram
+		if _, err := os.Stat(program); err != nil {
+			program, _ = os.Executable()
+		}
+	}
+	return []string{program, diedName, "--home", c.Home, "--user", c.User, "--"}
+}
