@@ -48,7 +48,7 @@ type programs struct {
 }
 
 // findPrograms finds the programs of the scripts. It fails when others than root could
-// have written one of them, or the shell.
+// have written one of them, or the shell; the error is about the first.
 func (e *Executor) findPrograms() (programs, error) {
 	errs := []error{CheckProgram(e.Shell)}
 	find := func(name string, dirs []string) string {
@@ -63,14 +63,14 @@ func (e *Executor) findPrograms() (programs, error) {
 		p.log, p.setuidgid = filepath.Join(e.Tools, "s6-log"), filepath.Join(e.Tools, "s6-setuidgid")
 		errs = append(errs, CheckTools(e.Tools))
 	}
-	return p, errors.Join(errs...)
+	return p, cmp.Or(errs...)
 }
 
 // findProgram returns the first path of a program that only root can have written. A
 // program that is nowhere has a path in the first directory: a plan can be shown on a
 // machine without s6.
 func findProgram(name string, dirs []string) (string, error) {
-	var errs []error
+	var refused error
 	for _, dir := range dirs {
 		path := dir + "/" + name
 		err := CheckProgram(path)
@@ -78,10 +78,10 @@ func findProgram(name string, dirs []string) (string, error) {
 			return path, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
+			refused = cmp.Or(refused, err)
 		}
 	}
-	return dirs[0] + "/" + name, errors.Join(errs...)
+	return dirs[0] + "/" + name, refused
 }
 
 // CheckProgram returns why root must not run a program: others than root, or the caller
