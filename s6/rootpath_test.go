@@ -269,3 +269,37 @@ func TestProgramsOfTheAgentAreRefused(t *testing.T) {
 		t.Errorf("finish: %s, %v", text, err)
 	}
 }
+
+// A home that is a link of the agent's leads into no directory that only root can enter:
+// root does not change to it before it drops its privileges.
+func TestRootEntersNothingOnTheVolume(t *testing.T) {
+	t.Parallel()
+	s6test.WantRoot(t)
+	w := newWorld(t)
+	private := filepath.Join(w.base, "private")
+	must(t, os.MkdirAll(private+"/inner", 0o755))
+	must(t, os.WriteFile(private+"/inner/secret", []byte("secret"), 0o644))
+	must(t, os.Chmod(private, 0o700))
+	must(t, os.Symlink(private+"/inner", w.home+"/link"))
+	w.exec.Home = w.home + "/link"
+	w.exec.Command = []string{w.script("reading", "cat secret\n")}
+	w.apply(decide("coder=down"))
+	run := exec.CommandContext(t.Context(), w.slot("coder", "run"))
+	run.Dir = w.slot("coder")
+	if out, err := run.CombinedOutput(); err == nil || strings.Contains(string(out), "secret") {
+		t.Errorf("run: %v: %s", err, out)
+	}
+}
+
+// The helper of finish scripts gets nothing of the container's environment.
+func TestHelperGetsNothingOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec.Died = []string{w.script("died", "env\n")}
+	w.apply(withRestart(decide("coder=down"), "coder", policy.Restart{ExitCodes: map[string]string{"3": "backoff"}}))
+	finish := s6test.WithEnv(exec.CommandContext(t.Context(), w.slot("coder", "finish"), "3", "0", "gateway-coder"), "PATH="+w.home, "GIVEN=yes", "HOME="+w.home)
+	out, err := finish.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "PATH="+rootPath+"\n") || strings.Contains(string(out), "GIVEN") || strings.Contains(string(out), w.home) {
+		t.Errorf("finish: %v: %s", err, out)
+	}
+}
