@@ -8,8 +8,11 @@ package trust
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -37,21 +40,24 @@ func Only(owner int) Judge {
 	}
 }
 
-// NotBy trusts what a user can neither write nor make writable. It serves for files of an
-// operator, which a mount often shows as another user's.
-func NotBy(uid, gid int) Judge {
+// NotBy trusts what a user of these groups can neither write nor make writable. It serves
+// for files of an operator, which a mount often shows as another user's.
+func NotBy(uid int, gids ...int) Judge {
 	return func(st *syscall.Stat_t, above int) string {
 		switch {
 		case int(st.Uid) == uid:
 			return fmt.Sprintf("is owned by uid %d, the user of the agents", uid)
 		case above > 1 && sticky(st):
 			return ""
-		case st.Mode&0o002 != 0, st.Mode&0o020 != 0 && int(st.Gid) == gid:
+		case st.Mode&0o002 != 0, st.Mode&0o020 != 0 && slices.Contains(gids, int(st.Gid)):
 			return fmt.Sprintf("can be written by uid %d, the user of the agents", uid)
 		}
 		return ""
 	}
 }
+
+// Anybody trusts everything. It serves where only the kind and the size of a file matter.
+func Anybody(*syscall.Stat_t, int) string { return "" }
 
 func sticky(st *syscall.Stat_t) bool { return st.Mode&syscall.S_ISVTX != 0 }
 
@@ -70,6 +76,11 @@ const maxLinks = 40
 // its path without links. It follows a link only when the link and its directory are
 // trusted. The error is an *Error, or that of looking, such as fs.ErrNotExist.
 func Check(path string, judge Judge) (real string, err error) {
+	return check(path, judge, 0)
+}
+
+// check is Check for a path that stands above other components of a path.
+func check(path string, judge Judge, above int) (real string, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return "", err
@@ -82,7 +93,7 @@ func Check(path string, judge Judge) (real string, err error) {
 			return "", err
 		}
 		isLink := info.Mode()&os.ModeSymlink != 0
-		if err := judgeOne(real, info, judge, len(rest)); err != nil {
+		if err := judgeOne(real, info, judge, above+len(rest)); err != nil {
 			return "", err
 		}
 		switch {
@@ -137,25 +148,57 @@ func Open(path string, judge Judge) (*os.File, os.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := os.OpenFile(real, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
+	f, info, err := open(real, judge)
+	if err == nil && info.IsDir() {
+		f.Close()
+		err = policy.ErrNotRegular
+	}
+	if errors.Is(err, policy.ErrNotRegular) {
 		err = fmt.Errorf("%s: %w", path, policy.ErrNotRegular)
+	}
+	return f, info, err
+}
+
+// open opens a regular file or a directory that is not a link, and judges it.
+func open(path string, judge Judge) (*os.File, os.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if errors.Is(err, syscall.ENXIO) {
+		err = policy.ErrNotRegular // a socket
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: %w", path, policy.ErrNotRegular)
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		err = policy.ErrNotRegular
 	}
 	if err == nil {
-		err = judgeOne(real, info, judge, 0)
+		err = judgeOne(path, info, judge, 0)
 	}
 	if err != nil {
 		f.Close()
 		return nil, nil, err
 	}
 	return f, info, nil
+}
+
+// Read reads a regular file as Open opens it, of at most limit bytes.
+func Read(path string, judge Judge, limit int64) ([]byte, error) {
+	f, _, err := Open(path, judge)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return ReadAll(f, path, limit)
+}
+
+// ReadAll reads an open file of at most limit bytes. The error names the file.
+func ReadAll(f fs.File, name string, limit int64) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("%s is too large, want at most %d bytes", name, limit)
+	}
+	return text, err
 }
 
 // Program checks that a path is a trusted file that can be executed.
@@ -176,9 +219,10 @@ func Program(path string, judge Judge) error {
 	return nil
 }
 
-// Directory checks that a path is a trusted directory.
+// Directory checks that a path is a trusted directory, whose files are then as safe as
+// their own owners and modes.
 func Directory(path string, judge Judge) error {
-	real, err := Check(path, judge)
+	real, err := check(path, judge, 1)
 	if err != nil {
 		return err
 	}
