@@ -25,6 +25,10 @@ const (
 	CodePolicyFallback = "policy_fallback" // other rules than the operator's decided
 )
 
+// CodeUntrusted is the code of the alarm about what is not used, or is not as it should be,
+// because the user of the agents or another user could have written it.
+const CodeUntrusted = "untrusted"
+
 // A Decision is the combination of all contributions to one profile.
 type Decision struct {
 	Action Action `json:"action"`
@@ -80,6 +84,8 @@ type Status struct {
 	// Fallback means that the operator's rules could not be used.
 	Fallback bool     `json:"fallback"`
 	Errors   []string `json:"errors"`
+	// Untrusted are the errors about rules that the agents could have written.
+	Untrusted []string `json:"untrusted,omitempty"`
 }
 
 // A Stage is when a rule package runs.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/suggest"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -48,6 +49,23 @@ func (e Errors) OrNil() error {
 		return nil
 	}
 	return e
+}
+
+// untrusted returns the mistakes that are about what the agents could have written.
+func untrusted(err error) []string {
+	var found []string
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range several.Unwrap() {
+			found = append(found, untrusted(one)...)
+		}
+	}
+	mistakes, _ := err.(Errors)
+	for _, e := range mistakes {
+		if e.Code == policy.CodeUntrusted {
+			found = append(found, e.Error())
+		}
+	}
+	return found
 }
 
 // at makes an Error at a place in a module.

@@ -137,6 +137,7 @@ func (e *Evaluator) AsFallback(source string, causes error) *Evaluator {
 	fallback.status.Source = cmp.Or(source, e.status.Source)
 	if causes != nil {
 		fallback.status.Errors = strings.Split(causes.Error(), "\n")
+		fallback.status.Untrusted = untrusted(causes)
 	}
 	return &fallback
 }

@@ -40,6 +40,9 @@ func ReadRules(layers []Layer, configuration map[string]any) (Rules, error) {
 		sources, err := readLayer(i, layer, isRuleFile)
 		errs = append(errs, err)
 		r.Sources = append(r.Sources, sources...)
+		if len(untrusted(err)) > 0 {
+			continue // nothing of the layer is used, its settings neither
+		}
 		file, err := readLayerSettings(layer)
 		errs = append(errs, err, r.add(file))
 		if i > 0 {

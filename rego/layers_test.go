@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 const siteRule = "package reconcile.rules.site\n\nhold contains {\"profile\": name, \"reason\": \"site\"} if some name, _ in input.profiles\n"
@@ -31,7 +32,7 @@ func writeFiles(t *testing.T, files map[string]string) string {
 }
 
 func directory(dir string) []Layer {
-	return []Layer{BuiltIn(), {Name: dir, Files: os.DirFS(dir)}}
+	return []Layer{BuiltIn(), {Name: dir, Files: trust.Files(dir, trust.Anybody)}}
 }
 
 // A ConfigMap is mounted as links to files, and links to directories, behind a
@@ -73,7 +74,7 @@ func TestALayerThatCannotBeRead(t *testing.T) {
 		"no such file":             func(path string) error { return os.Symlink("nowhere", path) },
 		"links that lead in a cir": func(path string) error { return os.Symlink(".", filepath.Join(filepath.Dir(path), "round")) },
 		"want at most": func(path string) error {
-			return errors.Join(os.WriteFile(path, nil, 0o644), os.Truncate(path, maxFile+1))
+			return errors.Join(os.WriteFile(path, nil, 0o644), os.Truncate(path, MaxFile+1))
 		},
 	} {
 		dir := t.TempDir()

@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 // A Source is one parsed file of rules or of tests.
@@ -43,6 +46,9 @@ func ReadTests(index int, layer Layer) ([]Source, error) { return readLayer(inde
 // it could parse. The error is an Errors unless the directory cannot be listed.
 func readLayer(index int, layer Layer, wanted func(name string) bool) ([]Source, error) {
 	names, err := FindFiles(layer.Files, wanted)
+	if untrusted := distrust(layer.Name, err); untrusted != nil {
+		return nil, untrusted
+	}
 	if err != nil {
 		return nil, fmt.Errorf("policy directory %s: %w", layer.Name, err)
 	}
@@ -64,6 +70,9 @@ func readLayer(index int, layer Layer, wanted func(name string) bool) ([]Source,
 func readSource(index int, layer Layer, name string) (Source, error) {
 	shown := path.Join(layer.Name, name)
 	text, err := readFile(layer.Files, name)
+	if untrusted := distrust(shown, err); untrusted != nil {
+		return Source{}, untrusted
+	}
 	if err != nil {
 		return Source{}, Errors{{File: shown, Row: 1, Col: 1, Code: "file_unreadable", Message: err.Error()}}
 	}
@@ -94,13 +103,16 @@ func findFiles(files fs.FS, dir string, depth int, wanted func(name string) bool
 	var names []string
 	for _, entry := range entries {
 		name := path.Join(dir, entry.Name())
-		isDir := entry.IsDir()
+		isDir, untrusted := entry.IsDir(), false
 		if entry.Type()&fs.ModeSymlink != 0 {
 			info, err := fs.Stat(files, name)
 			isDir = err == nil && info.IsDir()
+			_, untrusted = errors.AsType[*trust.Error](err)
 		}
 		switch {
 		case strings.HasPrefix(entry.Name(), "."):
+		case untrusted: // it may be a directory of rules; reading it is the error
+			names = append(names, name)
 		case isDir:
 			below, err := findFiles(files, name, depth+1, wanted)
 			if err != nil {
@@ -114,24 +126,39 @@ func findFiles(files fs.FS, dir string, depth int, wanted func(name string) bool
 	return names, nil
 }
 
-// maxFile limits the size of a file of rules or settings, in bytes. Rules that people
-// write have a thousandth of that.
-const maxFile = 4 << 20
+// distrust returns the mistake of a directory or file that the agents could have written,
+// or nil when err is none.
+func distrust(name string, err error) Errors {
+	untrusted, ok := errors.AsType[*trust.Error](err)
+	if !ok {
+		return nil
+	}
+	return Errors{{File: name, Code: policy.CodeUntrusted, Message: untrusted.Error() +
+		", so they could have written these rules; make root the owner, or keep the rules off the volume"}}
+}
 
-// readFile reads a regular file of a layer. Any other kind of file could block the
-// boot.
+// MaxFile limits the size of a file of rules or settings, in bytes. Rules that people
+// write have a hundredth of that, and a literal of several MiB takes seconds to compile.
+const MaxFile = 1 << 20
+
+// readFile reads a regular file of a layer, whose file system does not wait for a FIFO.
 func readFile(files fs.FS, name string) ([]byte, error) {
-	info, err := fs.Stat(files, name)
+	file, err := files.Open(name)
+	if errors.Is(err, policy.ErrNotRegular) {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", name)
+	defer file.Close()
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", name)
 	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s has %d bytes, want at most %d", name, info.Size(), maxFile)
+	if err != nil {
+		return nil, err
 	}
-	return fs.ReadFile(files, name)
+	return trust.ReadAll(file, name, MaxFile)
 }
 
 func isRuleFile(name string) bool {

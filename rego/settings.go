@@ -64,6 +64,9 @@ func readLayerSettings(layer Layer) (settings, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
+	if untrusted := distrust(s.name, err); untrusted != nil {
+		return s, untrusted
+	}
 	if err != nil {
 		return s, Errors{{File: s.name, Code: "settings_error", Message: err.Error()}}
 	}

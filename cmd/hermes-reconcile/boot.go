@@ -18,6 +18,7 @@ import (
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 func newBoot() *cobra.Command {
@@ -64,8 +65,8 @@ func boot(cmd *cobra.Command, _ []string) error {
 		usage("going on with the default programs", err)
 	}
 	if _, err := lookupUser(c.User); err != nil {
-		usage("going on as "+upstreamUser, err)
-		c.User = upstreamUser
+		usage("going on as "+trust.UpstreamUser, err)
+		c.User = trust.UpstreamUser
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
@@ -102,9 +103,6 @@ func strictCode(o reconcile.Options, r reconcile.Report) int {
 	}
 	return exitProfile
 }
-
-// upstreamUser is the user that upstream's image has.
-const upstreamUser = "10000:10000"
 
 // bootOptions are those of a boot, also for the commands that show what a boot would do.
 func bootOptions(c config.Config, extent reconcile.Extent) reconcile.Options {

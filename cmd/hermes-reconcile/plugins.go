@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/user"
-	"strconv"
+	"path/filepath"
 	"strings"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
@@ -17,7 +16,9 @@ import (
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/bundle"
 	"hermes-reconcile/s6"
 )
 
@@ -40,13 +41,33 @@ func inputSchema() ([]byte, error) {
 	return engine.InputSchema(append(containerSources(config.Config{}), ofVolume...), ofProfile)
 }
 
-// layers are the rules in order: the built-in ones, then the operator's directories.
+// layers are the rules in order: the built-in ones, then the operator's directories, which
+// the agents must not be able to write.
 func layers(c config.Config) []rego.Layer {
 	all := []rego.Layer{rego.BuiltIn()}
+	if len(c.Policy) == 0 {
+		return all
+	}
+	judge := trust.NotByUser(c.User)
 	for _, dir := range c.Policy {
-		all = append(all, rego.Layer{Name: dir, Files: os.DirFS(dir)})
+		all = append(all, rego.Layer{Name: dir, Files: trust.Files(dir, judge)})
 	}
 	return all
+}
+
+// untrusted raises the alarm about a state directory that is not used.
+func untrusted(c config.Config) []policy.Alarm {
+	if c.StateDir == "" {
+		return nil
+	}
+	for _, name := range []string{policy.OverridesFile, bundle.LastGoodFile} {
+		_, err := trust.Check(filepath.Join(c.StateDir, name), trust.Only(os.Geteuid()))
+		if isA[*trust.Error](err) {
+			return []policy.Alarm{{Code: policy.CodeUntrusted, Reason: fmt.Sprintf(
+				"state_dir %s is not used: %v; want a directory that no other user can write, off the volume", c.StateDir, err)}}
+		}
+	}
+	return nil
 }
 
 // noLog is for commands that print their problems.
@@ -68,6 +89,7 @@ func worldOn(c config.Config, log, problems *slog.Logger, open func() (*remote.C
 		Slots: slots, Rules: &rules{config: c}, ScanDir: c.ScanDir,
 		Sources: containerSources(c), SourceTimeout: c.Facts.SourceTimeout, OnRuleError: engine.OnRuleError(c.OnRuleError),
 		KeepOverrides: func(overrides []policy.Override) error { return facts.KeepOverrides(c.StateDir, overrides) },
+		Alarms:        untrusted(c),
 		Log:           problems,
 	}
 	volume, err := open()
@@ -131,21 +153,15 @@ func newExecutor(c config.Config, log *slog.Logger) (*s6.Executor, error) {
 
 // lookupUser finds the unprivileged user by name or as UID:GID.
 func lookupUser(name string) (s6.User, error) {
-	if uid, gid, ok := strings.Cut(name, ":"); ok {
-		u, uidErr := strconv.ParseUint(uid, 10, 31)
-		g, gidErr := strconv.ParseUint(gid, 10, 31)
-		if err := cmp.Or(uidErr, gidErr); err != nil {
-			return s6.User{}, fmt.Errorf("configuration: user is %q, want a name or UID:GID", name)
-		}
-		return s6.User{UID: int(u), GID: int(g)}, nil
-	}
-	u, err := user.Lookup(name)
+	uid, gid, err := trust.LookupUser(name)
 	if err != nil {
-		return s6.User{}, fmt.Errorf("configuration: user: there is no user %q here; name another one, or give UID:GID", name)
+		return s6.User{}, fmt.Errorf("configuration: %w", err)
 	}
-	uid, uidErr := strconv.Atoi(u.Uid)
-	gid, gidErr := strconv.Atoi(u.Gid)
-	return s6.User{Name: name, UID: uid, GID: gid}, cmp.Or(uidErr, gidErr)
+	u := s6.User{UID: uid, GID: gid}
+	if !strings.Contains(name, ":") {
+		u.Name = name
+	}
+	return u, nil
 }
 
 // pass runs a pass that only looks, within the deadline, on the world of a configuration.

@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
+	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/workbench"
 )
 
@@ -72,7 +74,7 @@ func (f fmtFlags) file(w io.Writer, name string) (different bool, err error) {
 	if !info.Mode().IsRegular() {
 		return false, fmt.Errorf("%s is not a regular file", name)
 	}
-	text, err := os.ReadFile(name)
+	text, err := trust.Read(name, trust.Anybody, rego.MaxFile)
 	if err != nil {
 		return false, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -36,7 +37,8 @@ by side: what should be up, what is up, and which gateway serves it. The supervi
 and the process decide what is up, not a file alone.
 
 Exit status: 0 shown, 1 the volume cannot be read (slots and processes are still shown),
-2 wrong usage, 3 a rule broke. With --check: 1 when something that is wanted is not up.`,
+2 wrong usage, 3 a rule broke. With --check: 1 when something that is wanted is not up,
+or another user could have written what only root may write.`,
 		Example: `  hermes-reconcile status
   hermes-reconcile status coder --watch
   hermes-reconcile status --check           # a health check: prints nothing when all is well
@@ -50,7 +52,7 @@ Exit status: 0 shown, 1 the volume cannot be read (slots and processes are still
 	flags.StringP("output", "o", "", "table, json, yaml or prometheus (default table)")
 	flags.StringVar(&f.textfile, "textfile", "", "write Prometheus text to this file, whose name ends in .prom, and print nothing")
 	flags.BoolVarP(&f.watch, "watch", "w", false, "draw the table again every 2 s, on a terminal, until q or ctrl-c")
-	flags.BoolVar(&f.check, "check", false, "print only what is wanted and not up, and then exit 1")
+	flags.BoolVar(&f.check, "check", false, "print only what is wanted and not up, or not to be trusted, and then exit 1")
 	return cmd
 }
 
@@ -137,6 +139,7 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rul
 	if ctx.Err() != nil && cmd.Context().Err() != nil {
 		return nil, 0, &exitError{exitProfile, errors.New("interrupted")}
 	}
+	r.Decisions.Alarms = append(r.Decisions.Alarms, untrustedSlots(ctx, w.Slots, r.Decisions)...)
 	d := status.New(c.ScanDir, r.Situation, r.Decisions)
 	if err := d.Keep(names); err != nil {
 		return nil, 0, passError(err)
@@ -151,6 +154,16 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rul
 		code = exitProfile
 	}
 	return d, code, nil
+}
+
+// untrustedSlots returns what a plan says of slots that another user could have written. A
+// user who cannot plan cannot know.
+func untrustedSlots(ctx context.Context, slots reconcile.Slots, d policy.Decisions) []policy.Alarm {
+	plan, err := slots.Plan(ctx, d, policy.PlanOptions{Live: true})
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(plan.Alarms, func(a policy.Alarm) bool { return a.Code != policy.CodeUntrusted })
 }
 
 // writeTextfile writes Prometheus text for a collector that may read at any moment.

@@ -14,15 +14,20 @@ import (
 
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 // KeepOverrides adds overrides of the present start of the container to the list in the
 // state directory, and drops those that have ended. It replaces the file as a whole, so
 // that the fact "overrides" never sees half a list. The lock of the scan directory keeps
-// two callers apart. An unreadable list is an error, because a new one would lose it.
+// two callers apart. An unreadable list is an error, because a new one would lose it. So is
+// a list or a directory that another user could have written.
 func KeepOverrides(stateDir string, more []policy.Override) error {
 	if stateDir == "" {
 		return errors.New("there is nowhere to keep it: state_dir is empty")
+	}
+	if err := trust.MakeDirectory(stateDir, trust.Only(os.Geteuid())); err != nil {
+		return onlyRoot(err)
 	}
 	path := filepath.Join(stateDir, policy.OverridesFile)
 	all, err := readOverrides(path)
@@ -39,14 +44,11 @@ func KeepOverrides(stateDir string, more []policy.Override) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(stateDir, 0o755); err != nil {
-		return onlyRoot(err)
-	}
 	return onlyRoot(renameio.WriteFile(path, append(text, '\n'), 0o644, renameio.WithTempDir(stateDir), renameio.WithStaticPermissions(0o644)))
 }
 
 func readOverrides(path string) (all []policy.Override, err error) {
-	data, out := read.Path(path, read.MaxConfig)
+	data, out := read.Trusted(path, os.Geteuid())
 	switch out.Status {
 	case policy.StatusMissing:
 		return nil, nil

@@ -35,6 +35,10 @@ func (p *pass) decide(ctx context.Context, running []string) {
 			Code: policy.CodePolicyFallback, Reason: WhoDecides(d.Policy) + ": " + strings.Join(d.Policy.Errors, "; "),
 		})
 	}
+	for _, reason := range d.Policy.Untrusted {
+		d.Alarms = append(d.Alarms, policy.Alarm{Code: policy.CodeUntrusted, Reason: reason})
+	}
+	d.Alarms = append(d.Alarms, p.Alarms...)
 	d.Alarms = append(d.Alarms, p.report.Situation.Alarms()...)
 	d.Alarms = append(d.Alarms, p.rulesGone()...)
 	p.report.decided(d)

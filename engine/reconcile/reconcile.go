@@ -81,7 +81,9 @@ type World struct {
 	OnRuleError   engine.OnRuleError
 	// KeepOverrides adds to the holds that an operator has set aside.
 	KeepOverrides func([]policy.Override) error
-	Log           *slog.Logger // of problems and alarms, as they come
+	// Alarms are about what the pass was given and does not use.
+	Alarms []policy.Alarm
+	Log    *slog.Logger // of problems and alarms, as they come
 }
 
 // An Extent is how far a pass goes.

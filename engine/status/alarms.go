@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
@@ -132,12 +133,18 @@ func (d *Document) notServed(name string, m multiplexing) (policy.Alarm, bool) {
 	return a, true
 }
 
-// Unhealthy returns a line for each profile that is wanted and not up, and for what is not
-// known of the wanted ones. Without a line the container is healthy.
+// Unhealthy returns a line for each profile that is wanted and not up, for what is not known
+// of the wanted ones, and for what another user could have written. Without a line the
+// container is healthy.
 func (d *Document) Unhealthy() []string {
 	var lines []string
 	if !d.Volume.Readable {
 		lines = append(lines, "what is wanted is not known: "+d.Volume.Error)
+	}
+	for _, a := range d.Alarms {
+		if a.Code == policy.CodeUntrusted {
+			lines = append(lines, strings.TrimPrefix(a.Profile+": "+a.Reason, ": "))
+		}
 	}
 	for _, name := range d.Names() {
 		p := d.Profiles[name]

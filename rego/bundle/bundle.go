@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -20,11 +19,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/gofrs/flock"
-
+	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/rego"
 )
 
@@ -126,6 +123,9 @@ func Save(dir string, e *rego.Evaluator, now time.Time) error {
 	operator := e.Operator()
 	name := filepath.Join(dir, LastGoodFile)
 	if len(operator.Directories) == 0 && len(operator.Settings) == 0 {
+		if trust.Directory(dir, trust.Only(os.Geteuid())) != nil {
+			return nil // no copy in it is used
+		}
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -135,10 +135,7 @@ func Save(dir string, e *rego.Evaluator, now time.Time) error {
 	if old, err := Read(dir); err == nil && old.Revision == revision {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	if err := trustDirectory(dir); err != nil {
+	if err := trust.MakeDirectory(dir, trust.Only(os.Geteuid())); err != nil {
 		return err
 	}
 	archive, err := pack(operator, manifest{
@@ -175,39 +172,33 @@ func pack(operator rego.OperatorFiles, m manifest) ([]byte, error) {
 	return archive.Bytes(), err
 }
 
-// replaceFile writes a file atomically. The temporary file always has the same name, so
-// that the next run overwrites what a killed run left: a library that makes up a new
-// name each time would fill the directory. If another run is writing, its copy is as
-// good.
+// replaceFile writes a file atomically, and removes what a killed run left. It takes no
+// lock, because a lock on a directory that the agents can open is theirs to hold: of two
+// runs at once the slower one may find its temporary file removed.
 func replaceFile(name string, text []byte) error {
 	dir := filepath.Dir(name)
-	lock := flock.New(dir, flock.SetFlag(os.O_RDONLY))
-	locked, err := lock.TryLock()
-	if err != nil || !locked {
+	pattern := "." + LastGoodFile + ".*"
+	left, _ := fs.Glob(os.DirFS(dir), pattern)
+	for _, old := range left {
+		_ = os.RemoveAll(filepath.Join(dir, old))
+	}
+	file, err := os.CreateTemp(dir, pattern)
+	if err != nil {
 		return err
 	}
-	defer lock.Unlock()
-	temporary := filepath.Join(dir, "."+LastGoodFile+".new")
-	if err = writeFile(temporary, text); err == nil {
-		err = os.Rename(temporary, name)
+	_, err = file.Write(text)
+	err = errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), name)
 	}
 	if err != nil {
-		return errors.Join(err, os.RemoveAll(temporary))
+		return errors.Join(err, os.RemoveAll(file.Name()))
 	}
 	directory, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	return errors.Join(directory.Sync(), directory.Close())
-}
-
-func writeFile(name string, text []byte) error {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(text)
-	return errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close())
 }
 
 // Read reads the copy in a directory. The error is ErrNoLastGood if there is none. Read
@@ -222,31 +213,19 @@ func Read(dir string) (*LastGood, error) {
 }
 
 func read(dir string) (*LastGood, error) {
+	if dir == "" {
+		return nil, ErrNoLastGood
+	}
 	name := filepath.Join(dir, LastGoodFile)
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) || dir == "" {
+	if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	text, err := trust.Read(name, trust.Only(os.Geteuid()), maxLastGood)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoLastGood
 	}
 	if err != nil {
 		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", name)
-	}
-	if err := errors.Join(trust(name, info, false), trustDirectory(dir)); err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxLastGood+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxLastGood {
-		return nil, fmt.Errorf("%s has more than %d bytes", name, maxLastGood)
 	}
 	c, err := unpack(text)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/rego"
 )
 
@@ -34,7 +35,7 @@ func writeFiles(t *testing.T, files map[string]string) string {
 }
 
 func directory(dir string) []rego.Layer {
-	return []rego.Layer{rego.BuiltIn(), {Name: dir, Files: os.DirFS(dir)}}
+	return []rego.Layer{rego.BuiltIn(), {Name: dir, Files: trust.Files(dir, trust.Anybody)}}
 }
 
 func input(profiles string) (in policy.Input) {
@@ -132,11 +133,11 @@ func TestLastGoodIsRefused(t *testing.T) {
 		{"the sticky bit does not help the directory itself", change(func(state, _ string) error { return os.Chmod(state, 0o777|os.ModeSticky) }), "can be written by others"},
 		{"others may write the directory above", change(func(state, _ string) error { return os.Chmod(filepath.Dir(state), 0o777) }), "can be written by others"},
 		{"others may write the file", change(func(_, file string) error { return os.Chmod(file, 0o666) }), "can be written by others"},
-		{"another owner", change(func(_, file string) error { return os.Chown(file, 10000, 10000) }), "belongs to another user"},
-		{"another owner of the directory", change(func(state, _ string) error { return os.Chown(state, 10000, 10000) }), "belongs to another user"},
+		{"another owner", change(func(_, file string) error { return os.Chown(file, 10000, 10000) }), "is not owned by root"},
+		{"another owner of the directory", change(func(state, _ string) error { return os.Chown(state, 10000, 10000) }), "is not owned by root"},
 		{"a link", change(func(_, file string) error {
 			return errors.Join(os.Rename(file, file+".x"), os.Symlink(file+".x", file))
-		}), "symbolic links"},
+		}), "is not a regular file"},
 		{"a FIFO", change(func(_, file string) error { return errors.Join(os.Remove(file), syscall.Mkfifo(file, 0o644)) }), "not a regular file"},
 		{"torn", change(func(_, file string) error { return os.Truncate(file, 200) }), "zip"},
 		{"one letter of a rule changed", change(func(_, file string) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/example"
 )
@@ -34,7 +35,7 @@ func (c *checker) readFiles() {
 		}
 	}
 	c.addErrors(rego.CheckSettingRefs(c.tests, c.settings).OrNil())
-	c.unparsed = c.has("rego_parse_error", "") || c.has("old_syntax", "") || c.has("file_unreadable", "")
+	c.unparsed = c.has("rego_parse_error", "") || c.has("old_syntax", "") || c.has("file_unreadable", "") || c.has(policy.CodeUntrusted, "")
 }
 
 // looksMeant returns why a file that its author may have meant to be read is not read.

@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"hermes-reconcile/policy/suggest"
+	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/rego"
 )
 
@@ -89,7 +90,7 @@ func nodeKeys(mapping *yaml.Node) []string {
 // addSettings appends settings to a settings file. The text that it has stays, with its
 // comments. A key that the file already has is an error.
 func addSettings(path string, settings *yaml.Node) error {
-	old, err := os.ReadFile(path)
+	old, err := trust.Read(path, trust.Anybody, rego.MaxFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -4,6 +4,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -150,7 +151,7 @@ func Read(flags *pflag.FlagSet, environ []string) (c Config, wrong, err error) {
 	if err := k.Load(confmap.Provider(defaults(), "."), nil); err != nil {
 		return Config{}, nil, err
 	}
-	fileErr := loadFile(k, flags)
+	fileErr := loadFile(k, flags, cmp.Or(lookup(environ, "HERMES_RECONCILE_USER"), k.String("user")))
 	environmentErr := loadEnvironment(k, environ)
 	c, err = finish(k, flags)
 	if err != nil {

@@ -5,32 +5,43 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"hermes-reconcile/policy/trust"
 )
 
-// loadFile adds the configuration file. A wrong key is left out, and is an error.
-func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) error {
-	name, _ := flags.GetString("config")
-	text, err := os.ReadFile(cmp.Or(name, defaultConfigFile))
-	if name == "" && errors.Is(err, fs.ErrNotExist) {
+// maxFile limits the size of the file, in bytes.
+const maxFile = 1 << 20
+
+// loadFile adds the configuration file. A wrong key is left out, and is an error. So is the
+// whole file if the user of the agents could have written it: user, or the one that the file
+// names.
+func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, user string) error {
+	given, _ := flags.GetString("config")
+	name := cmp.Or(given, defaultConfigFile)
+	text, err := trust.Read(name, trust.NotByUser(user), maxFile)
+	if given == "" && errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
+		return refuse(name, err)
 	}
-	name = cmp.Or(name, defaultConfigFile)
 	if strings.TrimSpace(string(text)) == "" {
 		return nil
 	}
 	alone := koanf.New(".")
 	if err := alone.Load(rawbytes.Provider(text), yaml.Parser()); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
+	}
+	if own := alone.String("user"); own != "" && own != user {
+		if _, err := trust.Check(name, trust.NotByUser(own)); err != nil {
+			return refuse(name, err)
+		}
 	}
 	var errs []error
 	for _, key := range alone.Keys() {
@@ -39,6 +50,14 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) error {
 		}
 	}
 	return errors.Join(append(errs, k.Merge(alone))...)
+}
+
+// refuse returns the error about a file that is not used.
+func refuse(name string, err error) error {
+	if _, ok := errors.AsType[*trust.Error](err); ok {
+		return fmt.Errorf("configuration: %s is not used: %w; make root the owner, or keep the file off the volume", name, err)
+	}
+	return fmt.Errorf("configuration: %w", err)
 }
 
 // checkKey checks that a key of the file can be used, and removes it from the file when it
