@@ -89,7 +89,7 @@ func runEval(cmd *cobra.Command, f evalFlags, profiles []string) (changes bool, 
 	if f.dryRun {
 		options.Extent = reconcile.ToPlan
 	}
-	if options.Input, err = savedInput(f.input, cmd.InOrStdin()); err != nil {
+	if options.Input, err = savedInput(cmd, f.input); err != nil {
 		return false, err
 	}
 	r, err := pass(cmd.Context(), c, newLogger(c, cmd.ErrOrStderr()), options)
@@ -164,7 +164,7 @@ func runCompare(cmd *cobra.Command, f evalFlags, profiles []string) (different b
 	if present.Policy, err = config.PolicyWithoutFlags(cmd.Flags(), os.Environ()); err != nil {
 		return false, err
 	}
-	input, err := savedInput(f.input, cmd.InOrStdin())
+	input, err := savedInput(cmd, f.input)
 	if err != nil {
 		return false, err
 	}

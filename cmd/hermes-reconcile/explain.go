@@ -53,7 +53,7 @@ func runExplain(cmd *cobra.Command, profile, input string, trace bool) error {
 	defer cancel()
 	options := bootOptions(c, reconcile.ToPlan)
 	options.FallBack = true
-	if options.Input, err = savedInput(input, cmd.InOrStdin()); err != nil {
+	if options.Input, err = savedInput(cmd, input); err != nil {
 		return err
 	}
 	r, lines, err := explainedPass(ctx, cmd, c, profile, options)

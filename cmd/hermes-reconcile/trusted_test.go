@@ -356,3 +356,29 @@ func TestNothingInThePlaceOfAFileBlocks(t *testing.T) {
 	i.want(exitPolicy, []string{"settings.yaml is not a regular file"}, "eval --policy policy")
 	i.want(exitUsage, []string{"settings.yaml: not a regular file"}, "policy add pin_up policy")
 }
+
+// A saved document may come by a pipe, and a pipe that says nothing does not keep the
+// program from ending.
+func TestASavedInputFromAPipe(t *testing.T) {
+	i := newInstall(t)
+	s6test.Must(t, syscall.Mkfifo(i.at("fifo"), 0o644))
+	i.want(exitUsage, []string{"EOF"}, "eval --input fifo")
+	_, facts := i.run("facts -o json")
+	for _, name := range []string{"-", "/dev/stdin"} {
+		cmd := exec.Command("/proc/self/exe", "eval", "--input", name)
+		cmd.Stdin = strings.NewReader(facts) // by a pipe
+		if code, text := i.command(cmd); code != exitDone || !strings.Contains(text, "no_start_rule") {
+			t.Errorf("--input %s: exit status %d\n%s", name, code, text)
+		}
+		silent, writer, err := os.Pipe()
+		s6test.Must(t, err)
+		cmd = exec.Command("/proc/self/exe", "eval", "--input", name)
+		cmd.Stdin = silent
+		time.AfterFunc(2*time.Second, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
+		if code, text := i.command(cmd); code != exitProfile || !strings.Contains(text, "interrupted") {
+			t.Errorf("--input %s and no answer: exit status %d\n%s", name, code, text)
+		}
+		silent.Close()
+		writer.Close()
+	}
+}
