@@ -7,6 +7,8 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 )
 
 // UpstreamUser is the user of the agents in upstream's image.
@@ -38,6 +40,16 @@ func NotByUser(name string) Judge {
 	if os.Geteuid() != 0 {
 		return Anybody
 	}
+	judge := sync.OnceValue(func() Judge { return notByUser(name) })
+	return func(st *syscall.Stat_t, above int) string {
+		if st.Uid == 0 && st.Mode&0o022 == 0 {
+			return "" // root's alone, whoever the user is
+		}
+		return judge()(st, above)
+	}
+}
+
+func notByUser(name string) Judge {
 	uid, gid, err := LookupUser(name)
 	if err != nil {
 		uid, gid, _ = LookupUser(UpstreamUser)
