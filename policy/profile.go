@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -34,7 +33,7 @@ func ProfileName(entry string) string {
 		return "profiles/" + RootProfile
 	}
 	printable := utf8.ValidString(entry) && !strings.ContainsFunc(entry, func(r rune) bool {
-		return r == '"' || !unicode.IsPrint(r)
+		return r == '"' || !Printable(r)
 	})
 	if printable {
 		return entry

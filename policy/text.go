@@ -4,17 +4,66 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
-// Line returns text that may come from the volume on one line: every character that
-// could break the line or steer a terminal becomes the replacement character.
-func Line(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
+// MaxText is how many bytes of a text that a rule or an agent wrote are kept.
+const MaxText = 4 << 10
+
+// Cut shortens a text to MaxText bytes, and says in the text how many are missing.
+func Cut(text string) string {
+	if len(text) <= MaxText {
+		return text
+	}
+	kept := MaxText - len("… (18446744073709551615 bytes more)")
+	for kept > 0 && !utf8.RuneStart(text[kept]) {
+		kept--
+	}
+	return fmt.Sprintf("%s… (%d bytes more)", text[:kept], len(text)-kept)
+}
+
+// Printable reports whether a character may be printed as it is. Characters that steer a
+// terminal, change the order of a line, end it, or cannot be seen are not printable.
+func Printable(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r >= ' ' && r < 0x7f
+	}
+	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// Line returns a text on one line. Each character that is not printable becomes the escape
+// that JSON has for it, such as \n or \u001b.
+func Line(text string) string { return escaped(text, "") }
+
+// Clean is Line for a text of several lines: ends of lines and tabs stay. What is written
+// anywhere is cleaned. A document in JSON keeps its meaning, because only its strings have
+// other characters, and there the escapes mean these characters.
+func Clean(text string) string { return escaped(text, "\n\t") }
+
+var shortEscapes = map[rune]string{'\n': `\n`, '\t': `\t`, '\r': `\r`}
+
+// escaped escapes the characters that are neither printable nor among except.
+func escaped(text, except string) string {
+	stays := func(r rune) bool { return Printable(r) || strings.ContainsRune(except, r) }
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !stays(r) }) {
+		return text
+	}
+	var clean strings.Builder
+	for i, r := range text {
+		switch short := shortEscapes[r]; {
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)):
+			clean.WriteString(`\ufffd`) // a byte that is not UTF-8
+		case stays(r):
+			clean.WriteRune(r)
+		case short != "":
+			clean.WriteString(short)
+		case r > 0xffff:
+			fmt.Fprintf(&clean, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
+		default:
+			fmt.Fprintf(&clean, `\u%04x`, r)
 		}
-		return r
-	}, text)
+	}
+	return clean.String()
 }
 
 // Word returns text that may come from the volume as one word, so that an agent can neither
