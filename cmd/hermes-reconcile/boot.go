@@ -49,8 +49,9 @@ func boot(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	// The reader of standard output may exit before the boot log is written.
+	// The reader of standard output may exit before the boot log is written, or never read.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	doNotWait(cmd.OutOrStdout())
 	log := newLogger(c, cmd.ErrOrStderr())
 	options := bootOptions(c, reconcile.ToEnd)
 	options.FallBack = true

@@ -72,7 +72,7 @@ func completeProfiles(cmd *cobra.Command, taken []string, _ string) ([]string, c
 	}
 	var names []string
 	for _, p := range profiles {
-		if !slices.Contains(taken, p.Name) {
+		if !slices.Contains(taken, p.Name) && policy.Word(p.Name) == p.Name { // other names mean something to a shell
 			names = append(names, p.Name)
 		}
 	}

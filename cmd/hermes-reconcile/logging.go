@@ -1,14 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/policy"
 
 	"github.com/lmittmann/tint"
-	"golang.org/x/term"
 )
 
 // newLogger makes the logger that the configuration asks for. It writes to stderr;
@@ -18,13 +19,26 @@ func newLogger(c config.Config, stderr io.Writer) *slog.Logger {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		level = slog.LevelInfo
 	}
-	file, isFile := stderr.(*os.File)
-	terminal := isFile && term.IsTerminal(int(file.Fd()))
-	if c.LogFormat == "text" || c.LogFormat == "auto" && terminal {
-		return slog.New(tint.NewTextHandler(stderr, &tint.Options{
-			Level: level, TimeFormat: "15:04:05",
-			NoColor: !terminal || os.Getenv("NO_COLOR") != "",
-		}))
+	terminal := terminalOf(stderr) != nil
+	if c.LogFormat != "text" && !(c.LogFormat == "auto" && terminal) {
+		return slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}))
+	colours := terminal && os.Getenv("NO_COLOR") == ""
+	if o, ok := stderr.(*sink); ok && colours {
+		stderr = coloured{o}
+	}
+	return slog.New(tint.NewTextHandler(stderr, &tint.Options{
+		Level: level, TimeFormat: "15:04:05", NoColor: !colours, ReplaceAttr: cleanAttr,
+	}))
+}
+
+// cleanAttr cleans what is logged as text.
+func cleanAttr(_ []string, a slog.Attr) slog.Attr {
+	switch a.Value.Kind() {
+	case slog.KindString, slog.KindAny:
+		if a.Key != slog.LevelKey {
+			a.Value = slog.StringValue(policy.Clean(fmt.Sprint(a.Value.Any())))
+		}
+	}
+	return a
 }

@@ -60,12 +60,22 @@ func (e *exitError) Unwrap() error { return e.err }
 // run is the program without the process: it touches nothing but what it is
 // given, the file system and the environment.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	out := &sink{to: stdout, name: "standard output", patience: patienceForData}
+	errs := &sink{to: stderr, name: "standard error", patience: patienceForLog}
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	return report(root.ExecuteContext(ctx), stderr)
+	root.SetOut(out)
+	root.SetErr(errs)
+	code := report(root.ExecuteContext(ctx), errs)
+	if err := out.end(); err != nil {
+		fmt.Fprintf(errs, "hermes-reconcile: %v\n", err)
+		if code == exitDone && !out.optional {
+			code = exitProfile
+		}
+	}
+	_ = errs.end() // nobody reads what could be said of it
+	return code
 }
 
 // report prints an error once and returns its exit status. An error without one

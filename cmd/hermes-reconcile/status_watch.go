@@ -16,6 +16,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/policy"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -113,14 +114,6 @@ func waitForTick(ctx context.Context, tick <-chan time.Time, keys <-chan byte) b
 	}
 }
 
-func terminalOf(stream any) *os.File {
-	file, ok := stream.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return nil
-	}
-	return file
-}
-
 // readKeys makes single keys readable. Ctrl-c keeps its meaning.
 func readKeys(in *os.File) (restore func(), err error) {
 	fd := int(in.Fd())
@@ -174,7 +167,7 @@ func watchFrame(ctx context.Context, cmd *cobra.Command, c config.Config, rules 
 	var frame bytes.Buffer
 	frame.WriteString("\x1b[H\x1b[2J")
 	fmt.Fprintf(&frame, "%s, every %s, q to end\n\n", d.Time, watchInterval)
-	lines := strings.SplitAfter(strings.TrimSuffix(text.String(), "\n"), "\n")
+	lines := strings.SplitAfter(strings.TrimSuffix(policy.Clean(text.String()), "\n"), "\n")
 	if most := height - 4; height > 4 && len(lines) > most {
 		fmt.Fprintf(&frame, "%s… and %d more lines\n", strings.Join(lines[:most], ""), len(lines)-most)
 		return frame.Bytes(), nil

@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"text/tabwriter"
 
 	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/policy"
@@ -13,17 +12,17 @@ import (
 
 // Comparison prints which profiles two policies decide differently.
 func Comparison(w io.Writer, c explain.Comparison) error {
-	fmt.Fprintf(w, "present    %s (revision %s)\n", c.Present.Source, c.Present.Revision)
+	line(w, "present    %s (revision %s)", c.Present.Source, c.Present.Revision)
 	for _, e := range c.Present.Errors {
-		fmt.Fprintf(w, "           instead of what is configured: %s\n", policy.Line(e))
+		line(w, "           instead of what is configured: %s", e)
 	}
-	fmt.Fprintf(w, "candidate  %s (revision %s)\n\n", c.Candidate.Source, c.Candidate.Revision)
+	line(w, "candidate  %s (revision %s)", c.Candidate.Source, c.Candidate.Revision)
+	fmt.Fprintln(w)
 	if len(c.Profiles) > 0 {
-		table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-		fmt.Fprintln(table, "PROFILE\tPRESENT\tCANDIDATE\tBECAUSE")
+		table := newTable(w, "PROFILE", "PRESENT", "CANDIDATE", "BECAUSE")
 		for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
 			d := c.Profiles[name]
-			fmt.Fprintf(table, "%s\t%s %s\t%s %s\t%s\n", name, d.Present.Action, d.Present.Code, d.Candidate.Action, d.Candidate.Code, policy.Line(d.Because()))
+			table.row(name, fmt.Sprintf("%s %s", d.Present.Action, d.Present.Code), fmt.Sprintf("%s %s", d.Candidate.Action, d.Candidate.Code), d.Because())
 		}
 		if err := table.Flush(); err != nil {
 			return err

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"hermes-reconcile/policy"
 )
@@ -14,11 +13,10 @@ import (
 // Decisions prints decisions as a table, with the reasons.
 func Decisions(w io.Writer, d policy.Decisions) error {
 	writeSkip(w, d.Skip)
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "PROFILE\tACTION\tCODE\tPRIOR STATE\tREASON")
+	table := newTable(w, "PROFILE", "ACTION", "CODE", "PRIOR STATE", "REASON")
 	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
 		p := d.Profiles[name]
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", name, p.Action, p.Code, policy.Word(p.PriorState), policy.Line(p.Reason))
+		table.row(name, p.Action, p.Code, policy.Word(p.PriorState), p.Reason)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -33,7 +31,7 @@ func writeTried(w io.Writer, d policy.Decisions) {
 	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
 		for _, c := range d.Profiles[name].Contributions {
 			if !c.Counts() && c.Set != policy.SetAlarm {
-				fmt.Fprintf(w, "TRIED   %s: %s, not enforced: %s (%s, %s)\n", name, c.Set, policy.Line(c.Reason), c.Rule, c.Location)
+				line(w, "TRIED   %s: %s, not enforced: %s (%s, %s)", name, c.Set, c.Reason, c.Rule, c.Location)
 			}
 		}
 	}
@@ -42,10 +40,14 @@ func writeTried(w io.Writer, d policy.Decisions) {
 // writePolicy prints the errors of the policy, and the alarms.
 func writePolicy(w io.Writer, d policy.Decisions) {
 	for _, e := range d.Policy.Errors {
-		fmt.Fprintf(w, "POLICY  %s\n", e)
+		heading := "POLICY"
+		for text := range strings.SplitSeq(e, "\n") {
+			line(w, "%-8s%s", heading, text)
+			heading = ""
+		}
 	}
 	if d.Policy.Fallback {
-		fmt.Fprintf(w, "POLICY  these rules could not be used; %s decided\n", d.Policy.Source)
+		line(w, "POLICY  these rules could not be used; %s decided", d.Policy.Source)
 	}
 	writeAlarms(w, d.Alarms)
 }
@@ -53,7 +55,7 @@ func writePolicy(w io.Writer, d policy.Decisions) {
 // writeSkip prints why the container supervises nothing.
 func writeSkip(w io.Writer, skip []policy.Contribution) {
 	for _, c := range skip {
-		fmt.Fprintf(w, "This container supervises nothing: %s (%s, %s)\n", policy.Line(c.Reason), c.Rule, c.Location)
+		line(w, "This container supervises nothing: %s (%s, %s)", c.Reason, c.Rule, c.Location)
 	}
 }
 
@@ -61,9 +63,9 @@ func writeAlarms(w io.Writer, alarms []policy.Alarm) {
 	for _, a := range alarms {
 		about := ""
 		if a.Profile != "" {
-			about = policy.Line(a.Profile) + ": "
+			about = a.Profile + ": "
 		}
-		fmt.Fprintf(w, "ALARM   %s%s\n", about, policy.Line(a.Reason))
+		line(w, "ALARM   %s%s", about, a.Reason)
 	}
 }
 
@@ -79,7 +81,7 @@ func Plan(w io.Writer, plan []policy.Operation) error {
 		_, err := fmt.Fprintln(w, "Plan: nothing to do.")
 		return err
 	}
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	table := newTable(w)
 	counts := map[policy.Op]int{}
 	for _, op := range plan {
 		counts[op.Op]++
@@ -87,7 +89,7 @@ func Plan(w io.Writer, plan []policy.Operation) error {
 		if !ok {
 			sign = "~"
 		}
-		fmt.Fprintf(table, "%s %s\t%s\t%s\t# %s\n", sign, op.Op, op.Profile, object(op), policy.Line(op.Cause))
+		table.row(fmt.Sprintf("%s %s", sign, op.Op), op.Profile, object(op), "# "+op.Cause)
 	}
 	if err := table.Flush(); err != nil {
 		return err

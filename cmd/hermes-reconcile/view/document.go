@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"text/tabwriter"
 
 	"go.yaml.in/yaml/v3"
+
+	"hermes-reconcile/policy"
 )
 
 // Document prints a value as JSON or YAML.
@@ -17,19 +20,85 @@ func Document(w io.Writer, format string, value any) error {
 		return err
 	}
 	if format == "json" {
-		_, err = fmt.Fprintf(w, "%s\n", text)
+		_, err = io.WriteString(w, policy.Clean(string(text))+"\n")
 		return err
 	}
 	// Through JSON, so that both have the same keys in the same shape.
-	var plain any
-	decoder := yaml.NewDecoder(strings.NewReader(string(text)))
-	if err := decoder.Decode(&plain); err != nil {
+	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	decoder.UseNumber()
+	node, err := nodeOf(decoder)
+	if err != nil {
 		return err
 	}
-	encoder := yaml.NewEncoder(w)
+	var document strings.Builder
+	encoder := yaml.NewEncoder(&document)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(plain); err != nil {
+	if err := encoder.Encode(node); err != nil {
 		return err
 	}
-	return encoder.Close()
+	if err := encoder.Close(); err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, policy.Clean(document.String()))
+	return err
+}
+
+// nodeOf reads one JSON value as YAML. Text with an unprintable character is in double
+// quotes, where YAML has the escapes of JSON.
+func nodeOf(decoder *json.Decoder) (*yaml.Node, error) {
+	token, err := decoder.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch token := token.(type) {
+	case json.Delim:
+		node := &yaml.Node{Kind: yaml.MappingNode}
+		if token == '[' {
+			node.Kind = yaml.SequenceNode
+		}
+		for decoder.More() {
+			child, err := nodeOf(decoder)
+			if err != nil {
+				return nil, err
+			}
+			node.Content = append(node.Content, child)
+		}
+		_, err = decoder.Token()
+		return node, err
+	case json.Number:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: token.String()}, nil
+	}
+	node := &yaml.Node{}
+	err = node.Encode(token)
+	if text, ok := token.(string); ok && policy.Clean(text) != text {
+		node.Style = yaml.DoubleQuotedStyle
+	}
+	return node, err
+}
+
+// line prints one line. No text in it breaks it.
+func line(w io.Writer, format string, values ...any) {
+	fmt.Fprintln(w, policy.Line(fmt.Sprintf(format, values...)))
+}
+
+// A table has columns that are as wide as their widest cell.
+type table struct{ *tabwriter.Writer }
+
+func newTable(w io.Writer, head ...any) table {
+	t := table{tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
+	if len(head) > 0 {
+		t.row(head...)
+	}
+	return t
+}
+
+// row adds a row. No text in it breaks a line or a cell.
+func (t table) row(cells ...any) {
+	for i, cell := range cells {
+		if i > 0 {
+			io.WriteString(t, "\t")
+		}
+		io.WriteString(t, policy.Line(fmt.Sprint(cell)))
+	}
+	io.WriteString(t, "\n")
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/policy"
@@ -27,8 +26,8 @@ func Explanation(w io.Writer, e *explain.Explanation) error {
 	for _, a := range e.Alarms {
 		p.add("alarm", a.Reason)
 	}
-	fmt.Fprintln(w, policy.Line(e.Sentence))
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	line(w, "%s", e.Sentence)
+	table := newTable(w)
 	heading := ""
 	for _, l := range p.lines {
 		shown := l[0]
@@ -36,7 +35,7 @@ func Explanation(w io.Writer, e *explain.Explanation) error {
 			shown = ""
 		}
 		heading = l[0]
-		fmt.Fprintf(table, "  %s\t%s\n", shown, policy.Line(l[1]))
+		table.row("  "+shown, l[1])
 	}
 	if err := table.Flush(); err != nil || e.Trace == "" {
 		return err

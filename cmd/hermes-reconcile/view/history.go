@@ -2,11 +2,9 @@ package view
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
@@ -16,35 +14,31 @@ import (
 // it.
 func History(w io.Writer, d ledger.History) error {
 	var text strings.Builder
-	table := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "PROFILE\tBOOT\tTIME\tIMAGE\tPOLICY\tACTION\tCODE\tPRIOR STATE\tPRIOR EXIT")
+	table := newTable(&text, "PROFILE", "BOOT", "TIME", "IMAGE", "POLICY", "ACTION", "CODE", "PRIOR STATE", "PRIOR EXIT")
 	for _, e := range d.Entries {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", policy.Line(cmp.Or(e.Profile, policy.NowNothing)), bootOf(e), policy.Line(e.Time), wordOrNone(e.Image),
-			wordOrNone(e.Policy), policy.Line(e.Action), policy.Line(e.Code), wordOrNone(e.PriorState), wordOrNone(e.PriorExit))
+		table.row(cmp.Or(e.Profile, policy.NowNothing), bootOf(e), e.Time, wordOrNone(e.Image),
+			wordOrNone(e.Policy), e.Action, e.Code, wordOrNone(e.PriorState), wordOrNone(e.PriorExit))
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	rows := strings.SplitAfter(text.String(), "\n")
-	var errs []error
-	show := func(text string) {
-		_, err := io.WriteString(w, text)
-		errs = append(errs, err)
-	}
-	show(rows[0])
+	var all strings.Builder
+	all.WriteString(rows[0])
 	for i, e := range d.Entries {
 		for _, change := range e.Changed {
-			show("  ~ " + policy.Line(change) + "\n")
+			line(&all, "  ~ %s", change)
 		}
-		show(rows[i+1])
+		all.WriteString(rows[i+1])
 	}
 	if len(d.Entries) == 0 {
-		show("The ledger has no boot of it.\n")
+		line(&all, "The ledger has no boot of it.")
 	}
 	for _, note := range d.Notes {
-		show("NOTE    " + policy.Line(note) + "\n")
+		line(&all, "NOTE    %s", note)
 	}
-	return errors.Join(errs...)
+	_, err := io.WriteString(w, all.String())
+	return err
 }
 
 // bootOf is the column BOOT. A pass that was not a boot has its command there.
@@ -52,7 +46,7 @@ func bootOf(e ledger.Entry) string {
 	if e.Phase == policy.PhaseBoot {
 		return fmt.Sprint(e.Boot)
 	}
-	return fmt.Sprintf("%d %s", e.Boot, policy.Line(cmp.Or(e.Command, e.Phase, policy.NowNothing)))
+	return fmt.Sprintf("%d %s", e.Boot, cmp.Or(e.Command, e.Phase, policy.NowNothing))
 }
 
 // wordOrNone returns a word from the ledger, or a dash.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"hermes-reconcile/policy"
@@ -29,7 +28,8 @@ func Findings(w io.Writer, format string, r check.Report) error {
 		return Document(w, format, r)
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%s\n    %s\n", policy.Line(f.String()), f.Fix)
+		line(w, "%s", f)
+		line(w, "    %s", f.Fix)
 	}
 	if len(r.Findings) > 0 {
 		fmt.Fprintln(w)
@@ -50,47 +50,46 @@ var (
 
 // Codes prints the codes of findings.
 func Codes(w io.Writer, format string, codes []check.Code) error {
-	return rows(w, format, codes, "CODE\tSEVERITY\tMEANS\tFIX", func(c check.Code) string {
-		return fmt.Sprintf("%s\t%s\t%s\t%s", c.Code, c.Severity, c.Means, c.Fix)
+	return rows(w, format, codes, []any{"CODE", "SEVERITY", "MEANS", "FIX"}, func(c check.Code) []any {
+		return []any{c.Code, c.Severity, c.Means, c.Fix}
 	})
 }
 
 // rows prints a document, or as a table one line for each of its items.
-func rows[T any](w io.Writer, format string, all []T, head string, row func(T) string) error {
+func rows[T any](w io.Writer, format string, all []T, head []any, row func(T) []any) error {
 	if format != "table" {
 		return Document(w, format, all)
 	}
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, head)
+	table := newTable(w, head...)
 	for _, one := range all {
-		fmt.Fprintln(table, row(one))
+		table.row(row(one)...)
 	}
 	return table.Flush()
 }
 
 // Costs prints what rule packages cost. The sizes are the columns.
 func Costs(w io.Writer, format string, costs []check.Cost, sizes []int) error {
-	head := "PACKAGE"
+	head := []any{"PACKAGE"}
 	for _, size := range sizes {
-		head += fmt.Sprintf("\t%d", size)
+		head = append(head, size)
 	}
-	err := rows(w, format, costs, head+"\tTENFOLD PROFILES TAKE", func(c check.Cost) string {
-		line := c.Rule
+	err := rows(w, format, costs, append(head, "TENFOLD PROFILES TAKE"), func(c check.Cost) []any {
+		row := []any{c.Rule}
 		for i := range sizes {
 			cell := "-"
 			if i < len(c.Sizes) && c.Sizes[i].Error == "" {
 				cell = fmt.Sprintf("%.2f ms", float64(c.Sizes[i].Took)/float64(time.Millisecond))
 			}
-			line += "\t" + cell
+			row = append(row, cell)
 		}
 		if c.Growth > 0 {
-			return line + fmt.Sprintf("\t%.1f times", c.Growth)
+			return append(row, fmt.Sprintf("%.1f times", c.Growth))
 		}
-		return line + "\t-"
+		return append(row, "-")
 	})
 	for _, c := range costs {
 		if c.Warning != "" && format == "table" {
-			fmt.Fprintf(w, "WARNING %s: %s\n", c.Rule, policy.Line(c.Warning))
+			line(w, "WARNING %s: %s", c.Rule, c.Warning)
 		}
 	}
 	return err
@@ -98,11 +97,11 @@ func Costs(w io.Writer, format string, costs []check.Cost, sizes []int) error {
 
 // Packages prints rule packages. If there is no home, homeErr says why.
 func Packages(w io.Writer, format string, packages []workbench.Package, homeErr error) error {
-	err := rows(w, format, packages, "PACKAGE\tLAYER\tPLACE\tADDS\tTITLE", func(p workbench.Package) string {
-		return fmt.Sprintf("%s\t%s\t%s:%d\t%s\t%s", p.Name, policy.Line(p.Layer), policy.Line(p.File), p.Row, contributed(p), cmp.Or(policy.Line(p.Title), "-"))
+	err := rows(w, format, packages, []any{"PACKAGE", "LAYER", "PLACE", "ADDS", "TITLE"}, func(p workbench.Package) []any {
+		return []any{p.Name, p.Layer, fmt.Sprintf("%s:%d", p.File, p.Row), contributed(p), cmp.Or(p.Title, "-")}
 	})
 	if err == nil && homeErr != nil && format == "table" {
-		_, err = fmt.Fprintf(w, "There is no home, so what they add is not shown: %v\n", homeErr)
+		line(w, "There is no home, so what they add is not shown: %v", homeErr)
 	}
 	return err
 }
@@ -128,8 +127,8 @@ func contributed(p workbench.Package) string {
 
 // Recipes prints a list of recipes.
 func Recipes(w io.Writer, format string, recipes []workbench.Recipe) error {
-	return rows(w, format, recipes, "RECIPE\tSETS\tTITLE", func(r workbench.Recipe) string {
-		return fmt.Sprintf("%s\t%s\t%s", r.Name, strings.Join(r.Contributes, ", "), r.Title)
+	return rows(w, format, recipes, []any{"RECIPE", "SETS", "TITLE"}, func(r workbench.Recipe) []any {
+		return []any{r.Name, strings.Join(r.Contributes, ", "), r.Title}
 	})
 }
 
@@ -154,12 +153,12 @@ func Tests(w io.Writer, format string, r workbench.TestReport, verbose bool) err
 		if t.Outcome == workbench.Passed && !verbose {
 			continue
 		}
-		fmt.Fprintf(w, "%-5s %s:%d: %s.%s\n", t.Outcome, policy.Line(t.File), t.Row, t.Package, t.Name)
+		line(w, "%-5s %s:%d: %s.%s", t.Outcome, t.File, t.Row, t.Package, t.Name)
 		if t.Error != "" {
-			fmt.Fprintf(w, "      %s\n", policy.Line(t.Error))
+			line(w, "      %s", t.Error)
 		}
 		for text := range strings.Lines(t.Output) {
-			fmt.Fprintf(w, "      print: %s\n", policy.Line(strings.TrimSuffix(text, "\n")))
+			line(w, "      print: %s", strings.TrimSuffix(text, "\n"))
 		}
 	}
 	if r.Coverage != nil {

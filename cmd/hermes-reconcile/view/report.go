@@ -5,10 +5,8 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"text/tabwriter"
 
 	"hermes-reconcile/engine/reconcile"
-	"hermes-reconcile/policy"
 )
 
 // Report prints what a command did to a running container.
@@ -24,11 +22,11 @@ func Report(w io.Writer, format string, r reconcile.Report) error {
 		err = writeOutcomes(w, r)
 	}
 	for _, name := range r.Pending {
-		fmt.Fprintf(w, "PENDING %s: its run script changed, effective at its next start (apply --restart-changed restarts it)\n", policy.Line(name))
+		line(w, "PENDING %s: its run script changed, effective at its next start (apply --restart-changed restarts it)", name)
 	}
 	writeAlarms(w, r.Alarms)
 	for _, text := range r.Errors {
-		fmt.Fprintf(w, "FAILED  %s\n", policy.Line(text))
+		line(w, "FAILED  %s", text)
 	}
 	return err
 }
@@ -43,7 +41,7 @@ func writeOperations(w io.Writer, r reconcile.Report) error {
 		return err
 	}
 	done := 0
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	table := newTable(w)
 	for _, op := range r.Operations {
 		sign, ok := signs[op.Op]
 		switch {
@@ -57,7 +55,7 @@ func writeOperations(w io.Writer, r reconcile.Report) error {
 		if op.Done {
 			done++
 		}
-		fmt.Fprintf(table, "%s %s\t%s\t%s\t# %s\n", sign, op.Op, policy.Line(op.Profile), object(op.Operation), policy.Line(op.Cause))
+		table.row(fmt.Sprintf("%s %s", sign, op.Op), op.Profile, object(op.Operation), "# "+op.Cause)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -78,14 +76,12 @@ func writeOutcomes(w io.Writer, r reconcile.Report) error {
 		if p.PID != 0 {
 			text += fmt.Sprintf(", pid %d", p.PID)
 		}
-		if _, err := fmt.Fprintf(w, "%s: %s\n", policy.Line(name), policy.Line(text)); err != nil {
-			return err
-		}
+		line(w, "%s: %s", name, text)
 		for _, note := range p.Notes {
-			fmt.Fprintf(w, "        %s\n", policy.Line(note))
+			line(w, "        %s", note)
 		}
 		for _, text := range p.Errors {
-			fmt.Fprintf(w, "FAILED  %s: %s\n", policy.Line(name), policy.Line(text))
+			line(w, "FAILED  %s: %s", name, text)
 		}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
@@ -13,15 +12,14 @@ import (
 // Status prints the profiles, and below them what wants attention.
 func Status(w io.Writer, d *status.Document) error {
 	writeSkip(w, d.Skip)
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "PROFILE\tWANTED\tSLOT\tNOW\tREASON\tSERVED BY")
+	table := newTable(w, "PROFILE", "WANTED", "SLOT", "NOW", "REASON", "SERVED BY")
 	for _, name := range d.Names() {
 		p := d.Profiles[name]
 		served := p.ServedBy
 		if served == status.ServedSelf {
 			served = fmt.Sprintf("self (%d)", p.PID)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", policy.Line(name), p.Wanted, p.Slot, p.DescribeNow(d.At), policy.Line(p.Code), served)
+		table.row(name, p.Wanted, p.Slot, p.DescribeNow(d.At), p.Code, served)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -40,7 +38,7 @@ type metric struct {
 func (m *metric) add(value float64, labels ...string) {
 	var text []string
 	for i := 0; i+1 < len(labels); i += 2 {
-		text = append(text, labels[i]+`="`+escapeLabel.Replace(labels[i+1])+`"`)
+		text = append(text, labels[i]+`="`+escapeLabel.Replace(policy.Clean(labels[i+1]))+`"`)
 	}
 	set := ""
 	if len(text) > 0 {
