@@ -44,8 +44,12 @@ var shortEscapes = map[rune]string{'\n': `\n`, '\t': `\t`, '\r': `\r`}
 
 // escaped escapes the characters that are neither printable nor among except.
 func escaped(text, except string) string {
+	plain := 0 // bytes; a document is plain all through
+	for plain < len(text) && (text[plain] >= ' ' && text[plain] < 0x7f || strings.IndexByte(except, text[plain]) >= 0) {
+		plain++
+	}
 	stays := func(r rune) bool { return Printable(r) || strings.ContainsRune(except, r) }
-	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !stays(r) }) {
+	if rest := text[plain:]; utf8.ValidString(rest) && !strings.ContainsFunc(rest, func(r rune) bool { return !stays(r) }) {
 		return text
 	}
 	var clean strings.Builder

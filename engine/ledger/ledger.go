@@ -37,6 +37,7 @@ type Line struct {
 	Alarms      []policy.Alarm        `json:"alarms,omitempty"`
 	Operations  []Operation           `json:"operations,omitempty"`
 	Errors      []string              `json:"errors,omitempty"`
+	LeftOut     int                   `json:"left_out,omitempty"` // parts of the line, and lines of profiles, that had no room
 }
 
 // An Operation is the result of one operation, as a line records it.
@@ -62,7 +63,7 @@ func Read(home policy.Directory, profile string) ([]Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	ours := append([]byte(`"profile":`), quoted...)
+	ours := []byte(`"profile":` + policy.Clean(string(quoted)))
 	var lines []Line
 	errs, _ := scan(home, func(text []byte) bool {
 		// Most lines are about other profiles and are not decoded.

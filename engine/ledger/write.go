@@ -1,9 +1,7 @@
 package ledger
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -66,17 +64,25 @@ const CodeNotDecided = "not_decided"
 // one line that gives the reason.
 func (p Pass) BootLog() []byte {
 	stamp := time.Unix(0, p.Input.Now.UnixNS).UTC().Format("2006-01-02T15:04:05-0700")
-	var text bytes.Buffer
+	word := func(text string) string { return policy.Word(policy.Cut(text)) }
+	about := func(action, code, reason string) []byte {
+		return fmt.Appendf(nil, "%s action=%s code=%s reason=%s\n", stamp, action, word(code), word(reason))
+	}
 	if action, code, reason := p.container(); action != Reconciled {
-		fmt.Fprintf(&text, "%s action=%s code=%s reason=%s\n", stamp, action, policy.Word(code), policy.Word(reason))
-		return text.Bytes()
+		return about(action, code, reason)
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.Decisions.Profiles)) {
+	names := slices.Sorted(maps.Keys(p.Decisions.Profiles))
+	lines := make([][]byte, len(names))
+	for i, name := range names {
 		d := p.Decisions.Profiles[name]
-		fmt.Fprintf(&text, "%s profile=%s prior_state=%s action=%s prior_exit=%s code=%s\n",
-			stamp, policy.Word(name), policy.Word(d.PriorState), Action(d.Action), policy.Word(d.PriorExit), policy.Word(d.Code))
+		lines[i] = fmt.Appendf(nil, "%s profile=%s prior_state=%s action=%s prior_exit=%s code=%s\n",
+			stamp, word(name), word(d.PriorState), Action(d.Action), word(d.PriorExit), word(d.Code))
 	}
-	return text.Bytes()
+	text, leftOut := p.fit(names, lines, BootLogLimit-1<<10)
+	if leftOut > 0 {
+		text = append(text, about(Reconciled, "left_out", policy.Count(leftOut, "more profile"))...)
+	}
+	return text
 }
 
 // container returns what the pass did with the container as a whole.
@@ -112,15 +118,13 @@ func (p Pass) Text() ([]byte, error) {
 		}
 		operations[r.Operation.Profile] = append(operations[r.Operation.Profile], o)
 	}
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
 	container := line
 	container.Action, container.Code, container.Reason = p.container()
 	container.Rules = p.Decisions.Skip
 	container.Facts = FactDigests(p.Input.Container)
-	container.Alarms, container.Operations, container.Errors = FewAlarms(p.Alarms), operations[""], fewErrors(p.Errors)
-	if err := encoder.Encode(container); err != nil || container.Action != Reconciled {
-		return text.Bytes(), err
+	container.Alarms, container.Operations, container.Errors = p.Alarms, operations[""], p.Errors
+	if container.Action != Reconciled {
+		return container.marshal()
 	}
 	line.Policy.Errors = nil // the container's line has them
 	names := slices.Sorted(maps.Keys(p.Decisions.Profiles))
@@ -135,18 +139,17 @@ func (p Pass) Text() ([]byte, error) {
 			one.Facts = FactDigests(p.Input.Profiles[name])
 			one.FactsDigest = digestOf(one.Facts)
 			one.Operations = operations[name]
-			lines[i], err = json.Marshal(one)
+			lines[i], err = one.marshal()
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	for _, l := range lines {
-		text.Write(l)
-		text.WriteByte('\n')
-	}
-	return text.Bytes(), nil
+	profiles, leftOut := p.fit(names, lines, Limit-MaxLine)
+	container.LeftOut = leftOut
+	first, err := container.marshal()
+	return append(first, profiles...), err
 }
 
 // mostAlike is how many alarms of one code, or errors, a log lists. An agent can make any
@@ -154,11 +157,12 @@ func (p Pass) Text() ([]byte, error) {
 // below MaxLine to be read back.
 const mostAlike = 20
 
-// FewAlarms keeps the first alarms of each code and counts the others.
+// FewAlarms keeps the first alarms of each code and counts the others. It cuts long reasons.
 func FewAlarms(alarms []policy.Alarm) []policy.Alarm {
 	var few []policy.Alarm
 	alike := map[string]int{}
 	for _, a := range alarms {
+		a.Reason = policy.Cut(a.Reason)
 		if alike[a.Code]++; alike[a.Code] <= mostAlike {
 			few = append(few, a)
 		}
@@ -172,10 +176,14 @@ func FewAlarms(alarms []policy.Alarm) []policy.Alarm {
 }
 
 func fewErrors(errs []string) []string {
-	if len(errs) <= mostAlike {
-		return errs
+	few := errs[:0:0]
+	for _, err := range errs[:min(len(errs), mostAlike)] {
+		few = append(few, policy.Cut(err))
 	}
-	return append(slices.Clone(errs[:mostAlike]), fmt.Sprintf("and %d more", len(errs)-mostAlike))
+	if more := len(errs) - mostAlike; more > 0 {
+		few = append(few, fmt.Sprintf("and %d more", more))
+	}
+	return few
 }
 
 // digestOf identifies all facts that FactDigests identifies one by one, in any order.

@@ -4,17 +4,14 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
 
-// evil is text that clears a terminal, renames it, overwrites a line, begins another line,
-// and reverses the direction of writing.
-const evil = "\x1b[2J\x1b]0;owned\a\r\n2026-11-22T06:00:11+0000 profile=x action=started\u202e\u0085\x7f"
-
 // FuzzBootLog: for any text of the agent, a record is one line with one word for each key.
 func FuzzBootLog(f *testing.F) {
-	for _, text := range []string{"running", "", evil, "a b", `a"b`, "a=b", "\\", "None", "é", "\xff"} {
+	for _, text := range append(hometest.Hostile(), "running", "", "a b", `a"b`, "a=b", "\\", "None", "é", "\xff") {
 		f.Add(text, text)
 	}
 	f.Fuzz(func(t *testing.T, state, name string) {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -22,13 +21,6 @@ import (
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
-)
-
-// The sizes in bytes at which logs are rotated. Upstream rotates its logs at the first. The
-// ledger has longer lines; its limit keeps some thousands of them.
-const (
-	logLimit    = 256 << 10
-	ledgerLimit = 4 << 20
 )
 
 // IsChild reports whether args are those of the child. main then calls Serve before it
@@ -141,11 +133,11 @@ func (v *server) answer(ctx context.Context, r request, texts [][]byte) error {
 	case r.Change != nil:
 		value, err = v.change(ctx, *r.Change)
 	case r.Log != "" && len(texts) == 1:
-		limit := int64(logLimit)
-		if strings.HasSuffix(r.Log, ".jsonl") {
-			limit = ledgerLimit
+		limit := ledger.BootLogLimit
+		if r.Log == ledger.Name {
+			limit = ledger.Limit
 		}
-		err = v.home.AppendLog(r.Log, texts[0], limit)
+		err = v.home.AppendLog(r.Log, texts[0], int64(limit))
 	}
 	text, jsonErr := json.Marshal(value)
 	return errors.Join(jsonErr, v.out.Write(lastAnswer(err), text))
