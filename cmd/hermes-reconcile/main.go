@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // rules name time zones, and a slim image has none
 
@@ -84,14 +85,15 @@ func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
+	code := exitUsage
 	if exit, ok := errors.AsType[*exitError](err); ok {
-		if exit.err != nil {
-			fmt.Fprintf(stderr, "hermes-reconcile: %v\n", exit.err)
-		}
-		return exit.code
+		code, err = exit.code, exit.err
 	}
-	fmt.Fprintf(stderr, "hermes-reconcile: %v\n", err)
-	return exitUsage
+	if err != nil {
+		// No text in an error begins a line.
+		fmt.Fprintf(stderr, "hermes-reconcile: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	}
+	return code
 }
 
 // silently returns the error of an exit status whose reason has been printed.
