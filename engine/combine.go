@@ -91,9 +91,9 @@ func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) poli
 
 func failureText(f policy.RuleFailure) string {
 	if f.Location != "" {
-		return fmt.Sprintf("%s: %s: %s", f.Location, f.Rule, f.Error)
+		return fmt.Sprintf("%s: %s: %s", f.Location, f.Rule, policy.Cut(f.Error))
 	}
-	return fmt.Sprintf("%s: %s", f.Rule, f.Error)
+	return fmt.Sprintf("%s: %s", f.Rule, policy.Cut(f.Error))
 }
 
 func alarmOf(c policy.Contribution) policy.Alarm {

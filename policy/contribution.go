@@ -62,6 +62,10 @@ type Contribution struct {
 // Counts reports whether the contribution has an effect on decisions.
 func (c Contribution) Counts() bool { return c.Enforced == nil || *c.Enforced }
 
+// MaxValue is how many bytes the value of an environment variable may have. Linux starts no
+// program with one of 128 KiB.
+const MaxValue = 64 << 10
+
 // MaxDelaySeconds is the longest delay that a rule may ask for: an hour.
 const MaxDelaySeconds = 3600
 
@@ -92,8 +96,9 @@ func Fields(set Set) (required, optional []string) {
 
 // DecodeMember decodes one member of a set as a rule wrote it. The values are what encoding/json
 // decodes into an any with UseNumber. An unknown or missing key, a value of the wrong type or
-// out of its range is an error that names the key and what would have been right. The caller
-// adds Rule, Location and Layer.
+// out of its range is an error that names the key and what would have been right. A reason of
+// more than MaxText bytes is cut; another text of that length is an error. The caller adds
+// Rule, Location and Layer.
 func DecodeMember(set Set, object map[string]any) (Contribution, error) {
 	c := Contribution{Set: set}
 	if err := checkKeys(set, object); err != nil {
@@ -122,7 +127,7 @@ func checkKeys(set Set, object map[string]any) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		if !slices.Contains(f.required, key) && !slices.Contains(f.optional, key) {
-			return fmt.Errorf("unknown key %q, have %s", key, quoted(slices.Concat(f.required, f.optional)))
+			return fmt.Errorf("unknown key %q, have %s", Cut(key), quoted(slices.Concat(f.required, f.optional)))
 		}
 	}
 	return nil
@@ -134,6 +139,9 @@ func (c *Contribution) assign(key string, value any) (err error) {
 	case "profile":
 		c.Profile, err = text(key, value)
 	case "reason":
+		if reason, ok := value.(string); ok {
+			value = Cut(reason)
+		}
 		c.Reason, err = text(key, value)
 	case "code":
 		c.Code, err = text(key, value)
@@ -163,6 +171,13 @@ func text(key string, value any) (string, error) {
 	s, ok := value.(string)
 	if !ok {
 		return "", fmt.Errorf("%s is %s, want a string", key, jsonType(value))
+	}
+	most := MaxText
+	if key == "value" {
+		most = MaxValue
+	}
+	if len(s) > most {
+		return "", fmt.Errorf("%s has %d bytes, want at most %d", key, len(s), most)
 	}
 	return s, nil
 }

@@ -41,6 +41,28 @@ func TestDecodeMemberRefuses(t *testing.T) {
 }
 
 // Every set takes a member with exactly the keys that Fields names as required.
+// A rule that copies what an agent wrote says at most MaxText bytes. A text that means
+// something when it is shorter is not cut.
+func TestDecodeMemberLimitsTexts(t *testing.T) {
+	long := strings.Repeat("x", 100<<20)
+	c, err := DecodeMember(SetHold, map[string]any{"profile": "coder", "reason": long})
+	if err != nil || len(c.Reason) > MaxText || !strings.HasSuffix(c.Reason, " bytes more)") {
+		t.Errorf("a reason of %d bytes, %v", len(c.Reason), err)
+	}
+	for _, key := range []string{"profile", "code", "name", "value"} {
+		member := map[string]any{"profile": "coder", "code": "x", "name": "A", "value": "a", "reason": "x"}
+		member[key] = long
+		_, err := DecodeMember(SetEnv, member)
+		if err == nil || len(err.Error()) > 200 || !strings.Contains(err.Error(), key+" has 104857600 bytes, want at most") {
+			t.Errorf("%s: %.200v", key, err)
+		}
+	}
+	_, err = DecodeMember(SetHold, map[string]any{"profile": "coder", "reason": "x", long: "x"})
+	if err == nil || len(err.Error()) > 2*MaxText {
+		t.Error("an error repeats a key of 100 MB")
+	}
+}
+
 func TestDecodeMemberTakesTheRequiredKeys(t *testing.T) {
 	values := map[string]any{
 		"profile": "coder", "reason": "x", "rule": "reconcile.rules.x", "file": "gateway.pid", "seconds": json.Number("1.5"),
