@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -27,8 +28,9 @@ func newBoot() *cobra.Command {
 		Short: "Bring the gateways back after a container restart (the cont-init hook)",
 		Long: `Collect the facts, decide, make the slots, sweep stale runtime files, and write the
 boot log. "boot" is the cont-init hook. A broken policy, profile or log file must not
-keep the container from starting: "boot" exits 0 unless --strict is given. Nothing runs
-until s6-svscan scans; s6-overlay scans after the last cont-init script.`,
+keep the container from starting: "boot" exits 0 unless --strict is given, or a
+signal ends it early. Nothing runs until s6-svscan scans; s6-overlay scans after the
+last cont-init script.`,
 		Args: cobra.NoArgs,
 		RunE: boot,
 	}
@@ -82,6 +84,9 @@ func boot(cmd *cobra.Command, _ []string) error {
 		return &exitError{exitUsage, err}
 	}
 	r, err := reconcile.Pass(ctx, w, options)
+	if cmd.Context().Err() != nil && (err != nil || len(r.Problems) > 0) {
+		return &exitError{exitProfile, errors.New("ended by a signal before all slots and logs were made")}
+	}
 	if err != nil {
 		return &exitError{exitProfile, err}
 	}

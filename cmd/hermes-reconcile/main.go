@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 	_ "time/tzdata" // rules name time zones, and a slim image has none
@@ -29,9 +28,7 @@ func program() int {
 	if remote.IsChild(os.Args) {
 		return remote.Serve()
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	return run(untilSignal(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }
 
 // The exit statuses.

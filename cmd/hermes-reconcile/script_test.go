@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -16,6 +17,9 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected outputs in fixtures")
 
 func TestMain(m *testing.M) {
+	if patience, err := time.ParseDuration(os.Getenv("TEST_PATIENCE")); err == nil {
+		patienceForData, patienceForLog = patience, patience // a test does not wait for minutes
+	}
 	start := func() { os.Exit(program()) }
 	// The finish scripts of the slots call the program that created the slots.
 	if remote.IsChild(os.Args) || len(os.Args) > 1 && os.Args[1] == "died" {
