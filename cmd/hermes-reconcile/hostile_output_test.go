@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -264,15 +266,21 @@ func TestDocumentsLoseNothing(t *testing.T) {
 	}
 }
 
-// A log with colours has no colours of the agent's. Its errors and words are cleaned before
-// they are coloured.
+// A log on a terminal has the colours of this program, and of nobody else.
 func TestColouredLogsAreClean(t *testing.T) {
+	ours, theirs := newTerminal(t, 24)
+	t.Setenv("NO_COLOR", "")
+	log := newLogger(config.Config{LogFormat: "auto"}, &sink{to: theirs, patience: time.Minute})
+	colours := regexp.MustCompile("\x1b\\[[0-9;]*m")
 	for _, text := range hometest.Hostile() {
-		var plain bytes.Buffer
-		log := newLogger(config.Config{LogFormat: "text"}, &plain)
-		log.Error("failed", "err", fmt.Errorf("%s", text), "profile", text)
-		if strings.ContainsRune(plain.String(), '\x1b') || strings.Count(plain.String(), "\n") != 1 {
-			t.Errorf("%q is logged as %q", text, plain.String())
+		log.Error("failed", "err", errors.New(text), "profile", text, "end", "here")
+		got := readUntil(t, ours, "\n", 1)
+		if !colours.MatchString(got) || !strings.Contains(got, "here") {
+			t.Errorf("%q is not one line with colours", got)
+		}
+		line := strings.TrimSuffix(colours.ReplaceAllString(got, ""), "\r\n")
+		if strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.Contains(got, "\x1b[2J") || strings.Contains(got, "\x1b[31m\x1b") {
+			t.Errorf("%.100q is logged as %q", text, got)
 		}
 	}
 }
