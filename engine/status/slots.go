@@ -82,7 +82,7 @@ func (p Profile) whyNotUp(s Supervisor) string {
 	stopped := s.Running != nil && !*s.Running
 	switch {
 	case p.slotProblem != "":
-		return policy.Line(p.slotProblem)
+		return p.slotProblem
 	case p.Slot == policy.SlotUnknown:
 		return "the scan directory " + s.ScanDir + " is " + s.Status
 	case p.Slot == policy.SlotNone:
