@@ -28,7 +28,14 @@ func program() int {
 	if remote.IsChild(os.Args) {
 		return remote.Serve()
 	}
-	return run(untilSignal(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	ctx := untilSignal()
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	if ctx.Err() != nil && code > exitProfile {
+		// Whatever the command made of it: neither the usage nor the policy is wrong.
+		fmt.Fprintln(os.Stderr, endedBySignal)
+		code = exitProfile
+	}
+	return code
 }
 
 // The exit statuses.

@@ -17,6 +17,8 @@ const (
 	graceForMessage  = 100 * time.Millisecond
 )
 
+const endedBySignal = "hermes-reconcile: ended by a signal before it was done"
+
 // untilSignal returns a context that ends with the first signal that asks this program to
 // end. The second one ends the program at once.
 func untilSignal() context.Context {
@@ -30,7 +32,7 @@ func untilSignal() context.Context {
 			time.Sleep(graceForMessage)
 			os.Exit(exitProfile)
 		}()
-		fmt.Fprintln(os.Stderr, "hermes-reconcile: ended by a signal before it was done")
+		fmt.Fprintln(os.Stderr, endedBySignal)
 		os.Exit(exitProfile)
 	})
 	return ctx

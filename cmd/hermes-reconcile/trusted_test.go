@@ -125,7 +125,7 @@ func (i *install) files(place string) (names []string) {
 }
 
 const (
-	started    = "profile=idle prior_state=stopped action=started"
+	wasStarted = "profile=idle prior_state=stopped action=started"
 	registered = "profile=idle prior_state=stopped action=registered"
 )
 
@@ -191,7 +191,7 @@ func TestTheStateDirectoryIsMade(t *testing.T) {
 	self, err := os.Executable()
 	s6test.Must(t, errors.Join(err, os.Symlink(self, i.at("hermes-reconcile"))))
 	cmd := exec.Command("sh", "-c", "umask 0777; exec ./hermes-reconcile boot --policy policy")
-	if code, text := i.command(cmd, "HERMES_RECONCILE_STATE_DIR="+i.at("var/lib/state")); code != exitDone || !strings.Contains(text, started) {
+	if code, text := i.command(cmd, "HERMES_RECONCILE_STATE_DIR="+i.at("var/lib/state")); code != exitDone || !strings.Contains(text, wasStarted) {
 		t.Fatalf("boot: exit status %d\n%s", code, text)
 	}
 	for place, want := range map[string]os.FileMode{
@@ -211,7 +211,7 @@ func TestTheAgentsLockTheStateDirectory(t *testing.T) {
 	s6test.Must(t, errors.Join(err, syscall.Flock(int(dir.Fd()), syscall.LOCK_SH)))
 	defer dir.Close()
 	s6test.Must(t, syscall.Mkfifo(i.at("state/.last-good-policy.zip.new"), 0o644)) // from before it was root's
-	i.want(exitDone, []string{started}, "boot --policy policy")
+	i.want(exitDone, []string{wasStarted}, "boot --policy policy")
 	if names := i.files("state"); !slices.Equal(names, []string{"", "/last-good-policy.zip"}) {
 		t.Errorf("the state directory has %q, want the copy alone", names)
 	}
@@ -279,9 +279,9 @@ func (i *install) refusesRules(rules, fault string) {
 // broken ones.
 func TestTheLastGoodCopyReplacesRulesOfTheAgents(t *testing.T) {
 	i := newInstall(t)
-	i.want(exitDone, []string{started}, "boot --policy policy")
+	i.want(exitDone, []string{wasStarted}, "boot --policy policy")
 	i.own("policy", agentID)
-	i.want(exitDone, []string{"the last good copy of", `"code":"untrusted"`, started}, "boot --policy policy")
+	i.want(exitDone, []string{"the last good copy of", `"code":"untrusted"`, wasStarted}, "boot --policy policy")
 }
 
 // Files of an operator's that a mount shows as another user's are believed.
@@ -291,7 +291,7 @@ func TestRulesOfAnOtherOperator(t *testing.T) {
 	i.own("policy", 1000)
 	i.own("mount", 1000)
 	s6test.Must(t, os.Chmod(i.at("policy"), 0o775))
-	i.want(exitDone, []string{started}, "boot --config mount/config.yaml")
+	i.want(exitDone, []string{wasStarted}, "boot --config mount/config.yaml")
 	i.want(exitDone, []string{"the rule says so"}, "eval --config mount/config.yaml")
 	// Agents that are root can write everything, and nothing is gained by a refusal.
 	i.own("policy", agentID)
@@ -316,7 +316,7 @@ func TestTheConfigurationOfTheAgents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			i := newInstall(t)
 			i.write("etc/config.yaml", test.config)
-			i.want(exitDone, []string{started}, "boot --config etc/config.yaml", test.environ)
+			i.want(exitDone, []string{wasStarted}, "boot --config etc/config.yaml", test.environ)
 			i.own("home", agentID)
 			test.prepare(i)
 			i.want(exitDone, []string{`"level":"ERROR","msg":"the configuration is wrong`, "etc/config.yaml is not used", registered}, "boot --config etc/config.yaml", test.environ)
@@ -341,7 +341,7 @@ func TestNothingInThePlaceOfAFileBlocks(t *testing.T) {
 		i.want(exitDone, []string{"not a directory"}, "boot --scandir "+place)
 		i.want(exitProfile, []string{"not a directory"}, "apply --scandir "+place)
 		i.want(exitDone, []string{registered}, "boot", "HERMES_RECONCILE_FACTS__DIR="+i.at(place))
-		i.want(exitDone, []string{started, "not a directory"}, "boot --policy policy", "HERMES_RECONCILE_STATE_DIR="+i.at(place))
+		i.want(exitDone, []string{wasStarted, "not a directory"}, "boot --policy policy", "HERMES_RECONCILE_STATE_DIR="+i.at(place))
 		i.want(exitPolicy, []string{place}, "eval --policy "+place)
 		i.want(exitDone, []string{"not a directory"}, "boot --home "+place)
 	}
