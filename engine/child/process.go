@@ -2,7 +2,11 @@
 // standard input and output. It knows nothing of what is said.
 package child
 
-import "os"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // A Process is a child, and this end of its pipes: Write writes to its standard input,
 // Read reads its standard output.
@@ -52,6 +56,24 @@ func Start(command string) (*Process, error) {
 		stdout.Close()
 		return nil, err
 	}
-	go started.Wait() // reaps the child, however late it ends
+	go reap(started)
 	return &Process{started, stdin, stdout}, nil
+}
+
+// reap waits for a child, however late it ends. A child under the agent's user can be
+// stopped by the agent, and its parent would wait for nothing: a child that is stopped is
+// killed.
+func reap(child *os.Process) {
+	for {
+		var status unix.WaitStatus
+		_, err := unix.Wait4(child.Pid, &status, unix.WUNTRACED, nil)
+		switch {
+		case err == unix.EINTR:
+		case err == nil && status.Stopped():
+			_ = child.Kill()
+		default:
+			_ = child.Release() // its number may be another process's now
+			return
+		}
+	}
 }

@@ -32,7 +32,11 @@ func (p *pass) collectAndLoad(ctx context.Context) error {
 		return &RulesError{loadErr}
 	}
 	if p.report.VolumeErr != nil && p.Extent == ToEnd {
-		p.problem("", fmt.Errorf("the facts about profiles are not complete: %w", p.report.VolumeErr))
+		what := "the facts about profiles are not complete"
+		if len(p.report.Input.Profiles) == 0 {
+			what = "no slot is made, because no profile is known: the volume cannot be read"
+		}
+		p.problem("", fmt.Errorf("%s: %w", what, p.report.VolumeErr))
 	}
 	return nil
 }

@@ -21,10 +21,16 @@ const Command = "volume"
 
 // A Child is the parent's end of the child, and a reconcile.Volume. It answers one call at a
 // time.
+//
+// The child runs under the agent's user, so the agent can kill it at any moment. A request
+// whose child died goes to a new child, once: every request may be done twice. A volume that
+// did not answer in time is asked nothing more.
 type Child struct {
 	pipes    io.ReadWriteCloser // Close ends the child
 	stream   *child.Stream
 	settings Settings
+	restart  func() (io.ReadWriteCloser, error) // nil: there is no new child
+	late     bool                               // the volume did not answer in time
 }
 
 // Start starts the child and sends it its settings.
@@ -38,11 +44,21 @@ func Start(s Settings) (*Child, error) {
 
 // Spawn starts the child. It waits for its settings.
 func Spawn() (*Child, error) {
+	process, err := start()
+	if err != nil {
+		return nil, err
+	}
+	v := newChild(process, Settings{})
+	v.restart = start
+	return v, nil
+}
+
+func start() (io.ReadWriteCloser, error) {
 	process, err := child.Start(Command)
 	if err != nil {
 		return nil, fmt.Errorf("start the process for the volume: %w", err)
 	}
-	return newChild(process, Settings{}), nil
+	return process, nil
 }
 
 // Configure sends the settings. It is called once, before any other method.
@@ -55,13 +71,48 @@ func newChild(pipes io.ReadWriteCloser, s Settings) *Child {
 	return &Child{pipes: pipes, stream: child.NewStream(pipes, pipes), settings: s}
 }
 
-// ask sends a request with its texts and calls use with every answer. It closes the child
-// when ctx ends first, because the child may be in a system call that nothing interrupts,
-// and when the child breaks the protocol, because a later request would read a stale
-// answer.
-func (v *Child) ask(ctx context.Context, r request, use func(answer, [][]byte) error, texts ...[]byte) error {
-	defer context.AfterFunc(ctx, v.Close)()
-	err := errors.Join(v.stream.Write(r, texts...), v.stream.Flush())
+// shortTime limits a request that reads or writes one file. It is longer than a log waits
+// for its lock.
+const shortTime = 3 * time.Second
+
+var errLate = errors.New("the volume does not answer in time")
+
+// ask sends a request with its texts and calls use with every answer. A new child answers
+// from the beginning. A limit of 0 leaves only that of ctx.
+func (v *Child) ask(ctx context.Context, limit time.Duration, r request, use func(answer, [][]byte) error, texts ...[]byte) error {
+	if v.late {
+		return errLate
+	}
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	answered, err := v.askOnce(ctx, r, use, texts)
+	if !answered && ctx.Err() == nil && v.restart != nil {
+		pipes, startErr := v.restart()
+		if startErr != nil {
+			return errors.Join(err, startErr)
+		}
+		v.pipes, v.stream = pipes, child.NewStream(pipes, pipes)
+		_ = v.Configure(v.settings) // the request fails too
+		answered, err = v.askOnce(ctx, r, use, texts)
+	}
+	if !answered && ctx.Err() != nil {
+		v.late = true
+		return errLate
+	}
+	return err
+}
+
+// askOnce reports whether the child answered; the error is then that of its answer. It closes
+// the child when ctx ends first, because the child may be in a system call that nothing
+// interrupts, and when the child breaks the protocol, because a later request would read a
+// stale answer.
+func (v *Child) askOnce(ctx context.Context, r request, use func(answer, [][]byte) error, texts [][]byte) (answered bool, err error) {
+	pipes := v.pipes
+	defer context.AfterFunc(ctx, func() { pipes.Close() })()
+	err = errors.Join(v.stream.Write(r, texts...), v.stream.Flush())
 	for err == nil {
 		var a answer
 		var attached [][]byte
@@ -70,23 +121,20 @@ func (v *Child) ask(ctx context.Context, r request, use func(answer, [][]byte) e
 		}
 		err = use(a, attached)
 		if err == nil && a.Done && a.Error != "" {
-			return errors.New(a.Error)
+			return true, errors.New(a.Error)
 		}
 		if err == nil && a.Done {
-			return nil
+			return true, nil
 		}
 	}
 	v.Close()
-	if ctx.Err() != nil {
-		return errors.New("the volume does not answer in time")
-	}
-	return fmt.Errorf("the process for the volume ended: %w", err)
+	return false, fmt.Errorf("the process for the volume ended: %w", err)
 }
 
 // valueOf asks for a value, which is attached to the last answer. With an error, it is what
 // the child had found by then.
-func valueOf[T any](ctx context.Context, v *Child, r request) (value T, err error) {
-	err = v.ask(ctx, r, func(a answer, attached [][]byte) error {
+func valueOf[T any](ctx context.Context, v *Child, limit time.Duration, r request) (value T, err error) {
+	err = v.ask(ctx, limit, r, func(a answer, attached [][]byte) error {
 		if !a.Done || len(attached) != 1 {
 			return nil
 		}
@@ -98,11 +146,9 @@ func valueOf[T any](ctx context.Context, v *Child, r request) (value T, err erro
 // Collect returns the facts about the container that are on the volume. It calls emit with
 // the facts of each profile.
 func (v *Child) Collect(ctx context.Context, emit func(string, policy.Facts)) (policy.Facts, error) {
-	// The child keeps to the time limit itself, unless the volume hangs.
-	ctx, cancel := context.WithTimeout(ctx, v.settings.Timeout+time.Second)
-	defer cancel()
 	var container policy.Facts
-	err := v.ask(ctx, request{Collect: true}, func(a answer, attached [][]byte) error {
+	// The child keeps to the time limit itself, unless the volume hangs.
+	err := v.ask(ctx, v.settings.Timeout+time.Second, request{Collect: true}, func(a answer, attached [][]byte) error {
 		facts, err := factsOf(attached)
 		switch {
 		case err != nil:
@@ -133,7 +179,7 @@ func (v *Child) Execute(ctx context.Context, operations []policy.Operation, _ po
 	if len(mine) == 0 {
 		return nil
 	}
-	answered, err := valueOf[[]result](ctx, v, request{Execute: mine})
+	answered, err := valueOf[[]result](ctx, v, v.settings.Timeout, request{Execute: mine})
 	if err == nil && len(answered) != len(mine) {
 		err = fmt.Errorf("the process for the volume gave %d results for %d operations", len(answered), len(mine))
 	}
@@ -155,7 +201,7 @@ func (v *Child) Execute(ctx context.Context, operations []policy.Operation, _ po
 // Change reads or writes what a life cycle command needs of a profile. The error wraps
 // fs.ErrNotExist when the profile does not exist.
 func (v *Child) Change(ctx context.Context, c engine.Change) (engine.Changed, error) {
-	done, err := valueOf[engine.Changed](ctx, v, request{Change: &c})
+	done, err := valueOf[engine.Changed](ctx, v, shortTime, request{Change: &c})
 	if err != nil && done.Missing {
 		err = fmt.Errorf("%w: %w", err, fs.ErrNotExist)
 	}
@@ -164,17 +210,17 @@ func (v *Child) Change(ctx context.Context, c engine.Change) (engine.Changed, er
 
 // AppendLog appends text to logs/<name> in the home.
 func (v *Child) AppendLog(ctx context.Context, name string, text []byte) error {
-	return v.ask(ctx, request{Log: name}, func(answer, [][]byte) error { return nil }, text)
+	return v.ask(ctx, shortTime, request{Log: name}, func(answer, [][]byte) error { return nil }, text)
 }
 
 // Ledger returns the lines of the ledger about a profile or the container, oldest first.
 func (v *Child) Ledger(ctx context.Context, profile string) ([]ledger.Line, error) {
-	return valueOf[[]ledger.Line](ctx, v, request{Ledger: &profile})
+	return valueOf[[]ledger.Line](ctx, v, v.settings.Timeout, request{Ledger: &profile})
 }
 
 // Runs returns what the ledger has of the newest runs.
 func (v *Child) Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) {
-	return valueOf[ledger.Runs](ctx, v, request{Runs: &q})
+	return valueOf[ledger.Runs](ctx, v, v.settings.Timeout, request{Runs: &q})
 }
 
 // Close ends the child without waiting for it.

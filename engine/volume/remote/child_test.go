@@ -2,8 +2,8 @@ package remote
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -155,37 +155,63 @@ func TestTuneMemorySetsNoLimit(t *testing.T) {
 	}
 }
 
-// A volume that hangs stops the child, and the waiting caller continues.
+// silentPipes are those of a child that never answers.
+type silentPipes struct{ *os.File }
+
+func (silentPipes) Write(p []byte) (int, error) { return len(p), nil }
+
+// A volume that hangs stops the child, and the waiting caller continues. It waits only once.
 func TestAVolumeThatHangs(t *testing.T) {
-	v := startChild(t, Settings{Timeout: 10 * time.Millisecond})
-	if err := processOf(v).Signal(syscall.SIGSTOP); err != nil {
+	t.Parallel()
+	silent, held, err := os.Pipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, err := v.Collect(t.Context(), func(string, policy.Facts) {})
-	if err == nil || err.Error() != "the volume does not answer in time" {
+	defer held.Close()
+	v := newChild(silentPipes{silent}, Settings{Timeout: 10 * time.Millisecond})
+	v.restart = func() (io.ReadWriteCloser, error) { return nil, errors.New("a second child for a volume that hangs") }
+	_, err = v.Collect(t.Context(), func(string, policy.Facts) {})
+	if !errors.Is(err, errLate) {
 		t.Errorf("Collect: %v, want an error that says so", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
+	before := time.Now()
 	sweep := []policy.Operation{{Op: policy.OpSweep, Profile: "coder", File: "gateway.pid"}, {Op: policy.OpPublish, Profile: "coder"}}
-	results := v.Execute(ctx, sweep, policy.ExecuteOptions{})
+	results := v.Execute(t.Context(), sweep, policy.ExecuteOptions{})
 	if len(results) != 1 || results[0].Err == nil || results[0].Done {
 		t.Errorf("Execute: %+v, want one result, an error, for the sweep alone", results)
 	}
-	if err := v.AppendLog(ctx, "x.log", []byte("x\n")); err == nil {
+	if err := v.AppendLog(t.Context(), "x.log", []byte("x\n")); err == nil {
 		t.Error("AppendLog: no error")
+	}
+	if waited := time.Since(before); waited > time.Second {
+		t.Errorf("the later requests waited for %s", waited)
 	}
 }
 
-// A child that dies makes the request fail, with the cause.
+// A request fails, with the cause, when its child and the new one die.
 func TestTheProcessForTheVolumeDies(t *testing.T) {
-	v := startChild(t, Settings{Timeout: 10 * time.Millisecond})
-	if err := processOf(v).Kill(); err != nil {
-		t.Fatal(err)
+	v := startChild(t, Settings{})
+	kill := func() {
+		if err := processOf(v).Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kill()
+	restart := v.restart
+	v.restart = func() (io.ReadWriteCloser, error) {
+		pipes, err := restart()
+		if err == nil {
+			err = pipes.(*child.Process).Kill()
+		}
+		return pipes, err
 	}
 	_, err := v.Collect(t.Context(), func(string, policy.Facts) {})
 	if err == nil || !strings.Contains(err.Error(), "the process for the volume ended") {
 		t.Errorf("Collect: %v, want an error that says so", err)
+	}
+	v.restart = restart
+	if err := v.AppendLog(t.Context(), "x.log", []byte("x\n")); err != nil {
+		t.Errorf("AppendLog after that: %v", err)
 	}
 }
 

@@ -9,8 +9,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -71,16 +74,18 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 }
 
 // become changes the user of this process for good, before it opens anything. The kernel
-// then lets no other process of that user trace this one; the prctl does the same for a
-// process whose user stays.
+// then lets no other process of that user trace this one. Such a process can still send
+// signals: what this process prints when one ends it stays out of root's log.
 func become(s Settings) error {
-	if s.OnlyRoot {
-		_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-	}
 	if s.User == nil {
 		return nil
 	}
-	err := syscall.Setgroups(nil)
+	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGTSTP, syscall.SIGABRT, syscall.SIGUSR1, syscall.SIGUSR2)
+	err := silence()
+	liftLimits()
+	if err == nil {
+		err = syscall.Setgroups(nil)
+	}
 	if err == nil {
 		err = syscall.Setgid(s.User.GID)
 	}
@@ -90,7 +95,48 @@ func become(s Settings) error {
 	if err != nil {
 		return fmt.Errorf("become the user %d:%d: %w", s.User.UID, s.User.GID, err)
 	}
-	return nil
+	// The system may be set up to let such processes be traced.
+	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+}
+
+// silence sends standard error to nowhere.
+func silence() error {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	return unix.Dup3(int(null.Fd()), syscall.Stderr, 0)
+}
+
+// threads is more than the child needs on one processor.
+const threads = 24
+
+// liftLimits lets the child work however many processes the agent's user has: Go ends a
+// program that gets no new thread. Where root may not lift the limit, the child makes its
+// threads while it is root, whose threads the limit does not count.
+func liftLimits() {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NPROC, &limit) != nil || limit.Cur == unix.RLIM_INFINITY {
+		return
+	}
+	none := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+	if unix.Setrlimit(unix.RLIMIT_NPROC, &none) == nil {
+		return
+	}
+	_ = unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: limit.Max, Max: limit.Max})
+	runtime.GOMAXPROCS(1)
+	var made, all sync.WaitGroup
+	made.Add(threads)
+	for range threads {
+		all.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread() // Go keeps the thread
+			made.Done()
+			made.Wait()
+		})
+	}
+	all.Wait()
 }
 
 // A server does the work of the child.
