@@ -56,6 +56,30 @@ func ProfilesDirOf(container Facts) ProfilesDir {
 	return read[ProfilesDir](container, "profiles_dir")
 }
 
+// ExternalFact is the name of the facts of the operator's plug-ins.
+const ExternalFact = "external"
+
+// FailedPlugins returns why plug-ins gave no answer, by plug-in. The key "" stands for all of
+// them.
+func FailedPlugins(container Facts) map[string]string {
+	type outcome struct{ Status, Error string }
+	external := read[struct {
+		outcome
+		Plugins map[string]outcome
+	}](container, ExternalFact)
+	failed := map[string]string{}
+	for name, o := range external.Plugins {
+		if o.Status != StatusRecorded && o.Status != StatusEmpty {
+			failed[name] = o.Status + ": " + o.Error
+		}
+	}
+	switch external.Status {
+	case StatusTimedOut, StatusFailed, StatusUnreadable:
+		failed[""] = external.Status + ": " + external.Error
+	}
+	return failed
+}
+
 // MultiplexOn reports whether the gateway of the root profile serves other profiles.
 func MultiplexOn(container Facts) bool {
 	return read[struct{ On bool }](container, "multiplex").On

@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"engine/hometest":      {},
 	"engine/ledger":        {"policy"},
 	"engine/volume":        {"policy"},
-	"engine/volume/remote": {"policy", "engine", "engine/child", "engine/facts", "engine/volume", "engine/ledger"},
+	"engine/volume/remote": {"policy", "engine", "engine/child", "engine/facts", "engine/facts/plugins", "engine/volume", "engine/ledger"},
 	"engine/reconcile":     {"policy", "engine", "engine/ledger"},
 	"engine/explain":       {"policy", "engine", "engine/ledger"},
 	"engine/status":        {"policy", "engine"},
@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"cmd/hermes-reconcile/config": {"policy/suggest", "policy/trust"},
 	"cmd/hermes-reconcile/view":   {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "rego", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile": {
-		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts", "engine/volume", "engine/volume/remote", "engine/ledger",
+		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts", "engine/facts/plugins", "engine/volume", "engine/volume/remote", "engine/ledger",
 		"engine/reconcile", "engine/explain", "engine/status", "rego", "rego/bundle", "rego/check", "rego/example", "rego/workbench", "s6",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
 	},

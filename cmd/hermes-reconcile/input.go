@@ -12,8 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/suggest"
 )
@@ -74,9 +72,9 @@ func readInput(name string, stdin io.Reader) (in policy.Input, err error) {
 // checkFactNames refuses facts that no source collects: rules look for the right name and
 // would find nothing.
 func checkFactNames(in policy.Input) error {
-	ofVolume, ofProfile := remote.Sources(remote.Settings{}, nil)
+	ofContainer, ofProfile := allSources()
 	var container, profile []string
-	for _, source := range append(containerSources(config.Config{}), ofVolume...) {
+	for _, source := range ofContainer {
 		container = append(container, source.Name())
 	}
 	for _, source := range ofProfile {

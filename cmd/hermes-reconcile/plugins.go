@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/engine/facts/plugins"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
@@ -35,11 +37,15 @@ func containerSources(c config.Config) []engine.Source {
 	return append(sources, &s6.Source{ScanDir: c.ScanDir})
 }
 
-// inputSchema composes the schema of the input document. It needs no home.
-func inputSchema() ([]byte, error) {
-	ofVolume, ofProfile := remote.Sources(remote.Settings{}, nil)
-	return engine.InputSchema(append(containerSources(config.Config{}), ofVolume...), ofProfile)
+// allSources describe every fact of the input document. They collect none.
+func allSources() (container []engine.Source, profile []engine.ProfileSource) {
+	container, profile = remote.Sources(remote.Settings{}, nil)
+	external, externalOfProfile := facts.External()
+	return append(append(containerSources(config.Config{}), container...), external), append(profile, externalOfProfile)
 }
+
+// inputSchema composes the schema of the input document. It needs no home.
+func inputSchema() ([]byte, error) { return engine.InputSchema(allSources()) }
 
 // layers are the rules in order: the built-in ones, then the operator's directories, which
 // the agents must not be able to write.
@@ -90,6 +96,7 @@ func worldOn(c config.Config, log, problems *slog.Logger, open func() (*remote.C
 		Sources: containerSources(c), SourceTimeout: c.Facts.SourceTimeout, OnRuleError: engine.OnRuleError(c.OnRuleError),
 		KeepOverrides: func(overrides []policy.Override) error { return facts.KeepOverrides(c.StateDir, overrides) },
 		Alarms:        untrusted(c),
+		External:      func(ctx context.Context, in *policy.Input) { facts.AddExternal(ctx, pluginsConfig(c), in) },
 		Log:           problems,
 	}
 	volume, err := open()
@@ -114,16 +121,47 @@ func openVolume(c config.Config, phase string) (*remote.Child, error) {
 // process is root.
 func volumeSettings(c config.Config, phase string) (remote.Settings, error) {
 	s := remote.Settings{
-		Home: c.Home, Phase: phase, FactsDir: c.Facts.Dir, Timeout: c.Facts.Timeout, SourceTimeout: c.Facts.SourceTimeout,
-		ExternalTimeout: c.Facts.ExternalTimeout, OperatorFiles: c.Facts.OperatorFiles,
-		OnlyRoot: os.Geteuid() == 0,
+		Home: c.Home, Phase: phase, Timeout: c.Facts.Timeout, SourceTimeout: c.Facts.SourceTimeout, OperatorFiles: c.Facts.OperatorFiles,
 	}
-	if !s.OnlyRoot {
+	if os.Geteuid() != 0 {
 		return s, nil
 	}
 	u, err := lookupUser(c.User)
 	s.User = &remote.User{UID: u.UID, GID: u.GID}
 	return s, err
+}
+
+// pluginsConfig says how the operator's plug-ins run.
+func pluginsConfig(c config.Config) plugins.Config {
+	p := plugins.Config{Dir: c.Facts.Dir, Home: c.Home, Timeout: c.Facts.ExternalTimeout, Now: time.Now}
+	if os.Geteuid() != 0 {
+		return p
+	}
+	agents, agentsErr := lookupUser(c.User)
+	u, err := pluginsUser(c.Facts.User, agents)
+	p.Users = &plugins.Users{
+		Plugins: plugins.User{UID: u.UID, GID: u.GID}, Err: cmp.Or(agentsErr, err),
+		Agents: plugins.User{UID: agents.UID, GID: agents.GID},
+	}
+	return p
+}
+
+// pluginsUser is the user that plug-ins run as for root. The agents' user is one only where
+// the operator names it.
+func pluginsUser(name string, agents s6.User) (s6.User, error) {
+	u, err := lookupUser(cmp.Or(name, "nobody"))
+	if err != nil && name == "" {
+		u, err = s6.User{UID: 65534, GID: 65534}, nil
+	}
+	switch {
+	case err != nil:
+		return u, fmt.Errorf("facts.user: %w", err)
+	case u.UID == 0 || u.GID == 0:
+		return u, errors.New("facts.user is root or in the group of root, want another user for plug-ins")
+	case name == "" && u.UID == agents.UID:
+		return u, errors.New("facts.user is not set, and nobody is the agents' user: name another one for plug-ins")
+	}
+	return u, nil
 }
 
 // newExecutor makes the executor of the scan directory.

@@ -3,26 +3,13 @@ package facts
 import (
 	"context"
 	"encoding/json"
-	"sync"
-	"time"
+	"maps"
+	"slices"
 
 	"hermes-reconcile/engine/facts/plugins"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
-
-// DefaultExternalTimeout is how long one plug-in may run. The time limit for a source has to
-// be longer, or one slow plug-in loses the answers of all.
-const DefaultExternalTimeout = 2 * time.Second
-
-// external is the answers of the plug-ins. They run once, when the first of its two sources
-// is collected.
-type external struct {
-	config plugins.Config
-	start  sync.Once
-	done   chan struct{} // closed when report is complete
-	report plugins.Report
-}
 
 type externalFact struct {
 	read.Outcome
@@ -45,58 +32,45 @@ type pluginFact struct {
 	UnknownProfiles int    `json:"unknown_profiles" about:"names in its answer that no profile has"`
 }
 
-func newExternal(c Config) *external {
-	return &external{done: make(chan struct{}), config: plugins.Config{
-		Dir: c.FactsDir, Home: c.Home, Phase: c.Phase, Environ: c.Environ, Profiles: c.Profiles,
-		Timeout: c.ExternalTimeout, OnlyRoot: c.OnlyRoot, Now: c.Now,
-	}}
-}
-
-func (e *external) container() Source {
-	const about = "facts of the operator's plug-ins, which are files in the facts directory"
-	return Source{"external", schemaText[externalFact](byOperator, about), func(ctx context.Context) any {
-		r := e.result(ctx)
-		f := externalFact{r.Outcome, map[string]pluginFact{}, r.Values, r.Ignored}
-		for name, a := range r.Plugins {
-			kind := "executable"
-			if a.Static {
-				kind = "static"
-			}
-			f.Plugins[name] = pluginFact{a.Status, a.Error, kind, a.Duration.Milliseconds(), a.StderrBytes, a.UnknownProfiles}
+// AddExternal asks the operator's plug-ins about the profiles of an input document, and adds
+// their answers to it.
+func AddExternal(ctx context.Context, c plugins.Config, in *policy.Input) {
+	c.Phase = in.Phase
+	r := plugins.Run(ctx, c, slices.Sorted(maps.Keys(in.Profiles)))
+	in.Container[policy.ExternalFact] = encoded(externalOf(r))
+	nothing := encoded(externalProfileFact{r.Outcome, map[string]json.RawMessage{}})
+	for name, facts := range in.Profiles {
+		facts[policy.ExternalFact] = nothing
+		if values := r.Profiles[name]; values != nil {
+			facts[policy.ExternalFact] = encoded(externalProfileFact{r.Outcome, values})
 		}
-		return f
-	}}
-}
-
-func (e *external) profile() ProfileSource {
-	const about = "facts of the operator's plug-ins about this profile"
-	return ProfileSource{"external", schemaText[externalProfileFact](byOperator, about), func(ctx context.Context, dir policy.Directory) any {
-		r := e.result(ctx)
-		values := r.Profiles[dir.Profile().Name]
-		if values == nil {
-			values = map[string]json.RawMessage{}
-		}
-		return externalProfileFact{r.Outcome, values}
-	}}
-}
-
-// result waits for the one run, until ctx ends.
-func (e *external) result(ctx context.Context) plugins.Report {
-	e.start.Do(func() {
-		go func() {
-			defer close(e.done)
-			defer func() {
-				if recover() != nil { // nothing else would catch it here
-					e.report = plugins.NewReport(read.Outcome{Status: policy.StatusFailed, Error: "the plug-ins could not be run"})
-				}
-			}()
-			e.report = plugins.Run(ctx, e.config)
-		}()
-	})
-	select {
-	case <-e.done:
-		return e.report
-	case <-ctx.Done():
-		return plugins.NewReport(read.Outcome{Status: policy.StatusTimedOut})
 	}
+}
+
+// encoded returns a fact as JSON. A value of a plug-in that is no JSON costs the whole fact;
+// plugins accepts none.
+func encoded(fact any) json.RawMessage {
+	text, err := json.Marshal(fact)
+	if err != nil {
+		return json.RawMessage(`{"status":"failed","error":"an answer cannot be encoded"}`)
+	}
+	return text
+}
+
+func externalOf(r plugins.Report) externalFact {
+	f := externalFact{r.Outcome, map[string]pluginFact{}, r.Values, r.Ignored}
+	for name, a := range r.Plugins {
+		kind := "executable"
+		if a.Static {
+			kind = "static"
+		}
+		f.Plugins[name] = pluginFact{a.Status, a.Error, kind, a.Duration.Milliseconds(), a.StderrBytes, a.UnknownProfiles}
+	}
+	return f
+}
+
+// External returns sources that only describe the facts that AddExternal adds.
+func External() (Source, ProfileSource) {
+	return Source{policy.ExternalFact, schemaText[externalFact](byOperator, "facts of the operator's plug-ins, which are files in the facts directory"), nil},
+		ProfileSource{policy.ExternalFact, schemaText[externalProfileFact](byOperator, "facts of the operator's plug-ins about this profile"), nil}
 }

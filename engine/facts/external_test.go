@@ -2,6 +2,8 @@ package facts
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/engine/facts/plugins"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/hometest"
+	"hermes-reconcile/policy"
 )
 
 // factsDir creates a trusted directory of plug-ins: scripts have mode 0755.
@@ -36,18 +40,29 @@ func factsDir(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-func withPlugins(t *testing.T, files map[string]string) (Config, *external, func(profile string) map[string]any) {
+// withPlugins returns how plug-ins are asked as the user of the test.
+func withPlugins(t *testing.T, files map[string]string) plugins.Config {
 	t.Helper()
-	h := newHome(t, map[string]string{"profiles/coder/": "", "profiles/writer/": ""})
-	c := configFor(t, h)
-	c.FactsDir = factsDir(t, files)
-	c.ExternalTimeout = 20 * time.Second
-	e := newExternal(c)
-	return c, e, func(profile string) map[string]any { return collectedFor(t, e.profile(), h, profile) }
+	return plugins.Config{Dir: factsDir(t, files), Home: t.TempDir(), Timeout: 20 * time.Second, Now: time.Now}
+}
+
+// ask asks the plug-ins about three profiles. It checks all facts against their schemas and
+// returns those about the container and about a profile.
+func ask(t *testing.T, c plugins.Config) (container map[string]any, profile func(name string) map[string]any) {
+	t.Helper()
+	in := policy.Input{Phase: policy.PhaseBoot, Container: policy.Facts{}, Profiles: map[string]policy.Facts{"default": {}, "coder": {}, "writer": {}}}
+	AddExternal(t.Context(), c, &in)
+	ofContainer, ofProfile := External()
+	container = checked(t, "external", ofContainer.Schema(), in.Container["external"], nil)
+	withoutSecret(t, "external", container)
+	return container, func(name string) map[string]any {
+		return checked(t, "external", ofProfile.Schema(), in.Profiles[name]["external"], nil)
+	}
 }
 
 func TestPlugins(t *testing.T) {
-	_, e, profile := withPlugins(t, map[string]string{
+	t.Setenv("PATH", "/nowhere")
+	c := withPlugins(t, map[string]string{
 		"site.json":    `{"container":{"region":"eu"},"profiles":{"coder":{"owner":"anna"},"nobody":{"x":1}}}`,
 		"plan.yaml":    "profiles:\n  coder: {tier: 2}\n",
 		"echo":         "#!/bin/sh\nin=$(cat)\nprintf '{\"container\":{\"env\":\"%s\",\"asked\":%s}}' \"$(env | cut -d= -f1 | grep -vE '^(PWD|SHLVL|_|OLDPWD)$' | sort | tr '\\n' ' ')\" \"$in\"\n",
@@ -68,8 +83,7 @@ func TestPlugins(t *testing.T) {
 		"loop.yaml":    "container: &a {x: *a}\n",
 		"intkey.yaml":  "container: {1: x}\n",
 	})
-	fact := collected(t, e.container())
-	withoutSecret(t, "external", fact)
+	fact, profile := ask(t, c)
 	checkFact(t, fact, map[string]string{
 		"status": `"recorded"`, "ignored": `["README.md","site.yml"]`,
 		"values/site": `{"region":"eu"}`, "plugins/site/status": `"recorded"`, "plugins/site/kind": `"static"`, "plugins/site/unknown_profiles": "1",
@@ -90,30 +104,38 @@ func TestPlugins(t *testing.T) {
 	checkFact(t, profile("writer"), map[string]string{"values": `{}`})
 }
 
-func TestPluginsRunOnce(t *testing.T) {
-	c, e, profile := withPlugins(t, map[string]string{"count.sh": "#!/bin/sh\necho run >> \"$HERMES_HOME/runs\"\necho '{\"container\":{}}'\n"})
-	collected(t, e.container())
-	profile("coder")
-	profile("writer")
-	if got, _ := os.ReadFile(filepath.Join(c.Home, "runs")); string(got) != "run\n" {
-		t.Errorf("the plug-in ran %q, want once", got)
+// No name of a profile, which the agents' user can choose, leads a plug-in out of the home.
+func TestPluginsAreAskedAboutPlainNamesOnly(t *testing.T) {
+	c := withPlugins(t, map[string]string{"echo": "#!/bin/sh\nprintf '{\"container\":%s}' \"$(cat)\"\n"})
+	in := policy.Input{Container: policy.Facts{}, Profiles: map[string]policy.Facts{}}
+	for _, name := range []string{"default", "coder", "profiles/default", "..", ".", "", "../../etc", `"a\nb"`, "a\nb"} {
+		in.Profiles[name] = policy.Facts{}
 	}
+	AddExternal(t.Context(), c, &in)
+	var fact map[string]any
+	if err := json.Unmarshal(in.Container["external"], &fact); err != nil {
+		t.Fatal(err)
+	}
+	checkFact(t, fact, map[string]string{
+		"values/echo/profiles": fmt.Sprintf(`[{"name":"coder","path":"%s/profiles/coder"},{"name":"default","path":"%s"}]`, c.Home, c.Home),
+	})
 }
 
 func TestPluginThatDoesNotEndIsKilledWithWhatItStarted(t *testing.T) {
-	c, _, _ := withPlugins(t, map[string]string{
+	c := withPlugins(t, map[string]string{
 		"slow.sh":  "#!/bin/sh\nsleep 1000 &\necho $! > \"$HERMES_HOME/child\"\nwait\n",
 		"quick.sh": "#!/bin/sh\necho '{\"container\":{\"x\":1}}'\n",
 	})
-	c.ExternalTimeout = 500 * time.Millisecond
-	fact := collected(t, newExternal(c).container())
+	c.Timeout = 500 * time.Millisecond
+	fact, _ := ask(t, c)
 	checkFact(t, fact, map[string]string{"plugins/slow/status": `"timed_out"`, "values/quick": `{"x":1}`})
 	isGone(t, filepath.Join(c.Home, "child"))
 }
 
 func TestWhatAPluginLeavesBehindIsKilled(t *testing.T) {
-	c, e, _ := withPlugins(t, map[string]string{"leave.sh": "#!/bin/sh\nsleep 1000 &\necho $! > \"$HERMES_HOME/child\"\necho '{\"container\":{\"x\":1}}'\n"})
-	checkFact(t, collected(t, e.container()), map[string]string{"plugins/leave/status": `"recorded"`, "values/leave": `{"x":1}`})
+	c := withPlugins(t, map[string]string{"leave.sh": "#!/bin/sh\nsleep 1000 &\necho $! > \"$HERMES_HOME/child\"\necho '{\"container\":{\"x\":1}}'\n"})
+	fact, _ := ask(t, c)
+	checkFact(t, fact, map[string]string{"plugins/leave/status": `"recorded"`, "values/leave": `{"x":1}`})
 	isGone(t, filepath.Join(c.Home, "child"))
 }
 
@@ -140,8 +162,8 @@ func isGone(t *testing.T, path string) {
 }
 
 func TestPluginThatPrintsTooMuch(t *testing.T) {
-	_, e, _ := withPlugins(t, map[string]string{"flood.sh": "#!/bin/sh\nexec cat /dev/zero\n"})
-	checkFact(t, collected(t, e.container()), map[string]string{"plugins/flood/status": `"invalid"`, "plugins/flood/error": `"it printed more than 1048576 bytes"`})
+	fact, _ := ask(t, withPlugins(t, map[string]string{"flood.sh": "#!/bin/sh\nexec cat /dev/zero\n"}))
+	checkFact(t, fact, map[string]string{"plugins/flood/status": `"invalid"`, "plugins/flood/error": `"it printed more than 1048576 bytes"`})
 }
 
 func TestOnlyTrustedPluginsRun(t *testing.T) {
@@ -157,38 +179,39 @@ func TestOnlyTrustedPluginsRun(t *testing.T) {
 		"above owned by other": func(dir string) error { return os.Chown(filepath.Dir(dir), 12345, 12345) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, _, _ := withPlugins(t, nil)
-			c.FactsDir = filepath.Join(factsDir(t, nil), "facts.d")
-			hometest.Put(t, c.FactsDir, "p.sh", script)
-			if err := os.Chmod(c.FactsDir+"/p.sh", 0o755); err != nil {
+			c := withPlugins(t, nil)
+			c.Dir = filepath.Join(c.Dir, "facts.d")
+			hometest.Put(t, c.Dir, "p.sh", script)
+			if err := os.Chmod(c.Dir+"/p.sh", 0o755); err != nil {
 				t.Fatal(err)
 			}
-			checkFact(t, collected(t, newExternal(c).container()), map[string]string{"plugins/p/status": `"recorded"`})
-			if err := spoil(c.FactsDir); err != nil {
+			fact, _ := ask(t, c)
+			checkFact(t, fact, map[string]string{"plugins/p/status": `"recorded"`})
+			if err := spoil(c.Dir); err != nil {
 				t.Skipf("needs root: %v", err)
 			}
-			checkFact(t, collected(t, newExternal(c).container()), map[string]string{"plugins/p/status": `"unreadable"`, "values": "{}"})
+			fact, _ = ask(t, c)
+			checkFact(t, fact, map[string]string{"plugins/p/status": `"unreadable"`, "values": "{}"})
 		})
 	}
 }
 
 func TestWithoutPlugins(t *testing.T) {
-	c := configFor(t, newHome(t, nil))
-	checkFact(t, collected(t, newExternal(c).container()), map[string]string{"status": `"missing"`})
-	c.FactsDir = "/nowhere"
-	checkFact(t, collected(t, newExternal(c).container()), map[string]string{"status": `"missing"`})
-	c.FactsDir = t.TempDir()
-	checkFact(t, collected(t, newExternal(c).container()), map[string]string{"status": `"empty"`})
+	c := withPlugins(t, nil)
+	for dir, want := range map[string]string{"": `"missing"`, "/nowhere": `"missing"`, t.TempDir(): `"empty"`} {
+		c.Dir = dir
+		fact, profile := ask(t, c)
+		checkFact(t, fact, map[string]string{"status": want})
+		checkFact(t, profile("coder"), map[string]string{"status": want, "values": "{}"})
+	}
 }
 
 func TestPluginsEndWithTheirCaller(t *testing.T) {
-	_, e, _ := withPlugins(t, map[string]string{"slow.sh": "#!/bin/sh\nsleep 1000\n"})
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	c := withPlugins(t, map[string]string{"slow.sh": "#!/bin/sh\nsleep 1000\n"})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	value, err := e.container().Collect(ctx)
-	fact := checked(t, "external", e.container().Schema(), value, err)
-	if s := get(fact, "status"); s != `"timed_out"` && get(fact, "plugins", "slow", "status") != `"timed_out"` {
-		t.Errorf("external is %v, want timed_out", fact)
+	r := plugins.Run(ctx, c, nil)
+	if r.Plugins["slow"].Status != policy.StatusTimedOut {
+		t.Errorf("the plug-in is %+v, want timed_out", r.Plugins["slow"])
 	}
-	<-e.done
 }

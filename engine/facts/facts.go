@@ -20,17 +20,14 @@ import (
 )
 
 // Config says where things are, so that a test can put them elsewhere. Empty fields mean the
-// usual places. Root, Profiles and ProfilesDir
-// are required by the sources that read the volume.
+// usual places. Root and ProfilesDir are required by the sources that read the volume.
 type Config struct {
-	Home string // path of the home, as the plug-ins see it and for the free space
+	Home string // path of the home, for the free space
 	// Root is the directory of the home.
 	Root policy.Directory
-	// Profiles lists the profiles, for the plug-ins.
-	Profiles func(context.Context) ([]policy.Profile, error)
 	// ProfilesDir describes how listing the profiles went.
 	ProfilesDir func(context.Context) (policy.ProfilesDir, error)
-	Phase       string // policy.PhaseBoot or policy.PhaseApply, for the plug-ins
+	Phase       string // policy.PhaseBoot or policy.PhaseApply
 
 	Proc       read.Proc // "/proc"
 	EnvDir     string    // "/run/s6/container_environment"
@@ -40,12 +37,6 @@ type Config struct {
 	CodeDir    string    // "/opt/hermes"
 	Provenance string    // "/etc/hermes/image-provenance.json"
 	ManagedDir string    // "/etc/hermes", if HERMES_MANAGED_DIR names no other
-
-	FactsDir        string        // of the plug-ins; empty: none
-	ExternalTimeout time.Duration // for each plug-in; 0: DefaultExternalTimeout
-	// OnlyRoot means that root runs the program as an unprivileged user. A plug-in that this
-	// user could have written is then not used.
-	OnlyRoot bool
 
 	// StateDir holds the operator's overrides; empty: there are none.
 	StateDir string
@@ -79,9 +70,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Environ == nil {
 		c.Environ = os.Environ()
-	}
-	if c.ExternalTimeout == 0 {
-		c.ExternalTimeout = DefaultExternalTimeout
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -138,16 +126,13 @@ func profileFact[T any](name string, by writer, about string, collect func(polic
 // Sources are all built-in sources, by what they touch.
 type Sources struct {
 	Container []Source        // kernel, image and environment: nothing on the volume
-	Volume    []Source        // facts about the container that are on the volume, and the plug-ins
+	Volume    []Source        // facts about the container that are on the volume
 	Profile   []ProfileSource // facts about each profile
 }
 
-// Builtin returns the sources. To add a fact, write its file and name it here. The plug-ins
-// run once for both Volume and Profile. They come last in Profile, so that no other fact
-// waits for them.
+// Builtin returns the sources. To add a fact, write its file and name it here.
 func Builtin(c Config) Sources {
 	c = c.withDefaults()
-	external := newExternal(c)
 	return Sources{
 		Container: []Source{
 			command(c),
@@ -165,7 +150,6 @@ func Builtin(c Config) Sources {
 			activeProfile(c),
 			disk(c),
 			ownerLease(c),
-			external.container(),
 			profilesDir(c),
 		},
 		Profile: []ProfileSource{
@@ -184,7 +168,6 @@ func Builtin(c Config) Sources {
 			operatorFiles(c),
 			ownership(),
 			logDirectory(c),
-			external.profile(),
 		},
 	}
 }

@@ -33,7 +33,7 @@ func newHome(t testing.TB, files map[string]string) *volume.Home {
 func configFor(t testing.TB, h *volume.Home) Config {
 	empty := t.TempDir()
 	return Config{
-		Home: h.Path(), Root: h.Root(), Profiles: h.Profiles, ProfilesDir: h.ProfilesDir,
+		Home: h.Path(), Root: h.Root(), ProfilesDir: h.ProfilesDir,
 		EnvDir: empty, Environ: []string{}, Cgroup: empty, Tmp: empty,
 		CodeDir: empty, ManagedDir: empty, Provenance: filepath.Join(empty, "provenance"),
 		Now: func() time.Time { return now },

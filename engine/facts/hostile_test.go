@@ -112,7 +112,8 @@ func TestSocketsAndDevicesAreNotRead(t *testing.T) {
 
 // An operator's plug-in may misbehave: it then loses its own answer and nothing else.
 func TestPluginsThatMisbehave(t *testing.T) {
-	c, _, _ := withPlugins(t, map[string]string{
+	t.Setenv("TELEGRAM_BOT_TOKEN", secret)
+	c := withPlugins(t, map[string]string{
 		"deaf.sh":   "#!/bin/sh\ntrap '' TERM INT HUP\nwhile :; do sleep 1000; done\n",
 		"shout.sh":  "#!/bin/sh\nhead -c 3000000 /dev/zero >&2\necho '" + secret + "' >&2\necho '{\"container\":{\"x\":1}}'\n",
 		"many.sh":   "#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8; do sleep 1000 & done\necho '{\"container\":{\"x\":1}}'\n",
@@ -123,20 +124,15 @@ func TestPluginsThatMisbehave(t *testing.T) {
 		"closed.sh": "#!/bin/sh\nexec <&- >&- 2>&-\nsleep 1000\n",
 		"envs.sh":   "#!/bin/sh\nprintf '{\"container\":{\"n\":%s}}' \"$(ls /proc/self/fd | wc -l)\"\n",
 	})
-	c.ExternalTimeout = 2 * time.Second
-	c.Environ = []string{"TELEGRAM_BOT_TOKEN=" + secret}
-	h := newHome(t, map[string]string{"profiles/coder/": ""})
-	c.Profiles = h.Profiles
-	e := newExternal(c)
-	fact := collected(t, e.container())
-	withoutSecret(t, "external", fact)
+	c.Timeout = 2 * time.Second
+	fact, profile := ask(t, c)
 	checkFact(t, fact, map[string]string{
 		"plugins/deaf/status": `"timed_out"`, "plugins/closed/status": `"timed_out"`, "plugins/shout/status": `"recorded"`,
 		"plugins/shout/stderr_bytes": fmt.Sprint(3000000 + len(secret) + 1), "plugins/many/status": `"recorded"`, "plugins/deep/status": `"invalid"`,
 		"plugins/long/status": `"invalid"`, "plugins/dies/status": `"failed"`, "plugins/names/status": `"recorded"`, "plugins/names/unknown_profiles": "3",
 	})
-	checkFact(t, collectedFor(t, e.profile(), h, "coder"), map[string]string{"values": `{"names":{"a":1}}`})
-	checkFact(t, collectedFor(t, e.profile(), h, "default"), map[string]string{"values": `{}`})
+	checkFact(t, profile("coder"), map[string]string{"values": `{"names":{"a":1}}`})
+	checkFact(t, profile("default"), map[string]string{"values": `{}`})
 }
 
 // FuzzHold: any record counts from now at the latest. Only a changed file or an elapsed

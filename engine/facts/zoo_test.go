@@ -179,7 +179,7 @@ func TestSchemasSayWhereEverythingComesFrom(t *testing.T) {
 	all := Builtin(configFor(t, newHome(t, nil)))
 	seen := map[string]bool{}
 	check := func(name, text string) {
-		if seen[name] && name != "external" {
+		if seen[name] {
 			t.Errorf("two sources are called %q", name)
 		}
 		seen[name] = true
@@ -192,7 +192,9 @@ func TestSchemasSayWhereEverythingComesFrom(t *testing.T) {
 	for _, s := range append(all.Container, all.Volume...) {
 		check(s.Name(), s.Schema())
 	}
-	for _, s := range all.Profile {
+	external, ofProfile := External()
+	check(external.Name(), external.Schema())
+	for _, s := range append(all.Profile, ofProfile) {
 		check("profile "+s.Name(), s.Schema())
 	}
 }

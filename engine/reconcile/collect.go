@@ -49,7 +49,7 @@ func (p *pass) load() (engine.Evaluator, error) {
 }
 
 // collect gathers the facts about the container here and those on the volume, both at
-// once.
+// once, and then those of the plug-ins.
 func (p *pass) collect(ctx context.Context) {
 	s := engine.Situation{Input: policy.Input{
 		SchemaVersion: policy.SchemaVersion,
@@ -72,6 +72,10 @@ func (p *pass) collect(ctx context.Context) {
 		}
 	}
 	s.Input.Container = container
+	// The plug-ins are asked about the profiles, and have no share in the time of the others.
+	if p.External != nil {
+		p.External(ctx, &s.Input)
+	}
 	p.report.Situation = s
 	p.report.Slots = policy.SlotsOf(container)
 }

@@ -76,7 +76,10 @@ type World struct {
 	Rules   Rules
 	ScanDir string
 	// Sources find out facts about the container that are not on the volume.
-	Sources       []engine.Source
+	Sources []engine.Source
+	// External adds what the operator's plug-ins know about the container and the profiles of
+	// an input document. It keeps to a time limit of its own.
+	External      func(context.Context, *policy.Input)
 	SourceTimeout time.Duration // for each source
 	OnRuleError   engine.OnRuleError
 	// KeepOverrides adds to the holds that an operator has set aside.

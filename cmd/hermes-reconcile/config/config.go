@@ -46,6 +46,7 @@ type Config struct {
 	User          string         `koanf:"user"`
 	Facts         struct {
 		Dir             string        `koanf:"dir"`
+		User            string        `koanf:"user"`
 		Timeout         time.Duration `koanf:"timeout"`
 		SourceTimeout   time.Duration `koanf:"source_timeout"`
 		ExternalTimeout time.Duration `koanf:"external_timeout"`
@@ -85,6 +86,7 @@ func defaults() map[string]any {
 		"log_format":             "auto",
 		"user":                   "hermes",
 		"facts.dir":              defaultFactsDir,
+		"facts.user":             "",
 		"facts.timeout":          "10s",
 		"facts.source_timeout":   "3s",
 		"facts.external_timeout": "2s",
@@ -157,7 +159,7 @@ func Read(flags *pflag.FlagSet, environ []string) (c Config, wrong, err error) {
 	if err != nil {
 		return c, errors.Join(fileErr, environmentErr), err
 	}
-	return c, errors.Join(fileErr, environmentErr, checkTimeouts(&c)), nil
+	return c, errors.Join(fileErr, environmentErr), nil
 }
 
 // PolicyWithoutFlags returns the directories of rules without those of the command line.
@@ -193,18 +195,6 @@ func finish(k *koanf.Koanf, flags *pflag.FlagSet) (Config, error) {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
 	return c, nil
-}
-
-// checkTimeouts checks two keys that belong together, and replaces the one that does not
-// fit.
-func checkTimeouts(c *Config) error {
-	if c.Facts.ExternalTimeout < c.Facts.SourceTimeout {
-		return nil
-	}
-	err := fmt.Errorf("configuration: facts.external_timeout is %s, want less than facts.source_timeout, which is %s and waits for all of them",
-		c.Facts.ExternalTimeout, c.Facts.SourceTimeout)
-	c.Facts.ExternalTimeout = c.Facts.SourceTimeout / 2
-	return err
 }
 
 // decode fills a Config. An unknown key, a value of another type and a duration without a

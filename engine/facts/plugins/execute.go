@@ -6,9 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
-	"time"
 
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
@@ -18,8 +16,8 @@ import (
 const maxOutput = 1 << 20
 
 // execute runs a plug-in that is a program. The file is opened once, checked, and executed
-// through its descriptor, so the checked file is the one that runs. The program has a process
-// group of its own, which is killed when the program ends or its time is up.
+// through its descriptor, so the checked file is the one that runs. The program has a session
+// and so a process group of its own, which is killed when the program ends or its time is up.
 func (c Config) execute(ctx context.Context, path string, question []byte) Answer {
 	f, out := c.openProgram(path)
 	if out.Status != "" {
@@ -27,20 +25,23 @@ func (c Config) execute(ctx context.Context, path string, question []byte) Answe
 	}
 	defer f.Close()
 
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
 	var stdout limitedBuffer
 	var stderr counter
 	cmd := exec.CommandContext(ctx, "/proc/self/fd/3")
 	cmd.Args = []string{path}
 	cmd.ExtraFiles = []*os.File{f} // its descriptor is 3; scripts need it open
-	cmd.Env = c.environment()
+	// All that a plug-in sees of the environment: the container's has secrets, and its PATH
+	// may lead to the agents' programs.
+	cmd.Env = []string{"HERMES_HOME=" + c.Home, "LANG=C.UTF-8", "PATH=/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.Dir = "/"
 	cmd.Stdin = bytes.NewReader(question)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if c.Users != nil {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(c.Users.Plugins.UID), Gid: uint32(c.Users.Plugins.GID)}
+	}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 100 * time.Millisecond // for processes that it left with its output
+	cmd.WaitDelay = grace / 2 // for processes that it left with its output
 	err := cmd.Run()
 	if cmd.Process != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
@@ -72,26 +73,14 @@ func outcomeOfRun(ctx context.Context, err error, state *os.ProcessState, full b
 	return read.Outcome{}
 }
 
-// environment returns all that a plug-in sees of the environment, because the rest contains
-// secrets.
-func (c Config) environment() []string {
-	path, lang := "PATH=/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"
-	for _, pair := range c.Environ {
-		switch {
-		case strings.HasPrefix(pair, "PATH="):
-			path = pair
-		case strings.HasPrefix(pair, "LANG="):
-			lang = pair
-		}
-	}
-	return []string{"HERMES_HOME=" + c.Home, path, lang}
-}
-
 // openProgram opens a file that may be executed.
 func (c Config) openProgram(path string) (*os.File, read.Outcome) {
 	owner := os.Geteuid()
-	if c.OnlyRoot {
+	if c.Users != nil {
 		owner = 0
+		if c.Users.Err != nil {
+			return nil, read.Outcome{Status: policy.StatusFailed, Error: c.Users.Err.Error()}
+		}
 	}
 	f, info, out := read.OpenTrusted(path, owner)
 	if out.Status == "" && info.Mode()&0o111 == 0 {

@@ -2,6 +2,9 @@
 // with facts about the container and about profiles. A static plug-in is a .json or .yaml
 // file with the answer. Any other plug-in is a program that gets a question and prints the
 // answer. A plug-in that fails loses only its own answer.
+//
+// For root, the programs run as a user of their own: neither root, whom they could harm, nor
+// the agents' user, whose processes could harm them.
 package plugins
 
 import (
@@ -11,34 +14,40 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
 
-// How many plug-ins there may be, and how many run side by side.
-const (
-	maxPlugins     = 100
-	pluginsAtATime = 8
-)
+// maxPlugins is how many plug-ins there may be. They all run side by side.
+const maxPlugins = 100
+
+// grace is how long after the time limit an answer may arrive: that of a program which was
+// killed.
+const grace = 200 * time.Millisecond
 
 // Config says where the plug-ins are and what they are asked.
 type Config struct {
-	Dir      string // of the plug-ins; empty: none
-	Home     string
-	Phase    string   // policy.PhaseBoot or policy.PhaseApply
-	Environ  []string // of which plug-ins see PATH and LANG
-	Profiles func(context.Context) ([]policy.Profile, error)
-	Timeout  time.Duration // for each plug-in
-	// OnlyRoot means that root runs the program as an unprivileged user. A plug-in that this
-	// user could have written is then not used.
-	OnlyRoot bool
-	Now      func() time.Time
+	Dir     string // of the plug-ins; empty: none
+	Home    string
+	Phase   string        // policy.PhaseBoot or policy.PhaseApply
+	Timeout time.Duration // for all plug-ins together
+	// Users are set when this process is root.
+	Users *Users
+	Now   func() time.Time
 }
+
+// Users are the users that root tells apart.
+type Users struct {
+	Plugins User
+	Err     error // why no program can run as Plugins
+	Agents  User  // a static plug-in that this user could have written is not used
+}
+
+// A User is a user of the system.
+type User struct{ UID, GID int }
 
 // A Report is what all plug-ins answered.
 type Report struct {
@@ -69,13 +78,50 @@ type Answer struct {
 	profiles  map[string]json.RawMessage
 }
 
-// Run runs all plug-ins and waits for them.
-func Run(ctx context.Context, c Config) Report {
-	r := NewReport(read.Recorded)
+// running lets one Run at a time look for the processes that its plug-ins left.
+var running sync.Mutex
+
+// Run asks all plug-ins about the profiles. It returns soon after the time limit, whatever the
+// plug-ins do, with the answers that came by then.
+func Run(ctx context.Context, c Config, profiles []string) Report {
 	if c.Dir == "" {
-		r.Status = policy.StatusMissing
-		return r
+		return NewReport(read.Outcome{Status: policy.StatusMissing})
 	}
+	running.Lock()
+	defer running.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	late := NewReport(read.Outcome{Status: policy.StatusTimedOut, Error: "the facts directory does not answer"})
+	return inTime(ctx, 2*grace, late, func() Report { return c.run(ctx, profiles) })
+}
+
+// inTime returns what f returns, or late when f needs longer than ctx and then some. A panic
+// of f makes it late too.
+func inTime[T any](ctx context.Context, some time.Duration, late T, f func() T) T {
+	done := make(chan T, 1)
+	go func() {
+		value := late
+		defer func() {
+			_ = recover()
+			done <- value
+		}()
+		value = f()
+	}()
+	select {
+	case value := <-done:
+		return value
+	case <-ctx.Done():
+	}
+	select {
+	case value := <-done:
+		return value
+	case <-time.After(some):
+		return late
+	}
+}
+
+func (c Config) run(ctx context.Context, profiles []string) Report {
+	r := NewReport(read.Recorded)
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil {
 		r.Outcome = read.OutcomeOf(err)
@@ -87,16 +133,11 @@ func Run(ctx context.Context, c Config) Report {
 		r.Status = policy.StatusEmpty
 		return r
 	}
-	profiles, err := c.Profiles(ctx)
-	if err != nil {
-		r.Outcome = read.Outcome{Status: policy.StatusFailed, Error: "the profiles cannot be listed"}
-		return r
-	}
 	known := make(map[string]bool, len(profiles))
-	for _, p := range profiles {
-		known[p.Name] = true
+	for _, name := range profiles {
+		known[name] = true
 	}
-	for i, a := range c.askAll(ctx, files, profiles) {
+	for i, a := range c.askAll(ctx, files, c.question(profiles)) {
 		r.add(nameOf(files[i]), a, known)
 	}
 	return r
@@ -137,34 +178,32 @@ func isName(s string) bool {
 }
 
 // askAll asks the plug-ins and returns their answers in the order of the files.
-func (c Config) askAll(ctx context.Context, files []string, profiles []policy.Profile) []Answer {
-	question := c.question(profiles)
+func (c Config) askAll(ctx context.Context, files []string, question []byte) []Answer {
+	if c.Users != nil {
+		defer killLeft(c.Users.Plugins, adopt())
+	}
 	answers := make([]Answer, len(files))
-	var group errgroup.Group
-	group.SetLimit(pluginsAtATime)
+	var group sync.WaitGroup
 	for i, file := range files {
-		group.Go(func() error {
+		group.Go(func() {
 			started := c.Now()
-			answers[i] = c.ask(ctx, file, question)
+			late := Answer{Outcome: read.Outcome{Status: policy.StatusTimedOut, Error: "it took too long, and killing it did not help"}}
+			answers[i] = inTime(ctx, grace, late, func() Answer { return c.ask(ctx, file, question) })
+			answers[i].Static = isStatic(file)
 			answers[i].Duration = c.Now().Sub(started)
-			return nil
 		})
 	}
-	_ = group.Wait()
+	group.Wait()
 	return answers
 }
 
-// ask never panics: a plug-in must not end the program.
-func (c Config) ask(ctx context.Context, file string, question []byte) (a Answer) {
-	static := slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(file))
-	defer func() {
-		if recover() != nil {
-			a = Answer{Outcome: read.Outcome{Status: policy.StatusFailed, Error: "its answer could not be read"}}
-		}
-		a.Static = static
-	}()
+func isStatic(file string) bool {
+	return slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(file))
+}
+
+func (c Config) ask(ctx context.Context, file string, question []byte) Answer {
 	path := filepath.Join(c.Dir, file)
-	if static {
+	if isStatic(file) {
 		return c.readStatic(path)
 	}
 	return c.execute(ctx, path, question)
@@ -173,10 +212,13 @@ func (c Config) ask(ctx context.Context, file string, question []byte) (a Answer
 // readStatic reads a static plug-in. It follows links, because mounted configuration
 // consists of them.
 func (c Config) readStatic(path string) Answer {
-	if c.OnlyRoot && writable(path) {
-		return Answer{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "the unprivileged user can write it, or its folder"}}
+	var data []byte
+	var out read.Outcome
+	if c.Users == nil || c.Users.Agents.UID == 0 { // agents that are root can write anything
+		data, out = read.Path(path, maxOutput)
+	} else {
+		data, out = read.NotBy(path, c.Users.Agents.UID, c.Users.Agents.GID, maxOutput)
 	}
-	data, out := read.Path(path, maxOutput)
 	if out.Status == "" && filepath.Ext(path) != ".json" {
 		data, out = read.YAMLToJSON(data)
 	}
@@ -186,26 +228,10 @@ func (c Config) readStatic(path string) Answer {
 	return parseAnswer(data)
 }
 
-// writable reports whether this process, unless it is root, could write or replace the file
-// at path.
-func writable(path string) bool {
-	if os.Geteuid() == 0 {
-		return false
-	}
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return false
-	}
-	for _, at := range []string{real, filepath.Dir(real), filepath.Dir(path)} {
-		if unix.Access(at, unix.W_OK) == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// question returns what a program reads from its standard input.
-func (c Config) question(profiles []policy.Profile) []byte {
+// question returns what a program reads from its standard input. It leaves out profiles
+// whose name is not that of their directory, and names that lead elsewhere: the names come
+// from the agents' user.
+func (c Config) question(profiles []string) []byte {
 	type asked struct {
 		Name string `json:"name"`
 		Path string `json:"path"`
@@ -215,8 +241,13 @@ func (c Config) question(profiles []policy.Profile) []byte {
 		Home     string  `json:"home"`
 		Profiles []asked `json:"profiles"`
 	}{c.Phase, c.Home, []asked{}}
-	for _, p := range profiles {
-		q.Profiles = append(q.Profiles, asked{p.Name, filepath.Join(c.Home, p.Dir)})
+	for _, name := range profiles {
+		switch {
+		case name == policy.RootProfile:
+			q.Profiles = append(q.Profiles, asked{name, c.Home})
+		case policy.ProfileName(name) == name && name != "" && name != "." && name != ".." && !strings.Contains(name, "/"):
+			q.Profiles = append(q.Profiles, asked{name, filepath.Join(c.Home, "profiles", name)})
+		}
 	}
 	text, _ := json.Marshal(q) // strings always encode
 	return text

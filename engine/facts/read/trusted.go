@@ -18,6 +18,20 @@ func Trusted(path string, owner int) ([]byte, Outcome) {
 	return all(f, MaxConfig)
 }
 
+// NotBy reads a regular file that a user could neither have written nor replaced, up to limit
+// bytes. It follows links that are trusted too.
+func NotBy(path string, uid, gid int, limit int64) ([]byte, Outcome) {
+	f, _, err := trust.Open(path, trust.NotBy(uid, gid))
+	if untrusted, ok := errors.AsType[*trust.Error](err); ok {
+		return nil, Outcome{policy.StatusUnreadable, "it, or a folder above it, " + untrusted.Why}
+	}
+	if err != nil {
+		return nil, OutcomeOf(err)
+	}
+	defer f.Close()
+	return all(f, limit)
+}
+
 // OpenTrusted opens a regular file, not a link, that only root or the user owner could
 // have written or replaced.
 func OpenTrusted(path string, owner int) (*os.File, os.FileInfo, Outcome) {

@@ -222,7 +222,7 @@ func TestTheVolumesSideIsTheUnprivilegedUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become another user")
 	}
-	v := startChild(t, Settings{OnlyRoot: true, User: &User{UID: id, GID: id}})
+	v := startChild(t, Settings{User: &User{UID: id, GID: id}})
 	if err := v.AppendLog(t.Context(), "x.log", []byte("x\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestTheVolumesSideCannotBeTraced(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become another user")
 	}
-	v := startChild(t, Settings{OnlyRoot: true, User: &User{UID: id, GID: id}})
+	v := startChild(t, Settings{User: &User{UID: id, GID: id}})
 	_, _ = v.Change(t.Context(), engine.Change{Kind: engine.ReadIntent, Profile: policy.RootProfile}) // the child has its settings now
 	look := exec.CommandContext(t.Context(), "cat", fmt.Sprintf("/proc/%d/environ", processOf(v).Pid))
 	look.Dir = "/"

@@ -17,15 +17,12 @@ import (
 
 // Settings are what the work on the volume needs to know.
 type Settings struct {
-	Home            string
-	Phase           string
-	FactsDir        string
-	Timeout         time.Duration // for all facts
-	SourceTimeout   time.Duration
-	ExternalTimeout time.Duration
-	OperatorFiles   []string
-	OnlyRoot        bool  // the program runs as root, see facts.Config
-	User            *User // the child becomes this user before it opens anything; nil: it stays who it is
+	Home          string
+	Phase         string
+	Timeout       time.Duration // for all facts
+	SourceTimeout time.Duration
+	OperatorFiles []string
+	User          *User // the child becomes this user before it opens anything; nil: it stays who it is
 }
 
 // A User is the unprivileged user.
@@ -33,12 +30,9 @@ type User struct{ UID, GID int }
 
 // Sources returns the sources that read the volume. A nil home serves for their schemas.
 func Sources(s Settings, home *volume.Home) (container []engine.Source, profile []engine.ProfileSource) {
-	config := facts.Config{
-		Home: s.Home, Phase: s.Phase, FactsDir: s.FactsDir,
-		ExternalTimeout: s.ExternalTimeout, OperatorFiles: s.OperatorFiles, OnlyRoot: s.OnlyRoot,
-	}
+	config := facts.Config{Home: s.Home, Phase: s.Phase, OperatorFiles: s.OperatorFiles}
 	if home != nil {
-		config.Root, config.Profiles, config.ProfilesDir = home.Root(), home.Profiles, home.ProfilesDir
+		config.Root, config.ProfilesDir = home.Root(), home.ProfilesDir
 	}
 	builtin := facts.Builtin(config)
 	for _, source := range builtin.Volume {
