@@ -63,9 +63,13 @@ func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) poli
 	var failures []string // of enforced packages
 	for _, f := range e.Failures {
 		alarm := policy.Alarm{Rule: f.Rule, Code: policy.CodeRuleError, Reason: failureText(f)}
-		if f.NotEnforced {
+		switch {
+		case f.NotEnforced:
 			alarm.Code = policy.CodeNotEnforced
-		} else {
+		case f.Blind:
+			alarm.Code = policy.CodeExternal
+			fallthrough
+		default:
 			failures = append(failures, alarm.Reason)
 		}
 		d.Alarms = append(d.Alarms, alarm)
@@ -291,6 +295,6 @@ func holdFailed(d *policy.Decision, failures []string, phase string) {
 	d.Undecided = phase != policy.PhaseBoot
 	if d.Action == policy.ActionStart {
 		d.Action, d.Code = policy.ActionDown, policy.CodeRuleError
-		d.Reason = fmt.Sprintf("would start (%s), but a rule broke and its holds are unknown: %s", d.Reason, strings.Join(failures, "; "))
+		d.Reason = fmt.Sprintf("would start (%s), but a rule broke or did not see its facts, and its holds are unknown: %s", d.Reason, strings.Join(failures, "; "))
 	}
 }

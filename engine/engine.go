@@ -77,11 +77,13 @@ type Executor interface {
 // contribute: first the packages of policy.StageRules, then, with the first decisions
 // in hand, those of policy.StageAfter. The result has no plan yet.
 func Decide(ctx context.Context, e Evaluator, in policy.Input, onRuleError OnRuleError) policy.Decisions {
-	first := e.Evaluate(ctx, policy.StageRules, in)
+	blind := blindRules(e.Status(), in, onRuleError)
+	first := withoutBlind(e.Evaluate(ctx, policy.StageRules, in), blind)
+	first.Failures = append(first.Failures, blind...)
 	decisions := Combine(in, first, onRuleError)
 
 	in.Decisions = verdicts(decisions)
-	second := e.Evaluate(ctx, policy.StageAfter, in)
+	second := withoutBlind(e.Evaluate(ctx, policy.StageAfter, in), blind)
 	if len(second.Contributions)+len(second.Failures) > 0 {
 		decisions = Combine(in, policy.Evaluation{
 			Contributions: append(first.Contributions, second.Contributions...),

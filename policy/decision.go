@@ -15,7 +15,7 @@ const (
 // The codes that the combination itself gives; all others come from rules.
 const (
 	CodeNoStartRule = "no_start_rule" // no rule holds the profile, and no rule starts it
-	CodeRuleError   = "rule_error"    // a rule package failed, so its holds are unknown
+	CodeRuleError   = "rule_error"    // a rule package failed or did not see its facts, so its holds are unknown
 	CodeSkipped     = "skipped"       // a skip without a code
 )
 
@@ -23,6 +23,7 @@ const (
 const (
 	CodeNotEnforced    = "not_enforced"    // what a warn-only package would do to the container, or that it failed
 	CodePolicyFallback = "policy_fallback" // other rules than the operator's decided
+	CodeExternal       = "external"        // a plug-in failed, so a package did not see its facts
 )
 
 // CodeUntrusted is the code of the alarm about what is not used, or is not as it should be,
@@ -86,7 +87,14 @@ type Status struct {
 	Errors   []string `json:"errors"`
 	// Untrusted are the errors about rules that the agents could have written.
 	Untrusted []string `json:"untrusted,omitempty"`
+	// External names the plug-ins whose facts a package reads, by the package. It has the
+	// enforced packages that start, hold, skip or waive. AnyPlugin stands for a name that
+	// only the evaluation knows.
+	External map[string][]string `json:"external,omitempty"`
 }
+
+// AnyPlugin stands for every plug-in.
+const AnyPlugin = "*"
 
 // A Stage is when a rule package runs.
 type Stage string
@@ -106,6 +114,8 @@ type RuleFailure struct {
 	// NotEnforced means that the package is warn-only (enforce: warn), so that no
 	// decision depends on it.
 	NotEnforced bool `json:"not_enforced,omitempty"`
+	// Blind means that the package ran, and that a plug-in gave no facts which it reads.
+	Blind bool `json:"blind,omitempty"`
 }
 
 // An Evaluation is what all packages of one stage contributed.

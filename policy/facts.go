@@ -59,7 +59,7 @@ func ProfilesDirOf(container Facts) ProfilesDir {
 // ExternalFact is the name of the facts of the operator's plug-ins.
 const ExternalFact = "external"
 
-// FailedPlugins returns why plug-ins gave no answer, by plug-in. The key "" stands for all of
+// FailedPlugins returns why plug-ins gave no answer, by plug-in. AnyPlugin stands for all of
 // them.
 func FailedPlugins(container Facts) map[string]string {
 	type outcome struct{ Status, Error string }
@@ -75,7 +75,7 @@ func FailedPlugins(container Facts) map[string]string {
 	}
 	switch external.Status {
 	case StatusTimedOut, StatusFailed, StatusUnreadable:
-		failed[""] = external.Status + ": " + external.Error
+		failed[AnyPlugin] = external.Status + ": " + external.Error
 	}
 	return failed
 }

@@ -94,6 +94,7 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	if e.compiler.Failed() {
 		return nil, FromOPA(e.compiler.Errors)
 	}
+	e.status.External = e.externalReads(rules.Sources)
 	e.store = inmem.NewFromObjectWithOpts(map[string]any{"settings": rules.Settings}, inmem.OptReturnASTValuesOnRead(true))
 	return e, nil
 }

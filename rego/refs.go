@@ -1,6 +1,7 @@
 package rego
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -148,6 +149,8 @@ type readWalk struct {
 	profile  string
 	visited  map[string]bool // rules with their arguments
 	reads    []Read
+	settings map[string]any // whose value is known in a path
+	external bool           // a rule has the name of the external facts somewhere
 }
 
 // rule walks a rule whose arguments stand for the given references.
@@ -172,12 +175,13 @@ func (w *readWalk) references(rule *ast.Rule, scope Scope) {
 		return false
 	})
 	ast.WalkTerms(&alone, func(t *ast.Term) bool {
+		w.external = w.external || t.Value.Compare(externalName) == 0
 		ref, ok := t.Value.(ast.Ref)
 		if !ok {
 			return false
 		}
 		if resolved := scope.Resolve(t); resolved != nil {
-			w.add(resolved)
+			w.add(resolved, scope)
 		} else if ref[0].Equal(ast.DefaultRootDocument) && !w.isFunction(ref) {
 			for _, helper := range w.compiler.GetRules(ref.ConstantPrefix()) {
 				w.rule(helper, nil)
@@ -205,7 +209,7 @@ func (w *readWalk) call(expr *ast.Expr, scope Scope) {
 	}
 }
 
-func (w *readWalk) add(ref ast.Ref) {
+func (w *readWalk) add(ref ast.Ref, scope Scope) {
 	r := Read{Setting: ref.HasPrefix(SettingsRef)}
 	rest := ref[1:]
 	if r.Setting {
@@ -217,6 +221,12 @@ func (w *readWalk) add(ref ast.Ref) {
 		// A variable below input.profiles is the profile in question.
 		if !ok && isVar && i == 1 && !r.Setting && (r.Path[0] == "profiles" || r.Path[0] == "decisions") {
 			text, ok = ast.String(w.profile), true
+		}
+		if setting := scope.Resolve(part); !ok && setting.HasPrefix(SettingsRef) && len(setting) == 3 {
+			var value string
+			key, _ := setting[2].Value.(ast.String)
+			value, ok = w.settings[string(key)].(string)
+			text = ast.String(value)
 		}
 		if !ok {
 			break
@@ -239,4 +249,68 @@ func (w *readWalk) shortest() []Read {
 		}
 	}
 	return reads
+}
+
+var externalName = ast.String(policy.ExternalFact)
+
+// externalReads finds the packages for policy.Status.External. A package that a search for
+// references does not understand, and that has the name of the external facts somewhere,
+// reads those of any plug-in.
+func (e *Evaluator) externalReads(sources []Source) map[string][]string {
+	if !slices.ContainsFunc(sources, func(s Source) bool { return s.Layer > 0 && bytes.Contains(s.Text, []byte(policy.ExternalFact)) }) {
+		return nil
+	}
+	found := map[string][]string{}
+	for _, p := range e.packages {
+		decides := slices.ContainsFunc(p.sets, func(s policy.Set) bool {
+			return s == policy.SetStart || s == policy.SetHold || s == policy.SetSkip || s == policy.SetWaive
+		})
+		if p.warnOnly || !decides {
+			continue
+		}
+		w := &readWalk{compiler: e.compiler, visited: map[string]bool{}, settings: e.settings}
+		for _, module := range e.compiler.Modules {
+			if PackageName(module.Package.Path) == p.name {
+				for _, rule := range module.Rules {
+					w.rule(rule, nil)
+				}
+			}
+		}
+		var plugins []string
+		for _, r := range w.shortest() {
+			if plugin, ok := pluginOf(r); ok {
+				plugins = append(plugins, plugin)
+			}
+		}
+		if len(plugins) == 0 && w.external {
+			plugins = []string{policy.AnyPlugin}
+		}
+		slices.Sort(plugins)
+		// A setting that names no plug-in is empty.
+		plugins = slices.DeleteFunc(slices.Compact(plugins), func(name string) bool { return name == "" })
+		if len(plugins) > 0 {
+			found[p.name] = plugins
+		}
+	}
+	return found
+}
+
+// pluginOf returns the plug-in whose facts a read is of.
+func pluginOf(r Read) (plugin string, ok bool) {
+	path := r.Path
+	switch {
+	case r.Setting:
+		return "", false
+	case path[0] == "profiles" && len(path) > 2:
+		path = path[2:]
+	case path[0] == "container" && len(path) > 1:
+		path = path[1:]
+	}
+	switch {
+	case path[0] != policy.ExternalFact:
+		return "", false
+	case len(path) < 3:
+		return policy.AnyPlugin, true
+	}
+	return path[2], true
 }

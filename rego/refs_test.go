@@ -87,3 +87,40 @@ _quiet(one) if {
 		})
 	}
 }
+
+// The loader finds which plug-ins' facts a package reads, or that it may read any.
+func TestExternalReads(t *testing.T) {
+	t.Parallel()
+	const hold = `hold contains {"profile": name, "reason": "x"} if {
+	some name, profile in input.profiles
+	`
+	tests := []struct{ why, rule, want string }{
+		{"nothing", hold + `profile.prior_state.desired == "running"` + "\n}", "[]"},
+		{"of the container", hold + "input.container.external.values.site.region\n}", "[site]"},
+		{"how it went", hold + `input.container.external.plugins.site.status != "recorded"` + "\n}", "[site]"},
+		{"of the profile", hold + "profile.external.values.rota.on_holiday\n}", "[rota]"},
+		{"through a helper", hold + "_away(profile)\n}\n\n_away(one) if one.external.values.rota.on_holiday", "[rota]"},
+		{"of two", hold + "all := input.container.external.values\n\tall.site.region == profile.external.values.rota.region\n}", "[rota site]"},
+		{"of one that another fact names", hold + "input.container.external.values[name].x\n}", "[*]"},
+		{"of one that a setting names", hold + "input.container.external.values[data.settings.plugin].x\n}", "[calendar]"},
+		{"of one that an empty setting names", hold + "input.container.external.values[data.settings.none].x\n}", "[]"},
+		{"by a builtin", hold + `object.get(profile, ["external", "values", "rota"], {}).on_holiday` + "\n}", "[*]"},
+		{"by a whole fact", hold + "some _, values in input.container.external.values\n\tvalues.stop\n}", "[*]"},
+		{"for an alarm only", `alarm contains {"reason": "x"} if input.container.external.values.site.region`, "[]"},
+	}
+	for _, test := range tests {
+		t.Run(test.why, func(t *testing.T) {
+			layers := operator(map[string]string{
+				"site.rego": "package reconcile.rules.site\n\n" + test.rule + "\n", "data/settings.yaml": "settings: {plugin: calendar, none: \"\"}\n",
+			})
+			ofProfiles := strings.Replace(schema, `"runtime_files"`, `"external": {"type": "object"}, "runtime_files"`, 1)
+			e, err := Load(layers, Options{Schema: []byte(ofProfiles)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprint(e.Status().External["reconcile.rules.site"]); got != test.want {
+				t.Errorf("reads %s, want %s", got, test.want)
+			}
+		})
+	}
+}

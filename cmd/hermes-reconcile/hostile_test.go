@@ -383,8 +383,8 @@ func startLiveAs(t *testing.T, id int, profiles ...string) *liveScan {
 	return l
 }
 
-// For root, plug-ins run as the agent's user. If the program trusted files of the calling
-// user there, it would run plug-ins that the agent wrote as plug-ins of the operator.
+// The operator's plug-ins are root's files. If the program used files of the agents' user, it
+// would believe what the agent says of itself.
 func TestPluginsOfTheAgentAreNotBelieved(t *testing.T) {
 	const id = 10000
 	if os.Geteuid() != 0 {

@@ -89,7 +89,7 @@ func (p *explanationPrinter) because(e *explain.Explanation) {
 // withoutRule is the cause of a decision that no rule made.
 func withoutRule(code string) string {
 	if code == policy.CodeRuleError {
-		return "a rule broke (see alarm), and on_rule_error is hold"
+		return "a rule broke or did not see its facts (see alarm), and on_rule_error is hold"
 	}
 	return "no rule starts it, and what no rule starts stays down"
 }

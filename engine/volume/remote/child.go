@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -112,7 +113,7 @@ func (v *Child) ask(ctx context.Context, limit time.Duration, r request, use fun
 func (v *Child) askOnce(ctx context.Context, r request, use func(answer, [][]byte) error, texts [][]byte) (answered bool, err error) {
 	pipes := v.pipes
 	defer context.AfterFunc(ctx, func() { pipes.Close() })()
-	err = errors.Join(v.stream.Write(r, texts...), v.stream.Flush())
+	err = cmp.Or(v.stream.Write(r, texts...), v.stream.Flush())
 	for err == nil {
 		var a answer
 		var attached [][]byte
