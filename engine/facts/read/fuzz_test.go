@@ -19,6 +19,9 @@ func FuzzJSONObject(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 256 { // making a longer one shorter takes the square of its length
+			return
+		}
 		keys, out := ParseObject(data)
 		if out.Status != "recorded" {
 			return

@@ -29,20 +29,21 @@ func FuzzVolumeRequests(f *testing.F) {
 		f.Add([]byte(text), []byte("x"))
 	}
 	base := f.TempDir()
-	for _, dir := range []string{"home/profiles/coder", "home/logs"} {
-		if err := os.MkdirAll(filepath.Join(base, dir), 0o755); err != nil {
-			f.Fatal(err)
-		}
-	}
+	home := filepath.Join(base, "home")
 	f.Fuzz(func(t *testing.T, text, attached []byte) {
 		var r request
 		if json.Unmarshal(text, &r) != nil {
 			return
 		}
 		r.Settings = nil
+		// Each request finds a new home: what one wrote would be there for all later ones.
+		err := errors.Join(os.RemoveAll(home), os.MkdirAll(home+"/profiles/coder", 0o755), os.Mkdir(home+"/logs", 0o755))
+		if err != nil {
+			t.Fatal(err)
+		}
 		var in, out bytes.Buffer
 		requests := child.NewStream(nil, &in)
-		settings := &Settings{Home: filepath.Join(base, "home"), Timeout: time.Minute, SourceTimeout: time.Minute}
+		settings := &Settings{Home: home, Timeout: time.Minute, SourceTimeout: time.Minute}
 		if err := errors.Join(requests.Write(request{Settings: settings}), requests.Write(r, attached), requests.Flush()); err != nil {
 			t.Fatal(err)
 		}
