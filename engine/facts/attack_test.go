@@ -98,6 +98,8 @@ func TestPluginsCannotUseUpTheBoot(t *testing.T) {
 		"quick":  "#!/bin/sh\necho '{\"container\":{\"x\":1}}'\n",
 		"deaf":   "#!/bin/sh\ntrap '' TERM INT HUP QUIT\nwhile :; do sleep 1000; done\n",
 		"escape": "#!/bin/sh\nsetsid sh -c '" + leave + "sleep 1000' &\nsetsid setsid sh -c '" + leave + "setsid sleep 1001' <&- >&- 2>&- &\nsleep 0.3\necho '{\"container\":{\"x\":1}}'\n",
+		"tree":   "#!/bin/sh\nn=${1:-0}\n" + leave + "[ $n -lt 6 ] || exec sleep 1002\nsetsid sh \"$0\" $((n+1)) <&- >&- 2>&- &\nsetsid sh \"$0\" $((n+1)) <&- >&- 2>&- &\nwait\n",
+		"limit":  "#!/bin/sh\nsoft=$(grep processes /proc/self/limits | tr -s ' ' | cut -d' ' -f3)\nprintf '{\"container\":{\"processes\":%s}}' \"$soft\"\n",
 		"comet":  "#!/bin/sh\nn=${1:-0}\n[ $n -lt 200 ] || exit\n" + leave + "setsid sh \"$0\" $((n+1)) &\n",
 		"stderr": "#!/bin/sh\nexec cat /dev/zero >&2\n",
 		"stdin":  "#!/bin/sh\nexec <&-\nsleep 1000\n",
@@ -115,11 +117,11 @@ func TestPluginsCannotUseUpTheBoot(t *testing.T) {
 	checkFact(t, fact, map[string]string{
 		"status": `"recorded"`, "plugins/quick/status": `"recorded"`, "plugins/escape/status": `"recorded"`,
 		"plugins/murder/status": `"recorded"`, "plugins/deaf/status": `"timed_out"`, "plugins/hang7/status": `"timed_out"`,
-		"plugins/stderr/status": `"timed_out"`, "plugins/stdin/status": `"timed_out"`, "plugins/broken/status": `"invalid"`,
+		"plugins/stderr/status": `"timed_out"`, "plugins/stdin/status": `"timed_out"`, "plugins/broken/status": `"invalid"`, "values/limit/processes": "4096",
 	})
 	checkFact(t, profile("coder"), map[string]string{"status": `"recorded"`})
 	text, err := os.ReadFile(filepath.Join(c.Home, "pids"))
-	if pids := strings.Fields(string(text)); err != nil || len(pids) < 2 {
+	if pids := strings.Fields(string(text)); err != nil || len(pids) < 20 {
 		t.Fatalf("the plug-ins left %q, %v", text, err)
 	}
 	for _, pid := range strings.Fields(string(text)) {

@@ -10,8 +10,14 @@ import (
 	"hermes-reconcile/engine/facts/read"
 )
 
-// adopt makes this process inherit what plug-ins leave, and closes to them the descriptors
-// that this process itself inherited. The result ends the inheriting.
+// maxProcesses bounds how many processes the user of the plug-ins may have while they run, so
+// that those of a program which multiplies can be found and killed. The kernel counts the
+// processes of that user in other containers too.
+const maxProcesses = 4096
+
+// adopt prepares this process for plug-ins. It inherits what they leave, closes to them the
+// descriptors that it inherited itself, and limits their processes: the kernel does not count
+// those of root. The result ends all of that but for the descriptors.
 func adopt() (end func()) {
 	fds, _ := os.ReadDir("/proc/self/fd")
 	for _, entry := range fds {
@@ -20,45 +26,69 @@ func adopt() (end func()) {
 		}
 	}
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-	return func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) }
+	var before unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NPROC, &before) == nil {
+		_ = unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: min(before.Cur, maxProcesses), Max: before.Max})
+	}
+	return func() {
+		_ = unix.Setrlimit(unix.RLIMIT_NPROC, &before)
+		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	}
 }
 
 // killLeft kills the processes that plug-ins left in sessions of their own, where the signal
-// to their process group did not reach them. A process that is killed leaves its children to
-// this process, so killLeft looks until none is left, or for a while.
+// to their process group did not reach them. It stops all of them before it kills one, because
+// a process that is stopped starts no other.
 func killLeft(user User, end func()) {
 	defer end()
-	for deadline := time.Now().Add(grace / 2); time.Now().Before(deadline); {
-		left := inherited(user)
-		if len(left) == 0 {
+	stopped := map[int]bool{}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		before := len(stopped)
+		for _, pid := range left(user) {
+			_ = unix.Kill(pid, unix.SIGSTOP)
+			stopped[pid] = true
+		}
+		if len(stopped) == before {
+			break
+		}
+	}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && len(stopped) > 0; {
+		pids := left(user)
+		if len(pids) == 0 {
 			return
 		}
-		for _, pid := range left {
+		for _, pid := range pids {
 			_ = unix.Kill(pid, unix.SIGKILL)
-		}
-		for _, pid := range left {
 			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
 		}
 	}
 }
 
-// inherited returns the children of this process that a user runs in another session than
-// this process. The other children of this process are in its session.
-func inherited(user User) []int {
+// patience bounds either half of killLeft.
+const patience = time.Second
+
+// left returns the processes below this process that a user runs in another session. The
+// other children of this process are in its session. Nothing that a plug-in starts gets away
+// from below this process, which inherits it.
+func left(user User) []int {
 	const proc = read.Proc("/proc")
 	pids, _ := proc.Processes()
-	ours, _ := unix.Getsid(0)
-	var left []int
+	children := map[int][]int{}
 	for _, pid := range pids {
-		p, err := proc.Process(pid)
-		if err != nil || p.Parent != os.Getpid() || pid <= 1 {
-			continue
+		if p, err := proc.Process(pid); err == nil && pid > 1 {
+			children[p.Parent] = append(children[p.Parent], pid)
 		}
+	}
+	ours, _ := unix.Getsid(0)
+	var found []int
+	for below := children[os.Getpid()]; len(below) > 0; below = below[1:] {
+		pid := below[0]
+		below = append(below, children[pid]...)
 		session, err := unix.Getsid(pid)
 		uids, uidErr := proc.UIDs(pid)
 		if err == nil && uidErr == nil && session != ours && uids[0] == strconv.Itoa(user.UID) {
-			left = append(left, pid)
+			found = append(found, pid)
 		}
 	}
-	return left
+	return found
 }

@@ -92,7 +92,7 @@ func Run(ctx context.Context, c Config, profiles []string) Report {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	late := NewReport(read.Outcome{Status: policy.StatusTimedOut, Error: "the facts directory does not answer"})
-	return inTime(ctx, 2*grace, late, func() Report { return c.run(ctx, profiles) })
+	return inTime(ctx, 2*grace+2*patience, late, func() Report { return c.run(ctx, profiles) })
 }
 
 // inTime returns what f returns, or late when f needs longer than ctx and then some. A panic
