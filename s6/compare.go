@@ -140,7 +140,7 @@ func (s *slotPlan) startAfterScan() {
 // decided. A supervised slot has started, so its pause is not compared.
 func (s *slotPlan) samePause(dir beneath.Dir) (bool, error) {
 	if pause, ok := pauseFile(s.decision.DelaySeconds); ok {
-		return dir.Has(pause)
+		return dir.Has(pause, -1)
 	}
 	pauses, err := dir.Exists(pauseName)
 	return !pauses, err
@@ -151,7 +151,7 @@ func (s *slotPlan) samePause(dir beneath.Dir) (bool, error) {
 func differing(dir beneath.Dir, files []beneath.File) ([]string, error) {
 	var names []string
 	for _, f := range files {
-		same, err := dir.Has(f)
+		same, err := dir.Has(f, -1)
 		if err != nil {
 			return nil, err
 		}

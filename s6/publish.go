@@ -30,7 +30,7 @@ func (x *execution) publish(op policy.Operation) error {
 		if !x.Root && errors.Is(err, fs.ErrPermission) {
 			err = fmt.Errorf("this user cannot make one: %w", err)
 		}
-		return errors.Join(err, x.scan.removeAll(staging))
+		return errors.Join(err, x.scan.RemoveAll(staging))
 	}
 	if err := x.makeVisible(staging, op.Slot); err != nil {
 		return errors.Join(err, x.scan.removeTree(staging))
