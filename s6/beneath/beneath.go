@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path"
 	"strings"
 
@@ -152,6 +154,17 @@ func (d Dir) Has(f File, owner int) (bool, error) {
 	}
 	data, err := readFull(fd, len(f.Content))
 	return err == nil && bytes.Equal(data, f.Content), err
+}
+
+// Names returns the names in a directory, at most so many, and closes its descriptor.
+func Names(fd, most int) ([]string, error) {
+	dir := os.NewFile(uintptr(fd), "")
+	defer dir.Close()
+	names, err := dir.Readdirnames(most)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return names, err
 }
 
 // Lstat describes what has the name, also a link.

@@ -12,7 +12,7 @@ import (
 )
 
 // atOnce is how many entries of a directory are read together.
-const atOnce = 1024
+const atOnce = 128
 
 // maxDirectories bounds how many directories RemoveAll removes: whoever works in the
 // deepest directory of a tree can make another one below it for ever.
