@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"rego/recipes":         {},
 	"rego/check":           {"policy", "policy/suggest", "rego", "rego/example"},
 	"rego/workbench":       {"policy", "policy/suggest", "rego", "rego/example", "rego/recipes"},
-	"s6":                   {"policy", "s6/beneath", "s6/supervise"},
+	"s6":                   {"policy", "policy/trust", "s6/beneath", "s6/supervise"},
 	"s6/beneath":           {"policy"},
 	"s6/supervise":         {"policy", "s6/beneath"},
 	"s6/s6test":            {},
