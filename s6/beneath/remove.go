@@ -14,65 +14,74 @@ import (
 // atOnce is how many entries of a directory are read together.
 const atOnce = 128
 
+// flat is how many levels of a tree are removed one below the other. What is deeper moves
+// to the top of the tree first.
+const flat = 8
+
 // maxDirectories bounds how many directories RemoveAll removes: whoever works in the
 // deepest directory of a tree can make another one below it for ever.
 const maxDirectories = 1 << 18
 
-// RemoveAll removes what has the name, also a tree of any depth. A tree is flattened: a
-// directory of a directory moves to the top of the tree before its parent goes. So the
-// depth costs neither descriptors nor memory, and no path grows too long. What has no
-// such name is removed already.
+// RemoveAll removes what has the name, also a tree of any depth: the depth costs neither
+// descriptors nor memory, and no path grows too long. What has no such name is removed
+// already.
 func (d Dir) RemoveAll(name string) error {
 	err := d.Remove(name)
 	if err == nil || err == unix.ENOENT {
 		return nil
 	}
-	if err != unix.EISDIR {
-		return fmt.Errorf("remove %s: %w", name, err)
-	}
-	top, err := d.openToRemove(name)
-	if err != nil {
-		return fmt.Errorf("remove %s: %w", name, err)
-	}
-	defer top.Close()
-	removed := 0
-	err = eachEntry(top, func(entry string) error {
-		if removed++; removed > maxDirectories {
-			return fmt.Errorf("it has more than %d directories", maxDirectories)
-		}
-		child, err := Dir(top.Fd()).openToRemove(entry)
-		if err != nil {
-			return err
-		}
-		defer child.Close()
-		err = eachEntry(child, func(grandchild string) error {
-			return unix.Renameat2(int(child.Fd()), grandchild, int(top.Fd()), rand.Text(), unix.RENAME_NOREPLACE)
-		})
-		if err == nil {
-			err = unix.Unlinkat(int(top.Fd()), entry, unix.AT_REMOVEDIR)
-		}
-		return err
-	})
-	if err == nil {
-		err = unix.Unlinkat(int(d), name, unix.AT_REMOVEDIR)
+	if err == unix.EISDIR {
+		err = (&removal{}).directory(d, name, 1)
 	}
 	if err != nil {
-		return fmt.Errorf("remove the directory %s: %w", name, err)
+		return fmt.Errorf("remove %s: %w", name, err)
 	}
 	return nil
 }
 
-// openToRemove opens a directory and takes it from its owner, who could otherwise fill it
-// faster than it is emptied.
+type removal struct {
+	top         Dir // of the tree
+	directories int // so far
+}
+
+func (r *removal) directory(parent Dir, name string, level int) error {
+	if r.directories++; r.directories > maxDirectories {
+		return fmt.Errorf("it has more than %d directories", maxDirectories)
+	}
+	file, err := parent.openToRemove(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	dir := Dir(file.Fd())
+	if level == 1 {
+		r.top = dir
+	}
+	err = eachEntry(file, func(entry string) error {
+		if level < flat {
+			return r.directory(dir, entry, level+1)
+		}
+		return unix.Renameat2(int(dir), entry, int(r.top), rand.Text(), unix.RENAME_NOREPLACE)
+	})
+	if err == nil {
+		err = unix.Unlinkat(int(parent), name, unix.AT_REMOVEDIR)
+	}
+	return err
+}
+
+// openToRemove opens a directory, and takes it from another user who could fill it faster
+// than it is emptied.
 func (d Dir) openToRemove(name string) (*os.File, error) {
 	fd, err := d.Open(name, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
 	}
-	if os.Geteuid() == 0 {
-		err = unix.Fchown(fd, 0, 0)
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	if err == nil && os.Geteuid() == 0 && (st.Uid != 0 || st.Mode&0o022 != 0) {
+		err = errors.Join(unix.Fchown(fd, 0, 0), unix.Fchmod(fd, 0o700))
 	}
-	if err = errors.Join(err, unix.Fchmod(fd, 0o700)); err != nil {
+	if err != nil {
 		_ = unix.Close(fd)
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func TestRemoveAllOfAnyDepth(t *testing.T) {
 			must(t, at.Create(File{Name: "file"}))
 			must(t, unix.Symlinkat(outside, int(at), "link"))
 			must(t, unix.Symlinkat(filepath.Dir(outside), int(at), "linked"))
-			must(t, at.Mkdir("beside", 0))
+			must(t, at.Mkdir("beside", 0o755))
 		}
 		next, err := at.OpenDir("x")
 		must(t, err)
