@@ -84,8 +84,9 @@ func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planne
 		p.entries[entry.Name()] = entry
 	}
 	if p.strict() {
-		if p.supervisor = -1; p.scan.scanner().PID > 0 {
-			p.supervisor = supervise.UID(p.scan.scanner().PID)
+		p.supervisor = -1
+		if pid := p.scan.scanner().PID; pid > 0 {
+			p.supervisor = supervise.UID(pid)
 		}
 		p.guarded = p.supervisor <= 0
 	}

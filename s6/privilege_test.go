@@ -110,10 +110,11 @@ func TestUserCannotBecomeRootThroughASlot(t *testing.T) {
 	}
 }
 
-// snapshot lists names, kinds, modes and owners below a directory.
+// snapshot lists names, kinds, modes and owners below a directory, without the file that
+// s6-supervise is about to rename.
 func snapshot(t *testing.T, dir string) string {
 	t.Helper()
-	out, err := exec.Command("find", dir, "-not", "-path", "*/event/*", "-printf", "%p %y %m %U:%G %l\n").Output()
+	out, err := exec.Command("find", dir, "-not", "-path", "*/event/*", "-not", "(", "-name", "status.new", "-type", "f", ")", "-printf", "%p %y %m %U:%G %l\n").Output()
 	must(t, err)
 	lines := strings.Split(string(out), "\n")
 	return strings.Join(sorted(lines), "\n")
@@ -169,6 +170,8 @@ func TestOwnership(t *testing.T) {
 	wantMode(t, w.scan, 0o755, hermesID, hermesID)
 	wantMode(t, filepath.Join(w.scan, supervise.SvscanControl), 0o620, 0, hermesID)
 	wantMode(t, filepath.Join(w.scan, lockName), 0o600, hermesID, hermesID)
+	wantMode(t, w.slot("coder", "event"), 0o3730, 0, hermesID)
+	wantMode(t, w.slot("coder", superviseLock), 0o644, 0, 0)
 	for _, name := range []string{".s6-svscan", svscanLock} {
 		info, err := os.Lstat(filepath.Join(w.scan, name))
 		must(t, err)
