@@ -9,7 +9,7 @@ type Op string
 // third what runs.
 const (
 	OpPublish   Op = "publish"    // make a slot, or replace one that nothing supervises
-	OpUpdate    Op = "update"     // replace files of a supervised slot, one by one
+	OpUpdate    Op = "update"     // replace files of a supervised slot, one by one, or take them back from another user
 	OpMarkDown  Op = "mark-down"  // create the down file of a slot
 	OpClearDown Op = "clear-down" // remove the down file of a slot
 	OpRemove    Op = "remove"     // remove a slot
@@ -29,7 +29,7 @@ type Operation struct {
 	Profile string `json:"profile,omitempty"`
 	Cause   string `json:"cause"`
 
-	Slot         string            `json:"slot,omitempty"` // name of the service directory
+	Slot         string            `json:"slot,omitempty"` // name of the service directory; update: "." is the scan directory
 	Down         *bool             `json:"down,omitempty"` // publish: with a down file
 	DelaySeconds float64           `json:"delay_seconds,omitempty"`
 	Env          map[string]string `json:"env,omitempty"`

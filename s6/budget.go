@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -78,12 +79,47 @@ func (d Death) Answer() (Answer, error) {
 	if d.wasWanted(slot) || m.Restart == nil {
 		return a, nil
 	}
-	var t tally
-	if readJSON(slot, tallyName, &t) != nil {
-		t = tally{}
-	}
+	t, err := d.counted(slot)
 	d.count(&t, m.Restart, &a)
-	return a, record(slot, t, a)
+	return a, errors.Join(err, record(slot, t, a))
+}
+
+// counted reads what was counted before this death. When the file is not as Answer wrote
+// it, the deaths that s6-supervise has recorded count, so nobody begins a budget anew by
+// spoiling the file. s6-supervise also records deaths that a user wanted.
+func (d Death) counted(slot beneath.Dir) (tally, error) {
+	var t tally
+	st, err := slot.Lstat(tallyName)
+	if beneath.IsAbsent(err) {
+		return t, nil
+	}
+	if err == nil && (int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 || st.Nlink != 1) {
+		err = errors.New("another user could have written it")
+	}
+	if err == nil {
+		err = readJSON(slot, tallyName, &t)
+	}
+	if err == nil {
+		return t, nil
+	}
+	t = tally{}
+	recorded := supervise.ReadDeaths(slot).Each
+	for _, death := range recorded[:max(0, len(recorded)-1)] { // the last is this one
+		if !isOperators(death.Signal) {
+			t.Last = float64(death.At.UnixMilli()) / 1000
+			t.Deaths = append(t.Deaths, t.Last)
+		}
+	}
+	return t, fmt.Errorf("%s: %w; the deaths that s6-supervise recorded count instead: %d", tallyName, err, len(t.Deaths))
+}
+
+// isOperators reports whether operators send a signal to end a gateway.
+func isOperators(signal int) bool {
+	switch syscall.Signal(signal) {
+	case unix.SIGTERM, unix.SIGINT, unix.SIGHUP:
+		return true
+	}
+	return false
 }
 
 func readJSON(slot beneath.Dir, name string, value any) error {
@@ -97,8 +133,7 @@ func readJSON(slot beneath.Dir, name string, value any) error {
 // wasWanted reports whether a user wanted the gateway to end. While a finish script
 // runs, the status shows whether s6-supervise will start the service again.
 func (d Death) wasWanted(slot beneath.Dir) bool {
-	switch syscall.Signal(d.Signal) {
-	case unix.SIGTERM, unix.SIGINT, unix.SIGHUP:
+	if isOperators(d.Signal) {
 		return true
 	}
 	s, ok := supervise.ReadStatus(slot)
@@ -166,7 +201,7 @@ func record(slot beneath.Dir, t tally, a Answer) error {
 	}
 	var errs []error
 	for _, f := range files {
-		_ = slot.Remove(f.Name + ".new")
+		_ = slot.RemoveAll(f.Name + ".new")
 		errs = append(errs, slot.Replace(f, slot, f.Name+".new"))
 	}
 	return errors.Join(errs...)

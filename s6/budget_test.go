@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 		applyAndPrint(scan, os.Args[1:])
 		os.Exit(0)
 	}
+	if lock := os.Getenv("HERMES_TEST_LOCK"); lock != "" {
+		holdLock(lock)
+	}
 	kept := os.Getenv("HERMES_TEST_DIED")
 	if kept == "" {
 		// The tests wait more than they compute. The flag on the command line wins.

@@ -44,7 +44,7 @@ func (s *slotPlan) plan(ctx context.Context) {
 		s.fresh = true
 		s.publish()
 		return
-	case s.decision.Undecided:
+	case s.decision.Undecided && !s.guarded:
 		return
 	case !entry.IsDir():
 		s.alarm(alarmForeign, fmt.Errorf("%s is a %s, want a directory; it is left alone", s.slot, kindOf(entry.Type())))
@@ -70,7 +70,7 @@ func (s *slotPlan) alarm(code string, err error) {
 // compare plans for a slot that exists. The error wraps errForeign when it is not ours.
 // After an error, what is planned so far still makes the slot better.
 func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath.File) error {
-	differ, err := differing(dir, files)
+	differ, err := s.differing(dir, files)
 	if err != nil {
 		return err
 	}
@@ -79,29 +79,52 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 			return err
 		}
 	}
-	service, logger, err := supervise.Held(dir)
+	alive, blocked, err := s.supervisors(dir)
 	if err != nil {
 		return err
 	}
-	stranger, err := s.strangerOwns(dir)
-	if err != nil {
-		return err
+	var f faults
+	if s.guarded {
+		if f, err = s.faultsOf(dir, s.slotParts()); err != nil {
+			return err
+		}
+		f.add(blocked)
 	}
-	if !service && !logger {
-		return s.unsupervised(dir, len(differ) > 0 || stranger != "")
+	switch {
+	case s.decision.Undecided:
+		s.takeBack(f, nil)
+		return nil
+	case !alive:
+		return s.unsupervised(dir, len(differ) > 0 || f.any() || len(blocked) > 0)
 	}
-	if stranger != "" {
-		s.alarm(alarmOwner, fmt.Errorf("%s: a user who owns part of a slot can become root; it is made anew once nothing supervises it", stranger))
-	}
-	if len(differ) > 0 {
-		op := s.operation(policy.OpUpdate)
-		op.Env, op.Restart, op.Files = s.decision.Env, s.decision.Restart, differ
-		s.changes = append(s.changes, op)
-	}
-	if s.Live {
+	s.takeBack(f, differ)
+	if s.Live && len(blocked) == 0 {
 		return s.supervised(ctx, dir, slices.Contains(differ, "run"))
 	}
 	return s.downFile(dir)
+}
+
+// takeBack plans for the parts of a slot that are not root's alone, and for the files that
+// differ. It raises an alarm about what another user has prepared perhaps.
+func (s *slotPlan) takeBack(f faults, differ []string) {
+	if f.odd != nil {
+		s.alarm(policy.CodeUntrusted, fmt.Errorf("%s: %w; restart the container", s.slot, f.odd))
+	}
+	if f.owner != "" && s.decision.Undecided {
+		s.alarm(policy.CodeUntrusted, fmt.Errorf("%s: %s, who can become root; it stays so until the rules decide again", s.slot, f.owner))
+		return
+	}
+	if f.owner != "" {
+		s.alarm(policy.CodeUntrusted, fmt.Errorf("%s: %s, who could become root; it is taken back, restart the container if this user is not trusted", s.slot, f.owner))
+	}
+	if names := append(f.names, differ...); len(names) > 0 {
+		op := s.operation(policy.OpUpdate)
+		op.Env, op.Restart, op.Files = s.decision.Env, s.decision.Restart, names
+		if len(f.names) > 0 {
+			op.Cause = notRoots
+		}
+		s.changes = append(s.changes, op)
+	}
 }
 
 // unsupervised makes a slot anew when it is wrong; else it makes its down file right.
@@ -140,18 +163,22 @@ func (s *slotPlan) startAfterScan() {
 // decided. A supervised slot has started, so its pause is not compared.
 func (s *slotPlan) samePause(dir beneath.Dir) (bool, error) {
 	if pause, ok := pauseFile(s.decision.DelaySeconds); ok {
-		return dir.Has(pause)
+		return dir.Has(pause, -1)
 	}
 	pauses, err := dir.Exists(pauseName)
 	return !pauses, err
 }
 
 // differing returns the names of the files that are not as rendered, in the order
-// in which they have to be replaced.
-func differing(dir beneath.Dir, files []beneath.File) ([]string, error) {
+// in which they have to be replaced. A file of another user is not as rendered.
+func (s *slotPlan) differing(dir beneath.Dir, files []beneath.File) ([]string, error) {
+	owner := -1
+	if s.guarded {
+		owner = 0
+	}
 	var names []string
 	for _, f := range files {
-		same, err := dir.Has(f)
+		same, err := dir.Has(f, owner)
 		if err != nil {
 			return nil, err
 		}
@@ -160,27 +187,6 @@ func differing(dir beneath.Dir, files []beneath.File) ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-// strangerOwns describes the part of the slot that belongs to another user than
-// root, when slots belong to root; "" is none.
-func (s *slotPlan) strangerOwns(dir beneath.Dir) (string, error) {
-	if !s.Root || s.Ownership == Upstream {
-		return "", nil
-	}
-	for _, name := range []string{".", "supervise", "log", "log/supervise"} {
-		st, err := dir.Lstat(name)
-		if beneath.IsAbsent(err) {
-			continue
-		}
-		if err != nil {
-			return "", fmt.Errorf("stat %s: %w", name, err)
-		}
-		if st.Uid != 0 {
-			return fmt.Sprintf("%s of %s belongs to uid %d", name, s.slot, st.Uid), nil
-		}
-	}
-	return "", nil
 }
 
 // downFile makes the down file right.

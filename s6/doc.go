@@ -15,8 +15,10 @@
 //     are replaced one by one, by rename.
 //   - s6-supervise reads "down" once, when it starts. "down" is made before the slot
 //     becomes visible.
-//   - s6-supervise leaves an existing event, supervise and control as they are. A slot
+//   - s6-supervise leaves an existing event, supervise, control and lock as they are. A slot
 //     has them from the beginning, with modes that let the user control it.
+//   - s6-supervise opens what it finds in event, and writes to files below supervise by
+//     name. Nobody but root can make a name there.
 //
 // The scan directory belongs to whoever runs s6-svscan. Slots that this package makes
 // belong to root. The unprivileged user may only control and watch them: a user who owns

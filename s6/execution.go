@@ -72,6 +72,11 @@ func (x *execution) one(ctx context.Context, op policy.Operation) (done bool, er
 		return err == nil, err
 	case policy.OpRescan:
 		return x.rescan(ctx)
+	case policy.OpUpdate:
+		if op.Slot == scanDirSlot {
+			err := x.takeBack(ctx, x.scan.Dir, scanParts, op.Files)
+			return err == nil, err
+		}
 	}
 	slot, err := openOwned(x.scan.Dir, op.Slot)
 	if err != nil {
@@ -79,7 +84,7 @@ func (x *execution) one(ctx context.Context, op policy.Operation) (done bool, er
 	}
 	defer slot.Close()
 	if op.Op == policy.OpUpdate {
-		err := x.update(slot, op)
+		err := x.update(ctx, slot, op)
 		return err == nil, err
 	}
 	return x.setDown(ctx, slot, op.Op == policy.OpMarkDown)

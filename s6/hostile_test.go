@@ -2,6 +2,7 @@ package s6
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -169,6 +170,55 @@ func TestTheCountersReadNothingStrange(t *testing.T) {
 		if answer.Down || name == markerName && err == nil {
 			t.Errorf("%s of 50 GiB: %+v, %v", name, answer, err)
 		}
+	}
+}
+
+// A budget of 3 deaths ends with the third, whatever became of the counted deaths: the ones
+// that s6-supervise recorded count then.
+func TestSpoiledCounterKeepsTheBudget(t *testing.T) {
+	t.Parallel()
+	s6test.WantRoot(t)
+	for name, spoil := range map[string]func(path string) error{
+		"a letter of an event": func(path string) error { return os.WriteFile(path, []byte("u"), 0o644) },
+		"empty":                func(path string) error { return os.Truncate(path, 0) },
+		"another user's": func(path string) error {
+			return errors.Join(os.WriteFile(path, []byte("{}"), 0o644), os.Chown(path, hermesID, hermesID))
+		},
+		"a file for all": func(path string) error {
+			return errors.Join(os.WriteFile(path, []byte("{}"), 0o644), os.Chmod(path, 0o666))
+		},
+		"a link":      func(path string) error { return errors.Join(os.Remove(path), os.Symlink("/dev/null", path)) },
+		"a FIFO":      func(path string) error { return errors.Join(os.Remove(path), unix.Mkfifo(path, 0o644)) },
+		"a directory": func(path string) error { return errors.Join(os.RemoveAll(path), os.MkdirAll(path+"/x", 0o755)) },
+		"in the way":  func(path string) error { return os.MkdirAll(path+".new/x", 0o755) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.withHelper()
+			w.startSvscan()
+			w.apply(withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 3, WindowSeconds: 600}, OnExhaustion: "hold"}))
+			path := w.slot("coder", tallyName)
+			for death := 1; death <= 3; death++ {
+				before := w.untilUp("coder").PID
+				if out, err := w.asHermes("s6-svc -k " + w.slot("coder")); err != nil {
+					t.Fatalf("s6-svc -k: %v: %s", err, out)
+				}
+				held := false
+				w.until("the death is answered", func() bool {
+					_, err := os.Stat(filepath.Join(w.base, "coder.hold"))
+					now := w.facts().Slots["gateway-coder"]
+					held = err == nil
+					return held || now.Up && now.PID != before
+				})
+				if held != (death == 3) {
+					t.Errorf("held after %d deaths: %v", death, held)
+				}
+				if death < 3 {
+					must(t, spoil(path))
+				}
+			}
+		})
 	}
 }
 

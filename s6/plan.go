@@ -15,18 +15,17 @@ import (
 )
 
 // The codes of the alarms about one profile; "capacity", alarmNoSvscan and alarmNoHelper
-// are about all of them.
+// are about all of them, and policy.CodeUntrusted is about either.
 const (
 	alarmForeign    = "slot_foreign"     // its name belongs to something that is not a slot of ours
 	alarmUnreadable = "slot_unreadable"  // it cannot be compared
 	alarmImpossible = "slot_impossible"  // no slot can have that name or that content
-	alarmOwner      = "slot_owner"       // part of it belongs to another user
 	alarmNoSvscan   = "no_svscan"        // nothing supervises the scan directory
 	alarmNoHelper   = "deaths_uncounted" // root must not run the helper of finish scripts
 )
 
 // Plan compares the decisions with the scan directory. The operations are, in this
-// order: removals, changes of the slots by profile name, stops, a rescan, and
+// order: what makes the scan directory root's, removals, changes of the slots by profile name, stops, a rescan, and
 // starts. Plan changes nothing; the alarms have what it leaves alone. A missing
 // scan directory counts as empty. When the container supervises nothing (d.Skip),
 // the plan is empty.
@@ -39,13 +38,14 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOp
 		return policy.Plan{}, err
 	}
 	defer p.close()
+	first := p.guard()
 	removals := p.removals()
 	slots := p.slots(ctx)
 	p.checkHelper(slots)
 	if err := ctx.Err(); err != nil {
 		return policy.Plan{}, err
 	}
-	return p.join(removals, p.withinCapacity(slots, removals)), nil
+	return p.join(first, removals, p.withinCapacity(slots, removals)), nil
 }
 
 // A planner is one run of Plan.
@@ -57,6 +57,9 @@ type planner struct {
 	scan      *scanDir               // nil: missing
 	entries   map[string]fs.DirEntry // of the scan directory
 	alarms    []policy.Alarm         // about the whole scan directory
+
+	supervisor int  // the uid of a running s6-svscan, -1 when unknown
+	guarded    bool // parts must be root's, and can be
 }
 
 func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planner, error) {
@@ -80,6 +83,13 @@ func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planne
 	}
 	for _, entry := range list {
 		p.entries[entry.Name()] = entry
+	}
+	if p.strict() {
+		p.supervisor = -1
+		if pid := p.scan.scanner().PID; pid > 0 {
+			p.supervisor = supervise.UID(pid)
+		}
+		p.guarded = p.supervisor <= 0
 	}
 	return p, nil
 }
@@ -117,8 +127,12 @@ func (p *planner) removals() []policy.Operation {
 	return plan
 }
 
-// isOwn reports whether an entry belongs to the user of this process.
+// isOwn reports whether an entry belongs to the user of this process. Nobody but root makes
+// entries of a scan directory that must be root's.
 func (p *planner) isOwn(name string) bool {
+	if p.guarded {
+		return true
+	}
 	st, err := p.scan.Lstat(name)
 	return err == nil && int(st.Uid) == os.Geteuid()
 }
@@ -229,8 +243,8 @@ func (s *scanDir) capacity(found supervise.Scanner, entries []fs.DirEntry) polic
 }
 
 // join makes one plan. Without a scan, the slots that nothing supervises do not start.
-func (p *planner) join(removals []policy.Operation, slots []slotPlan) policy.Plan {
-	plan := policy.Plan{Operations: removals}
+func (p *planner) join(first, removals []policy.Operation, slots []slotPlan) policy.Plan {
+	plan := policy.Plan{Operations: append(first, removals...)}
 	var stops []policy.Operation
 	idle := 0
 	for _, s := range slots {
@@ -244,6 +258,7 @@ func (p *planner) join(removals []policy.Operation, slots []slotPlan) policy.Pla
 			plan.Pending = append(plan.Pending, s.profile)
 		}
 	}
+	p.services(plan)
 	plan.Operations = append(plan.Operations, stops...)
 	cause := p.rescanCause(plan.Operations, idle)
 	if cause != "" {

@@ -30,7 +30,7 @@ func (x *execution) publish(op policy.Operation) error {
 		if !x.Root && errors.Is(err, fs.ErrPermission) {
 			err = fmt.Errorf("this user cannot make one: %w", err)
 		}
-		return errors.Join(err, x.scan.removeAll(staging))
+		return errors.Join(err, x.scan.RemoveAll(staging))
 	}
 	if err := x.makeVisible(staging, op.Slot); err != nil {
 		return errors.Join(err, x.scan.removeTree(staging))
@@ -49,13 +49,8 @@ func (x *execution) build(staging string, files []beneath.File) error {
 		return fmt.Errorf("open %s: %w", staging, err)
 	}
 	defer slot.Close()
-	for _, name := range []string{"log", "data"} {
-		if err := slot.Mkdir(name, 0o755); err != nil {
-			return err
-		}
-	}
-	for _, prefix := range []string{"", "log/"} {
-		if err := x.makeSkeleton(slot, prefix); err != nil {
+	for _, p := range x.slotParts()[1:] {
+		if err := x.make(slot, p); err != nil {
 			return err
 		}
 	}
@@ -63,47 +58,6 @@ func (x *execution) build(staging string, files []beneath.File) error {
 		if err := slot.Create(f); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// The modes of what s6-supervise would otherwise make itself, for root only. With
-// these modes the group can write control commands and wait for events, every user can
-// look at lock and status, and only root can make a name below supervise.
-const (
-	superviseMode = 0o711
-	controlMode   = 0o620
-	eventMode     = 0o3730
-)
-
-// makeSkeleton makes event, supervise and the control FIFO before s6-supervise does,
-// which leaves existing ones as they are.
-func (x *execution) makeSkeleton(slot beneath.Dir, prefix string) error {
-	if err := slot.Mkdir(prefix+"supervise", superviseMode); err != nil {
-		return err
-	}
-	control, event := prefix+"supervise/control", prefix+"event"
-	if err := unix.Mknodat(int(slot), control, unix.S_IFIFO|controlMode, 0); err != nil {
-		return fmt.Errorf("make the FIFO %s: %w", control, err)
-	}
-	if err := unix.Mkdirat(int(slot), event, 0o700); err != nil {
-		return fmt.Errorf("make the directory %s: %w", event, err)
-	}
-	if err := x.giveToGroup(slot, control, controlMode); err != nil {
-		return err
-	}
-	return x.giveToGroup(slot, event, eventMode)
-}
-
-// giveToGroup sets the group, then the mode, since a new group clears some bits.
-func (x *execution) giveToGroup(slot beneath.Dir, name string, mode uint32) error {
-	if x.Root {
-		if err := unix.Fchownat(int(slot), name, 0, x.User.GID, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return fmt.Errorf("give %s to group %d: %w", name, x.User.GID, err)
-		}
-	}
-	if err := unix.Fchmodat(int(slot), name, mode, 0); err != nil {
-		return fmt.Errorf("set the mode of %s: %w", name, err)
 	}
 	return nil
 }

@@ -131,16 +131,15 @@ func bareSlot(b *testing.B, dir string, render *renderer, name string, down bool
 	check(os.Mkdir(filepath.Join(dir, "data"), 0o755))
 	check(os.Mkdir(filepath.Join(dir, "log"), 0o755))
 	for _, prefix := range []string{"", "log"} {
-		check(os.Mkdir(filepath.Join(dir, prefix, "supervise"), superviseMode))
-		control, event := filepath.Join(dir, prefix, "supervise/control"), filepath.Join(dir, prefix, "event")
+		control := filepath.Join(dir, prefix, "supervise/control")
+		check(os.Mkdir(filepath.Join(dir, prefix, "supervise"), 0o711))
 		check(unix.Mkfifo(control, controlMode))
-		check(os.Mkdir(event, 0o700))
+		check(os.WriteFile(filepath.Join(dir, prefix, "supervise/lock"), nil, 0o600))
+		check(os.Mkdir(filepath.Join(dir, prefix, "event"), 0o700))
 		if os.Geteuid() == 0 {
 			check(os.Chown(control, 0, hermesID))
-			check(os.Chown(event, 0, hermesID))
 		}
 		check(unix.Chmod(control, controlMode))
-		check(unix.Chmod(event, eventMode))
 	}
 	for _, f := range files {
 		check(os.WriteFile(filepath.Join(dir, f.Name), f.Content, os.FileMode(f.Mode)))

@@ -33,7 +33,8 @@ func TestPublishedModes(t *testing.T) {
 			for _, prefix := range []string{"", "log/"} {
 				wantMode(t, w.slot("coder", prefix+"supervise"), 0o711, uid, gid)
 				wantMode(t, w.slot("coder", prefix+"supervise/control"), 0o620, uid, group)
-				wantMode(t, w.slot("coder", prefix+"event"), 0o3730, uid, group)
+				wantMode(t, w.slot("coder", prefix+"supervise/lock"), 0o600, uid, gid)
+				wantMode(t, w.slot("coder", prefix+"event"), 0o700, uid, gid)
 				wantMode(t, w.slot("coder", prefix+"run"), 0o755, uid, gid)
 			}
 			for _, name := range []string{"", "log", "data", "finish"} {

@@ -131,6 +131,9 @@ func (r *renderer) files(profile string, env map[string]string, restart *policy.
 	}, nil
 }
 
+// fileNames are the names of the files of every slot.
+var fileNames = []string{"log/run", "finish", "type", markerName, "run"}
+
 var longrun = []byte("longrun\n")
 
 // run is the run script, which s6-supervise starts in the service directory. It sets

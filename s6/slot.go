@@ -159,11 +159,7 @@ func (s *scanDir) removeTree(name string) error {
 			return err
 		}
 	}
-	return s.removeAll(name)
-}
-
-func (s *scanDir) removeAll(name string) error {
-	return os.RemoveAll(filepath.Join(s.file.Name(), name))
+	return s.RemoveAll(name)
 }
 
 // mustBeFree fails when a supervisor holds a service directory.

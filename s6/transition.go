@@ -73,7 +73,7 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	held, _, err := supervise.Service.Holder(slot)
+	held, _, err := supervise.Service.Runs(slot)
 	switch {
 	case err != nil:
 		return nil, err
@@ -152,7 +152,7 @@ func (x *execution) advance(ctx context.Context, t *transition) bool {
 func (x *execution) lookAt(t *transition) sight {
 	s := sight{now: time.Now(), gone: x.isGone(t)}
 	if !t.up {
-		held, _, err := supervise.Service.Holder(t.slot)
+		held, _, err := supervise.Service.Runs(t.slot)
 		s.unsupervised = err == nil && !held
 	}
 	s.status, s.known = supervise.ReadStatus(t.slot)

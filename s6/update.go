@@ -17,8 +17,12 @@ import (
 // update replaces files of a slot, each by one rename, so neither s6-supervise nor a
 // shell ever sees a part of one. run, finish and log/run take effect at their next
 // start; update stops nothing. It makes the directory data, which upstream's slots lack,
-// and never adds a logger to a supervised slot.
-func (x *execution) update(slot beneath.Dir, op policy.Operation) error {
+// and never adds a logger to a supervised slot. Before that it takes back the parts that
+// are not root's alone.
+func (x *execution) update(ctx context.Context, slot beneath.Dir, op policy.Operation) error {
+	if err := x.takeBack(ctx, slot, x.slotParts(), op.Files); err != nil {
+		return err
+	}
 	files, err := x.render.files(op.Profile, op.Env, op.Restart)
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ func homeWith(t *testing.T, files map[string]string) string {
 		}
 	}
 	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
+	t.Setenv("HERMES_RECONCILE_S6__OWNERSHIP", "upstream") // root as the user is an alarm else
 	t.Setenv("HERMES_RECONCILE_STATE_DIR", dir+"/state")
 	t.Setenv("HERMES_HOME", dir+"/home")
 	t.Setenv("S6_PROFILE_GATEWAY_SCANDIR", dir+"/scan")

@@ -77,6 +77,7 @@ func passOver(t *testing.T, c config.Config, volume lyingSide, o reconcile.Optio
 func configOf(t *testing.T, args ...string) config.Config {
 	t.Helper()
 	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
+	t.Setenv("HERMES_RECONCILE_S6__OWNERSHIP", "upstream") // root as the user is an alarm else
 	t.Setenv("HERMES_RECONCILE_STATE_DIR", t.TempDir())
 	cmd, rest, err := newRoot().Find(append([]string{"eval"}, args...))
 	if err == nil {
@@ -146,6 +147,7 @@ func TestBootLosesNoRace(t *testing.T) {
 	}
 	home := homeWith(t, map[string]string{"logs/container-boot.log": "", "profiles/coder/SOUL.md": "", "profiles/coder/gateway.pid": "1"})
 	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
+	t.Setenv("HERMES_RECONCILE_S6__OWNERSHIP", "upstream") // root as the user is an alarm else
 	t.Setenv("HERMES_RECONCILE_STATE_DIR", t.TempDir())
 	var exchanges atomic.Int64
 	ended, done := make(chan struct{}), make(chan struct{})

@@ -18,7 +18,7 @@ import (
 func TestASecondRunIsEmpty(t *testing.T) {
 	t.Parallel()
 	config := filepath.Join(t.TempDir(), "config.yaml")
-	settings := fmt.Sprintf("user: \"%d:%d\"\nstate_dir: %s\n", os.Getuid(), os.Getgid(), t.TempDir())
+	settings := fmt.Sprintf("user: \"%d:%d\"\nstate_dir: %s\ns6: {ownership: upstream}\n", os.Getuid(), os.Getgid(), t.TempDir())
 	if err := os.WriteFile(config, []byte(settings), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -56,6 +56,9 @@ func (l *liveScan) configure(uid, gid int, more ...string) {
 	lines := append([]string{
 		fmt.Sprintf("user: \"%d:%d\"", uid, gid), "state_dir: " + l.stateDir(), "gateway: {command: [" + filepath.Join(l.base, "gateway") + "]}",
 	}, more...)
+	if uid == 0 {
+		lines = append(lines, "s6: {ownership: upstream}") // root as the user is an alarm else
+	}
 	l.write("config.yaml", strings.Join(lines, "\n")+"\n", 0o644)
 }
 

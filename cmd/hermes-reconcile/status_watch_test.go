@@ -69,6 +69,7 @@ func watchArgs(t *testing.T, profiles int) []string {
 	t.Helper()
 	base := t.TempDir()
 	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
+	t.Setenv("HERMES_RECONCILE_S6__OWNERSHIP", "upstream") // root as the user is an alarm else
 	t.Setenv("HERMES_RECONCILE_STATE_DIR", base)
 	for i := range profiles {
 		if err := os.MkdirAll(filepath.Join(base, "home", "profiles", fmt.Sprintf("p%02d", i)), 0o755); err != nil {

@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path"
 	"strings"
 
@@ -136,9 +138,9 @@ func readFull(fd, size int) ([]byte, error) {
 	return data[:have], nil
 }
 
-// Has reports whether a regular file has this name, mode and content. A missing file
-// and another kind of file are not errors.
-func (d Dir) Has(f File) (bool, error) {
+// Has reports whether a regular file has this name, mode and content, and belongs to the
+// user owner; -1 is any. A missing file and another kind of file are not errors.
+func (d Dir) Has(f File, owner int) (bool, error) {
 	fd, st, err := d.OpenRegular(f.Name)
 	if errors.Is(err, policy.ErrNotRegular) || IsAbsent(err) {
 		return false, nil
@@ -147,11 +149,22 @@ func (d Dir) Has(f File) (bool, error) {
 		return false, err
 	}
 	defer unix.Close(fd)
-	if st.Mode&0o7777 != f.Mode || st.Size != int64(len(f.Content)) {
+	if st.Mode&0o7777 != f.Mode || st.Size != int64(len(f.Content)) || owner >= 0 && int(st.Uid) != owner {
 		return false, nil
 	}
 	data, err := readFull(fd, len(f.Content))
 	return err == nil && bytes.Equal(data, f.Content), err
+}
+
+// Names returns the names in a directory, at most so many, and closes its descriptor.
+func Names(fd, most int) ([]string, error) {
+	dir := os.NewFile(uintptr(fd), "")
+	defer dir.Close()
+	names, err := dir.Readdirnames(most)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return names, err
 }
 
 // Lstat describes what has the name, also a link.

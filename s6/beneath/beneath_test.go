@@ -66,7 +66,7 @@ func TestWritesFollowNoLink(t *testing.T) {
 		}
 	}
 	must(t, d.Replace(File{Name: "fifo", Mode: 0o600, Content: []byte("new")}, d, "temp"))
-	if same, err := d.Has(File{Name: "fifo", Mode: 0o600, Content: []byte("new")}); !same || err != nil {
+	if same, err := d.Has(File{Name: "fifo", Mode: 0o600, Content: []byte("new")}, -1); !same || err != nil {
 		t.Errorf("Has after Replace: %v, %v", same, err)
 	}
 	if data, err := os.ReadFile(outside); err != nil || string(data) != "precious" {

@@ -42,6 +42,15 @@ func readProc(proc string, pid int, name string) string {
 	return string(data)
 }
 
+// UID is the uid that a process runs as, -1 when it is gone.
+func UID(pid int) int {
+	var st unix.Stat_t
+	if unix.Stat(filepath.Join("/proc", strconv.Itoa(pid)), &st) != nil {
+		return -1
+	}
+	return int(st.Uid)
+}
+
 // Alive reports whether a process runs, and when it started, in clock ticks since the
 // kernel booted; 0 is unknown. A supervisor on a full file system leaves the pid of a
 // dead process in its status, and a stopped supervisor does not reap its service.

@@ -3,6 +3,7 @@ package supervise
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"hermes-reconcile/s6/beneath"
@@ -90,6 +91,13 @@ func decodeStatus(data []byte) (s Status, ok bool) {
 type Deaths struct {
 	Count int
 	Last  time.Time // zero without a death
+	Each  []Death   // oldest first
+}
+
+// A Death is the end of a service.
+type Death struct {
+	At     time.Time
+	Signal int // 0 for none
 }
 
 // ReadDeaths reads the deaths of a service directory. It returns none when the file is
@@ -105,11 +113,16 @@ func ReadDeaths(dir beneath.Dir) Deaths {
 // deathSize is the size of a record: a TAI64N label, the exit code and the signal.
 const deathSize = 14
 
-func decodeDeaths(data []byte) Deaths {
-	if len(data)%deathSize != 0 || len(data) == 0 {
-		return Deaths{}
+func decodeDeaths(data []byte) (d Deaths) {
+	if len(data)%deathSize != 0 {
+		return d
 	}
-	return Deaths{Count: len(data) / deathSize, Last: decodeTAI64N(data[len(data)-deathSize:])}
+	for record := range slices.Chunk(data, deathSize) {
+		d.Last = decodeTAI64N(record)
+		d.Each = append(d.Each, Death{At: d.Last, Signal: int(record[deathSize-1])})
+	}
+	d.Count = len(d.Each)
+	return d
 }
 
 // leapSeconds is the difference between TAI and UTC since 2017.

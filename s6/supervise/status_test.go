@@ -60,12 +60,13 @@ func TestDecodeDeaths(t *testing.T) {
 		data[12], data[13] = 137, 9
 		return data
 	}
-	want := Deaths{Count: 2, Last: time.Unix(1790000005, 0)}
-	if got := decodeDeaths(append(record(1790000000), record(1790000005)...)); got != want {
-		t.Errorf("decodeDeaths: got %+v, want %+v", got, want)
+	first, last := time.Unix(1790000000, 0), time.Unix(1790000005, 0)
+	want := Deaths{Count: 2, Last: last, Each: []Death{{first, 9}, {last, 9}}}
+	if diff := cmp.Diff(want, decodeDeaths(append(record(1790000000), record(1790000005)...))); diff != "" {
+		t.Errorf("decodeDeaths (-want +got):\n%s", diff)
 	}
 	for _, data := range [][]byte{nil, record(1790000000)[:13]} {
-		if got := decodeDeaths(data); got != (Deaths{}) {
+		if got := decodeDeaths(data); got.Count > 0 || got.Each != nil || !got.Last.IsZero() {
 			t.Errorf("decodeDeaths of %d bytes: got %+v, want none", len(data), got)
 		}
 	}
@@ -93,7 +94,7 @@ func FuzzDecodeDeaths(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		deaths := decodeDeaths(data)
 		whole := len(data)%14 == 0
-		if whole && deaths.Count*14 != len(data) || !whole && deaths != (Deaths{}) {
+		if whole && deaths.Count*14 != len(data) || !whole && deaths.Count > 0 || deaths.Count != len(deaths.Each) {
 			t.Errorf("%d bytes: %+v", len(data), deaths)
 		}
 	})

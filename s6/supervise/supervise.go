@@ -37,31 +37,18 @@ const SvscanControl = ".s6-svscan/control"
 // ErrNobody means that no process reads a control FIFO.
 var ErrNobody = errors.New("nobody listens")
 
-// Holder reports whether the process holds its lock, and its pid, which is 0 in another
-// pid namespace. The lock of a missing file is free.
-func (p Process) Holder(dir beneath.Dir) (held bool, pid int, err error) {
-	fd, _, err := dir.OpenRegular(p.lock)
-	if beneath.IsAbsent(err) {
-		return false, 0, nil
-	}
-	if err != nil {
-		return false, 0, err
-	}
-	defer unix.Close(fd)
-	lock := unix.Flock_t{Type: unix.F_RDLCK, Whence: io.SeekStart}
-	if err := unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock); err != nil {
-		return false, 0, fmt.Errorf("look at the lock %s: %w", p.lock, err)
-	}
-	return lock.Type != unix.F_UNLCK, int(lock.Pid), nil
-}
+// LockFile is the name of the lock file.
+func (p Process) LockFile() string { return p.lock }
 
-// Runs reports whether the process runs. When this user may not open the lock, Runs
-// looks whether anything reads the control FIFO, and the pid is 0. The error is that of
-// the lock when this user may open neither.
+// Runs reports whether the process runs, and the pid of the process that has a lock on
+// its lock file; 0 is none, or one of another pid namespace. A pid without runs is that of
+// another process, which keeps this one from starting. When this user may not open the
+// lock file, as in most slots, Runs looks whether anything reads the control FIFO, and the
+// pid is 0. The error is that of the lock when this user may open neither.
 func (p Process) Runs(dir beneath.Dir) (runs bool, pid int, err error) {
-	runs, pid, err = p.Holder(dir)
-	if err == nil {
-		return runs, pid, nil
+	runs, pid, err = p.holder(dir)
+	if !beneath.IsForbidden(err) {
+		return runs, pid, err
 	}
 	fd, openErr := dir.Open(p.control, unix.O_WRONLY)
 	switch {
@@ -74,13 +61,34 @@ func (p Process) Runs(dir beneath.Dir) (runs bool, pid int, err error) {
 	return false, 0, err
 }
 
+// holder looks at the lock; that of a missing file is free. s6 has a lock for writing. A
+// lock for reading is another's.
+func (p Process) holder(dir beneath.Dir) (held bool, pid int, err error) {
+	fd, _, err := dir.OpenRegular(p.lock)
+	if beneath.IsAbsent(err) {
+		return false, 0, nil
+	}
+	if err != nil {
+		return false, 0, err
+	}
+	defer unix.Close(fd)
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	if err := unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock); err != nil {
+		return false, 0, fmt.Errorf("look at the lock %s: %w", p.lock, err)
+	}
+	if lock.Type == unix.F_UNLCK {
+		return false, 0, nil
+	}
+	return lock.Type == unix.F_WRLCK, int(lock.Pid), nil
+}
+
 // Held reports which supervisors of a service directory live. Either keeps the directory
 // from being replaced or removed.
 func Held(dir beneath.Dir) (service, logger bool, err error) {
-	if service, _, err = Service.Holder(dir); err != nil {
+	if service, _, err = Service.Runs(dir); err != nil {
 		return false, false, err
 	}
-	logger, _, err = Logger.Holder(dir)
+	logger, _, err = Logger.Runs(dir)
 	return service, logger, err
 }
 

@@ -1,0 +1,151 @@
+package s6
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
+	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/supervise"
+)
+
+// scanDirSlot is the slot of an operation on the scan directory itself.
+const scanDirSlot = "."
+
+// guard plans what makes the scan directory root's alone, and raises an alarm about what
+// no operation can mend. It does nothing unless parts must be root's.
+func (p *planner) guard() []policy.Operation {
+	if !p.strict() {
+		return nil
+	}
+	if p.User.UID == 0 {
+		p.alarm(policy.CodeUntrusted, "the gateways' user has uid 0, so every agent is root: set user to an unprivileged one")
+	} else if err := p.checkParents(); err != nil {
+		p.alarm(policy.CodeUntrusted, "%v, so this user can replace the scan directory %s: put it below directories of root, such as /run", err, p.ScanDir)
+	}
+	if p.scan == nil {
+		return nil
+	}
+	if p.supervisor > 0 {
+		p.alarm(policy.CodeUntrusted, "s6-svscan of %s runs as uid %d, which owns the slots therefore: run this program as that user, or s6-svscan as root", p.ScanDir, p.supervisor)
+		return nil
+	}
+	f, err := p.faultsOf(p.scan.Dir, scanParts)
+	if err = errors.Join(err, f.odd, p.strangersScripts()); err != nil {
+		p.alarm(policy.CodeUntrusted, "the scan directory %s: %v; restart the container", p.ScanDir, err)
+	}
+	if f.owner != "" {
+		p.alarm(policy.CodeUntrusted, "the scan directory %s: %s, who could become root; it is taken back, restart the container if this user is not trusted", p.ScanDir, f.owner)
+	}
+	if len(f.names) == 0 {
+		return nil
+	}
+	return []policy.Operation{{Op: policy.OpUpdate, Slot: scanDirSlot, Files: f.names, Cause: notRoots}}
+}
+
+// notRoots is the cause of an operation that takes parts back.
+const notRoots = "it is not root's alone"
+
+// checkParents fails when the gateways' user could replace the scan directory.
+func (p *planner) checkParents() error {
+	judge := trust.NotBy(p.User.UID, p.User.GID)
+	_, err := trust.Check(p.ScanDir, func(st *syscall.Stat_t, above int) string {
+		if above == 0 {
+			return ""
+		}
+		return judge(st, above)
+	})
+	if untrusted := (*trust.Error)(nil); errors.As(err, &untrusted) {
+		return untrusted
+	}
+	return nil
+}
+
+// strangersScripts fails when another user could have written a file of s6-svscan, which
+// has scripts that it runs as root.
+func (p *planner) strangersScripts() error {
+	fd, err := p.scan.Open(svscanDir, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil // missing, or a part that is odd
+	}
+	names, err := beneath.Names(fd, maxEntries)
+	for _, name := range names {
+		name = path.Join(svscanDir, name)
+		isPart := slices.ContainsFunc(scanParts, func(part part) bool { return part.name == name })
+		if why := p.strangers(name); why != "" && !isPart {
+			return errors.New(why)
+		}
+	}
+	return err
+}
+
+// strangers tells why an entry of the scan directory is not root's alone; "" is none.
+func (p *planner) strangers(name string) string {
+	st, err := p.scan.Lstat(name)
+	switch {
+	case err != nil:
+		return ""
+	case st.Uid != 0:
+		return fmt.Sprintf("%s belongs to uid %d", policy.ProfileName(name), st.Uid)
+	case st.Mode&unix.S_IFMT != unix.S_IFLNK && st.Mode&0o022 != 0:
+		return fmt.Sprintf("%s can be written by others than root", policy.ProfileName(name))
+	}
+	return ""
+}
+
+// services raises an alarm about the services that are not root's alone and that the plan
+// neither takes back nor removes nor names: s6-svscan runs them as root.
+func (p *planner) services(plan policy.Plan) {
+	if !p.guarded {
+		return
+	}
+	handled := map[string]bool{}
+	for _, op := range plan.Operations {
+		handled[op.Slot] = true
+	}
+	for _, a := range plan.Alarms {
+		if a.Code == policy.CodeUntrusted {
+			handled[policy.SlotName(a.Profile)] = true
+		}
+	}
+	var found []string
+	for name := range p.entries {
+		if strings.HasPrefix(name, ".") || handled[name] {
+			continue
+		}
+		if why := p.strangers(name); why != "" {
+			found = append(found, why)
+		}
+	}
+	if len(found) > 0 {
+		slices.Sort(found)
+		p.alarm(policy.CodeUntrusted, "in the scan directory %s: %s; s6-svscan runs it as root: remove it", p.ScanDir, fewOf(found))
+	}
+}
+
+// supervisors looks whether a supervisor of a slot lives, and raises an alarm about another
+// process that keeps one from starting; blocked are the files on which it has a lock.
+func (s *slotPlan) supervisors(dir beneath.Dir) (alive bool, blocked []string, err error) {
+	for _, p := range []supervise.Process{supervise.Service, supervise.Logger} {
+		runs, pid, err := p.Runs(dir)
+		if err != nil {
+			return false, nil, err
+		}
+		alive = alive || runs
+		switch {
+		case !runs && pid > 0:
+			blocked = append(blocked, p.LockFile())
+		case !s.guarded || pid <= 0 || supervise.UID(pid) <= 0:
+			continue
+		}
+		s.alarm(policy.CodeUntrusted, fmt.Errorf("%s: process %d has a lock on %s and keeps the supervisor from starting: end that process", s.slot, pid, p.LockFile()))
+	}
+	return alive, blocked, nil
+}
