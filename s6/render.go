@@ -15,6 +15,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/supervise"
 )
 
 // The exit codes after which a gateway stays down, unless a rule changes that: an
@@ -38,11 +39,13 @@ type marker struct {
 
 // A renderer writes the files of slots. It quotes once what all slots share.
 type renderer struct {
-	runHead, command, args string // of run: the environment and the profile come between
-	logHead, logTail       string // of log/run: the directory comes between
-	logs                   string // the directory of all logs
-	finish                 []byte
-	died                   string // the words that run Executor.Died
+	runHead, runDrop string // of run: the slot comes between
+	command, args    string // the environment and the profile come before and between
+	slot             func(profile string) string
+	logHead, logTail string // of log/run: the directory comes between
+	logs             string // the directory of all logs
+	finish           []byte
+	died             string // the words that run Executor.Died
 }
 
 // newRenderer fails when a setting cannot be in a shell script.
@@ -56,7 +59,9 @@ func newRenderer(e *Executor) (*renderer, error) {
 	dropUser := "if [ \"$(id -u)\" = 0 ]; then set -- " + q.quote(e.Tools+"/s6-setuidgid") + " " + q.quote(e.User.account()) + "; else set --; fi\n"
 	r := &renderer{
 		runHead: head + startBlock + "export HOME=" + home + "\ncd " + home + "\n" +
-			"export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1\n" + dropUser + "exec \"$@\"",
+			"export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1 " + supervise.SlotVariable + "=",
+		runDrop: "\n" + dropUser + "exec \"$@\"",
+		slot:    func(profile string) string { return e.slotPath(policy.SlotName(profile)) },
 		command: q.words(e.Command),
 		args:    q.words(e.Args) + "\n",
 		logHead: head + dropUser + "dir=",
@@ -110,7 +115,7 @@ func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 	q := &quoter{}
 	var b bytes.Buffer
 	b.Grow(1 << 10) // most have less
-	b.WriteString(r.runHead)
+	b.WriteString(r.runHead + q.quote(r.slot(profile)) + r.runDrop)
 	if len(env) > 0 {
 		b.WriteString(" env")
 	}

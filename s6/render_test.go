@@ -12,7 +12,10 @@ import (
 
 func TestRenderedScripts(t *testing.T) {
 	t.Parallel()
-	e := (&Executor{Home: "/opt/data", User: User{Name: "hermes"}, Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}, Shell: "/command/with-contenv sh", Tools: "/command"}).withDefaults()
+	e := (&Executor{
+		ScanDir: "/run/service", Home: "/opt/data", User: User{Name: "hermes"}, Command: []string{"hermes"},
+		Args: []string{"gateway", "run", "--replace"}, Shell: "/command/with-contenv sh", Tools: "/command",
+	}).withDefaults()
 	r, err := newRenderer(e)
 	must(t, err)
 	files, err := r.files("coder", map[string]string{"PORT": "9570", "NAME": "it's $HOME"}, nil)
@@ -31,7 +34,7 @@ if [ -s data/pause ]; then
 fi
 export HOME=/opt/data
 cd /opt/data
-export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1
+export HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1 HERMES_S6_SLOT=/run/service/gateway-coder
 if [ "$(id -u)" = 0 ]; then set -- /command/s6-setuidgid hermes; else set --; fi
 exec "$@" env "NAME=it's \$HOME" 'PORT=9570' hermes -p coder gateway run --replace
 `,

@@ -43,6 +43,11 @@ func (t *transition) command() string {
 func (x *execution) bring(ctx context.Context, results []policy.Result) {
 	up := results[0].Operation.Op == policy.OpBringUp
 	var going []*transition
+	var families []*family
+	var before supervise.Tasks
+	if !up && !x.NoWait {
+		before = x.tasks()
+	}
 	for i := range results {
 		r := &results[i]
 		slot, err := openOwned(x.scan.Dir, r.Operation.Slot)
@@ -54,6 +59,9 @@ func (x *execution) bring(ctx context.Context, results []policy.Result) {
 			continue
 		}
 		defer slot.Close()
+		if !up && !x.NoWait && (x.Kill || !r.Operation.ThenUp) {
+			families = append(families, x.familyOf(r, slot, before))
+		}
 		t, err := x.beginTransition(ctx, r, slot, progress{up: up, thenUp: r.Operation.ThenUp})
 		switch {
 		case err != nil:
@@ -65,6 +73,9 @@ func (x *execution) bring(ctx context.Context, results []policy.Result) {
 		}
 	}
 	x.complete(ctx, going)
+	for r, err := range x.endRemains(ctx, families) {
+		finish(r, false, err)
+	}
 }
 
 // beginTransition writes the control command. It returns nil when the gateway is as
