@@ -23,11 +23,12 @@ type slotPlan struct {
 	changes, stops, starts []policy.Operation
 	alarms                 []policy.Alarm
 
-	fresh   bool // nothing has the name of the slot yet
-	free    bool // the slot has no supervisor
-	idle    bool // the slot is as decided and has no supervisor
-	pending bool // the gateway runs with an older run script
-	surplus bool // the slot does not fit
+	fresh    bool // nothing has the name of the slot yet
+	free     bool // the slot has no supervisor
+	idle     bool // the slot is as decided and has no supervisor
+	unsealed bool // a hold keeps the gateway down, and the user could start it
+	pending  bool // the gateway runs with an older run script
+	surplus  bool // the slot does not fit
 }
 
 // plan plans what makes the slot as decided. A slot that cannot or must not be touched
@@ -87,8 +88,18 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 	if err != nil {
 		return err
 	}
+	control := open
+	if s.guards() {
+		if control, err = s.accessOf(dir); err != nil {
+			return err
+		}
+		s.unsealed = s.decision.Held && control != sealed
+	}
+	if !s.decision.Held && control != open {
+		differ = append(differ, controlName)
+	}
 	if !service && !logger {
-		return s.unsupervised(dir, len(differ) > 0 || stranger != "")
+		return s.unsupervised(dir, len(differ) > 0 || s.unsealed || stranger != "")
 	}
 	if stranger != "" {
 		s.alarm(alarmOwner, fmt.Errorf("%s: a user who owns part of a slot can become root; it is made anew once nothing supervises it", stranger))
@@ -123,7 +134,7 @@ func (s *slotPlan) unsupervised(dir beneath.Dir, wrong bool) error {
 // publish makes the slot, and with Live waits until its gateway runs.
 func (s *slotPlan) publish() {
 	op := s.operation(policy.OpPublish)
-	op.Down = new(s.decision.Action == policy.ActionDown)
+	op.Down, op.Held = new(s.decision.Action == policy.ActionDown), s.decision.Held
 	op.DelaySeconds, op.Env, op.Restart = s.decision.DelaySeconds, s.decision.Env, s.decision.Restart
 	s.changes = append(s.changes, op)
 	s.startAfterScan()
@@ -211,8 +222,10 @@ func (s *slotPlan) supervised(ctx context.Context, dir beneath.Dir, runDiffers b
 	case start && !status.WantUp:
 		s.bringUp(causeOf(s.decision))
 		return nil
-	case !start && (status.WantUp || status.Up()):
-		s.stops = append(s.stops, s.operation(policy.OpBringDown))
+	case !start && (status.WantUp || status.Up() || s.unsealed):
+		op := s.operation(policy.OpBringDown)
+		op.Held = s.decision.Held
+		s.stops = append(s.stops, op)
 		return nil
 	}
 	if err := s.downFile(dir); err != nil || !start {

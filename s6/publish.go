@@ -26,7 +26,7 @@ func (x *execution) publish(op policy.Operation) error {
 		files = slices.Insert(files, 0, downFile)
 	}
 	staging := stagingName()
-	if err := x.build(staging, files); err != nil {
+	if err := x.build(staging, files, op.Held && x.guards()); err != nil {
 		if !x.Root && errors.Is(err, fs.ErrPermission) {
 			err = fmt.Errorf("this user cannot make one: %w", err)
 		}
@@ -40,7 +40,7 @@ func (x *execution) publish(op policy.Operation) error {
 
 // build makes a complete service directory, or fails. A full file system accepts
 // directories and writes nothing into files.
-func (x *execution) build(staging string, files []beneath.File) error {
+func (x *execution) build(staging string, files []beneath.File, seal bool) error {
 	if err := x.scan.Mkdir(staging, 0o755); err != nil {
 		return err
 	}
@@ -56,6 +56,11 @@ func (x *execution) build(staging string, files []beneath.File) error {
 	}
 	for _, prefix := range []string{"", "log/"} {
 		if err := x.makeSkeleton(slot, prefix); err != nil {
+			return err
+		}
+	}
+	if seal {
+		if err := x.newControl(slot); err != nil {
 			return err
 		}
 	}

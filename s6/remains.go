@@ -3,8 +3,10 @@ package s6
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +17,8 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
-// remainsWait is how long the processes that a gateway started get to end after it.
+// remainsWait is how long the processes that a gateway started get to end after it before
+// Kill kills them, and after that.
 const remainsWait = time.Second
 
 // A family is a gateway that is stopped and the processes that it started. s6 knows only
@@ -54,40 +57,57 @@ func (x *execution) familyOf(r *policy.Result, slot beneath.Dir, tasks supervise
 	return f
 }
 
-// endRemains waits for what the stopped gateways started, and with Kill kills it. It
+// endRemains waits for what the stopped gateways started, and with Kill kills it soon. It
 // returns an error for each family of which something still runs.
 func (x *execution) endRemains(ctx context.Context, families []*family) map[*policy.Result]error {
+	families = slices.DeleteFunc(families, func(f *family) bool { return f.result.Err != nil })
 	if len(families) == 0 {
 		return nil
 	}
-	ended := func() bool {
-		tasks, all := x.tasks(), true
-		for _, f := range families {
-			f.left = nil
-			if f.result.Err != nil || f.isStartedAgain() {
-				continue
+	ended := func() bool { return x.haveEnded(families) }
+	if wait := x.Wait; !x.Kill {
+		poll(ctx, wait, ended)
+	} else if !poll(ctx, min(wait, remainsWait), ended) {
+		poll(ctx, remainsWait, func() bool {
+			for _, f := range families {
+				f.kill(x.Log)
 			}
-			f.left = tasks.Of(f.gateway, f.slot, f.before)
-			for _, task := range f.left {
-				all = false
-				if !x.Kill {
-					continue
-				}
-				if err := task.Signal(unix.SIGKILL); err != nil {
-					x.Log.Warn("a process of a gateway is not killed", "slot", f.result.Operation.Slot, "err", err)
-				}
-			}
-		}
-		return all
+			return x.haveEnded(families)
+		})
 	}
-	poll(ctx, remainsWait, ended)
 	errs := map[*policy.Result]error{}
 	for _, f := range families {
-		if f.result.Err == nil && len(f.left) > 0 {
+		if len(f.left) > 0 {
 			errs[f.result] = remainsError(f.left)
 		}
 	}
 	return errs
+}
+
+// haveEnded reports whether nothing is left of the families. It looks at all processes only
+// when those that it knows are gone.
+func (x *execution) haveEnded(families []*family) bool {
+	for _, f := range families {
+		if slices.ContainsFunc(f.left, supervise.Task.Lives) && !f.isStartedAgain() {
+			return false
+		}
+	}
+	tasks, all := x.tasks(), true
+	for _, f := range families {
+		if f.left = nil; !f.isStartedAgain() {
+			f.left = tasks.Of(f.gateway, f.slot, f.before)
+		}
+		all = all && len(f.left) == 0
+	}
+	return all
+}
+
+func (f *family) kill(log *slog.Logger) {
+	for _, task := range f.left {
+		if err := task.Signal(unix.SIGKILL); err != nil {
+			log.Warn("a process of a gateway is not killed", "slot", f.result.Operation.Slot, "err", err)
+		}
+	}
 }
 
 // isStartedAgain reports whether another gateway runs in the slot, which then has

@@ -28,6 +28,11 @@ func (x *execution) update(slot beneath.Dir, op policy.Operation) error {
 			return err
 		}
 	}
+	if slices.Contains(op.Files, controlName) {
+		if err := x.giveToGroup(slot, controlName, controlMode); err != nil {
+			return err
+		}
+	}
 	for _, f := range files {
 		if !slices.Contains(op.Files, f.Name) {
 			continue

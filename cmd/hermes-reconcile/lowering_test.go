@@ -179,3 +179,48 @@ func TestHoldWithoutTheProfiles(t *testing.T) {
 		t.Errorf("coder is %s, writer is %s", d.Profiles["coder"].Now, d.Profiles["writer"].Now)
 	}
 }
+
+// The agent's user starts a held slot again and again. apply and stop win, a held profile
+// cannot be started any more, and whoever ends the hold gives the right back.
+func TestUserCannotStartAHeldSlot(t *testing.T) {
+	t.Parallel()
+	s6test.WantRoot(t)
+	l := startLiveAs(t, agent, "coder=running")
+	l.untilNow("coder", policy.NowUp)
+	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": \"coder\", \"code\": \"night\", \"reason\": \"it is night\"} if true\n")
+	control := filepath.Join(l.base, "scan/gateway-coder/supervise/control")
+	loop := s6test.Shell(t, agent, "exec 3>"+control+"; trap '' PIPE; while :; do printf uuuuuuuuuuuuuuuuuuuu >&3; s6-svc -u "+l.base+"/scan/gateway-coder; done 2>/dev/null")
+	s6test.Must(t, loop.Start())
+	t.Cleanup(func() { _ = loop.Process.Kill(); _ = loop.Wait() })
+	l.want(exitDone, "bring-down  coder", "apply --timeout 4s", night...)
+	l.want(exitDone, "coder: already down", "stop coder", night...)
+	time.Sleep(500 * time.Millisecond)
+	if d := l.status().Profiles["coder"]; d.Now != policy.NowDown || d.Slot != policy.SlotDown {
+		t.Errorf("coder is %s, its slot %s", d.Now, d.Slot)
+	}
+	l.want(exitDone, "Nothing to do.", "apply", night...)
+	_ = loop.Process.Kill()
+	l.want(exitDone, "~ update  coder  gateway-coder supervise/control", "apply")
+	l.want(exitDone, "Nothing to do.", "apply")
+	if out, err := s6test.Shell(t, agent, "s6-svc -u "+l.base+"/scan/gateway-coder").CombinedOutput(); err != nil {
+		t.Errorf("the user cannot start what nothing holds: %v: %s", err, out)
+	}
+	l.untilNow("coder", policy.NowUp)
+}
+
+// A stop names what is left of a gateway, and --kill ends it.
+func TestStopReportsWhatAGatewayLeaves(t *testing.T) {
+	t.Parallel()
+	l := startLive(t, "coder=stopped", "writer=stopped")
+	l.write("gateway", "#!/bin/sh\nsetsid sleep 1000001 &\n(setsid sleep 1000001 &)\nexec sleep 1000000\n", 0o755)
+	l.want(exitDone, "coder: started", "start coder")
+	l.want(exitDone, "writer: started", "start writer")
+	l.want(exitProfile, "coder: stopped, with an error\nFAILED  coder: bring-down gateway-coder: the gateway is down, and 2 of the processes that it started still run (pid ", "stop coder --timeout 1s")
+	l.want(exitDone, "coder: already down", "stop coder --kill")
+	l.want(exitDone, "writer: slot removed", "unregister writer --kill")
+	for _, p := range s6test.Processes(t, l.base) {
+		if strings.Contains(p.Command, "sleep") {
+			t.Errorf("left: %s", p.Command)
+		}
+	}
+}

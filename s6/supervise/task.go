@@ -20,6 +20,7 @@ type Task struct {
 	Started int64 // in clock ticks since the kernel booted
 	parent  int
 	session int
+	state   string
 	slot    string // by SlotVariable
 }
 
@@ -81,7 +82,7 @@ func readTask(pid int) (t Task, ok bool) {
 	if len(field) <= started || field[0] == "Z" || field[0] == "X" {
 		return Task{}, false
 	}
-	t = Task{PID: pid}
+	t = Task{PID: pid, state: field[0]}
 	t.parent, _ = strconv.Atoi(field[parent])
 	t.session, _ = strconv.Atoi(field[session])
 	t.Started, _ = strconv.ParseInt(field[started], 10, 64)
@@ -133,6 +134,25 @@ func GatewayOf(s Status) Task {
 	return t
 }
 
+// TaskOf returns the process with a pid.
+func TaskOf(pid int) Task {
+	t, _ := readTask(pid)
+	return t
+}
+
+// ChildrenOf finds the processes that a process has started, of any user.
+func ChildrenOf(parent int) []Task {
+	var children []Task
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if t, ok := readTask(pid); err == nil && pid > 1 && ok && t.parent == parent {
+			children = append(children, t)
+		}
+	}
+	return children
+}
+
 // Signal sends signals to the process, and to no later one with its pid.
 func (t Task) Signal(signals ...unix.Signal) error {
 	if t.PID <= 1 {
@@ -155,6 +175,12 @@ func (t Task) Signal(signals ...unix.Signal) error {
 		}
 	}
 	return nil
+}
+
+// Stopped reports whether a signal has stopped the process.
+func (t Task) Stopped() bool {
+	now, ok := readTask(t.PID)
+	return ok && now.Started == t.Started && (now.state == "T" || now.state == "t")
 }
 
 // Lives reports whether the process still runs.
