@@ -64,6 +64,14 @@ func (v *bounded) Change(ctx context.Context, c engine.Change) (done engine.Chan
 	return done, err
 }
 
+func (v *bounded) Runs(ctx context.Context, q ledger.Query) (runs ledger.Runs, err error) {
+	err = v.call(ctx, 1, func(ctx context.Context) (err error) {
+		runs, err = v.Volume.Runs(ctx, q)
+		return err
+	})
+	return runs, err
+}
+
 func (v *bounded) AppendLog(ctx context.Context, name string, text []byte) error {
 	return v.call(ctx, 1, func(ctx context.Context) error { return v.Volume.AppendLog(ctx, name, text) })
 }

@@ -74,9 +74,11 @@ func runsAs(pid, uid int) bool {
 
 // readTask reads what the kernel says of a process; ok is false for one that is gone or
 // waits to be reaped.
-func readTask(pid int) (t Task, ok bool) {
-	// The state follows the name, which may hold any character, also a parenthesis.
-	stat := readProc("/proc", pid, "stat")
+func readTask(pid int) (t Task, ok bool) { return decodeTask(pid, readProc("/proc", pid, "stat")) }
+
+// decodeTask parses /proc/PID/stat. The state follows the name, which may hold any
+// character, also a parenthesis.
+func decodeTask(pid int, stat string) (t Task, ok bool) {
 	field := strings.Fields(stat[max(0, strings.LastIndexByte(stat, ')')+1):])
 	const parent, session, started = 4 - 3, 6 - 3, 22 - 3 // as proc(5) counts, from the state on
 	if len(field) <= started || field[0] == "Z" || field[0] == "X" {
