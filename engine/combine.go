@@ -32,6 +32,8 @@ const (
 // restarts or seeds, that of the highest layer wins, then that of the first rule by name, with
 // an alarm. A seed applies only when the facts know of no state file. When a rule failed,
 // nothing starts (with HoldOnRuleError), and on a live tree nothing is stopped for it either.
+// A profile whose facts could not be read neither starts nor stops, unless a hold or a skip
+// counts without them.
 func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) policy.Decisions {
 	d := policy.Decisions{
 		SchemaVersion: policy.SchemaVersion,
@@ -81,6 +83,8 @@ func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) poli
 		decision := p.decide(byProfile[name])
 		if len(d.Skip) > 0 {
 			decide(&decision, policy.ActionSkip, d.Skip[0], policy.CodeSkipped)
+		} else if why, unread := in.Unread[name]; unread {
+			leaveUnread(&decision, why)
 		} else if len(failures) > 0 && onRuleError == HoldOnRuleError {
 			holdFailed(&decision, failures, in.Phase)
 		}
@@ -177,6 +181,7 @@ func (p *combination) decideAction(d *policy.Decision, state policy.PriorState) 
 		decide(d, policy.ActionSkip, *skip, policy.CodeSkipped)
 	case len(holds) > 0:
 		decide(d, policy.ActionDown, holds[0], "held")
+		d.Held = slices.ContainsFunc(holds, func(c policy.Contribution) bool { return c.Rule != RuleRestartBudget })
 	case start != nil:
 		decide(d, policy.ActionStart, *start, "started")
 	default:
@@ -285,6 +290,21 @@ func Over(c policy.Contribution, now policy.Now) bool {
 	return err == nil && !time.Unix(0, now.UnixNS).Before(until)
 }
 
+// RuleRestartBudget is the built-in rule whose holds are records on the volume, which the
+// agent's user may remove.
+const RuleRestartBudget = "reconcile.rules.restart_budget"
+
+// leaveUnread leaves a profile as it is whose facts could not be read. A hold or a skip that
+// a rule contributes without them counts.
+func leaveUnread(d *policy.Decision, why string) {
+	if d.Held || d.Action == policy.ActionSkip {
+		return
+	}
+	*d = withoutEffects(*d)
+	d.Action, d.Code, d.Undecided = policy.ActionDown, CodeVolume, true
+	d.Reason = "its facts could not be read: " + why
+}
+
 // holdFailed keeps a profile from starting when a rule failed. On a live tree it also keeps a
 // running gateway from being stopped, because the failed rule might have started it. A hold or
 // a skip of another rule still counts.
@@ -293,6 +313,7 @@ func holdFailed(d *policy.Decision, failures []string, phase string) {
 		return
 	}
 	d.Undecided = phase != policy.PhaseBoot
+	d.Held = !d.Undecided
 	if d.Action == policy.ActionStart {
 		d.Action, d.Code = policy.ActionDown, policy.CodeRuleError
 		d.Reason = fmt.Sprintf("would start (%s), but a rule broke or did not see its facts, and its holds are unknown: %s", d.Reason, strings.Join(failures, "; "))

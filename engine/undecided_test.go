@@ -103,3 +103,28 @@ func TestAPackageThatDoesNotSeeItsFacts(t *testing.T) {
 		})
 	}
 }
+
+// A profile whose facts could not be read neither starts nor stops. A hold or a skip that a
+// rule contributes without them counts.
+func TestUnreadProfile(t *testing.T) {
+	given := map[policy.Set]policy.Contribution{
+		policy.SetStart: {Set: policy.SetStart, Rule: "r.start", Profile: "coder", Code: "wanted", Reason: "always"},
+		policy.SetHold:  {Set: policy.SetHold, Rule: "r.hold", Profile: "coder", Code: CodeVolume, Reason: "it is night"},
+		policy.SetSkip:  {Set: policy.SetSkip, Rule: "r.skip", Profile: "coder", Code: "never", Reason: "never"},
+		"":              {Set: policy.SetAlarm, Rule: "r.alarm", Profile: "coder", Reason: "look"},
+	}
+	for set, contribution := range given {
+		for _, phase := range []string{policy.PhaseBoot, policy.PhaseApply} {
+			in := situation(map[string]string{"coder": "{}"})
+			in.Phase, in.Unread = phase, map[string]string{"coder": "the volume is away"}
+			d := Combine(in, policy.Evaluation{Contributions: []policy.Contribution{contribution}}, HoldOnRuleError).Profiles["coder"]
+			wantAction, decided := policy.ActionDown, set == policy.SetHold || set == policy.SetSkip
+			if set == policy.SetSkip {
+				wantAction = policy.ActionSkip
+			}
+			if d.Action != wantAction || d.Undecided == decided || d.Held != (set == policy.SetHold) || !decided && d.Reason != "its facts could not be read: the volume is away" {
+				t.Errorf("%s with %q: %+v", phase, set, d)
+			}
+		}
+	}
+}

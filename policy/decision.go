@@ -35,8 +35,8 @@ type Decision struct {
 	Action Action `json:"action"`
 	Code   string `json:"code"`
 	Reason string `json:"reason"`
-	// Undecided means that some rules failed: an existing slot stays as it is, and a
-	// gateway that runs goes on.
+	// Undecided means that some rules failed, or that the facts could not be read: an
+	// existing slot stays as it is, and a gateway that runs goes on.
 	Undecided  bool   `json:"undecided,omitempty"`
 	PriorState string `json:"prior_state"` // as upstream's boot log has it; "None" without one
 	PriorExit  string `json:"prior_exit"`  // "clean", "unclean" or "unknown"
@@ -50,6 +50,8 @@ type Decision struct {
 	Restart      *Restart          `json:"restart,omitempty"`
 	Seed         *Seed             `json:"seed,omitempty"`
 
+	// Held means that a hold keeps the profile down which only root can set aside.
+	Held bool `json:"-"`
 	// Identities holds what the facts saw of each file in Sweep, so that no
 	// other file of that name is removed.
 	Identities map[string]string `json:"-"`

@@ -28,6 +28,9 @@ type Input struct {
 	Profiles      map[string]Facts `json:"profiles"`
 	// Decisions is set only for the packages that run after the first combination.
 	Decisions map[string]Verdict `json:"decisions,omitempty"`
+	// Unread has the profiles that are known by their slots alone, and why their facts
+	// could not be read. Their facts are empty.
+	Unread map[string]string `json:"-"`
 }
 
 // Now is the clock as a fact, so that a run can be repeated.

@@ -44,6 +44,9 @@ type Operation struct {
 	// down before the bring-up, and a gateway that another user restarted meanwhile
 	// counts as down.
 	ThenUp bool `json:"then_up,omitempty"`
+	// Held marks a publish or a bring-down of a profile that a hold keeps down: the
+	// unprivileged user must not start it.
+	Held bool `json:"held,omitempty"`
 }
 
 // A Plan is what an executor will do, as data.

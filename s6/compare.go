@@ -23,11 +23,12 @@ type slotPlan struct {
 	changes, stops, starts []policy.Operation
 	alarms                 []policy.Alarm
 
-	fresh   bool // nothing has the name of the slot yet
-	free    bool // the slot has no supervisor
-	idle    bool // the slot is as decided and has no supervisor
-	pending bool // the gateway runs with an older run script
-	surplus bool // the slot does not fit
+	fresh    bool // nothing has the name of the slot yet
+	free     bool // the slot has no supervisor
+	idle     bool // the slot is as decided and has no supervisor
+	unsealed bool // a hold keeps the gateway down, and the user could start it
+	pending  bool // the gateway runs with an older run script
+	surplus  bool // the slot does not fit
 }
 
 // plan plans what makes the slot as decided. A slot that cannot or must not be touched
@@ -85,17 +86,22 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 	}
 	var f faults
 	if s.guarded {
-		if f, err = s.faultsOf(dir, s.slotParts()); err != nil {
+		if f, err = s.faultsOf(dir, s.slotParts(s.decision.Held)); err != nil {
 			return err
 		}
 		f.add(blocked)
+	}
+	if s.decision.Held && slices.Contains(f.names, controlName) {
+		// To seal it takes a new FIFO, because the user may have this one open.
+		f.names = slices.DeleteFunc(f.names, func(name string) bool { return name == controlName })
+		s.unsealed = true
 	}
 	switch {
 	case s.decision.Undecided:
 		s.takeBack(f, nil)
 		return nil
 	case !alive:
-		return s.unsupervised(dir, len(differ) > 0 || f.any() || len(blocked) > 0)
+		return s.unsupervised(dir, len(differ) > 0 || f.any() || s.unsealed || len(blocked) > 0)
 	}
 	s.takeBack(f, differ)
 	if s.Live && len(blocked) == 0 {
@@ -119,8 +125,8 @@ func (s *slotPlan) takeBack(f faults, differ []string) {
 	}
 	if names := append(f.names, differ...); len(names) > 0 {
 		op := s.operation(policy.OpUpdate)
-		op.Env, op.Restart, op.Files = s.decision.Env, s.decision.Restart, names
-		if len(f.names) > 0 {
+		op.Env, op.Restart, op.Files, op.Held = s.decision.Env, s.decision.Restart, names, s.decision.Held
+		if len(f.names) > 0 && !slices.Equal(f.names, []string{controlName}) {
 			op.Cause = notRoots
 		}
 		s.changes = append(s.changes, op)
@@ -146,7 +152,7 @@ func (s *slotPlan) unsupervised(dir beneath.Dir, wrong bool) error {
 // publish makes the slot, and with Live waits until its gateway runs.
 func (s *slotPlan) publish() {
 	op := s.operation(policy.OpPublish)
-	op.Down = new(s.decision.Action == policy.ActionDown)
+	op.Down, op.Held = new(s.decision.Action == policy.ActionDown), s.decision.Held
 	op.DelaySeconds, op.Env, op.Restart = s.decision.DelaySeconds, s.decision.Env, s.decision.Restart
 	s.changes = append(s.changes, op)
 	s.startAfterScan()
@@ -217,8 +223,10 @@ func (s *slotPlan) supervised(ctx context.Context, dir beneath.Dir, runDiffers b
 	case start && !status.WantUp:
 		s.bringUp(causeOf(s.decision))
 		return nil
-	case !start && (status.WantUp || status.Up()):
-		s.stops = append(s.stops, s.operation(policy.OpBringDown))
+	case !start && (status.WantUp || status.Up() || s.unsealed):
+		op := s.operation(policy.OpBringDown)
+		op.Held = s.decision.Held
+		s.stops = append(s.stops, op)
 		return nil
 	}
 	if err := s.downFile(dir); err != nil || !start {

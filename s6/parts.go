@@ -30,8 +30,8 @@ type part struct {
 // leaves existing ones as they are; it would make them for root only. The group can write
 // control commands, and every user can look at the status file. With Upstream ownership
 // the group can also wait for events, and every user can look at the locks, for the price
-// that such a user can become root.
-func (e *Executor) slotParts() []part {
+// that such a user can become root. The slot of a held gateway is sealed, see controlName.
+func (e *Executor) slotParts(held bool) []part {
 	event := part{kind: unix.S_IFDIR, mode: 0o700}
 	lock := part{kind: unix.S_IFREG, mode: 0o600}
 	if e.Ownership == Upstream {
@@ -44,10 +44,13 @@ func (e *Executor) slotParts() []part {
 	}
 	for _, prefix := range []string{"", "log/"} {
 		event.name, lock.name = prefix+"event", prefix+"supervise/lock"
+		control := part{name: prefix + controlName, kind: unix.S_IFIFO, mode: controlMode, group: true}
+		if held && prefix == "" && e.guards() {
+			control.mode, control.group = sealedMode, false
+		}
 		parts = append(parts,
 			part{name: prefix + "supervise", kind: unix.S_IFDIR, mode: 0o711},
-			part{name: prefix + "supervise/control", kind: unix.S_IFIFO, mode: controlMode, group: true},
-			lock, event,
+			control, lock, event,
 		)
 	}
 	return parts
@@ -242,7 +245,7 @@ func (x *execution) removeStrangers(dir beneath.Dir, where, entry string) error 
 		return nil
 	}
 	name := path.Join(where, entry)
-	isPart := slices.ContainsFunc(x.slotParts(), func(p part) bool { return p.name == name })
+	isPart := slices.ContainsFunc(x.slotParts(false), func(p part) bool { return p.name == name })
 	switch {
 	case isPart, kind == unix.S_IFREG && slices.Contains(fileNames, name):
 		return nil

@@ -26,7 +26,7 @@ func (x *execution) publish(op policy.Operation) error {
 		files = slices.Insert(files, 0, downFile)
 	}
 	staging := stagingName()
-	if err := x.build(staging, files); err != nil {
+	if err := x.build(staging, files, op.Held); err != nil {
 		if !x.Root && errors.Is(err, fs.ErrPermission) {
 			err = fmt.Errorf("this user cannot make one: %w", err)
 		}
@@ -40,7 +40,7 @@ func (x *execution) publish(op policy.Operation) error {
 
 // build makes a complete service directory, or fails. A full file system accepts
 // directories and writes nothing into files.
-func (x *execution) build(staging string, files []beneath.File) error {
+func (x *execution) build(staging string, files []beneath.File, held bool) error {
 	if err := x.scan.Mkdir(staging, 0o755); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (x *execution) build(staging string, files []beneath.File) error {
 		return fmt.Errorf("open %s: %w", staging, err)
 	}
 	defer slot.Close()
-	for _, p := range x.slotParts()[1:] {
+	for _, p := range x.slotParts(held)[1:] {
 		if err := x.make(slot, p); err != nil {
 			return err
 		}

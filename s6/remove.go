@@ -37,6 +37,8 @@ func (x *execution) removeAll(ctx context.Context, results []policy.Result) {
 func (x *execution) removeTogether(ctx context.Context, results []policy.Result) {
 	var going []*removal
 	var stopping []*transition
+	var families []*family
+	before := x.tasks()
 	for i := range results {
 		r := &results[i]
 		slot, err := x.openRemoval(ctx, r)
@@ -45,8 +47,13 @@ func (x *execution) removeTogether(ctx context.Context, results []policy.Result)
 			continue
 		}
 		defer slot.Close()
+		families = append(families, x.familyOf(r, slot, before))
 		going = append(going, &removal{result: r, slot: slot, name: r.Operation.Slot})
-		t, err := x.beginTransition(ctx, r, slot, progress{removing: true})
+		_, _, err = x.shut(slot, r.Operation)
+		var t *transition
+		if err == nil {
+			t, err = x.beginTransition(ctx, r, slot, progress{removing: true}, false)
+		}
 		if err != nil {
 			finish(r, false, err)
 		} else if t != nil {
@@ -55,11 +62,15 @@ func (x *execution) removeTogether(ctx context.Context, results []policy.Result)
 	}
 	x.complete(ctx, stopping)
 	going = withoutError(going)
+	remains := x.endRemains(ctx, families) // before the logger, which they may write to
 	x.setAside(going)
 	going = withoutError(going)
 	x.release(ctx, going)
 	for _, r := range withoutError(going) {
 		finish(r.result, true, x.scan.removeTree(r.name))
+		if err := remains[r.result]; err != nil && r.result.Err == nil {
+			finish(r.result, false, err)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/supervise"
 )
 
 // The exit codes after which a gateway stays down, unless a rule changes that: an
@@ -40,7 +41,8 @@ type marker struct {
 
 // A renderer writes the files of slots. It quotes once what all slots share.
 type renderer struct {
-	runHead, command, args string // of run: the environment and the profile come between
+	runHead, command, args string // of run: the slot and the environment, and the profile, come between
+	slot                   func(profile string) string
 	logHead                string // of log/run: the directory follows
 	logs                   string // the directory of all logs
 	finish                 []byte
@@ -77,7 +79,8 @@ func (e *Executor) rendererWith(p programs) (*renderer, error) {
 	r := &renderer{
 		runHead: head + "path=$PATH\n" + setPath + startBlock(p.rm, p.sleep) + dropUser +
 			"exec \"$@\" " + p.env + " \"PATH=$path\"" + q.words(contenv) + " " + p.env +
-			" HOME=" + home + " HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1",
+			" HOME=" + home + " HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1 " + supervise.SlotVariable + "=",
+		slot:    func(profile string) string { return e.slotPath(policy.SlotName(profile)) },
 		command: " " + shell + " -c 'cd \"$1\" && shift && exec \"$@\"' gateway " + home + q.words(e.Command),
 		args:    q.words(e.Args) + "\n",
 		logHead: head + setPath + dropUser + "exec \"$@\" " + shell + " -c " + q.quote(makeDirAndLog) + " logger ",
@@ -143,7 +146,7 @@ func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 	q := &quoter{}
 	var b bytes.Buffer
 	b.Grow(1 << 10) // most have less
-	b.WriteString(r.runHead)
+	b.WriteString(r.runHead + q.quote(r.slot(profile)))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if !envName.MatchString(name) {
 			return nil, fmt.Errorf("%q is not the name of an environment variable", name)

@@ -22,7 +22,15 @@ type transition struct {
 	result  *policy.Result
 	slot    beneath.Dir
 	killing error // of the command that kills
+
+	began     time.Time
+	seal      bool             // the slot is to be sealed once the gateway is down
+	overruled bool             // see overrule
+	orphans   []supervise.Task // of the supervisor that was overruled
 }
+
+// overruleAfter is how long a supervisor gets to want a gateway down.
+const overruleAfter = 1500 * time.Millisecond
 
 // command is the control command of the transition. With "U" the supervisor also
 // removes the down file, with "D" it makes one, so a new supervisor does the same.
@@ -43,6 +51,11 @@ func (t *transition) command() string {
 func (x *execution) bring(ctx context.Context, results []policy.Result) {
 	up := results[0].Operation.Op == policy.OpBringUp
 	var going []*transition
+	var families []*family
+	var before supervise.Tasks
+	if !up && !x.NoWait {
+		before = x.tasks()
+	}
 	for i := range results {
 		r := &results[i]
 		slot, err := openOwned(x.scan.Dir, r.Operation.Slot)
@@ -54,22 +67,37 @@ func (x *execution) bring(ctx context.Context, results []policy.Result) {
 			continue
 		}
 		defer slot.Close()
-		t, err := x.beginTransition(ctx, r, slot, progress{up: up, thenUp: r.Operation.ThenUp})
+		if !up && !x.NoWait && (x.Kill || !r.Operation.ThenUp) {
+			families = append(families, x.familyOf(r, slot, before))
+		}
+		seal := false
+		if !up {
+			var reopen func()
+			seal, reopen, err = x.shut(slot, r.Operation)
+			defer reopen()
+		}
+		var t *transition
+		if err == nil {
+			t, err = x.beginTransition(ctx, r, slot, progress{up: up, thenUp: r.Operation.ThenUp}, seal)
+		}
 		switch {
 		case err != nil:
 			finish(r, false, err)
-		case t != nil && x.NoWait && !t.thenUp:
+		case t != nil && x.NoWait && !t.thenUp && !t.seal:
 			r.Done = true
 		case t != nil:
 			going = append(going, t)
 		}
 	}
 	x.complete(ctx, going)
+	for r, err := range x.endRemains(ctx, families) {
+		finish(r, false, err)
+	}
 }
 
 // beginTransition writes the control command. It returns nil when the gateway is as
 // wanted already. The caller keeps slot open until the transition is over.
-func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot beneath.Dir, p progress) (*transition, error) {
+func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot beneath.Dir, p progress, seal bool) (*transition, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -84,10 +112,15 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 	}
 	p.upFor, p.death, p.askedAt = x.UpFor, supervise.ReadDeaths(slot).Last, time.Now()
 	p.before, _ = supervise.ReadStatus(slot)
-	t := &transition{progress: p, result: r, slot: slot}
+	t := &transition{progress: p, result: r, slot: slot, began: time.Now(), seal: seal}
 	exists, err := slot.Exists(downName)
-	if err != nil || t.isThere(exists) {
+	switch {
+	case err != nil:
 		return nil, err
+	case t.isThere(exists) && seal:
+		return t, x.overrule(t)
+	case t.isThere(exists):
+		return nil, nil
 	}
 	if t.up {
 		if err := x.prepareStart(t); err != nil {
@@ -97,6 +130,12 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 	err = x.ask(ctx, supervise.Service, slot, t.command())
 	if !t.up && errors.Is(err, supervise.ErrNobody) {
 		return nil, nil // its supervisor has ended
+	}
+	if !t.up && errors.Is(err, supervise.ErrFull) && x.guards() {
+		return t, x.overrule(t)
+	}
+	if beneath.IsForbidden(err) && !x.Root {
+		err = fmt.Errorf("%w; a hold kept it down, and root has not called hermes-reconcile apply since", err)
 	}
 	if err != nil {
 		return nil, err
@@ -108,8 +147,15 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 // gateways that do not stop in time, and waits once more.
 func (x *execution) complete(ctx context.Context, going []*transition) {
 	late := x.waitFor(ctx, going)
-	if x.Kill && len(late) > 0 && !late[0].up && ctx.Err() == nil {
+	if len(late) > 0 && !late[0].up && ctx.Err() == nil && (x.Kill || slices.ContainsFunc(late, func(t *transition) bool { return t.overruled })) {
 		for _, t := range late {
+			if t.overruled { // nobody else would end its gateway
+				t.killing = t.signalOrphans(unix.SIGKILL)
+				continue
+			}
+			if !x.Kill {
+				continue
+			}
 			s, _ := supervise.ReadStatus(t.slot)
 			x.Log.Warn("a gateway does not stop and is killed", "slot", t.result.Operation.Slot, "pid", s.PID)
 			t.killing = x.ask(ctx, supervise.Service, t.slot, "k")
@@ -134,12 +180,28 @@ func (x *execution) waitFor(ctx context.Context, going []*transition) (late []*t
 
 // advance looks at a slot once and reports whether its transition is over.
 func (x *execution) advance(ctx context.Context, t *transition) bool {
-	progress, verdict, err := t.next(x.lookAt(t))
+	if t.overruled {
+		over := x.overruledIsOver(t)
+		if over {
+			finish(t.result, true, nil)
+		}
+		return over
+	}
+	seen := x.lookAt(t)
+	progress, verdict, err := t.next(seen)
 	t.progress = progress
 	if verdict == askAgain {
 		if err = x.ask(ctx, supervise.Service, t.slot, t.command()); err != nil {
 			verdict = failed
 		}
+	}
+	fights := seen.status.WantUp && time.Since(t.began) > overruleAfter || errors.Is(err, supervise.ErrFull)
+	if verdict == done && t.seal && !seen.gone || !t.up && !t.thenUp && verdict != done && fights && x.guards() {
+		if err := x.overrule(t); err != nil {
+			finish(t.result, false, err)
+			return true
+		}
+		return false
 	}
 	if verdict != done && verdict != failed {
 		return false

@@ -20,7 +20,7 @@ import (
 // and never adds a logger to a supervised slot. Before that it takes back the parts that
 // are not root's alone.
 func (x *execution) update(ctx context.Context, slot beneath.Dir, op policy.Operation) error {
-	if err := x.takeBack(ctx, slot, x.slotParts(), op.Files); err != nil {
+	if err := x.takeBack(ctx, slot, x.slotParts(op.Held), op.Files); err != nil {
 		return err
 	}
 	files, err := x.render.files(op.Profile, op.Env, op.Restart)

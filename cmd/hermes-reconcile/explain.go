@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -61,6 +62,9 @@ func runExplain(cmd *cobra.Command, profile, input string, trace bool) error {
 		return err
 	}
 	if _, err := engine.Only(r.Input.Profiles, []string{profile}); err != nil {
+		if why := r.Uncertain(); why != "" {
+			return &exitError{exitProfile, fmt.Errorf("profile %s: whether it exists is not known: %s", profile, why)}
+		}
 		return &exitError{exitUsage, err}
 	}
 	own, ok := r.Evaluator.(*rego.Evaluator)

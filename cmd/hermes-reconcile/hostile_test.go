@@ -334,9 +334,9 @@ func TestUserCannotDoRootsWork(t *testing.T) {
 	}
 }
 
-// Strict ownership does not prevent one case: the user can start an existing slot with
-// s6-svc, even if the profile is held. The next apply stops the gateway. A skipped profile
-// has no slot.
+// Strict ownership does not prevent one case: a rule begins to hold a profile, and the user
+// starts its slot with s6-svc. The next apply stops the gateway and seals the slot. A
+// skipped profile has no slot.
 func TestUserCanStartAHeldSlotUntilTheNextApply(t *testing.T) {
 	t.Parallel()
 	const id = 10000

@@ -42,7 +42,7 @@ func (f *liveFlags) addUpFor(cmd *cobra.Command) {
 }
 
 func (f *liveFlags) addKill(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.kill, "kill", false, "kill a gateway that does not stop within --timeout")
+	cmd.Flags().BoolVar(&f.kill, "kill", false, "kill a gateway that does not stop within --timeout, and what it started and left")
 }
 
 // check checks the times, and that there are either names or --all.

@@ -115,18 +115,12 @@ func TestBootLooksUnderTheLock(t *testing.T) {
 // as runs the program as another user.
 func (l *liveScan) as(uid int, words string, environ ...string) (code int, text string) {
 	l.t.Helper()
-	program, err := os.Executable()
-	s6test.Must(l.t, err)
-	copied := filepath.Join(l.base, "hermes-reconcile")
-	if _, err := os.Stat(copied); err != nil {
-		s6test.Must(l.t, exec.Command("cp", program, copied).Run())
-	}
 	s6test.OpenToOthers(l.t, l.base)
-	cmd := exec.CommandContext(l.t.Context(), copied, append(strings.Fields(words), l.places...)...)
+	cmd := exec.CommandContext(l.t.Context(), l.program(), append(strings.Fields(words), l.places...)...)
 	cmd.Env, cmd.Dir = append(os.Environ(), environ...), "/"
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err = s6test.As(uid, cmd).Run()
+	err := s6test.As(uid, cmd).Run()
 	if cmd.ProcessState == nil {
 		l.t.Fatal(err)
 	}

@@ -113,7 +113,11 @@ func Of(ctx context.Context, s Subject) *Explanation {
 		Image:         policy.ImageVersion(s.Situation.Input.Container),
 		Contributions: s.contributions(by, decided), Holds: s.holds(d), Now: s.now(d),
 	}
-	e.Sentence = fmt.Sprintf("%s: %s (%s): %s", s.Profile, strings.ToUpper(string(d.Action)), d.Code, d.Reason)
+	action := strings.ToUpper(string(d.Action))
+	if d.Undecided {
+		action = "UNDECIDED"
+	}
+	e.Sentence = fmt.Sprintf("%s: %s (%s): %s", s.Profile, action, d.Code, d.Reason)
 	alarms := s.Decisions.Alarms
 	if s.getsNoSlot() {
 		e.Sentence += "; no slot would be made, see alarms"

@@ -76,6 +76,14 @@ func (p *pass) collect(ctx context.Context) {
 	if p.External != nil {
 		p.External(ctx, &s.Input)
 	}
-	p.report.Situation = s
 	p.report.Slots = policy.SlotsOf(container)
+	if why := s.Uncertain(); why != "" {
+		s.Input.Unread = map[string]string{}
+		for _, name := range ownSlots(p.report.Slots) {
+			if _, read := s.Input.Profiles[name]; !read {
+				s.Input.Profiles[name], s.Input.Unread[name] = policy.Facts{}, why
+			}
+		}
+	}
+	p.report.Situation = s
 }

@@ -114,6 +114,9 @@ func (p *pass) restrict(names []string) error {
 		if !ok {
 			decision = policy.Decision{Action: policy.ActionSkip, Code: CodeNoProfile, Reason: "there is no such profile"}
 		}
+		if why, unread := p.report.Input.Unread[name]; unread && decision.Undecided {
+			p.problem(name, fmt.Errorf("profile %s: whether it is gone is not known: %s", name, why))
+		}
 		some[name] = decision
 	}
 	d.Profiles = some

@@ -30,7 +30,11 @@ func (p *pass) planOptions() policy.PlanOptions {
 
 // unpruned raises an alarm about the slots that stay because their profiles may exist.
 func (p *pass) unpruned(why string) {
-	left := slices.DeleteFunc(ownSlots(p.report.Slots), func(name string) bool { return p.report.Decisions.Profiles[name].Action != "" })
+	left := slices.DeleteFunc(ownSlots(p.report.Slots), func(name string) bool {
+		d := p.report.Decisions.Profiles[name]
+		_, unread := p.report.Input.Unread[name]
+		return d.Action != "" && !(unread && d.Undecided)
+	})
 	if len(left) > 0 {
 		p.report.Alarms = append(p.report.Alarms, policy.Alarm{Code: engine.CodeVolume, Reason: fmt.Sprintf(
 			"%s; slots whose profile is not known are left alone: %s", why, joinNames(left))})
@@ -48,16 +52,19 @@ func (p *pass) plan(ctx context.Context, o policy.PlanOptions) {
 }
 
 // execute carries the operations out: those on slots and those on the volume side by side
-// at a boot, where no gateway starts before the scan at the end. On a running container
-// the volume comes first, so that no gateway starts before the files of a dead one are
-// gone.
+// at a boot, where no gateway starts before the scan at the end. On a running container,
+// what stops gateways comes first: the volume may not answer. What starts them comes last,
+// when the files of a dead one are gone.
 func (p *pass) execute(ctx context.Context, operations []policy.Operation) {
 	if len(operations) == 0 {
 		return
 	}
 	if p.Phase != policy.PhaseBoot {
-		p.done(p.Volume.Execute(ctx, operations, p.Execute)...)
-		p.done(p.onSlots(ctx, operations)...)
+		lowering := slices.DeleteFunc(slices.Clone(operations), func(op policy.Operation) bool { return !lowers(op) })
+		p.done(p.onSlots(ctx, lowering)...)
+		rest := slices.DeleteFunc(slices.Clone(operations), lowers)
+		p.done(p.Volume.Execute(ctx, rest, p.Execute)...)
+		p.done(p.onSlots(ctx, rest)...)
 		return
 	}
 	isScan := func(op policy.Operation) bool { return op.Op == policy.OpRescan }
@@ -71,6 +78,17 @@ func (p *pass) execute(ctx context.Context, operations []policy.Operation) {
 	p.done(onSlots...)
 	p.done(onVolume...)
 	p.done(p.onSlots(ctx, scans)...)
+}
+
+// lowers reports whether an operation stops a gateway for good or keeps it down.
+func lowers(op policy.Operation) bool {
+	switch op.Op {
+	case policy.OpRemove, policy.OpMarkDown:
+		return true
+	case policy.OpBringDown:
+		return !op.ThenUp
+	}
+	return false
 }
 
 // onSlots carries out the operations on slots under the lock. A user who may not take the

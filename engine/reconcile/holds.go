@@ -9,9 +9,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// ruleRestartBudget is the built-in rule whose holds are records on the volume.
-const ruleRestartBudget = "reconcile.rules.restart_budget"
-
 // decideWithoutHolds lifts the holds of the profiles and decides again, on new facts
 // where something was lifted.
 func (p *pass) decideWithoutHolds(ctx context.Context, names []string) {
@@ -29,7 +26,7 @@ func (p *pass) liftHolds(ctx context.Context, names []string) (changed bool) {
 	now := policy.NewNow(time.Now())
 	for _, name := range names {
 		for _, hold := range engine.Holds(p.report.Decisions.Profiles[name], now) {
-			if hold.Rule != ruleRestartBudget {
+			if hold.Rule != engine.RuleRestartBudget {
 				overrides = append(overrides, policy.Override{
 					Profile: name, Rule: hold.Rule, Code: hold.Code, Until: hold.Until,
 					AtUnix: now.UnixNS / int64(time.Second), Command: p.Command,

@@ -16,8 +16,13 @@ import (
 // CodeOperator is the code of what an operator decided, without a rule.
 const CodeOperator = "operator"
 
+// headStart is how long the volume gets to write that an operator stops a gateway before
+// the gateway is stopped.
+const headStart = time.Second
+
 // lower stops the profiles of a request, and for Unregister removes their slots. It works
-// without the rules, and without the volume as far as possible.
+// without the rules. A volume that does not answer costs the record of the stop, and
+// neither the stop nor the lock.
 func (p *pass) lower(ctx context.Context) error {
 	p.report.Input = policy.Input{
 		SchemaVersion: policy.SchemaVersion, Phase: p.Phase, Now: policy.NewNow(time.Now()),
@@ -35,22 +40,33 @@ func (p *pass) lower(ctx context.Context) error {
 		return err
 	}
 	operations := p.leftovers(ctx)
-	var recorded []string
 	for _, name := range names {
 		p.report.set(name, func(*Outcome) {})
-		slot, exists := slots[name]
-		recorded = append(recorded, p.recordIntents(ctx, []string{name}, engine.IntentStopped)...)
-		if slot.Up {
-			p.markStop(ctx, name, slot)
-		}
-		if exists {
+		if slot, exists := slots[name]; exists {
 			operations = append(operations, p.lowering(name, slot))
 		}
 	}
-	p.execute(ctx, operations)
+	noted := p.noteStops(ctx, names, slots)
+	var notes []stopNote
+	answers := func(within time.Duration) bool {
+		select {
+		case notes = <-noted:
+			return true
+		case <-time.After(within):
+			return false
+		}
+	}
+	inTime := answers(headStart + time.Duration(len(names))*callTime/5)
+	p.done(p.onSlots(ctx, operations)...)
+	if !inTime && !answers(0) {
+		p.letOthersIn()
+		notes = <-noted
+	}
+	recorded := p.stopsNoted(notes)
 	if p.Request.Kind == Stop {
 		p.follow(ctx, recorded, engine.IntentStopped)
 	}
+	p.letOthersIn()
 	now := p.Slots.Slots(ctx).ByProfile()
 	var wereDown []string
 	for _, name := range names {
@@ -117,21 +133,14 @@ func (p *pass) lowering(name string, slot policy.Slot) policy.Operation {
 	return op
 }
 
-// markStop has the gateway record that an operator stopped it. Without the marker the
-// gateway takes the signal for a stop of the container.
-func (p *pass) markStop(ctx context.Context, name string, slot policy.Slot) {
-	_, err := p.Volume.Change(ctx, engine.Change{Kind: engine.PlannedStop, Profile: name, PID: slot.PID, StartTime: slot.StartTime})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		p.problem(name, fmt.Errorf("the planned-stop marker: %w", err))
-	}
-}
-
 // noteHolds notes which of the profiles that were down already are held, as far as the
 // rules can be asked.
 func (p *pass) noteHolds(ctx context.Context, names []string) {
-	if len(names) == 0 {
+	if len(names) == 0 || len(p.report.Problems) > 0 {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	rules, err := p.Rules.Load()
 	if err != nil {
 		return

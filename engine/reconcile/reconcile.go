@@ -142,6 +142,9 @@ type pass struct {
 func Pass(ctx context.Context, w World, o Options) (Report, error) {
 	p := &pass{World: w, Options: o, report: newReport(o), unlock: func() {}}
 	defer func() { p.unlock() }()
+	if o.Phase != policy.PhaseBoot {
+		p.Volume = &bounded{Volume: w.Volume, left: patience}
+	}
 	if o.Extent == ToEnd && p.hasScanDir() {
 		if err := p.lock(ctx); err != nil && o.Phase != policy.PhaseBoot {
 			return p.report, err
@@ -173,6 +176,12 @@ func (p *pass) lock(ctx context.Context) error {
 		p.locked, p.unlock = true, unlock
 	}
 	return nil
+}
+
+// letOthersIn ends the lock, for a pass that changes no slot any more.
+func (p *pass) letOthersIn() {
+	p.unlock()
+	p.unlock, p.locked = func() {}, false
 }
 
 func (p *pass) run(ctx context.Context) error {

@@ -132,10 +132,11 @@ func wantedOf(decision policy.Decision, facts policy.Facts, volumeErr error) Pro
 	p.Wanted = words[decision.Action]
 	prior := policy.PriorStateOf(facts).Status
 	switch {
-	case volumeErr != nil:
-		p.Wanted, p.Code, p.Reason, p.PriorState = Unknown, engine.CodeVolume, volumeErr.Error(), ""
+	case decision.Held: // whatever its facts are
 	case decision.Undecided:
 		p.Wanted = Unknown
+	case volumeErr != nil:
+		p.Wanted, p.Code, p.Reason, p.PriorState = Unknown, engine.CodeVolume, volumeErr.Error(), ""
 	case prior == "" || prior == policy.StatusTimedOut || prior == policy.StatusFailed:
 		p.Wanted, p.Code, p.Reason, p.PriorState = Unknown, codeFacts, "its state could not be read in time", ""
 	}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -58,16 +57,9 @@ func Alive(pid int) (alive bool, started int64) {
 	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
 		return false, 0
 	}
-	// The state follows the name, which may hold any character, also a parenthesis.
-	stat := readProc("/proc", pid, "stat")
-	field := strings.Fields(stat[max(0, strings.LastIndexByte(stat, ')')+1):])
-	const starttime = 22 - 3 // as proc(5) counts, from the state on
-	if len(field) <= starttime {
-		return true, 0 // this user may not look
-	}
-	started, _ = strconv.ParseInt(field[starttime], 10, 64)
-	if field[0] == "Z" {
+	t, ok := readTask(pid)
+	if !ok && readProc("/proc", pid, "stat") != "" {
 		return false, 0
 	}
-	return true, started
+	return true, t.Started // 0: this user may not look
 }

@@ -37,6 +37,9 @@ const SvscanControl = ".s6-svscan/control"
 // ErrNobody means that no process reads a control FIFO.
 var ErrNobody = errors.New("nobody listens")
 
+// ErrFull means that a control FIFO takes no more commands.
+var ErrFull = errors.New("is full: its reader is stopped, or another user writes to it")
+
 // LockFile is the name of the lock file.
 func (p Process) LockFile() string { return p.lock }
 
@@ -112,7 +115,7 @@ func (p Process) Ask(dir beneath.Dir, commands string) error {
 	}
 	_, err = unix.Write(fd, []byte(commands))
 	if err == unix.EAGAIN {
-		return fmt.Errorf("%s is full: its reader is stopped", p.control)
+		return fmt.Errorf("%s %w", p.control, ErrFull)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", p.control, err)

@@ -1,0 +1,167 @@
+package s6
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/supervise"
+)
+
+// controlName is the FIFO of a slot to which control commands for the gateway are written.
+// Under strict ownership root decides who may open it:
+//
+//	the user's group, 0620   the user may start and stop the gateway
+//	the user's group, 0600   root is stopping the gateway
+//	root's group, 0600       the slot is sealed: a hold keeps the gateway down
+//
+// A process that has the FIFO open keeps its right, whatever the mode. So to seal a slot
+// is to make another FIFO, and to have s6-svscan start another supervisor, which opens it.
+const controlName = "supervise/control"
+
+const sealedMode = 0o600
+
+type access int
+
+const (
+	open access = iota
+	shut
+	sealed
+)
+
+// guards reports whether this process decides who may open control FIFOs.
+func (e *Executor) guards() bool { return e.Root && e.Ownership != Upstream && e.User.GID != 0 }
+
+// accessOf reports who may open the control FIFO of a slot.
+func (e *Executor) accessOf(slot beneath.Dir) (access, error) {
+	st, err := slot.Lstat(controlName)
+	switch {
+	case beneath.IsAbsent(err):
+		return open, nil
+	case err != nil:
+		return open, fmt.Errorf("stat %s: %w", controlName, err)
+	case int(st.Gid) == e.User.GID && st.Mode&0o020 != 0:
+		return open, nil
+	case st.Gid == 0 && st.Mode&0o077 == 0:
+		return sealed, nil
+	}
+	return shut, nil
+}
+
+// shut keeps the user from the control FIFO while a gateway is stopped, and makes the down
+// file, which a supervisor that is started anew reads. seal reports whether the slot is to
+// be sealed and is not yet. reopen undoes what is only for the stop.
+func (x *execution) shut(slot beneath.Dir, op policy.Operation) (seal bool, reopen func(), err error) {
+	reopen = func() {}
+	if !x.guards() {
+		return false, reopen, nil
+	}
+	access, err := x.accessOf(slot)
+	if err != nil {
+		return false, reopen, err
+	}
+	if !op.ThenUp {
+		if err := slot.Create(downFile); err != nil && !errors.Is(err, unix.EEXIST) {
+			return false, reopen, err
+		}
+	}
+	if access == open {
+		if err := unix.Fchmodat(int(slot), controlName, sealedMode, 0); err != nil && !beneath.IsAbsent(err) {
+			return false, reopen, fmt.Errorf("set the mode of %s: %w", controlName, err)
+		}
+		if !op.Held {
+			reopen = func() {
+				err := x.takeBack(context.Background(), slot, x.slotParts(false), []string{controlName})
+				if err != nil && !beneath.IsAbsent(err) {
+					x.Log.Warn("the user cannot control a slot", "slot", op.Slot, "err", err)
+				}
+			}
+		}
+	}
+	return op.Held && access != sealed, reopen, nil
+}
+
+// newControl replaces the control FIFO by one that only root can open. A supervisor that
+// runs goes on with the old one.
+func (x *execution) newControl(slot beneath.Dir) error {
+	staging := stagingName()
+	err := unix.Mknodat(int(x.scan.Dir), staging, unix.S_IFIFO|sealedMode, 0)
+	if err == nil {
+		err = unix.Renameat(int(x.scan.Dir), staging, int(slot), controlName)
+	}
+	if err != nil {
+		return fmt.Errorf("replace the FIFO %s: %w", controlName, err)
+	}
+	return nil
+}
+
+// overrule ends the supervisor of a slot, so that no control command counts which another
+// user has written or still writes: a supervisor reads them as long as any come, and then
+// handles neither a signal nor the death of its gateway (seen with s6 2.11). The supervisor
+// is stopped first, since it must start no gateway that nobody knows. s6-svscan starts
+// another one after a second, which finds the down file and the new FIFO.
+func (x *execution) overrule(t *transition) error {
+	x.Log.Warn("another user could start or starts a gateway that is to be down; its supervisor is started anew", "slot", t.result.Operation.Slot)
+	t.overruled = true
+	if err := x.newControl(t.slot); err != nil {
+		return err
+	}
+	held, pid, err := supervise.Service.Runs(t.slot)
+	if err != nil || !held {
+		return err
+	}
+	if pid <= 1 {
+		return errors.New("its supervisor has no pid here")
+	}
+	supervisor := supervise.TaskOf(pid)
+	if err := supervisor.Signal(unix.SIGSTOP); err != nil {
+		return err
+	}
+	for end := time.Now().Add(time.Second); !supervisor.Stopped() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	t.orphans = supervise.ChildrenOf(pid)
+	if err := supervisor.Signal(unix.SIGKILL); err != nil {
+		return err
+	}
+	for end := time.Now().Add(time.Second); supervisor.Lives() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	// The old supervisor may have been told to remove it.
+	if err := t.slot.Create(downFile); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return t.signalOrphans(unix.SIGTERM, unix.SIGCONT)
+}
+
+func (t *transition) signalOrphans(signals ...unix.Signal) error {
+	var errs []error
+	for _, task := range t.orphans {
+		errs = append(errs, task.Signal(signals...))
+	}
+	return errors.Join(errs...)
+}
+
+// overruledIsOver reports whether the gateway of an overruled supervisor is gone, and the
+// next supervisor keeps it down. A slot that is removed needs no next supervisor.
+func (x *execution) overruledIsOver(t *transition) bool {
+	for _, task := range t.orphans {
+		if task.Lives() {
+			return false
+		}
+	}
+	if t.removing {
+		return true
+	}
+	held, _, err := supervise.Service.Runs(t.slot)
+	if err != nil || !held {
+		return err == nil && !x.scan.scanner().Running
+	}
+	s, known := supervise.ReadStatus(t.slot)
+	return known && s.Down() && !s.WantUp
+}
