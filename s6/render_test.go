@@ -71,7 +71,7 @@ exec "$@" /bin/sh -c 'mkdir -p "$1" && rm -f "$1/lock" && exec /command/s6-log 1
 // overlayRenderer makes slots for an image with s6-overlay.
 func overlayRenderer(t testing.TB) *renderer {
 	t.Helper()
-	e := &Executor{
+	e := &Executor{ScanDir: "/run/service", 
 		Home: "/opt/data", User: User{Name: "hermes"}, Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"},
 		Shell: "/bin/sh", Contenv: "/command/with-contenv", Died: []string{"/usr/local/bin/hermes-reconcile", "died", "--"},
 	}
