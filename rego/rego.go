@@ -19,6 +19,7 @@ package rego
 import (
 	"embed"
 	"io/fs"
+	"os"
 )
 
 //go:embed policies
@@ -40,4 +41,13 @@ func BuiltIn() Layer {
 		panic(err) // the directory is compiled in
 	}
 	return Layer{Files: files}
+}
+
+// Layers returns the layers in order: the built-in one, then the operator's directories.
+func Layers(directories []string) []Layer {
+	all := []Layer{BuiltIn()}
+	for _, dir := range directories {
+		all = append(all, Layer{Name: dir, Files: os.DirFS(dir)})
+	}
+	return all
 }

@@ -149,16 +149,23 @@ func (s *settings) at(node *yaml.Node, format string, args ...any) *Error {
 // configurationSettings returns the settings of the configuration, which have no places.
 func configurationSettings(values map[string]any) (settings, error) {
 	s := settings{name: "configuration: settings", values: values}
-	text, err := json.Marshal(values)
-	if err != nil {
-		return s, Errors{s.at(nil, "%v; %s", err, jsonOnly)}
-	}
-	if len(values) == 0 {
-		return s, nil
+	text, err := SettingsText(values)
+	if err != nil || len(values) == 0 {
+		return s, err
 	}
 	// Through JSON, so that what rules see does not depend on the YAML library.
 	s.values = nil
 	return s, json.Unmarshal(text, &s.values)
+}
+
+// SettingsText returns the settings of the configuration as JSON. The error is an Errors.
+func SettingsText(values map[string]any) (json.RawMessage, error) {
+	text, err := json.Marshal(values)
+	if err != nil {
+		s := settings{name: "configuration: settings"}
+		return nil, Errors{s.at(nil, "%v; %s", err, jsonOnly)}
+	}
+	return text, nil
 }
 
 // add merges more settings. A value replaces the whole value of that key. A setting of

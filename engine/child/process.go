@@ -10,6 +10,8 @@ type Process struct {
 	*os.Process
 	stdin  *os.File
 	stdout *os.File
+	ended  chan struct{} // closed at the end of the child
+	state  *os.ProcessState
 }
 
 func (p *Process) Write(text []byte) (int, error) { return p.stdin.Write(text) }
@@ -22,8 +24,15 @@ func (p *Process) Close() error {
 	return p.Kill()
 }
 
+// State waits for the end of the child and returns how it ended, or nil if that is not
+// known.
+func (p *Process) State() *os.ProcessState {
+	<-p.ended
+	return p.state
+}
+
 // Start starts this program again with a command as its only argument.
-func Start(command string) (*Process, error) {
+func Start(command string, stderr *os.File) (*Process, error) {
 	// Go's poller starts with the first file that the program opens, and ends the program
 	// when no descriptors are left. Once the poller runs, a pipe that gets no descriptors
 	// is an error.
@@ -45,13 +54,17 @@ func Start(command string) (*Process, error) {
 	defer theirStdout.Close()
 	// /proc/self/exe is the file that runs. Its path may name another file by now.
 	started, err := os.StartProcess("/proc/self/exe", []string{os.Args[0], command}, &os.ProcAttr{
-		Dir: "/", Files: []*os.File{theirStdin, theirStdout, os.Stderr},
+		Dir: "/", Files: []*os.File{theirStdin, theirStdout, stderr},
 	})
 	if err != nil {
 		stdin.Close()
 		stdout.Close()
 		return nil, err
 	}
-	go started.Wait() // reaps the child, however late it ends
-	return &Process{started, stdin, stdout}, nil
+	p := &Process{Process: started, stdin: stdin, stdout: stdout, ended: make(chan struct{})}
+	go func() { // reaps the child, however late it ends
+		p.state, _ = started.Wait()
+		close(p.ended)
+	}()
+	return p, nil
 }

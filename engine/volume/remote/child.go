@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"time"
 
 	"hermes-reconcile/engine"
@@ -38,7 +39,7 @@ func Start(s Settings) (*Child, error) {
 
 // Spawn starts the child. It waits for its settings.
 func Spawn() (*Child, error) {
-	process, err := child.Start(Command)
+	process, err := child.Start(Command, os.Stderr)
 	if err != nil {
 		return nil, fmt.Errorf("start the process for the volume: %w", err)
 	}
