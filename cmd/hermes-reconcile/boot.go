@@ -18,6 +18,7 @@ import (
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/rego/process"
 )
 
 func newBoot() *cobra.Command {
@@ -39,7 +40,10 @@ until s6-svscan scans; s6-overlay scans after the last cont-init script.`,
 
 func boot(cmd *cobra.Command, _ []string) error {
 	remote.TuneMemory()
-	// The child takes a third of a boot with few profiles to start, so it starts first.
+	// The children take a third of a boot with few profiles to start, so they start first.
+	rules := &process.Rules{}
+	rules.Start()
+	defer rules.Close()
 	child, childErr := remote.Spawn()
 	if childErr == nil {
 		defer child.Close()
@@ -66,7 +70,8 @@ func boot(cmd *cobra.Command, _ []string) error {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
-	w, _, err := worldOn(c, log, log, func() (*remote.Child, error) {
+	rules.Configure = func() (process.Settings, error) { return rulesSettings(c) }
+	w, _, err := worldOn(c, rules, log, log, func() (*remote.Child, error) {
 		s, err := volumeSettings(c, policy.PhaseBoot)
 		if err := cmp.Or(childErr, err); err != nil {
 			return nil, err

@@ -132,7 +132,7 @@ func (p *pass) noteHolds(ctx context.Context, names []string) {
 	if len(names) == 0 {
 		return
 	}
-	rules, err := p.Rules.Load()
+	rules, err := p.Rules.Load(ctx)
 	if err != nil {
 		return
 	}
