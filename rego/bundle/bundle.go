@@ -135,19 +135,6 @@ func FallBack[E any](load func(Choice) (E, error)) (e E, causes []error, err err
 	return e, causes, err
 }
 
-// LoadOrFallBack loads the first choice that can be used. The status of the result says
-// which. The error is that of the built-in layer.
-func LoadOrFallBack(layers []rego.Layer, o rego.Options, dir string) (*rego.Evaluator, error) {
-	e, causes, err := FallBack(func(c Choice) (*rego.Evaluator, error) { return Load(c, layers, o, dir) })
-	if err != nil {
-		return nil, errors.Join(append(causes, err)...)
-	}
-	if causes == nil {
-		return e, nil
-	}
-	return e.AsFallback("", errors.Join(causes...)), nil
-}
-
 // Save copies the operator's layers and settings into the directory, which it creates
 // if it is missing. The caller has seen this policy decide for every profile without a
 // mistake. The copy replaces the previous one atomically; an equal copy is left alone.
