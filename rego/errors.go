@@ -51,12 +51,12 @@ func (e Errors) OrNil() error {
 	return e
 }
 
-// untrusted returns the mistakes that are about what the agents could have written.
-func untrusted(err error) []string {
+// Untrusted returns the mistakes that are about what the agents could have written.
+func Untrusted(err error) []string {
 	var found []string
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range several.Unwrap() {
-			found = append(found, untrusted(one)...)
+			found = append(found, Untrusted(one)...)
 		}
 	}
 	mistakes, _ := err.(Errors)

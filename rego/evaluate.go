@@ -28,46 +28,65 @@ var evaluating sync.Mutex
 // a limit of time or memory), its contributions are dropped and its failure is reported;
 // the other packages count.
 func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
-	var packages []rulePackage
+	var names []string
 	for _, p := range e.packages {
 		if p.stage == stage {
-			packages = append(packages, p)
+			names = append(names, p.name)
 		}
 	}
-	if len(packages) == 0 {
+	if len(names) == 0 {
 		return policy.Evaluation{}
 	}
 	document, err := NewDocument(in)
 	if err != nil {
 		return policy.Evaluation{Failures: []policy.RuleFailure{{Rule: "reconcile", Error: err.Error()}}}
 	}
-	evaluating.Lock()
-	defer evaluating.Unlock()
-	results := make([]policy.Evaluation, len(packages))
-	greedy := make([]bool, len(packages))
-	limited, stop := limitMemory(ctx, e.memory)
-	// At most one package per processor, so that no package loses its time to others.
-	onAllProcessors(len(packages), func(i int) {
-		results[i], greedy[i] = e.evaluatePackage(limited, packages[i], document)
-	})
-	stop()
-	for i, p := range packages {
-		if greedy[i] { // perhaps only together with the others
-			runtime.GC() // or their garbage would count
-			alone, stop := limitMemory(ctx, e.memory)
-			results[i], _ = e.evaluatePackage(alone, p, document)
-			stop()
-		}
-	}
+	results := make([]policy.Evaluation, len(names))
+	e.Each(ctx, names, document, runtime.GOMAXPROCS(0), func(int) {}, func(i int, result policy.Evaluation) { results[i] = result })
 	var all policy.Evaluation
-	for i, r := range results {
-		if packages[i].warnOnly {
-			r = withoutEffect(r)
-		}
+	for _, r := range results {
 		all.Contributions = append(all.Contributions, r.Contributions...)
 		all.Failures = append(all.Failures, r.Failures...)
 	}
 	return all
+}
+
+// Each evaluates the named packages over a document, some of them at once. With more of them
+// than processors, packages lose time to others. It calls begin before a package is evaluated
+// and done with the result, both with the index of the name, and for several packages at a
+// time. A package that ran out of memory, perhaps only together with the others, begins a
+// second time, alone. An unknown name is an error of the caller.
+func (e *Evaluator) Each(ctx context.Context, names []string, document Document, some int, begin func(int), done func(int, policy.Evaluation)) {
+	evaluating.Lock()
+	defer evaluating.Unlock()
+	packages := make([]rulePackage, len(names))
+	for i, name := range names {
+		packages[i] = e.packages[slices.IndexFunc(e.packages, func(p rulePackage) bool { return p.name == name })]
+	}
+	one := func(ctx context.Context, i int, last bool) (greedy bool) {
+		begin(i)
+		result, greedy := e.evaluatePackage(ctx, packages[i], document)
+		if greedy && !last {
+			return true
+		}
+		if packages[i].warnOnly {
+			result = withoutEffect(result)
+		}
+		done(i, result)
+		return false
+	}
+	greedy := make([]bool, len(names))
+	limited, stop := limitMemory(ctx, e.memory)
+	atOnce(some, len(names), func(i int) { greedy[i] = one(limited, i, false) })
+	stop()
+	for i := range names {
+		if greedy[i] {
+			runtime.GC() // or the garbage of the others would count
+			alone, stop := limitMemory(ctx, e.memory)
+			one(alone, i, true)
+			stop()
+		}
+	}
 }
 
 // evaluatePackage evaluates one package. Greedy means that the memory limit stopped it.
@@ -121,7 +140,12 @@ func (e *Evaluator) Observe(ctx context.Context, rule string, document Document,
 var errTime = errors.New("the time limit of a rule package")
 
 // query evaluates all sets of a package at once.
-func (e *Evaluator) query(ctx context.Context, p rulePackage, document Document, observer func(*topdown.Query) *topdown.Query, use func(topdown.QueryResult)) *policy.RuleFailure {
+func (e *Evaluator) query(ctx context.Context, p rulePackage, document Document, observer func(*topdown.Query) *topdown.Query, use func(topdown.QueryResult)) (failed *policy.RuleFailure) {
+	defer func() { // some builtins panic when an argument is too large
+		if why := recover(); why != nil {
+			failed = &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("panic: %v", why)}
+		}
+	}()
 	txn, err := e.store.NewTransaction(ctx, storage.TransactionParams{})
 	if err != nil {
 		return &policy.RuleFailure{Rule: p.name, Error: err.Error()}

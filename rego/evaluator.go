@@ -120,13 +120,22 @@ func (e *Evaluator) Setting(key string) any { return e.settings[key] }
 // on disk since then. The caller must not change the maps.
 func (e *Evaluator) Operator() OperatorFiles { return e.operator }
 
-// Rules returns the names of the packages of both stages, by layer and file.
-func (e *Evaluator) Rules() []string {
-	names := make([]string, len(e.packages))
+// A Package is a rule package of a policy.
+type Package struct {
+	Name  string
+	Stage policy.Stage
+	Layer int // see policy.Contribution
+	// WarnOnly means that the package has no effect (enforce: warn).
+	WarnOnly bool
+}
+
+// Packages returns the packages of both stages, by layer and file.
+func (e *Evaluator) Packages() []Package {
+	packages := make([]Package, len(e.packages))
 	for i, p := range e.packages {
-		names[i] = p.name
+		packages[i] = Package{p.name, p.stage, p.layer, p.warnOnly}
 	}
-	return names
+	return packages
 }
 
 // AsFallback returns the same policy with a status that reports it as a fallback. An
@@ -138,7 +147,7 @@ func (e *Evaluator) AsFallback(source string, causes error) *Evaluator {
 	fallback.status.Source = cmp.Or(source, e.status.Source)
 	if causes != nil {
 		fallback.status.Errors = strings.Split(causes.Error(), "\n")
-		fallback.status.Untrusted = untrusted(causes)
+		fallback.status.Untrusted = Untrusted(causes)
 	}
 	return &fallback
 }

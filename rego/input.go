@@ -56,10 +56,22 @@ func NewDocument(in policy.Input) (Document, error) {
 		ast.Item(ast.StringTerm("container"), container),
 		ast.Item(ast.StringTerm("profiles"), ast.ObjectTerm(profiles...)),
 	)
-	if in.Decisions != nil {
-		document.Insert(ast.StringTerm("decisions"), decisions(in.Decisions))
+	return Document{ast.NewTerm(document), time.Unix(0, in.Now.UnixNS)}.WithDecisions(in.Decisions), nil
+}
+
+// WithDecisions returns the document with input.decisions, which is absent if verdicts is
+// nil. It shares everything else with d.
+func (d Document) WithDecisions(verdicts map[string]policy.Verdict) Document {
+	if verdicts == nil {
+		return d
 	}
-	return Document{ast.NewTerm(document), time.Unix(0, in.Now.UnixNS)}, nil
+	document := ast.NewObject(ast.Item(ast.StringTerm("decisions"), decisions(verdicts)))
+	d.term.Value.(ast.Object).Foreach(func(key, value *ast.Term) {
+		if !key.Equal(ast.StringTerm("decisions")) {
+			document.Insert(key, value)
+		}
+	})
+	return Document{ast.NewTerm(document), d.now}
 }
 
 // A converter makes one term of all facts with the same text. Most files of most

@@ -40,7 +40,7 @@ func ReadRules(layers []Layer, configuration map[string]any) (Rules, error) {
 		sources, err := readLayer(i, layer, isRuleFile)
 		errs = append(errs, err)
 		r.Sources = append(r.Sources, sources...)
-		if len(untrusted(err)) > 0 {
+		if len(Untrusted(err)) > 0 {
 			continue // nothing of the layer is used, its settings neither
 		}
 		file, err := readLayerSettings(layer)

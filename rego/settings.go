@@ -180,6 +180,23 @@ func configurationSettings(values map[string]any) (settings, error) {
 	return s, nil
 }
 
+// SettingsText returns the settings of the configuration as JSON. The error is an Errors.
+func SettingsText(values map[string]any) (json.RawMessage, error) {
+	text, err := json.Marshal(values)
+	if err != nil {
+		s := settings{name: "configuration: settings"}
+		return nil, Errors{s.at(nil, "%v; %s", err, jsonOnly)}
+	}
+	return text, nil
+}
+
+// SettingsOf returns the settings that a text of SettingsText has.
+func SettingsOf(text json.RawMessage) (values map[string]any, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	return values, decoder.Decode(&values)
+}
+
 // add merges more settings. A value replaces the whole value of that key, and gets the
 // type that the setting has: the type of an earlier layer, or that of the shipped recipe.
 // A value that cannot have it is an error, as is a key that looks like a misspelt one.

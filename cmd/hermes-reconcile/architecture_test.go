@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"engine/status":        {"policy", "engine"},
 	"rego":                 {"policy", "policy/suggest", "policy/trust", "rego/recipes"},
 	"rego/bundle":          {"policy", "policy/trust", "rego"},
+	"rego/process":         {"policy", "engine", "engine/child", "rego", "rego/bundle"},
 	"rego/example":         {"policy", "rego"},
 	"rego/recipes":         {},
 	"rego/check":           {"policy", "policy/suggest", "rego", "rego/example"},
@@ -40,7 +41,7 @@ var mayImport = map[string][]string{
 	"cmd/hermes-reconcile/view":   {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "rego", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile": {
 		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts", "engine/facts/plugins", "engine/volume", "engine/volume/remote", "engine/ledger",
-		"engine/reconcile", "engine/explain", "engine/status", "rego", "rego/bundle", "rego/check", "rego/example", "rego/workbench", "s6",
+		"engine/reconcile", "engine/explain", "engine/status", "rego", "rego/bundle", "rego/check", "rego/example", "rego/process", "rego/workbench", "s6",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
 	},
 }

@@ -20,6 +20,7 @@ import (
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
+	"hermes-reconcile/rego/process"
 )
 
 func newBoot() *cobra.Command {
@@ -42,7 +43,10 @@ last cont-init script.`,
 
 func boot(cmd *cobra.Command, _ []string) error {
 	remote.TuneMemory()
-	// The child takes a third of a boot with few profiles to start, so it starts first.
+	// The children take a third of a boot with few profiles to start, so they start first.
+	rules := &process.Rules{}
+	rules.Start()
+	defer rules.Close()
 	child, childErr := remote.Spawn()
 	if childErr == nil {
 		defer child.Close()
@@ -73,7 +77,8 @@ func boot(cmd *cobra.Command, _ []string) error {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
-	w, _, err := worldOn(c, log, log, func() (*remote.Child, error) {
+	rules.Configure = func() (process.Settings, error) { return rulesSettings(c) }
+	w, _, err := worldOn(c, rules, log, log, func() (*remote.Child, error) {
 		s, err := volumeSettings(c, policy.PhaseBoot)
 		if err := cmp.Or(childErr, err); err != nil {
 			return nil, err

@@ -168,7 +168,9 @@ func runCompare(cmd *cobra.Command, f evalFlags, profiles []string) (different b
 	if err != nil {
 		return false, err
 	}
-	candidateRules, err := (&rules{config: candidate}).Load()
+	rules := newRules(candidate)
+	defer rules.Close()
+	candidateRules, err := rules.Load(cmd.Context())
 	if err != nil {
 		return false, passError(&reconcile.RulesError{Err: err})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
-	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/process"
 	"hermes-reconcile/rego/workbench"
 )
 
@@ -57,7 +58,13 @@ func runExplain(cmd *cobra.Command, profile, input string, trace bool) error {
 	if options.Input, err = savedInput(cmd, input); err != nil {
 		return err
 	}
-	r, lines, err := explainedPass(ctx, cmd, c, profile, options)
+	log := newLogger(c, cmd.ErrOrStderr())
+	w, closeWorld, err := newWorld(c, options.Phase, log, noLog)
+	if err != nil {
+		return err
+	}
+	defer closeWorld()
+	r, lines, err := explainedPass(ctx, w, log, profile, options)
 	if err != nil {
 		return err
 	}
@@ -67,20 +74,26 @@ func runExplain(cmd *cobra.Command, profile, input string, trace bool) error {
 		}
 		return &exitError{exitUsage, err}
 	}
-	own, ok := r.Evaluator.(*rego.Evaluator)
+	decided, ok := r.Evaluator.(*process.Policy)
 	if !ok {
 		return &exitError{exitPolicy, errors.New("no rules decided")}
 	}
+	text, err := compiled(c, decided, false)
+	if err != nil {
+		return &exitError{exitPolicy, err}
+	}
+	rules := &explained{Policy: decided, text: text, config: c}
+	defer rules.close()
 	schema, err := inputSchema()
 	if err != nil {
 		return &exitError{exitPolicy, err}
 	}
 	e := explain.Of(ctx, explain.Subject{
 		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || input != "",
-		Rules: explained{own, c}, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Ledger: lines,
+		Rules: rules, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Ledger: lines,
 	})
 	if trace {
-		if e.Trace, err = traceOf(ctx, c, r, profile); err != nil {
+		if e.Trace, err = traceOf(ctx, c, decided, r, profile); err != nil {
 			return &exitError{exitPolicy, err}
 		}
 	}
@@ -100,13 +113,7 @@ func runExplain(cmd *cobra.Command, profile, input string, trace bool) error {
 
 // explainedPass looks at the next boot and reads the ledger. A ledger that cannot be read
 // leaves the explanation without its history, and is logged.
-func explainedPass(ctx context.Context, cmd *cobra.Command, c config.Config, profile string, o reconcile.Options) (reconcile.Report, []ledger.Line, error) {
-	log := newLogger(c, cmd.ErrOrStderr())
-	w, closeWorld, err := newWorld(c, o.Phase, log, noLog)
-	if err != nil {
-		return reconcile.Report{}, nil, err
-	}
-	defer closeWorld()
+func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, profile string, o reconcile.Options) (reconcile.Report, []ledger.Line, error) {
 	r, err := reconcile.Pass(ctx, w, o)
 	if err != nil {
 		return r, nil, passError(err)
@@ -125,7 +132,7 @@ func explainedPass(ctx context.Context, cmd *cobra.Command, c config.Config, pro
 }
 
 // traceOf runs the rules that said something of the profile once more, step by step.
-func traceOf(ctx context.Context, c config.Config, r reconcile.Report, profile string) (string, error) {
+func traceOf(ctx context.Context, c config.Config, decided *process.Policy, r reconcile.Report, profile string) (string, error) {
 	var names []string
 	for _, c := range slices.Concat(r.Decisions.Skip, r.Decisions.Profiles[profile].Contributions) {
 		names = append(names, c.Rule)
@@ -133,7 +140,7 @@ func traceOf(ctx context.Context, c config.Config, r reconcile.Report, profile s
 	for _, a := range r.Decisions.Alarms {
 		names = append(names, a.Rule) // also those that broke
 	}
-	printing, err := (&rules{config: c, printing: true}).LoadOrFallBack()
+	printing, err := compiled(c, decided, true)
 	if err != nil {
 		return "", err
 	}
@@ -143,6 +150,6 @@ func traceOf(ctx context.Context, c config.Config, r reconcile.Report, profile s
 		in.Decisions[name] = policy.Verdict{Action: d.Action, Code: d.Code}
 	}
 	var text strings.Builder
-	err = workbench.Trace(ctx, printing.(*rego.Evaluator), names, in, profile, &text)
+	err = workbench.Trace(ctx, printing, names, in, profile, &text)
 	return text.String(), err
 }

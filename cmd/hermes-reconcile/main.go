@@ -17,16 +17,20 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine/volume/remote"
+	"hermes-reconcile/rego/process"
 )
 
 func main() { os.Exit(program()) }
 
-// program is the whole process, or that of the child.
+// program is the whole process, or that of a child.
 func program() int {
 	// The modes of new files are this program's choice, not the caller's.
 	syscall.Umask(0o022)
 	if remote.IsChild(os.Args) {
 		return remote.Serve()
+	}
+	if process.IsChild(os.Args) {
+		return process.Serve()
 	}
 	ctx := untilSignal()
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)

@@ -21,6 +21,7 @@ import (
 	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/bundle"
+	"hermes-reconcile/rego/process"
 	"hermes-reconcile/s6"
 )
 
@@ -49,17 +50,7 @@ func inputSchema() ([]byte, error) { return engine.InputSchema(allSources()) }
 
 // layers are the rules in order: the built-in ones, then the operator's directories, which
 // the agents must not be able to write.
-func layers(c config.Config) []rego.Layer {
-	all := []rego.Layer{rego.BuiltIn()}
-	if len(c.Policy) == 0 {
-		return all
-	}
-	judge := trust.NotByUser(c.User)
-	for _, dir := range c.Policy {
-		all = append(all, rego.Layer{Name: dir, Files: trust.Files(dir, judge)})
-	}
-	return all
-}
+func layers(c config.Config) []rego.Layer { return rego.Layers(c.Policy, c.User) }
 
 // untrusted raises the alarm about a state directory that is not used.
 func untrusted(c config.Config) []policy.Alarm {
@@ -82,17 +73,17 @@ var noLog = slog.New(slog.DiscardHandler)
 // newWorld makes what a pass acts on. The caller closes it. A volume that cannot be
 // reached is an error of everything that needs it.
 func newWorld(c config.Config, phase string, log, problems *slog.Logger) (reconcile.World, func(), error) {
-	return worldOn(c, log, problems, func() (*remote.Child, error) { return openVolume(c, phase) })
+	return worldOn(c, newRules(c), log, problems, func() (*remote.Child, error) { return openVolume(c, phase) })
 }
 
-// worldOn is newWorld on a volume that open opens.
-func worldOn(c config.Config, log, problems *slog.Logger, open func() (*remote.Child, error)) (reconcile.World, func(), error) {
+// worldOn is newWorld with rules, and on a volume that open opens.
+func worldOn(c config.Config, rules *process.Rules, log, problems *slog.Logger, open func() (*remote.Child, error)) (reconcile.World, func(), error) {
 	slots, err := newExecutor(c, log)
 	if err != nil {
 		return reconcile.World{}, nil, err
 	}
 	w := reconcile.World{
-		Slots: slots, Rules: &rules{config: c}, ScanDir: c.ScanDir,
+		Slots: slots, Rules: rules, ScanDir: c.ScanDir,
 		Sources: containerSources(c), SourceTimeout: c.Facts.SourceTimeout, OnRuleError: engine.OnRuleError(c.OnRuleError),
 		KeepOverrides: func(overrides []policy.Override) error { return facts.KeepOverrides(c.StateDir, overrides) },
 		Alarms:        untrusted(c),
@@ -102,10 +93,13 @@ func worldOn(c config.Config, log, problems *slog.Logger, open func() (*remote.C
 	volume, err := open()
 	if err != nil {
 		w.Volume = reconcile.Unreachable{Err: err}
-		return w, func() {}, nil
+		return w, rules.Close, nil
 	}
 	w.Volume = volume
-	return w, volume.Close, nil
+	return w, func() {
+		volume.Close()
+		rules.Close()
+	}, nil
 }
 
 // openVolume starts the child that works on the volume.

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"fmt"
+	"context"
 	"maps"
-	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine"
@@ -12,18 +11,21 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/bundle"
+	"hermes-reconcile/rego/process"
 )
 
-// rules are the rules of a configuration, as a pass and an explanation want them.
-type rules struct {
-	config   config.Config
-	printing bool // print() in rules is compiled
+// newRules are the rules of a configuration, which run in a process of their own. The caller
+// closes them.
+func newRules(c config.Config) *process.Rules {
+	return &process.Rules{Configure: func() (process.Settings, error) { return rulesSettings(c) }}
 }
 
-func (r *rules) options() (rego.Options, error) {
-	o, err := policyOptions(r.config)
-	o.Print = r.printing
-	return o, err
+// rulesSettings are those of the process that runs the rules.
+func rulesSettings(c config.Config) (process.Settings, error) {
+	o, err := policyOptions(c)
+	return process.Settings{
+		Policy: c.Policy, User: c.User, Schema: o.Schema, Values: o.Settings, Timeout: o.Timeout, Memory: o.Memory, StateDir: c.StateDir,
+	}, err
 }
 
 // policyOptions are what compiling the rules needs of the configuration.
@@ -37,98 +39,64 @@ func policyOptions(c config.Config) (rego.Options, error) {
 	return o, err
 }
 
-func (r *rules) Load() (engine.Evaluator, error) {
-	return evaluator(r.load())
-}
-
-func (r *rules) load() (*rego.Evaluator, error) {
-	options, err := r.options()
+// loadPolicy compiles the present rules in this process, for a command that shows them.
+func loadPolicy(c config.Config) (*rego.Evaluator, error) {
+	options, err := policyOptions(c)
 	if err != nil {
 		return nil, err
 	}
-	return rego.Load(layers(r.config), options)
-}
-
-// loadPolicy compiles the present rules for a command that shows them.
-func loadPolicy(c config.Config) (*rego.Evaluator, error) {
-	e, err := (&rules{config: c}).load()
+	e, err := rego.Load(layers(c), options)
 	if err != nil {
 		return nil, passError(&reconcile.RulesError{Err: err})
 	}
 	return e, nil
 }
 
-func (r *rules) LoadOrFallBack() (engine.Evaluator, error) {
-	options, err := r.options()
+// compiled compiles in this process the rules that decided in the other one. With printing,
+// print() in rules is compiled too.
+func compiled(c config.Config, decided *process.Policy, printing bool) (*rego.Evaluator, error) {
+	options, err := policyOptions(c)
 	if err != nil {
 		return nil, err
 	}
-	return evaluator(bundle.LoadOrFallBack(layers(r.config), options, r.config.StateDir))
+	options.Print = printing
+	return bundle.Load(decided.Choice(), layers(c), options, c.StateDir)
 }
 
-// evaluator keeps a nil pointer from becoming an interface that is not nil.
-func evaluator(e *rego.Evaluator, err error) (engine.Evaluator, error) {
-	if err != nil {
-		return nil, err
-	}
-	return e, nil
-}
-
-func (r *rules) LastGood(revision string) (engine.Evaluator, bool) {
-	kept, err := bundle.Read(r.config.StateDir)
-	if err != nil || kept.Revision == revision {
-		return nil, false
-	}
-	options, err := r.options()
-	if err != nil {
-		return nil, false
-	}
-	e, err := kept.Load(rego.BuiltIn(), options)
-	return e, err == nil
-}
-
-func (r *rules) Gone() []string {
-	if len(r.config.Policy) > 0 {
-		return nil
-	}
-	kept, err := bundle.Read(r.config.StateDir)
-	if err != nil {
-		return nil
-	}
-	return kept.Directories()
-}
-
-func (r *rules) Keep(e engine.Evaluator) error {
-	own, ok := e.(*rego.Evaluator)
-	if !ok || r.config.StateDir == "" {
-		return nil
-	}
-	if err := bundle.Save(r.config.StateDir, own, time.Now()); err != nil {
-		return fmt.Errorf("state_dir %s: %w", r.config.StateDir, err)
-	}
-	return nil
-}
-
-// explained are rules that decided, for an explanation.
+// explained are rules that decided, for an explanation. Only the process for the rules
+// evaluates them.
 type explained struct {
-	*rego.Evaluator
+	*process.Policy
+	text   *rego.Evaluator // the same rules, to be read
 	config config.Config
+	other  *process.Rules // with another setting
 }
 
-func (e explained) Reads(c policy.Contribution, profile string) []explain.Read {
+func (e *explained) Setting(key string) any { return e.text.Setting(key) }
+
+func (e *explained) Reads(c policy.Contribution, profile string) []explain.Read {
 	var reads []explain.Read
-	for _, r := range e.Evaluator.Reads(c, profile) {
+	for _, r := range e.text.Reads(c, profile) {
 		reads = append(reads, explain.Read{Path: r.Path, Setting: r.Setting})
 	}
 	return reads
 }
 
-func (e explained) WithSetting(key string, value any) (engine.Evaluator, error) {
+func (e *explained) WithSetting(ctx context.Context, key string, value any) (engine.Evaluator, error) {
 	c := e.config
 	c.Settings = maps.Clone(c.Settings)
 	if c.Settings == nil {
 		c.Settings = map[string]any{}
 	}
 	c.Settings[key] = value
-	return (&rules{config: c}).Load()
+	e.close()
+	e.other = newRules(c)
+	return e.other.Load(ctx)
+}
+
+// close ends the process of WithSetting.
+func (e *explained) close() {
+	if e.other != nil {
+		e.other.Close()
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"hermes-reconcile/engine/volume/remote"
+	"hermes-reconcile/rego/process"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected outputs in fixtures")
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 	}
 	start := func() { os.Exit(program()) }
 	// The finish scripts of the slots call the program that created the slots.
-	if remote.IsChild(os.Args) || len(os.Args) > 1 && os.Args[1] == "died" {
+	if remote.IsChild(os.Args) || process.IsChild(os.Args) || len(os.Args) > 1 && os.Args[1] == "died" {
 		start()
 	}
 	testscript.Main(m, map[string]func(){"hermes-reconcile": start})

@@ -67,7 +67,9 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	if f.watch {
 		return watchStatus(cmd, c, names)
 	}
-	d, code, err := currentStatus(cmd.Context(), cmd, c, &rules{config: c}, names)
+	rules := newRules(c)
+	defer rules.Close()
+	d, code, err := currentStatus(cmd.Context(), cmd, c, rules, names)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/rego/process"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -28,18 +29,19 @@ const watchInterval = 2 * time.Second
 
 // unchangedRules compiles the rules again only when a file of the operator's changed.
 type unchangedRules struct {
-	rules
-	stamp   string
-	present engine.Evaluator
+	*process.Rules
+	directories []string
+	stamp       string
+	present     engine.Evaluator
 }
 
-func (r *unchangedRules) LoadOrFallBack() (engine.Evaluator, error) {
+func (r *unchangedRules) LoadOrFallBack(ctx context.Context) (engine.Evaluator, error) {
 	stamp := r.stampOf()
 	if r.present != nil && stamp == r.stamp {
 		return r.present, nil
 	}
 	var err error
-	r.present, err = r.rules.LoadOrFallBack()
+	r.present, err = r.Rules.LoadOrFallBack(ctx)
 	r.stamp = stamp
 	return r.present, err
 }
@@ -47,7 +49,7 @@ func (r *unchangedRules) LoadOrFallBack() (engine.Evaluator, error) {
 // stampOf changes whenever a file in the operator's directories does.
 func (r *unchangedRules) stampOf() string {
 	var stamp strings.Builder
-	for _, dir := range r.config.Policy {
+	for _, dir := range r.directories {
 		_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil {
 				fmt.Fprintln(&stamp, path, err)
@@ -65,7 +67,8 @@ func (r *unchangedRules) stampOf() string {
 // watchStatus draws the table again and again until q, ctrl-c or the end of the
 // context. It needs a terminal on both sides.
 func watchStatus(cmd *cobra.Command, c config.Config, names []string) error {
-	rules := &unchangedRules{rules: rules{config: c}}
+	rules := &unchangedRules{Rules: newRules(c), directories: c.Policy}
+	defer rules.Close()
 	in, out := terminalOf(cmd.InOrStdin()), terminalOf(cmd.OutOrStdout())
 	if in == nil || out == nil {
 		return errors.New("--watch needs a terminal; elsewhere, call status again and again, or use --textfile")

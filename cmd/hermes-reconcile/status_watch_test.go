@@ -141,10 +141,11 @@ func TestWatchCompilesChangedRules(t *testing.T) {
 		}
 	}
 	write("alarm contains {\"reason\": \"one\"} if true\n")
-	r := &unchangedRules{rules: rules{config: config.Config{Policy: []string{dir}, PolicyTimeout: time.Second}}}
+	r := &unchangedRules{Rules: newRules(config.Config{Policy: []string{dir}, PolicyTimeout: time.Second}), directories: []string{dir}}
+	defer r.Close()
 	load := func() engine.Evaluator {
 		t.Helper()
-		e, err := r.LoadOrFallBack()
+		e, err := r.LoadOrFallBack(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

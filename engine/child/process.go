@@ -14,6 +14,10 @@ type Process struct {
 	*os.Process
 	stdin  *os.File
 	stdout *os.File
+	ended  chan struct{} // closed at the end of the child, when the rest is set
+	status unix.WaitStatus
+	usage  unix.Rusage
+	known  bool // how it ended
 }
 
 func (p *Process) Write(text []byte) (int, error) { return p.stdin.Write(text) }
@@ -26,8 +30,15 @@ func (p *Process) Close() error {
 	return p.Kill()
 }
 
+// Wait waits for the end of the child and returns how it ended, if that is known, and what
+// it used.
+func (p *Process) Wait() (status unix.WaitStatus, usage unix.Rusage, known bool) {
+	<-p.ended
+	return p.status, p.usage, p.known
+}
+
 // Start starts this program again with a command as its only argument.
-func Start(command string) (*Process, error) {
+func Start(command string, stderr *os.File) (*Process, error) {
 	// Go's poller starts with the first file that the program opens, and ends the program
 	// when no descriptors are left. Once the poller runs, a pipe that gets no descriptors
 	// is an error.
@@ -49,30 +60,33 @@ func Start(command string) (*Process, error) {
 	defer theirStdout.Close()
 	// /proc/self/exe is the file that runs. Its path may name another file by now.
 	started, err := os.StartProcess("/proc/self/exe", []string{os.Args[0], command}, &os.ProcAttr{
-		Dir: "/", Files: []*os.File{theirStdin, theirStdout, os.Stderr},
+		Dir: "/", Files: []*os.File{theirStdin, theirStdout, stderr},
 	})
 	if err != nil {
 		stdin.Close()
 		stdout.Close()
 		return nil, err
 	}
-	go reap(started)
-	return &Process{started, stdin, stdout}, nil
+	p := &Process{Process: started, stdin: stdin, stdout: stdout, ended: make(chan struct{})}
+	go p.reap()
+	return p, nil
 }
 
-// reap waits for a child, however late it ends. A child under the agent's user can be
+// reap waits for the child, however late it ends. A child under the agent's user can be
 // stopped by the agent, and its parent would wait for nothing: a child that is stopped is
 // killed.
-func reap(child *os.Process) {
+func (p *Process) reap() {
+	defer close(p.ended)
 	for {
 		var status unix.WaitStatus
-		_, err := unix.Wait4(child.Pid, &status, unix.WUNTRACED, nil)
+		_, err := unix.Wait4(p.Pid, &status, unix.WUNTRACED, &p.usage)
 		switch {
 		case err == unix.EINTR:
 		case err == nil && status.Stopped():
-			_ = child.Kill()
+			_ = p.Kill()
 		default:
-			_ = child.Release() // its number may be another process's now
+			p.status, p.known = status, err == nil
+			_ = p.Release() // its number may be another process's now
 			return
 		}
 	}

@@ -69,7 +69,7 @@ func (s Subject) try(ctx context.Context, d policy.Decision, a attempt) (Change,
 	var rules engine.Evaluator = s.Rules
 	if a.setting != "" {
 		var err error
-		if rules, err = s.Rules.WithSetting(a.setting, s.toggled(a.setting)); err != nil {
+		if rules, err = s.Rules.WithSetting(ctx, a.setting, s.toggled(a.setting)); err != nil {
 			return Change{}, false
 		}
 	}

@@ -22,8 +22,9 @@ type Rules interface {
 	Reads(c policy.Contribution, profile string) []Read
 	// Setting returns the value of a setting, nil when there is none.
 	Setting(key string) any
-	// WithSetting compiles the same rules with another value of a setting.
-	WithSetting(key string, value any) (engine.Evaluator, error)
+	// WithSetting compiles the same rules with another value of a setting, to be used until
+	// the next call.
+	WithSetting(ctx context.Context, key string, value any) (engine.Evaluator, error)
 }
 
 // A Read is something that a rule reads: a path in the input document, or the name of a

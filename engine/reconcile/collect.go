@@ -16,7 +16,7 @@ func (p *pass) collectAndLoad(ctx context.Context) error {
 	var loadErr error
 	var loading sync.WaitGroup
 	if p.Extent > ToFacts && p.evaluator == nil {
-		loading.Go(func() { p.evaluator, loadErr = p.load() })
+		loading.Go(func() { p.evaluator, loadErr = p.load(ctx) })
 	}
 	if p.Input != nil {
 		p.report.Situation = engine.Situation{Input: *p.Input}
@@ -41,11 +41,11 @@ func (p *pass) collectAndLoad(ctx context.Context) error {
 	return nil
 }
 
-func (p *pass) load() (engine.Evaluator, error) {
+func (p *pass) load(ctx context.Context) (engine.Evaluator, error) {
 	if p.FallBack {
-		return p.Rules.LoadOrFallBack()
+		return p.Rules.LoadOrFallBack(ctx)
 	}
-	return p.Rules.Load()
+	return p.Rules.Load(ctx)
 }
 
 // collect gathers the facts about the container here and those on the volume, both at

@@ -47,7 +47,7 @@ func (p *pass) decide(ctx context.Context, running []string) {
 // decideWithLastGood decides with the last good copy of the rules and returns them. They
 // are nil when there is no other copy, or when one of its rules breaks too.
 func (p *pass) decideWithLastGood(ctx context.Context, revision string, in policy.Input) (policy.Decisions, engine.Evaluator) {
-	rules, ok := p.Rules.LastGood(revision)
+	rules, ok := p.Rules.LastGood(ctx, revision)
 	if !ok {
 		return policy.Decisions{}, nil
 	}

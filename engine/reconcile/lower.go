@@ -141,7 +141,7 @@ func (p *pass) noteHolds(ctx context.Context, names []string) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	rules, err := p.Rules.Load()
+	rules, err := p.Rules.Load(ctx)
 	if err != nil {
 		return
 	}

@@ -53,20 +53,21 @@ type Slots interface {
 	Missing(d policy.Decisions, p policy.Plan) ([]string, error)
 }
 
-// Rules gives the rules, compiled.
+// Rules gives the rules, compiled. It keeps to the time that ctx has left, and leaves some of
+// it to the pass.
 type Rules interface {
 	// Load compiles the present rules. Its error is a mistake in them.
-	Load() (engine.Evaluator, error)
+	Load(ctx context.Context) (engine.Evaluator, error)
 	// LoadOrFallBack compiles the present rules, else the last good copy of them, else
 	// the built-in rules; Status says which. Its error is that none can be used.
-	LoadOrFallBack() (engine.Evaluator, error)
+	LoadOrFallBack(ctx context.Context) (engine.Evaluator, error)
 	// LastGood compiles the last good copy, when there is one with another revision.
-	LastGood(revision string) (engine.Evaluator, bool)
+	LastGood(ctx context.Context, revision string) (engine.Evaluator, bool)
 	// Gone returns the directories of the last good copy when there are no rules of an
 	// operator any more.
 	Gone() []string
 	// Keep saves the rules as the last good ones.
-	Keep(e engine.Evaluator) error
+	Keep(ctx context.Context, e engine.Evaluator) error
 }
 
 // A World is all that a pass acts on.
@@ -240,6 +241,6 @@ func (p *pass) finish(ctx context.Context) error {
 		p.observe(ctx)
 	}
 	p.record(ctx)
-	p.keepRules()
+	p.keepRules(ctx)
 	return nil
 }

@@ -61,12 +61,12 @@ func (p *pass) changed() map[string]policy.Decision {
 // keepRules saves the rules as the last good ones when they decided for every profile at
 // a boot and none of them broke. Without the copy this boot is as good; only the next
 // mistake costs more, so a failure is a warning.
-func (p *pass) keepRules() {
+func (p *pass) keepRules(ctx context.Context) {
 	d := p.report.Decisions
 	if p.Phase != policy.PhaseBoot || p.evaluator == nil || d.Policy.Fallback || len(Broken(d)) > 0 || !p.report.Complete() {
 		return
 	}
-	if err := p.Rules.Keep(p.evaluator); err != nil {
+	if err := p.Rules.Keep(ctx, p.evaluator); err != nil {
 		p.Log.Warn("these rules are good, and cannot be kept as the last good ones", "err", err)
 	}
 }

@@ -83,35 +83,53 @@ func (c *LastGood) Load(builtIn rego.Layer, o rego.Options) (*rego.Evaluator, er
 	return e.AsFallback("built-in, last good copy of "+saved, nil), nil
 }
 
-// LoadOrFallBack is rego.Load for a boot, which must decide. If the operator's layers
-// or settings cannot be used, it loads the last good copy in the directory; else the
-// built-in layer with the settings of the configuration; else the built-in layer alone.
-// The status of the result says which. The error is that of the built-in layer.
-func LoadOrFallBack(layers []rego.Layer, o rego.Options, dir string) (*rego.Evaluator, error) {
-	e, err := rego.Load(layers, o)
-	if err == nil {
-		return e, nil
+// A Choice is one of the policies with which a boot can decide.
+type Choice string
+
+// The choices, the best first.
+const (
+	Present         Choice = "present rules"
+	Copy            Choice = "last good copy"
+	BuiltIn         Choice = "built-in rules"
+	BuiltInDefaults Choice = "built-in rules without settings"
+)
+
+// Load loads one choice. Layers and o are those of the configuration, and dir has the copy.
+func Load(choice Choice, layers []rego.Layer, o rego.Options, dir string) (*rego.Evaluator, error) {
+	switch choice {
+	case Copy:
+		copied, err := Read(dir)
+		if err != nil {
+			return nil, err
+		}
+		return copied.Load(layers[0], o)
+	case BuiltIn:
+		layers = layers[:1]
+	case BuiltInDefaults:
+		layers, o.Settings = layers[:1], nil
 	}
-	causes := []error{err}
-	copied, err := Read(dir)
-	if err == nil {
-		e, err = copied.Load(layers[0], o)
+	return rego.Load(layers, o)
+}
+
+// FallBack loads the first choice that can be used, for a boot, which must decide. Causes
+// says why the better ones could not be used. The error is that of the last choice.
+func FallBack[E any](load func(Choice) (E, error)) (e E, causes []error, err error) {
+	e, present := load(Present)
+	if present == nil {
+		return e, nil, nil
 	}
+	causes = []error{present}
+	e, err = load(Copy)
 	if err == nil {
-		return e.AsFallback("", causes[0]), nil
+		return e, causes, nil
 	}
 	if !errors.Is(err, ErrNoLastGood) {
 		causes = append(causes, err)
 	}
-	e, err = rego.Load(layers[:1], o)
-	if err != nil && o.Settings != nil {
-		o.Settings = nil
-		e, err = rego.Load(layers[:1], o)
+	if e, err = load(BuiltIn); err != nil {
+		e, err = load(BuiltInDefaults)
 	}
-	if err != nil {
-		return nil, errors.Join(append(causes, err)...)
-	}
-	return e.AsFallback("", errors.Join(causes...)), nil
+	return e, causes, err
 }
 
 // Save copies the operator's layers and settings into the directory, which it creates

@@ -85,6 +85,18 @@ func TestLastGoodDecidesAsBefore(t *testing.T) {
 	}
 }
 
+// LoadOrFallBack is FallBack in one process.
+func LoadOrFallBack(layers []rego.Layer, o rego.Options, dir string) (*rego.Evaluator, error) {
+	e, causes, err := FallBack(func(c Choice) (*rego.Evaluator, error) { return Load(c, layers, o, dir) })
+	if err != nil {
+		return nil, errors.Join(append(causes, err)...)
+	}
+	if causes == nil {
+		return e, nil
+	}
+	return e.AsFallback("", errors.Join(causes...)), nil
+}
+
 func TestLoadOrFallBackTakesTheLastGoodCopy(t *testing.T) {
 	t.Parallel()
 	state, _ := saved(t, map[string]string{"site.rego": siteRule}, nil)

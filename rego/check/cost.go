@@ -53,7 +53,8 @@ func MeasureCost(ctx context.Context, e *rego.Evaluator, sizes []int) ([]Cost, e
 		if err != nil {
 			return nil, err
 		}
-		for _, rule := range e.Rules() {
+		for _, p := range e.Packages() {
+			rule := p.Name
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}

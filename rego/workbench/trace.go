@@ -34,11 +34,11 @@ func Trace(ctx context.Context, e *rego.Evaluator, rules []string, in policy.Inp
 		others[name] = name != profile
 	}
 	slow := e.Slower(traceSlowdown)
-	for _, rule := range e.Rules() {
-		if !slices.Contains(rules, rule) {
+	for _, p := range e.Packages() {
+		if !slices.Contains(rules, p.Name) {
 			continue
 		}
-		if err := tracePackage(ctx, slow, rule, document, others, w); err != nil {
+		if err := tracePackage(ctx, slow, p.Name, document, others, w); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"time"
 
 	"hermes-reconcile/engine"
@@ -55,7 +56,7 @@ func Spawn() (*Child, error) {
 }
 
 func start() (io.ReadWriteCloser, error) {
-	process, err := child.Start(Command)
+	process, err := child.Start(Command, os.Stderr)
 	if err != nil {
 		return nil, fmt.Errorf("start the process for the volume: %w", err)
 	}

@@ -1,0 +1,89 @@
+package process
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"hermes-reconcile/engine/child"
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/bundle"
+)
+
+// pipes answer with a text until they are closed.
+type pipes struct {
+	io.Reader
+	closed bool
+}
+
+func (p *pipes) Write(text []byte) (int, error) { return len(text), nil }
+
+func (p *pipes) Close() error {
+	p.closed = true
+	return nil
+}
+
+func (p *pipes) Read(text []byte) (int, error) {
+	if p.closed {
+		return 0, os.ErrClosed
+	}
+	return p.Reader.Read(text)
+}
+
+// FuzzRulesAnswers: for any answer of the child, the caller gets an error and ends the child,
+// or results for packages that it asked about.
+func FuzzRulesAnswers(f *testing.F) {
+	add := func(messages ...any) {
+		var text bytes.Buffer
+		s := child.NewStream(nil, &text)
+		for i := 0; i+1 < len(messages); i += 2 {
+			if err := s.Write(messages[i], []byte(messages[i+1].(string))); err != nil {
+				f.Fatal(err)
+			}
+		}
+		if err := s.Flush(); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text.Bytes())
+	}
+	add(answer{Done: true}, `{"Status":{"revision":"r"},"Packages":[{"Name":"a"}]}`)
+	add(answer{Begin: "a"}, "", answer{End: "a"}, `{"Contributions":[{"set":"hold","profile":"coder"}],"Failures":[{"rule":"a"}]}`, answer{Done: true}, "")
+	add(answer{Begin: "a"}, "", answer{Begin: "b"}, "", answer{End: "b"}, "7")
+	add(answer{Begin: "c"}, "", answer{End: "a"}, "{}", answer{Error: "x", Done: true}, "")
+	add(answer{Error: "x", NoCopy: true, Done: true}, "")
+	f.Add([]byte{})
+	f.Add([]byte("\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		rules := func() (*Rules, *pipes) {
+			p := &pipes{Reader: bytes.NewReader(text)}
+			c := newPeer(p, func() *endedError { return &endedError{text: "ended"} })
+			c.configured = true
+			c.revisions[bundle.Present] = "r"
+			return &Rules{settings: &Settings{Timeout: time.Minute, Memory: 1 << 20}, child: c}, p
+		}
+		r, p := rules()
+		if _, err := r.load(t.Context(), bundle.Present); err == nil && r.child == nil || r.child == nil != p.closed {
+			t.Errorf("load: %v, and the child is closed: %v", err, p.closed)
+		}
+		r, p = rules()
+		one := &run{
+			Policy: &Policy{rules: r, choice: bundle.Present, status: policy.Status{Revision: "r"}},
+			in:     policy.Input{}, results: map[string]policy.Evaluation{},
+		}
+		_, err := one.together(t.Context(), []rego.Package{{Name: "a"}, {Name: "b"}}, false)
+		ended := new(endedError)
+		if errors.As(err, &ended) != p.closed {
+			t.Errorf("evaluate: %v, and the child is closed: %v", err, p.closed)
+		}
+		for name, result := range one.results {
+			if _, err := json.Marshal(result); err != nil || name != "a" && name != "b" {
+				t.Errorf("a result of %q: %v", name, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,87 @@
+package process
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/bundle"
+)
+
+// Settings are what the child needs to know of the configuration.
+type Settings struct {
+	Directory string          // relative paths start there
+	Policy    []string        // the operator's directories
+	User      string          // who must not be able to write them, see rego.Layers
+	Schema    json.RawMessage `json:"-"` // of the input document, attached; see rego.Options
+	Values    map[string]any  `json:"-"` // the settings of the configuration
+	Text      json.RawMessage // of Values
+	Timeout   time.Duration   // of one package, see rego.Options
+	Memory    int64           // see rego.Options
+	StateDir  string          // has the last good copy
+}
+
+// A request asks for one thing. Settings, Document and Profile have no answer. An
+// evaluation has any number of answers, the others have one. The last answer is Done.
+type request struct {
+	Settings *Settings     `json:",omitempty"` // the first request; the schema is attached
+	Load     bundle.Choice `json:",omitempty"`
+	Keep     bundle.Choice `json:",omitempty"` // save what Load has loaded as the last good copy
+	// Document begins a document, without facts. The facts about the container are attached.
+	Document *policy.Input `json:",omitempty"`
+	Profile  *string       `json:",omitempty"` // its facts are attached
+	Evaluate *evaluation   `json:",omitempty"`
+}
+
+// An evaluation asks for the contributions of packages to the document.
+type evaluation struct {
+	Choice    bundle.Choice
+	Packages  []string
+	AllAtOnce bool                      `json:",omitempty"` // else one per processor
+	Decisions map[string]policy.Verdict `json:",omitempty"`
+}
+
+// An answer of an evaluation says that a package begins, or that it ends with the result
+// that is attached. The answer to Load has the policy attached.
+type answer struct {
+	Begin  string `json:",omitempty"`
+	End    string `json:",omitempty"`
+	Error  string `json:",omitempty"`
+	NoCopy bool   `json:",omitempty"` // the error is bundle.ErrNoLastGood
+	Done   bool   `json:",omitempty"`
+
+	Untrusted []string `json:",omitempty"` // the errors about rules that the agents could have written
+}
+
+// A loaded is a policy that the child has loaded.
+type loaded struct {
+	Status   policy.Status
+	Packages []rego.Package
+}
+
+// factTexts returns facts as the texts of a message: name and value in turns.
+func factTexts(facts policy.Facts) [][]byte {
+	texts := make([][]byte, 0, 2*len(facts))
+	for name, value := range facts {
+		texts = append(texts, []byte(name), value)
+	}
+	return texts
+}
+
+func factsOf(texts [][]byte) policy.Facts {
+	facts := make(policy.Facts, len(texts)/2)
+	for i := 0; i+1 < len(texts); i += 2 {
+		facts[string(texts[i])] = texts[i+1]
+	}
+	return facts
+}
+
+// attached decodes the one text of a message.
+func attached(texts [][]byte, value any) error {
+	if len(texts) != 1 {
+		return fmt.Errorf("%d texts, want 1", len(texts))
+	}
+	return json.Unmarshal(texts[0], value)
+}

@@ -1,0 +1,181 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"time"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/bundle"
+)
+
+// A Policy is a policy that the child has loaded, as an engine.Evaluator.
+type Policy struct {
+	rules    *Rules
+	choice   bundle.Choice
+	packages []rego.Package
+	status   policy.Status
+}
+
+// Status identifies the policy.
+func (p *Policy) Status() policy.Status { return p.status }
+
+// Choice tells which policy this is.
+func (p *Policy) Choice() bundle.Choice { return p.choice }
+
+// grace is how long the child may take to report a package that has used up its time.
+const grace = time.Second
+
+// Evaluate runs every package of the stage over the input document, as rego.Evaluator does.
+// A package that ends the child, or does not end itself, has failed too, and the other
+// packages count. All of that takes at most half of the time that ctx has left. A package
+// that was not reached by then has failed.
+//
+// The caller does not change the facts of a document between two calls.
+func (p *Policy) Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
+	r := &run{Policy: p, in: in, results: map[string]policy.Evaluation{}, suspects: map[string]bool{}}
+	for _, one := range p.packages {
+		if one.Stage == stage {
+			r.packages = append(r.packages, one)
+		}
+	}
+	if len(r.packages) == 0 {
+		return policy.Evaluation{}
+	}
+	p.rules.mutex.Lock()
+	defer p.rules.mutex.Unlock()
+	budget, cancel := context.WithTimeoutCause(ctx, left(ctx)/2, errors.New("no time left"))
+	defer cancel()
+	err := r.all(budget)
+	var all policy.Evaluation
+	for _, one := range r.packages {
+		result, done := r.results[one.Name]
+		if !done && err == nil {
+			result = failure(one, "not evaluated: "+context.Cause(budget).Error())
+		}
+		for i := range result.Contributions {
+			result.Contributions[i].Layer = one.Layer
+		}
+		all.Contributions = append(all.Contributions, result.Contributions...)
+		all.Failures = append(all.Failures, result.Failures...)
+	}
+	if err != nil {
+		all.Failures = append(all.Failures, policy.RuleFailure{Rule: "reconcile", Error: err.Error()})
+	}
+	return all
+}
+
+func failure(p rego.Package, why string) policy.Evaluation {
+	return policy.Evaluation{Failures: []policy.RuleFailure{{Rule: p.Name, Error: why, NotEnforced: p.WarnOnly}}}
+}
+
+// A run is one evaluation of a stage.
+type run struct {
+	*Policy
+	in       policy.Input
+	packages []rego.Package               // of the stage
+	results  map[string]policy.Evaluation // by package
+	suspects map[string]bool              // packages that may have ended the child
+}
+
+// all evaluates all packages together. When one ends the child, the rest is evaluated all at
+// once, so that packages that hang do not keep the others waiting. Packages that were under
+// way when the child ended are suspects: each of them is evaluated alone, after the others. One that was alone is to
+// blame. It ends early with ctx. The error is that nothing can be evaluated.
+func (r *run) all(ctx context.Context) error {
+	again := false
+	for groups := [][]rego.Package{r.packages}; len(groups) > 0; again = true {
+		group := groups[0]
+		groups = groups[1:]
+		begun, err := r.together(ctx, group, again)
+		ended, ok := errors.AsType[*endedError](err)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && !ok {
+			return err
+		}
+		var rest, suspects []rego.Package
+		for _, one := range group {
+			if _, done := r.results[one.Name]; done {
+				continue
+			}
+			if begun[one.Name] || len(begun) == 0 {
+				suspects = append(suspects, one)
+			} else {
+				rest = append(rest, one)
+			}
+		}
+		if len(rest) > 0 {
+			groups = slices.Insert(groups, 0, rest)
+		}
+		for _, one := range suspects {
+			if len(suspects) == 1 && (ended.why != endedByOthers || r.suspects[one.Name]) {
+				r.results[one.Name] = failure(one, ended.words(r.rules.settings.Timeout, r.rules.settings.Memory))
+				continue
+			}
+			r.suspects[one.Name] = true
+			groups = append(groups, []rego.Package{one})
+		}
+	}
+	return nil
+}
+
+// together evaluates a group. Begun are the packages that were under way at the end of the
+// child.
+func (r *run) together(ctx context.Context, group []rego.Package, allAtOnce bool) (begun map[string]bool, err error) {
+	if err := r.rules.ready(ctx, r.Policy); err != nil {
+		return nil, err
+	}
+	asked := evaluation{Choice: r.choice, AllAtOnce: allAtOnce, Decisions: r.in.Decisions}
+	for _, one := range group {
+		asked.Packages = append(asked.Packages, one.Name)
+	}
+	begun = map[string]bool{}
+	_, err = r.rules.ask(ctx, r.rules.settings.Timeout+grace,
+		func(c *peer) error {
+			return errors.Join(c.send(r.in), c.stream.Write(request{Evaluate: &asked}))
+		},
+		func(a answer, texts [][]byte) error {
+			switch {
+			case slices.Contains(asked.Packages, a.Begin):
+				begun[a.Begin] = true
+			case begun[a.End]:
+				delete(begun, a.End)
+				var result policy.Evaluation
+				if err := attached(texts, &result); err != nil {
+					return err
+				}
+				r.results[a.End] = result
+			default:
+				return errors.New("an answer about a package that was not asked for")
+			}
+			return nil
+		})
+	return begun, err
+}
+
+// send sends the facts, unless the child has them.
+func (c *peer) send(in policy.Input) error {
+	in.Decisions = nil
+	if c.document != nil && same(*c.document, in) {
+		return nil
+	}
+	c.document = &in
+	header := in
+	header.Container, header.Profiles = nil, nil
+	err := c.stream.Write(request{Document: &header}, factTexts(in.Container)...)
+	for name, facts := range in.Profiles {
+		err = errors.Join(err, c.stream.Write(request{Profile: &name}, factTexts(facts)...))
+	}
+	return err
+}
+
+// same reports whether two documents are one: their maps are the same maps.
+func same(a, b policy.Input) bool {
+	is := func(a, b any) bool { return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer() }
+	return a.SchemaVersion == b.SchemaVersion && a.Phase == b.Phase && a.Now == b.Now && is(a.Container, b.Container) && is(a.Profiles, b.Profiles)
+}

@@ -1,0 +1,217 @@
+// Package process loads and runs the rules in a child process. A builtin that looks at no
+// limit, or a rule that takes all memory, ends the child and not the program: the parent
+// starts another child and goes on without the package that did it. The package holds both
+// ends of the pipes to the child.
+//
+// The child limits time and memory itself, as package rego does, and reports a package that
+// breaks. The parent ends a child that does not keep to the limits. The kernel limits the
+// memory of the child.
+package process
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/bundle"
+)
+
+// Rules load and run the rules of a configuration, as a reconcile.Rules. They start the
+// child when it is needed first.
+type Rules struct {
+	// Configure returns the settings. It is called once, before the child is needed.
+	Configure func() (Settings, error)
+
+	mutex     sync.Mutex
+	settings  *Settings
+	valuesErr error // why the settings of the configuration cannot be sent
+	child     *peer // nil: none runs
+}
+
+// Start starts the child early. It waits for its settings. A child that cannot be started is
+// tried again when it is needed.
+func (r *Rules) Start() { r.child, _ = startChild() }
+
+// Close ends the child without waiting for it.
+func (r *Rules) Close() {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.child != nil {
+		r.child.pipes.Close()
+		r.child = nil
+	}
+}
+
+// Load compiles the present rules. Its error is a mistake in them.
+func (r *Rules) Load(ctx context.Context) (engine.Evaluator, error) {
+	p, err := r.load(ctx, bundle.Present)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// LoadOrFallBack compiles the present rules, else the last good copy of them, else the
+// built-in rules; Status says which. Its error is that none can be used.
+func (r *Rules) LoadOrFallBack(ctx context.Context) (engine.Evaluator, error) {
+	p, causes, err := bundle.FallBack(func(c bundle.Choice) (*Policy, error) { return r.load(ctx, c) })
+	if err != nil {
+		return nil, errors.Join(append(causes, err)...)
+	}
+	if causes != nil {
+		p.status.Fallback, p.status.Errors = true, strings.Split(errors.Join(causes...).Error(), "\n")
+		for _, cause := range causes {
+			if refused, ok := errors.AsType[*refusal](cause); ok {
+				p.status.Untrusted = append(p.status.Untrusted, refused.untrusted...)
+			}
+		}
+	}
+	return p, nil
+}
+
+// LastGood compiles the last good copy, when there is one with another revision.
+func (r *Rules) LastGood(ctx context.Context, revision string) (engine.Evaluator, bool) {
+	p, err := r.load(ctx, bundle.Copy)
+	return p, err == nil && p.status.Revision != revision
+}
+
+// Gone returns the directories of the last good copy when there are no rules of an operator
+// any more.
+func (r *Rules) Gone() []string {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if err := r.configure(); err != nil || len(r.settings.Policy) > 0 {
+		return nil
+	}
+	kept, err := bundle.Read(r.settings.StateDir)
+	if err != nil {
+		return nil
+	}
+	return kept.Directories()
+}
+
+// Keep saves rules that decided as the last good ones.
+func (r *Rules) Keep(ctx context.Context, e engine.Evaluator) error {
+	p, ok := e.(*Policy)
+	if !ok || r.settings.StateDir == "" {
+		return nil
+	}
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	err := r.ready(ctx, p)
+	if err == nil {
+		_, err = r.ask(ctx, loadTime, func(c *peer) error { return c.stream.Write(request{Keep: p.choice}) }, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("state_dir %s: %w", r.settings.StateDir, err)
+	}
+	return nil
+}
+
+// loadTime is the longest time that the child gets to compile rules, or to do anything else
+// that is no evaluation.
+const loadTime = 10 * time.Second
+
+// load loads one choice, within a quarter of the time that is left.
+func (r *Rules) load(ctx context.Context, choice bundle.Choice) (*Policy, error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if err := r.configure(); err != nil {
+		return nil, err
+	}
+	if r.valuesErr != nil && (choice == bundle.Present || choice == bundle.BuiltIn) {
+		return nil, r.valuesErr
+	}
+	limit := min(loadTime, left(ctx)/4)
+	l, err := r.ofChild(ctx, limit, choice)
+	if err != nil {
+		return nil, err
+	}
+	return &Policy{rules: r, choice: choice, packages: l.Packages, status: l.Status}, nil
+}
+
+func (r *Rules) configure() error {
+	if r.settings != nil {
+		return nil
+	}
+	s, err := r.Configure()
+	if err != nil {
+		return err
+	}
+	s.Timeout, s.Memory = cmp.Or(s.Timeout, rego.DefaultTimeout), cmp.Or(s.Memory, rego.DefaultMemory)
+	s.Text, r.valuesErr = rego.SettingsText(s.Values)
+	s.Directory, _ = os.Getwd()
+	r.settings = &s
+	return nil
+}
+
+// ofChild makes the child load one choice. A child that somebody else has ended gets a second
+// chance.
+func (r *Rules) ofChild(ctx context.Context, limit time.Duration, choice bundle.Choice) (l loaded, err error) {
+	for range 2 {
+		texts, asked := r.ask(ctx, limit, func(c *peer) error { return c.stream.Write(request{Load: choice}) }, nil)
+		ended, ok := errors.AsType[*endedError](asked)
+		if !ok {
+			err = cmp.Or(asked, attached(texts, &l))
+			break
+		}
+		err = fmt.Errorf("compile the %s: %s", choice, ended.words(limit, r.settings.Memory))
+		if ended.why != endedByOthers {
+			break
+		}
+	}
+	if err == nil {
+		r.child.revisions[choice] = l.Status.Revision
+	}
+	return l, err
+}
+
+// ready makes sure that a child runs that has loaded a policy.
+func (r *Rules) ready(ctx context.Context, p *Policy) error {
+	if r.child != nil && r.child.revisions[p.choice] == p.status.Revision {
+		return nil
+	}
+	l, err := r.ofChild(ctx, min(loadTime, left(ctx)/2), p.choice)
+	if err == nil && l.Status.Revision != p.status.Revision {
+		err = errors.New("the rules changed while they were in use")
+	}
+	return err
+}
+
+// left returns the time that a context has left. Without a deadline it is that of a boot.
+func left(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return time.Until(deadline)
+	}
+	return 30 * time.Second
+}
+
+// ask asks the child, which it starts if none runs; see peer.ask.
+func (r *Rules) ask(ctx context.Context, limit time.Duration, send func(*peer) error, use func(answer, [][]byte) error) ([][]byte, error) {
+	if r.child == nil {
+		started, err := startChild()
+		if err != nil {
+			return nil, err
+		}
+		r.child = started
+	}
+	c := r.child
+	texts, err := c.ask(ctx, limit, func() error {
+		if c.configured {
+			return send(c)
+		}
+		c.configured = true
+		return errors.Join(c.stream.Write(request{Settings: r.settings}, r.settings.Schema), send(c))
+	}, use)
+	if _, ok := errors.AsType[*endedError](err); ok {
+		r.child = nil
+	}
+	return texts, err
+}

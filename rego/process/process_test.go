@@ -1,0 +1,335 @@
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/child"
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+)
+
+// site is a rule that must count whatever the others do.
+const site = `package reconcile.rules.site
+
+hold contains {"profile": "coder", "reason": "mine"} if input.profiles.coder
+`
+
+// rulesOf are rules in the files of a directory, which relative names start from.
+func rulesOf(t *testing.T, s Settings, files map[string]string) *Rules {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(files) > 0 {
+		s.Policy = []string{dir}
+	}
+	r := &Rules{Configure: func() (Settings, error) { return s, nil }}
+	t.Cleanup(r.Close)
+	return r
+}
+
+func load(t *testing.T, r *Rules) engine.Evaluator {
+	t.Helper()
+	e, err := r.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// input is a document with some profiles that ran. The agent wrote their exit codes.
+func input(exitCode int64) policy.Input {
+	in := policy.Input{
+		SchemaVersion: policy.SchemaVersion, Phase: policy.PhaseBoot, Now: policy.NewNow(time.Unix(1795327200, 0)),
+		Container: policy.Facts{}, Profiles: map[string]policy.Facts{},
+	}
+	for _, name := range []string{"coder", "default", "writer"} {
+		in.Profiles[name] = policy.Facts{
+			"prior_state": json.RawMessage(`{"status": "recorded", "desired": "running"}`),
+			"lifecycle":   json.RawMessage(fmt.Sprintf(`{"status": "recorded", "exit_code": %d}`, exitCode)),
+			"markers":     json.RawMessage(`{"status": "recorded", "files": {"SOUL.md": {"kind": "file"}}}`),
+			"name":        json.RawMessage(`{"status": "recorded", "valid": true, "kind": "directory"}`),
+		}
+	}
+	return in
+}
+
+func holds(e policy.Evaluation, rule string) (profiles []string) {
+	for _, c := range e.Contributions {
+		if c.Set == policy.SetHold && c.Rule == "reconcile.rules."+rule {
+			profiles = append(profiles, c.Profile)
+		}
+	}
+	return profiles
+}
+
+// attacks are bodies of rules that no limit of OPA ends. Each makes a builtin huge with a
+// number that the agent wrote, or with a text that grows.
+var attacks = map[string]string{
+	"a large shift":         `bits.lsh(1, input.profiles[name].lifecycle.exit_code) == 3`,
+	"a long range":          `count(numbers.range(1, input.profiles[name].lifecycle.exit_code)) == 3`,
+	"all paths of a graph":  `count(graph.reachable_paths({a: [b | some b in numbers.range(1, 14); a != b] | some a in numbers.range(1, 14)}, {1})) == 3`,
+	"a regular expression":  "regex.match(`(a?){500}(a?){500}b$`, concat(\"\", [\"a\" | some i in numbers.range(1, 200000)]))",
+	"text that grows":       `t1 := replace("aaaaaaaaaaaaaaaa", "a", "aaaaaaaaaaaaaaaa"); t2 := replace(t1, "a", t1); t3 := replace(t2, "a", t2); count(replace(t3, "a", t3)) == 3`,
+	"text that is joined":   `t := concat("", ["aaaaaaaaaaaaaaaa" | some i in numbers.range(1, 500000)]); count(concat(t, [t | some i in numbers.range(1, 300)])) == 3`,
+	"a product":             `n := bits.lsh(1, 100000000) - 1; n * n == 3`,
+	"a number in words":     `count(sprintf("%d", [bits.lsh(1, 200000000)])) == 3`,
+	"a shift without limit": `bits.lsh(1, 9223372036854775807) == 3`,
+}
+
+// A builtin that looks at no limit costs its package and nothing else: neither the time of
+// the pass, nor the memory of the machine, nor the holds of another package.
+func TestAttacksOnTheProcess(t *testing.T) {
+	for why, body := range attacks {
+		t.Run(why, func(t *testing.T) {
+			r := rulesOf(t, Settings{Timeout: 500 * time.Millisecond, Memory: 64 << 20}, map[string]string{
+				"site.rego": site,
+				"bomb.rego": "package reconcile.rules.bomb\n\nhold contains {\"profile\": name, \"reason\": \"x\"} if {\n\tsome name, _ in input.profiles\n\t" + body + "\n}\n",
+			})
+			e := load(t, r)
+			var peak int64
+			first := r.child.pipes.(*child.Process)
+			begin := time.Now()
+			got := e.Evaluate(t.Context(), policy.StageRules, input(8<<30))
+			took := time.Since(begin)
+			if r.child == nil || r.child.pipes != first {
+				_, usage, _ := first.Wait()
+				peak = usage.Maxrss >> 10
+			}
+			if len(got.Failures) != 1 || got.Failures[0].Rule != "reconcile.rules.bomb" {
+				t.Errorf("failures %+v, want that of the attack alone", got.Failures)
+			}
+			if h := holds(got, "site"); len(h) != 1 || len(got.Contributions) < 4 {
+				t.Errorf("contributions %+v, want the hold of the other package and the built-in starts", got.Contributions)
+			}
+			if took > 8*time.Second || peak > 350 {
+				t.Errorf("it took %s and %d MiB", took, peak)
+			}
+			t.Logf("%+v after %s, %d MiB", got.Failures, took, peak)
+		})
+	}
+}
+
+// Several packages that hang use up the time that the rules have, and not that of the pass.
+func TestPackagesThatAreNotReached(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"site.rego": site}
+	for i := range 8 {
+		name := fmt.Sprintf("a%d", i)
+		files[name+".rego"] = "package reconcile.rules." + name + "\n\nalarm contains {\"reason\": \"x\"} if {\n\t" + attacks["a product"] + "\n}\n"
+	}
+	e := load(t, rulesOf(t, Settings{Timeout: 500 * time.Millisecond}, files))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	begin := time.Now()
+	got := e.Evaluate(ctx, policy.StageRules, input(0))
+	if took := time.Since(begin); took > 6*time.Second {
+		t.Errorf("it took %s of 10s", took)
+	}
+	if len(got.Failures) != 8 || len(holds(got, "site")) != 1 {
+		t.Errorf("failures %+v and contributions %+v, want 8 failures, and the hold", got.Failures, got.Contributions)
+	}
+	reached := 0
+	for _, f := range got.Failures {
+		if f.Error == "not done after 500ms, was killed" {
+			reached++
+		} else if f.Error != "not evaluated: no time left" {
+			t.Errorf("%+v, want a text about the time", f)
+		}
+	}
+	if reached == 0 || reached == 8 {
+		t.Errorf("%d packages were reached, want some", reached)
+	}
+}
+
+// slowLiteral is an object that takes seconds to compile.
+func slowLiteral() string {
+	var text strings.Builder
+	text.WriteString("package reconcile.rules.slow\n\ntable := {")
+	for i := range 150_000 {
+		fmt.Fprintf(&text, "\"key%06d\": [%d],\n", i, i)
+	}
+	text.WriteString("}\n\nalarm contains {\"reason\": \"x\"} if table.x\n")
+	return text.String()
+}
+
+// Rules that take too long or too much memory to compile cannot be used: the last good copy
+// decides, and where that is as bad, the built-in rules.
+func TestRulesThatCannotBeCompiled(t *testing.T) {
+	state := t.TempDir()
+	if err := os.Chmod(state, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	good := rulesOf(t, Settings{StateDir: state}, map[string]string{"site.rego": site})
+	e := load(t, good)
+	if err := good.Keep(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		why, state, source string
+		s                  Settings
+		files              map[string]string
+		want               string
+	}{
+		{"time", state, "last good copy", Settings{Memory: 2 << 30}, map[string]string{"slow.rego": slowLiteral()}, "compile the present rules: not done after "},
+		{"memory", state, "last good copy", Settings{Memory: 1 << 20}, map[string]string{"slow.rego": slowLiteral(), "slow2.rego": strings.Replace(slowLiteral(), "rules.slow", "rules.slow2", 1), "slow3.rego": strings.Replace(slowLiteral(), "rules.slow", "rules.slow3", 1)}, "compile the present rules: needs more than 1 MiB of memory, was killed"},
+		{"no copy", "", "built-in", Settings{}, map[string]string{"slow.rego": slowLiteral()}, "compile the present rules: "},
+		{"settings that are no JSON", "", "built-in", Settings{Values: map[string]any{"x": math.NaN()}}, nil, "configuration: settings: json: unsupported value: NaN"},
+	} {
+		t.Run(test.why, func(t *testing.T) {
+			test.s.StateDir = test.state
+			r := rulesOf(t, test.s, test.files)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+			defer cancel()
+			begin := time.Now()
+			e, err := r.LoadOrFallBack(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := e.Status()
+			if !s.Fallback || !strings.Contains(s.Source, test.source) || len(s.Errors) == 0 || !strings.HasPrefix(s.Errors[0], test.want) {
+				t.Errorf("status %+v, want a fallback to %s with %q", s, test.source, test.want)
+			}
+			got := e.Evaluate(ctx, policy.StageRules, input(0))
+			if len(got.Failures) > 0 || len(got.Contributions) < 3 || time.Since(begin) > 3*time.Second {
+				t.Errorf("%+v after %s, want starts in time", got, time.Since(begin))
+			}
+		})
+	}
+}
+
+// A child that somebody ends at any moment is started again, and the decision is the same.
+func TestAChildThatIsKilledAtAnyMoment(t *testing.T) {
+	r := rulesOf(t, Settings{}, map[string]string{"site.rego": site})
+	want := load(t, r).Evaluate(t.Context(), policy.StageRules, input(0))
+	if len(want.Contributions) < 4 {
+		t.Fatalf("%+v", want)
+	}
+	for range 100 {
+		r.Close()
+		r.Start()
+		p := r.child.pipes.(*child.Process)
+		wait := time.Duration(rand.Int64N(int64(60 * time.Millisecond)))
+		killed := time.AfterFunc(wait, func() { p.Kill() })
+		e, err := r.LoadOrFallBack(t.Context())
+		if err != nil || e.Status().Fallback {
+			t.Fatalf("killed after %s: %v, %+v", wait, err, e)
+		}
+		if got := e.Evaluate(t.Context(), policy.StageRules, input(0)); !reflect.DeepEqual(got, want) {
+			t.Fatalf("killed after %s:\n%+v, want\n%+v", wait, got, want)
+		}
+		killed.Stop()
+	}
+}
+
+// The end of the context ends the child at once.
+func TestTheContextEndsTheChild(t *testing.T) {
+	t.Parallel()
+	r := rulesOf(t, Settings{Timeout: time.Minute}, map[string]string{
+		"bomb.rego": "package reconcile.rules.bomb\n\nhold contains {\"profile\": name, \"reason\": \"x\"} if {\n\tsome name, _ in input.profiles\n\t" + attacks["a product"] + "\n}\n",
+	})
+	e := load(t, r)
+	process := r.child.pipes.(*child.Process)
+	ctx, cancel := context.WithCancel(t.Context())
+	var ended time.Time
+	time.AfterFunc(200*time.Millisecond, func() { ended = time.Now(); cancel() })
+	got := e.Evaluate(ctx, policy.StageRules, input(0))
+	process.Wait()
+	if took := time.Since(ended); took > 500*time.Millisecond {
+		t.Errorf("the child ended after %s", took)
+	}
+	if len(got.Failures) == 0 || got.Failures[0].Error != "not evaluated: context canceled" {
+		t.Errorf("failures %+v, want that it was stopped", got.Failures)
+	}
+}
+
+// The process decides as rego does in this one, both stages and warn-only packages included.
+func TestTheProcessDecidesAsRegoDoes(t *testing.T) {
+	t.Parallel()
+	r := rulesOf(t, Settings{Values: map[string]any{"start_states": []any{"running", "starting"}, "mine": 7}}, map[string]string{
+		"site.rego":  site,
+		"warn.rego":  "# METADATA\n# custom: {enforce: warn}\npackage reconcile.rules.warn\n\nhold contains {\"profile\": \"writer\", \"reason\": \"no\", \"until\": \"2026-11-22T06:00:00Z\"} if data.settings.mine == 7\n",
+		"after.rego": "package reconcile.after.site\n\ndelay contains {\"profile\": name, \"seconds\": 1.5, \"reason\": \"later\"} if {\n\tsome name, d in input.decisions\n\td.action == \"start\"\n}\n",
+		"budget.rego": "package reconcile.rules.budget\n\nrestart contains {\"profile\": \"coder\", \"reason\": \"r\", \"budget\": {\"deaths\": 5, \"window_seconds\": 600}, \"exit_codes\": {\"78\": \"never\"}} if true\n" +
+			"\nalarm contains {\"reason\": sprintf(\"<%s>\", [\"\\u0000é\"])} if true\n",
+		"breaks.rego": "package reconcile.rules.breaks\n\nalarm contains {\"reason\": \"\"} if true\n",
+	})
+	e := load(t, r)
+	s, err := r.Configure()
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := rego.Load(rego.Layers(s.Policy, ""), rego.Options{Settings: s.Values})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := here.Status()
+	want.Errors = []string{}
+	if !reflect.DeepEqual(e.Status(), want) {
+		t.Errorf("status %+v, want %+v", e.Status(), want)
+	}
+	for range 2 {
+		in := input(3)
+		first := here.Evaluate(t.Context(), policy.StageRules, in)
+		if got := e.Evaluate(t.Context(), policy.StageRules, in); !reflect.DeepEqual(got, first) || len(got.Failures) != 1 {
+			t.Errorf("%+v, want\n%+v", got, first)
+		}
+		in.Decisions = map[string]policy.Verdict{"coder": {Action: policy.ActionStart}, "writer": {Action: policy.ActionDown}}
+		second := here.Evaluate(t.Context(), policy.StageAfter, in)
+		if got := e.Evaluate(t.Context(), policy.StageAfter, in); !reflect.DeepEqual(got, second) || len(got.Contributions) != 1 {
+			t.Errorf("%+v, want\n%+v", got, second)
+		}
+	}
+}
+
+// A fact that is no JSON is an error of the document.
+func TestAFactThatIsNoJSON(t *testing.T) {
+	t.Parallel()
+	in := input(0)
+	in.Profiles["coder"]["prior_state"] = json.RawMessage("{")
+	got := load(t, rulesOf(t, Settings{}, nil)).Evaluate(t.Context(), policy.StageRules, in)
+	if len(got.Failures) != 1 || got.Failures[0].Rule != "reconcile" || !strings.Contains(got.Failures[0].Error, "profile coder: fact prior_state") {
+		t.Errorf("%+v, want one failure that names the fact", got)
+	}
+}
+
+// The child has what it needs for its work and nothing more, and is the first to go.
+func TestTheChildIsConfined(t *testing.T) {
+	t.Parallel()
+	r := rulesOf(t, Settings{}, nil)
+	load(t, r)
+	pid := r.child.pipes.(*child.Process).Pid
+	wanted := map[string]string{"status": "NoNewPrivs:\t1", "oom_score_adj": "1000\n"}
+	if _, _, err := syscall.AllThreadsSyscall(syscall.SYS_GETPID, 0, 0, 0); err == syscall.ENOTSUP {
+		delete(wanted, "status") // with cgo, as under the race detector, Go does not reach all threads
+	}
+	for file, want := range wanted {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s is %s, %v; want %q", file, text, err, want)
+		}
+	}
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+	if os.Geteuid() == 0 && (err != nil || strings.Contains(string(limits), "Max address space         unlimited")) {
+		t.Errorf("its memory has no limit: %s, %v", limits, err)
+	}
+}
