@@ -136,7 +136,8 @@ func TestHoldWithoutFacts(t *testing.T) {
 		l.untilNow("coder", policy.NowUp)
 		night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": \"coder\", \"code\": \"night\", \"reason\": \"it is night\"} if true\n")
 		code, text, took := l.attacked(signal, "apply --kill --timeout 4s", night...)
-		if code != exitProfile || !strings.Contains(text, "bring-down  coder") || strings.Contains(text, "writer  gateway") || took > 15*time.Second {
+		// On a busy machine a child may answer before the attack comes: then nothing is wrong.
+		if code != exitProfile && code != exitDone || !strings.Contains(text, "bring-down  coder") || strings.Contains(text, "writer  gateway") || took > 15*time.Second {
 			t.Errorf("%s: apply: exit status %d after %v\n%s", signal, code, took, text)
 		}
 		d := l.status()

@@ -161,15 +161,19 @@ func TestPackagesThatAreNotReached(t *testing.T) {
 	}
 }
 
-// slowLiteral is an object that takes seconds to compile.
-func slowLiteral() string {
-	var text strings.Builder
-	text.WriteString("package reconcile.rules.slow\n\ntable := {")
-	for i := range 150_000 {
-		fmt.Fprintf(&text, "\"key%06d\": [%d],\n", i, i)
+// slowRules are files of nearly 1 MiB that together take seconds to compile.
+func slowRules() map[string]string {
+	files := map[string]string{}
+	for n := range 5 {
+		var text strings.Builder
+		fmt.Fprintf(&text, "package reconcile.rules.slow%d\n\ntable := {", n)
+		for i := range 45_000 {
+			fmt.Fprintf(&text, "\"key%06d\": [%d],\n", i, i)
+		}
+		text.WriteString("}\n\nalarm contains {\"reason\": \"x\"} if table.x\n")
+		files[fmt.Sprintf("slow%d.rego", n)] = text.String()
 	}
-	text.WriteString("}\n\nalarm contains {\"reason\": \"x\"} if table.x\n")
-	return text.String()
+	return files
 }
 
 // Rules that take too long or too much memory to compile cannot be used: the last good copy
@@ -190,9 +194,9 @@ func TestRulesThatCannotBeCompiled(t *testing.T) {
 		files              map[string]string
 		want               string
 	}{
-		{"time", state, "last good copy", Settings{Memory: 2 << 30}, map[string]string{"slow.rego": slowLiteral()}, "compile the present rules: not done after "},
-		{"memory", state, "last good copy", Settings{Memory: 1 << 20}, map[string]string{"slow.rego": slowLiteral(), "slow2.rego": strings.Replace(slowLiteral(), "rules.slow", "rules.slow2", 1), "slow3.rego": strings.Replace(slowLiteral(), "rules.slow", "rules.slow3", 1)}, "compile the present rules: needs more than 1 MiB of memory, was killed"},
-		{"no copy", "", "built-in", Settings{}, map[string]string{"slow.rego": slowLiteral()}, "compile the present rules: "},
+		{"time", state, "last good copy", Settings{Memory: 2 << 30}, slowRules(), "compile the present rules: not done after "},
+		{"memory", state, "last good copy", Settings{Memory: 1 << 20}, slowRules(), "compile the present rules: needs more than 1 MiB of memory, was killed"},
+		{"no copy", "", "built-in", Settings{}, slowRules(), "compile the present rules: "},
 		{"settings that are no JSON", "", "built-in", Settings{Values: map[string]any{"x": math.NaN()}}, nil, "configuration: settings: json: unsupported value: NaN"},
 	} {
 		t.Run(test.why, func(t *testing.T) {
