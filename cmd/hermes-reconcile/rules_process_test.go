@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hermes-reconcile/engine/hometest"
 )
 
 // hugeNumber multiplies for longer than any limit, with a number that the agent wrote.
@@ -78,18 +80,23 @@ func TestABootWithRulesThatNothingEnds(t *testing.T) {
 		t.Skip("needs root, to see the environment of processes that nobody may trace")
 	}
 	var literal strings.Builder
-	literal.WriteString("package reconcile.rules.slow\n\ntable := {")
-	for i := range 150_000 {
+	literal.WriteString("table := {")
+	for i := range 45_000 { // a file has at most 1 MiB
 		fmt.Fprintf(&literal, "\"key%06d\": [%d],\n", i, i)
 	}
 	literal.WriteString("}\n")
 	for _, test := range []struct{ why, rule, says, slots string }{
 		{"time", strings.Replace(hugeNumber, "profile.lifecycle.exit_code", "100000000", 1), "reconcile.rules.huge: not done after 500ms, was killed", "coder=up default=down writer=down"},
 		{"memory", strings.Replace(hugeNumber, "profile.lifecycle.exit_code", "10000000000", 1), "reconcile.rules.huge: needs more than 128 MiB of memory, was killed", "coder=up default=down writer=down"},
-		{"compilation", literal.String(), "compile the present rules: ", "coder=up default=down writer=up"},
+		{"compilation", "package reconcile.rules.slow\n\n" + literal.String(), "compile the present rules: ", "coder=up default=down writer=up"},
 	} {
 		t.Run(test.why, func(t *testing.T) {
 			dir := hugeHome(t, test.rule)
+			for n := range 5 {
+				if test.why == "compilation" {
+					hometest.Put(t, dir, fmt.Sprintf("policy/slow%d.rego", n), fmt.Sprintf("package reconcile.rules.slow%d\n\n%s", n, literal.String()))
+				}
+			}
 			t.Setenv("HERMES_RECONCILE_POLICY_TIMEOUT", "500ms")
 			t.Setenv("HERMES_RECONCILE_POLICY_MEMORY", "128MiB")
 			t.Setenv("HERMES_RECONCILE_ON_RULE_ERROR", "ignore")
