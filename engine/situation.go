@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 
 	"hermes-reconcile/policy"
@@ -43,6 +44,15 @@ func (s Situation) Uncertain() string {
 		return "the directory profiles is missing"
 	}
 	return ""
+}
+
+// OrUncertain returns another error in place of an UnknownProfile when the profile may exist.
+func (s Situation) OrUncertain(err error) error {
+	unknown, ok := errors.AsType[*UnknownProfile](err)
+	if why := s.Uncertain(); ok && why != "" {
+		return fmt.Errorf("whether there is a profile %q is not known: %s", unknown.Name, why)
+	}
+	return err
 }
 
 // CodeVolume is the code of the alarm about profiles that may be missing.

@@ -127,5 +127,9 @@ func remainsError(left []supervise.Task) error {
 	if len(left) > few {
 		pids = append(pids, "…")
 	}
-	return fmt.Errorf("the gateway is down, and %d of the processes that it started still run (pid %s); --kill ends them", len(left), strings.Join(pids, ", "))
+	of := "process of it still runs"
+	if len(left) != 1 {
+		of = "processes of it still run"
+	}
+	return fmt.Errorf("the gateway is down, and %d %s (pid %s); --kill ends them", len(left), of, strings.Join(pids, ", "))
 }

@@ -117,7 +117,7 @@ func TestStopReportsWhatIsLeft(t *testing.T) {
 	w.options.Live, w.waiting.Wait = true, 4*time.Second
 	results := w.execute(w.plan(decide("coder=down", "kids=skip")))
 	for _, r := range results[:2] {
-		if r.Err == nil || !strings.Contains(r.Err.Error(), "5 of the processes that it started still run (pid ") {
+		if r.Err == nil || !strings.Contains(r.Err.Error(), "5 processes of it still run (pid ") {
 			t.Errorf("%s %s: %v", r.Operation.Op, r.Operation.Slot, r.Err)
 		}
 	}

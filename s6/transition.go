@@ -239,7 +239,11 @@ func (x *execution) lateness(t *transition) error {
 		return fmt.Errorf("the gateway is not up after %v", x.Wait)
 	}
 	if s, _ := supervise.ReadStatus(t.slot); s.Up() {
-		return fmt.Errorf("the gateway is not down after %v: pid %d still runs", x.Wait, s.PID)
+		why := ""
+		if held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_KILL, 0, 0, 0); err == nil && held == 0 {
+			why = "; this container lacks CAP_KILL, without which root may not signal another user's process (cap_add KILL)"
+		}
+		return fmt.Errorf("the gateway is not down after %v: pid %d still runs%s", x.Wait, s.PID, why)
 	}
 	return fmt.Errorf("the gateway is not down after %v", x.Wait)
 }

@@ -122,7 +122,7 @@ func decisionDocument(r reconcile.Report, names []string) (policy.Decisions, err
 	}
 	var err error
 	if d.Profiles, err = engine.Only(d.Profiles, names); err != nil {
-		return d, &exitError{exitUsage, err}
+		return d, &exitError{exitUsage, r.OrUncertain(err)}
 	}
 	d.Plan = slices.DeleteFunc(slices.Clone(d.Plan), func(op policy.Operation) bool { return !slices.Contains(names, op.Profile) })
 	return d, nil

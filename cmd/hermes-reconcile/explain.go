@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -69,10 +68,7 @@ func runExplain(cmd *cobra.Command, profile, input string, trace bool) error {
 		return err
 	}
 	if _, err := engine.Only(r.Input.Profiles, []string{profile}); err != nil {
-		if why := r.Uncertain(); why != "" {
-			return &exitError{exitProfile, fmt.Errorf("profile %s: whether it exists is not known: %s", profile, why)}
-		}
-		return &exitError{exitUsage, err}
+		return &exitError{exitUsage, r.OrUncertain(err)}
 	}
 	decided, ok := r.Evaluator.(*process.Policy)
 	if !ok {

@@ -39,7 +39,7 @@ func printFacts(cmd *cobra.Command, profiles []string) error {
 		return err
 	}
 	if r.Input.Profiles, err = engine.Only(r.Input.Profiles, profiles); err != nil {
-		return &exitError{exitUsage, err}
+		return &exitError{exitUsage, r.OrUncertain(err)}
 	}
 	if c.Output == "table" {
 		err = view.Facts(cmd.OutOrStdout(), r.Input)

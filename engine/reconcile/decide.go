@@ -103,7 +103,7 @@ func (p *pass) restrict(names []string) error {
 	d := &p.report.Decisions
 	slots := p.report.Slots.ByProfile()
 	if err := known(names, slices.Collect(maps.Keys(d.Profiles)), slots); err != nil {
-		return err
+		return p.report.OrUncertain(err)
 	}
 	some := map[string]policy.Decision{}
 	for _, name := range names {

@@ -67,7 +67,7 @@ func (p *pass) choose(ctx context.Context) ([]string, error) {
 	names := p.Request.Profiles
 	if p.Request.All {
 		names = p.everyProfile(ctx)
-	} else if err := known(names, slices.Collect(maps.Keys(p.report.Input.Profiles)), nil); err != nil {
+	} else if err := p.report.OrUncertain(known(names, slices.Collect(maps.Keys(p.report.Input.Profiles)), nil)); err != nil {
 		return nil, err
 	}
 	p.decideAbout(ctx, names)

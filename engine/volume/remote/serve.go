@@ -93,7 +93,7 @@ func become(s Settings) error {
 		err = syscall.Setuid(s.User.UID)
 	}
 	if err != nil {
-		return fmt.Errorf("become the user %d:%d: %w", s.User.UID, s.User.GID, err)
+		return fmt.Errorf("become the user %d:%d: %w; root needs CAP_SETUID and CAP_SETGID for it (cap_add SETUID and SETGID)", s.User.UID, s.User.GID, err)
 	}
 	// The system may be set up to let such processes be traced.
 	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
