@@ -80,11 +80,19 @@ func TestSecurityPageNamesTests(t *testing.T) {
 			sources += string(text)
 		}
 	}
-	names := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9]+|fixtures/[^`]+)`").FindAllStringSubmatch(page, -1)
+	names := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9]+)(?:/([a-z-]+))?`|`(fixtures/[^`]+)`").FindAllStringSubmatch(page, -1)
 	for _, name := range names {
-		_, err := os.Stat(filepath.Join("../..", name[1]))
-		if !strings.Contains(sources, "\nfunc "+name[1]+"(") && err != nil {
-			t.Errorf("docs/security.md names %s, which does not exist", name[1])
+		test, attack, fixture := name[1], name[2], name[3]
+		found := strings.Contains(sources, "\nfunc "+test+"(")
+		if attack != "" {
+			found = found && strings.Contains(sources, "\n\t{\""+attack+"\", ")
+		}
+		if fixture != "" {
+			_, err := os.Stat(filepath.Join("../..", fixture))
+			found = err == nil
+		}
+		if !found {
+			t.Errorf("docs/security.md names %s, which does not exist", name[0])
 		}
 	}
 	if len(names) < 40 {
