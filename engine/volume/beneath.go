@@ -19,7 +19,7 @@ func openBeneath(fd int, name string, flags int, mode uint32) (int, error) {
 		return -1, err
 	}
 	flags |= unix.O_NOFOLLOW | unix.O_CLOEXEC
-	if flags&unix.O_PATH == 0 {
+	if flags&(unix.O_PATH|unix.O_DIRECTORY) == 0 {
 		flags |= unix.O_NONBLOCK | unix.O_NOCTTY
 	}
 	for at := fd; ; {

@@ -16,9 +16,6 @@ import (
 
 // A directory is the directory of one profile: one descriptor, through which
 // everything else is opened.
-//
-// Besides policy.Directory it has Writable, LockHeld and Remember, which
-// engine/facts asks for where it needs them.
 type directory struct {
 	profile policy.Profile
 	fd      int // -1: nothing can be opened, and broken says why
@@ -79,7 +76,6 @@ func (d *directory) listNames() map[string]bool {
 	if err != nil {
 		return nil
 	}
-	defer unix.Close(fd)
 	names := map[string]bool{}
 	err = scan(fd, func(entry string, _ fs.FileMode) bool {
 		names[entry] = true
@@ -192,26 +188,12 @@ func atParent(fd int, name string, f func(parent int, last string) error) error 
 
 func lastPart(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
 
-func (d *directory) Readlink(name string) (string, error) {
-	var target string
-	err := d.use("readlink", name, func(at int) error {
-		return atParent(at, name, func(parent int, last string) error {
-			buf := make([]byte, unix.PathMax)
-			n, err := unix.Readlinkat(parent, last, buf)
-			target = string(buf[:max(n, 0)])
-			return err
-		})
-	})
-	return target, err
-}
-
 func (d *directory) ReadDir(name string, limit int) (entries []fs.DirEntry, more bool, err error) {
 	err = d.use("readdir", name, func(at int) error {
 		fd, err := openListing(at, name)
 		if err != nil {
 			return err
 		}
-		defer unix.Close(fd)
 		return scan(fd, func(entry string, kind fs.FileMode) bool {
 			if len(entries) == limit {
 				more = true
@@ -236,17 +218,14 @@ func openListing(fd int, name string) (int, error) {
 	return openBeneath(fd, name, flags, 0)
 }
 
-// Writable reports whether this process may create and remove files in the directory. On a
-// read-only file system it may not.
 func (d *directory) Writable() bool {
 	return d.use("access", ".", func(fd int) error {
 		return unix.Faccessat(fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 	}) == nil
 }
 
-// LockHeld reports whether a process holds a lock on the regular file name: an flock or a
-// record lock. The errors are those of Open. If the file is not locked, the probe takes a
-// shared lock for an instant, which is the only way to see an flock of another container.
+// LockHeld takes a shared lock for an instant if the file is not locked, which is the only
+// way to see an flock of another container.
 func (d *directory) LockHeld(name string) (held bool, err error) {
 	f, err := d.openFile(name)
 	if err != nil {
@@ -275,8 +254,6 @@ func probeLock(fd int) (held bool, err error) {
 	return false, unix.Flock(fd, unix.LOCK_UN)
 }
 
-// Remember returns what make returned at the first call for key, so that several sources
-// share one reading of a file. The value lives as long as the directory.
 func (d *directory) Remember(key string, make func() any) any {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -130,7 +130,7 @@ func (e *Executor) sweep(dir *directory, op policy.Operation) (bool, error) {
 	if info.IsDir() {
 		return false, errors.New("it is a directory, want a file")
 	}
-	if op.Identity == "" || Identity(info) != op.Identity {
+	if op.Identity == "" || policy.Identity(info) != op.Identity {
 		return false, e.unlessLive("it changed since the facts were collected")
 	}
 	held, err := dir.LockHeld(policy.GatewayLock)

@@ -23,7 +23,7 @@ func identityAt(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Identity(info)
+	return policy.Identity(info)
 }
 
 func TestPlanNamesWhatWillBeSweptAndSeeded(t *testing.T) {

@@ -111,7 +111,6 @@ func (h *Home) list() listing {
 		l.err = err
 		return l
 	}
-	defer unix.Close(fd)
 	l.err = scan(fd, func(name string, kind fs.FileMode) bool {
 		if kind != fs.ModeDir && kind != fs.ModeSymlink {
 			l.others++

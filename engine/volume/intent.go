@@ -172,7 +172,7 @@ func (s stateFileText) isStill(fd int) error {
 		return errChanged
 	case err != nil:
 		return err
-	case s.file == nil || Identity(fileInfo{st: st}) != s.identity:
+	case s.file == nil || policy.Identity(fileInfo{st: st}) != s.identity:
 		return errChanged
 	}
 	return nil
@@ -207,7 +207,7 @@ func (s *stateFileText) describe() error {
 	if err != nil {
 		return unwrapPath(err)
 	}
-	s.identity, s.mode = Identity(info), uint32(info.Mode().Perm())
+	s.identity, s.mode = policy.Identity(info), uint32(info.Mode().Perm())
 	return nil
 }
 

@@ -56,7 +56,7 @@ func (h *Home) WriteHold(ctx context.Context, profile string, hold policy.Restar
 			if err != nil {
 				return err
 			}
-			hold.Files[name] = Identity(info)
+			hold.Files[name] = policy.Identity(info)
 		}
 		text, err := json.Marshal(hold)
 		if err != nil {

@@ -103,7 +103,6 @@ func removeLeftovers(fd int) {
 	if err != nil {
 		return
 	}
-	defer unix.Close(opened)
 	var found []string
 	looked := 0
 	_ = scan(opened, func(entry string, kind fs.FileMode) bool {

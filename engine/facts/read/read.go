@@ -170,14 +170,7 @@ func FirstLine(data []byte, limit int) string {
 
 func withoutBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) }
 
-// remember shares one reading of a file between the sources of a profile, if the directory
-// can keep it.
+// remember shares one reading of a file between the sources of a profile.
 func remember[T any](dir policy.Directory, key string, read func() T) T {
-	keeper, ok := dir.(interface {
-		Remember(key string, make func() any) any
-	})
-	if !ok {
-		return read()
-	}
-	return keeper.Remember(key, func() any { return read() }).(T)
+	return dir.Remember(key, func() any { return read() }).(T)
 }
