@@ -35,12 +35,6 @@ func ReadDotenv(dir policy.Directory) Dotenv {
 	})
 }
 
-// Get returns a value without spaces around it, and whether it is set and not blank.
-func (d Dotenv) Get(name string) (string, bool) {
-	v := strings.TrimSpace(d.Values[name])
-	return v, v != ""
-}
-
 // ParseDotenv parses the syntax of upstream's reader: NAME=value, "export" before it, values
 // in single or double quotes that may span lines, # comments. It skips every other line. The
 // last of two equal names wins.
@@ -193,14 +187,13 @@ func ParseSwitch(s string) (on *bool, problem string) {
 	if bare := strings.Trim(word, `"'`); bare != word {
 		word, problem = strings.TrimSpace(bare), "the value has quotes in it"
 	}
-	yes, no := true, false
 	switch word {
 	case "":
 		return nil, ""
 	case "1", "true", "yes", "on":
-		return &yes, problem
+		return new(true), problem
 	case "0", "false", "no", "off":
-		return &no, problem
+		return new(false), problem
 	}
 	return nil, "want 1, true, yes, on or 0, false, no, off"
 }

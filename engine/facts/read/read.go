@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 // How much of a file is read, in bytes.
@@ -52,6 +53,9 @@ func OutcomeOf(err error) Outcome {
 		return Outcome{Status: policy.StatusMissing}
 	case errors.Is(err, policy.ErrNotRegular):
 		return Outcome{policy.StatusUnreadable, "a link, or not a regular file"}
+	}
+	if untrusted, ok := errors.AsType[*trust.Error](err); ok {
+		return Outcome{policy.StatusUnreadable, "it, or a folder above it, " + untrusted.Why}
 	}
 	return Outcome{policy.StatusUnreadable, Reason(err)}
 }
