@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -140,7 +141,7 @@ func (d *directory) openFile(name string) (*file, error) {
 	if err != nil {
 		return nil, err // most files of most profiles are missing
 	}
-	return &file{os.NewFile(uintptr(fd), lastPart(name)), fileInfo{lastPart(name), st}}, nil
+	return &file{os.NewFile(uintptr(fd), path.Base(name)), fileInfo{path.Base(name), st}}, nil
 }
 
 func (d *directory) Lstat(name string) (fs.FileInfo, error) {
@@ -155,7 +156,7 @@ func (d *directory) Lstat(name string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fileInfo{name: lastPart(name), st: st}, nil
+	return fileInfo{name: path.Base(name), st: st}, nil
 }
 
 func lstatBeneath(fd int, name string) (unix.Stat_t, error) {
@@ -185,8 +186,6 @@ func atParent(fd int, name string, f func(parent int, last string) error) error 
 	defer unix.Close(parent)
 	return f(parent, name[slash+1:])
 }
-
-func lastPart(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
 
 func (d *directory) ReadDir(name string, limit int) (entries []fs.DirEntry, more bool, err error) {
 	err = d.use("readdir", name, func(at int) error {

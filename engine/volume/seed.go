@@ -37,7 +37,9 @@ func (e *Executor) seed(dir *directory, op policy.Operation) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	err = dir.use("write", policy.StateFile, func(fd int) error { return writeNew(fd, policy.StateFile, append(text, '\n'), stateMode) })
+	err = dir.use("write", policy.StateFile, func(fd int) error {
+		return writeFile(fd, policy.StateFile, append(text, '\n'), stateMode, func(temp string) error { return renameNew(fd, temp, policy.StateFile) })
+	})
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}
