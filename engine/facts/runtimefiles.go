@@ -100,8 +100,7 @@ func (c Config) describeRuntimeFile(dir policy.Directory, name string, info fs.F
 	}
 	file.PID = keys.Integer(prefix + "pid")
 	if file.PID != nil {
-		alive := c.alive(*file.PID, keys.Integer(prefix+"start_time"))
-		file.PIDAlive = &alive
+		file.PIDAlive = new(c.alive(*file.PID, keys.Integer(prefix+"start_time")))
 	}
 	file.WrittenAtUnix = keys.Moment("written_at")
 	if file.WrittenAtUnix != nil {

@@ -141,8 +141,7 @@ func (s setup) switched(platform string) (on *bool, source string) {
 	for _, place := range append([][]string{{platform}}, places(platform)...) {
 		node, source := s.key(append(slices.Clone(place), "enabled")...)
 		if _, ok := node.Text(); ok {
-			value := node.Bool() != nil && *node.Bool()
-			return &value, source
+			return new(node.Bool() != nil && *node.Bool()), source
 		}
 	}
 	return nil, ""
