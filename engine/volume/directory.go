@@ -73,7 +73,7 @@ func (d *directory) absent(name string) bool {
 }
 
 func (d *directory) listNames() map[string]bool {
-	fd, err := openListing(d.fd, ".")
+	fd, err := openDirectory(d.fd, ".", listFlags)
 	if err != nil {
 		return nil
 	}
@@ -99,24 +99,11 @@ func (d *directory) close() error {
 	return unix.Close(d.fd)
 }
 
-// dup returns a directory of its own for the same place.
-func (d *directory) dup() (*directory, error) {
-	fd := -1
-	err := d.use("dup", ".", func(from int) (err error) {
-		fd, err = unix.FcntlInt(uintptr(from), unix.F_DUPFD_CLOEXEC, 0)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &directory{profile: d.profile, fd: fd}, nil
-}
-
-// openAt opens name, whatever its kind.
+// openAt opens a directory.
 func (d *directory) openAt(name string, flags int) (int, error) {
 	fd := -1
 	err := d.use("open", name, func(at int) (err error) {
-		fd, err = openBeneath(at, name, flags, 0)
+		fd, err = openDirectory(at, name, flags)
 		return err
 	})
 	return fd, err
@@ -189,7 +176,7 @@ func atParent(fd int, name string, f func(parent int, last string) error) error 
 
 func (d *directory) ReadDir(name string, limit int) (entries []fs.DirEntry, more bool, err error) {
 	err = d.use("readdir", name, func(at int) error {
-		fd, err := openListing(at, name)
+		fd, err := openDirectory(at, name, listFlags)
 		if err != nil {
 			return err
 		}
@@ -209,8 +196,8 @@ func (d *directory) ReadDir(name string, limit int) (entries []fs.DirEntry, more
 	return entries, more, nil
 }
 
-func openListing(fd int, name string) (int, error) {
-	const flags = unix.O_RDONLY | unix.O_DIRECTORY
+// openDirectory opens name, or the directory fd itself for ".".
+func openDirectory(fd int, name string, flags int) (int, error) {
 	if name == "." {
 		return openAt(fd, ".", flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,8 +19,6 @@ type Executor struct {
 	// Home is the volume. Plan does not need it, so that a process that must not touch
 	// the volume can plan.
 	Home *Home
-	// Now is the clock; nil is time.Now.
-	Now func() time.Time
 	// Live means that gateways may be starting at this moment. A file that was replaced,
 	// or whose gateway lives, is then left alone without an error.
 	Live bool

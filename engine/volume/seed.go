@@ -26,13 +26,9 @@ func (e *Executor) seed(dir *directory, op policy.Operation) (bool, error) {
 	if op.Seed == nil || (op.Seed.State != "running" && op.Seed.State != "stopped") {
 		return false, errors.New(`it has no state, want "running" or "stopped"`)
 	}
-	now := time.Now
-	if e.Now != nil {
-		now = e.Now
-	}
 	text, err := json.Marshal(seededState{
 		Gateway: op.Seed.State, Desired: op.Seed.State,
-		UpdatedAt: now().Unix(), MigratedFrom: op.Seed.MigratedFrom,
+		UpdatedAt: time.Now().Unix(), MigratedFrom: op.Seed.MigratedFrom,
 	})
 	if err != nil {
 		return false, err

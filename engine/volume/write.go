@@ -85,7 +85,7 @@ const (
 // removeLeftovers removes the temporary files that killed runs left in the directory. It
 // ignores errors, because they do not prevent the write that follows.
 func removeLeftovers(fd int) {
-	opened, err := openListing(fd, ".")
+	opened, err := openDirectory(fd, ".", listFlags)
 	if err != nil {
 		return
 	}
@@ -112,7 +112,7 @@ var leftover = regexp.MustCompile(`^\.(` + regexp.QuoteMeta(policy.StateFile) + 
 
 // syncDir makes a new name survive a crash, on file systems that can.
 func syncDir(fd int) error {
-	opened, err := openListing(fd, ".")
+	opened, err := openDirectory(fd, ".", listFlags)
 	if err != nil {
 		return nil
 	}
