@@ -10,6 +10,7 @@
 package facts
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"sync"
@@ -51,23 +52,15 @@ type Config struct {
 
 // withDefaults fills in the empty fields.
 func (c Config) withDefaults() Config {
-	for field, usual := range map[*string]string{
-		&c.Home:       "/opt/data",
-		&c.Phase:      policy.PhaseBoot,
-		&c.EnvDir:     "/run/s6/container_environment",
-		&c.Cgroup:     "/sys/fs/cgroup",
-		&c.Tmp:        "/tmp",
-		&c.CodeDir:    "/opt/hermes",
-		&c.ManagedDir: "/etc/hermes",
-		&c.Provenance: "/etc/hermes/image-provenance.json",
-	} {
-		if *field == "" {
-			*field = usual
-		}
-	}
-	if c.Proc == "" {
-		c.Proc = "/proc"
-	}
+	c.Home = cmp.Or(c.Home, "/opt/data")
+	c.Phase = cmp.Or(c.Phase, policy.PhaseBoot)
+	c.Proc = cmp.Or(c.Proc, "/proc")
+	c.EnvDir = cmp.Or(c.EnvDir, "/run/s6/container_environment")
+	c.Cgroup = cmp.Or(c.Cgroup, "/sys/fs/cgroup")
+	c.Tmp = cmp.Or(c.Tmp, "/tmp")
+	c.CodeDir = cmp.Or(c.CodeDir, "/opt/hermes")
+	c.ManagedDir = cmp.Or(c.ManagedDir, "/etc/hermes")
+	c.Provenance = cmp.Or(c.Provenance, "/etc/hermes/image-provenance.json")
 	if c.Environ == nil {
 		c.Environ = os.Environ()
 	}
