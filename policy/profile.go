@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 )
 
@@ -53,6 +54,18 @@ type File interface {
 	Stat() (fs.FileInfo, error)
 }
 
+// Identity distinguishes files of one name: it differs when the file was replaced, written
+// or made longer. It is opaque, and empty when info is not of this system.
+func Identity(info fs.FileInfo) string {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return strconv.FormatUint(st.Ino, 36) + "-" +
+		strconv.FormatInt(info.ModTime().UnixNano(), 36) + "-" +
+		strconv.FormatInt(info.Size(), 36)
+}
+
 // A Directory is the directory of one profile on the volume. The agent itself
 // can write there, so an implementation follows no link in any component, opens
 // without blocking, and its methods are safe for concurrent use.
@@ -65,9 +78,16 @@ type Directory interface {
 	Open(name string) (File, error)
 	// Lstat describes name itself; "." is the directory. Errors as for Open.
 	Lstat(name string) (fs.FileInfo, error)
-	// Readlink returns the target of a link, without following it.
-	Readlink(name string) (string, error)
 	// ReadDir returns at most limit entries of the directory name, sorted, and
 	// whether there were more.
 	ReadDir(name string, limit int) (entries []fs.DirEntry, more bool, err error)
+	// Writable reports whether this process may create and remove files in the directory.
+	// On a read-only file system it may not.
+	Writable() bool
+	// LockHeld reports whether a process holds a lock on a regular file: an flock or a record
+	// lock. Errors as for Open.
+	LockHeld(name string) (bool, error)
+	// Remember returns what make returned at the first call for key, so that several sources
+	// share one reading of a file. The value lives as long as the directory.
+	Remember(key string, make func() any) any
 }

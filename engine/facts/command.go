@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -52,11 +53,8 @@ func (c Config) mainCommand() (argv []string, source string, err error) {
 		return launched(argv), "pid1", nil
 	}
 	owner, err := c.Proc.UIDs(1)
-	if err != nil {
-		return nil, "none", err
-	}
-	pids, err := c.Proc.Processes()
-	if err != nil {
+	pids, pidsErr := c.Proc.Processes()
+	if err := cmp.Or(err, pidsErr); err != nil {
 		return nil, "none", err
 	}
 	var oldest uint64
@@ -115,15 +113,11 @@ func launched(argv []string) []string {
 	for len(argv) > 0 {
 		program := path.Base(argv[0])
 		switch {
+		case len(argv) == 1 && (program == "hermes" || slices.Contains(wrappers, program)):
+			return []string{"chat"} // what hermes does without arguments
 		case program == "hermes":
-			if len(argv) == 1 {
-				return []string{"chat"} // what hermes does without arguments
-			}
 			return argv[1:]
 		case slices.Contains(wrappers, program):
-			if len(argv) == 1 {
-				return []string{"chat"}
-			}
 			argv = argv[1:]
 		case slices.Contains(initPrograms, program):
 			argv = withoutOptions(argv[1:])

@@ -140,6 +140,5 @@ func parseSwitchOf(name, value string) (on *bool, problem string) {
 	if name != "HERMES_GATEWAY_NO_SUPERVISE" || on == nil {
 		return on, problem
 	}
-	narrow := *on && !strings.EqualFold(strings.Trim(value, ` \t"'`), "on")
-	return &narrow, ""
+	return new(*on && !strings.EqualFold(strings.Trim(value, ` \t"'`), "on")), ""
 }

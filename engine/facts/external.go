@@ -71,6 +71,6 @@ func externalOf(r plugins.Report) externalFact {
 
 // External returns sources that only describe the facts that AddExternal adds.
 func External() (Source, ProfileSource) {
-	return Source{policy.ExternalFact, schemaText[externalFact](byOperator, "facts of the operator's plug-ins, which are files in the facts directory"), nil},
-		ProfileSource{policy.ExternalFact, schemaText[externalProfileFact](byOperator, "facts of the operator's plug-ins about this profile"), nil}
+	return containerFact[externalFact](policy.ExternalFact, byOperator, "facts of the operator's plug-ins, which are files in the facts directory", nil),
+		profileFact[externalProfileFact](policy.ExternalFact, byOperator, "facts of the operator's plug-ins about this profile", nil)
 }

@@ -10,6 +10,7 @@
 package facts
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"sync"
@@ -51,23 +52,15 @@ type Config struct {
 
 // withDefaults fills in the empty fields.
 func (c Config) withDefaults() Config {
-	for field, usual := range map[*string]string{
-		&c.Home:       "/opt/data",
-		&c.Phase:      policy.PhaseBoot,
-		&c.EnvDir:     "/run/s6/container_environment",
-		&c.Cgroup:     "/sys/fs/cgroup",
-		&c.Tmp:        "/tmp",
-		&c.CodeDir:    "/opt/hermes",
-		&c.ManagedDir: "/etc/hermes",
-		&c.Provenance: "/etc/hermes/image-provenance.json",
-	} {
-		if *field == "" {
-			*field = usual
-		}
-	}
-	if c.Proc == "" {
-		c.Proc = "/proc"
-	}
+	c.Home = cmp.Or(c.Home, "/opt/data")
+	c.Phase = cmp.Or(c.Phase, policy.PhaseBoot)
+	c.Proc = cmp.Or(c.Proc, "/proc")
+	c.EnvDir = cmp.Or(c.EnvDir, "/run/s6/container_environment")
+	c.Cgroup = cmp.Or(c.Cgroup, "/sys/fs/cgroup")
+	c.Tmp = cmp.Or(c.Tmp, "/tmp")
+	c.CodeDir = cmp.Or(c.CodeDir, "/opt/hermes")
+	c.ManagedDir = cmp.Or(c.ManagedDir, "/etc/hermes")
+	c.Provenance = cmp.Or(c.Provenance, "/etc/hermes/image-provenance.json")
 	if c.Environ == nil {
 		c.Environ = os.Environ()
 	}
@@ -78,49 +71,47 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// A Source finds out one kind of fact about the container.
-type Source struct {
-	name    string
-	schema  func() string
-	collect func(context.Context) any
+// described is the name of a fact and its schema.
+type described struct {
+	name   string
+	schema func() string
 }
 
-// Name is the key of the fact in input.container.
-func (s Source) Name() string { return s.name }
+// Name is the key of the fact in input.container or in input.profiles[<name>].
+func (d described) Name() string { return d.name }
 
 // Schema is the JSON Schema of the value.
-func (s Source) Schema() string { return s.schema() }
+func (d described) Schema() string { return d.schema() }
+
+// A Source finds out one kind of fact about the container.
+type Source struct {
+	described
+	collect func(context.Context) any
+}
 
 // Collect finds out the fact. The error is always nil.
 func (s Source) Collect(ctx context.Context) (any, error) { return s.collect(ctx), nil }
 
 // containerFact returns a source of facts of type T.
 func containerFact[T any](name string, by writer, about string, collect func() T) Source {
-	return Source{name, schemaText[T](by, about), func(context.Context) any { return collect() }}
+	return Source{described{name, schemaText[T](by, about)}, func(context.Context) any { return collect() }}
 }
 
 // A ProfileSource finds out one kind of fact about a profile.
 type ProfileSource struct {
-	name    string
-	schema  func() string
-	collect func(context.Context, policy.Directory) any
+	described
+	collect func(policy.Directory) any
 }
-
-// Name is the key of the fact in input.profiles[<name>].
-func (s ProfileSource) Name() string { return s.name }
-
-// Schema is the JSON Schema of the value.
-func (s ProfileSource) Schema() string { return s.schema() }
 
 // Collect finds out the fact. It may be called for several profiles at once. The error is
 // always nil.
-func (s ProfileSource) Collect(ctx context.Context, dir policy.Directory) (any, error) {
-	return s.collect(ctx, dir), nil
+func (s ProfileSource) Collect(_ context.Context, dir policy.Directory) (any, error) {
+	return s.collect(dir), nil
 }
 
 // profileFact returns a source of facts of type T.
 func profileFact[T any](name string, by writer, about string, collect func(policy.Directory) T) ProfileSource {
-	return ProfileSource{name, schemaText[T](by, about), func(_ context.Context, dir policy.Directory) any { return collect(dir) }}
+	return ProfileSource{described{name, schemaText[T](by, about)}, func(dir policy.Directory) any { return collect(dir) }}
 }
 
 // Sources are all built-in sources, by what they touch.

@@ -66,8 +66,7 @@ func (c Config) describeLogDirectory(name string) logDirectoryFact {
 			f.Bytes += info.Size()
 		}
 		if e.Name() == "lock" {
-			age := max(0, int64(c.Now().Sub(info.ModTime()).Seconds()))
-			f.Lock, f.LockAgeSeconds = true, &age
+			f.Lock, f.LockAgeSeconds = true, new(max(0, int64(c.Now().Sub(info.ModTime()).Seconds())))
 		}
 	}
 	return f

@@ -2,7 +2,6 @@ package facts
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"hermes-reconcile/engine/facts/read"
@@ -65,27 +64,11 @@ func parseMount(line string) (mount, bool) {
 	options := strings.Split(fixed[5], ",")
 	options = append(options, strings.Split(fs[len(fs)-1], ",")...)
 	return mount{
-		Point:    read.Bounded(unescapeOctal(fixed[4]), 1024),
+		Point:    read.Bounded(unescaped.Replace(fixed[4]), 1024),
 		FSType:   read.Bounded(fs[0], 64),
 		ReadOnly: slices.Contains(options, "ro"),
 	}, true
 }
 
-// unescapeOctal turns \040 into a space: mountinfo writes a space so.
-func unescapeOctal(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
+// unescaped undoes what mountinfo does to a path.
+var unescaped = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)

@@ -42,7 +42,6 @@ func describeMultiplex(s setup) multiplexFact {
 		f.On, f.Source = *on, source
 		return f
 	}
-	unknown := config.Status == policy.StatusInvalid || config.Status == policy.StatusUnreadable
 	for _, keys := range [][]string{{"gateway", "multiplex_profiles"}, {"multiplex_profiles"}} {
 		node, source := s.key(keys...)
 		if _, set := node.Text(); !set {
@@ -58,7 +57,7 @@ func describeMultiplex(s setup) multiplexFact {
 		}
 		return f
 	}
-	if unknown {
+	if config.Status == policy.StatusInvalid || config.Status == policy.StatusUnreadable {
 		f.Outcome = config.Outcome
 	}
 	return f

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"io/fs"
+	"regexp"
 	"strings"
 
 	"hermes-reconcile/engine/facts/read"
@@ -64,14 +65,4 @@ func nameProblem(p policy.Profile, entry string) string {
 	return ""
 }
 
-// isSlotName reports whether s is ^[a-z0-9][a-z0-9_-]*$.
-func isSlotName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		plain := (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')
-		if !plain && (i == 0 || (c != '_' && c != '-')) {
-			return false
-		}
-	}
-	return s != ""
-}
+var isSlotName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`).MatchString

@@ -23,12 +23,9 @@ func ownership() ProfileSource {
 		if err != nil {
 			return ownershipFact{Outcome: read.OutcomeOf(err)}
 		}
-		f := ownershipFact{Outcome: read.Recorded, Mode: fmt.Sprintf("%04o", info.Mode().Perm())}
+		f := ownershipFact{Outcome: read.Recorded, Mode: fmt.Sprintf("%04o", info.Mode().Perm()), Writable: dir.Writable()}
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
 			f.UID, f.GID, f.Mode = &st.Uid, &st.Gid, fmt.Sprintf("%04o", st.Mode&0o7777)
-		}
-		if access, ok := dir.(interface{ Writable() bool }); ok {
-			f.Writable = access.Writable()
 		}
 		return f
 	})

@@ -116,18 +116,15 @@ func (s setup) platform(p platform) platformFact {
 	if by != nil && (p.always || on == nil || *on) {
 		return platformFact{true, by, bySource}
 	}
-	if value, off := s.variable("WHATSAPP_ENABLED"); p.name == "whatsapp" && isOff(value) {
-		return platformFact{false, []string{"WHATSAPP_ENABLED"}, off}
+	if value, off := s.variable("WHATSAPP_ENABLED"); p.name == "whatsapp" {
+		if on, _ := read.ParseSwitch(value); on != nil && !*on {
+			return platformFact{false, []string{"WHATSAPP_ENABLED"}, off}
+		}
 	}
 	if on != nil {
 		return platformFact{*on, []string{"enabled"}, source}
 	}
 	return platformFact{false, []string{}, fromDefault}
-}
-
-func isOff(value string) bool {
-	on, _ := read.ParseSwitch(value)
-	return on != nil && !*on
 }
 
 // switches returns the variables that switch a platform on and where the first of them is
@@ -172,14 +169,7 @@ func (s setup) listensAPI() apiListener {
 	case byVariable:
 		l.platformFact = platformFact{true, []string{"API_SERVER_KEY"}, keySource}
 	}
-	number, numberSource := s.portVariable("API_SERVER_PORT")
-	l.port, l.portSource = s.configPort(apiServer)
-	if number > 0 && (byVariable || l.port == 0) {
-		l.port, l.portSource = number, numberSource
-	}
-	if l.port == 0 {
-		l.port, l.portSource = defaultAPIPort, fromDefault
-	}
+	l.port, l.portSource = s.port(apiServer, "API_SERVER_PORT", byVariable, defaultAPIPort)
 	return l
 }
 

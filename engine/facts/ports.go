@@ -53,38 +53,34 @@ func describePorts(name string, s setup) portsFact {
 	add(apiServer, api.port, api.portSource, api.On)
 
 	webhook := s.platform(platformNamed("webhook"))
-	number, source := s.portVariable("WEBHOOK_PORT")
-	if number == 0 {
-		number, source = s.configPort("webhook")
-	}
-	if number == 0 {
-		number, source = defaultWebhookPort, fromDefault
-	}
+	number, source := s.port("webhook", "WEBHOOK_PORT", true, defaultWebhookPort)
 	add("webhook", number, source, webhook.On)
 	return f
 }
 
-// portVariable returns the port in a variable, or 0.
-func (s setup) portVariable(name string) (number int, source string) {
-	value, source := s.variable(name)
-	number, err := strconv.Atoi(value)
-	if err != nil || !isPort(number) {
-		return 0, ""
+// port returns the port of a platform and where it is configured: in a variable, in config.yaml,
+// or nowhere.
+func (s setup) port(platform, variable string, variableWins bool, usual int) (number int, source string) {
+	text, _, source := s.platformKey(platform, "port")
+	number = parsePort(text)
+	value, valueSource := s.variable(variable)
+	if n := parsePort(value); n > 0 && (variableWins || number == 0) {
+		return n, valueSource
+	}
+	if number == 0 {
+		return usual, fromDefault
 	}
 	return number, source
 }
 
-// configPort returns the port of a platform in config.yaml, or 0.
-func (s setup) configPort(platform string) (number int, source string) {
-	value, _, source := s.platformKey(platform, "port")
-	number, err := strconv.Atoi(value)
-	if err != nil || !isPort(number) {
-		return 0, ""
+// parsePort returns the port that a text names, or 0.
+func parsePort(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > 65535 {
+		return 0
 	}
-	return number, source
+	return n
 }
-
-func isPort(n int) bool { return n > 0 && n < 65536 }
 
 // derivedPort returns the port that upstream once derived from a name.
 func derivedPort(name string) int {

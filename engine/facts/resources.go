@@ -56,8 +56,7 @@ func parseCPUs(s string) *float64 {
 	if errQuota != nil || errPeriod != nil || q <= 0 || p <= 0 || math.IsInf(q, 0) {
 		return nil
 	}
-	cpus := q / p
-	return &cpus
+	return new(q / p)
 }
 
 // A space is how full a file system is, in bytes. Space that only root may use is not free.

@@ -31,7 +31,7 @@ func restartHold(c Config) ProfileSource {
 			if err != nil {
 				return "", errors.Is(err, fs.ErrNotExist)
 			}
-			return identityOf(info), true
+			return policy.Identity(info), true
 		})
 	})
 }

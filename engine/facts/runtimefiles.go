@@ -46,7 +46,7 @@ func (c Config) describeRuntimeFiles(dir policy.Directory) runtimeFilesFact {
 	f := runtimeFilesFact{Outcome: read.Recorded, Files: map[string]runtimeFile{}, Lock: probeGatewayLock(dir)}
 	if f.Lock.Status != policy.StatusMissing {
 		if info, err := dir.Lstat(policy.GatewayLock); err == nil {
-			f.Files[policy.GatewayLock] = runtimeFile{Status: f.Lock.Status, Identity: identityOf(info), Kind: kindOf(info.Mode())}
+			f.Files[policy.GatewayLock] = runtimeFile{Status: f.Lock.Status, Identity: policy.Identity(info), Kind: kindOf(info.Mode())}
 		}
 	}
 	for _, name := range policy.SweepableFiles() {
@@ -65,25 +65,10 @@ func (c Config) describeRuntimeFiles(dir policy.Directory) runtimeFilesFact {
 	return f
 }
 
-// identityOf returns the identity of a file. Only the implementation of policy.Directory,
-// which also removes the file, knows how to make one.
-func identityOf(info fs.FileInfo) string {
-	if known, ok := info.(interface{ Identity() string }); ok {
-		return known.Identity()
-	}
-	return ""
-}
-
 // probeGatewayLock reports a lock that cannot be probed as held, so that no file of a living
 // gateway is removed.
 func probeGatewayLock(dir policy.Directory) lockFact {
-	prober, ok := dir.(interface {
-		LockHeld(name string) (bool, error)
-	})
-	if !ok {
-		return lockFact{policy.StatusUnreadable, "locks cannot be seen here", true}
-	}
-	held, err := prober.LockHeld(policy.GatewayLock)
+	held, err := dir.LockHeld(policy.GatewayLock)
 	switch {
 	case err == nil:
 		return lockFact{Status: policy.StatusRecorded, Held: held}
@@ -96,7 +81,7 @@ func probeGatewayLock(dir policy.Directory) lockFact {
 
 // describeRuntimeFile reads a runtime file. An empty file can be stale too.
 func (c Config) describeRuntimeFile(dir policy.Directory, name string, info fs.FileInfo) runtimeFile {
-	file := runtimeFile{Status: policy.StatusRecorded, Kind: kindOf(info.Mode()), Identity: identityOf(info)}
+	file := runtimeFile{Status: policy.StatusRecorded, Kind: kindOf(info.Mode()), Identity: policy.Identity(info)}
 	if name == "processes.json" {
 		if !info.Mode().IsRegular() {
 			file.Status, file.Error = policy.StatusUnreadable, read.OutcomeOf(policy.ErrNotRegular).Error
@@ -115,8 +100,7 @@ func (c Config) describeRuntimeFile(dir policy.Directory, name string, info fs.F
 	}
 	file.PID = keys.Integer(prefix + "pid")
 	if file.PID != nil {
-		alive := c.alive(*file.PID, keys.Integer(prefix+"start_time"))
-		file.PIDAlive = &alive
+		file.PIDAlive = new(c.alive(*file.PID, keys.Integer(prefix+"start_time")))
 	}
 	file.WrittenAtUnix = keys.Moment("written_at")
 	if file.WrittenAtUnix != nil {

@@ -3,6 +3,7 @@ package facts
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
 	"strings"
 )
 
@@ -49,22 +50,10 @@ func scopeOf(name string) string {
 	return scope
 }
 
+var userinfo = regexp.MustCompile(`(?s)^(.*?://)[^/?#]*@`)
+
 // withoutUserinfo redacts user and password in a text that looks like a URL.
-func withoutUserinfo(s string) string {
-	scheme, rest, found := strings.Cut(s, "://")
-	if !found {
-		return s
-	}
-	host := rest
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		host = rest[:i]
-	}
-	at := strings.LastIndexByte(host, '@')
-	if at < 0 {
-		return s
-	}
-	return scheme + "://" + redacted + "@" + rest[at+1:]
-}
+func withoutUserinfo(s string) string { return userinfo.ReplaceAllString(s, "${1}"+redacted+"@") }
 
 // redacted replaces a secret in a text that is shown.
 const redacted = "<redacted>"

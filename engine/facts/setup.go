@@ -59,31 +59,18 @@ func (c Config) setup(dir policy.Directory) setup {
 	return setup{read.ReadDotenv(dir), read.ReadConfig(dir), c.inherited()}
 }
 
-// layer returns the value of a variable in one place, without spaces around it, and whether
-// it is set there. Only in the environment a blank value counts as unset.
-func (s setup) layer(source, name string) (value string, set bool) {
-	switch source {
-	case fromManaged:
-		value, set = s.inherited.env.Values[name]
-	case fromDotenv:
-		value, set = s.env.Values[name]
-	default:
-		value = s.inherited.environ[name]
-		set = strings.TrimSpace(value) != ""
-	}
-	return strings.TrimSpace(value), set
-}
-
-// variableSources are the places of variables, the first wins.
-var variableSources = []string{fromManaged, fromDotenv, fromEnvironment}
-
-// variable returns the value of a variable that the gateway sees, and where it comes from.
-// Both are empty if it is not set. A blank value hides those of later places.
+// variable returns the value of a variable that the gateway sees, without spaces around it, and
+// where it comes from. Both are empty if it is not set. A blank value hides those of later
+// places, but counts as unset in the environment.
 func (s setup) variable(name string) (value, source string) {
-	for _, source := range variableSources {
-		if value, set := s.layer(source, name); set {
-			return value, source
-		}
+	if value, set := s.inherited.env.Values[name]; set {
+		return strings.TrimSpace(value), fromManaged
+	}
+	if value, set := s.env.Values[name]; set {
+		return strings.TrimSpace(value), fromDotenv
+	}
+	if value := strings.TrimSpace(s.inherited.environ[name]); value != "" {
+		return value, fromEnvironment
 	}
 	return "", ""
 }
@@ -154,8 +141,7 @@ func (s setup) switched(platform string) (on *bool, source string) {
 	for _, place := range append([][]string{{platform}}, places(platform)...) {
 		node, source := s.key(append(slices.Clone(place), "enabled")...)
 		if _, ok := node.Text(); ok {
-			value := node.Bool() != nil && *node.Bool()
-			return &value, source
+			return new(node.Bool() != nil && *node.Bool()), source
 		}
 	}
 	return nil, ""

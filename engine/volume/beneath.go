@@ -19,23 +19,19 @@ func openBeneath(fd int, name string, flags int, mode uint32) (int, error) {
 		return -1, err
 	}
 	flags |= unix.O_NOFOLLOW | unix.O_CLOEXEC
-	if flags&unix.O_PATH == 0 {
+	if flags&(unix.O_PATH|unix.O_DIRECTORY) == 0 {
 		flags |= unix.O_NONBLOCK | unix.O_NOCTTY
 	}
-	for at := fd; ; {
-		part, rest, more := strings.Cut(name, "/")
-		if !more {
-			opened, err := openAt(at, part, flags, mode)
-			closeUnless(at, fd)
-			return opened, err
-		}
-		next, err := openAt(at, part, dirFlags, 0)
-		closeUnless(at, fd)
-		if err != nil {
-			return -1, err
-		}
-		at, name = next, rest
+	first, rest, more := strings.Cut(name, "/")
+	if !more {
+		return openAt(fd, name, flags, mode)
 	}
+	next, err := openAt(fd, first, dirFlags, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(next)
+	return openBeneath(next, rest, flags, mode)
 }
 
 // checkName refuses names that would leave the directory or are the directory.
@@ -46,12 +42,6 @@ func checkName(name string) error {
 		}
 	}
 	return nil
-}
-
-func closeUnless(fd, keep int) {
-	if fd != keep {
-		unix.Close(fd)
-	}
 }
 
 // openAt opens one component. The error is policy.ErrNotRegular for a link, for a file where

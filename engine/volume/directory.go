@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -16,9 +17,6 @@ import (
 
 // A directory is the directory of one profile: one descriptor, through which
 // everything else is opened.
-//
-// Besides policy.Directory it has Writable, LockHeld and Remember, which
-// engine/facts asks for where it needs them.
 type directory struct {
 	profile policy.Profile
 	fd      int // -1: nothing can be opened, and broken says why
@@ -75,11 +73,10 @@ func (d *directory) absent(name string) bool {
 }
 
 func (d *directory) listNames() map[string]bool {
-	fd, err := openListing(d.fd, ".")
+	fd, err := openDirectory(d.fd, ".", listFlags)
 	if err != nil {
 		return nil
 	}
-	defer unix.Close(fd)
 	names := map[string]bool{}
 	err = scan(fd, func(entry string, _ fs.FileMode) bool {
 		names[entry] = true
@@ -102,24 +99,11 @@ func (d *directory) close() error {
 	return unix.Close(d.fd)
 }
 
-// dup returns a directory of its own for the same place.
-func (d *directory) dup() (*directory, error) {
-	fd := -1
-	err := d.use("dup", ".", func(from int) (err error) {
-		fd, err = unix.FcntlInt(uintptr(from), unix.F_DUPFD_CLOEXEC, 0)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &directory{profile: d.profile, fd: fd}, nil
-}
-
-// openAt opens name, whatever its kind.
+// openAt opens a directory.
 func (d *directory) openAt(name string, flags int) (int, error) {
 	fd := -1
 	err := d.use("open", name, func(at int) (err error) {
-		fd, err = openBeneath(at, name, flags, 0)
+		fd, err = openDirectory(at, name, flags)
 		return err
 	})
 	return fd, err
@@ -144,7 +128,7 @@ func (d *directory) openFile(name string) (*file, error) {
 	if err != nil {
 		return nil, err // most files of most profiles are missing
 	}
-	return &file{os.NewFile(uintptr(fd), lastPart(name)), fileInfo{lastPart(name), st}}, nil
+	return &file{os.NewFile(uintptr(fd), path.Base(name)), fileInfo{path.Base(name), st}}, nil
 }
 
 func (d *directory) Lstat(name string) (fs.FileInfo, error) {
@@ -159,7 +143,7 @@ func (d *directory) Lstat(name string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fileInfo{name: lastPart(name), st: st}, nil
+	return fileInfo{name: path.Base(name), st: st}, nil
 }
 
 func lstatBeneath(fd int, name string) (unix.Stat_t, error) {
@@ -190,28 +174,12 @@ func atParent(fd int, name string, f func(parent int, last string) error) error 
 	return f(parent, name[slash+1:])
 }
 
-func lastPart(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
-
-func (d *directory) Readlink(name string) (string, error) {
-	var target string
-	err := d.use("readlink", name, func(at int) error {
-		return atParent(at, name, func(parent int, last string) error {
-			buf := make([]byte, unix.PathMax)
-			n, err := unix.Readlinkat(parent, last, buf)
-			target = string(buf[:max(n, 0)])
-			return err
-		})
-	})
-	return target, err
-}
-
 func (d *directory) ReadDir(name string, limit int) (entries []fs.DirEntry, more bool, err error) {
 	err = d.use("readdir", name, func(at int) error {
-		fd, err := openListing(at, name)
+		fd, err := openDirectory(at, name, listFlags)
 		if err != nil {
 			return err
 		}
-		defer unix.Close(fd)
 		return scan(fd, func(entry string, kind fs.FileMode) bool {
 			if len(entries) == limit {
 				more = true
@@ -228,25 +196,22 @@ func (d *directory) ReadDir(name string, limit int) (entries []fs.DirEntry, more
 	return entries, more, nil
 }
 
-func openListing(fd int, name string) (int, error) {
-	const flags = unix.O_RDONLY | unix.O_DIRECTORY
+// openDirectory opens name, or the directory fd itself for ".".
+func openDirectory(fd int, name string, flags int) (int, error) {
 	if name == "." {
 		return openAt(fd, ".", flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	}
 	return openBeneath(fd, name, flags, 0)
 }
 
-// Writable reports whether this process may create and remove files in the directory. On a
-// read-only file system it may not.
 func (d *directory) Writable() bool {
 	return d.use("access", ".", func(fd int) error {
 		return unix.Faccessat(fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 	}) == nil
 }
 
-// LockHeld reports whether a process holds a lock on the regular file name: an flock or a
-// record lock. The errors are those of Open. If the file is not locked, the probe takes a
-// shared lock for an instant, which is the only way to see an flock of another container.
+// LockHeld takes a shared lock for an instant if the file is not locked, which is the only
+// way to see an flock of another container.
 func (d *directory) LockHeld(name string) (held bool, err error) {
 	f, err := d.openFile(name)
 	if err != nil {
@@ -275,8 +240,6 @@ func probeLock(fd int) (held bool, err error) {
 	return false, unix.Flock(fd, unix.LOCK_UN)
 }
 
-// Remember returns what make returned at the first call for key, so that several sources
-// share one reading of a file. The value lives as long as the directory.
 func (d *directory) Remember(key string, make func() any) any {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,8 +19,6 @@ type Executor struct {
 	// Home is the volume. Plan does not need it, so that a process that must not touch
 	// the volume can plan.
 	Home *Home
-	// Now is the clock; nil is time.Now.
-	Now func() time.Time
 	// Live means that gateways may be starting at this moment. A file that was replaced,
 	// or whose gateway lives, is then left alone without an error.
 	Live bool
@@ -130,7 +127,7 @@ func (e *Executor) sweep(dir *directory, op policy.Operation) (bool, error) {
 	if info.IsDir() {
 		return false, errors.New("it is a directory, want a file")
 	}
-	if op.Identity == "" || Identity(info) != op.Identity {
+	if op.Identity == "" || policy.Identity(info) != op.Identity {
 		return false, e.unlessLive("it changed since the facts were collected")
 	}
 	held, err := dir.LockHeld(policy.GatewayLock)

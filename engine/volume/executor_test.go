@@ -3,6 +3,7 @@ package volume
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,7 @@ func identityAt(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Identity(info)
+	return policy.Identity(info)
 }
 
 func TestPlanNamesWhatWillBeSweptAndSeeded(t *testing.T) {
@@ -158,7 +159,8 @@ func TestSweepIsNotLedAway(t *testing.T) {
 
 func TestSeedWritesWhatUpstreamReads(t *testing.T) {
 	h := newHome(t, nil)
-	e := &Executor{Home: h, Now: func() time.Time { return time.Unix(1795000000, 5) }}
+	e := &Executor{Home: h}
+	before := float64(time.Now().Unix())
 	op := policy.Operation{Op: policy.OpSeed, Profile: "default", Seed: &policy.Seed{State: "running", MigratedFrom: "legacy-container-cmd"}}
 	checkResult(t, e.Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})[0], true, "")
 	path := filepath.Join(h.Path(), policy.StateFile)
@@ -170,7 +172,11 @@ func TestSeedWritesWhatUpstreamReads(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
-	want := map[string]any{"gateway_state": "running", "desired_state": "running", "updated_at": 1795000000.0, "migrated_from": "legacy-container-cmd"}
+	updated, _ := got["updated_at"].(float64)
+	if updated < before || updated > float64(time.Now().Unix()) || updated != math.Trunc(updated) {
+		t.Errorf("updated_at is %v, want now in whole seconds", got["updated_at"])
+	}
+	want := map[string]any{"gateway_state": "running", "desired_state": "running", "updated_at": updated, "migrated_from": "legacy-container-cmd"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("state file (-want +got):\n%s", diff)
 	}

@@ -32,6 +32,9 @@ const profilesDir = "profiles"
 // it, and fail with ENOTDIR on a link and on anything else but a directory.
 const dirFlags = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
+// listFlags open a directory to list it.
+const listFlags = unix.O_RDONLY | unix.O_DIRECTORY
+
 // A Home is the volume. It is safe for concurrent use.
 type Home struct {
 	path  string
@@ -41,10 +44,9 @@ type Home struct {
 	// beforeRename lets a test do something before a state file is replaced.
 	beforeRename func()
 
-	mu      sync.Mutex
-	dirs    map[string]string // directory of each profile, as last listed
-	listing listing
-	listed  bool
+	mu     sync.Mutex
+	dirs   map[string]string // directory of each profile, as last listed
+	listed policy.ProfilesDir
 }
 
 // Open opens the home. The path itself belongs to the operator and may lead
@@ -78,10 +80,9 @@ func (h *Home) Profiles(ctx context.Context) ([]policy.Profile, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	list := h.list()
-	profiles := make([]policy.Profile, 0, len(list.entries)+1)
-	profiles = append(profiles, h.root.profile)
-	for _, entry := range list.entries {
+	entries, listed := h.list()
+	profiles := []policy.Profile{h.root.profile}
+	for _, entry := range entries {
 		profiles = append(profiles, policy.Profile{Name: policy.ProfileName(entry), Dir: profilesDir + "/" + entry})
 	}
 	slices.SortFunc(profiles, func(a, b policy.Profile) int { return strings.Compare(a.Name, b.Name) })
@@ -92,39 +93,55 @@ func (h *Home) Profiles(ctx context.Context) ([]policy.Profile, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.dirs, h.listing, h.listed = dirs, list, true
+	h.dirs, h.listed = dirs, listed
 	return profiles, nil
 }
 
-// A listing is what was found in the directory "profiles".
-type listing struct {
-	entries   []string
-	others    int // entries that are neither a directory nor a link
-	truncated bool
-	err       error
+// ProfilesDir describes the last listing by Profiles. It lists the profiles if they were not
+// listed yet. The error is that of ctx.
+func (h *Home) ProfilesDir(ctx context.Context) (policy.ProfilesDir, error) {
+	h.mu.Lock()
+	listed := h.listed
+	h.mu.Unlock()
+	if listed.Status != "" {
+		return listed, nil
+	}
+	if _, err := h.Profiles(ctx); err != nil {
+		return policy.ProfilesDir{}, err
+	}
+	return h.ProfilesDir(ctx)
 }
 
-func (h *Home) list() listing {
-	var l listing
-	fd, err := h.root.openAt(profilesDir, unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		l.err = err
-		return l
-	}
-	defer unix.Close(fd)
-	l.err = scan(fd, func(name string, kind fs.FileMode) bool {
-		if kind != fs.ModeDir && kind != fs.ModeSymlink {
-			l.others++
+// list returns the entries that are profiles, and how listing them went.
+func (h *Home) list() (entries []string, dir policy.ProfilesDir) {
+	dir.Status = policy.StatusRecorded
+	fd, err := h.root.openAt(profilesDir, listFlags)
+	if err == nil {
+		err = scan(fd, func(name string, kind fs.FileMode) bool {
+			if kind != fs.ModeDir && kind != fs.ModeSymlink {
+				dir.Others++
+				return true
+			}
+			if len(entries) == h.limit {
+				dir.Truncated = true
+				return false
+			}
+			entries = append(entries, name)
 			return true
-		}
-		if len(l.entries) == h.limit {
-			l.truncated = true
-			return false
-		}
-		l.entries = append(l.entries, name)
-		return true
-	})
-	return l
+		})
+	}
+	dir.Entries = len(entries)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		dir.Status = policy.StatusMissing
+	case errors.Is(err, policy.ErrNotRegular):
+		dir.Status, dir.Error = policy.StatusUnreadable, "not a directory, or a link to one"
+	case err != nil:
+		dir.Status, dir.Error = policy.StatusUnreadable, unwrapPath(err).Error()
+	case len(entries) == 0:
+		dir.Status = policy.StatusEmpty
+	}
+	return entries, dir
 }
 
 // Open opens the directory of a profile without following a link. A profile that is a link
@@ -143,9 +160,6 @@ func (h *Home) Open(p policy.Profile) (policy.Directory, func(), error) {
 }
 
 func (h *Home) open(p policy.Profile) (*directory, error) {
-	if p.Dir == "." {
-		return h.root.dup()
-	}
 	d := &directory{profile: p, fd: -1}
 	fd, err := h.root.openAt(p.Dir, dirFlags)
 	switch {

@@ -102,7 +102,7 @@ var writers = map[string]func(*Home) error{
 			if err != nil {
 				continue
 			}
-			op := policy.Operation{Op: policy.OpSweep, Profile: "coder", File: file, Identity: Identity(info)}
+			op := policy.Operation{Op: policy.OpSweep, Profile: "coder", File: file, Identity: policy.Identity(info)}
 			errs = append(errs, (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})[0].Err)
 		}
 		return errors.Join(errs...)

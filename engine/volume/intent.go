@@ -149,7 +149,7 @@ func (h *Home) replaceState(dir *directory, before stateFileText, text []byte) e
 type stateFileText struct {
 	// file stays open, so that no other file gets its inode meanwhile; nil when the file
 	// is missing.
-	file     policy.File
+	file     *file
 	identity string
 	mode     uint32
 	blank    bool         // it holds nothing that could be lost
@@ -172,7 +172,7 @@ func (s stateFileText) isStill(fd int) error {
 		return errChanged
 	case err != nil:
 		return err
-	case s.file == nil || Identity(fileInfo{st: st}) != s.identity:
+	case s.file == nil || policy.Identity(fileInfo{st: st}) != s.identity:
 		return errChanged
 	}
 	return nil
@@ -187,28 +187,16 @@ func readState(dir *directory) (stateFileText, error) {
 	if err != nil {
 		return stateFileText{}, err
 	}
-	state := stateFileText{file: file}
 	text, err := readLimited(file, maxStateSize)
-	if err == nil {
-		err = state.describe()
-	}
 	if err != nil {
-		state.close()
+		file.Close()
 		return stateFileText{}, err
 	}
+	state := stateFileText{file: file, identity: policy.Identity(file.info), mode: uint32(file.info.Mode().Perm())}
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	state.blank = len(bytes.TrimSpace(text)) == 0
 	state.object = parseState(text)
 	return state, nil
-}
-
-func (s *stateFileText) describe() error {
-	info, err := s.file.Stat()
-	if err != nil {
-		return unwrapPath(err)
-	}
-	s.identity, s.mode = Identity(info), uint32(info.Mode().Perm())
-	return nil
 }
 
 func readLimited(f policy.File, limit int64) ([]byte, error) {
@@ -223,8 +211,8 @@ func readLimited(f policy.File, limit int64) ([]byte, error) {
 }
 
 // openOrSay opens a regular file. The error names the kind of anything else.
-func (d *directory) openOrSay(name string) (policy.File, error) {
-	f, err := d.Open(name)
+func (d *directory) openOrSay(name string) (*file, error) {
+	f, err := d.openFile(name)
 	if errors.Is(err, policy.ErrNotRegular) {
 		return nil, d.strangeKind(name, err)
 	}

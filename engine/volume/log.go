@@ -33,7 +33,7 @@ func (h *Home) AppendLog(name string, text []byte, rotateAt int64) error {
 	if checkName(name) != nil || strings.Contains(name, "/") {
 		return fmt.Errorf("log %q: want the name of a file", name)
 	}
-	err := h.root.use("append", logsDir+"/"+name, func(home int) error {
+	return h.root.use("append", logsDir+"/"+name, func(home int) error {
 		logs, err := openLogs(home)
 		if err != nil {
 			return err
@@ -43,7 +43,6 @@ func (h *Home) AppendLog(name string, text []byte, rotateAt int64) error {
 		defer unlock()
 		return appendLog(logs, name, text, rotateAt, locked)
 	})
-	return err
 }
 
 func openLogs(home int) (int, error) {

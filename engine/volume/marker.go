@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"path"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,14 +32,8 @@ func (h *Home) MarkPlannedStop(ctx context.Context, profile string, pid int, sta
 	if startTime != 0 {
 		marker.TargetStartTime = &startTime
 	}
-	text, err := json.Marshal(marker)
-	if err != nil {
-		return err
-	}
 	return h.inProfile(ctx, profile, policy.PlannedStopFile, func(dir *directory) error {
-		return dir.use("write", policy.PlannedStopFile, func(fd int) error {
-			return writeOver(fd, policy.PlannedStopFile, append(text, '\n'), stateMode)
-		})
+		return dir.writeJSON(policy.PlannedStopFile, marker)
 	})
 }
 
@@ -56,31 +51,28 @@ func (h *Home) WriteHold(ctx context.Context, profile string, hold policy.Restar
 			if err != nil {
 				return err
 			}
-			hold.Files[name] = Identity(info)
+			hold.Files[name] = policy.Identity(info)
 		}
-		text, err := json.Marshal(hold)
-		if err != nil {
-			return err
-		}
-		return dir.use("write", policy.RestartHoldFile, func(fd int) error {
-			return atParentMade(fd, policy.RestartHoldFile, func(parent int, last string) error {
-				return writeOver(parent, last, append(text, '\n'), stateMode)
-			})
-		})
+		return dir.writeJSON(policy.RestartHoldFile, hold)
 	})
 }
 
-// atParentMade is atParent, but creates the directory that holds name if it is missing.
-func atParentMade(fd int, name string, f func(parent int, last string) error) error {
-	err := atParent(fd, name, f)
-	if !errors.Is(err, fs.ErrNotExist) {
+// writeJSON replaces a file, and makes the directory that holds it if it is missing.
+func (d *directory) writeJSON(name string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
 		return err
 	}
-	dir := name[:len(name)-len(lastPart(name))-1]
-	if err := unix.Mkdirat(fd, dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return atParent(fd, name, f)
+	return d.use("write", name, func(fd int) error {
+		if parent := path.Dir(name); parent != "." {
+			if err := unix.Mkdirat(fd, parent, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		}
+		return atParent(fd, name, func(parent int, last string) error {
+			return writeFile(parent, last, append(text, '\n'), stateMode, func(temp string) error { return renameOver(parent, temp, last) })
+		})
+	})
 }
 
 // RemoveHold removes the record that WriteHold makes, and reports whether it existed.

@@ -26,18 +26,16 @@ func (e *Executor) seed(dir *directory, op policy.Operation) (bool, error) {
 	if op.Seed == nil || (op.Seed.State != "running" && op.Seed.State != "stopped") {
 		return false, errors.New(`it has no state, want "running" or "stopped"`)
 	}
-	now := time.Now
-	if e.Now != nil {
-		now = e.Now
-	}
 	text, err := json.Marshal(seededState{
 		Gateway: op.Seed.State, Desired: op.Seed.State,
-		UpdatedAt: now().Unix(), MigratedFrom: op.Seed.MigratedFrom,
+		UpdatedAt: time.Now().Unix(), MigratedFrom: op.Seed.MigratedFrom,
 	})
 	if err != nil {
 		return false, err
 	}
-	err = dir.use("write", policy.StateFile, func(fd int) error { return writeNew(fd, policy.StateFile, append(text, '\n'), stateMode) })
+	err = dir.use("write", policy.StateFile, func(fd int) error {
+		return writeFile(fd, policy.StateFile, append(text, '\n'), stateMode, func(temp string) error { return renameNew(fd, temp, policy.StateFile) })
+	})
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}

@@ -73,19 +73,6 @@ func added(o *stateObject) string {
 	return without(&stateObject{text: slices.Concat(o.text[:end], []byte(keys), o.text[end:]), values: o.values})
 }
 
-// FuzzParseEntry: for any bytes of a file system, an entry stays within its buffer.
-func FuzzParseEntry(f *testing.F) {
-	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x18\x00\x04coder"))
-	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\xff\xff\x04coder"))
-	f.Add(make([]byte, 19))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		name, _, size := parseEntry(b)
-		if size < 0 || size > len(b) || len(name) > len(b) || strings.ContainsRune(name, 0) {
-			t.Errorf("parseEntry(%q) = %q, %d", b, name, size)
-		}
-	})
-}
-
 // FuzzProfileName: a name is one printable word, two entries never share a name, and only
 // the root profile is called default.
 func FuzzProfileName(f *testing.F) {

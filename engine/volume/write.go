@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
-	"strings"
+	"path"
+	"regexp"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,24 +15,12 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// writeNew writes a file that is complete as soon as it has its name. It never replaces a
-// file: the error is then fs.ErrExist.
-func writeNew(fd int, name string, text []byte, mode uint32) error {
-	return writeFile(fd, name, text, mode, func(temp string) error { return renameNew(fd, temp, name) })
-}
-
-// writeOver writes a file that is complete as soon as it has its name. It replaces any
-// existing file or link, but not a directory.
-func writeOver(fd int, name string, text []byte, mode uint32) error {
-	return writeFile(fd, name, text, mode, func(temp string) error { return renameOver(fd, temp, name) })
-}
-
 // writeFile writes a file under a dot name and calls place, which gives it its
 // name. An error leaves nothing behind, a killed run at most the file with the
 // dot name, which a later run removes.
 func writeFile(fd int, name string, text []byte, mode uint32, place func(temp string) error) error {
 	removeLeftovers(fd)
-	temp := tempName(name, rand.Text())
+	temp := "." + name + "." + rand.Text() + ".tmp"
 	err := writeTemp(fd, temp, text, mode)
 	if err == nil {
 		err = place(temp)
@@ -42,8 +30,6 @@ func writeFile(fd int, name string, text []byte, mode uint32, place func(temp st
 	}
 	return syncDir(fd)
 }
-
-func tempName(name, unique string) string { return "." + name + "." + unique + ".tmp" }
 
 func writeTemp(fd int, temp string, text []byte, mode uint32) (err error) {
 	opened, err := openBeneath(fd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
@@ -99,15 +85,14 @@ const (
 // removeLeftovers removes the temporary files that killed runs left in the directory. It
 // ignores errors, because they do not prevent the write that follows.
 func removeLeftovers(fd int) {
-	opened, err := openListing(fd, ".")
+	opened, err := openDirectory(fd, ".", listFlags)
 	if err != nil {
 		return
 	}
-	defer unix.Close(opened)
 	var found []string
 	looked := 0
 	_ = scan(opened, func(entry string, kind fs.FileMode) bool {
-		if kind.IsRegular() && isLeftover(entry) {
+		if kind.IsRegular() && leftover.MatchString(entry) {
 			found = append(found, entry)
 		}
 		looked++
@@ -121,26 +106,13 @@ func removeLeftovers(fd int) {
 	}
 }
 
-// written are the files that are first written under a temporary name.
-var written = []string{policy.StateFile, policy.PlannedStopFile, lastPart(policy.RestartHoldFile)}
-
-func isLeftover(entry string) bool {
-	return slices.ContainsFunc(written, func(name string) bool { return isTempName(entry, name) })
-}
-
-// isTempName reports whether an entry has the form of tempName(name, rand.Text()).
-func isTempName(entry, name string) bool {
-	unique, ok := strings.CutPrefix(entry, "."+name+".")
-	if !ok {
-		return false
-	}
-	unique, ok = strings.CutSuffix(unique, ".tmp")
-	return ok && len(unique) >= 26 && strings.Trim(unique, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
-}
+// leftover matches the temporary names of the files that are written so.
+var leftover = regexp.MustCompile(`^\.(` + regexp.QuoteMeta(policy.StateFile) + "|" + regexp.QuoteMeta(policy.PlannedStopFile) + "|" +
+	regexp.QuoteMeta(path.Base(policy.RestartHoldFile)) + `)\.[A-Z2-7]{26,}\.tmp$`)
 
 // syncDir makes a new name survive a crash, on file systems that can.
 func syncDir(fd int) error {
-	opened, err := openListing(fd, ".")
+	opened, err := openDirectory(fd, ".", listFlags)
 	if err != nil {
 		return nil
 	}

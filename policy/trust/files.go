@@ -35,7 +35,7 @@ func (f *files) Open(name string) (fs.File, error) {
 	at := filepath.Join(folder, path.Base(name))
 	file, _, err := open(at, f.judge)
 	if errors.Is(err, syscall.ELOOP) {
-		if at, err = check(at, f.judge, 1); err == nil {
+		if at, _, err = check(at, f.judge, 1); err == nil {
 			file, _, err = open(at, f.judge)
 		}
 	}
@@ -52,7 +52,7 @@ func (f *files) folder(name string) (real string, err error) {
 	if real, ok := f.checked[name]; ok {
 		return real, nil
 	}
-	if real, err = check(filepath.Join(f.dir, name), f.judge, 1); err == nil {
+	if real, _, err = check(filepath.Join(f.dir, name), f.judge, 1); err == nil {
 		f.checked[name] = real
 	}
 	return real, err

@@ -76,34 +76,35 @@ const maxLinks = 40
 // its path without links. It follows a link only when the link and its directory are
 // trusted. The error is an *Error, or that of looking, such as fs.ErrNotExist.
 func Check(path string, judge Judge) (real string, err error) {
-	return check(path, judge, 0)
+	real, _, err = check(path, judge, 0)
+	return real, err
 }
 
-// check is Check for a path that stands above other components of a path.
-func check(path string, judge Judge, above int) (real string, err error) {
+// check is Check for a path that stands above other components of a path. It also returns
+// what is there.
+func check(path string, judge Judge, above int) (real string, info os.FileInfo, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	real = "/"
 	rest := components(path)
 	for links := 0; ; {
 		info, err := os.Lstat(real)
-		if err != nil {
-			return "", err
+		if err == nil {
+			err = judgeOne(real, info, judge, above+len(rest))
 		}
-		isLink := info.Mode()&os.ModeSymlink != 0
-		if err := judgeOne(real, info, judge, above+len(rest)); err != nil {
-			return "", err
+		if err != nil {
+			return "", nil, err
 		}
 		switch {
-		case isLink:
+		case info.Mode()&os.ModeSymlink != 0:
 			if links++; links > maxLinks {
-				return "", &os.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+				return "", nil, &os.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
 			}
 			target, err := os.Readlink(real)
 			if err != nil {
-				return "", err
+				return "", nil, err
 			}
 			rest = append(components(target), rest...)
 			real = filepath.Dir(real)
@@ -111,7 +112,7 @@ func check(path string, judge Judge, above int) (real string, err error) {
 				real = "/"
 			}
 		case len(rest) == 0:
-			return real, nil
+			return real, info, nil
 		default:
 			// real has no link in it, so Join resolves ".." as the kernel does.
 			real, rest = filepath.Join(real, rest[0]), rest[1:]
@@ -203,17 +204,13 @@ func ReadAll(f fs.File, name string, limit int64) ([]byte, error) {
 
 // Program checks that a path is a trusted file that can be executed.
 func Program(path string, judge Judge) error {
-	var program syscall.Stat_t // what is judged last
-	_, err := Check(path, func(st *syscall.Stat_t, above int) string {
-		program = *st
-		return judge(st, above)
-	})
+	_, info, err := check(path, judge, 0)
 	switch {
 	case err != nil:
 		return err
-	case program.Mode&syscall.S_IFMT != syscall.S_IFREG:
+	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s: %w", path, policy.ErrNotRegular)
-	case program.Mode&0o111 == 0:
+	case info.Mode()&0o111 == 0:
 		return &Error{path, "is not executable"}
 	}
 	return nil
@@ -222,11 +219,7 @@ func Program(path string, judge Judge) error {
 // Directory checks that a path is a trusted directory, whose files are then as safe as
 // their own owners and modes.
 func Directory(path string, judge Judge) error {
-	real, err := check(path, judge, 1)
-	if err != nil {
-		return err
-	}
-	info, err := os.Lstat(real)
+	_, info, err := check(path, judge, 1)
 	if err == nil && !info.IsDir() {
 		err = &os.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}
 	}

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -153,7 +154,7 @@ func choose(entries []os.DirEntry) (files, ignored []string) {
 			continue
 		}
 		name := nameOf(file)
-		if !isName(name) || taken[name] || len(files) == maxPlugins {
+		if !isName(name) || len(name) > 64 || taken[name] || len(files) == maxPlugins {
 			ignored = append(ignored, read.Bounded(file, 255))
 			continue
 		}
@@ -166,16 +167,7 @@ func choose(entries []os.DirEntry) (files, ignored []string) {
 // nameOf returns the name of a plug-in: the file's without the ending.
 func nameOf(file string) string { return strings.TrimSuffix(file, filepath.Ext(file)) }
 
-// isName reports whether s is ^[a-z][a-z0-9_]*$, of at most 64 bytes.
-func isName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (i == 0 || (c != '_' && (c < '0' || c > '9'))) {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 64
-}
+var isName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`).MatchString
 
 // askAll asks the plug-ins and returns their answers in the order of the files.
 func (c Config) askAll(ctx context.Context, files []string, question []byte) []Answer {

@@ -3,8 +3,8 @@ package read
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"io/fs"
+	"regexp"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -35,12 +35,6 @@ func ReadDotenv(dir policy.Directory) Dotenv {
 	})
 }
 
-// Get returns a value without spaces around it, and whether it is set and not blank.
-func (d Dotenv) Get(name string) (string, bool) {
-	v := strings.TrimSpace(d.Values[name])
-	return v, v != ""
-}
-
 // ParseDotenv parses the syntax of upstream's reader: NAME=value, "export" before it, values
 // in single or double quotes that may span lines, # comments. It skips every other line. The
 // last of two equal names wins.
@@ -51,9 +45,9 @@ func ParseDotenv(data []byte) Dotenv {
 	}
 	env := Dotenv{Outcome: Recorded, Values: map[string]string{}}
 	for rest := text; rest != "" && len(env.Names) < maxVariables; {
-		name, value, after, err := parseAssignment(rest)
+		name, value, after, ok := parseAssignment(rest)
 		rest = after
-		if err != nil {
+		if !ok {
 			continue
 		}
 		if _, again := env.Values[name]; !again {
@@ -90,11 +84,9 @@ func decoded(data []byte) string {
 	return string(runes)
 }
 
-var errNoAssignment = errors.New("no assignment")
-
 // parseAssignment parses the first line of text, or the lines that a quoted value spans, and
 // returns the rest.
-func parseAssignment(text string) (name, value, rest string, err error) {
+func parseAssignment(text string) (name, value, rest string, ok bool) {
 	line, next, _ := strings.Cut(text, "\n")
 	name, value, found := strings.Cut(line, "=")
 	name = strings.TrimSpace(name)
@@ -102,22 +94,22 @@ func parseAssignment(text string) (name, value, rest string, err error) {
 		name = strings.TrimSpace(after)
 	}
 	if !found || !IsVariable(name) {
-		return "", "", next, errNoAssignment
+		return "", "", next, false
 	}
 	value = strings.TrimLeft(value, " \t\r")
 	if value == "" || (value[0] != '"' && value[0] != '\'') {
-		return name, unquoted(value), next, nil
+		return name, unquoted(value), next, true
 	}
 	start := len(line) - len(value)
 	inside, end, ok := quotedValue(text[start:])
 	if !ok {
-		return "", "", next, errNoAssignment
+		return "", "", next, false
 	}
 	after, rest, _ := strings.Cut(text[start+end:], "\n")
 	if after = strings.TrimSpace(after); after != "" && after[0] != '#' {
-		return "", "", rest, errNoAssignment
+		return "", "", rest, false
 	}
-	return name, inside, rest, nil
+	return name, inside, rest, true
 }
 
 // unquoted cuts off a comment, which begins with a # after a space. A # at the start is part
@@ -170,20 +162,10 @@ func unescaped(quote, c byte) string {
 	return "\\" + string(c)
 }
 
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
 // IsVariable reports whether an environment variable can have that name.
-func IsVariable(name string) bool {
-	if name == "" || len(name) > 256 {
-		return false
-	}
-	for i := range len(name) {
-		c := name[i]
-		letter := c == '_' || (c|0x20 >= 'a' && c|0x20 <= 'z')
-		if !letter && (i == 0 || c < '0' || c > '9') {
-			return false
-		}
-	}
-	return true
-}
+func IsVariable(name string) bool { return len(name) <= 256 && variableName.MatchString(name) }
 
 // ParseSwitch parses 1, true, yes, on and 0, false, no, off in any case. on is nil for a
 // blank text and for any other word, which is the problem. Quotes around the word, as
@@ -193,14 +175,13 @@ func ParseSwitch(s string) (on *bool, problem string) {
 	if bare := strings.Trim(word, `"'`); bare != word {
 		word, problem = strings.TrimSpace(bare), "the value has quotes in it"
 	}
-	yes, no := true, false
 	switch word {
 	case "":
 		return nil, ""
 	case "1", "true", "yes", "on":
-		return &yes, problem
+		return new(true), problem
 	case "0", "false", "no", "off":
-		return &no, problem
+		return new(false), problem
 	}
 	return nil, "want 1, true, yes, on or 0, false, no, off"
 }

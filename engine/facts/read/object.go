@@ -111,8 +111,7 @@ func (f *Object) Integer(key string) *int64 {
 		f.Unexpected = append(f.Unexpected, key)
 		return nil
 	}
-	whole := int64(*n)
-	return &whole
+	return new(int64(*n))
 }
 
 // Moment returns a time in seconds since 1970. Upstream writes numbers in some places and

@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 // How much of a file is read, in bytes.
@@ -52,6 +53,9 @@ func OutcomeOf(err error) Outcome {
 		return Outcome{Status: policy.StatusMissing}
 	case errors.Is(err, policy.ErrNotRegular):
 		return Outcome{policy.StatusUnreadable, "a link, or not a regular file"}
+	}
+	if untrusted, ok := errors.AsType[*trust.Error](err); ok {
+		return Outcome{policy.StatusUnreadable, "it, or a folder above it, " + untrusted.Why}
 	}
 	return Outcome{policy.StatusUnreadable, Reason(err)}
 }
@@ -170,14 +174,7 @@ func FirstLine(data []byte, limit int) string {
 
 func withoutBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) }
 
-// remember shares one reading of a file between the sources of a profile, if the directory
-// can keep it.
+// remember shares one reading of a file between the sources of a profile.
 func remember[T any](dir policy.Directory, key string, read func() T) T {
-	keeper, ok := dir.(interface {
-		Remember(key string, make func() any) any
-	})
-	if !ok {
-		return read()
-	}
-	return keeper.Remember(key, func() any { return read() }).(T)
+	return dir.Remember(key, func() any { return read() }).(T)
 }

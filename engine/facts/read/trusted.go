@@ -1,7 +1,6 @@
 package read
 
 import (
-	"errors"
 	"os"
 
 	"hermes-reconcile/policy"
@@ -22,9 +21,6 @@ func Trusted(path string, owner int) ([]byte, Outcome) {
 // bytes. It follows links that are trusted too.
 func NotBy(path string, uid, gid int, limit int64) ([]byte, Outcome) {
 	f, _, err := trust.Open(path, trust.NotBy(uid, gid))
-	if untrusted, ok := errors.AsType[*trust.Error](err); ok {
-		return nil, Outcome{policy.StatusUnreadable, "it, or a folder above it, " + untrusted.Why}
-	}
 	if err != nil {
 		return nil, OutcomeOf(err)
 	}
@@ -39,8 +35,5 @@ func OpenTrusted(path string, owner int) (*os.File, os.FileInfo, Outcome) {
 		return nil, nil, OutcomeOf(policy.ErrNotRegular)
 	}
 	f, info, err := trust.Open(path, trust.Only(owner))
-	if untrusted, ok := errors.AsType[*trust.Error](err); ok {
-		return nil, nil, Outcome{policy.StatusUnreadable, "it, or a folder above it, " + untrusted.Why}
-	}
 	return f, info, OutcomeOf(err)
 }

@@ -238,13 +238,6 @@ func (n Node) Bool() *bool {
 	return on
 }
 
-// Int returns a whole number.
-func (n Node) Int() (number int, ok bool) {
-	text, _ := n.Text()
-	number, err := strconv.Atoi(strings.TrimSpace(text))
-	return number, err == nil
-}
-
 // Texts returns a list of strings, or one string as a list. It returns at most count, each
 // of at most limit bytes.
 func (n Node) Texts(count, limit int) []string {
