@@ -3,7 +3,6 @@ package rego
 import (
 	"cmp"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -138,17 +137,11 @@ func (e *Evaluator) Packages() []Package {
 	return packages
 }
 
-// AsFallback returns the same policy with a status that reports it as a fallback. An
-// empty source keeps the source of the status; causes replace its errors unless they
-// are nil.
-func (e *Evaluator) AsFallback(source string, causes error) *Evaluator {
+// AsFallback returns the same policy with a status that reports it as a fallback from
+// another source.
+func (e *Evaluator) AsFallback(source string) *Evaluator {
 	fallback := *e
-	fallback.status.Fallback = true
-	fallback.status.Source = cmp.Or(source, e.status.Source)
-	if causes != nil {
-		fallback.status.Errors = strings.Split(causes.Error(), "\n")
-		fallback.status.Untrusted = Untrusted(causes)
-	}
+	fallback.status.Fallback, fallback.status.Source = true, source
 	return &fallback
 }
 
