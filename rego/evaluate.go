@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -18,79 +16,41 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// evaluating lets one Evaluate run at a time: the memory limit measures the heap of the
-// whole process, so two evaluations would count against each other's limit. One
-// evaluation already uses all processors.
-var evaluating sync.Mutex
-
-// Evaluate runs every package of the stage over the whole input document, several
-// packages at once. If a package fails (a conflict, a builtin error, an invalid member,
-// a limit of time or memory), its contributions are dropped and its failure is reported;
-// the other packages count.
+// Evaluate runs every package of the stage over the whole input document, one after the
+// other, for a command of an author of rules. If a package fails (a conflict, a builtin
+// error, an invalid member, a limit of time or memory), its contributions are dropped and
+// its failure is reported; the other packages count. Package process does the same for a
+// boot.
 func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
-	var names []string
-	for _, p := range e.packages {
-		if p.stage == stage {
-			names = append(names, p.name)
-		}
-	}
-	if len(names) == 0 {
-		return policy.Evaluation{}
-	}
 	document, err := NewDocument(in)
 	if err != nil {
 		return policy.Evaluation{Failures: []policy.RuleFailure{{Rule: "reconcile", Error: err.Error()}}}
 	}
-	results := make([]policy.Evaluation, len(names))
-	e.Each(ctx, names, document, runtime.GOMAXPROCS(0), func(int) {}, func(i int, result policy.Evaluation) { results[i] = result })
 	var all policy.Evaluation
-	for _, r := range results {
-		all.Contributions = append(all.Contributions, r.Contributions...)
-		all.Failures = append(all.Failures, r.Failures...)
+	for _, p := range e.packages {
+		if p.stage != stage {
+			continue
+		}
+		limited, stop := limitMemory(ctx, e.memory)
+		one := e.evaluatePackage(limited, p, document)
+		stop()
+		all.Contributions = append(all.Contributions, one.Contributions...)
+		all.Failures = append(all.Failures, one.Failures...)
 	}
 	return all
 }
 
-// Each evaluates the named packages over a document, some of them at once. With more of them
-// than processors, packages lose time to others. It calls begin before a package is evaluated
-// and done with the result, both with the index of the name, and for several packages at a
-// time. A package that ran out of memory, perhaps only together with the others, begins a
-// second time, alone. An unknown name is an error of the caller.
-func (e *Evaluator) Each(ctx context.Context, names []string, document Document, some int, begin func(int), done func(int, policy.Evaluation)) {
-	evaluating.Lock()
-	defer evaluating.Unlock()
-	packages := make([]rulePackage, len(names))
-	for i, name := range names {
-		packages[i] = e.packages[slices.IndexFunc(e.packages, func(p rulePackage) bool { return p.name == name })]
-	}
-	one := func(ctx context.Context, i int, last bool) (greedy bool) {
-		begin(i)
-		result, greedy := e.evaluatePackage(ctx, packages[i], document)
-		if greedy && !last {
-			return true
-		}
-		if packages[i].warnOnly {
-			result = withoutEffect(result)
-		}
-		done(i, result)
-		return false
-	}
-	greedy := make([]bool, len(names))
-	limited, stop := limitMemory(ctx, e.memory)
-	atOnce(some, len(names), func(i int) { greedy[i] = one(limited, i, false) })
-	stop()
-	for i := range names {
-		if greedy[i] {
-			runtime.GC() // or the garbage of the others would count
-			alone, stop := limitMemory(ctx, e.memory)
-			one(alone, i, true)
-			stop()
-		}
-	}
+// EvaluatePackage runs one package, as Evaluate does without a limit of memory. An unknown
+// name is an error of the caller.
+func (e *Evaluator) EvaluatePackage(ctx context.Context, name string, document Document) policy.Evaluation {
+	return e.evaluatePackage(ctx, e.find(name), document)
 }
 
-// evaluatePackage evaluates one package. Greedy means that the memory limit stopped it.
-func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document Document) (result policy.Evaluation, greedy bool) {
+func (e *Evaluator) find(name string) rulePackage {
+	return e.packages[slices.IndexFunc(e.packages, func(p rulePackage) bool { return p.name == name })]
+}
+
+func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document Document) policy.Evaluation {
 	var found []policy.Contribution
 	var failures []policy.RuleFailure
 	failed := e.query(ctx, p, document, nil, func(result topdown.QueryResult) {
@@ -103,10 +63,14 @@ func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document
 	if failed != nil {
 		failures = append(failures, *failed)
 	}
+	result := policy.Evaluation{Contributions: found}
 	if len(failures) > 0 {
-		return policy.Evaluation{Failures: fewOf(failures)}, failed != nil && errors.Is(context.Cause(ctx), errMemory)
+		result = policy.Evaluation{Failures: fewOf(failures)}
 	}
-	return policy.Evaluation{Contributions: found}, false
+	if p.warnOnly {
+		return withoutEffect(result)
+	}
+	return result
 }
 
 // maxFailures limits how many failures of one package are reported: a bad member is bad
@@ -126,15 +90,10 @@ func fewOf(failures []policy.RuleFailure) []policy.RuleFailure {
 }
 
 // Observe evaluates one package and drops its contributions. Observer may add a tracer
-// or another option to the query; nil adds nothing. The result is nil if the package
-// did not fail. An unknown rule is not evaluated.
-func (e *Evaluator) Observe(ctx context.Context, rule string, document Document, observer func(*topdown.Query) *topdown.Query) *policy.RuleFailure {
-	for _, p := range e.packages {
-		if p.name == rule {
-			return e.query(ctx, p, document, observer, func(topdown.QueryResult) {})
-		}
-	}
-	return nil
+// or another option to the query. The result is nil if the package did not fail. An unknown
+// name is an error of the caller.
+func (e *Evaluator) Observe(ctx context.Context, name string, document Document, observer func(*topdown.Query) *topdown.Query) *policy.RuleFailure {
+	return e.query(ctx, e.find(name), document, observer, func(topdown.QueryResult) {})
 }
 
 var errTime = errors.New("the time limit of a rule package")
@@ -175,7 +134,7 @@ func (e *Evaluator) query(ctx context.Context, p rulePackage, document Document,
 	})
 	switch cause := context.Cause(ctx); {
 	case topdown.IsCancel(err) && errors.Is(cause, errMemory):
-		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("stopped: needs more than %d MiB of memory", e.memory>>20)}
+		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("needs more than %d MiB of memory", e.memory>>20)}
 	case topdown.IsCancel(err) && errors.Is(cause, errTime):
 		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("not done after %s", e.timeout)}
 	case topdown.IsCancel(err) && cause != nil:
