@@ -69,8 +69,8 @@ func (c *checker) addContribution(s example.Situation, isExample bool, said poli
 	case said.Set == policy.SetAlarm && said.Code == "bad_setting":
 		f.Code, f.Message = "setting_value", said.Reason
 		if key := settingNamed().FindStringSubmatch(said.Reason); key != nil {
-			if file, row := c.settingPlace(key[1]); row > 0 {
-				f.File, f.Row = file, row
+			if at, ok := c.places[key[1]]; ok {
+				f.File, f.Row = at.file, at.row
 			}
 		}
 	case said.Profile != "" && !exists && !isExample:
