@@ -28,7 +28,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 	}
 	var all policy.Evaluation
 	for _, p := range e.packages {
-		if p.stage != stage {
+		if p.Stage != stage {
 			continue
 		}
 		limited, stop := limitMemory(ctx, e.memory)
@@ -47,7 +47,7 @@ func (e *Evaluator) EvaluatePackage(ctx context.Context, name string, document D
 }
 
 func (e *Evaluator) find(name string) rulePackage {
-	return e.packages[slices.IndexFunc(e.packages, func(p rulePackage) bool { return p.name == name })]
+	return e.packages[slices.IndexFunc(e.packages, func(p rulePackage) bool { return p.Name == name })]
 }
 
 func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document Document) policy.Evaluation {
@@ -67,7 +67,7 @@ func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document
 	if len(failures) > 0 {
 		result = policy.Evaluation{Failures: fewOf(failures)}
 	}
-	if p.warnOnly {
+	if p.WarnOnly {
 		return withoutEffect(result)
 	}
 	return result
@@ -102,12 +102,12 @@ var errTime = errors.New("the time limit of a rule package")
 func (e *Evaluator) query(ctx context.Context, p rulePackage, document Document, observer func(*topdown.Query) *topdown.Query, use func(topdown.QueryResult)) (failed *policy.RuleFailure) {
 	defer func() { // some builtins panic when an argument is too large
 		if why := recover(); why != nil {
-			failed = &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("panic: %v", why)}
+			failed = &policy.RuleFailure{Rule: p.Name, Error: fmt.Sprintf("panic: %v", why)}
 		}
 	}()
 	txn, err := e.store.NewTransaction(ctx, storage.TransactionParams{})
 	if err != nil {
-		return &policy.RuleFailure{Rule: p.name, Error: err.Error()}
+		return &policy.RuleFailure{Rule: p.Name, Error: err.Error()}
 	}
 	defer e.store.Abort(ctx, txn)
 
@@ -134,11 +134,11 @@ func (e *Evaluator) query(ctx context.Context, p rulePackage, document Document,
 	})
 	switch cause := context.Cause(ctx); {
 	case topdown.IsCancel(err) && errors.Is(cause, errMemory):
-		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("needs more than %d MiB of memory", e.memory>>20)}
+		return &policy.RuleFailure{Rule: p.Name, Error: fmt.Sprintf("needs more than %d MiB of memory", e.memory>>20)}
 	case topdown.IsCancel(err) && errors.Is(cause, errTime):
-		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("not done after %s", e.timeout)}
+		return &policy.RuleFailure{Rule: p.Name, Error: fmt.Sprintf("not done after %s", e.timeout)}
 	case topdown.IsCancel(err) && cause != nil:
-		return &policy.RuleFailure{Rule: p.name, Error: "stopped: " + cause.Error()}
+		return &policy.RuleFailure{Rule: p.Name, Error: "stopped: " + cause.Error()}
 	case err != nil:
 		return failure(p, err)
 	case len(builtinErrors) > 0:
@@ -148,7 +148,7 @@ func (e *Evaluator) query(ctx context.Context, p rulePackage, document Document,
 }
 
 func failure(p rulePackage, err error) *policy.RuleFailure {
-	f := &policy.RuleFailure{Rule: p.name, Error: AsWritten(err.Error())}
+	f := &policy.RuleFailure{Rule: p.Name, Error: AsWritten(err.Error())}
 	if e, ok := err.(*topdown.Error); ok {
 		f.Error = AsWritten(fmt.Sprintf("%s: %s", e.Code, e.Message))
 		if e.Location != nil {
@@ -161,10 +161,7 @@ func failure(p rulePackage, err error) *policy.RuleFailure {
 // decode appends the members of one set to found. Each member is an array of the index
 // of its rule and the member itself (see locate.go).
 func (p rulePackage) decode(set policy.Set, term *ast.Term, found []policy.Contribution) ([]policy.Contribution, []policy.RuleFailure) {
-	members, ok := term.Value.(ast.Set)
-	if !ok {
-		return found, []policy.RuleFailure{{Rule: p.name, Error: fmt.Sprintf("%s is not a set", set)}}
-	}
+	members := term.Value.(ast.Set) // see checkSets
 	found = slices.Grow(found, members.Len())
 	var failures []policy.RuleFailure
 	members.Foreach(func(t *ast.Term) {
@@ -172,10 +169,10 @@ func (p rulePackage) decode(set policy.Set, term *ast.Term, found []policy.Contr
 		index, _ := member.Elem(0).Value.(ast.Number).Int()
 		c, err := decodeMember(set, member.Elem(1).Value)
 		if err != nil {
-			failures = append(failures, policy.RuleFailure{Rule: p.name, Location: p.places[index], Error: err.Error()})
+			failures = append(failures, policy.RuleFailure{Rule: p.Name, Location: p.places[index], Error: err.Error()})
 			return
 		}
-		c.Rule, c.Location, c.Layer = p.name, p.places[index], p.layer
+		c.Rule, c.Location, c.Layer = p.Name, p.places[index], p.Layer
 		found = append(found, c)
 	})
 	return found, failures
