@@ -126,7 +126,7 @@ func benchPackage(b *testing.B, e *Evaluator, p rulePackage, in policy.Input) {
 		b.Fatal(err)
 	}
 	evaluate := func() {
-		if got := e.evaluatePackage(b.Context(), p, document); len(got.Failures) > 0 {
+		if got := e.EvaluatePackage(b.Context(), p.Name, document); len(got.Failures) > 0 {
 			b.Fatalf("failures: %+v", got.Failures)
 		}
 	}

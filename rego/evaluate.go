@@ -32,7 +32,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 			continue
 		}
 		limited, stop := limitMemory(ctx, e.memory)
-		one := e.evaluatePackage(limited, p, document)
+		one := e.EvaluatePackage(limited, p.Name, document)
 		stop()
 		all.Contributions = append(all.Contributions, one.Contributions...)
 		all.Failures = append(all.Failures, one.Failures...)
@@ -43,14 +43,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 // EvaluatePackage runs one package, as Evaluate does without a limit of memory. An unknown
 // name is an error of the caller.
 func (e *Evaluator) EvaluatePackage(ctx context.Context, name string, document Document) policy.Evaluation {
-	return e.evaluatePackage(ctx, e.find(name), document)
-}
-
-func (e *Evaluator) find(name string) rulePackage {
-	return e.packages[slices.IndexFunc(e.packages, func(p rulePackage) bool { return p.Name == name })]
-}
-
-func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document Document) policy.Evaluation {
+	p := e.find(name)
 	var found []policy.Contribution
 	var failures []policy.RuleFailure
 	failed := e.query(ctx, p, document, nil, func(result topdown.QueryResult) {
@@ -71,6 +64,10 @@ func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document
 		return withoutEffect(result)
 	}
 	return result
+}
+
+func (e *Evaluator) find(name string) rulePackage {
+	return e.packages[slices.IndexFunc(e.packages, func(p rulePackage) bool { return p.Name == name })]
 }
 
 // maxFailures limits how many failures of one package are reported: a bad member is bad

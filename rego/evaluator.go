@@ -23,8 +23,8 @@ type Options struct {
 	// Timeout limits the evaluation of one package over all profiles. 0 means
 	// DefaultTimeout.
 	Timeout time.Duration
-	// Memory limits how many bytes the heap may grow while rules are evaluated. 0 means
-	// DefaultMemory.
+	// Memory limits how many bytes the heap may grow while Evaluate runs one package. 0
+	// means DefaultMemory.
 	Memory int64
 	// Trace keeps the calls of print() in the rules, and gives each package ten times as
 	// long.

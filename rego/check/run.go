@@ -20,13 +20,9 @@ import (
 // try evaluates the rules over the examples and the caller's situations. A rule that
 // fails there would fail at a boot.
 func (c *checker) try(ctx context.Context, e *rego.Evaluator) {
-	for _, s := range example.Situations() {
-		if c.tryOne(ctx, e, s, true) {
-			return
-		}
-	}
-	for _, s := range c.options.Situations {
-		if c.tryOne(ctx, e, s, false) {
+	shipped := example.Situations()
+	for i, s := range slices.Concat(shipped, c.options.Situations) {
+		if c.tryOne(ctx, e, s, i < len(shipped)) {
 			return
 		}
 	}

@@ -3,9 +3,9 @@
 // starts another child and goes on without the package that did it. The package holds both
 // ends of the pipes to the child.
 //
-// The child limits time and memory itself, as package rego does, and reports a package that
-// breaks. The parent ends a child that does not keep to the limits. The kernel limits the
-// memory of the child.
+// The child limits time itself, as package rego does, and reports a package that breaks. The
+// parent ends a child that does not keep to the limit. The kernel limits the memory of the
+// child.
 package process
 
 import (
