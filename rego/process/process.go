@@ -173,12 +173,12 @@ func (r *Rules) ofChild(ctx context.Context, limit time.Duration, choice bundle.
 	return l, err
 }
 
-// ready makes sure that a child runs that has loaded a policy.
+// ready makes sure that a child runs that has loaded a policy. It ends early with ctx.
 func (r *Rules) ready(ctx context.Context, p *Policy) error {
 	if r.child != nil && r.child.revisions[p.choice] == p.status.Revision {
 		return nil
 	}
-	l, err := r.ofChild(ctx, min(loadTime, left(ctx)/2), p.choice)
+	l, err := r.ofChild(ctx, loadTime, p.choice)
 	if err == nil && l.Status.Revision != p.status.Revision {
 		err = errors.New("the rules changed while they were in use")
 	}
