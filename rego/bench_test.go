@@ -109,7 +109,7 @@ func benchEvaluator(tb testing.TB) *Evaluator {
 func BenchmarkEvaluate(b *testing.B) {
 	e := benchEvaluator(b)
 	for _, p := range e.packages {
-		short := p.name[strings.LastIndex(p.name, ".")+1:]
+		short := p.Name[strings.LastIndex(p.Name, ".")+1:]
 		for _, n := range benchSizes {
 			b.Run(fmt.Sprintf("%s/%d", short, n), func(b *testing.B) {
 				benchPackage(b, e, p, manyProfiles(n))
@@ -126,7 +126,7 @@ func benchPackage(b *testing.B, e *Evaluator, p rulePackage, in policy.Input) {
 		b.Fatal(err)
 	}
 	evaluate := func() {
-		if got, _ := e.evaluatePackage(b.Context(), p, document); len(got.Failures) > 0 {
+		if got := e.EvaluatePackage(b.Context(), p.Name, document); len(got.Failures) > 0 {
 			b.Fatalf("failures: %+v", got.Failures)
 		}
 	}
@@ -200,8 +200,8 @@ func TestBenchmarkInputGivesEveryRuleWork(t *testing.T) {
 		}
 	}
 	for _, p := range e.packages {
-		if said[p.name] == 0 && p.name != "reconcile.rules.container_role" {
-			t.Errorf("%s contributes nothing for the input of the benchmarks", p.name)
+		if said[p.Name] == 0 && p.Name != "reconcile.rules.container_role" {
+			t.Errorf("%s contributes nothing for the input of the benchmarks", p.Name)
 		}
 	}
 }
@@ -222,7 +222,7 @@ func TestBuiltInRulesGrowLinearly(t *testing.T) {
 			counts = append(counts, countSteps(t, e, p, document))
 		}
 		if counts[1] > 11*counts[0] {
-			t.Errorf("%s: %d steps for 50 profiles and %d for 500", p.name, counts[0], counts[1])
+			t.Errorf("%s: %d steps for 50 profiles and %d for 500", p.Name, counts[0], counts[1])
 		}
 	}
 }

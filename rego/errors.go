@@ -82,18 +82,13 @@ func at(location *ast.Location, code, format string, args ...any) *Error {
 // locate.go).
 func FromOPA(errs ast.Errors) Errors {
 	var out Errors
-	seen := map[string]bool{}
 	for _, e := range errs {
-		one := at(e.Location, e.Code, "%s", explain(e))
-		if key := one.Error(); !seen[key] {
-			seen[key] = true
-			out = append(out, one)
-		}
+		out = append(out, at(e.Location, e.Code, "%s", explain(e)))
 	}
 	slices.SortFunc(out, func(a, b *Error) int {
-		return cmp.Or(strings.Compare(a.File, b.File), a.Row-b.Row, a.Col-b.Col)
+		return cmp.Or(strings.Compare(a.File, b.File), a.Row-b.Row, a.Col-b.Col, strings.Compare(a.Message, b.Message))
 	})
-	return out
+	return slices.CompactFunc(out, func(a, b *Error) bool { return a.Error() == b.Error() })
 }
 
 // explain adds to OPA's message what would have been right.

@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -18,79 +16,34 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// evaluating lets one Evaluate run at a time: the memory limit measures the heap of the
-// whole process, so two evaluations would count against each other's limit. One
-// evaluation already uses all processors.
-var evaluating sync.Mutex
-
-// Evaluate runs every package of the stage over the whole input document, several
-// packages at once. If a package fails (a conflict, a builtin error, an invalid member,
-// a limit of time or memory), its contributions are dropped and its failure is reported;
-// the other packages count.
+// Evaluate runs every package of the stage over the whole input document, one after the
+// other, for a command of an author of rules. If a package fails (a conflict, a builtin
+// error, an invalid member, a limit of time or memory), its contributions are dropped and
+// its failure is reported; the other packages count. Package process does the same for a
+// boot.
 func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
-	var names []string
-	for _, p := range e.packages {
-		if p.stage == stage {
-			names = append(names, p.name)
-		}
-	}
-	if len(names) == 0 {
-		return policy.Evaluation{}
-	}
 	document, err := NewDocument(in)
 	if err != nil {
 		return policy.Evaluation{Failures: []policy.RuleFailure{{Rule: "reconcile", Error: err.Error()}}}
 	}
-	results := make([]policy.Evaluation, len(names))
-	e.Each(ctx, names, document, runtime.GOMAXPROCS(0), func(int) {}, func(i int, result policy.Evaluation) { results[i] = result })
 	var all policy.Evaluation
-	for _, r := range results {
-		all.Contributions = append(all.Contributions, r.Contributions...)
-		all.Failures = append(all.Failures, r.Failures...)
+	for _, p := range e.packages {
+		if p.Stage != stage {
+			continue
+		}
+		limited, stop := limitMemory(ctx, e.memory)
+		one := e.EvaluatePackage(limited, p.Name, document)
+		stop()
+		all.Contributions = append(all.Contributions, one.Contributions...)
+		all.Failures = append(all.Failures, one.Failures...)
 	}
 	return all
 }
 
-// Each evaluates the named packages over a document, some of them at once. With more of them
-// than processors, packages lose time to others. It calls begin before a package is evaluated
-// and done with the result, both with the index of the name, and for several packages at a
-// time. A package that ran out of memory, perhaps only together with the others, begins a
-// second time, alone. An unknown name is an error of the caller.
-func (e *Evaluator) Each(ctx context.Context, names []string, document Document, some int, begin func(int), done func(int, policy.Evaluation)) {
-	evaluating.Lock()
-	defer evaluating.Unlock()
-	packages := make([]rulePackage, len(names))
-	for i, name := range names {
-		packages[i] = e.packages[slices.IndexFunc(e.packages, func(p rulePackage) bool { return p.name == name })]
-	}
-	one := func(ctx context.Context, i int, last bool) (greedy bool) {
-		begin(i)
-		result, greedy := e.evaluatePackage(ctx, packages[i], document)
-		if greedy && !last {
-			return true
-		}
-		if packages[i].warnOnly {
-			result = withoutEffect(result)
-		}
-		done(i, result)
-		return false
-	}
-	greedy := make([]bool, len(names))
-	limited, stop := limitMemory(ctx, e.memory)
-	atOnce(some, len(names), func(i int) { greedy[i] = one(limited, i, false) })
-	stop()
-	for i := range names {
-		if greedy[i] {
-			runtime.GC() // or the garbage of the others would count
-			alone, stop := limitMemory(ctx, e.memory)
-			one(alone, i, true)
-			stop()
-		}
-	}
-}
-
-// evaluatePackage evaluates one package. Greedy means that the memory limit stopped it.
-func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document Document) (result policy.Evaluation, greedy bool) {
+// EvaluatePackage runs one package, as Evaluate does without a limit of memory. An unknown
+// name is an error of the caller.
+func (e *Evaluator) EvaluatePackage(ctx context.Context, name string, document Document) policy.Evaluation {
+	p := e.find(name)
 	var found []policy.Contribution
 	var failures []policy.RuleFailure
 	failed := e.query(ctx, p, document, nil, func(result topdown.QueryResult) {
@@ -103,10 +56,18 @@ func (e *Evaluator) evaluatePackage(ctx context.Context, p rulePackage, document
 	if failed != nil {
 		failures = append(failures, *failed)
 	}
+	result := policy.Evaluation{Contributions: found}
 	if len(failures) > 0 {
-		return policy.Evaluation{Failures: fewOf(failures)}, failed != nil && errors.Is(context.Cause(ctx), errMemory)
+		result = policy.Evaluation{Failures: fewOf(failures)}
 	}
-	return policy.Evaluation{Contributions: found}, false
+	if p.WarnOnly {
+		return withoutEffect(result)
+	}
+	return result
+}
+
+func (e *Evaluator) find(name string) rulePackage {
+	return e.packages[slices.IndexFunc(e.packages, func(p rulePackage) bool { return p.Name == name })]
 }
 
 // maxFailures limits how many failures of one package are reported: a bad member is bad
@@ -126,15 +87,10 @@ func fewOf(failures []policy.RuleFailure) []policy.RuleFailure {
 }
 
 // Observe evaluates one package and drops its contributions. Observer may add a tracer
-// or another option to the query; nil adds nothing. The result is nil if the package
-// did not fail. An unknown rule is not evaluated.
-func (e *Evaluator) Observe(ctx context.Context, rule string, document Document, observer func(*topdown.Query) *topdown.Query) *policy.RuleFailure {
-	for _, p := range e.packages {
-		if p.name == rule {
-			return e.query(ctx, p, document, observer, func(topdown.QueryResult) {})
-		}
-	}
-	return nil
+// or another option to the query. The result is nil if the package did not fail. An unknown
+// name is an error of the caller.
+func (e *Evaluator) Observe(ctx context.Context, name string, document Document, observer func(*topdown.Query) *topdown.Query) *policy.RuleFailure {
+	return e.query(ctx, e.find(name), document, observer, func(topdown.QueryResult) {})
 }
 
 var errTime = errors.New("the time limit of a rule package")
@@ -143,12 +99,12 @@ var errTime = errors.New("the time limit of a rule package")
 func (e *Evaluator) query(ctx context.Context, p rulePackage, document Document, observer func(*topdown.Query) *topdown.Query, use func(topdown.QueryResult)) (failed *policy.RuleFailure) {
 	defer func() { // some builtins panic when an argument is too large
 		if why := recover(); why != nil {
-			failed = &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("panic: %v", why)}
+			failed = &policy.RuleFailure{Rule: p.Name, Error: fmt.Sprintf("panic: %v", why)}
 		}
 	}()
 	txn, err := e.store.NewTransaction(ctx, storage.TransactionParams{})
 	if err != nil {
-		return &policy.RuleFailure{Rule: p.name, Error: err.Error()}
+		return &policy.RuleFailure{Rule: p.Name, Error: err.Error()}
 	}
 	defer e.store.Abort(ctx, txn)
 
@@ -175,11 +131,11 @@ func (e *Evaluator) query(ctx context.Context, p rulePackage, document Document,
 	})
 	switch cause := context.Cause(ctx); {
 	case topdown.IsCancel(err) && errors.Is(cause, errMemory):
-		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("stopped: needs more than %d MiB of memory", e.memory>>20)}
+		return &policy.RuleFailure{Rule: p.Name, Error: fmt.Sprintf("needs more than %d MiB of memory", e.memory>>20)}
 	case topdown.IsCancel(err) && errors.Is(cause, errTime):
-		return &policy.RuleFailure{Rule: p.name, Error: fmt.Sprintf("not done after %s", e.timeout)}
+		return &policy.RuleFailure{Rule: p.Name, Error: fmt.Sprintf("not done after %s", e.timeout)}
 	case topdown.IsCancel(err) && cause != nil:
-		return &policy.RuleFailure{Rule: p.name, Error: "stopped: " + cause.Error()}
+		return &policy.RuleFailure{Rule: p.Name, Error: "stopped: " + cause.Error()}
 	case err != nil:
 		return failure(p, err)
 	case len(builtinErrors) > 0:
@@ -189,7 +145,7 @@ func (e *Evaluator) query(ctx context.Context, p rulePackage, document Document,
 }
 
 func failure(p rulePackage, err error) *policy.RuleFailure {
-	f := &policy.RuleFailure{Rule: p.name, Error: AsWritten(err.Error())}
+	f := &policy.RuleFailure{Rule: p.Name, Error: AsWritten(err.Error())}
 	if e, ok := err.(*topdown.Error); ok {
 		f.Error = AsWritten(fmt.Sprintf("%s: %s", e.Code, e.Message))
 		if e.Location != nil {
@@ -202,10 +158,7 @@ func failure(p rulePackage, err error) *policy.RuleFailure {
 // decode appends the members of one set to found. Each member is an array of the index
 // of its rule and the member itself (see locate.go).
 func (p rulePackage) decode(set policy.Set, term *ast.Term, found []policy.Contribution) ([]policy.Contribution, []policy.RuleFailure) {
-	members, ok := term.Value.(ast.Set)
-	if !ok {
-		return found, []policy.RuleFailure{{Rule: p.name, Error: fmt.Sprintf("%s is not a set", set)}}
-	}
+	members := term.Value.(ast.Set) // see checkSets
 	found = slices.Grow(found, members.Len())
 	var failures []policy.RuleFailure
 	members.Foreach(func(t *ast.Term) {
@@ -213,10 +166,10 @@ func (p rulePackage) decode(set policy.Set, term *ast.Term, found []policy.Contr
 		index, _ := member.Elem(0).Value.(ast.Number).Int()
 		c, err := decodeMember(set, member.Elem(1).Value)
 		if err != nil {
-			failures = append(failures, policy.RuleFailure{Rule: p.name, Location: p.places[index], Error: err.Error()})
+			failures = append(failures, policy.RuleFailure{Rule: p.Name, Location: p.places[index], Error: err.Error()})
 			return
 		}
-		c.Rule, c.Location, c.Layer = p.name, p.places[index], p.layer
+		c.Rule, c.Location, c.Layer = p.Name, p.places[index], p.Layer
 		found = append(found, c)
 	})
 	return found, failures

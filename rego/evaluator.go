@@ -3,7 +3,6 @@ package rego
 import (
 	"cmp"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -24,11 +23,12 @@ type Options struct {
 	// Timeout limits the evaluation of one package over all profiles. 0 means
 	// DefaultTimeout.
 	Timeout time.Duration
-	// Memory limits how many bytes the heap may grow while rules are evaluated. 0 means
-	// DefaultMemory.
+	// Memory limits how many bytes the heap may grow while Evaluate runs one package. 0
+	// means DefaultMemory.
 	Memory int64
-	// Print keeps the calls of print() in the rules, for a trace.
-	Print bool
+	// Trace keeps the calls of print() in the rules, and gives each package ten times as
+	// long.
+	Trace bool
 }
 
 // DefaultTimeout is about ten times what the slowest built-in package needs for 10,000
@@ -77,16 +77,19 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 		timeout: cmp.Or(o.Timeout, DefaultTimeout), memory: cmp.Or(o.Memory, DefaultMemory),
 		status: status(layers, rules.Sources, rules.Settings), operator: rules.operator, settings: rules.Settings,
 	}
+	if o.Trace {
+		e.timeout *= 10
+	}
 	modules := make(map[string]*ast.Module, len(rules.Sources))
 	for _, s := range rules.Sources {
 		if s.Kind() != KindLib {
 			p := locate(s, tested)
-			p.warnOnly = isWarnOnly(s, warn)
+			p.WarnOnly = isWarnOnly(s, warn)
 			e.packages = append(e.packages, p)
 		}
 		modules[s.Name] = s.Module
 	}
-	e.compiler = NewCompiler().WithEnablePrintStatements(o.Print)
+	e.compiler = NewCompiler().WithEnablePrintStatements(o.Trace)
 	if tested {
 		e.compiler.WithStrict(false).WithSkipStages(checkStages...)
 	}
@@ -120,41 +123,19 @@ func (e *Evaluator) Setting(key string) any { return e.settings[key] }
 // on disk since then. The caller must not change the maps.
 func (e *Evaluator) Operator() OperatorFiles { return e.operator }
 
-// A Package is a rule package of a policy.
-type Package struct {
-	Name  string
-	Stage policy.Stage
-	Layer int // see policy.Contribution
-	// WarnOnly means that the package has no effect (enforce: warn).
-	WarnOnly bool
-}
-
 // Packages returns the packages of both stages, by layer and file.
 func (e *Evaluator) Packages() []Package {
 	packages := make([]Package, len(e.packages))
 	for i, p := range e.packages {
-		packages[i] = Package{p.name, p.stage, p.layer, p.warnOnly}
+		packages[i] = p.Package
 	}
 	return packages
 }
 
-// AsFallback returns the same policy with a status that reports it as a fallback. An
-// empty source keeps the source of the status; causes replace its errors unless they
-// are nil.
-func (e *Evaluator) AsFallback(source string, causes error) *Evaluator {
+// AsFallback returns the same policy with a status that reports it as a fallback from
+// another source.
+func (e *Evaluator) AsFallback(source string) *Evaluator {
 	fallback := *e
-	fallback.status.Fallback = true
-	fallback.status.Source = cmp.Or(source, e.status.Source)
-	if causes != nil {
-		fallback.status.Errors = strings.Split(causes.Error(), "\n")
-		fallback.status.Untrusted = Untrusted(causes)
-	}
+	fallback.status.Fallback, fallback.status.Source = true, source
 	return &fallback
-}
-
-// Slower returns the same policy with a time limit that is so many times as long.
-func (e *Evaluator) Slower(times int) *Evaluator {
-	slow := *e
-	slow.timeout *= time.Duration(times)
-	return &slow
 }

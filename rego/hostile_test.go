@@ -49,7 +49,7 @@ func TestRefusedProfilesGrowLinearly(t *testing.T) {
 			used = append(used, after.TotalAlloc-before.TotalAlloc)
 		}
 		if used[1] > 13*used[0] {
-			t.Errorf("%s: %d bytes for 100 profiles and %d for 1000", p.name, used[0], used[1])
+			t.Errorf("%s: %d bytes for 100 profiles and %d for 1000", p.Name, used[0], used[1])
 		}
 	}
 }

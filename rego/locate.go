@@ -14,16 +14,21 @@ const locatedPrefix = "located__"
 // AsWritten gives rules the names in a text that their author gave them.
 func AsWritten(text string) string { return strings.ReplaceAll(text, locatedPrefix, "") }
 
+// A Package is a rule package of a policy.
+type Package struct {
+	Name     string
+	Stage    policy.Stage
+	Layer    int  // see policy.Contribution
+	WarnOnly bool // it has no effect (enforce: warn)
+}
+
 // A rulePackage is a compiled rule package and the query that collects its
 // contributions.
 type rulePackage struct {
-	name     string
-	stage    policy.Stage
-	layer    int
-	query    ast.Body
-	sets     []policy.Set
-	places   []string // file:row of the rules, by the index in the members
-	warnOnly bool
+	Package
+	query  ast.Body
+	sets   []policy.Set
+	places []string // file:row of the rules, by the index in the members
 }
 
 // locate adds to a module a copy of every rule that contributes to a set. The members
@@ -37,7 +42,7 @@ type rulePackage struct {
 // because OPA does not evaluate a set to which nothing refers. If nothing can refer to
 // the sets of the package, locate changes the rules instead of copying them.
 func locate(s Source, unreferred bool) rulePackage {
-	p := rulePackage{name: s.Package(), stage: policy.Stage(s.Kind()), layer: s.Layer}
+	p := rulePackage{Package: Package{Name: s.Package(), Stage: policy.Stage(s.Kind()), Layer: s.Layer}}
 	have := map[policy.Set]bool{}
 	for _, rule := range s.Module.Rules {
 		name := RuleName(rule)

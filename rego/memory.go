@@ -16,28 +16,21 @@ var errMemory = errors.New("the memory limit of the rules")
 const memoryInterval = 5 * time.Millisecond
 
 // limitMemory returns a context that ends with errMemory once the heap has grown by
-// more than the given bytes. OPA has no limit of its own, and Go cannot tell what a
-// query allocates from what the rest of the process does, so everything that allocates
-// beside the rules counts too. The caller calls the returned function to end measuring.
+// more than the given bytes. It is for the commands of authors; at a boot the kernel limits
+// the process of the rules. Everything that allocates beside the rules counts too. The
+// caller calls the returned function to end measuring.
 func limitMemory(ctx context.Context, bytes int64) (context.Context, func()) {
 	limited, cancel := context.WithCancelCause(ctx)
 	limit := heapInUse() + uint64(bytes)
 	go func() {
-		ticker := time.NewTicker(memoryInterval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-limited.Done():
-				return
-			case <-ticker.C:
-			}
+		for limited.Err() == nil {
+			time.Sleep(memoryInterval)
 			if heapInUse() <= limit {
 				continue
 			}
 			runtime.GC() // garbage does not count
 			if heapInUse() > limit {
 				cancel(errMemory)
-				return
 			}
 		}
 	}()

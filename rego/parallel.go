@@ -8,12 +8,9 @@ import (
 
 // onAllProcessors calls do for 0 to n-1 in no order, at most one call per processor at
 // a time, and returns when all calls have returned.
-func onAllProcessors(n int, do func(i int)) { atOnce(runtime.GOMAXPROCS(0), n, do) }
-
-// atOnce is onAllProcessors with a limit of one's own.
-func atOnce(limit, n int, do func(i int)) {
+func onAllProcessors(n int, do func(i int)) {
 	var group errgroup.Group
-	group.SetLimit(limit)
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range n {
 		group.Go(func() error {
 			do(i)

@@ -150,8 +150,8 @@ func TestConfiguredRecipesContribute(t *testing.T) {
 		}
 	}
 	for _, p := range e.packages {
-		if p.layer > 0 && count[p.name] == 0 {
-			t.Errorf("%s contributes nothing", p.name)
+		if p.Layer > 0 && count[p.Name] == 0 {
+			t.Errorf("%s contributes nothing", p.Name)
 		}
 	}
 }
@@ -188,11 +188,11 @@ func TestRecipesGrowLinearly(t *testing.T) {
 	skipUnderRace(t)
 	e := configuredRecipes(t)
 	for _, p := range e.packages {
-		if p.layer == 0 {
+		if p.Layer == 0 {
 			continue
 		}
 		if few, many := growth(t, e, p); many > 11*few {
-			t.Errorf("%s: %d steps for 50 profiles and %d for 500", p.name, few, many)
+			t.Errorf("%s: %d steps for 50 profiles and %d for 500", p.Name, few, many)
 		}
 	}
 }
@@ -294,11 +294,11 @@ func growth(t *testing.T, e *Evaluator, p rulePackage) (few, many int) {
 func BenchmarkRecipes(b *testing.B) {
 	e := configuredRecipes(b)
 	for _, p := range e.packages {
-		if p.layer == 0 {
+		if p.Layer == 0 {
 			continue
 		}
 		for _, n := range benchSizes {
-			b.Run(fmt.Sprintf("%s/%d", p.name[len("reconcile.rules."):], n), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%d", p.Name[len("reconcile.rules."):], n), func(b *testing.B) {
 				benchPackage(b, e, p, recipeSituation(n))
 			})
 		}

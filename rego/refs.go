@@ -265,12 +265,12 @@ func (e *Evaluator) externalReads(sources []Source) map[string][]string {
 		decides := slices.ContainsFunc(p.sets, func(s policy.Set) bool {
 			return s == policy.SetStart || s == policy.SetHold || s == policy.SetSkip || s == policy.SetWaive
 		})
-		if p.warnOnly || !decides {
+		if p.WarnOnly || !decides {
 			continue
 		}
 		w := &readWalk{compiler: e.compiler, visited: map[string]bool{}, settings: e.settings}
 		for _, module := range e.compiler.Modules {
-			if PackageName(module.Package.Path) == p.name {
+			if PackageName(module.Package.Path) == p.Name {
 				for _, rule := range module.Rules {
 					w.rule(rule, nil)
 				}
@@ -289,7 +289,7 @@ func (e *Evaluator) externalReads(sources []Source) map[string][]string {
 		// A setting that names no plug-in is empty.
 		plugins = slices.DeleteFunc(slices.Compact(plugins), func(name string) bool { return name == "" })
 		if len(plugins) > 0 {
-			found[p.name] = plugins
+			found[p.Name] = plugins
 		}
 	}
 	return found

@@ -52,14 +52,14 @@ func loadPolicy(c config.Config) (*rego.Evaluator, error) {
 	return e, nil
 }
 
-// compiled compiles in this process the rules that decided in the other one. With printing,
-// print() in rules is compiled too.
-func compiled(c config.Config, decided *process.Policy, printing bool) (*rego.Evaluator, error) {
+// compiled compiles in this process the rules that decided in the other one. For a
+// trace, print() in rules is compiled too.
+func compiled(c config.Config, decided *process.Policy, tracing bool) (*rego.Evaluator, error) {
 	options, err := policyOptions(c)
 	if err != nil {
 		return nil, err
 	}
-	options.Print = printing
+	options.Trace = tracing
 	return bundle.Load(decided.Choice(), layers(c), options, c.StateDir)
 }
 

@@ -81,6 +81,24 @@ func (s *Stream) Read(document any) (texts [][]byte, err error) {
 	return texts[1:], json.Unmarshal(texts[0], document)
 }
 
+// Texts returns a map as the texts of a message: key and value in turns.
+func Texts(m map[string]json.RawMessage) [][]byte {
+	texts := make([][]byte, 0, 2*len(m))
+	for key, value := range m {
+		texts = append(texts, []byte(key), value)
+	}
+	return texts
+}
+
+// Map returns the map of which a message has the texts.
+func Map(texts [][]byte) map[string]json.RawMessage {
+	m := make(map[string]json.RawMessage, len(texts)/2)
+	for i := 0; i+1 < len(texts); i += 2 {
+		m[string(texts[i])] = texts[i+1]
+	}
+	return m
+}
+
 // readNumber reads a number of bytes or of texts, and subtracts it from what is left of the
 // message's limit.
 func (s *Stream) readNumber(left *int) (int, error) {

@@ -21,6 +21,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/renameio/v2"
+
 	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/rego"
 )
@@ -80,7 +82,7 @@ func (c *LastGood) Load(builtIn rego.Layer, o rego.Options) (*rego.Evaluator, er
 	if err != nil {
 		return nil, fmt.Errorf("the last good copy, of %s: %w", saved, err)
 	}
-	return e.AsFallback("built-in, last good copy of "+saved, nil), nil
+	return e.AsFallback("built-in, last good copy of " + saved), nil
 }
 
 // A Choice is one of the policies with which a boot can decide.
@@ -195,28 +197,11 @@ func pack(operator rego.OperatorFiles, m manifest) ([]byte, error) {
 // runs at once the slower one may find its temporary file removed.
 func replaceFile(name string, text []byte) error {
 	dir := filepath.Dir(name)
-	pattern := "." + LastGoodFile + ".*"
-	left, _ := fs.Glob(os.DirFS(dir), pattern)
+	left, _ := fs.Glob(os.DirFS(dir), "."+LastGoodFile+"*")
 	for _, old := range left {
 		_ = os.RemoveAll(filepath.Join(dir, old))
 	}
-	file, err := os.CreateTemp(dir, pattern)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(text)
-	err = errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.RemoveAll(file.Name()))
-	}
-	directory, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(directory.Sync(), directory.Close())
+	return renameio.WriteFile(name, text, 0o644, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o644))
 }
 
 // Read reads the copy in a directory. The error is ErrNoLastGood if there is none. Read

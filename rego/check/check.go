@@ -105,9 +105,8 @@ type checker struct {
 	sources  []rego.Source // the built-in rules first
 	tests    []rego.Source
 	settings map[string]any
-	places   map[string]map[string]int // file -> key -> row
-	owners   map[string]string         // the file of each setting
-	unparsed bool                      // a file of rules could not be parsed
+	places   map[string]place // of each setting, in the last of the operator's directories that has it
+	unparsed bool             // a file of rules could not be parsed
 	tried    []string
 	findings []Finding
 

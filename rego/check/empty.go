@@ -22,14 +22,14 @@ func (i *inspector) emptiness(e *ast.Expr, body ast.Body) {
 	if e.Negated && e.IsCall() && e.Operator().String() == "internal.member_2" {
 		const then = "`not … in` holds for every profile"
 		collection := e.Operand(1)
-		if f, ok := i.resolve(collection); ok && f.mayBeAbsent() && !i.guarded(f, body) {
+		if f, ok := i.absent(collection, body); ok {
 			i.mayBeEmpty(f, collection.Location, then)
 		}
 		i.collection(collection, body, then)
 	}
 	if e.Negated && e.IsCall() && slices.Contains(comparisons, e.Operator().String()) {
 		for _, operand := range e.Operands() {
-			if f, ok := i.resolve(operand); ok && f.mayBeAbsent() && !i.guarded(f, body) {
+			if f, ok := i.absent(operand, body); ok {
 				i.at(operand.Location, "negated_absence", "%s may be absent, and then the body ends here: nothing follows for that profile, whatever `not` suggests", f)
 			}
 		}
@@ -98,26 +98,24 @@ func (i *inspector) domains(collected, around ast.Body, then string) {
 			continue
 		}
 		domain := call[len(call)-1]
-		if f, ok := i.absentIn(domain); ok && !i.guarded(f, around) {
-			i.mayBeEmpty(f, domain.Location, then)
-			return
+		operands := []*ast.Term{domain}
+		if made, ok := domain.Value.(ast.Call); ok { // as by split
+			operands = made[1:]
+		}
+		for _, operand := range operands {
+			if f, ok := i.absent(operand, around); ok {
+				i.mayBeEmpty(f, domain.Location, then)
+				return
+			}
 		}
 	}
 }
 
-// absentIn returns the fact that may be absent in a domain: the domain itself, or an
-// operand of the call that makes it, such as split.
-func (i *inspector) absentIn(domain *ast.Term) (fact, bool) {
-	operands := []*ast.Term{domain}
-	if call, ok := domain.Value.(ast.Call); ok {
-		operands = call[1:]
-	}
-	for _, t := range operands {
-		if f, ok := i.resolve(t); ok && f.mayBeAbsent() {
-			return f, true
-		}
-	}
-	return fact{}, false
+// absent returns the fact that a term stands for, if the fact may be absent and the body
+// does not test it.
+func (i *inspector) absent(t *ast.Term, body ast.Body) (fact, bool) {
+	f, ok := i.resolve(t)
+	return f, ok && f.mayBeAbsent() && !i.guarded(f, body)
 }
 
 // guarded reports whether a body refers to the fact, or to its status, on a line of its

@@ -65,48 +65,46 @@ func (c *checker) findSetting(file, message string) (string, int) {
 		return file, row
 	}
 	key, _, _ := strings.Cut(message, ":")
-	if where, row := c.settingPlace(key); file == "settings" && row > 0 {
-		return where, row
+	if at := c.places[key]; file == "settings" && at.row > 0 {
+		return at.file, at.row
 	}
 	return file, 0
 }
 
+// A place is a line of a file of settings.
+type place struct {
+	file string
+	row  int
+}
+
 // readSettings merges the settings of all layers and reports those without effect.
 func (c *checker) readSettings() {
-	c.places, c.settings, c.owners = map[string]map[string]int{}, map[string]any{}, map[string]string{}
+	c.places, c.settings = map[string]place{}, map[string]any{}
 	for i, layer := range c.layers {
 		file := path.Join(layer.Name, rego.SettingsFile)
 		more, rows, err := rego.ReadSettings(layer)
-		if i > 0 {
-			c.places[file] = rows
-		}
 		if err != nil {
 			continue // rego.Load reports it
 		}
-		for _, key := range sortedKeys(more) {
-			c.settings[key] = more[key]
+		c.addSettings(more, file+" sets it too, and comes later")
+		for key := range more {
 			if i > 0 {
-				c.addShadowed(key, file+" sets it too, and comes later")
-				c.owners[key] = file
+				c.places[key] = place{file, rows[key]}
 			}
 		}
 	}
-	for _, key := range sortedKeys(c.options.Settings) {
-		c.settings[key] = c.options.Settings[key]
-		c.addShadowed(key, "the configuration sets it too, and wins")
-	}
+	c.addSettings(c.options.Settings, "the configuration sets it too, and wins")
 }
 
-func (c *checker) addShadowed(key, why string) {
-	if file, ok := c.owners[key]; ok {
-		c.add(Finding{File: file, Row: c.places[file][key], Col: 1, Code: "setting_shadowed",
-			Message: fmt.Sprintf("setting %s has no effect here: %s", key, why)})
+// addSettings adds settings that win over those before them.
+func (c *checker) addSettings(more map[string]any, why string) {
+	for _, key := range sortedKeys(more) {
+		c.settings[key] = more[key]
+		if at, ok := c.places[key]; ok {
+			c.add(Finding{File: at.file, Row: at.row, Col: 1, Code: "setting_shadowed",
+				Message: fmt.Sprintf("setting %s has no effect here: %s", key, why)})
+		}
 	}
-}
-
-// settingPlace returns where the last of the operator's directories sets a key.
-func (c *checker) settingPlace(key string) (file string, row int) {
-	return c.owners[key], c.places[c.owners[key]][key]
 }
 
 // unusedSettings reports the settings that no rule reads. A rule that uses the whole of
@@ -131,12 +129,10 @@ func (c *checker) unusedSettings() {
 	if err != nil || c.unparsed {
 		return
 	}
-	for _, key := range sortedKeys(c.owners) {
-		if _, known := builtin[key]; known || used[key] {
-			continue
+	for key, at := range c.places {
+		if _, known := builtin[key]; !known && !used[key] {
+			c.add(Finding{File: at.file, Row: at.row, Col: 1, Code: "setting_unused", Message: "no rule reads the setting " + key})
 		}
-		c.add(Finding{File: c.owners[key], Row: c.places[c.owners[key]][key], Col: 1, Code: "setting_unused",
-			Message: fmt.Sprintf("no rule reads the setting %s", key)})
 	}
 }
 

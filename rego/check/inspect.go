@@ -292,9 +292,10 @@ func (i *inspector) searched(domain *ast.Term) {
 	case nil:
 		written = "empty"
 	}
-	f := Finding{Code: "setting_not_a_list", Col: 1, Message: fmt.Sprintf("setting %s is %s, and %s looks for something in it", string(key), written, rego.Place(ref[0].Location))}
-	if f.File, f.Row = i.settingPlace(string(key)); f.Row == 0 && ref[0].Location != nil {
-		f.File, f.Row = ref[0].Location.File, ref[0].Location.Row
+	at, ok := i.places[string(key)]
+	if l := ref[0].Location; !ok && l != nil {
+		at = place{l.File, l.Row}
 	}
-	i.add(f)
+	i.add(Finding{File: at.file, Row: at.row, Col: 1, Code: "setting_not_a_list",
+		Message: fmt.Sprintf("setting %s is %s, and %s looks for something in it", string(key), written, rego.Place(ref[0].Location))})
 }

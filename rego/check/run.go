@@ -20,13 +20,9 @@ import (
 // try evaluates the rules over the examples and the caller's situations. A rule that
 // fails there would fail at a boot.
 func (c *checker) try(ctx context.Context, e *rego.Evaluator) {
-	for _, s := range example.Situations() {
-		if c.tryOne(ctx, e, s, true) {
-			return
-		}
-	}
-	for _, s := range c.options.Situations {
-		if c.tryOne(ctx, e, s, false) {
+	shipped := example.Situations()
+	for i, s := range slices.Concat(shipped, c.options.Situations) {
+		if c.tryOne(ctx, e, s, i < len(shipped)) {
 			return
 		}
 	}
@@ -69,8 +65,8 @@ func (c *checker) addContribution(s example.Situation, isExample bool, said poli
 	case said.Set == policy.SetAlarm && said.Code == "bad_setting":
 		f.Code, f.Message = "setting_value", said.Reason
 		if key := settingNamed().FindStringSubmatch(said.Reason); key != nil {
-			if file, row := c.settingPlace(key[1]); row > 0 {
-				f.File, f.Row = file, row
+			if at, ok := c.places[key[1]]; ok {
+				f.File, f.Row = at.file, at.row
 			}
 		}
 	case said.Profile != "" && !exists && !isExample:

@@ -56,9 +56,9 @@ func newPeer(pipes io.ReadWriteCloser, ending func() *endedError) *peer {
 }
 
 // ask calls send, which sends a request, and calls use with every answer before the last,
-// whose texts it returns. Without use the last answer is the only one. It ends the child, with an endedError, when ctx ends, when nothing
-// comes within the limit, and when the child breaks the protocol, because a later request
-// would read a stale answer.
+// whose texts it returns. Without use the last answer is the only one. It ends the child,
+// with an endedError, when ctx ends, when nothing comes within the limit, and when the child
+// breaks the protocol, because a later request would read a stale answer.
 func (c *peer) ask(ctx context.Context, limit time.Duration, send func() error, use func(answer, [][]byte) error) ([][]byte, error) {
 	end := func() { c.pipes.Close() }
 	inTime := context.AfterFunc(ctx, end)
@@ -78,7 +78,7 @@ func (c *peer) ask(ctx context.Context, limit time.Duration, send func() error, 
 	ended := c.ending()
 	switch {
 	case late:
-		ended = &endedError{why: endedWithContext, text: context.Cause(ctx).Error()}
+		ended = &endedError{text: "stopped: " + context.Cause(ctx).Error()}
 	case silent:
 		ended = &endedError{why: endedSilent}
 	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.EPIPE):
@@ -127,11 +127,10 @@ type end int
 
 // The ends.
 const (
-	endedItself      end = iota // text says how
-	endedForMemory              // it needed too much
-	endedSilent                 // it did not answer, and the parent ended it
-	endedWithContext            // the parent ended it when its own time was over; text says why
-	endedByOthers               // text says how
+	endedSomehow   end = iota // text says how
+	endedForMemory            // it needed too much
+	endedSilent               // it did not answer, and the parent ended it
+	endedByOthers             // text says how
 )
 
 func (e *endedError) Error() string { return e.words(0, 0) }
@@ -143,8 +142,6 @@ func (e *endedError) words(limit time.Duration, memory int64) string {
 		return fmt.Sprintf("needs more than %d MiB of memory, was killed", memory>>20)
 	case endedSilent:
 		return fmt.Sprintf("not done after %s, was killed", limit.Round(time.Millisecond))
-	case endedWithContext:
-		return "stopped: " + e.text
 	}
 	return e.text
 }

@@ -61,23 +61,6 @@ type loaded struct {
 	Packages []rego.Package
 }
 
-// factTexts returns facts as the texts of a message: name and value in turns.
-func factTexts(facts policy.Facts) [][]byte {
-	texts := make([][]byte, 0, 2*len(facts))
-	for name, value := range facts {
-		texts = append(texts, []byte(name), value)
-	}
-	return texts
-}
-
-func factsOf(texts [][]byte) policy.Facts {
-	facts := make(policy.Facts, len(texts)/2)
-	for i := 0; i+1 < len(texts); i += 2 {
-		facts[string(texts[i])] = texts[i+1]
-	}
-	return facts
-}
-
 // attached decodes the one text of a message.
 func attached(texts [][]byte, value any) error {
 	if len(texts) != 1 {

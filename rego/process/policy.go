@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"hermes-reconcile/engine/child"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/bundle"
@@ -83,8 +84,9 @@ type run struct {
 
 // all evaluates all packages together. When one ends the child, the rest is evaluated all at
 // once, so that packages that hang do not keep the others waiting. Packages that were under
-// way when the child ended are suspects: each of them is evaluated alone, after the others. One that was alone is to
-// blame. It ends early with ctx. The error is that nothing can be evaluated.
+// way when the child ended are suspects: each of them is evaluated alone, after the others.
+// One that was alone is to blame. It ends early with ctx. The error is that nothing can be
+// evaluated.
 func (r *run) all(ctx context.Context) error {
 	again := false
 	for groups := [][]rego.Package{r.packages}; len(groups) > 0; again = true {
@@ -167,9 +169,9 @@ func (c *peer) send(in policy.Input) error {
 	c.document = &in
 	header := in
 	header.Container, header.Profiles = nil, nil
-	err := c.stream.Write(request{Document: &header}, factTexts(in.Container)...)
+	err := c.stream.Write(request{Document: &header}, child.Texts(in.Container)...)
 	for name, facts := range in.Profiles {
-		err = errors.Join(err, c.stream.Write(request{Profile: &name}, factTexts(facts)...))
+		err = errors.Join(err, c.stream.Write(request{Profile: &name}, child.Texts(facts)...))
 	}
 	return err
 }

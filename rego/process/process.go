@@ -3,9 +3,9 @@
 // starts another child and goes on without the package that did it. The package holds both
 // ends of the pipes to the child.
 //
-// The child limits time and memory itself, as package rego does, and reports a package that
-// breaks. The parent ends a child that does not keep to the limits. The kernel limits the
-// memory of the child.
+// The child limits time itself, as package rego does, and reports a package that breaks. The
+// parent ends a child that does not keep to the limit. The kernel limits the memory of the
+// child.
 package process
 
 import (
@@ -173,12 +173,12 @@ func (r *Rules) ofChild(ctx context.Context, limit time.Duration, choice bundle.
 	return l, err
 }
 
-// ready makes sure that a child runs that has loaded a policy.
+// ready makes sure that a child runs that has loaded a policy. It ends early with ctx.
 func (r *Rules) ready(ctx context.Context, p *Policy) error {
 	if r.child != nil && r.child.revisions[p.choice] == p.status.Revision {
 		return nil
 	}
-	l, err := r.ofChild(ctx, min(loadTime, left(ctx)/2), p.choice)
+	l, err := r.ofChild(ctx, loadTime, p.choice)
 	if err == nil && l.Status.Revision != p.status.Revision {
 		err = errors.New("the rules changed while they were in use")
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"hermes-reconcile/engine/child"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -105,7 +107,7 @@ func (s *server) facts(texts [][]byte) policy.Facts {
 	for _, text := range texts {
 		s.size += int64(len(text))
 	}
-	return factsOf(texts)
+	return child.Map(texts)
 }
 
 // write sends one answer at once.
@@ -120,7 +122,7 @@ func (s *server) load(choice bundle.Choice) error {
 		return err
 	}
 	e, err := bundle.Load(choice, rego.Layers(s.settings.Policy, s.settings.User), rego.Options{
-		Schema: s.settings.Schema, Settings: s.settings.Values, Timeout: s.settings.Timeout, Memory: s.settings.Memory,
+		Schema: s.settings.Schema, Settings: s.settings.Values, Timeout: s.settings.Timeout,
 	}, s.settings.StateDir)
 	if err != nil {
 		return s.write(answer{Error: err.Error(), NoCopy: errors.Is(err, bundle.ErrNoLastGood), Untrusted: rego.Untrusted(err), Done: true})
@@ -161,16 +163,18 @@ func (s *server) evaluate(asked evaluation) error {
 	if err := s.allow(s.settings.Memory); err != nil {
 		return err
 	}
-	names := asked.Packages
-	some := runtime.GOMAXPROCS(0)
-	if asked.AllAtOnce {
-		some = len(names)
+	document := s.document.WithDecisions(asked.Decisions)
+	var group errgroup.Group
+	if !asked.AllAtOnce {
+		group.SetLimit(runtime.GOMAXPROCS(0))
 	}
-	errs := make([]error, 2*len(names))
-	e.Each(context.Background(), names, s.document.WithDecisions(asked.Decisions), some,
-		func(i int) { errs[2*i] = s.write(answer{Begin: names[i]}) },
-		func(i int, result policy.Evaluation) { errs[2*i+1] = s.end(names[i], result) })
-	return errors.Join(append(errs, s.write(answer{Done: true}))...)
+	for _, name := range asked.Packages {
+		group.Go(func() error {
+			begin := s.write(answer{Begin: name})
+			return errors.Join(begin, s.end(name, e.EvaluatePackage(context.Background(), name, document)))
+		})
+	}
+	return errors.Join(group.Wait(), s.write(answer{Done: true}))
 }
 
 // maxResult limits what one package contributes, in bytes. The built-in packages have a

@@ -2,7 +2,6 @@ package workbench
 
 import (
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -37,11 +36,7 @@ func Recipes() []Recipe {
 	}
 	all := make([]Recipe, 0, len(entries))
 	for _, entry := range entries {
-		recipe, err := readRecipe(entry.Name())
-		if err != nil {
-			panic(err) // the files are compiled in, and a test reads them all
-		}
-		all = append(all, recipe)
+		all = append(all, readRecipe(entry.Name()))
 	}
 	return all
 }
@@ -64,42 +59,28 @@ func FindRecipe(name string) (Recipe, error) {
 	return Recipe{}, fmt.Errorf("no such recipe as %q%s", name, suggest.Words(name, RecipeNames()))
 }
 
-func readRecipe(name string) (Recipe, error) {
-	files, err := fs.Sub(recipes.Files, name)
-	if err != nil {
-		return Recipe{}, err
-	}
-	r := Recipe{Name: name, Files: map[string]string{}}
-	for _, file := range []string{name + ".rego", name + "_test.rego"} {
-		text, err := fs.ReadFile(files, file)
-		if err != nil {
-			return Recipe{}, err
-		}
-		r.Files[file] = string(text)
-	}
-	settings, err := fs.ReadFile(files, "settings.yaml")
-	if err != nil {
-		return Recipe{}, err
-	}
-	r.Settings = string(settings)
-	return r, r.readMetadata()
-}
-
-// readMetadata reads title, description and custom keys from the METADATA of the
-// package.
-func (r *Recipe) readMetadata() error {
-	file := r.Name + ".rego"
+func readRecipe(name string) Recipe {
+	file := name + ".rego"
+	r := Recipe{Name: name, Files: map[string]string{
+		file: readShipped(name, file), name + "_test.rego": readShipped(name, name+"_test.rego"),
+	}}
+	r.Settings = readShipped(name, "settings.yaml")
 	s, err := rego.Parse(1, file, []byte(r.Files[file]))
 	if err != nil {
-		return err
+		panic(err) // the file is compiled in, and a test reads it
 	}
 	a := s.Metadata()
-	if a == nil {
-		return fmt.Errorf("%s: no METADATA with scope: package", file)
-	}
 	r.Package, r.Title, r.Description = s.Package(), a.Title, strings.TrimSpace(a.Description)
 	r.Contributes, r.Codes, r.Evidence = words(a.Custom["contributes"]), words(a.Custom["codes"]), words(a.Custom["evidence"])
-	return nil
+	return r
+}
+
+func readShipped(recipe, file string) string {
+	text, err := recipes.Files.ReadFile(recipe + "/" + file)
+	if err != nil {
+		panic(err) // the files are compiled in
+	}
+	return string(text)
 }
 
 // words reads a list of strings.

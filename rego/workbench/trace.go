@@ -14,16 +14,12 @@ import (
 	"hermes-reconcile/rego"
 )
 
-const (
-	// maxTrace limits how many steps of a trace are kept for one package.
-	maxTrace = 200_000
-	// traceSlowdown is how many times longer a traced evaluation may take.
-	traceSlowdown = 10
-)
+// maxTrace limits how many steps of a trace are kept for one package.
+const maxTrace = 200_000
 
 // Trace evaluates the named rule packages once more and writes every step, except those
 // about other profiles. The output of print() stands among the steps if the policy was
-// loaded with Options.Print. It is for people, and far slower than Evaluate.
+// loaded with Options.Trace. It is for people, and far slower than Evaluate.
 func Trace(ctx context.Context, e *rego.Evaluator, rules []string, in policy.Input, profile string, w io.Writer) error {
 	document, err := rego.NewDocument(in)
 	if err != nil {
@@ -33,12 +29,11 @@ func Trace(ctx context.Context, e *rego.Evaluator, rules []string, in policy.Inp
 	for name := range in.Profiles {
 		others[name] = name != profile
 	}
-	slow := e.Slower(traceSlowdown)
 	for _, p := range e.Packages() {
 		if !slices.Contains(rules, p.Name) {
 			continue
 		}
-		if err := tracePackage(ctx, slow, p.Name, document, others, w); err != nil {
+		if err := tracePackage(ctx, e, p.Name, document, others, w); err != nil {
 			return err
 		}
 	}

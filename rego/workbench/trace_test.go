@@ -18,7 +18,7 @@ hold contains {"profile": name, "reason": "x"} if {
 	print("looking at", name)
 	profile.prior_state.desired == "running"
 }
-`}), rego.Options{Print: true})
+`}), rego.Options{Trace: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func FuzzVolumeAnswers(f *testing.F) {
 		answers := child.NewStream(nil, &stream)
 		for _, document := range documents {
 			facts := policy.Facts{"x": json.RawMessage("null"), "y": json.RawMessage(`{"status":"missing"}`)}
-			if err := writeFacts(answers, json.RawMessage(document), facts); err != nil {
+			if err := answers.Write(json.RawMessage(document), child.Texts(facts)...); err != nil {
 				f.Fatal(err)
 			}
 		}

@@ -36,23 +36,13 @@ type result struct {
 	Error string `json:",omitempty"`
 }
 
-// writeFacts writes a message with facts attached: name and value in turns.
-func writeFacts(s *child.Stream, document any, facts policy.Facts) error {
-	texts := make([][]byte, 0, 2*len(facts))
-	for name, value := range facts {
-		texts = append(texts, []byte(name), value)
-	}
-	return s.Write(document, texts...)
-}
-
 // factsOf returns the facts that are attached to a message.
 func factsOf(texts [][]byte) (policy.Facts, error) {
-	facts := make(policy.Facts, len(texts)/2)
-	for i := 0; i+1 < len(texts); i += 2 {
-		if !json.Valid(texts[i+1]) {
-			return nil, fmt.Errorf("the fact %q is not valid JSON", texts[i])
+	facts := child.Map(texts)
+	for name, value := range facts {
+		if !json.Valid(value) {
+			return nil, fmt.Errorf("the fact %q is not valid JSON", name)
 		}
-		facts[string(texts[i])] = texts[i+1]
 	}
 	return facts, nil
 }

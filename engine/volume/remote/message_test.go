@@ -31,7 +31,7 @@ func TestMessages(t *testing.T) {
 		if i == 7 {
 			want[profile]["long"] = json.RawMessage(`"` + strings.Repeat("x", 1<<20) + `"`)
 		}
-		if err := writeFacts(s, answer{Profile: profile}, want[profile]); err != nil {
+		if err := s.Write(answer{Profile: profile}, child.Texts(want[profile])...); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -169,7 +169,7 @@ func (v *server) answer(ctx context.Context, r request, texts [][]byte) error {
 	case err != nil:
 	case r.Collect:
 		facts, err := v.collect(ctx)
-		return writeFacts(v.out, lastAnswer(err), facts)
+		return v.out.Write(lastAnswer(err), child.Texts(facts)...)
 	case r.Execute != nil:
 		value = v.execute(ctx, r.Execute)
 	case r.Ledger != nil:
@@ -204,7 +204,7 @@ func (v *server) collect(ctx context.Context) (policy.Facts, error) {
 	container := make(chan policy.Facts, 1)
 	go func() { container <- collector.Container(ctx) }()
 	err := collector.Profiles(ctx, func(profile string, facts policy.Facts) {
-		if err := writeFacts(v.out, answer{Profile: profile}, facts); err != nil {
+		if err := v.out.Write(answer{Profile: profile}, child.Texts(facts)...); err != nil {
 			slog.Error("answer", "err", err)
 		}
 	})
