@@ -40,7 +40,7 @@ func savedInput(cmd *cobra.Command, name string) (*policy.Input, error) {
 		}
 		return &in, nil
 	case <-cmd.Context().Done():
-		return nil, &exitError{exitProfile, fmt.Errorf("interrupted while reading %s", name)}
+		return nil, failed(fmt.Errorf("interrupted while reading %s", name))
 	}
 }
 

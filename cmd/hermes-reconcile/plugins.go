@@ -197,7 +197,8 @@ func lookupUser(name string) (s6.User, error) {
 }
 
 // pass runs a pass that only looks, within the deadline, on the world of a configuration.
-func pass(ctx context.Context, c config.Config, log *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
+// Rules are nil for those of the configuration.
+func pass(ctx context.Context, c config.Config, rules reconcile.Rules, log *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Boot.Deadline)
 	defer cancel()
 	w, closeWorld, err := newWorld(c, o.Phase, log, noLog)
@@ -205,6 +206,9 @@ func pass(ctx context.Context, c config.Config, log *slog.Logger, o reconcile.Op
 		return reconcile.Report{}, err
 	}
 	defer closeWorld()
+	if rules != nil {
+		w.Rules = rules
+	}
 	r, err := reconcile.Pass(ctx, w, o)
 	return r, passError(err)
 }

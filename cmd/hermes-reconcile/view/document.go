@@ -2,6 +2,7 @@
 package view
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,8 +14,19 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Document prints a value as JSON or YAML. Cleaned by policy.Clean, it means the same.
-func Document(w io.Writer, format string, value any) error {
+// Print prints a document in a format: as its table, which people read, or as JSON or YAML.
+func Print[T any](w io.Writer, format string, value T, table func(io.Writer, T)) error {
+	if format != "table" {
+		return document(w, format, value)
+	}
+	var text bytes.Buffer
+	table(&text, value)
+	_, err := w.Write(text.Bytes())
+	return err
+}
+
+// document prints a value as JSON or YAML. Cleaned by policy.Clean, it means the same.
+func document(w io.Writer, format string, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
@@ -76,8 +88,8 @@ func line(w io.Writer, format string, values ...any) {
 	fmt.Fprintln(w, policy.Line(fmt.Sprintf(format, values...)))
 }
 
-// A table has columns that are as wide as their widest cell.
-type table struct{ *tabwriter.Writer }
+// A table has columns that are as wide as their widest cell. Its end prints it.
+type table struct{ writer *tabwriter.Writer }
 
 func newTable(w io.Writer, head ...any) table {
 	t := table{tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
@@ -91,9 +103,11 @@ func newTable(w io.Writer, head ...any) table {
 func (t table) row(cells ...any) {
 	for i, cell := range cells {
 		if i > 0 {
-			io.WriteString(t, "\t")
+			io.WriteString(t.writer, "\t")
 		}
-		io.WriteString(t, policy.Line(fmt.Sprint(cell)))
+		io.WriteString(t.writer, policy.Line(fmt.Sprint(cell)))
 	}
-	io.WriteString(t, "\n")
+	io.WriteString(t.writer, "\n")
 }
+
+func (t table) end() { t.writer.Flush() }
