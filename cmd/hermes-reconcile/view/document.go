@@ -16,24 +16,25 @@ import (
 
 // Print prints a document in a format: as its table, which people read, or as JSON or YAML.
 func Print[T any](w io.Writer, format string, value T, table func(io.Writer, T)) error {
-	if format != "table" {
-		return document(w, format, value)
-	}
 	var text bytes.Buffer
-	table(&text, value)
+	if format == "table" {
+		table(&text, value)
+	} else if err := document(&text, format, value); err != nil {
+		return err
+	}
 	_, err := w.Write(text.Bytes())
 	return err
 }
 
-// document prints a value as JSON or YAML. Cleaned by policy.Clean, it means the same.
-func document(w io.Writer, format string, value any) error {
+// document writes a value as JSON or YAML. Cleaned by policy.Clean, it means the same.
+func document(w *bytes.Buffer, format string, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
 	}
 	if format == "json" {
-		_, err = fmt.Fprintf(w, "%s\n", text)
-		return err
+		fmt.Fprintf(w, "%s\n", text)
+		return nil
 	}
 	// Through JSON, so that both have the same keys in the same shape.
 	decoder := json.NewDecoder(strings.NewReader(string(text)))
