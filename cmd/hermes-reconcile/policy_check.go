@@ -29,12 +29,7 @@ for warnings.`,
   hermes-reconcile policy check ./rules --strict --output github`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			format, _ := cmd.Flags().GetString("output")
-			if format == "github" { // only this command has it
-				if err := cmd.Flags().Set("output", "table"); err != nil {
-					return err
-				}
-			}
+			github := takeFormat(cmd, "github")
 			if codes {
 				c, err := authorConfig(cmd, nil)
 				if err != nil {
@@ -42,7 +37,7 @@ for warnings.`,
 				}
 				return show(cmd, c, check.Codes(), view.Codes)
 			}
-			return policyCheck(cmd, args, format == "github", strict)
+			return policyCheck(cmd, args, github, strict)
 		},
 	}
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit 3 for warnings too")

@@ -55,7 +55,8 @@ or another user could have written what only root may write.`,
 }
 
 func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
-	c, err := statusConfig(cmd, &f)
+	f.prometheus = takeFormat(cmd, "prometheus")
+	c, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
 	}
@@ -88,18 +89,6 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 		table = view.Prometheus
 	}
 	return cmp.Or(show(cmd, c, d, table), silently(code))
-}
-
-// statusConfig reads the configuration. Only this command knows the output prometheus.
-func statusConfig(cmd *cobra.Command, f *statusFlags) (config.Config, error) {
-	flag := cmd.Flags().Lookup("output")
-	if flag != nil && flag.Value.String() == "prometheus" {
-		f.prometheus = true
-		if err := flag.Value.Set("table"); err != nil {
-			return config.Config{}, err
-		}
-	}
-	return config.Load(cmd.Flags(), os.Environ())
 }
 
 // agree checks the flags that exclude each other.
