@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
@@ -27,45 +25,24 @@ changed goes on until its next start, unless --restart-changed is given.`,
   hermes-reconcile apply coder --restart-changed`,
 		ValidArgsFunction: completeProfiles,
 	}
-	f.add(cmd)
-	f.addUpFor(cmd)
-	f.addKill(cmd)
+	f.add(cmd, true, true)
 	cmd.Flags().BoolVar(&restartChanged, "restart-changed", false, "also restart gateways that run with an older run script than their slot has")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print decisions and plan, and touch nothing")
-	cmd.RunE = func(cmd *cobra.Command, names []string) error {
+	cmd.RunE = configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 		f.all = len(names) == 0
 		if err := f.check(names); err != nil {
 			return err
 		}
 		o := reconcile.Options{Command: "apply", RestartChanged: restartChanged, Request: reconcile.Request{Profiles: names}}
-		if dryRun {
-			return showApply(cmd, f, o)
+		if !dryRun {
+			return runLive(cmd, c, f, o)
 		}
-		return runLive(cmd, f, o)
-	}
+		o.Extent, o.Execute = reconcile.ToPlan, f.execute()
+		r, err := livePass(cmd, c, f.timeout, o)
+		if err == nil {
+			_, err = showDecisions(cmd, c, r, nil, true)
+		}
+		return err
+	})
 	return cmd
-}
-
-// showApply prints what apply would do.
-func showApply(cmd *cobra.Command, f liveFlags, o reconcile.Options) error {
-	c, err := config.Load(cmd.Flags(), os.Environ())
-	if err != nil {
-		return err
-	}
-	o.Extent, o.Execute = reconcile.ToPlan, f.execute()
-	r, err := livePass(cmd, c, f.timeout, o)
-	if err != nil {
-		return err
-	}
-	if err := planError(r); err != nil {
-		return err
-	}
-	d, err := decisionDocument(r, nil)
-	if err == nil {
-		err = writeEval(cmd.OutOrStdout(), c.Output, d, true)
-	}
-	if err != nil {
-		return &exitError{exitProfile, err}
-	}
-	return trouble(r)
 }

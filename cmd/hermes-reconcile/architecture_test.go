@@ -17,7 +17,7 @@ var mayImport = map[string][]string{
 	"engine/child":         {},
 	"engine/facts":         {"policy", "policy/trust", "engine/facts/read", "engine/facts/plugins"},
 	"engine/facts/read":    {"policy", "policy/trust"},
-	"engine/facts/plugins": {"policy", "engine/facts/read"},
+	"engine/facts/plugins": {"policy", "policy/trust", "engine/facts/read"},
 	"engine/hometest":      {},
 	"engine/ledger":        {"policy"},
 	"engine/volume":        {"policy"},

@@ -1,21 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
@@ -95,7 +92,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return &exitError{exitProfile, err}
 	}
-	_, _ = cmd.OutOrStdout().Write(outcomeLines(r.Decisions)) // its reader may be gone
+	_ = view.Print(cmd.OutOrStdout(), "table", r.Decisions, view.Boot) // its reader may be gone
 	if !c.Boot.Strict {
 		return nil
 	}
@@ -118,20 +115,4 @@ func strictCode(o reconcile.Options, r reconcile.Report) int {
 // bootOptions are those of a boot, also for the commands that show what a boot would do.
 func bootOptions(c config.Config, extent reconcile.Extent) reconcile.Options {
 	return reconcile.Options{Phase: policy.PhaseBoot, Extent: extent, Rescan: c.Boot.Rescan == "now"}
-}
-
-// outcomeLines repeat the boot log for standard output, as upstream does.
-func outcomeLines(d policy.Decisions) []byte {
-	var text bytes.Buffer
-	for _, c := range d.Skip {
-		fmt.Fprintf(&text, "reconcile: skipped: %s\n", policy.Line(c.Reason))
-	}
-	if len(d.Skip) > 0 {
-		return text.Bytes()
-	}
-	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
-		p := d.Profiles[name]
-		fmt.Fprintf(&text, "reconcile: profile=%s prior_state=%s action=%s\n", policy.Word(name), policy.Word(p.PriorState), ledger.Action(p.Action))
-	}
-	return text.Bytes()
 }

@@ -61,15 +61,13 @@ func shownIn(t *testing.T, page, command string) string {
 func TestDocumentedStatus(t *testing.T) {
 	text, d := documentedStatus(t)
 	var again, table bytes.Buffer
-	if err := view.Document(&again, "json", d); err != nil {
+	if err := view.Print(&again, "json", d, view.Status); err != nil {
 		t.Fatal(err)
 	}
 	if again.String() != text {
 		t.Errorf("the program writes\n%s\nand docs/status.md shows\n%s", again.String(), text)
 	}
-	if err := view.Status(&table, d); err != nil {
-		t.Fatal(err)
-	}
+	view.Status(&table, d)
 	if want := shownIn(t, "docs/status.md", "hermes-reconcile status"); table.String() != want {
 		t.Errorf("the table is\n%s\nand docs/status.md shows\n%s", table.String(), want)
 	}
@@ -117,9 +115,7 @@ func TestDocumentedLog(t *testing.T) {
 		record("2026-11-22T06:00:11Z", "v2026.9.21", "stopped", "registered", "no_start_rule", "clean", "2"),
 	}}
 	var table bytes.Buffer
-	if err := view.History(&table, ledger.NewHistory(runs, 5)); err != nil {
-		t.Fatal(err)
-	}
+	view.History(&table, ledger.NewHistory(runs, 5))
 	if want := shownIn(t, "docs/boot.md", "hermes-reconcile log coder"); table.String() != want {
 		t.Errorf("the table is\n%s\nand docs/boot.md shows\n%s", table.String(), want)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"slices"
 
@@ -36,9 +35,9 @@ func newEval() *cobra.Command {
   hermes-reconcile eval --policy ./mine --compare   # and which profiles does that change?
   hermes-reconcile facts -o json > saved.json
   hermes-reconcile eval --input saved.json  # decide on saved facts`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return eval(cmd, f, args)
-		},
+		RunE: configured(func(cmd *cobra.Command, c config.Config, profiles []string) error {
+			return eval(cmd, c, f, profiles)
+		}),
 		ValidArgsFunction: completeProfiles,
 	}
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "also print the plan, computed against the scan directory")
@@ -48,7 +47,7 @@ func newEval() *cobra.Command {
 	return cmd
 }
 
-func eval(cmd *cobra.Command, f evalFlags, profiles []string) error {
+func eval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string) error {
 	run := runEval
 	if f.compare {
 		run = runCompare
@@ -59,7 +58,7 @@ func eval(cmd *cobra.Command, f evalFlags, profiles []string) error {
 	if f.detailedExit && !f.dryRun && !f.compare {
 		return errors.New("--detailed-exitcode goes with --dry-run or --compare")
 	}
-	changes, err := run(cmd, f, profiles)
+	changes, err := run(cmd, c, f, profiles)
 	if !f.detailedExit {
 		return err
 	}
@@ -80,11 +79,7 @@ func eval(cmd *cobra.Command, f evalFlags, profiles []string) error {
 const exitChanges = 2
 
 // runEval prints the decisions, and reports whether the plan has operations.
-func runEval(cmd *cobra.Command, f evalFlags, profiles []string) (changes bool, err error) {
-	c, err := config.Load(cmd.Flags(), os.Environ())
-	if err != nil {
-		return false, err
-	}
+func runEval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string) (changes bool, err error) {
 	options := bootOptions(c, reconcile.ToDecisions)
 	if f.dryRun {
 		options.Extent = reconcile.ToPlan
@@ -92,50 +87,32 @@ func runEval(cmd *cobra.Command, f evalFlags, profiles []string) (changes bool, 
 	if options.Input, err = savedInput(cmd, f.input); err != nil {
 		return false, err
 	}
-	r, err := pass(cmd.Context(), c, newLogger(c, cmd.ErrOrStderr()), options)
-	if err = cmp.Or(err, planError(r)); err != nil {
-		return false, err
-	}
-	d, err := decisionDocument(r, profiles)
+	r, err := pass(cmd.Context(), c, nil, newLogger(c, cmd.ErrOrStderr()), options)
 	if err != nil {
 		return false, err
 	}
-	if err := writeEval(cmd.OutOrStdout(), c.Output, d, f.dryRun); err != nil {
-		return false, &exitError{exitProfile, err}
-	}
-	return len(d.Plan) > 0, trouble(r)
+	return showDecisions(cmd, c, r, profiles, f.dryRun)
 }
 
-func planError(r reconcile.Report) error {
-	if r.PlanErr == nil {
-		return nil
+// showDecisions prints what a look decided, about the named profiles or about all, and with
+// planned what would be done. It reports whether that is anything.
+func showDecisions(cmd *cobra.Command, c config.Config, r reconcile.Report, names []string, planned bool) (changes bool, err error) {
+	if r.PlanErr != nil {
+		return false, failed(r.PlanErr)
 	}
-	return &exitError{exitProfile, r.PlanErr}
-}
-
-// decisionDocument is the decision document with the plan, about the named profiles or about all.
-func decisionDocument(r reconcile.Report, names []string) (policy.Decisions, error) {
 	d := r.Decisions
 	d.Alarms, d.Plan = r.Alarms, r.Plan.Operations
-	if len(names) == 0 {
-		return d, nil
+	if len(names) > 0 {
+		if d.Profiles, err = engine.Only(d.Profiles, names); err != nil {
+			return false, passError(r.OrUncertain(err))
+		}
+		d.Plan = slices.DeleteFunc(slices.Clone(d.Plan), func(op policy.Operation) bool { return !slices.Contains(names, op.Profile) })
 	}
-	var err error
-	if d.Profiles, err = engine.Only(d.Profiles, names); err != nil {
-		return d, &exitError{exitUsage, r.OrUncertain(err)}
+	table := view.Decisions
+	if planned {
+		table = view.DecisionsAndPlan
 	}
-	d.Plan = slices.DeleteFunc(slices.Clone(d.Plan), func(op policy.Operation) bool { return !slices.Contains(names, op.Profile) })
-	return d, nil
-}
-
-func writeEval(w io.Writer, format string, d policy.Decisions, dryRun bool) error {
-	if format != "table" {
-		return view.Document(w, format, d)
-	}
-	if err := view.Decisions(w, d); err != nil || !dryRun {
-		return err
-	}
-	return view.Plan(w, d.Plan)
+	return len(d.Plan) > 0, cmp.Or(show(cmd, c, d, table), trouble(r))
 }
 
 // trouble is the exit status of a look that ended and did not go well. What went wrong has
@@ -152,11 +129,7 @@ func trouble(r reconcile.Report) error {
 
 // runCompare prints the differences between the present rules and those of --policy, and
 // reports whether there are any.
-func runCompare(cmd *cobra.Command, f evalFlags, profiles []string) (different bool, err error) {
-	candidate, err := config.Load(cmd.Flags(), os.Environ())
-	if err != nil {
-		return false, err
-	}
+func runCompare(cmd *cobra.Command, candidate config.Config, f evalFlags, profiles []string) (different bool, err error) {
 	if !cmd.Flags().Changed("policy") {
 		return false, errors.New("--compare compares the rules of --policy with the present ones: give --policy DIR")
 	}
@@ -174,7 +147,7 @@ func runCompare(cmd *cobra.Command, f evalFlags, profiles []string) (different b
 	if err != nil {
 		return false, passError(&reconcile.RulesError{Err: err})
 	}
-	was, err := pass(cmd.Context(), present, newLogger(present, cmd.ErrOrStderr()), reconcile.Options{
+	was, err := pass(cmd.Context(), present, nil, newLogger(present, cmd.ErrOrStderr()), reconcile.Options{
 		Phase: policy.PhaseBoot, Extent: reconcile.ToDecisions, Input: input, FallBack: true,
 	})
 	if err != nil {
@@ -189,13 +162,5 @@ func runCompare(cmd *cobra.Command, f evalFlags, profiles []string) (different b
 	if err != nil {
 		return false, passError(err)
 	}
-	if candidate.Output != "table" {
-		err = view.Document(cmd.OutOrStdout(), candidate.Output, c)
-	} else {
-		err = view.Comparison(cmd.OutOrStdout(), c)
-	}
-	if err != nil {
-		return false, &exitError{exitProfile, err}
-	}
-	return len(c.Profiles) > 0, trouble(would)
+	return len(c.Profiles) > 0, cmp.Or(show(cmd, candidate, c, view.Comparison), trouble(would))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
@@ -36,27 +35,24 @@ changed since the last one that started the profile. Nothing is touched.`,
   hermes-reconcile explain coder --input saved.json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeProfiles,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return runExplain(cmd, args[0], input, trace)
-		},
+		RunE: configured(func(cmd *cobra.Command, c config.Config, args []string) error {
+			return runExplain(cmd, c, args[0], input, trace)
+		}),
 	}
 	cmd.Flags().BoolVar(&trace, "trace", false, "also print every step of the rules that said something of the profile, and what they print()")
 	cmd.Flags().StringVar(&input, "input", "", "explain a saved input document (- is standard input)")
 	return cmd
 }
 
-func runExplain(cmd *cobra.Command, profile, input string, trace bool) error {
-	c, err := config.Load(cmd.Flags(), os.Environ())
+func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trace bool) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
+	defer cancel()
+	saved, err := savedInput(cmd, input)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
-	defer cancel()
 	options := bootOptions(c, reconcile.ToPlan)
-	options.FallBack = true
-	if options.Input, err = savedInput(cmd, input); err != nil {
-		return err
-	}
+	options.FallBack, options.Input = true, saved
 	log := newLogger(c, cmd.ErrOrStderr())
 	w, closeWorld, err := newWorld(c, options.Phase, log, noLog)
 	if err != nil {
@@ -68,7 +64,7 @@ func runExplain(cmd *cobra.Command, profile, input string, trace bool) error {
 		return err
 	}
 	if _, err := engine.Only(r.Input.Profiles, []string{profile}); err != nil {
-		return &exitError{exitUsage, r.OrUncertain(err)}
+		return passError(r.OrUncertain(err))
 	}
 	decided, ok := r.Evaluator.(*process.Policy)
 	if !ok {
@@ -93,13 +89,8 @@ func runExplain(cmd *cobra.Command, profile, input string, trace bool) error {
 			return &exitError{exitPolicy, err}
 		}
 	}
-	if c.Output != "table" {
-		err = view.Document(cmd.OutOrStdout(), c.Output, e)
-	} else {
-		err = view.Explanation(cmd.OutOrStdout(), e)
-	}
-	if err != nil {
-		return &exitError{exitProfile, err}
+	if err := show(cmd, c, e, view.Explanation); err != nil {
+		return err
 	}
 	if r.Decisions.Policy.Fallback {
 		return &exitError{exitPolicy, nil} // the explanation has an alarm with the reason

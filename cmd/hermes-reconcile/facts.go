@@ -24,35 +24,24 @@ secrets, only names and fingerprints. "hermes-reconcile schema input" describes 
 fact, its origin and who could have written it.`,
 		Example: `  hermes-reconcile facts coder
   hermes-reconcile facts -o json > saved.json`,
-		RunE:              printFacts,
+		RunE:              configured(printFacts),
 		ValidArgsFunction: completeProfiles,
 	}
 }
 
-func printFacts(cmd *cobra.Command, profiles []string) error {
-	c, err := config.Load(cmd.Flags(), os.Environ())
-	if err != nil {
-		return err
-	}
-	r, err := pass(cmd.Context(), c, newLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
+func printFacts(cmd *cobra.Command, c config.Config, profiles []string) error {
+	r, err := pass(cmd.Context(), c, nil, newLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
 	if err != nil {
 		return err
 	}
 	if r.Input.Profiles, err = engine.Only(r.Input.Profiles, profiles); err != nil {
-		return &exitError{exitUsage, r.OrUncertain(err)}
+		return passError(r.OrUncertain(err))
 	}
-	if c.Output == "table" {
-		err = view.Facts(cmd.OutOrStdout(), r.Input)
-	} else {
-		err = view.Document(cmd.OutOrStdout(), c.Output, r.Input)
-	}
+	err = show(cmd, c, r.Input, view.Facts)
 	if err == nil && r.VolumeErr != nil {
-		err = fmt.Errorf("the facts about profiles are not complete: %w", r.VolumeErr)
+		err = failed(fmt.Errorf("the facts about profiles are not complete: %w", r.VolumeErr))
 	}
-	if err != nil {
-		return &exitError{exitProfile, err}
-	}
-	return nil
+	return err
 }
 
 // completeProfiles completes the names of profiles.

@@ -10,6 +10,16 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// takeFormat reports whether --output is a format that only this command has, and then makes
+// it the table for the configuration, which does not know the format.
+func takeFormat(cmd *cobra.Command, format string) bool {
+	flag := cmd.Flags().Lookup("output")
+	if flag.Value.String() != format {
+		return false
+	}
+	return flag.Value.Set("table") == nil
+}
+
 // suggestFlag adds to the error of an unknown flag the one that was probably meant.
 func suggestFlag(cmd *cobra.Command, err error) error {
 	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")

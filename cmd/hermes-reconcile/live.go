@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,24 +24,22 @@ type liveFlags struct {
 	all     bool
 }
 
-func (f *liveFlags) add(cmd *cobra.Command) {
+// add adds the flags of a command. Some commands can start gateways, and some can kill them.
+func (f *liveFlags) add(cmd *cobra.Command, starts, kills bool) {
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Second, "how long a gateway gets to start or to stop, and a supervisor to appear")
 	cmd.Flags().BoolVar(&f.wait, "wait", true, "wait until the gateways are up or down; --wait=false only sends the commands")
+	if starts {
+		cmd.Flags().DurationVar(&f.upFor, "up-for", defaultUpFor, "how long a gateway has to stay up until its start counts as done")
+	}
+	if kills {
+		cmd.Flags().BoolVar(&f.kill, "kill", false, "kill a gateway that does not stop within --timeout, and what it started and left")
+	}
 }
 
 // defaultUpFor goes with every --timeout, also with one that is shorter: not every command
-// has something to start.
+// has something to start. A gateway that cannot work often ends only after it has loaded its
+// libraries.
 const defaultUpFor = time.Second
-
-// addUpFor is for commands that start gateways. A gateway that cannot work often ends only
-// after it has loaded its libraries.
-func (f *liveFlags) addUpFor(cmd *cobra.Command) {
-	cmd.Flags().DurationVar(&f.upFor, "up-for", defaultUpFor, "how long a gateway has to stay up until its start counts as done")
-}
-
-func (f *liveFlags) addKill(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.kill, "kill", false, "kill a gateway that does not stop within --timeout, and what it started and left")
-}
 
 // check checks the times, and that there are either names or --all.
 func (f liveFlags) check(names []string) error {
@@ -82,18 +78,14 @@ func livePass(cmd *cobra.Command, c config.Config, timeout time.Duration, o reco
 }
 
 // runLive runs a pass that changes the running container, and prints its report.
-func runLive(cmd *cobra.Command, f liveFlags, o reconcile.Options) error {
-	c, err := config.Load(cmd.Flags(), os.Environ())
-	if err != nil {
-		return err
-	}
+func runLive(cmd *cobra.Command, c config.Config, f liveFlags, o reconcile.Options) error {
 	o.Extent, o.Execute = reconcile.ToEnd, f.execute()
 	r, err := livePass(cmd, c, f.timeout, o)
 	if err != nil {
 		return err
 	}
-	if err := view.Report(cmd.OutOrStdout(), c.Output, r); err != nil {
-		return &exitError{exitProfile, err}
+	if err := show(cmd, c, r, view.Report); err != nil {
+		return err
 	}
 	switch {
 	case len(reconcile.Broken(r.Decisions)) > 0:
@@ -102,30 +94,4 @@ func runLive(cmd *cobra.Command, f liveFlags, o reconcile.Options) error {
 		return &exitError{exitProfile, nil} // the report has the problems
 	}
 	return nil
-}
-
-// lifecycle makes a command about single profiles.
-func lifecycle(kind reconcile.Kind, f *liveFlags, cmd *cobra.Command) *cobra.Command {
-	name := cmd.Use
-	cmd.Use += " PROFILE..."
-	cmd.ValidArgsFunction = completeProfiles
-	var override bool
-	if kind == reconcile.Start {
-		cmd.Flags().BoolVar(&override, "override", false, "start it although rules hold it")
-	}
-	cmd.RunE = func(cmd *cobra.Command, names []string) error {
-		if err := f.check(names); err != nil {
-			return err
-		}
-		slices.Sort(names)
-		command := name
-		if override {
-			command += " --override"
-		}
-		return runLive(cmd, *f, reconcile.Options{Command: command, Request: reconcile.Request{
-			Kind: kind, Profiles: slices.Compact(names), All: f.all, Override: override,
-		}})
-	}
-	f.add(cmd)
-	return cmd
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -28,34 +27,30 @@ Boot 0 is the newest, -1 the one before.`,
 		Example: `  hermes-reconcile log
   hermes-reconcile log coder -n 20
   hermes-reconcile log -o json`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return showLog(cmd, args, boots)
-		},
+		RunE: configured(func(cmd *cobra.Command, c config.Config, names []string) error {
+			return showLog(cmd, c, names, boots)
+		}),
 		ValidArgsFunction: completeProfiles,
 	}
 	cmd.Flags().IntVarP(&boots, "boots", "n", 5, "how many boots, the newest")
 	return cmd
 }
 
-func showLog(cmd *cobra.Command, names []string, boots int) error {
+func showLog(cmd *cobra.Command, c config.Config, names []string, boots int) error {
 	if boots < 1 || boots > logMost {
 		return fmt.Errorf("-n is %d, want 1 to %d boots", boots, logMost)
-	}
-	c, err := config.Load(cmd.Flags(), os.Environ())
-	if err != nil {
-		return err
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
 	volume, err := openVolume(c, policy.PhaseBoot)
 	if err != nil {
-		return &exitError{exitProfile, err}
+		return failed(err)
 	}
 	defer volume.Close()
 	// One more, to compare the oldest with.
 	runs, err := volume.Runs(ctx, ledger.Query{Profiles: names, Most: boots + 1})
 	if err != nil {
-		return &exitError{exitProfile, fmt.Errorf("the ledger: %w", err)}
+		return failed(fmt.Errorf("the ledger: %w", err))
 	}
 	known := map[string]bool{}
 	for _, name := range runs.Names {
@@ -64,14 +59,5 @@ func showLog(cmd *cobra.Command, names []string, boots int) error {
 	if _, err := engine.Only(known, names); err != nil {
 		return &exitError{exitUsage, err}
 	}
-	h := ledger.NewHistory(runs, boots)
-	if c.Output != "table" {
-		err = view.Document(cmd.OutOrStdout(), c.Output, h)
-	} else {
-		err = view.History(cmd.OutOrStdout(), h)
-	}
-	if err != nil {
-		return &exitError{exitProfile, err}
-	}
-	return nil
+	return show(cmd, c, ledger.NewHistory(runs, boots), view.History)
 }

@@ -159,7 +159,7 @@ func TestExplainWithoutFacts(t *testing.T) {
 	l.write("home", "no directory", 0o644)
 	l.want(exitProfile, "coder: DOWN (night): it is night", "explain coder", night...)
 	l.want(exitProfile, "writer: UNDECIDED (volume): its facts could not be read", "explain writer", night...)
-	l.want(exitProfile, "profile nobody: whether it exists is not known", "explain nobody", night...)
+	l.want(exitProfile, "whether there is a profile \"nobody\" is not known", "explain nobody", night...)
 	l.want(exitProfile, "down    down  down  night", "status coder", night...)
 	l.want(exitProfile, "the facts about profiles are not complete", "status writer", night...)
 }

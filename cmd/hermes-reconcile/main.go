@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/rego/process"
 )
@@ -112,6 +113,30 @@ func silently(code int) error {
 	return &exitError{code, nil}
 }
 
+// failed gives an error the exit status of what failed for a profile.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{exitProfile, err}
+}
+
+// configured is a command that runs with the configuration.
+func configured(run func(*cobra.Command, config.Config, []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := config.Load(cmd.Flags(), os.Environ())
+		if err != nil {
+			return err
+		}
+		return run(cmd, c, args)
+	}
+}
+
+// show prints a document on standard output in the format of the configuration.
+func show[T any](cmd *cobra.Command, c config.Config, document T, table func(io.Writer, T)) error {
+	return failed(view.Print(cmd.OutOrStdout(), c.Output, document, table))
+}
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "hermes-reconcile",
@@ -134,9 +159,12 @@ configuration, 3 policy error.`,
 	config.AddFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(
-		newApply(), newBoot(), newDied(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRegister(), newRelease(),
-		newRescan(), newRestart(), newSchema(), newStart(), newStatus(), newStop(), newUnregister(), newVersion(),
+		newApply(), newBoot(), newDied(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(),
+		newStatus(), newVersion(),
 	)
+	for _, l := range lifecycles {
+		root.AddCommand(l.command())
+	}
 	root.AddCommand(extraCommands()...)
 	return root
 }

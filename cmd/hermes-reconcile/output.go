@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -26,7 +24,7 @@ var (
 const chunk = 64 << 10
 
 // A sink is standard output or standard error. It cleans all that is written (see
-// policy.Clean), and drops what nobody reads in time.
+// policy.Clean), and drops what nobody reads in time. Each write has whole characters.
 type sink struct {
 	to       io.Writer
 	name     string
@@ -34,7 +32,6 @@ type sink struct {
 	optional bool // dropped output is not a failure
 
 	mu      sync.Mutex
-	rest    []byte     // the beginning of a character
 	pending chan error // the result of a write that somebody has to read first; nil: none
 	dropped int        // bytes
 }
@@ -44,18 +41,7 @@ var errNobodyReads = errors.New("nobody reads it")
 func (o *sink) Write(text []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	whole := slices.Concat(o.rest, text)
-	end := len(whole)
-	for i := 1; i < utf8.UTFMax && i <= len(whole); i++ {
-		if tail := whole[len(whole)-i:]; utf8.RuneStart(tail[0]) {
-			if !utf8.FullRune(tail) {
-				end -= i
-			}
-			break
-		}
-	}
-	o.rest = slices.Clone(whole[end:])
-	return len(text), o.write([]byte(policy.Clean(string(whole[:end]))))
+	return len(text), o.write([]byte(policy.Clean(string(text))))
 }
 
 // write writes text as it is. Text that is dropped is no error here, see end.
@@ -99,16 +85,14 @@ func (o *sink) writeChunk(text []byte) error {
 	}
 }
 
-// end writes what is left, and returns an error when something was dropped.
+// end returns an error when something was dropped.
 func (o *sink) end() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.write([]byte(policy.Clean(string(o.rest))))
-	o.rest = nil
 	if o.dropped > 0 {
 		return fmt.Errorf("%s: %w, %s are dropped", o.name, errNobodyReads, policy.Count(o.dropped, "byte"))
 	}
-	return err
+	return nil
 }
 
 // doNotWait is for a command whose work must not wait for a reader of its output.

@@ -132,30 +132,10 @@ func pluginsConfig(c config.Config) plugins.Config {
 		return p
 	}
 	agents, agentsErr := lookupUser(c.User)
-	u, err := pluginsUser(c.Facts.User, agents)
-	p.Users = &plugins.Users{
-		Plugins: plugins.User{UID: u.UID, GID: u.GID}, Err: cmp.Or(agentsErr, err),
-		Agents: plugins.User{UID: agents.UID, GID: agents.GID},
-	}
+	p.Users = &plugins.Users{Agents: plugins.User{UID: agents.UID, GID: agents.GID}}
+	u, err := plugins.UserOf(c.Facts.User, p.Users.Agents)
+	p.Users.Plugins, p.Users.Err = u, cmp.Or(agentsErr, err)
 	return p
-}
-
-// pluginsUser is the user that plug-ins run as for root. The agents' user is one only where
-// the operator names it.
-func pluginsUser(name string, agents s6.User) (s6.User, error) {
-	u, err := lookupUser(cmp.Or(name, "nobody"))
-	if err != nil && name == "" {
-		u, err = s6.User{UID: 65534, GID: 65534}, nil
-	}
-	switch {
-	case err != nil:
-		return u, fmt.Errorf("facts.user: %w", err)
-	case u.UID == 0 || u.GID == 0:
-		return u, errors.New("facts.user is root or in the group of root, want another user for plug-ins")
-	case name == "" && u.UID == agents.UID:
-		return u, errors.New("facts.user is not set, and nobody is the agents' user: name another one for plug-ins")
-	}
-	return u, nil
 }
 
 // newExecutor makes the executor of the scan directory.
@@ -197,7 +177,8 @@ func lookupUser(name string) (s6.User, error) {
 }
 
 // pass runs a pass that only looks, within the deadline, on the world of a configuration.
-func pass(ctx context.Context, c config.Config, log *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
+// Rules are nil for those of the configuration.
+func pass(ctx context.Context, c config.Config, rules reconcile.Rules, log *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Boot.Deadline)
 	defer cancel()
 	w, closeWorld, err := newWorld(c, o.Phase, log, noLog)
@@ -205,6 +186,9 @@ func pass(ctx context.Context, c config.Config, log *slog.Logger, o reconcile.Op
 		return reconcile.Report{}, err
 	}
 	defer closeWorld()
+	if rules != nil {
+		w.Rules = rules
+	}
 	r, err := reconcile.Pass(ctx, w, o)
 	return r, passError(err)
 }

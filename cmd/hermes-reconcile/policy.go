@@ -82,7 +82,7 @@ func presentHome(cmd *cobra.Command, c config.Config) (policy.Input, error) {
 	if _, err := os.Stat(c.Home); err != nil {
 		return policy.Input{}, err
 	}
-	r, err := pass(cmd.Context(), c, noLog, reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
+	r, err := pass(cmd.Context(), c, nil, noLog, reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
 	return r.Input, cmp.Or(err, r.VolumeErr)
 }
 

@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"os"
+	"io"
 	"slices"
 	"time"
 
@@ -24,18 +24,14 @@ gets a warning if its time grows faster than the number of profiles. Such a pack
 loops over all profiles inside another such loop: it is fast with ten profiles and
 slow with a thousand.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return policyBench(cmd, sizes, limit) },
+		RunE: configured(func(cmd *cobra.Command, c config.Config, _ []string) error { return policyBench(cmd, c, sizes, limit) }),
 	}
 	cmd.Flags().IntSliceVar(&sizes, "sizes", check.CostSizes(), "numbers of profiles")
 	cmd.Flags().DurationVar(&limit, "limit", 10*time.Second, "give up on one package after this time")
 	return cmd
 }
 
-func policyBench(cmd *cobra.Command, sizes []int, limit time.Duration) error {
-	c, err := config.Load(cmd.Flags(), os.Environ())
-	if err != nil {
-		return err
-	}
+func policyBench(cmd *cobra.Command, c config.Config, sizes []int, limit time.Duration) error {
 	for _, size := range sizes {
 		if size < 1 || size > 100_000 {
 			return fmt.Errorf("--sizes has %d, want numbers from 1 to 100000", size)
@@ -52,7 +48,7 @@ func policyBench(cmd *cobra.Command, sizes []int, limit time.Duration) error {
 	}
 	costs, err := check.MeasureCost(cmd.Context(), evaluator, sizes)
 	if err != nil {
-		return &exitError{exitProfile, err}
+		return failed(err)
 	}
-	return view.Costs(cmd.OutOrStdout(), c.Output, costs, sizes)
+	return show(cmd, c, costs, func(w io.Writer, costs []check.Cost) { view.Costs(w, costs, sizes) })
 }

@@ -29,20 +29,15 @@ for warnings.`,
   hermes-reconcile policy check ./rules --strict --output github`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			format, _ := cmd.Flags().GetString("output")
-			if format == "github" { // only this command has it
-				if err := cmd.Flags().Set("output", "table"); err != nil {
-					return err
-				}
-			}
+			github := takeFormat(cmd, "github")
 			if codes {
 				c, err := authorConfig(cmd, nil)
 				if err != nil {
 					return err
 				}
-				return view.Codes(cmd.OutOrStdout(), c.Output, check.Codes())
+				return show(cmd, c, check.Codes(), view.Codes)
 			}
-			return policyCheck(cmd, args, format == "github", strict)
+			return policyCheck(cmd, args, github, strict)
 		},
 	}
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit 3 for warnings too")
@@ -65,14 +60,14 @@ func policyCheck(cmd *cobra.Command, dirs []string, github, strict bool) error {
 		o.Situations = []example.Situation{{Name: "the present home", Input: home}}
 	}
 	report := check.Check(cmd.Context(), all, o)
-	format := c.Output
+	table := view.Findings
 	if github {
-		format = "github"
+		table = view.GithubFindings
 	}
-	if err := view.Findings(cmd.OutOrStdout(), format, report); err != nil {
+	if err := show(cmd, c, report, table); err != nil {
 		return err
 	}
-	if format == "table" && homeErr != nil && len(report.Situations) > 0 {
+	if c.Output == "table" && !github && homeErr != nil && len(report.Situations) > 0 {
 		fmt.Fprintf(cmd.OutOrStdout(), "The present home was not tried: %v\n", homeErr)
 	}
 	if report.Errors() > 0 || strict && len(report.Findings) > 0 {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/google/renameio/v2"
 	"github.com/rogpeppe/go-internal/diff"
@@ -67,13 +66,6 @@ func policyFmt(cmd *cobra.Command, places []string, f fmtFlags) error {
 
 // file formats one file and reports whether it was formatted differently.
 func (f fmtFlags) file(w io.Writer, name string) (different bool, err error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return false, err
-	}
-	if !info.Mode().IsRegular() {
-		return false, fmt.Errorf("%s is not a regular file", name)
-	}
 	text, err := trust.Read(name, trust.Anybody, rego.MaxFile)
 	if err != nil {
 		return false, err
@@ -90,5 +82,5 @@ func (f fmtFlags) file(w io.Writer, name string) (different bool, err error) {
 	if err != nil || !f.write {
 		return true, err
 	}
-	return true, renameio.WriteFile(name, formatted, info.Mode().Perm())
+	return true, renameio.WriteFile(name, formatted, 0o644, renameio.WithExistingPermissions())
 }

@@ -41,7 +41,7 @@ func policyInit(cmd *cobra.Command, dir string, force bool) error {
 	}
 	schema, err := inputSchema()
 	if err != nil {
-		return &exitError{exitProfile, err}
+		return failed(err)
 	}
 	written, err := workbench.Init(dir, schema, []byte(policy.DecisionSchema))
 	for _, file := range written {
@@ -52,7 +52,7 @@ func policyInit(cmd *cobra.Command, dir string, force bool) error {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", word, file.Path)
 	}
 	if err != nil {
-		return &exitError{exitProfile, err}
+		return failed(err)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "Next: hermes-reconcile policy test %s\n", dir)
 	return nil

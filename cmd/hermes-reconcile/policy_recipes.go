@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -19,27 +18,22 @@ func newPolicyRecipes() *cobra.Command {
 		Use:   "recipes [RECIPE]",
 		Short: "List the rules that are shipped and not switched on, or show one",
 		Args:  cobra.MaximumNArgs(1),
-		RunE:  policyRecipes,
+		RunE:  configured(policyRecipes),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return workbench.RecipeNames(), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 }
 
-func policyRecipes(cmd *cobra.Command, args []string) error {
-	c, err := config.Load(cmd.Flags(), os.Environ())
-	if err != nil {
-		return err
-	}
-	w := cmd.OutOrStdout()
+func policyRecipes(cmd *cobra.Command, c config.Config, args []string) error {
 	if len(args) == 1 {
 		r, err := workbench.FindRecipe(args[0])
 		if err != nil {
 			return err
 		}
-		return view.Recipe(w, c.Output, r)
+		return show(cmd, c, r, view.Recipe)
 	}
-	return view.Recipes(w, c.Output, workbench.Recipes())
+	return show(cmd, c, workbench.Recipes(), view.Recipes)
 }
 
 func newPolicyAdd() *cobra.Command {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"time"
 
@@ -81,7 +82,7 @@ func policyTest(cmd *cobra.Command, dirs []string, f testFlags) error {
 	if err != nil {
 		return policyProblem(fmt.Errorf("these tests cannot be run:\n%w", err))
 	}
-	if err := view.Tests(cmd.OutOrStdout(), c.Output, report, f.verbose); err != nil {
+	if err := show(cmd, c, report, func(w io.Writer, r workbench.TestReport) { view.Tests(w, r, f.verbose) }); err != nil {
 		return err
 	}
 	return testVerdict(report, f)

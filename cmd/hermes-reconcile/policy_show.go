@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"os"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -22,15 +22,11 @@ func newPolicyShow() *cobra.Command {
 members each adds to which set for the present home. Packages that are switched off
 are listed too.`,
 		Args: cobra.NoArgs,
-		RunE: policyShow,
+		RunE: configured(policyShow),
 	}
 }
 
-func policyShow(cmd *cobra.Command, _ []string) error {
-	c, err := config.Load(cmd.Flags(), os.Environ())
-	if err != nil {
-		return err
-	}
+func policyShow(cmd *cobra.Command, c config.Config, _ []string) error {
 	evaluator, err := loadPolicy(c)
 	if err != nil {
 		return err
@@ -45,7 +41,7 @@ func policyShow(cmd *cobra.Command, _ []string) error {
 		engine.Decide(cmd.Context(), r, in, engine.OnRuleError(c.OnRuleError))
 		workbench.Count(packages, r.all)
 	}
-	return view.Packages(cmd.OutOrStdout(), c.Output, packages, homeErr)
+	return show(cmd, c, packages, func(w io.Writer, all []workbench.Package) { view.Packages(w, all, homeErr) })
 }
 
 // A recorder keeps what the rules of both stages say.

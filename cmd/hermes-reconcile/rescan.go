@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -20,11 +19,7 @@ hermes-reconcile is supervised. s6-overlay scans once, after the cont-init scrip
 failed service of the image prevents that scan, no gateway comes up, and "rescan" makes up
 for it. "rescan" is safe at any time.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := config.Load(cmd.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
+		RunE: configured(func(cmd *cobra.Command, c config.Config, _ []string) error {
 			executor, err := newExecutor(c, newLogger(c, cmd.ErrOrStderr()))
 			if err != nil {
 				return err
@@ -33,15 +28,15 @@ for it. "rescan" is safe at any time.`,
 			defer cancel()
 			unlock, err := executor.Lock(ctx)
 			if err != nil {
-				return &exitError{exitProfile, fmt.Errorf("rescan: %w", err)}
+				return failed(fmt.Errorf("rescan: %w", err))
 			}
 			defer unlock()
 			for _, r := range executor.Execute(ctx, []policy.Operation{{Op: policy.OpRescan, Cause: "asked for"}}, policy.ExecuteOptions{}) {
 				if r.Err != nil {
-					return &exitError{exitProfile, fmt.Errorf("rescan: %w", r.Err)}
+					return failed(fmt.Errorf("rescan: %w", r.Err))
 				}
 			}
 			return nil
-		},
+		}),
 	}
 }

@@ -2,12 +2,12 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -43,9 +43,7 @@ or another user could have written what only root may write.`,
   hermes-reconcile status coder --watch
   hermes-reconcile status --check           # a health check: prints nothing when all is well
   hermes-reconcile status --textfile /var/lib/node_exporter/textfile/hermes.prom`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return runStatus(cmd, f, args)
-		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return runStatus(cmd, f, args) },
 		ValidArgsFunction: completeProfiles,
 	}
 	flags := cmd.Flags()
@@ -57,7 +55,8 @@ or another user could have written what only root may write.`,
 }
 
 func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
-	c, err := statusConfig(cmd, &f)
+	f.prometheus = takeFormat(cmd, "prometheus")
+	c, err := config.Load(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
 	}
@@ -67,17 +66,16 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	if f.watch {
 		return watchStatus(cmd, c, names)
 	}
-	rules := newRules(c)
-	defer rules.Close()
-	d, code, err := currentStatus(cmd.Context(), cmd, c, rules, names)
+	d, code, err := currentStatus(cmd.Context(), cmd, c, nil, names)
 	if err != nil {
 		return err
 	}
 	if f.textfile != "" {
 		if err := writeTextfile(f.textfile, d); err != nil {
-			return &exitError{exitProfile, err}
+			return failed(err)
 		}
 	}
+	table := view.Status
 	switch {
 	case f.check:
 		for _, line := range d.Unhealthy() {
@@ -88,28 +86,9 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	case f.textfile != "":
 		return silently(code)
 	case f.prometheus:
-		view.Prometheus(cmd.OutOrStdout(), d)
-	case c.Output == "table":
-		err = view.Status(cmd.OutOrStdout(), d)
-	default:
-		err = view.Document(cmd.OutOrStdout(), c.Output, d)
+		table = view.Prometheus
 	}
-	if err != nil {
-		return &exitError{exitProfile, err}
-	}
-	return silently(code)
-}
-
-// statusConfig reads the configuration. Only this command knows the output prometheus.
-func statusConfig(cmd *cobra.Command, f *statusFlags) (config.Config, error) {
-	flag := cmd.Flags().Lookup("output")
-	if flag != nil && flag.Value.String() == "prometheus" {
-		f.prometheus = true
-		if err := flag.Value.Set("table"); err != nil {
-			return config.Config{}, err
-		}
-	}
-	return config.Load(cmd.Flags(), os.Environ())
+	return cmp.Or(show(cmd, c, d, table), silently(code))
 }
 
 // agree checks the flags that exclude each other.
@@ -124,24 +103,21 @@ func (f statusFlags) agree(c config.Config) error {
 }
 
 // currentStatus looks at everything, and returns the exit status that it deserves. A volume
-// that cannot be read is part of the result.
+// that cannot be read is part of the result. A user who cannot plan cannot know which slots
+// another user could have written.
 func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rules reconcile.Rules, names []string) (*status.Document, int, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.Boot.Deadline)
-	defer cancel()
-	w, closeWorld, err := newWorld(c, policy.PhaseApply, newLogger(c, cmd.ErrOrStderr()), noLog)
+	r, err := pass(ctx, c, rules, newLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToPlan, FallBack: true})
 	if err != nil {
 		return nil, 0, err
 	}
-	defer closeWorld()
-	w.Rules = rules
-	r, err := reconcile.Pass(ctx, w, reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToDecisions, FallBack: true})
-	if err != nil {
-		return nil, 0, passError(err)
+	if ctx.Err() != nil {
+		return nil, 0, failed(errors.New("interrupted"))
 	}
-	if ctx.Err() != nil && cmd.Context().Err() != nil {
-		return nil, 0, &exitError{exitProfile, errors.New("interrupted")}
+	for _, a := range r.Plan.Alarms {
+		if a.Code == policy.CodeUntrusted {
+			r.Decisions.Alarms = append(r.Decisions.Alarms, a)
+		}
 	}
-	r.Decisions.Alarms = append(r.Decisions.Alarms, untrustedSlots(ctx, w.Slots, r.Decisions)...)
 	d := status.New(c.ScanDir, r.Situation, r.Decisions)
 	if err := d.Keep(names); err != nil {
 		return nil, 0, passError(err)
@@ -156,16 +132,6 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rul
 		code = exitProfile
 	}
 	return d, code, nil
-}
-
-// untrustedSlots returns what a plan says of slots that another user could have written. A
-// user who cannot plan cannot know.
-func untrustedSlots(ctx context.Context, slots reconcile.Slots, d policy.Decisions) []policy.Alarm {
-	plan, err := slots.Plan(ctx, d, policy.PlanOptions{Live: true})
-	if err != nil {
-		return nil
-	}
-	return slices.DeleteFunc(plan.Alarms, func(a policy.Alarm) bool { return a.Code != policy.CodeUntrusted })
 }
 
 // writeTextfile writes Prometheus text for a collector that may read at any moment.

@@ -1,22 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/engine"
-	"hermes-reconcile/engine/reconcile"
-	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/process"
 
 	"github.com/spf13/cobra"
@@ -27,92 +21,41 @@ import (
 // watchInterval is the time from one drawing to the next.
 const watchInterval = 2 * time.Second
 
-// unchangedRules compiles the rules again only when a file of the operator's changed.
-type unchangedRules struct {
-	*process.Rules
-	directories []string
-	stamp       string
-	present     engine.Evaluator
-}
-
-func (r *unchangedRules) LoadOrFallBack(ctx context.Context) (engine.Evaluator, error) {
-	stamp := r.stampOf()
-	if r.present != nil && stamp == r.stamp {
-		return r.present, nil
-	}
-	var err error
-	r.present, err = r.Rules.LoadOrFallBack(ctx)
-	r.stamp = stamp
-	return r.present, err
-}
-
-// stampOf changes whenever a file in the operator's directories does.
-func (r *unchangedRules) stampOf() string {
-	var stamp strings.Builder
-	for _, dir := range r.directories {
-		_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				fmt.Fprintln(&stamp, path, err)
-				return nil
-			}
-			if info, err := entry.Info(); err == nil {
-				fmt.Fprintln(&stamp, path, info.Size(), info.ModTime())
-			}
-			return nil
-		})
-	}
-	return stamp.String()
-}
-
 // watchStatus draws the table again and again until q, ctrl-c or the end of the
 // context. It needs a terminal on both sides.
 func watchStatus(cmd *cobra.Command, c config.Config, names []string) error {
-	rules := &unchangedRules{Rules: newRules(c), directories: c.Policy}
-	defer rules.Close()
 	in, out := terminalOf(cmd.InOrStdin()), terminalOf(cmd.OutOrStdout())
 	if in == nil || out == nil {
 		return errors.New("--watch needs a terminal; elsewhere, call status again and again, or use --textfile")
 	}
 	restore, err := readKeys(in)
 	if err != nil {
-		return &exitError{exitProfile, fmt.Errorf("--watch: %w", err)}
+		return failed(fmt.Errorf("--watch: %w", err))
 	}
 	defer restore()
-	keys := make(chan byte)
+	rules := &process.Watched{Rules: newRules(c), Directories: c.Policy}
+	defer rules.Close()
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
-	go sendKeys(ctx, in, keys)
+	go waitForQuit(in, cancel)
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for {
-		frame, err := watchFrame(ctx, cmd, c, rules, names, out)
+		d, _, err := currentStatus(ctx, cmd, c, rules, names)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if _, err := out.Write(frame); err != nil {
-			return &exitError{exitProfile, err}
+		_, height, _ := term.GetSize(int(out.Fd())) // an unknown height cuts nothing
+		if _, err := out.Write(view.StatusFrame(d, watchInterval, height)); err != nil {
+			return failed(err)
 		}
-		if !waitForTick(ctx, tick.C, keys) {
-			return nil
-		}
-	}
-}
-
-// waitForTick reports whether it is time to draw again, not to end.
-func waitForTick(ctx context.Context, tick <-chan time.Time, keys <-chan byte) bool {
-	for {
 		select {
 		case <-ctx.Done():
-			return false
-		case <-tick:
-			return true
-		case key := <-keys:
-			if strings.IndexByte("qQ\x03\x04", key) >= 0 { // ctrl-c and ctrl-d, where they are plain keys
-				return false
-			}
+			return nil
+		case <-tick.C:
 		}
 	}
 }
@@ -133,48 +76,18 @@ func readKeys(in *os.File) (restore func(), err error) {
 	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }, nil
 }
 
-// sendKeys sends each key that is typed. It may outlive ctx by one key, because nothing
-// interrupts its reading.
-func sendKeys(ctx context.Context, in io.Reader, keys chan<- byte) {
+// waitForQuit calls quit when a key is typed that ends the program. Nothing interrupts its
+// reading.
+func waitForQuit(in io.Reader, quit func()) {
 	var key [1]byte
 	for {
 		n, err := in.Read(key[:])
 		if err != nil {
 			return
 		}
-		if n == 0 {
-			continue
-		}
-		select {
-		case keys <- key[0]:
-		case <-ctx.Done():
+		if n == 1 && strings.IndexByte("qQ\x03\x04", key[0]) >= 0 { // ctrl-c and ctrl-d, where they are plain keys
+			quit()
 			return
 		}
 	}
-}
-
-// watchFrame is one drawing. It starts at the top left and ends with the terminal.
-func watchFrame(ctx context.Context, cmd *cobra.Command, c config.Config, rules reconcile.Rules, names []string, out *os.File) ([]byte, error) {
-	d, _, err := currentStatus(ctx, cmd, c, rules, names)
-	if err != nil {
-		return nil, err
-	}
-	var text bytes.Buffer
-	if err := view.Status(&text, d); err != nil {
-		return nil, err
-	}
-	_, height, err := term.GetSize(int(out.Fd()))
-	if err != nil {
-		height = 0
-	}
-	var frame bytes.Buffer
-	frame.WriteString("\x1b[H\x1b[2J")
-	fmt.Fprintf(&frame, "%s, every %s, q to end\n\n", d.Time, watchInterval)
-	lines := strings.SplitAfter(strings.TrimSuffix(policy.Clean(text.String()), "\n"), "\n")
-	if most := height - 4; height > 4 && len(lines) > most {
-		fmt.Fprintf(&frame, "%s… and %d more lines\n", strings.Join(lines[:most], ""), len(lines)-most)
-		return frame.Bytes(), nil
-	}
-	frame.WriteString(strings.Join(lines, "") + "\n")
-	return frame.Bytes(), nil
 }

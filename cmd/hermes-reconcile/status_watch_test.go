@@ -10,9 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/engine"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -128,35 +125,5 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("it does not end")
-	}
-}
-
-// The rules are compiled again only after a file of the operator changed.
-func TestWatchCompilesChangedRules(t *testing.T) {
-	dir := t.TempDir()
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, "x.rego"), []byte("package reconcile.rules.x\n\n"+text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("alarm contains {\"reason\": \"one\"} if true\n")
-	r := &unchangedRules{Rules: newRules(config.Config{Policy: []string{dir}, PolicyTimeout: time.Second}), directories: []string{dir}}
-	defer r.Close()
-	load := func() engine.Evaluator {
-		t.Helper()
-		e, err := r.LoadOrFallBack(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return e
-	}
-	first := load()
-	if load() != first {
-		t.Error("unchanged rules are compiled again")
-	}
-	write("alarm contains {\"reason\": \"another\"} if true\n")
-	if load().Status().Revision == first.Status().Revision {
-		t.Error("changed rules are not compiled")
 	}
 }

@@ -8,22 +8,13 @@ import (
 	"strings"
 
 	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/v2"
 
 	"hermes-reconcile/policy/suggest"
 )
 
-// upstreamVariables are the variables of hermes-agent itself.
-func upstreamVariables(environ []string) map[string]any {
-	found := map[string]any{}
-	for name, key := range map[string]string{"HERMES_HOME": "home", "S6_PROFILE_GATEWAY_SCANDIR": "scandir"} {
-		if value := lookup(environ, name); value != "" {
-			found[key] = value
-		}
-	}
-	return found
-}
+// upstreamVariables are the variables of hermes-agent itself, with the key that each sets.
+var upstreamVariables = map[string]string{"HERMES_HOME": "home", "S6_PROFILE_GATEWAY_SCANDIR": "scandir"}
 
 // factPrefix begins the variables that are facts for rules, not configuration.
 const factPrefix = "HERMES_RECONCILE_FACT_"
@@ -31,28 +22,28 @@ const factPrefix = "HERMES_RECONCILE_FACT_"
 // loadEnvironment reads HERMES_RECONCILE_<KEY>. "__" stands for the dot of a nested key, a
 // comma separates the items of a list, and an empty variable counts as unset.
 func loadEnvironment(k *koanf.Koanf, environ []string) error {
-	if err := k.Load(confmap.Provider(upstreamVariables(environ), "."), nil); err != nil {
-		return err
+	values := map[string]any{}
+	for name, key := range upstreamVariables {
+		if value := lookup(environ, name); value != "" {
+			values[key] = value
+		}
 	}
-	const prefix = "HERMES_RECONCILE_"
 	var errs []error
-	err := k.Load(env.Provider(".", env.Opt{
-		Prefix:      prefix,
-		EnvironFunc: func() []string { return environ },
-		TransformFunc: func(name, value string) (string, any) {
-			if value == "" || strings.HasPrefix(name, factPrefix) || name == "HERMES_RECONCILE_PROFILES" {
-				return "", nil
-			}
-			key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, prefix)), "__", ".")
-			typed, err := environmentValue(key, value)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("environment: %s: %w", name, err))
-				return "", nil
-			}
-			return key, typed
-		},
-	}), nil)
-	return errors.Join(append(errs, err)...)
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		key, ok := strings.CutPrefix(name, "HERMES_RECONCILE_")
+		if !ok || value == "" || strings.HasPrefix(name, factPrefix) || name == "HERMES_RECONCILE_PROFILES" {
+			continue
+		}
+		key = strings.ReplaceAll(strings.ToLower(key), "__", ".")
+		typed, err := environmentValue(key, value)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("environment: %s: %w", name, err))
+			continue
+		}
+		values[key] = typed
+	}
+	return errors.Join(append(errs, k.Load(confmap.Provider(values, "."), nil))...)
 }
 
 // environmentValue converts the text of a variable to the type of its key.

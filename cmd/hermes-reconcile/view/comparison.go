@@ -11,7 +11,7 @@ import (
 )
 
 // Comparison prints which profiles two policies decide differently.
-func Comparison(w io.Writer, c explain.Comparison) error {
+func Comparison(w io.Writer, c explain.Comparison) {
 	line(w, "present    %s (revision %s)", c.Present.Source, c.Present.Revision)
 	for _, e := range c.Present.Errors {
 		line(w, "           instead of what is configured: %s", e)
@@ -24,11 +24,8 @@ func Comparison(w io.Writer, c explain.Comparison) error {
 			d := c.Profiles[name]
 			table.row(name, fmt.Sprintf("%s %s", d.Present.Action, d.Present.Code), fmt.Sprintf("%s %s", d.Candidate.Action, d.Candidate.Code), d.Because())
 		}
-		if err := table.Flush(); err != nil {
-			return err
-		}
+		table.end()
 	}
 	writeAlarms(w, c.Alarms)
-	_, err := fmt.Fprintf(w, "%s decided differently, %d alike.\n", policy.Count(len(c.Profiles), "profile"), c.Same)
-	return err
+	fmt.Fprintf(w, "%s decided differently, %d alike.\n", policy.Count(len(c.Profiles), "profile"), c.Same)
 }

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -11,19 +12,22 @@ import (
 )
 
 // Decisions prints decisions as a table, with the reasons.
-func Decisions(w io.Writer, d policy.Decisions) error {
+func Decisions(w io.Writer, d policy.Decisions) {
 	writeSkip(w, d.Skip)
 	table := newTable(w, "PROFILE", "ACTION", "CODE", "PRIOR STATE", "REASON")
 	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
 		p := d.Profiles[name]
 		table.row(name, p.Action, p.Code, policy.Word(p.PriorState), p.Reason)
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	table.end()
 	writeTried(w, d)
 	writePolicy(w, d)
-	return nil
+}
+
+// DecisionsAndPlan prints decisions, and below them their plan.
+func DecisionsAndPlan(w io.Writer, d policy.Decisions) {
+	Decisions(w, d)
+	writePlan(w, d.Plan)
 }
 
 // writeTried prints the contributions of rules that are only tried.
@@ -74,32 +78,32 @@ var signs = map[policy.Op]string{
 	policy.OpPublish: "+", policy.OpSeed: "+", policy.OpRemove: "-", policy.OpSweep: "-",
 }
 
-// Plan prints a plan, one operation a line, and how many there are.
-func Plan(w io.Writer, plan []policy.Operation) error {
+// signOf is the sign of an operation, for those that change something "~".
+func signOf(op policy.Op) string { return cmp.Or(signs[op], "~") }
+
+// writePlan prints a plan, one operation a line, and how many there are.
+func writePlan(w io.Writer, plan []policy.Operation) {
 	fmt.Fprintln(w)
 	if len(plan) == 0 {
-		_, err := fmt.Fprintln(w, "Plan: nothing to do.")
-		return err
+		fmt.Fprintln(w, "Plan: nothing to do.")
+		return
 	}
 	table := newTable(w)
 	counts := map[policy.Op]int{}
 	for _, op := range plan {
 		counts[op.Op]++
-		sign, ok := signs[op.Op]
-		if !ok {
-			sign = "~"
-		}
-		table.row(fmt.Sprintf("%s %s", sign, op.Op), op.Profile, object(op), "# "+op.Cause)
+		table.operation(signOf(op.Op), op)
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	table.end()
 	var parts []string
 	for _, op := range slices.Sorted(maps.Keys(counts)) {
 		parts = append(parts, fmt.Sprintf("%d %s", counts[op], op))
 	}
-	_, err := fmt.Fprintf(w, "Plan: %s.\n", strings.Join(parts, ", "))
-	return err
+	fmt.Fprintf(w, "Plan: %s.\n", strings.Join(parts, ", "))
+}
+
+func (t table) operation(sign string, op policy.Operation) {
+	t.row(fmt.Sprintf("%s %s", sign, op.Op), op.Profile, object(op), "# "+op.Cause)
 }
 
 // object is what an operation acts on.

@@ -2,6 +2,7 @@
 package view
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,15 +14,27 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Document prints a value as JSON or YAML. Cleaned by policy.Clean, it means the same.
-func Document(w io.Writer, format string, value any) error {
+// Print prints a document in a format: as its table, which people read, or as JSON or YAML.
+func Print[T any](w io.Writer, format string, value T, table func(io.Writer, T)) error {
+	var text bytes.Buffer
+	if format == "table" {
+		table(&text, value)
+	} else if err := document(&text, format, value); err != nil {
+		return err
+	}
+	_, err := w.Write(text.Bytes())
+	return err
+}
+
+// document writes a value as JSON or YAML. Cleaned by policy.Clean, it means the same.
+func document(w *bytes.Buffer, format string, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
 	}
 	if format == "json" {
-		_, err = fmt.Fprintf(w, "%s\n", text)
-		return err
+		fmt.Fprintf(w, "%s\n", text)
+		return nil
 	}
 	// Through JSON, so that both have the same keys in the same shape.
 	decoder := json.NewDecoder(strings.NewReader(string(text)))
@@ -76,8 +89,8 @@ func line(w io.Writer, format string, values ...any) {
 	fmt.Fprintln(w, policy.Line(fmt.Sprintf(format, values...)))
 }
 
-// A table has columns that are as wide as their widest cell.
-type table struct{ *tabwriter.Writer }
+// A table has columns that are as wide as their widest cell. Its end prints it.
+type table struct{ writer *tabwriter.Writer }
 
 func newTable(w io.Writer, head ...any) table {
 	t := table{tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
@@ -91,9 +104,11 @@ func newTable(w io.Writer, head ...any) table {
 func (t table) row(cells ...any) {
 	for i, cell := range cells {
 		if i > 0 {
-			io.WriteString(t, "\t")
+			io.WriteString(t.writer, "\t")
 		}
-		io.WriteString(t, policy.Line(fmt.Sprint(cell)))
+		io.WriteString(t.writer, policy.Line(fmt.Sprint(cell)))
 	}
-	io.WriteString(t, "\n")
+	io.WriteString(t.writer, "\n")
 }
+
+func (t table) end() { t.writer.Flush() }

@@ -12,7 +12,7 @@ import (
 )
 
 // Explanation prints an explanation: one sentence, then one heading a line.
-func Explanation(w io.Writer, e *explain.Explanation) error {
+func Explanation(w io.Writer, e *explain.Explanation) {
 	p := &explanationPrinter{}
 	p.because(e)
 	p.facts(e)
@@ -37,11 +37,10 @@ func Explanation(w io.Writer, e *explain.Explanation) error {
 		heading = l[0]
 		table.row("  "+shown, l[1])
 	}
-	if err := table.Flush(); err != nil || e.Trace == "" {
-		return err
+	table.end()
+	if e.Trace != "" {
+		fmt.Fprintf(w, "\n%s", printable(e.Trace))
 	}
-	_, err := fmt.Fprintf(w, "\n%s", printable(e.Trace))
-	return err
 }
 
 // printable is policy.Line for a text of several lines.
@@ -102,15 +101,13 @@ func (p *explanationPrinter) facts(e *explain.Explanation) {
 			if err != nil {
 				continue
 			}
-			value = "= " + shortened(string(text))
+			value = "= " + cut(string(text), 160)
 		}
 		p.add("facts", fmt.Sprintf("%s %s  [%s; written by: %s]", f.Name, value, cmp.Or(f.Description, "no description"), cmp.Or(f.WrittenBy, "unknown")))
 	}
 }
 
-// shortened keeps the beginning of a long value.
-func shortened(text string) string { return cut(text, 160) }
-
+// cut keeps the beginning of a long text.
 func cut(text string, most int) string {
 	if len(text) <= most {
 		return text

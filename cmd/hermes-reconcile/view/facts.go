@@ -9,7 +9,7 @@ import (
 )
 
 // Facts prints one fact a line.
-func Facts(w io.Writer, in policy.Input) error {
+func Facts(w io.Writer, in policy.Input) {
 	table := newTable(w, "OF", "FACT", "VALUE")
 	for _, fact := range slices.Sorted(maps.Keys(in.Container)) {
 		table.row("container", fact, string(in.Container[fact]))
@@ -19,5 +19,5 @@ func Facts(w io.Writer, in policy.Input) error {
 			table.row(name, fact, string(in.Profiles[name][fact]))
 		}
 	}
-	return table.Flush()
+	table.end()
 }

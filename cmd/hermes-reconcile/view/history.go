@@ -12,33 +12,28 @@ import (
 
 // History prints the entries as a table. What changed stands above the first boot that saw
 // it.
-func History(w io.Writer, d ledger.History) error {
+func History(w io.Writer, d ledger.History) {
 	var text strings.Builder
 	table := newTable(&text, "PROFILE", "BOOT", "TIME", "IMAGE", "POLICY", "ACTION", "CODE", "PRIOR STATE", "PRIOR EXIT")
 	for _, e := range d.Entries {
 		table.row(cmp.Or(e.Profile, policy.NowNothing), bootOf(e), e.Time, wordOrNone(e.Image),
 			wordOrNone(e.Policy), e.Action, e.Code, wordOrNone(e.PriorState), wordOrNone(e.PriorExit))
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	table.end()
 	rows := strings.SplitAfter(text.String(), "\n")
-	var all strings.Builder
-	all.WriteString(rows[0])
+	io.WriteString(w, rows[0])
 	for i, e := range d.Entries {
 		for _, change := range e.Changed {
-			line(&all, "  ~ %s", change)
+			line(w, "  ~ %s", change)
 		}
-		all.WriteString(rows[i+1])
+		io.WriteString(w, rows[i+1])
 	}
 	if len(d.Entries) == 0 {
-		line(&all, "The ledger has no boot of it.")
+		line(w, "The ledger has no boot of it.")
 	}
 	for _, note := range d.Notes {
-		line(&all, "NOTE    %s", note)
+		line(w, "NOTE    %s", note)
 	}
-	_, err := io.WriteString(w, all.String())
-	return err
 }
 
 // bootOf is the column BOOT. A pass that was not a boot has its command there.

@@ -13,20 +13,17 @@ import (
 	"hermes-reconcile/rego/workbench"
 )
 
-// Findings prints what `policy check` found. The format github is workflow commands,
-// which show findings at their lines in a pull request.
-func Findings(w io.Writer, format string, r check.Report) error {
-	switch format {
-	case "table":
-	case "github":
-		for _, f := range r.Findings {
-			fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", f.Severity, workflowProperty.Replace(f.File),
-				max(f.Row, 1), max(f.Col, 1), workflowProperty.Replace(f.Code), workflowText.Replace(policy.Line(f.Message)+"\n"+f.Fix))
-		}
-		return nil
-	default:
-		return Document(w, format, r)
+// GithubFindings prints workflow commands, which show findings at their lines in a pull
+// request.
+func GithubFindings(w io.Writer, r check.Report) {
+	for _, f := range r.Findings {
+		fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", f.Severity, workflowProperty.Replace(f.File),
+			max(f.Row, 1), max(f.Col, 1), workflowProperty.Replace(f.Code), workflowText.Replace(policy.Line(f.Message)+"\n"+f.Fix))
 	}
+}
+
+// Findings prints what `policy check` found.
+func Findings(w io.Writer, r check.Report) {
 	for _, f := range r.Findings {
 		line(w, "%s", f)
 		line(w, "    %s", f.Fix)
@@ -39,8 +36,7 @@ func Findings(w io.Writer, format string, r check.Report) error {
 	if len(r.Situations) > 0 {
 		fmt.Fprintf(w, "; tried on %s", policy.Count(len(r.Situations), "situation"))
 	}
-	_, err := fmt.Fprintln(w, ".")
-	return err
+	fmt.Fprintln(w, ".")
 }
 
 var (
@@ -49,31 +45,22 @@ var (
 )
 
 // Codes prints the codes of findings.
-func Codes(w io.Writer, format string, codes []check.Code) error {
-	return rows(w, format, codes, []any{"CODE", "SEVERITY", "MEANS", "FIX"}, func(c check.Code) []any {
-		return []any{c.Code, c.Severity, c.Means, c.Fix}
-	})
-}
-
-// rows prints a document, or as a table one line for each of its items.
-func rows[T any](w io.Writer, format string, all []T, head []any, row func(T) []any) error {
-	if format != "table" {
-		return Document(w, format, all)
+func Codes(w io.Writer, codes []check.Code) {
+	table := newTable(w, "CODE", "SEVERITY", "MEANS", "FIX")
+	for _, c := range codes {
+		table.row(c.Code, c.Severity, c.Means, c.Fix)
 	}
-	table := newTable(w, head...)
-	for _, one := range all {
-		table.row(row(one)...)
-	}
-	return table.Flush()
+	table.end()
 }
 
 // Costs prints what rule packages cost. The sizes are the columns.
-func Costs(w io.Writer, format string, costs []check.Cost, sizes []int) error {
+func Costs(w io.Writer, costs []check.Cost, sizes []int) {
 	head := []any{"PACKAGE"}
 	for _, size := range sizes {
 		head = append(head, size)
 	}
-	err := rows(w, format, costs, append(head, "TENFOLD PROFILES TAKE"), func(c check.Cost) []any {
+	table := newTable(w, append(head, "TENFOLD PROFILES TAKE")...)
+	for _, c := range costs {
 		row := []any{c.Rule}
 		for i := range sizes {
 			cell := "-"
@@ -82,28 +69,30 @@ func Costs(w io.Writer, format string, costs []check.Cost, sizes []int) error {
 			}
 			row = append(row, cell)
 		}
+		growth := "-"
 		if c.Growth > 0 {
-			return append(row, fmt.Sprintf("%.1f times", c.Growth))
+			growth = fmt.Sprintf("%.1f times", c.Growth)
 		}
-		return append(row, "-")
-	})
+		table.row(append(row, growth)...)
+	}
+	table.end()
 	for _, c := range costs {
-		if c.Warning != "" && format == "table" {
+		if c.Warning != "" {
 			line(w, "WARNING %s: %s", c.Rule, c.Warning)
 		}
 	}
-	return err
 }
 
 // Packages prints rule packages. If there is no home, homeErr says why.
-func Packages(w io.Writer, format string, packages []workbench.Package, homeErr error) error {
-	err := rows(w, format, packages, []any{"PACKAGE", "LAYER", "PLACE", "ADDS", "TITLE"}, func(p workbench.Package) []any {
-		return []any{p.Name, p.Layer, fmt.Sprintf("%s:%d", p.File, p.Row), contributed(p), cmp.Or(p.Title, "-")}
-	})
-	if err == nil && homeErr != nil && format == "table" {
+func Packages(w io.Writer, packages []workbench.Package, homeErr error) {
+	table := newTable(w, "PACKAGE", "LAYER", "PLACE", "ADDS", "TITLE")
+	for _, p := range packages {
+		table.row(p.Name, p.Layer, fmt.Sprintf("%s:%d", p.File, p.Row), contributed(p), cmp.Or(p.Title, "-"))
+	}
+	table.end()
+	if homeErr != nil {
 		line(w, "There is no home, so what they add is not shown: %v", homeErr)
 	}
-	return err
 }
 
 // contributed returns what a package contributed, in the order of the sets.
@@ -126,28 +115,23 @@ func contributed(p workbench.Package) string {
 }
 
 // Recipes prints a list of recipes.
-func Recipes(w io.Writer, format string, recipes []workbench.Recipe) error {
-	return rows(w, format, recipes, []any{"RECIPE", "SETS", "TITLE"}, func(r workbench.Recipe) []any {
-		return []any{r.Name, strings.Join(r.Contributes, ", "), r.Title}
-	})
+func Recipes(w io.Writer, recipes []workbench.Recipe) {
+	table := newTable(w, "RECIPE", "SETS", "TITLE")
+	for _, r := range recipes {
+		table.row(r.Name, strings.Join(r.Contributes, ", "), r.Title)
+	}
+	table.end()
 }
 
 // Recipe prints a recipe with its settings and its rules.
-func Recipe(w io.Writer, format string, r workbench.Recipe) error {
-	if format != "table" {
-		return Document(w, format, r)
-	}
-	_, err := fmt.Fprintf(w, "%s: %s\n\n%s\n\nSettings, for data/settings.yaml:\n\n%s\n%s",
+func Recipe(w io.Writer, r workbench.Recipe) {
+	fmt.Fprintf(w, "%s: %s\n\n%s\n\nSettings, for data/settings.yaml:\n\n%s\n%s",
 		r.Name, r.Title, r.Description, r.Settings, r.Files[r.Name+".rego"])
-	return err
 }
 
 // Tests prints the results of tests of rules: those that did not pass, or with verbose
 // all of them.
-func Tests(w io.Writer, format string, r workbench.TestReport, verbose bool) error {
-	if format != "table" {
-		return Document(w, format, r)
-	}
+func Tests(w io.Writer, r workbench.TestReport, verbose bool) {
 	counts := r.Count()
 	for _, t := range r.Tests {
 		if t.Outcome == workbench.Passed && !verbose {
@@ -175,6 +159,5 @@ func Tests(w io.Writer, format string, r workbench.TestReport, verbose bool) err
 	if counts[workbench.Skipped] > 0 {
 		fmt.Fprintf(w, ", %d skipped", counts[workbench.Skipped])
 	}
-	_, err := fmt.Fprintln(w, ".")
-	return err
+	fmt.Fprintln(w, ".")
 }

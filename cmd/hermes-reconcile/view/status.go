@@ -1,16 +1,20 @@
 package view
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
 )
 
 // Status prints the profiles, and below them what wants attention.
-func Status(w io.Writer, d *status.Document) error {
+func Status(w io.Writer, d *status.Document) {
 	writeSkip(w, d.Skip)
 	table := newTable(w, "PROFILE", "WANTED", "SLOT", "NOW", "REASON", "SERVED BY")
 	for _, name := range d.Names() {
@@ -21,17 +25,28 @@ func Status(w io.Writer, d *status.Document) error {
 		}
 		table.row(name, p.Wanted, p.Slot, p.DescribeNow(d.At), p.Code, served)
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	table.end()
 	writePolicy(w, policy.Decisions{Policy: d.Policy, Alarms: d.Alarms})
-	return nil
 }
 
-// A metric is one name with its samples.
+// StatusFrame is one drawing of the status on a terminal of a height. It starts at the top
+// left and ends with the terminal.
+func StatusFrame(d *status.Document, every time.Duration, height int) []byte {
+	var text, frame bytes.Buffer
+	Status(&text, d)
+	fmt.Fprintf(&frame, "\x1b[H\x1b[2J%s, every %s, q to end\n\n", d.Time, every)
+	lines := slices.Collect(strings.Lines(policy.Clean(text.String())))
+	if most := height - 4; most > 0 && len(lines) > most {
+		lines = append(lines[:most:most], fmt.Sprintf("… and %d more lines\n", len(lines)-most))
+	}
+	frame.WriteString(strings.Join(lines, ""))
+	return frame.Bytes()
+}
+
+// A metric is one gauge with its samples.
 type metric struct {
-	name, kind, help string
-	samples          []string
+	name, help string
+	samples    []string
 }
 
 // add adds a sample; labels are pairs of name and value.
@@ -44,18 +59,11 @@ func (m *metric) add(value float64, labels ...string) {
 	if len(text) > 0 {
 		set = "{" + strings.Join(text, ",") + "}"
 	}
-	m.samples = append(m.samples, fmt.Sprintf("hermes_reconcile_%s%s %v", m.name, set, number(value)))
+	m.samples = append(m.samples, fmt.Sprintf("hermes_reconcile_%s%s %s", m.name, set, strconv.FormatFloat(value, 'f', -1, 64)))
 }
 
 // escapeLabel escapes as the text format of Prometheus does.
 var escapeLabel = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-
-func number(v float64) string {
-	if v == float64(int64(v)) {
-		return fmt.Sprint(int64(v))
-	}
-	return fmt.Sprint(v)
-}
 
 func oneIf(on bool) float64 {
 	if on {
@@ -68,7 +76,7 @@ func oneIf(on bool) float64 {
 // left out where it is not known.
 func Prometheus(w io.Writer, d *status.Document) {
 	for _, m := range append(profileMetrics(d), containerMetrics(d)...) {
-		fmt.Fprintf(w, "# HELP hermes_reconcile_%s %s\n# TYPE hermes_reconcile_%s %s\n", m.name, m.help, m.name, m.kind)
+		fmt.Fprintf(w, "# HELP hermes_reconcile_%s %s\n# TYPE hermes_reconcile_%s gauge\n", m.name, m.help, m.name)
 		for _, sample := range m.samples {
 			fmt.Fprintln(w, sample)
 		}
@@ -76,12 +84,12 @@ func Prometheus(w io.Writer, d *status.Document) {
 }
 
 func profileMetrics(d *status.Document) []metric {
-	wanted := metric{name: "profile_wanted", kind: "gauge", help: "1 when operator and rules want the gateway up."}
-	up := metric{name: "profile_up", kind: "gauge", help: "1 when the gateway's process runs under its supervisor."}
-	supervised := metric{name: "profile_supervised", kind: "gauge", help: "1 when a supervisor holds the slot."}
-	restarts := metric{name: "profile_restarts", kind: "gauge", help: "Deaths since the supervisor started; s6 counts to 100."}
-	since := metric{name: "profile_changed_timestamp_seconds", kind: "gauge", help: "When it went up or down."}
-	info := metric{name: "profile_info", kind: "gauge", help: "Always 1; what was decided, and why."}
+	wanted := metric{name: "profile_wanted", help: "1 when operator and rules want the gateway up."}
+	up := metric{name: "profile_up", help: "1 when the gateway's process runs under its supervisor."}
+	supervised := metric{name: "profile_supervised", help: "1 when a supervisor holds the slot."}
+	restarts := metric{name: "profile_restarts", help: "Deaths since the supervisor started; s6 counts to 100."}
+	since := metric{name: "profile_changed_timestamp_seconds", help: "When it went up or down."}
+	info := metric{name: "profile_info", help: "Always 1; what was decided, and why."}
 	for _, name := range d.Names() {
 		p := d.Profiles[name]
 		if p.Wanted == status.WantedUp || p.Wanted == status.WantedDown {
@@ -103,7 +111,7 @@ func profileMetrics(d *status.Document) []metric {
 }
 
 func containerMetrics(d *status.Document) []metric {
-	alarms := metric{name: "alarms", kind: "gauge", help: "Alarms by profile and code."}
+	alarms := metric{name: "alarms", help: "Alarms by profile and code."}
 	type key struct{ profile, code string }
 	counts := map[key]int{}
 	var order []key
@@ -117,17 +125,17 @@ func containerMetrics(d *status.Document) []metric {
 	for _, k := range order {
 		alarms.add(float64(counts[k]), "profile", k.profile, "code", k.code)
 	}
-	readable := metric{name: "volume_readable", kind: "gauge", help: "1 when the volume can be read."}
+	readable := metric{name: "volume_readable", help: "1 when the volume can be read."}
 	readable.add(oneIf(d.Volume.Readable))
-	svscan := metric{name: "svscan_running", kind: "gauge", help: "1 when an s6-svscan works on the scan directory."}
+	svscan := metric{name: "svscan_running", help: "1 when an s6-svscan works on the scan directory."}
 	if d.Supervisor.Running != nil {
 		svscan.add(oneIf(*d.Supervisor.Running))
 	}
-	fallback := metric{name: "policy_fallback", kind: "gauge", help: "1 when other rules decide than the operator's present ones."}
+	fallback := metric{name: "policy_fallback", help: "1 when other rules decide than the operator's present ones."}
 	fallback.add(oneIf(d.Policy.Fallback))
-	info := metric{name: "policy_info", kind: "gauge", help: "Always 1; the rules that decide."}
+	info := metric{name: "policy_info", help: "Always 1; the rules that decide."}
 	info.add(1, "source", d.Policy.Source, "revision", d.Policy.Revision)
-	stamp := metric{name: "status_timestamp_seconds", kind: "gauge", help: "When all this was found out."}
+	stamp := metric{name: "status_timestamp_seconds", help: "When all this was found out."}
 	stamp.add(float64(d.At.Unix()))
 	return []metric{alarms, readable, svscan, fallback, info, stamp}
 }
