@@ -17,8 +17,14 @@ import (
 const CodeOperator = "operator"
 
 // headStart is how long the volume gets to write that an operator stops a gateway before
-// the gateway is stopped.
-const headStart = time.Second
+// the gateway is stopped. Each profile adds noteTime.
+const (
+	headStart = time.Second
+	noteTime  = 10 * time.Millisecond
+)
+
+// patience bounds what a stop asks the rules.
+const patience = 2 * time.Second
 
 // lower stops the profiles of a request, and for Unregister removes their slots. It works
 // without the rules. A volume that does not answer costs the record of the stop, and
@@ -56,7 +62,7 @@ func (p *pass) lower(ctx context.Context) error {
 			return false
 		}
 	}
-	inTime := answers(headStart + time.Duration(len(names))*callTime/5)
+	inTime := answers(headStart + time.Duration(len(names))*noteTime)
 	p.done(p.onSlots(ctx, operations)...)
 	if !inTime && !answers(0) {
 		p.letOthersIn()

@@ -21,7 +21,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A Volume does the work on the volume.
+// A Volume does the work on the volume. A pass on a running container has the lock while it
+// calls the volume, so the volume bounds the time of all calls together.
 type Volume interface {
 	// Collect returns the facts about the container that are on the volume, and calls
 	// emit with the facts of each profile, one call at a time. With an error it has
@@ -143,9 +144,6 @@ type pass struct {
 func Pass(ctx context.Context, w World, o Options) (Report, error) {
 	p := &pass{World: w, Options: o, report: newReport(o), unlock: func() {}}
 	defer func() { p.unlock() }()
-	if o.Phase != policy.PhaseBoot {
-		p.Volume = &bounded{Volume: w.Volume, left: patience}
-	}
 	if o.Extent == ToEnd && p.hasScanDir() {
 		if err := p.lock(ctx); err != nil && o.Phase != policy.PhaseBoot {
 			return p.report, err

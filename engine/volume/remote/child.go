@@ -26,13 +26,15 @@ const Command = "volume"
 //
 // The child runs under the agent's user, so the agent can kill it at any moment. A request
 // whose child died goes to a new child, once: every request may be done twice. A volume that
-// did not answer in time is asked nothing more.
+// did not answer in time is asked nothing more. Under a command on a running container, which
+// has the lock meanwhile, all requests share one time limit.
 type Child struct {
 	pipes    io.ReadWriteCloser // Close ends the child
 	stream   *child.Stream
 	settings Settings
 	restart  func() (io.ReadWriteCloser, error) // nil: there is no new child
 	late     bool                               // the volume did not answer in time
+	left     time.Duration                      // of patience
 }
 
 // Start starts the child and sends it its settings.
@@ -70,12 +72,19 @@ func (v *Child) Configure(s Settings) error {
 }
 
 func newChild(pipes io.ReadWriteCloser, s Settings) *Child {
-	return &Child{pipes: pipes, stream: child.NewStream(pipes, pipes), settings: s}
+	return &Child{pipes: pipes, stream: child.NewStream(pipes, pipes), settings: s, left: patience}
 }
 
 // shortTime limits a request that reads or writes one file. It is longer than a log waits
 // for its lock.
 const shortTime = 3 * time.Second
+
+// patience is how long the volume may keep a command on a running container waiting beyond
+// what the facts get. Each request, or each operation of it, adds callTime.
+const (
+	patience = 2 * time.Second
+	callTime = 50 * time.Millisecond
+)
 
 var errLate = errors.New("the volume does not answer in time")
 
@@ -85,7 +94,12 @@ func (v *Child) ask(ctx context.Context, limit time.Duration, r request, use fun
 	if v.late {
 		return errLate
 	}
-	if limit > 0 {
+	if v.settings.Phase == policy.PhaseApply && !r.Collect {
+		v.left += time.Duration(max(1, len(r.Execute))) * callTime
+		limit = min(limit, v.left)
+		defer func(begun time.Time) { v.left -= time.Since(begun) }(time.Now())
+	}
+	if limit != 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
