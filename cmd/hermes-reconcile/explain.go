@@ -64,7 +64,7 @@ func runExplain(cmd *cobra.Command, profile, input string, trace bool) error {
 		return err
 	}
 	defer closeWorld()
-	r, lines, err := explainedPass(ctx, w, log, profile, options)
+	r, boots, err := explainedPass(ctx, w, log, profile, options)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func runExplain(cmd *cobra.Command, profile, input string, trace bool) error {
 	}
 	e := explain.Of(ctx, explain.Subject{
 		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || input != "",
-		Rules: rules, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Ledger: lines,
+		Rules: rules, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Boots: boots,
 	})
 	if trace {
 		if e.Trace, err = traceOf(ctx, c, decided, r, profile); err != nil {
@@ -111,9 +111,12 @@ func runExplain(cmd *cobra.Command, profile, input string, trace bool) error {
 	return trouble(r)
 }
 
+// explainedBoots is how many passes an explanation knows.
+const explainedBoots = 100
+
 // explainedPass looks at the next boot and reads the ledger. A ledger that cannot be read
 // leaves the explanation without its history, and is logged.
-func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, profile string, o reconcile.Options) (reconcile.Report, []ledger.Line, error) {
+func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, profile string, o reconcile.Options) (reconcile.Report, []ledger.Boot, error) {
 	r, err := reconcile.Pass(ctx, w, o)
 	if err != nil {
 		return r, nil, passError(err)
@@ -124,11 +127,14 @@ func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, pro
 	if o.Input != nil {
 		return r, nil, nil
 	}
-	lines, err := w.Volume.Ledger(ctx, profile)
+	runs, err := w.Volume.Runs(ctx, ledger.Query{Profiles: []string{profile}, Most: explainedBoots, Whole: true})
 	if err != nil {
 		log.Warn("the ledger", "err", err)
 	}
-	return r, lines, nil
+	for _, note := range runs.Notes {
+		log.Warn("the ledger", "err", note)
+	}
+	return r, runs.Boots(), nil
 }
 
 // traceOf runs the rules that said something of the profile once more, step by step.

@@ -44,7 +44,7 @@ type Subject struct {
 	Rules       Rules
 	OnRuleError engine.OnRuleError
 	Schema      json.RawMessage // of the input document
-	Ledger      []ledger.Line   // about the profile, oldest first
+	Boots       []ledger.Boot   // of the profile, oldest first
 }
 
 // An Explanation is why one profile is up or down. `explain --output json` prints it.

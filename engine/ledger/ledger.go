@@ -6,12 +6,10 @@ package ledger
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 
 	"hermes-reconcile/policy"
 )
@@ -51,34 +49,8 @@ type Operation struct {
 // Bounds on what is read of a ledger. It is on the volume, so the agent could have written it.
 const (
 	maxBytes = 64 << 20  // of each of the two files, from the end
-	MaxLines = 200       // the newest
 	MaxLine  = 256 << 10 // bytes of one line; a longer line is left out
 )
-
-// Read returns the newest lines about a profile or about the container, oldest first, from
-// the ledger and the file that it was rotated to. Invalid lines, which an interrupted run
-// leaves, are left out. A missing ledger has no lines.
-func Read(home policy.Directory, profile string) ([]Line, error) {
-	quoted, err := json.Marshal(profile)
-	if err != nil {
-		return nil, err
-	}
-	ours := []byte(`"profile":` + policy.Clean(string(quoted)))
-	var lines []Line
-	errs, _ := scan(home, func(text []byte) bool {
-		// Most lines are about other profiles and are not decoded.
-		var l Line
-		mayBe := bytes.Contains(text, ours) || !bytes.Contains(text, []byte(`"prior_exit":`))
-		if !mayBe || json.Unmarshal(text, &l) != nil || l.Time == "" || l.Profile != profile && l.Profile != "" {
-			return false
-		}
-		if lines = append(lines, l); len(lines) > 2*MaxLines {
-			lines = slices.Delete(lines, 0, len(lines)-MaxLines)
-		}
-		return true
-	})
-	return lines[max(0, len(lines)-MaxLines):], errors.Join(errs...)
-}
 
 // scan calls add with every line of the ledger and of the file that it was rotated to, oldest
 // first. add reports whether the line was valid. scan returns why a file could not be read, and

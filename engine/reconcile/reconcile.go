@@ -35,9 +35,6 @@ type Volume interface {
 	Change(ctx context.Context, c engine.Change) (engine.Changed, error)
 	// AppendLog appends text to logs/<name> in the home.
 	AppendLog(ctx context.Context, name string, text []byte) error
-	// Ledger returns the lines of the ledger about a profile or the container, oldest
-	// first.
-	Ledger(ctx context.Context, profile string) ([]ledger.Line, error)
 	// Runs returns what the ledger has of the newest runs.
 	Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error)
 }

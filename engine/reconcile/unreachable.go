@@ -35,8 +35,6 @@ func (v Unreachable) Change(context.Context, engine.Change) (engine.Changed, err
 
 func (v Unreachable) AppendLog(context.Context, string, []byte) error { return v.Err }
 
-func (v Unreachable) Ledger(context.Context, string) ([]ledger.Line, error) { return nil, v.Err }
-
 func (v Unreachable) Runs(context.Context, ledger.Query) (ledger.Runs, error) {
 	return ledger.Runs{}, v.Err
 }

@@ -229,11 +229,6 @@ func (v *Child) AppendLog(ctx context.Context, name string, text []byte) error {
 	return v.ask(ctx, shortTime, request{Log: name}, func(answer, [][]byte) error { return nil }, text)
 }
 
-// Ledger returns the lines of the ledger about a profile or the container, oldest first.
-func (v *Child) Ledger(ctx context.Context, profile string) ([]ledger.Line, error) {
-	return valueOf[[]ledger.Line](ctx, v, v.settings.Timeout, request{Ledger: &profile})
-}
-
 // Runs returns what the ledger has of the newest runs.
 func (v *Child) Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) {
 	return valueOf[ledger.Runs](ctx, v, v.settings.Timeout, request{Runs: &q})
