@@ -53,9 +53,9 @@ const (
 )
 
 // scan calls add with every line of the ledger and of the file that it was rotated to, oldest
-// first. add reports whether the line was valid. scan returns why a file could not be read, and
-// notes about lines that are left out.
-func scan(home policy.Directory, add func(text []byte) bool) (errs []error, notes []string) {
+// first. add reports whether the line was valid. scan returns notes about files that could not be
+// read and lines that are left out.
+func scan(home policy.Directory, add func(text []byte) bool) (notes []string) {
 	for _, name := range []string{"logs/" + Name + ".1", "logs/" + Name} {
 		file, err := home.Open(name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -67,7 +67,7 @@ func scan(home policy.Directory, add func(text []byte) bool) (errs []error, note
 			file.Close()
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			notes = append(notes, fmt.Sprintf("%s: %v", name, err))
 		}
 		switch {
 		case invalid == 1:
@@ -79,7 +79,7 @@ func scan(home policy.Directory, add func(text []byte) bool) (errs []error, note
 			notes = append(notes, name+": the last line is torn, as an interrupted run leaves it")
 		}
 	}
-	return errs, notes
+	return notes
 }
 
 // scanFile counts the lines that are too long or not valid. torn means that the last line is

@@ -45,13 +45,8 @@ type runsReader struct {
 // interrupted run leaves, become notes.
 func ReadRuns(home policy.Directory, q Query) Runs {
 	r := &runsReader{query: q, names: map[string]bool{}}
-	errs, notes := scan(home, r.addLine)
-	result := Runs{Runs: r.runs, Names: slices.Sorted(maps.Keys(r.names))}
-	for _, err := range errs {
-		result.Notes = append(result.Notes, err.Error())
-	}
-	result.Notes = append(result.Notes, notes...)
-	return result
+	notes := scan(home, r.addLine)
+	return Runs{Runs: r.runs, Names: slices.Sorted(maps.Keys(r.names)), Notes: notes}
 }
 
 // addLine parses one ledger line, adds it and reports whether it was valid.
