@@ -17,7 +17,6 @@ import (
 	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/reconcile"
-	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/process"
 	"hermes-reconcile/rego/workbench"
 )
@@ -151,10 +150,7 @@ func traceOf(ctx context.Context, c config.Config, decided *process.Policy, r re
 		return "", err
 	}
 	in := r.Input
-	in.Decisions = map[string]policy.Verdict{}
-	for name, d := range r.Decisions.Profiles {
-		in.Decisions[name] = policy.Verdict{Action: d.Action, Code: d.Code}
-	}
+	in.Decisions = engine.Verdicts(r.Decisions)
 	var text strings.Builder
 	err = workbench.Trace(ctx, printing, names, in, profile, &text)
 	return text.String(), err

@@ -98,7 +98,7 @@ func runLive(cmd *cobra.Command, f liveFlags, o reconcile.Options) error {
 	switch {
 	case len(reconcile.Broken(r.Decisions)) > 0:
 		return &exitError{exitPolicy, nil}
-	case len(r.Problems) > 0:
+	case r.Failed():
 		return &exitError{exitProfile, nil} // the report has the problems
 	}
 	return nil

@@ -135,7 +135,7 @@ func (p *pass) follow(ctx context.Context, names []string, intent string) {
 				p.report.note(name, fmt.Sprintf("another command recorded %q meanwhile", now))
 			}
 			wanted = now
-			p.report.forget(name)
+			p.report.set(name, func(o *Outcome) { o.Errors = nil })
 			p.execute(ctx, []policy.Operation{op})
 		}
 	}

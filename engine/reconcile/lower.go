@@ -117,7 +117,7 @@ func (p *pass) profileNames(ctx context.Context) []string {
 // leftovers removes what interrupted runs left, which may still be supervised. A user who
 // may not make slots left nothing.
 func (p *pass) leftovers(ctx context.Context) []policy.Operation {
-	if !p.locked {
+	if p.unlock == nil {
 		return nil
 	}
 	plan, err := p.Slots.Plan(ctx, policy.Decisions{}, policy.PlanOptions{Live: true})
@@ -142,7 +142,7 @@ func (p *pass) lowering(name string, slot policy.Slot) policy.Operation {
 // noteHolds notes which of the profiles that were down already are held, as far as the
 // rules can be asked.
 func (p *pass) noteHolds(ctx context.Context, names []string) {
-	if len(names) == 0 || len(p.report.Problems) > 0 {
+	if len(names) == 0 || p.report.Failed() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
