@@ -13,7 +13,7 @@ import (
 
 // A notebook is a volume that only keeps the logs.
 type notebook struct {
-	Unreachable
+	Volume
 	logs map[string]string
 }
 

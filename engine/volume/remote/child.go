@@ -33,7 +33,7 @@ type Child struct {
 	stream   *child.Stream
 	settings Settings
 	restart  func() (io.ReadWriteCloser, error) // nil: there is no new child
-	late     bool                               // the volume did not answer in time
+	gone     error                              // why nothing is asked any more
 	left     time.Duration                      // of patience
 }
 
@@ -56,6 +56,9 @@ func Spawn() (*Child, error) {
 	v.restart = start
 	return v, nil
 }
+
+// Unreachable is a child that could not be started: whatever needs it gets the error.
+func Unreachable(err error) *Child { return &Child{gone: err} }
 
 func start() (io.ReadWriteCloser, error) {
 	process, err := child.Start(Command, os.Stderr)
@@ -91,8 +94,8 @@ var errLate = errors.New("the volume does not answer in time")
 // ask sends a request with its texts and calls use with every answer. A new child answers
 // from the beginning. A limit of 0 leaves only that of ctx.
 func (v *Child) ask(ctx context.Context, limit time.Duration, r request, use func(answer, [][]byte) error, texts ...[]byte) error {
-	if v.late {
-		return errLate
+	if v.gone != nil {
+		return v.gone
 	}
 	if v.settings.Phase == policy.PhaseApply && !r.Collect {
 		v.left += time.Duration(max(1, len(r.Execute))) * callTime
@@ -115,7 +118,7 @@ func (v *Child) ask(ctx context.Context, limit time.Duration, r request, use fun
 		answered, err = v.askOnce(ctx, r, use, texts)
 	}
 	if !answered && ctx.Err() != nil {
-		v.late = true
+		v.gone = errLate
 		return errLate
 	}
 	return err
@@ -235,4 +238,8 @@ func (v *Child) Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) {
 }
 
 // Close ends the child without waiting for it.
-func (v *Child) Close() { v.pipes.Close() }
+func (v *Child) Close() {
+	if v.pipes != nil {
+		v.pipes.Close()
+	}
+}

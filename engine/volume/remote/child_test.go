@@ -189,6 +189,21 @@ func TestAVolumeThatHangs(t *testing.T) {
 	}
 }
 
+// Whatever needs the volume gets the reason for which its process could not be started.
+func TestAProcessThatCannotBeStarted(t *testing.T) {
+	reason := errors.New("resource temporarily unavailable")
+	v := Unreachable(reason)
+	defer v.Close()
+	if _, err := v.Collect(t.Context(), func(string, policy.Facts) {}); !errors.Is(err, reason) {
+		t.Errorf("Collect: %v, want %v", err, reason)
+	}
+	operations := []policy.Operation{{Op: policy.OpSeed, Profile: "coder"}, {Op: policy.OpPublish, Profile: "coder"}}
+	results := v.Execute(t.Context(), operations, policy.ExecuteOptions{})
+	if len(results) != 1 || !errors.Is(results[0].Err, reason) {
+		t.Errorf("Execute: %+v, want one result, %v", results, reason)
+	}
+}
+
 // A command on a running container does not wait as long as a collection may: what is left of
 // its patience bounds every other request.
 func TestAVolumeThatHangsWhileTheScanDirectoryIsLocked(t *testing.T) {
