@@ -92,7 +92,7 @@ const (
 var errLate = errors.New("the volume does not answer in time")
 
 // ask sends a request with its texts and calls use with every answer. A new child answers
-// from the beginning. A limit of 0 leaves only that of ctx.
+// from the beginning.
 func (v *Child) ask(ctx context.Context, limit time.Duration, r request, use func(answer, [][]byte) error, texts ...[]byte) error {
 	if v.gone != nil {
 		return v.gone
@@ -102,11 +102,8 @@ func (v *Child) ask(ctx context.Context, limit time.Duration, r request, use fun
 		limit = min(limit, v.left)
 		defer func(begun time.Time) { v.left -= time.Since(begun) }(time.Now())
 	}
-	if limit != 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	answered, err := v.askOnce(ctx, r, use, texts)
 	if !answered && ctx.Err() == nil && v.restart != nil {
 		pipes, startErr := v.restart()
