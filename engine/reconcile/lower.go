@@ -52,8 +52,9 @@ func (p *pass) lower(ctx context.Context) error {
 			operations = append(operations, p.lowering(name, slot))
 		}
 	}
-	noted := p.noteStops(ctx, names, slots)
-	var notes []stopNote
+	noted := make(chan []note, 1)
+	go func() { noted <- p.takeNotes(ctx, names, engine.IntentStopped, slots) }()
+	var notes []note
 	answers := func(within time.Duration) bool {
 		select {
 		case notes = <-noted:
@@ -68,7 +69,7 @@ func (p *pass) lower(ctx context.Context) error {
 		p.letOthersIn()
 		notes = <-noted
 	}
-	recorded := p.stopsNoted(notes)
+	recorded := p.noted(engine.IntentStopped, notes)
 	if p.Request.Kind == Stop {
 		p.follow(ctx, recorded, engine.IntentStopped)
 	}

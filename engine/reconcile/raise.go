@@ -31,7 +31,7 @@ func (p *pass) raise(ctx context.Context) error {
 	names = p.withSlot(p.permitted(names, before), before)
 	var recorded []string
 	if p.Request.records() {
-		recorded = p.recordIntents(ctx, names, engine.IntentRunning)
+		recorded = p.noted(engine.IntentRunning, p.takeNotes(ctx, names, engine.IntentRunning, nil))
 	}
 	o := policy.PlanOptions{Live: true, Rescan: true, UpFor: p.Execute.UpFor}
 	switch p.Request.Kind {
