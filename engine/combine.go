@@ -268,13 +268,19 @@ func Holds(d policy.Decision, now policy.Now) []policy.Contribution {
 	return standing(enforced(d.Contributions), now)
 }
 
-func standing(contributions []policy.Contribution, now policy.Now) []policy.Contribution {
-	waived := map[string]bool{} // rules whose holds do not count
+// Waived returns the rules whose holds do not count.
+func Waived(contributions []policy.Contribution) map[string]bool {
+	waived := map[string]bool{}
 	for _, c := range contributions {
-		if c.Set == policy.SetWaive {
+		if c.Set == policy.SetWaive && c.Counts() {
 			waived[c.Waives] = true
 		}
 	}
+	return waived
+}
+
+func standing(contributions []policy.Contribution, now policy.Now) []policy.Contribution {
+	waived := Waived(contributions)
 	var holds []policy.Contribution
 	for _, c := range contributions {
 		if c.Set == policy.SetHold && !waived[c.Rule] && !Over(c, now) {

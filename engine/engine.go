@@ -82,7 +82,7 @@ func Decide(ctx context.Context, e Evaluator, in policy.Input, onRuleError OnRul
 	first.Failures = append(first.Failures, blind...)
 	decisions := Combine(in, first, onRuleError)
 
-	in.Decisions = verdicts(decisions)
+	in.Decisions = Verdicts(decisions)
 	second := withoutBlind(e.Evaluate(ctx, policy.StageAfter, in), blind)
 	if len(second.Contributions)+len(second.Failures) > 0 {
 		decisions = Combine(in, policy.Evaluation{
@@ -94,7 +94,8 @@ func Decide(ctx context.Context, e Evaluator, in policy.Input, onRuleError OnRul
 	return decisions
 }
 
-func verdicts(d policy.Decisions) map[string]policy.Verdict {
+// Verdicts returns what the packages of policy.StageAfter see of decisions.
+func Verdicts(d policy.Decisions) map[string]policy.Verdict {
 	v := make(map[string]policy.Verdict, len(d.Profiles))
 	for name, decision := range d.Profiles {
 		v[name] = policy.Verdict{Action: decision.Action, Code: decision.Code}

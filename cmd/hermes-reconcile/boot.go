@@ -86,7 +86,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 		return &exitError{exitUsage, err}
 	}
 	r, err := reconcile.Pass(ctx, w, options)
-	if cmd.Context().Err() != nil && (err != nil || len(r.Problems) > 0) {
+	if cmd.Context().Err() != nil && (err != nil || r.Failed()) {
 		return &exitError{exitProfile, errors.New("ended by a signal before all slots and logs were made")}
 	}
 	if err != nil {
@@ -104,9 +104,9 @@ func strictCode(o reconcile.Options, r reconcile.Report) int {
 	switch {
 	case len(o.Errors) > 0:
 		return exitUsage
-	case len(r.Problems) == 0:
+	case !r.Failed():
 		return exitDone
-	case r.Problems[0].Rules:
+	case r.RulesFailed:
 		return exitPolicy
 	}
 	return exitProfile

@@ -15,7 +15,6 @@ import (
 	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/reconcile"
-	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/process"
 	"hermes-reconcile/rego/workbench"
 )
@@ -59,7 +58,7 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 		return err
 	}
 	defer closeWorld()
-	r, lines, err := explainedPass(ctx, w, log, profile, options)
+	r, boots, err := explainedPass(ctx, w, log, profile, options)
 	if err != nil {
 		return err
 	}
@@ -82,7 +81,7 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 	}
 	e := explain.Of(ctx, explain.Subject{
 		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || input != "",
-		Rules: rules, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Ledger: lines,
+		Rules: rules, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Boots: boots,
 	})
 	if trace {
 		if e.Trace, err = traceOf(ctx, c, decided, r, profile); err != nil {
@@ -98,9 +97,12 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 	return trouble(r)
 }
 
+// explainedBoots is how many passes an explanation knows.
+const explainedBoots = 100
+
 // explainedPass looks at the next boot and reads the ledger. A ledger that cannot be read
 // leaves the explanation without its history, and is logged.
-func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, profile string, o reconcile.Options) (reconcile.Report, []ledger.Line, error) {
+func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, profile string, o reconcile.Options) (reconcile.Report, []ledger.Boot, error) {
 	r, err := reconcile.Pass(ctx, w, o)
 	if err != nil {
 		return r, nil, passError(err)
@@ -111,11 +113,14 @@ func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, pro
 	if o.Input != nil {
 		return r, nil, nil
 	}
-	lines, err := w.Volume.Ledger(ctx, profile)
+	runs, err := w.Volume.Runs(ctx, ledger.Query{Profiles: []string{profile}, Most: explainedBoots, Whole: true})
 	if err != nil {
 		log.Warn("the ledger", "err", err)
 	}
-	return r, lines, nil
+	for _, note := range runs.Notes {
+		log.Warn("the ledger", "err", note)
+	}
+	return r, runs.Boots(), nil
 }
 
 // traceOf runs the rules that said something of the profile once more, step by step.
@@ -132,10 +137,7 @@ func traceOf(ctx context.Context, c config.Config, decided *process.Policy, r re
 		return "", err
 	}
 	in := r.Input
-	in.Decisions = map[string]policy.Verdict{}
-	for name, d := range r.Decisions.Profiles {
-		in.Decisions[name] = policy.Verdict{Action: d.Action, Code: d.Code}
-	}
+	in.Decisions = engine.Verdicts(r.Decisions)
 	var text strings.Builder
 	err = workbench.Trace(ctx, printing, names, in, profile, &text)
 	return text.String(), err

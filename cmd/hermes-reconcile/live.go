@@ -90,7 +90,7 @@ func runLive(cmd *cobra.Command, c config.Config, f liveFlags, o reconcile.Optio
 	switch {
 	case len(reconcile.Broken(r.Decisions)) > 0:
 		return &exitError{exitPolicy, nil}
-	case len(r.Problems) > 0:
+	case r.Failed():
 		return &exitError{exitProfile, nil} // the report has the problems
 	}
 	return nil

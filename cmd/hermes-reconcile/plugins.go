@@ -92,8 +92,7 @@ func worldOn(c config.Config, rules *process.Rules, log, problems *slog.Logger, 
 	}
 	volume, err := open()
 	if err != nil {
-		w.Volume = reconcile.Unreachable{Err: err}
-		return w, rules.Close, nil
+		volume = remote.Unreachable(err)
 	}
 	w.Volume = volume
 	return w, func() {

@@ -1,12 +1,12 @@
 package explain
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"hermes-reconcile/engine"
@@ -231,23 +231,19 @@ func setFact(in policy.Input, path []string, value any) (policy.Input, bool) {
 }
 
 func withValue(facts policy.Facts, path []string, value any) (policy.Facts, bool) {
-	facts = maps.Clone(facts)
 	if facts == nil {
 		facts = policy.Facts{}
 	}
-	fact := value
-	if len(path) > 1 {
-		object := map[string]any{}
-		decoder := json.NewDecoder(strings.NewReader(string(facts[path[0]])))
-		decoder.UseNumber()
-		if decoder.Decode(&object) != nil || !setBelow(object, path[1:], value) {
-			return facts, false
-		}
-		fact = object
+	text, err := json.Marshal(facts)
+	object := map[string]any{}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err != nil || decoder.Decode(&object) != nil || !setBelow(object, path, value) {
+		return facts, false
 	}
-	text, err := json.Marshal(fact)
-	facts[path[0]] = text
-	return facts, err == nil
+	text, err = json.Marshal(object)
+	changed := policy.Facts{}
+	return changed, err == nil && json.Unmarshal(text, &changed) == nil
 }
 
 func setBelow(object map[string]any, path []string, value any) bool {

@@ -44,7 +44,7 @@ type Subject struct {
 	Rules       Rules
 	OnRuleError engine.OnRuleError
 	Schema      json.RawMessage // of the input document
-	Ledger      []ledger.Line   // about the profile, oldest first
+	Boots       []ledger.Boot   // of the profile, oldest first
 }
 
 // An Explanation is why one profile is up or down. `explain --output json` prints it.
@@ -154,23 +154,14 @@ func (s Subject) contributions(by policy.Contribution, decided bool) []policy.Co
 }
 
 func (s Subject) alarms(all []policy.Alarm) []policy.Alarm {
-	alarms := []policy.Alarm{}
-	for _, a := range all {
-		if a.Profile == "" || a.Profile == s.Profile {
-			alarms = append(alarms, a)
-		}
-	}
-	return alarms
+	return slices.DeleteFunc(append([]policy.Alarm{}, all...), func(a policy.Alarm) bool {
+		return a.Profile != "" && a.Profile != s.Profile
+	})
 }
 
 func (s Subject) holds(d policy.Decision) []Hold {
 	holds := []Hold{}
-	waived := map[string]bool{}
-	for _, c := range d.Contributions {
-		if c.Set == policy.SetWaive && c.Counts() {
-			waived[c.Waives] = true
-		}
-	}
+	waived := engine.Waived(d.Contributions)
 	for _, c := range d.Contributions {
 		if c.Set != policy.SetHold {
 			continue

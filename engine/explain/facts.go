@@ -84,11 +84,9 @@ func valueAt(in policy.Input, path []string) (any, bool) {
 	var err error
 	switch {
 	case len(path) > 2 && path[0] == "profiles":
-		text, err = json.Marshal(in.Profiles[path[1]])
-		path = path[2:]
+		text, path = in.Profiles[path[1]][path[2]], path[3:]
 	case len(path) > 1 && path[0] == "container":
-		text, err = json.Marshal(in.Container)
-		path = path[1:]
+		text, path = in.Container[path[1]], path[2:]
 	default:
 		text, err = json.Marshal(in)
 	}

@@ -25,8 +25,7 @@ type Boot struct {
 // history adds what the ledger knows.
 func (s Subject) history(e *Explanation) {
 	e.Changed = []string{}
-	boots := ledger.Boots(s.Ledger)
-	for _, b := range boots {
+	for _, b := range s.Boots {
 		e.LastApply = nil
 		if !b.IsBoot() {
 			e.LastApply = bootOf(b)
@@ -35,7 +34,7 @@ func (s Subject) history(e *Explanation) {
 		e.Boots++
 		e.LastBoot = bootOf(b)
 	}
-	good, ok := ledger.LastStart(boots)
+	good, ok := ledger.LastStart(s.Boots)
 	if !ok {
 		return
 	}

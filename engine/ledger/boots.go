@@ -16,24 +16,20 @@ type Boot struct {
 	Profile   *Line // nil when the boot was skipped or had no such profile
 }
 
-// Boots joins the lines of each pass, as Read returns them, oldest first. A command on a
+// Boots returns the passes for the only profile of the query, oldest first. A command on a
 // running container has no line for a profile that it left alone; such a pass is left out.
-func Boots(lines []Line) []Boot {
+func (r Runs) Boots() []Boot {
 	var boots []Boot
-	for i := range lines {
-		l := &lines[i]
-		if l.Profile == "" {
-			boots = append(boots, Boot{Container: l})
-			continue
+	for _, run := range r.Runs {
+		b := Boot{Container: run.Container}
+		if len(run.Profiles) > 0 {
+			b.Profile = &run.Profiles[0]
 		}
-		last := len(boots) - 1
-		if last >= 0 && boots[last].Profile == nil && boots[last].Container.Time == l.Time {
-			boots[last].Profile = l
-			continue
+		if b.Profile != nil || b.Container != nil && b.IsBoot() {
+			boots = append(boots, b)
 		}
-		boots = append(boots, Boot{Profile: l})
 	}
-	return slices.DeleteFunc(boots, func(b Boot) bool { return b.Profile == nil && !b.IsBoot() })
+	return boots
 }
 
 // IsBoot reports whether the pass was a boot, not a command on a running container.

@@ -6,12 +6,10 @@ package ledger
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 
 	"hermes-reconcile/policy"
 )
@@ -51,39 +49,13 @@ type Operation struct {
 // Bounds on what is read of a ledger. It is on the volume, so the agent could have written it.
 const (
 	maxBytes = 64 << 20  // of each of the two files, from the end
-	MaxLines = 200       // the newest
 	MaxLine  = 256 << 10 // bytes of one line; a longer line is left out
 )
 
-// Read returns the newest lines about a profile or about the container, oldest first, from
-// the ledger and the file that it was rotated to. Invalid lines, which an interrupted run
-// leaves, are left out. A missing ledger has no lines.
-func Read(home policy.Directory, profile string) ([]Line, error) {
-	quoted, err := json.Marshal(profile)
-	if err != nil {
-		return nil, err
-	}
-	ours := []byte(`"profile":` + policy.Clean(string(quoted)))
-	var lines []Line
-	errs, _ := scan(home, func(text []byte) bool {
-		// Most lines are about other profiles and are not decoded.
-		var l Line
-		mayBe := bytes.Contains(text, ours) || !bytes.Contains(text, []byte(`"prior_exit":`))
-		if !mayBe || json.Unmarshal(text, &l) != nil || l.Time == "" || l.Profile != profile && l.Profile != "" {
-			return false
-		}
-		if lines = append(lines, l); len(lines) > 2*MaxLines {
-			lines = slices.Delete(lines, 0, len(lines)-MaxLines)
-		}
-		return true
-	})
-	return lines[max(0, len(lines)-MaxLines):], errors.Join(errs...)
-}
-
 // scan calls add with every line of the ledger and of the file that it was rotated to, oldest
-// first. add reports whether the line was valid. scan returns why a file could not be read, and
-// notes about lines that are left out.
-func scan(home policy.Directory, add func(text []byte) bool) (errs []error, notes []string) {
+// first. add reports whether the line was valid. scan returns notes about files that could not be
+// read and lines that are left out.
+func scan(home policy.Directory, add func(text []byte) bool) (notes []string) {
 	for _, name := range []string{"logs/" + Name + ".1", "logs/" + Name} {
 		file, err := home.Open(name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -95,7 +67,7 @@ func scan(home policy.Directory, add func(text []byte) bool) (errs []error, note
 			file.Close()
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			notes = append(notes, fmt.Sprintf("%s: %v", name, err))
 		}
 		switch {
 		case invalid == 1:
@@ -107,7 +79,7 @@ func scan(home policy.Directory, add func(text []byte) bool) (errs []error, note
 			notes = append(notes, name+": the last line is torn, as an interrupted run leaves it")
 		}
 	}
-	return errs, notes
+	return notes
 }
 
 // scanFile counts the lines that are too long or not valid. torn means that the last line is

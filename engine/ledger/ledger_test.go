@@ -32,11 +32,8 @@ func homeWithLogs(t *testing.T, files map[string]string) *volume.Home {
 	return home
 }
 
-// ledgerOf reads the ledger in the given files for a profile.
-func ledgerOf(t *testing.T, profile string, files map[string]string) ([]ledger.Line, error) {
-	t.Helper()
-	return ledger.Read(homeWithLogs(t, files).Root(), profile)
-}
+// ofCoder asks for what an explanation of the profile coder needs.
+var ofCoder = ledger.Query{Profiles: []string{"coder"}, Most: 100, Whole: true}
 
 func line1(profile, action string, second int) string {
 	return fmt.Sprintf(`{"time":"2026-11-22T06:00:%02dZ","phase":"boot","profile":%q,"action":%q,"code":"x","reason":"x","prior_exit":"clean"}`+"\n", second, profile, action)
@@ -76,12 +73,8 @@ func TestReadLedger(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.why, func(t *testing.T) {
-			lines, err := ledgerOf(t, "coder", test.files)
-			if err != nil {
-				t.Fatal(err)
-			}
 			var got []string
-			for _, b := range ledger.Boots(lines) {
+			for _, b := range runsOf(t, ofCoder, test.files).Boots() {
 				text := ""
 				if b.Container != nil {
 					text = b.Container.Time[17:19] + " "
@@ -105,13 +98,14 @@ func TestReadLedgerKeepsTheNewest(t *testing.T) {
 		text.WriteString(line1("coder", "started", 1))
 	}
 	text.WriteString(line1("coder", "registered", 2))
-	lines, err := ledgerOf(t, "coder", map[string]string{"container-boot.jsonl": text.String()})
-	if err != nil || len(lines) != ledger.MaxLines || lines[len(lines)-1].Action != "registered" {
-		t.Errorf("%d lines, the last %+v, %v; want the newest %d", len(lines), lines[len(lines)-1:], err, ledger.MaxLines)
+	runs := runsOf(t, ofCoder, map[string]string{"container-boot.jsonl": text.String()})
+	boots := runs.Boots()
+	if len(runs.Notes) > 0 || len(boots) != ofCoder.Most || boots[len(boots)-1].Profile.Action != "registered" {
+		t.Errorf("%d boots, the last %+v, %v; want the newest %d", len(boots), boots[len(boots)-1:], runs.Notes, ofCoder.Most)
 	}
 }
 
-// A ledger that is not a regular file is an error and does not block.
+// A ledger that is not a regular file is a note and does not block.
 func TestReadLedgerOfAFIFO(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {
@@ -125,8 +119,8 @@ func TestReadLedgerOfAFIFO(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer home.Close()
-	lines, err := ledger.Read(home.Root(), "coder")
-	if err == nil || len(lines) > 0 || !strings.Contains(err.Error(), "not a regular file") {
-		t.Errorf("got %v, %v", lines, err)
+	runs := ledger.ReadRuns(home.Root(), ofCoder)
+	if len(runs.Boots()) > 0 || len(runs.Notes) != 1 || !strings.Contains(runs.Notes[0], "not a regular file") {
+		t.Errorf("got %+v", runs)
 	}
 }

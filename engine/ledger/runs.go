@@ -12,7 +12,8 @@ import (
 // all.
 type Query struct {
 	Profiles []string
-	Most     int // runs
+	Most     int  // runs
+	Whole    bool // with contributions and operations
 }
 
 // Runs is the answer to a Query.
@@ -22,7 +23,7 @@ type Runs struct {
 	Notes []string // about files and lines that could not be read
 }
 
-// A Run is one boot, or one apply, without its contributions and operations.
+// A Run is one boot, or one apply.
 type Run struct {
 	Time      string
 	Container *Line // nil when its line is lost
@@ -44,13 +45,8 @@ type runsReader struct {
 // interrupted run leaves, become notes.
 func ReadRuns(home policy.Directory, q Query) Runs {
 	r := &runsReader{query: q, names: map[string]bool{}}
-	errs, notes := scan(home, r.addLine)
-	result := Runs{Runs: r.runs, Names: slices.Sorted(maps.Keys(r.names))}
-	for _, err := range errs {
-		result.Notes = append(result.Notes, err.Error())
-	}
-	result.Notes = append(result.Notes, notes...)
-	return result
+	notes := scan(home, r.addLine)
+	return Runs{Runs: r.runs, Names: slices.Sorted(maps.Keys(r.names)), Notes: notes}
 }
 
 // addLine parses one ledger line, adds it and reports whether it was valid.
@@ -59,7 +55,9 @@ func (r *runsReader) addLine(text []byte) bool {
 	if json.Unmarshal(text, &l) != nil || l.Time == "" || l.Action == "" {
 		return false
 	}
-	l.Rules, l.Operations = nil, nil
+	if !r.query.Whole {
+		l.Rules, l.Operations = nil, nil
+	}
 	if l.Profile == "" {
 		r.add(Run{Time: l.Time, Container: &l})
 		return true

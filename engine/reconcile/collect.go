@@ -25,7 +25,7 @@ func (p *pass) collectAndLoad(ctx context.Context) error {
 	}
 	loading.Wait()
 	if loadErr != nil && p.Phase == policy.PhaseBoot && p.Extent == ToEnd {
-		p.rulesProblem("the built-in rules cannot be used", loadErr)
+		p.rulesProblem("the built-in rules cannot be used", loadErr.Error())
 		return nil
 	}
 	if loadErr != nil {

@@ -130,20 +130,15 @@ const CodeNoProfile = "no_profile"
 // announce logs the alarms, and loudly that the operator's rules did not decide.
 func (p *pass) announce() {
 	if p.report.Decisions.Policy.Fallback {
-		p.rulesProblem("policy fallback: "+WhoDecides(p.report.Decisions.Policy), errorList(p.report.Decisions.Policy.Errors))
+		p.rulesProblem("policy fallback: "+WhoDecides(p.report.Decisions.Policy), strings.Join(p.report.Decisions.Policy.Errors, "; "))
 	}
 	for _, a := range ledger.FewAlarms(p.report.Alarms) {
 		switch a.Code {
 		case policy.CodeRuleError:
-			p.rulesProblem("a rule broke", errorList{a.Reason})
+			p.rulesProblem("a rule broke", a.Reason)
 		case policy.CodePolicyFallback: // logged above
 		default:
 			p.Log.Warn("alarm", "profile", a.Profile, "code", a.Code, "reason", a.Reason)
 		}
 	}
 }
-
-// An errorList is several messages as one error.
-type errorList []string
-
-func (e errorList) Error() string { return strings.Join(e, "; ") }

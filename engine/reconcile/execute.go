@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"hermes-reconcile/engine"
@@ -37,7 +38,7 @@ func (p *pass) unpruned(why string) {
 	})
 	if len(left) > 0 {
 		p.report.Alarms = append(p.report.Alarms, policy.Alarm{Code: engine.CodeVolume, Reason: fmt.Sprintf(
-			"%s; slots whose profile is not known are left alone: %s", why, joinNames(left))})
+			"%s; slots whose profile is not known are left alone: %s", why, strings.Join(left, ", "))})
 	}
 }
 

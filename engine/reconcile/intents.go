@@ -13,71 +13,44 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// recordIntents writes down what the operator wants, and returns the profiles whose
-// intent is written. A state file that cannot be written does not keep a gateway from
-// being started or stopped; it is an error because the next boot will not know.
-func (p *pass) recordIntents(ctx context.Context, names []string, intent string) (recorded []string) {
-	for _, name := range names {
-		done, err := p.writeIntent(ctx, name, intent)
-		if p.intentWritten(name, intent, done, err) {
-			recorded = append(recorded, name)
-		}
-	}
-	return recorded
-}
-
-func (p *pass) writeIntent(ctx context.Context, name, intent string) (engine.Changed, error) {
-	return p.Volume.Change(ctx, engine.Change{Kind: engine.WriteIntent, Profile: name, Intent: intent})
-}
-
-// intentWritten reports what became of writing an intent, and whether it is written.
-func (p *pass) intentWritten(name, intent string, done engine.Changed, err error) bool {
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && intent == engine.IntentStopped:
-		return false // a slot whose profile is gone
-	case err != nil:
-		p.problem(name, fmt.Errorf("the intent %q cannot be recorded, and the next boot will not know it: %w", intent, err))
-		return false
-	case done.Changed:
-		p.report.set(name, func(o *Outcome) { o.Recorded = true })
-	}
-	return true
-}
-
-// A stopNote is what became of writing down that an operator stops a profile.
-type stopNote struct {
+// A note is what became of writing down what an operator wants of a profile.
+type note struct {
 	name   string
 	intent engine.Changed
 	err    error // of the intent
 	marker error // of the planned-stop marker
 }
 
-// noteStops writes down that an operator stops the profiles: the intent, and for a gateway
-// that is up the planned-stop marker. Without the marker the gateway takes the signal for
-// a stop of the container. The notes come when the volume has answered.
-func (p *pass) noteStops(ctx context.Context, names []string, slots map[string]policy.Slot) <-chan []stopNote {
-	answered := make(chan []stopNote, 1)
-	go func() {
-		var notes []stopNote
-		for _, name := range names {
-			n := stopNote{name: name}
-			n.intent, n.err = p.writeIntent(ctx, name, engine.IntentStopped)
-			if slot := slots[name]; slot.Up {
-				_, n.marker = p.Volume.Change(ctx, engine.Change{Kind: engine.PlannedStop, Profile: name, PID: slot.PID, StartTime: slot.StartTime})
-			}
-			notes = append(notes, n)
+// takeNotes writes down what an operator wants of the profiles: the intent, and for those
+// whose gateways are up in slots the planned-stop marker. Without the marker a gateway takes
+// the signal for a stop of the container.
+func (p *pass) takeNotes(ctx context.Context, names []string, intent string, slots map[string]policy.Slot) []note {
+	var notes []note
+	for _, name := range names {
+		n := note{name: name}
+		n.intent, n.err = p.Volume.Change(ctx, engine.Change{Kind: engine.WriteIntent, Profile: name, Intent: intent})
+		if slot := slots[name]; slot.Up {
+			_, n.marker = p.Volume.Change(ctx, engine.Change{Kind: engine.PlannedStop, Profile: name, PID: slot.PID, StartTime: slot.StartTime})
 		}
-		answered <- notes
-	}()
-	return answered
+		notes = append(notes, n)
+	}
+	return notes
 }
 
-// stopsNoted reports what became of the notes, and returns the profiles whose intent is
-// written.
-func (p *pass) stopsNoted(notes []stopNote) (recorded []string) {
+// noted reports what became of the notes, and returns the profiles whose intent is written. A
+// state file that cannot be written does not keep a gateway from being started or stopped; it
+// is an error because the next boot will not know.
+func (p *pass) noted(intent string, notes []note) (recorded []string) {
 	for _, n := range notes {
-		if p.intentWritten(n.name, engine.IntentStopped, n.intent, n.err) {
+		switch {
+		case errors.Is(n.err, fs.ErrNotExist) && intent == engine.IntentStopped: // a slot whose profile is gone
+		case n.err != nil:
+			p.problem(n.name, fmt.Errorf("the intent %q cannot be recorded, and the next boot will not know it: %w", intent, n.err))
+		default:
 			recorded = append(recorded, n.name)
+		}
+		if n.err == nil && n.intent.Changed {
+			p.report.set(n.name, func(o *Outcome) { o.Recorded = true })
 		}
 		if n.marker != nil && !errors.Is(n.marker, fs.ErrNotExist) {
 			p.problem(n.name, fmt.Errorf("the planned-stop marker: %w", n.marker))
@@ -135,7 +108,7 @@ func (p *pass) follow(ctx context.Context, names []string, intent string) {
 				p.report.note(name, fmt.Sprintf("another command recorded %q meanwhile", now))
 			}
 			wanted = now
-			p.report.forget(name)
+			p.report.set(name, func(o *Outcome) { o.Errors = nil })
 			p.execute(ctx, []policy.Operation{op})
 		}
 	}

@@ -17,8 +17,14 @@ import (
 const CodeOperator = "operator"
 
 // headStart is how long the volume gets to write that an operator stops a gateway before
-// the gateway is stopped.
-const headStart = time.Second
+// the gateway is stopped. Each profile adds noteTime.
+const (
+	headStart = time.Second
+	noteTime  = 10 * time.Millisecond
+)
+
+// patience bounds what a stop asks the rules.
+const patience = 2 * time.Second
 
 // lower stops the profiles of a request, and for Unregister removes their slots. It works
 // without the rules. A volume that does not answer costs the record of the stop, and
@@ -46,8 +52,9 @@ func (p *pass) lower(ctx context.Context) error {
 			operations = append(operations, p.lowering(name, slot))
 		}
 	}
-	noted := p.noteStops(ctx, names, slots)
-	var notes []stopNote
+	noted := make(chan []note, 1)
+	go func() { noted <- p.takeNotes(ctx, names, engine.IntentStopped, slots) }()
+	var notes []note
 	answers := func(within time.Duration) bool {
 		select {
 		case notes = <-noted:
@@ -56,13 +63,13 @@ func (p *pass) lower(ctx context.Context) error {
 			return false
 		}
 	}
-	inTime := answers(headStart + time.Duration(len(names))*callTime/5)
+	inTime := answers(headStart + time.Duration(len(names))*noteTime)
 	p.done(p.onSlots(ctx, operations)...)
 	if !inTime && !answers(0) {
 		p.letOthersIn()
 		notes = <-noted
 	}
-	recorded := p.stopsNoted(notes)
+	recorded := p.noted(engine.IntentStopped, notes)
 	if p.Request.Kind == Stop {
 		p.follow(ctx, recorded, engine.IntentStopped)
 	}
@@ -111,7 +118,7 @@ func (p *pass) profileNames(ctx context.Context) []string {
 // leftovers removes what interrupted runs left, which may still be supervised. A user who
 // may not make slots left nothing.
 func (p *pass) leftovers(ctx context.Context) []policy.Operation {
-	if !p.locked {
+	if p.unlock == nil {
 		return nil
 	}
 	plan, err := p.Slots.Plan(ctx, policy.Decisions{}, policy.PlanOptions{Live: true})
@@ -136,7 +143,7 @@ func (p *pass) lowering(name string, slot policy.Slot) policy.Operation {
 // noteHolds notes which of the profiles that were down already are held, as far as the
 // rules can be asked.
 func (p *pass) noteHolds(ctx context.Context, names []string) {
-	if len(names) == 0 || len(p.report.Problems) > 0 {
+	if len(names) == 0 || p.report.Failed() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)

@@ -31,7 +31,7 @@ func (p *pass) raise(ctx context.Context) error {
 	names = p.withSlot(p.permitted(names, before), before)
 	var recorded []string
 	if p.Request.records() {
-		recorded = p.recordIntents(ctx, names, engine.IntentRunning)
+		recorded = p.noted(engine.IntentRunning, p.takeNotes(ctx, names, engine.IntentRunning, nil))
 	}
 	o := policy.PlanOptions{Live: true, Rescan: true, UpFor: p.Execute.UpFor}
 	switch p.Request.Kind {
@@ -167,7 +167,7 @@ func refusal(d policy.Decisions, name string) error {
 
 // withSlot leaves out the profiles without a slot where this user can make none.
 func (p *pass) withSlot(names []string, slots map[string]policy.Slot) []string {
-	if p.locked {
+	if p.unlock != nil {
 		return names
 	}
 	return slices.DeleteFunc(names, func(name string) bool {
@@ -188,7 +188,7 @@ func (p *pass) failWithoutSlot(ctx context.Context, names []string) {
 		if _, exists := slots[name]; !now.Known() || exists || len(p.report.Profiles[name].Errors) > 0 {
 			continue
 		}
-		if p.locked {
+		if p.unlock != nil {
 			p.problem(name, errNoSlot)
 			continue
 		}

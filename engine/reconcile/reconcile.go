@@ -21,7 +21,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A Volume does the work on the volume.
+// A Volume does the work on the volume. A pass on a running container has the lock while it
+// calls the volume, so the volume bounds the time of all calls together.
 type Volume interface {
 	// Collect returns the facts about the container that are on the volume, and calls
 	// emit with the facts of each profile, one call at a time. With an error it has
@@ -34,9 +35,6 @@ type Volume interface {
 	Change(ctx context.Context, c engine.Change) (engine.Changed, error)
 	// AppendLog appends text to logs/<name> in the home.
 	AppendLog(ctx context.Context, name string, text []byte) error
-	// Ledger returns the lines of the ledger about a profile or the container, oldest
-	// first.
-	Ledger(ctx context.Context, profile string) ([]ledger.Line, error)
 	// Runs returns what the ledger has of the newest runs.
 	Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error)
 }
@@ -131,9 +129,8 @@ type pass struct {
 	Options
 	report    Report
 	evaluator engine.Evaluator
-	locked    bool  // other passes are kept out
-	refused   error // why this user may not lock, and so may only control slots
-	unlock    func()
+	unlock    func() // ends the lock that keeps other passes out; nil: there is none
+	refused   error  // why this user may not lock, and so may only control slots
 }
 
 // Pass collects, decides, plans, executes and records, as far as the options say. Its
@@ -141,11 +138,8 @@ type pass struct {
 // Passes that change something exclude each other by the lock of the scan directory,
 // which is taken before the first look.
 func Pass(ctx context.Context, w World, o Options) (Report, error) {
-	p := &pass{World: w, Options: o, report: newReport(o), unlock: func() {}}
-	defer func() { p.unlock() }()
-	if o.Phase != policy.PhaseBoot {
-		p.Volume = &bounded{Volume: w.Volume, left: patience}
-	}
+	p := &pass{World: w, Options: o, report: newReport(o)}
+	defer p.letOthersIn()
 	if o.Extent == ToEnd && p.hasScanDir() {
 		if err := p.lock(ctx); err != nil && o.Phase != policy.PhaseBoot {
 			return p.report, err
@@ -164,25 +158,26 @@ func (p *pass) hasScanDir() bool {
 
 // lock keeps other passes out. A user who may only control slots goes on without.
 func (p *pass) lock(ctx context.Context) error {
-	if p.locked || p.refused != nil {
+	if p.unlock != nil || p.refused != nil {
 		return nil
 	}
 	unlock, err := p.Slots.Lock(ctx)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
+	if errors.Is(err, fs.ErrPermission) {
 		p.refused = err
-	case err != nil:
-		return err
-	default:
-		p.locked, p.unlock = true, unlock
+		return nil
 	}
-	return nil
+	if err == nil {
+		p.unlock = unlock
+	}
+	return err
 }
 
 // letOthersIn ends the lock, for a pass that changes no slot any more.
 func (p *pass) letOthersIn() {
-	p.unlock()
-	p.unlock, p.locked = func() {}, false
+	if p.unlock != nil {
+		p.unlock()
+		p.unlock = nil
+	}
 }
 
 func (p *pass) run(ctx context.Context) error {
@@ -203,7 +198,7 @@ const rounds = 10
 // meanwhile.
 func (p *pass) converge(ctx context.Context) error {
 	for range rounds {
-		problems, errs := len(p.report.Problems), len(p.report.Errors)
+		errs := len(p.report.Errors)
 		if err := p.collectAndLoad(ctx); err != nil || p.Extent == ToFacts {
 			return err
 		}
@@ -226,7 +221,7 @@ func (p *pass) converge(ctx context.Context) error {
 			return p.finish(ctx)
 		}
 		// Whatever failed in this round failed against somebody who wanted something else.
-		p.report.Problems, p.report.Errors = p.report.Problems[:problems], p.report.Errors[:errs]
+		p.report.Errors, p.report.RulesFailed = p.report.Errors[:errs], false
 	}
 	p.problem("", errors.New("intents changed again and again while this ran; apply once more"))
 	return p.finish(ctx)

@@ -13,7 +13,7 @@ import (
 
 // A notebook is a volume that only keeps the logs.
 type notebook struct {
-	Unreachable
+	Volume
 	logs map[string]string
 }
 
@@ -44,8 +44,8 @@ func TestNothingCanBeDecided(t *testing.T) {
 	volume := notebook{logs: map[string]string{}}
 	w := World{Volume: volume, Rules: noRules{}, ScanDir: t.TempDir() + "/scan", Log: slog.New(slog.DiscardHandler)}
 	r, err := Pass(t.Context(), w, Options{Phase: policy.PhaseBoot, Extent: ToEnd, FallBack: true})
-	if err != nil || len(r.Problems) != 1 || !r.Problems[0].Rules {
-		t.Errorf("boot: %v, problems %+v; want one about the rules", err, r.Problems)
+	if err != nil || len(r.Errors) != 1 || !r.RulesFailed {
+		t.Errorf("boot: %v, errors %q; want one about the rules", err, r.Errors)
 	}
 	for _, log := range []string{"container-boot.log", "container-boot.jsonl"} {
 		text := volume.logs[log]

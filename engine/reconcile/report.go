@@ -28,14 +28,18 @@ type Report struct {
 	PlanErr          error            `json:"-"`
 	Results          []policy.Result  `json:"-"`
 	Slots            policy.Slots     `json:"-"` // before
-	Problems         []Problem        `json:"-"` // in the order in which they came
+	RulesFailed      bool             `json:"-"` // the first thing that went wrong is about the rules
+	given            int              // errors from before the pass
 }
 
-// A Problem is something that went wrong and did not end the pass.
-type Problem struct {
-	Profile string // empty: it is about none
-	Rules   bool   // it is about the rules
-	Text    string
+// Failed reports whether something went wrong that did not end the pass.
+func (r *Report) Failed() bool {
+	for _, o := range r.Profiles {
+		if len(o.Errors) > 0 {
+			return true
+		}
+	}
+	return len(r.Errors) > r.given
 }
 
 // An Operation is one step and how it ended.
@@ -63,7 +67,7 @@ func newReport(o Options) Report {
 	return Report{
 		SchemaVersion: policy.SchemaVersion, Command: command,
 		Skip: []policy.Contribution{}, Alarms: []policy.Alarm{}, Operations: []Operation{}, Pending: []string{},
-		Profiles: map[string]Outcome{}, Errors: append([]string{}, o.Errors...),
+		Profiles: map[string]Outcome{}, Errors: append([]string{}, o.Errors...), given: len(o.Errors),
 	}
 }
 
@@ -91,27 +95,18 @@ func (r *Report) add(result policy.Result) {
 // problem notes an error, of a profile where that is one of the report.
 func (p *pass) problem(profile string, err error) {
 	p.Log.Error("failed", "profile", profile, "err", err)
-	r := &p.report
-	r.Problems = append(r.Problems, Problem{Profile: profile, Text: err.Error()})
-	if outcome, ok := r.Profiles[profile]; ok {
-		outcome.Errors = append(outcome.Errors, err.Error())
-		r.Profiles[profile] = outcome
+	if _, named := p.report.Profiles[profile]; named {
+		p.report.set(profile, func(o *Outcome) { o.Errors = append(o.Errors, err.Error()) })
 		return
 	}
-	r.Errors = append(r.Errors, err.Error())
+	p.report.Errors = append(p.report.Errors, err.Error())
 }
 
 // rulesProblem notes that the operator's rules did not decide, or not all of them.
-func (p *pass) rulesProblem(what string, err error) {
-	p.Log.Error(what, "err", err)
-	p.report.Problems = append(p.report.Problems, Problem{Rules: true, Text: what + ": " + err.Error()})
-	p.report.Errors = append(p.report.Errors, what+": "+err.Error())
-}
-
-// forget drops the problems of a profile.
-func (r *Report) forget(profile string) {
-	r.Problems = slices.DeleteFunc(r.Problems, func(p Problem) bool { return p.Profile == profile })
-	r.set(profile, func(o *Outcome) { o.Errors = nil })
+func (p *pass) rulesProblem(what, why string) {
+	p.Log.Error(what, "err", why)
+	p.report.RulesFailed = p.report.RulesFailed || !p.report.Failed()
+	p.report.Errors = append(p.report.Errors, what+": "+why)
 }
 
 func (r *Report) set(profile string, change func(*Outcome)) {
@@ -139,5 +134,3 @@ func (r *Report) conclude(profile, outcome string) {
 }
 
 const refused = "refused"
-
-func joinNames(names []string) string { return strings.Join(names, ", ") }

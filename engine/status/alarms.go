@@ -59,7 +59,7 @@ func leftToRoot(d policy.Decision) bool {
 
 // ownAlarms returns the alarms about what is wanted and what runs, by profile.
 func (d *Document) ownAlarms(m multiplexing) []policy.Alarm {
-	alarms := d.supervisorAlarms()
+	alarms := append([]policy.Alarm{}, d.supervisorAlarms()...)
 	for _, name := range d.Names() {
 		for _, a := range d.Profiles[name].alarms(d.Supervisor) {
 			a.Profile = name

@@ -3,7 +3,6 @@
 package status
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -188,14 +187,4 @@ func (d *Document) Certain() bool {
 		}
 	}
 	return d.Volume.Readable
-}
-
-// MarshalJSON writes empty lists as [].
-func (d *Document) MarshalJSON() ([]byte, error) {
-	type plain Document
-	p := plain(*d)
-	if p.Alarms == nil {
-		p.Alarms = []policy.Alarm{}
-	}
-	return json.Marshal(p)
 }

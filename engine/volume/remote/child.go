@@ -26,13 +26,15 @@ const Command = "volume"
 //
 // The child runs under the agent's user, so the agent can kill it at any moment. A request
 // whose child died goes to a new child, once: every request may be done twice. A volume that
-// did not answer in time is asked nothing more.
+// did not answer in time is asked nothing more. Under a command on a running container, which
+// has the lock meanwhile, all requests share one time limit.
 type Child struct {
 	pipes    io.ReadWriteCloser // Close ends the child
 	stream   *child.Stream
 	settings Settings
 	restart  func() (io.ReadWriteCloser, error) // nil: there is no new child
-	late     bool                               // the volume did not answer in time
+	gone     error                              // why nothing is asked any more
+	left     time.Duration                      // of patience
 }
 
 // Start starts the child and sends it its settings.
@@ -55,6 +57,9 @@ func Spawn() (*Child, error) {
 	return v, nil
 }
 
+// Unreachable is a child that could not be started: whatever needs it gets the error.
+func Unreachable(err error) *Child { return &Child{gone: err} }
+
 func start() (io.ReadWriteCloser, error) {
 	process, err := child.Start(Command, os.Stderr)
 	if err != nil {
@@ -70,26 +75,35 @@ func (v *Child) Configure(s Settings) error {
 }
 
 func newChild(pipes io.ReadWriteCloser, s Settings) *Child {
-	return &Child{pipes: pipes, stream: child.NewStream(pipes, pipes), settings: s}
+	return &Child{pipes: pipes, stream: child.NewStream(pipes, pipes), settings: s, left: patience}
 }
 
 // shortTime limits a request that reads or writes one file. It is longer than a log waits
 // for its lock.
 const shortTime = 3 * time.Second
 
+// patience is how long the volume may keep a command on a running container waiting beyond
+// what the facts get. Each request, or each operation of it, adds callTime.
+const (
+	patience = 2 * time.Second
+	callTime = 50 * time.Millisecond
+)
+
 var errLate = errors.New("the volume does not answer in time")
 
 // ask sends a request with its texts and calls use with every answer. A new child answers
-// from the beginning. A limit of 0 leaves only that of ctx.
+// from the beginning.
 func (v *Child) ask(ctx context.Context, limit time.Duration, r request, use func(answer, [][]byte) error, texts ...[]byte) error {
-	if v.late {
-		return errLate
+	if v.gone != nil {
+		return v.gone
 	}
-	if limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
+	if v.settings.Phase == policy.PhaseApply && !r.Collect {
+		v.left += time.Duration(max(1, len(r.Execute))) * callTime
+		limit = min(limit, v.left)
+		defer func(begun time.Time) { v.left -= time.Since(begun) }(time.Now())
 	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	answered, err := v.askOnce(ctx, r, use, texts)
 	if !answered && ctx.Err() == nil && v.restart != nil {
 		pipes, startErr := v.restart()
@@ -101,7 +115,7 @@ func (v *Child) ask(ctx context.Context, limit time.Duration, r request, use fun
 		answered, err = v.askOnce(ctx, r, use, texts)
 	}
 	if !answered && ctx.Err() != nil {
-		v.late = true
+		v.gone = errLate
 		return errLate
 	}
 	return err
@@ -215,15 +229,14 @@ func (v *Child) AppendLog(ctx context.Context, name string, text []byte) error {
 	return v.ask(ctx, shortTime, request{Log: name}, func(answer, [][]byte) error { return nil }, text)
 }
 
-// Ledger returns the lines of the ledger about a profile or the container, oldest first.
-func (v *Child) Ledger(ctx context.Context, profile string) ([]ledger.Line, error) {
-	return valueOf[[]ledger.Line](ctx, v, v.settings.Timeout, request{Ledger: &profile})
-}
-
 // Runs returns what the ledger has of the newest runs.
 func (v *Child) Runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) {
 	return valueOf[ledger.Runs](ctx, v, v.settings.Timeout, request{Runs: &q})
 }
 
 // Close ends the child without waiting for it.
-func (v *Child) Close() { v.pipes.Close() }
+func (v *Child) Close() {
+	if v.pipes != nil {
+		v.pipes.Close()
+	}
+}

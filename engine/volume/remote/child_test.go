@@ -18,6 +18,7 @@ import (
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/child"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
 
@@ -185,6 +186,45 @@ func TestAVolumeThatHangs(t *testing.T) {
 	}
 	if waited := time.Since(before); waited > time.Second {
 		t.Errorf("the later requests waited for %s", waited)
+	}
+}
+
+// Whatever needs the volume gets the reason for which its process could not be started.
+func TestAProcessThatCannotBeStarted(t *testing.T) {
+	reason := errors.New("resource temporarily unavailable")
+	v := Unreachable(reason)
+	defer v.Close()
+	if _, err := v.Collect(t.Context(), func(string, policy.Facts) {}); !errors.Is(err, reason) {
+		t.Errorf("Collect: %v, want %v", err, reason)
+	}
+	operations := []policy.Operation{{Op: policy.OpSeed, Profile: "coder"}, {Op: policy.OpPublish, Profile: "coder"}}
+	results := v.Execute(t.Context(), operations, policy.ExecuteOptions{})
+	if len(results) != 1 || !errors.Is(results[0].Err, reason) {
+		t.Errorf("Execute: %+v, want one result, %v", results, reason)
+	}
+}
+
+// A command on a running container does not wait as long as a collection may: what is left of
+// its patience bounds every other request.
+func TestAVolumeThatHangsWhileTheScanDirectoryIsLocked(t *testing.T) {
+	t.Parallel()
+	silent, held, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	v := newChild(silentPipes{silent}, Settings{Phase: policy.PhaseApply, Timeout: time.Minute})
+	v.left = 10 * time.Millisecond
+	before := time.Now()
+	results := v.Execute(t.Context(), []policy.Operation{{Op: policy.OpSweep, Profile: "coder", File: "gateway.pid"}}, policy.ExecuteOptions{})
+	if len(results) != 1 || !errors.Is(results[0].Err, errLate) {
+		t.Errorf("Execute: %+v, want one result that says so", results)
+	}
+	if _, err := v.Runs(t.Context(), ledger.Query{Most: 1}); !errors.Is(err, errLate) {
+		t.Errorf("Runs: %v, want an error that says so", err)
+	}
+	if waited := time.Since(before); waited > 10*time.Second {
+		t.Errorf("the requests waited for %s", waited)
 	}
 }
 

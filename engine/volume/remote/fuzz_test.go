@@ -114,7 +114,7 @@ func FuzzVolumeAnswers(f *testing.F) {
 				t.Errorf("%q gives facts of %q that are not valid JSON: %v", stream, profile, err)
 			}
 		})
-		_, _ = child().Ledger(context.Background(), "coder")
+		_, _ = child().Runs(context.Background(), ledger.Query{Profiles: []string{"coder"}, Most: 5, Whole: true})
 		_, _ = child().Runs(context.Background(), ledger.Query{})
 		_, _ = child().Change(context.Background(), engine.Change{})
 	})

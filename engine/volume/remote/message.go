@@ -17,7 +17,6 @@ type request struct {
 	Collect  bool               `json:",omitempty"`
 	Execute  []policy.Operation `json:",omitempty"`
 	Log      string             `json:",omitempty"` // its name; the text is attached
-	Ledger   *string            `json:",omitempty"` // the profile
 	Runs     *ledger.Query      `json:",omitempty"`
 	Change   *engine.Change     `json:",omitempty"`
 }

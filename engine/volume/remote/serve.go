@@ -172,8 +172,6 @@ func (v *server) answer(ctx context.Context, r request, texts [][]byte) error {
 		return v.out.Write(lastAnswer(err), child.Texts(facts)...)
 	case r.Execute != nil:
 		value = v.execute(ctx, r.Execute)
-	case r.Ledger != nil:
-		value, err = ledger.Read(v.home.Root(), *r.Ledger)
 	case r.Runs != nil:
 		value, err = v.runs(ctx, *r.Runs)
 	case r.Change != nil:
