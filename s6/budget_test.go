@@ -153,6 +153,27 @@ func TestCrashLoopEnds(t *testing.T) {
 	}
 }
 
+// A gateway of a new slot that crashes before the pass looks for it keeps its counted death.
+func TestStartOfANewSlotKeepsItsDeaths(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.withHelper()
+	w.exec.Died = []string{w.script("slow", w.exec.Died[0]+" \"$@\"\ncode=$?\nsleep 3\nexit $code\n")}
+	w.exec.Command = []string{w.script("crashing", "exit 3\n")}
+	w.startSvscan()
+	w.options.Live = true
+	d := withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 3, WindowSeconds: 600}})
+	plan := w.plan(d)
+	start := plan[len(plan)-1]
+	w.carryOut(plan[:len(plan)-1])
+	counted := func() bool { _, err := os.Stat(w.slot("coder", tallyName)); return err == nil }
+	w.until("a death is counted", counted)
+	w.execute([]policy.Operation{start})
+	if start.Op != policy.OpBringUp || !counted() {
+		t.Errorf("%s forgot the death", start.Op)
+	}
+}
+
 // A start or restart on request ends a pause and clears the counted deaths. A plan
 // without a request does neither.
 func TestStartEndsAPause(t *testing.T) {

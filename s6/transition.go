@@ -122,7 +122,8 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 	case t.isThere(exists):
 		return nil, nil
 	}
-	if t.up {
+	// A supervisor that wants it up already has started a new slot by itself, unless a user asks.
+	if t.up && (!t.before.WantUp || r.Operation.Cause == askedFor) {
 		if err := x.prepareStart(t); err != nil {
 			return nil, err
 		}
