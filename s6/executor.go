@@ -1,12 +1,15 @@
 package s6
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"os"
 	"strconv"
 	"time"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/scripts"
 )
 
 // A User is the unprivileged user that gateways run as.
@@ -53,12 +56,12 @@ type Executor struct {
 	Command []string // such as hermes
 	Args    []string // such as gateway run --replace; after -p NAME
 	Shell   string   // of the scripts: /bin/sh
-	Tools   string   // directory of s6-log and s6-setuidgid: the first one that has them, see findPrograms
+	Tools   string   // directory of s6-log and s6-setuidgid: the first one that has them
 	Contenv string   // runs a gateway with the container's environment: /command/with-contenv where that exists
 
 	// Died is the command that a finish script runs, with the arguments that
 	// s6-supervise gave it, when a rule has set a budget or pauses. The command
-	// calls Death.Answer in the service directory and exits with 125 when the
+	// calls deaths.Death.Answer in the service directory and exits with 125 when the
 	// gateway is to stay down. Without it, or when root must not run it, only exit
 	// codes decide.
 	Died []string
@@ -68,6 +71,33 @@ type Executor struct {
 
 	LockTimeout time.Duration // 10 s
 	Log         *slog.Logger  // none
+}
+
+// overlayContenv is where s6-overlay has the program for Executor.Contenv.
+const overlayContenv = "/command/with-contenv"
+
+// withDefaults returns a copy with every field filled in but Tools, which
+// scripts.New looks for.
+func (e *Executor) withDefaults() *Executor {
+	c := *e
+	c.Ownership = cmp.Or(c.Ownership, Strict)
+	c.LockTimeout = cmp.Or(c.LockTimeout, 10*time.Second)
+	c.Shell = cmp.Or(c.Shell, "/bin/sh")
+	if _, err := os.Stat(overlayContenv); err == nil {
+		c.Contenv = cmp.Or(c.Contenv, overlayContenv)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &c
+}
+
+// newRenderer makes the files of slots by these settings.
+func (e *Executor) newRenderer() (*scripts.Renderer, error) {
+	return scripts.New(scripts.Settings{
+		ScanDir: e.slotPath(""), Home: e.Home, Account: e.User.account(), Command: e.Command, Args: e.Args, Died: e.Died,
+		Shell: e.Shell, Tools: e.Tools, Contenv: e.Contenv,
+	})
 }
 
 // Execute carries out the operations on slots and ignores those of other executors. It

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -247,7 +248,7 @@ func (x *execution) removeStrangers(dir beneath.Dir, where, entry string) error 
 	name := path.Join(where, entry)
 	isPart := slices.ContainsFunc(x.slotParts(false), func(p part) bool { return p.name == name })
 	switch {
-	case isPart, kind == unix.S_IFREG && slices.Contains(fileNames, name):
+	case isPart, kind == unix.S_IFREG && slices.Contains(scripts.FileNames, name):
 		return nil
 	case kind != unix.S_IFDIR && name == downName:
 		return x.replace(dir, downFile)

@@ -18,6 +18,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -200,7 +201,7 @@ func (v *slotView) describeService() {
 	}
 	if v.Up {
 		v.PID = s.PID
-		v.Changed, _ = v.dir.Exists(changedName)
+		v.Changed, _ = v.dir.Exists(scripts.ChangedName)
 		v.WaitingUntilUnix = v.pauseEnd()
 	}
 	if v.Deaths = supervise.ReadDeaths(v.dir).Count; v.Deaths > 0 {
@@ -211,7 +212,7 @@ func (v *slotView) describeService() {
 // pauseEnd is when the run script becomes the gateway, in seconds since 1970; 0 when it
 // does not pause.
 func (v *slotView) pauseEnd() int64 {
-	text, err := v.dir.Read(pauseName)
+	text, err := v.dir.Read(scripts.PauseName)
 	if err != nil || v.SinceUnix == 0 {
 		return 0
 	}

@@ -12,6 +12,8 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/deaths"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -249,17 +251,17 @@ func (x *execution) lateness(t *transition) error {
 // rules want now. Both need ownership of the slot; without it the start goes ahead.
 func (x *execution) prepareStart(t *transition) error {
 	ignore := func(err error) bool { return err == nil || beneath.IsAbsent(err) || beneath.IsForbidden(err) }
-	if err := t.slot.Remove(tallyName); !ignore(err) {
-		return fmt.Errorf("remove %s: %w", tallyName, err)
+	if err := t.slot.Remove(deaths.TallyName); !ignore(err) {
+		return fmt.Errorf("remove %s: %w", deaths.TallyName, err)
 	}
 	var err error
-	if pause, ok := pauseFile(t.result.Operation.DelaySeconds); ok {
+	if pause, ok := scripts.Pause(t.result.Operation.DelaySeconds); ok {
 		err = x.replace(t.slot, pause)
 	} else {
-		err = t.slot.Remove(pauseName)
+		err = t.slot.Remove(scripts.PauseName)
 	}
 	if !ignore(err) {
-		return fmt.Errorf("set %s: %w", pauseName, err)
+		return fmt.Errorf("set %s: %w", scripts.PauseName, err)
 	}
 	return nil
 }

@@ -1,4 +1,7 @@
-package s6
+// Package scripts knows the files of a slot: the scripts that s6-supervise runs as root,
+// the programs that these scripts run, and the files in the directory data by which this
+// program, the scripts and their helper speak to each other.
+package scripts
 
 import (
 	"bytes"
@@ -7,11 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/syntax"
 
@@ -28,80 +34,103 @@ var neverByDefault = []string{"0", "78"}
 // documentation.
 const exitNever = 125
 
+// The files that this program, the scripts of a slot and their helper share.
+const (
+	// MarkerName is the file that only slots of ours have.
+	MarkerName = "data/hermes-reconcile.json"
+	// ChangedName exists from the moment that the run script of a slot is replaced until
+	// the new one is started.
+	ChangedName = "data/changed"
+	// PauseName holds how many seconds the next start waits, in the format of sleep: a
+	// delay of the rules, or a pause after a death. The run script removes it afterwards.
+	PauseName = "data/pause"
+)
+
 // markerVersion grows when the layout of a slot changes its meaning.
 const markerVersion = 1
 
-// A marker is the content of markerName. The finish script's helper carries out its
+// A Marker is the content of MarkerName. The finish script's helper carries out its
 // Restart.
-type marker struct {
+type Marker struct {
 	Profile string          `json:"profile"`
 	Version int             `json:"version"`
 	Restart *policy.Restart `json:"restart,omitempty"`
 }
 
-// A renderer writes the files of slots. It quotes once what all slots share.
-type renderer struct {
+// Settings are what the scripts of all slots share; none has a default but Tools. The
+// fields are those of s6.Executor.
+type Settings struct {
+	ScanDir             string // absolute
+	Home, Account       string // of the gateways; the account is the argument of s6-setuidgid
+	Command, Args, Died []string
+	Shell, Tools        string
+	Contenv             string // "" is none
+}
+
+// A Renderer writes the files of slots. It quotes once what all slots share.
+type Renderer struct {
 	runHead, command, args string // of run: the slot and the environment, and the profile, come between
-	slot                   func(profile string) string
+	scan                   string
 	logHead                string // of log/run: the directory follows
 	logs                   string // the directory of all logs
 	finish                 []byte
-	died                   string // the words that run Executor.Died
-	mayRunDied             func() error
+	died                   string // the words that run Settings.Died
+
+	// MayRunDied tells why no helper counts deaths. Most passes need none.
+	MayRunDied func() error
 }
 
-// newRenderer fails when a setting cannot be in a shell script, and when root must not
+// New fails when a setting cannot be in a shell script, and when root must not
 // run a program of the scripts.
-func newRenderer(e *Executor) (*renderer, error) {
-	p, err := e.findPrograms()
+func New(s Settings) (*Renderer, error) {
+	p, err := s.findPrograms()
 	if err != nil {
 		return nil, err
 	}
-	return e.rendererWith(p)
+	return s.with(p)
 }
 
-// rendererWith makes scripts of these programs. Root runs only these, by their paths and
+// with makes scripts of these programs. Root runs only these, by their paths and
 // with rootPath. What comes after s6-setuidgid runs as the user: only there are the
 // container's environment, and directories on the volume.
-func (e *Executor) rendererWith(p programs) (*renderer, error) {
+func (s Settings) with(p programs) (*Renderer, error) {
 	q := &quoter{}
-	home, shell := q.quote(e.Home), q.quote(e.Shell)
-	head := "#!" + e.Shell + "\n# Made by hermes-reconcile, which makes it anew when it changes.\nset -e\numask 022\n"
+	home, shell := q.quote(s.Home), q.quote(s.Shell)
+	head := "#!" + s.Shell + "\n# Made by hermes-reconcile, which makes it anew when it changes.\nset -e\numask 022\n"
 	setPath := "export PATH=" + rootPath + "\n"
 	// An id that fails ends the script, because the gateway must not run as root.
 	dropUser := "uid=$(" + p.id + " -u)\n" +
-		"if [ \"$uid\" = 0 ]; then set -- " + q.quote(p.setuidgid) + " " + q.quote(e.User.account()) + "; else set --; fi\n"
+		"if [ \"$uid\" = 0 ]; then set -- " + q.quote(p.setuidgid) + " " + q.quote(s.Account) + "; else set --; fi\n"
 	makeDirAndLog := `mkdir -p "$1" && rm -f "$1/lock" && exec ` + q.quote(p.log) + ` 1 n10 s1000000 T "$1"`
 	var contenv []string
-	if e.Contenv != "" {
-		contenv = []string{e.Contenv}
+	if s.Contenv != "" {
+		contenv = []string{s.Contenv}
 	}
-	r := &renderer{
+	r := &Renderer{
 		runHead: head + "path=$PATH\n" + setPath + startBlock(p.rm, p.sleep) + dropUser +
 			"exec \"$@\" " + p.env + " \"PATH=$path\"" + q.words(contenv) + " " + p.env +
 			" HOME=" + home + " HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1 " + supervise.SlotVariable + "=",
-		slot:    func(profile string) string { return e.slotPath(policy.SlotName(profile)) },
-		command: " " + shell + " -c 'cd \"$1\" && shift && exec \"$@\"' gateway " + home + q.words(e.Command),
-		args:    q.words(e.Args) + "\n",
+		scan:    s.ScanDir,
+		command: " " + shell + " -c 'cd \"$1\" && shift && exec \"$@\"' gateway " + home + q.words(s.Command),
+		args:    q.words(s.Args) + "\n",
 		logHead: head + setPath + dropUser + "exec \"$@\" " + shell + " -c " + q.quote(makeDirAndLog) + " logger ",
-		logs:    strings.TrimSuffix(e.Home, "/") + "/logs/gateways/",
+		logs:    strings.TrimSuffix(s.Home, "/") + "/logs/gateways/",
 		finish:  finishScript(nil, ""),
-		died:    "umask 022\nexec " + p.env + " -i PATH=" + rootPath + q.words(e.Died),
-		// Most passes need no helper.
-		mayRunDied: sync.OnceValue(func() error {
-			if len(e.Died) == 0 {
+		died:    "umask 022\nexec " + p.env + " -i PATH=" + rootPath + q.words(s.Died),
+		MayRunDied: sync.OnceValue(func() error {
+			if len(s.Died) == 0 {
 				return errors.New("there is no program that counts them")
 			}
-			return CheckProgram(e.Died[0])
+			return CheckProgram(s.Died[0])
 		}),
 	}
 	return r, q.err
 }
 
-// files returns the files of a slot, without the down file, in the order in which they
+// Files returns the files of a slot, without the down file, in the order in which they
 // are made: run is last. An error is about this profile only, for example a value that
 // a shell script cannot hold.
-func (r *renderer) files(profile string, env map[string]string, restart *policy.Restart) ([]beneath.File, error) {
+func (r *Renderer) Files(profile string, env map[string]string, restart *policy.Restart) ([]beneath.File, error) {
 	if err := checkProfile(profile); err != nil {
 		return nil, err
 	}
@@ -113,14 +142,14 @@ func (r *renderer) files(profile string, env map[string]string, restart *policy.
 	if err != nil {
 		return nil, fmt.Errorf("log directory: %w", err)
 	}
-	mark, err := json.Marshal(marker{Profile: profile, Version: markerVersion, Restart: restart})
+	mark, err := json.Marshal(Marker{Profile: profile, Version: markerVersion, Restart: restart})
 	if err != nil {
 		return nil, err
 	}
 	finish := r.finish
 	if restart != nil {
 		helper := ""
-		if countsDeaths(restart) && r.mayRunDied() == nil {
+		if CountsDeaths(restart) && r.MayRunDied() == nil {
 			helper = r.died
 		}
 		finish = finishScript(restart, helper)
@@ -129,24 +158,44 @@ func (r *renderer) files(profile string, env map[string]string, restart *policy.
 		{Name: "log/run", Mode: 0o755, Content: []byte(r.logHead + logDir + "\n")},
 		{Name: "finish", Mode: 0o755, Content: finish},
 		{Name: "type", Mode: 0o644, Content: longrun},
-		{Name: markerName, Mode: 0o644, Content: append(mark, '\n')},
+		{Name: MarkerName, Mode: 0o644, Content: append(mark, '\n')},
 		{Name: "run", Mode: 0o755, Content: run},
 	}, nil
 }
 
-// fileNames are the names of the files of every slot.
-var fileNames = []string{"log/run", "finish", "type", markerName, "run"}
+// maxProfile is the length in bytes of the longest profile name. Its slot has a name of
+// 250 bytes, and s6-svscan skips names over 251. Upstream's staging name,
+// .gateway-<profile>.tmp, has the most that a file system allows, 255.
+const maxProfile = 242
+
+// checkProfile fails when a profile of this name can have no slot.
+func checkProfile(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("the profile has no name")
+	case len(name) > maxProfile:
+		return fmt.Errorf("the name has %d bytes, a slot takes at most %d", len(name), maxProfile)
+	case strings.HasPrefix(name, "-"):
+		return fmt.Errorf("the name starts with -, the gateway's command would take it for an option")
+	case !utf8.ValidString(name), strings.ContainsAny(name, `/"`), strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return fmt.Errorf("the name cannot be the name of a slot and an argument, want printable characters without / and \"")
+	}
+	return nil
+}
+
+// FileNames are the names of the files of every slot.
+var FileNames = []string{"log/run", "finish", "type", MarkerName, "run"}
 
 var longrun = []byte("longrun\n")
 
 // run is the run script, which s6-supervise starts in the service directory. It sets
 // the environment of rules after the change of the user: root must not use a PATH from
 // a fact that the agent wrote.
-func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
+func (r *Renderer) run(profile string, env map[string]string) ([]byte, error) {
 	q := &quoter{}
 	var b bytes.Buffer
 	b.Grow(1 << 10) // most have less
-	b.WriteString(r.runHead + q.quote(r.slot(profile)))
+	b.WriteString(r.runHead + q.quote(path.Join(r.scan, policy.SlotName(profile))))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if !envName.MatchString(name) {
 			return nil, fmt.Errorf("%q is not the name of an environment variable", name)
@@ -163,36 +212,28 @@ func (r *renderer) run(profile string, env map[string]string) ([]byte, error) {
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// changedName exists from the moment that the run script of a slot is replaced until
-// the new one is started.
-const changedName = "data/changed"
-
-// pauseName holds how many seconds the next start waits, in the format of sleep: a
-// delay of the rules, or a pause after a death. The run script removes it afterwards.
-const pauseName = "data/pause"
-
 // startBlock is what every run script does first, in the service directory. A stop
 // ends the pause and leaves no process behind, also when it comes just before the
 // pause: a process that is about to become sleep may lose a TERM, but never a KILL.
 func startBlock(rm, sleep string) string {
-	return "[ ! -e " + changedName + " ] || " + rm + " -f " + changedName + "\n" +
-		"if [ -s " + pauseName + " ]; then\n" +
-		"\ttrap 'kill -KILL $! 2>/dev/null || :; " + rm + " -f " + pauseName + "; exit 143' TERM INT HUP\n" +
-		"\tread -r seconds <" + pauseName + "\n" +
+	return "[ ! -e " + ChangedName + " ] || " + rm + " -f " + ChangedName + "\n" +
+		"if [ -s " + PauseName + " ]; then\n" +
+		"\ttrap 'kill -KILL $! 2>/dev/null || :; " + rm + " -f " + PauseName + "; exit 143' TERM INT HUP\n" +
+		"\tread -r seconds <" + PauseName + "\n" +
 		"\t" + sleep + " \"$seconds\" >/dev/null 2>&1 &\n" +
 		"\twait $! || :\n" +
 		"\ttrap - TERM INT HUP\n" +
-		"\t" + rm + " -f " + pauseName + "\n" +
+		"\t" + rm + " -f " + PauseName + "\n" +
 		"fi\n"
 }
 
-// pauseFile makes the next start of a slot wait; ok is false when it need not wait.
-func pauseFile(seconds float64) (f beneath.File, ok bool) {
+// Pause makes the next start of a slot wait; ok is false when it need not wait.
+func Pause(seconds float64) (f beneath.File, ok bool) {
 	if seconds <= 0 {
 		return beneath.File{}, false
 	}
 	text := strconv.FormatFloat(seconds, 'f', -1, 64) + "\n"
-	return beneath.File{Name: pauseName, Mode: 0o644, Content: []byte(text)}, true
+	return beneath.File{Name: PauseName, Mode: 0o644, Content: []byte(text)}, true
 }
 
 // finishScript answers the death of a gateway. s6-supervise calls it with the exit
@@ -220,8 +261,8 @@ func finishScript(restart *policy.Restart, helper string) []byte {
 	return []byte(text + "exit 0\n")
 }
 
-// countsDeaths reports whether a restart rule needs Executor.Died.
-func countsDeaths(r *policy.Restart) bool {
+// CountsDeaths reports whether a restart rule needs Settings.Died.
+func CountsDeaths(r *policy.Restart) bool {
 	return r != nil && (r.Budget != nil || slices.Contains(slices.Collect(maps.Values(r.ExitCodes)), "backoff"))
 }
 
