@@ -90,7 +90,8 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 		if f, err = s.faultsOf(dir, s.slotParts(s.decision.Held)); err != nil {
 			return err
 		}
-		f.add(blocked)
+		blocked := slices.DeleteFunc(slices.Clone(blocked), func(name string) bool { return slices.Contains(f.names, name) })
+		f.names = append(f.names, blocked...)
 	}
 	if s.decision.Held && slices.Contains(f.names, controlName) {
 		// To seal it takes a new FIFO, because the user may have this one open.
@@ -102,7 +103,7 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 		s.takeBack(f, nil)
 		return nil
 	case !alive:
-		return s.unsupervised(dir, len(differ) > 0 || f.any() || s.unsealed || len(blocked) > 0)
+		return s.unsupervised(dir, len(differ) > 0 || len(f.names) > 0 || f.odd != nil || s.unsealed || len(blocked) > 0)
 	}
 	s.takeBack(f, differ)
 	if s.Live && len(blocked) == 0 {

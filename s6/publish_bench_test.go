@@ -38,8 +38,8 @@ func benchScanDir(b *testing.B) string {
 
 func benchExecutor(dir string) *Executor {
 	return &Executor{
-		ScanDir: dir, Home: "/opt/data", Root: os.Geteuid() == 0, User: User{UID: hermesID, GID: hermesID},
-		Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}, Capacity: new(0),
+		ScanDir: dir, Root: os.Geteuid() == 0, User: User{UID: hermesID, GID: hermesID}, Capacity: new(0),
+		Settings: scripts.Settings{Home: "/opt/data", Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}},
 	}
 }
 

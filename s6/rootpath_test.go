@@ -243,7 +243,7 @@ func TestProgramsOfTheAgentAreRefused(t *testing.T) {
 	}
 	must(t, os.Chown(theirs, hermesID, hermesID))
 	good := *w.exec
-	for name, e := range map[string]Executor{
+	for name, e := range map[string]scripts.Settings{
 		"tools": {Tools: theirs + "/bin"}, "shell": {Shell: theirs + "/bin/sh"}, "missing": {Tools: "/nowhere"}, "relative": {Shell: "sh"},
 	} {
 		w.exec.Tools, w.exec.Shell = e.Tools, e.Shell

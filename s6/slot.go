@@ -126,13 +126,10 @@ func (s *scanDir) exchange(a, b string) error {
 func (s *scanDir) removeTree(name string) error {
 	dir, err := s.OpenDir(name)
 	if err == nil {
-		service, logger, err := supervise.Held(dir)
+		err := mustBeFree(dir)
 		dir.Close()
-		if err == nil && (service || logger) {
-			err = fmt.Errorf("%s: a supervisor still holds it", filepath.Join(s.file.Name(), name))
-		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", filepath.Join(s.file.Name(), name), err)
 		}
 	}
 	return s.RemoveAll(name)
@@ -142,7 +139,7 @@ func (s *scanDir) removeTree(name string) error {
 func mustBeFree(slot beneath.Dir) error {
 	service, logger, err := supervise.Held(slot)
 	if err == nil && (service || logger) {
-		err = errors.New("it is supervised by now; the next run changes its files one by one")
+		err = errors.New("a supervisor holds it by now; the next run goes on with it")
 	}
 	return err
 }

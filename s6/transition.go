@@ -75,7 +75,7 @@ func (x *execution) bring(ctx context.Context, results []policy.Result) {
 		seal := false
 		if !up {
 			var reopen func()
-			seal, reopen, err = x.shut(slot, r.Operation)
+			seal, reopen, err = x.shut(ctx, slot, r.Operation)
 			defer reopen()
 		}
 		var t *transition
@@ -120,7 +120,7 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 	case err != nil:
 		return nil, err
 	case t.isThere(exists) && seal:
-		return t, x.overrule(t)
+		return t, x.overrule(ctx, t)
 	case t.isThere(exists):
 		return nil, nil
 	}
@@ -135,7 +135,7 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 		return nil, nil // its supervisor has ended
 	}
 	if !t.up && errors.Is(err, supervise.ErrFull) && x.guards() {
-		return t, x.overrule(t)
+		return t, x.overrule(ctx, t)
 	}
 	if beneath.IsForbidden(err) && !x.Root {
 		err = fmt.Errorf("%w; a hold kept it down, and root has not called hermes-reconcile apply since", err)
@@ -200,7 +200,7 @@ func (x *execution) advance(ctx context.Context, t *transition) bool {
 	}
 	fights := seen.status.WantUp && time.Since(t.began) > overruleAfter || errors.Is(err, supervise.ErrFull)
 	if verdict == done && t.seal && !seen.gone || !t.up && !t.thenUp && verdict != done && fights && x.guards() {
-		if err := x.overrule(t); err != nil {
+		if err := x.overrule(ctx, t); err != nil {
 			finish(t.result, false, err)
 			return true
 		}

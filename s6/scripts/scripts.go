@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -57,14 +58,22 @@ type Marker struct {
 	Restart *policy.Restart `json:"restart,omitempty"`
 }
 
-// Settings are what the scripts of all slots share; none has a default but Tools. The
-// fields are those of s6.Executor.
+// Settings are what the scripts of all slots share. A zero field has the default that its
+// comment names.
 type Settings struct {
-	ScanDir             string // absolute
-	Home, Account       string // of the gateways; the account is the argument of s6-setuidgid
-	Command, Args, Died []string
-	Shell, Tools        string
-	Contenv             string // "" is none
+	Home    string   // of the gateways: HOME and working directory; has logs/gateways
+	Command []string // such as hermes
+	Args    []string // such as gateway run --replace; after -p NAME
+	Shell   string   // of the scripts: /bin/sh
+	Tools   string   // directory of s6-log and s6-setuidgid: the first one that has them, see findPrograms
+	Contenv string   // runs a gateway with the container's environment: /command/with-contenv where that exists
+
+	// Died is the command that a finish script runs, with the arguments that
+	// s6-supervise gave it, when a rule has set a budget or pauses. The command
+	// calls deaths.Death.Answer in the service directory and exits with 125 when the
+	// gateway is to stay down. Without it, or when root must not run it, only exit
+	// codes decide.
+	Died []string
 }
 
 // A Renderer writes the files of slots. It quotes once what all slots share.
@@ -80,27 +89,35 @@ type Renderer struct {
 	MayRunDied func() error
 }
 
-// New fails when a setting cannot be in a shell script, and when root must not
-// run a program of the scripts.
-func New(s Settings) (*Renderer, error) {
+// New makes a Renderer for the slots of a scan directory, by its absolute path. The account
+// of the gateways is an argument of s6-setuidgid. New fails when a setting cannot be in a
+// shell script, and when root must not run a program of the scripts.
+func New(s Settings, scanDir, account string) (*Renderer, error) {
+	s.Shell = cmp.Or(s.Shell, "/bin/sh")
+	if _, err := os.Stat(overlayContenv); err == nil {
+		s.Contenv = cmp.Or(s.Contenv, overlayContenv)
+	}
 	p, err := s.findPrograms()
 	if err != nil {
 		return nil, err
 	}
-	return s.with(p)
+	return s.with(p, scanDir, account)
 }
+
+// overlayContenv is where s6-overlay has the program for Settings.Contenv.
+const overlayContenv = "/command/with-contenv"
 
 // with makes scripts of these programs. Root runs only these, by their paths and
 // with rootPath. What comes after s6-setuidgid runs as the user: only there are the
 // container's environment, and directories on the volume.
-func (s Settings) with(p programs) (*Renderer, error) {
+func (s Settings) with(p programs, scanDir, account string) (*Renderer, error) {
 	q := &quoter{}
 	home, shell := q.quote(s.Home), q.quote(s.Shell)
 	head := "#!" + s.Shell + "\n# Made by hermes-reconcile, which makes it anew when it changes.\nset -e\numask 022\n"
 	setPath := "export PATH=" + rootPath + "\n"
 	// An id that fails ends the script, because the gateway must not run as root.
 	dropUser := "uid=$(" + p.id + " -u)\n" +
-		"if [ \"$uid\" = 0 ]; then set -- " + q.quote(p.setuidgid) + " " + q.quote(s.Account) + "; else set --; fi\n"
+		"if [ \"$uid\" = 0 ]; then set -- " + q.quote(p.setuidgid) + " " + q.quote(account) + "; else set --; fi\n"
 	makeDirAndLog := `mkdir -p "$1" && rm -f "$1/lock" && exec ` + q.quote(p.log) + ` 1 n10 s1000000 T "$1"`
 	var contenv []string
 	if s.Contenv != "" {
@@ -110,7 +127,7 @@ func (s Settings) with(p programs) (*Renderer, error) {
 		runHead: head + "path=$PATH\n" + setPath + startBlock(p.rm, p.sleep) + dropUser +
 			"exec \"$@\" " + p.env + " \"PATH=$path\"" + q.words(contenv) + " " + p.env +
 			" HOME=" + home + " HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1 " + supervise.SlotVariable + "=",
-		scan:    s.ScanDir,
+		scan:    scanDir,
 		command: " " + shell + " -c 'cd \"$1\" && shift && exec \"$@\"' gateway " + home + q.words(s.Command),
 		args:    q.words(s.Args) + "\n",
 		logHead: head + setPath + dropUser + "exec \"$@\" " + shell + " -c " + q.quote(makeDirAndLog) + " logger ",

@@ -74,13 +74,13 @@ exec "$@" /bin/sh -c 'mkdir -p "$1" && rm -f "$1/lock" && exec /command/s6-log 1
 func overlayRenderer(t testing.TB) *Renderer {
 	t.Helper()
 	settings := Settings{
-		ScanDir: "/run/service", Home: "/opt/data", Account: "hermes", Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"},
+		Home: "/opt/data", Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"},
 		Shell: "/bin/sh", Contenv: "/command/with-contenv", Died: []string{"/usr/local/bin/hermes-reconcile", "died", "--"},
 	}
 	r, err := settings.with(programs{
 		env: "/usr/bin/env", id: "/usr/bin/id", rm: "/usr/bin/rm", sleep: "/usr/bin/sleep",
 		log: "/command/s6-log", setuidgid: "/command/s6-setuidgid",
-	})
+	}, "/run/service", "hermes")
 	s6test.Must(t, err)
 	return r
 }
