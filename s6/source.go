@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -223,20 +224,38 @@ func (v *slotView) pauseEnd() int64 {
 	return v.SinceUnix + int64(seconds)
 }
 
-func kindOf(t fs.FileMode) string {
-	switch {
-	case t.IsDir():
-		return "directory"
-	case t.IsRegular():
-		return "file"
-	case t&fs.ModeSymlink != 0:
-		return "link"
-	case t&fs.ModeNamedPipe != 0:
-		return "fifo"
-	case t&fs.ModeSocket != 0:
-		return "socket"
-	case t&fs.ModeDevice != 0:
-		return "device"
+var kinds = map[fs.FileMode]string{
+	fs.ModeDir: "directory", 0: "file", fs.ModeSymlink: "link", fs.ModeNamedPipe: "fifo", fs.ModeSocket: "socket",
+	fs.ModeDevice: "device", fs.ModeDevice | fs.ModeCharDevice: "device",
+}
+
+func kindOf(t fs.FileMode) string { return cmp.Or(kinds[t.Type()], "unknown") }
+
+// Missing returns, sorted, the profiles that are decided to have a slot and have
+// none after p was carried out: those that Plan left out (the alarms of p have the
+// reason) and those that Execute could not make (its results have it).
+func (e *Executor) Missing(d policy.Decisions, p policy.Plan) ([]string, error) {
+	if len(d.Skip) > 0 {
+		return nil, nil
 	}
-	return "unknown"
+	entries, err := os.ReadDir(e.ScanDir)
+	if err != nil && !os.IsNotExist(err) {
+		return nil, fmt.Errorf("read the scan directory: %w", err)
+	}
+	exists := make(map[string]bool, len(entries))
+	for _, entry := range entries {
+		exists[entry.Name()] = entry.IsDir()
+	}
+	for _, a := range p.Alarms {
+		if a.Code == alarmForeign || a.Code == alarmUnreadable {
+			exists[policy.SlotName(a.Profile)] = false // the directory is not a slot of ours
+		}
+	}
+	var missing []string
+	for _, profile := range slices.Sorted(maps.Keys(d.Profiles)) {
+		if d.Profiles[profile].Action != policy.ActionSkip && !exists[policy.SlotName(profile)] {
+			missing = append(missing, profile)
+		}
+	}
+	return missing, nil
 }

@@ -150,19 +150,23 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 // gateways that do not stop in time, and waits once more.
 func (x *execution) complete(ctx context.Context, going []*transition) {
 	late := x.waitFor(ctx, going)
-	if len(late) > 0 && !late[0].up && ctx.Err() == nil && (x.Kill || slices.ContainsFunc(late, func(t *transition) bool { return t.overruled })) {
-		for _, t := range late {
-			if t.overruled { // nobody else would end its gateway
-				t.killing = t.signalOrphans(unix.SIGKILL)
-				continue
-			}
-			if !x.Kill {
-				continue
-			}
+	killed := false
+	for _, t := range late {
+		switch {
+		case t.up || ctx.Err() != nil:
+			continue
+		case t.overruled: // nobody else would end its gateway
+			t.killing = t.signalOrphans(unix.SIGKILL)
+		case x.Kill:
 			s, _ := supervise.ReadStatus(t.slot)
 			x.Log.Warn("a gateway does not stop and is killed", "slot", t.result.Operation.Slot, "pid", s.PID)
 			t.killing = x.ask(ctx, supervise.Service, t.slot, "k")
+		default:
+			continue
 		}
+		killed = true
+	}
+	if killed {
 		late = x.waitFor(ctx, late)
 	}
 	for _, t := range late {
