@@ -125,7 +125,7 @@ func (x *execution) overruledIsOver(t *transition) bool {
 	if slices.ContainsFunc(t.orphans, supervise.Task.Lives) {
 		return false
 	}
-	if t.removing {
+	if t.Removing {
 		return true
 	}
 	held, _, err := supervise.Service.Runs(t.slot)

@@ -13,6 +13,7 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
 	"hermes-reconcile/s6/deaths"
+	"hermes-reconcile/s6/progress"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
@@ -20,7 +21,7 @@ import (
 // A transition is one supervised slot from its control command until its gateway is up
 // or down. Its progress decides; this file looks and asks.
 type transition struct {
-	progress
+	progress.Progress
 	result  *policy.Result
 	slot    beneath.Dir
 	killing error // of the command that kills
@@ -37,7 +38,7 @@ const overruleAfter = 1500 * time.Millisecond
 // command is the control command of the transition. With "U" the supervisor also
 // removes the down file, with "D" it makes one, so a new supervisor does the same.
 func (t *transition) command() string {
-	if t.up {
+	if t.Up {
 		return "U"
 	}
 	return "D"
@@ -80,12 +81,12 @@ func (x *execution) bring(ctx context.Context, results []policy.Result) {
 		}
 		var t *transition
 		if err == nil {
-			t, err = x.beginTransition(ctx, r, slot, progress{up: up, thenUp: r.Operation.ThenUp}, seal)
+			t, err = x.beginTransition(ctx, r, slot, progress.Progress{Up: up, ThenUp: r.Operation.ThenUp}, seal)
 		}
 		switch {
 		case err != nil:
 			finish(r, false, err)
-		case t != nil && x.NoWait && !t.thenUp && !t.seal:
+		case t != nil && x.NoWait && !t.ThenUp && !t.seal:
 			r.Done = true
 		case t != nil:
 			going = append(going, t)
@@ -99,7 +100,7 @@ func (x *execution) bring(ctx context.Context, results []policy.Result) {
 
 // beginTransition writes the control command. It returns nil when the gateway is as
 // wanted already. The caller keeps slot open until the transition is over.
-func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot beneath.Dir, p progress, seal bool) (*transition, error) {
+func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot beneath.Dir, p progress.Progress, seal bool) (*transition, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -107,34 +108,34 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 	switch {
 	case err != nil:
 		return nil, err
-	case !held && p.up:
+	case !held && p.Up:
 		return nil, fmt.Errorf("no supervisor has it, s6-svscan has to scan first: %w", supervise.ErrNobody)
 	case !held:
 		return nil, nil
 	}
-	p.upFor, p.death, p.askedAt = x.UpFor, supervise.ReadDeaths(slot).Last, time.Now()
-	p.before, _ = supervise.ReadStatus(slot)
-	t := &transition{progress: p, result: r, slot: slot, began: time.Now(), seal: seal}
+	p.UpFor, p.Death, p.AskedAt = x.UpFor, supervise.ReadDeaths(slot).Last, time.Now()
+	p.Before, _ = supervise.ReadStatus(slot)
+	t := &transition{Progress: p, result: r, slot: slot, began: time.Now(), seal: seal}
 	exists, err := slot.Exists(downName)
 	switch {
 	case err != nil:
 		return nil, err
-	case t.isThere(exists) && seal:
+	case t.IsThere(exists) && seal:
 		return t, x.overrule(ctx, t)
-	case t.isThere(exists):
+	case t.IsThere(exists):
 		return nil, nil
 	}
 	// A supervisor that wants it up already has started a new slot by itself, unless a user asks.
-	if t.up && (!t.before.WantUp || r.Operation.Cause == askedFor) {
+	if t.Up && (!t.Before.WantUp || r.Operation.Cause == askedFor) {
 		if err := x.prepareStart(t); err != nil {
 			return nil, err
 		}
 	}
 	err = x.ask(ctx, supervise.Service, slot, t.command())
-	if !t.up && errors.Is(err, supervise.ErrNobody) {
+	if !t.Up && errors.Is(err, supervise.ErrNobody) {
 		return nil, nil // its supervisor has ended
 	}
-	if !t.up && errors.Is(err, supervise.ErrFull) && x.guards() {
+	if !t.Up && errors.Is(err, supervise.ErrFull) && x.guards() {
 		return t, x.overrule(ctx, t)
 	}
 	if beneath.IsForbidden(err) && !x.Root {
@@ -153,7 +154,7 @@ func (x *execution) complete(ctx context.Context, going []*transition) {
 	killed := false
 	for _, t := range late {
 		switch {
-		case t.up || ctx.Err() != nil:
+		case t.Up || ctx.Err() != nil:
 			continue
 		case t.overruled: // nobody else would end its gateway
 			t.killing = t.signalOrphans(unix.SIGKILL)
@@ -195,38 +196,38 @@ func (x *execution) advance(ctx context.Context, t *transition) bool {
 		return over
 	}
 	seen := x.lookAt(t)
-	progress, verdict, err := t.next(seen)
-	t.progress = progress
-	if verdict == askAgain {
+	next, verdict, err := t.Next(seen)
+	t.Progress = next
+	if verdict == progress.AskAgain {
 		if err = x.ask(ctx, supervise.Service, t.slot, t.command()); err != nil {
-			verdict = failed
+			verdict = progress.Failed
 		}
 	}
-	fights := seen.status.WantUp && time.Since(t.began) > overruleAfter || errors.Is(err, supervise.ErrFull)
-	if verdict == done && t.seal && !seen.gone || !t.up && !t.thenUp && verdict != done && fights && x.guards() {
+	fights := seen.Status.WantUp && time.Since(t.began) > overruleAfter || errors.Is(err, supervise.ErrFull)
+	if verdict == progress.Done && t.seal && !seen.Gone || !t.Up && !t.ThenUp && verdict != progress.Done && fights && x.guards() {
 		if err := x.overrule(ctx, t); err != nil {
 			finish(t.result, false, err)
 			return true
 		}
 		return false
 	}
-	if verdict != done && verdict != failed {
+	if verdict != progress.Done && verdict != progress.Failed {
 		return false
 	}
-	finish(t.result, verdict == done, err)
+	finish(t.result, verdict == progress.Done, err)
 	return true
 }
 
-// lookAt sees what next has to know.
-func (x *execution) lookAt(t *transition) sight {
-	s := sight{now: time.Now(), gone: x.isGone(t)}
-	if !t.up {
+// lookAt sees what Next has to know.
+func (x *execution) lookAt(t *transition) progress.Sight {
+	s := progress.Sight{Now: time.Now(), Gone: x.isGone(t)}
+	if !t.Up {
 		held, _, err := supervise.Service.Runs(t.slot)
-		s.unsupervised = err == nil && !held
+		s.Unsupervised = err == nil && !held
 	}
-	s.status, s.known = supervise.ReadStatus(t.slot)
-	s.death = supervise.ReadDeaths(t.slot).Last
-	s.downFile, s.err = t.slot.Exists(downName)
+	s.Status, s.Known = supervise.ReadStatus(t.slot)
+	s.Death = supervise.ReadDeaths(t.slot).Last
+	s.DownFile, s.Err = t.slot.Exists(downName)
 	return s
 }
 
@@ -242,7 +243,7 @@ func (x *execution) isGone(t *transition) bool {
 }
 
 func (x *execution) lateness(t *transition) error {
-	if t.up {
+	if t.Up {
 		return fmt.Errorf("the gateway is not up after %v", x.Wait)
 	}
 	if s, _ := supervise.ReadStatus(t.slot); s.Up() {
