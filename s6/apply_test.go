@@ -15,6 +15,7 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -339,8 +340,10 @@ func (w *world) runAs(id int, env string, words ...string) string {
 func applyAndPrint(scan string, words []string) {
 	base := filepath.Dir(scan)
 	e := &Executor{
-		ScanDir: scan, Home: filepath.Join(base, "home"), User: User{UID: hermesID, GID: hermesID},
-		Command: []string{filepath.Join(base, "gateway")}, Args: []string{"gateway", "run", "--replace"},
+		ScanDir: scan, User: User{UID: hermesID, GID: hermesID},
+		Settings: scripts.Settings{
+			Home: filepath.Join(base, "home"), Command: []string{filepath.Join(base, "gateway")}, Args: []string{"gateway", "run", "--replace"},
+		},
 	}
 	o := policy.PlanOptions{Rescan: true, Live: true}
 	if asked := os.Getenv("HERMES_TEST_START"); asked != "" {

@@ -9,6 +9,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -34,7 +35,7 @@ type slotPlan struct {
 // plan plans what makes the slot as decided. A slot that cannot or must not be touched
 // is an alarm.
 func (s *slotPlan) plan(ctx context.Context) {
-	files, err := s.render.files(s.profile, s.decision.Env, s.decision.Restart)
+	files, err := s.render.Files(s.profile, s.decision.Env, s.decision.Restart)
 	if err != nil {
 		s.alarm(alarmImpossible, fmt.Errorf("no slot can be made: %w", err))
 		return
@@ -75,7 +76,7 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 	if err != nil {
 		return err
 	}
-	if slices.Contains(differ, markerName) { // else it is ours
+	if slices.Contains(differ, scripts.MarkerName) { // else it is ours
 		if err := mustBeOwned(dir, s.slot); err != nil {
 			return err
 		}
@@ -89,7 +90,8 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 		if f, err = s.faultsOf(dir, s.slotParts(s.decision.Held)); err != nil {
 			return err
 		}
-		f.add(blocked)
+		blocked := slices.DeleteFunc(slices.Clone(blocked), func(name string) bool { return slices.Contains(f.names, name) })
+		f.names = append(f.names, blocked...)
 	}
 	if s.decision.Held && slices.Contains(f.names, controlName) {
 		// To seal it takes a new FIFO, because the user may have this one open.
@@ -101,7 +103,7 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 		s.takeBack(f, nil)
 		return nil
 	case !alive:
-		return s.unsupervised(dir, len(differ) > 0 || f.any() || s.unsealed || len(blocked) > 0)
+		return s.unsupervised(dir, len(differ) > 0 || len(f.names) > 0 || f.odd != nil || s.unsealed || len(blocked) > 0)
 	}
 	s.takeBack(f, differ)
 	if s.Live && len(blocked) == 0 {
@@ -168,10 +170,10 @@ func (s *slotPlan) startAfterScan() {
 // samePause reports whether an unsupervised slot pauses before its first start as
 // decided. A supervised slot has started, so its pause is not compared.
 func (s *slotPlan) samePause(dir beneath.Dir) (bool, error) {
-	if pause, ok := pauseFile(s.decision.DelaySeconds); ok {
+	if pause, ok := scripts.Pause(s.decision.DelaySeconds); ok {
 		return dir.Has(pause, -1)
 	}
-	pauses, err := dir.Exists(pauseName)
+	pauses, err := dir.Exists(scripts.PauseName)
 	return !pauses, err
 }
 
@@ -241,7 +243,7 @@ const askedFor = "asked for"
 // wanted plans for a gateway that its supervisor wants up already.
 func (s *slotPlan) wanted(dir beneath.Dir, status supervise.Status, runDiffers bool) error {
 	asked := slices.Contains(s.Start, s.profile)
-	pauses, err := dir.Exists(pauseName)
+	pauses, err := dir.Exists(scripts.PauseName)
 	switch {
 	case slices.Contains(s.Restart, s.profile):
 		s.restart(askedFor)
@@ -257,7 +259,7 @@ func (s *slotPlan) wanted(dir beneath.Dir, status supervise.Status, runDiffers b
 	case !status.Up():
 		return nil
 	}
-	changed, err := dir.Exists(changedName)
+	changed, err := dir.Exists(scripts.ChangedName)
 	switch {
 	case err != nil || !changed && !runDiffers:
 		return err

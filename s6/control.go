@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,64 +27,39 @@ const controlName = "supervise/control"
 
 const sealedMode = 0o600
 
-type access int
-
-const (
-	open access = iota
-	shut
-	sealed
-)
-
 // guards reports whether this process decides who may open control FIFOs.
-func (e *Executor) guards() bool { return e.Root && e.Ownership != Upstream && e.User.GID != 0 }
-
-// accessOf reports who may open the control FIFO of a slot.
-func (e *Executor) accessOf(slot beneath.Dir) (access, error) {
-	st, err := slot.Lstat(controlName)
-	switch {
-	case beneath.IsAbsent(err):
-		return open, nil
-	case err != nil:
-		return open, fmt.Errorf("stat %s: %w", controlName, err)
-	case int(st.Gid) == e.User.GID && st.Mode&0o020 != 0:
-		return open, nil
-	case st.Gid == 0 && st.Mode&0o077 == 0:
-		return sealed, nil
-	}
-	return shut, nil
-}
+func (e *Executor) guards() bool { return e.strict() && e.User.GID != 0 }
 
 // shut keeps the user from the control FIFO while a gateway is stopped, and makes the down
 // file, which a supervisor that is started anew reads. seal reports whether the slot is to
 // be sealed and is not yet. reopen undoes what is only for the stop.
-func (x *execution) shut(slot beneath.Dir, op policy.Operation) (seal bool, reopen func(), err error) {
+func (x *execution) shut(ctx context.Context, slot beneath.Dir, op policy.Operation) (seal bool, reopen func(), err error) {
 	reopen = func() {}
 	if !x.guards() {
 		return false, reopen, nil
-	}
-	access, err := x.accessOf(slot)
-	if err != nil {
-		return false, reopen, err
 	}
 	if !op.ThenUp {
 		if err := slot.Create(downFile); err != nil && !errors.Is(err, unix.EEXIST) {
 			return false, reopen, err
 		}
 	}
-	if access == open {
-		if err := unix.Fchmodat(int(slot), controlName, sealedMode, 0); err != nil && !beneath.IsAbsent(err) {
-			return false, reopen, fmt.Errorf("set the mode of %s: %w", controlName, err)
-		}
-		if !op.Held {
-			reopen = func() {
-				err := x.takeBack(context.Background(), slot, x.slotParts(false), []string{controlName})
-				if err != nil && !beneath.IsAbsent(err) {
-					x.Log.Warn("the user cannot control a slot", "slot", op.Slot, "err", err)
-				}
+	st, err := slot.Lstat(controlName)
+	if err == nil && st.Gid == 0 && st.Mode&0o077 == 0 { // sealed already
+		return false, reopen, nil
+	}
+	control := part{name: controlName, kind: unix.S_IFIFO, mode: sealedMode, group: true}
+	if err := x.takePart(ctx, slot, control); err != nil && !beneath.IsAbsent(err) {
+		return false, reopen, fmt.Errorf("take %s back: %w", controlName, err)
+	}
+	if !op.Held {
+		control.mode = controlMode
+		reopen = func() {
+			if err := x.takePart(context.Background(), slot, control); err != nil && !beneath.IsAbsent(err) {
+				x.Log.Warn("the user cannot control a slot", "slot", op.Slot, "err", err)
 			}
 		}
 	}
-	return op.Held && access != sealed, reopen, nil
+	return op.Held, reopen, nil
 }
 
 // newControl replaces the control FIFO by one that only root can open. A supervisor that
@@ -105,7 +81,7 @@ func (x *execution) newControl(slot beneath.Dir) error {
 // handles neither a signal nor the death of its gateway (seen with s6 2.11). The supervisor
 // is stopped first, since it must start no gateway that nobody knows. s6-svscan starts
 // another one after a second, which finds the down file and the new FIFO.
-func (x *execution) overrule(t *transition) error {
+func (x *execution) overrule(ctx context.Context, t *transition) error {
 	x.Log.Warn("another user could start or starts a gateway that is to be down; its supervisor is started anew", "slot", t.result.Operation.Slot)
 	t.overruled = true
 	if err := x.newControl(t.slot); err != nil {
@@ -122,16 +98,12 @@ func (x *execution) overrule(t *transition) error {
 	if err := supervisor.Signal(unix.SIGSTOP); err != nil {
 		return err
 	}
-	for end := time.Now().Add(time.Second); !supervisor.Stopped() && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
+	poll(ctx, time.Second, supervisor.Stopped)
 	t.orphans = supervise.ChildrenOf(pid)
 	if err := supervisor.Signal(unix.SIGKILL); err != nil {
 		return err
 	}
-	for end := time.Now().Add(time.Second); supervisor.Lives() && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
+	poll(ctx, time.Second, func() bool { return !supervisor.Lives() })
 	// The old supervisor may have been told to remove it.
 	if err := t.slot.Create(downFile); err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
@@ -150,12 +122,10 @@ func (t *transition) signalOrphans(signals ...unix.Signal) error {
 // overruledIsOver reports whether the gateway of an overruled supervisor is gone, and the
 // next supervisor keeps it down. A slot that is removed needs no next supervisor.
 func (x *execution) overruledIsOver(t *transition) bool {
-	for _, task := range t.orphans {
-		if task.Lives() {
-			return false
-		}
+	if slices.ContainsFunc(t.orphans, supervise.Task.Lives) {
+		return false
 	}
-	if t.removing {
+	if t.Removing {
 		return true
 	}
 	held, _, err := supervise.Service.Runs(t.slot)

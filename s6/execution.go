@@ -12,6 +12,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -20,14 +21,14 @@ type execution struct {
 	*Executor
 	policy.ExecuteOptions
 	scan   *scanDir
-	render *renderer
+	render *scripts.Renderer
 }
 
 func (e *Executor) begin(o policy.ExecuteOptions) (*execution, error) {
 	x := &execution{Executor: e.withDefaults(), ExecuteOptions: o}
 	x.Wait = cmp.Or(x.Wait, 10*time.Second)
 	var err error
-	if x.render, err = newRenderer(x.Executor); err != nil {
+	if x.render, err = x.newRenderer(); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(e.ScanDir, 0o755); err != nil {

@@ -1,12 +1,15 @@
 package s6
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/scripts"
 )
 
 // A User is the unprivileged user that gateways run as.
@@ -45,29 +48,33 @@ const (
 // two Executors, also in two processes, need nothing but that lock.
 type Executor struct {
 	ScanDir   string
-	Home      string // of the gateways: HOME and working directory; has logs/gateways
-	User      User   // of the gateways
-	Root      bool   // this process is root, so files are given to User
+	User      User // of the gateways
+	Root      bool // this process is root, so files are given to User
 	Ownership Ownership
+	scripts.Settings
 
-	Command []string // such as hermes
-	Args    []string // such as gateway run --replace; after -p NAME
-	Shell   string   // of the scripts: /bin/sh
-	Tools   string   // directory of s6-log and s6-setuidgid: the first one that has them, see findPrograms
-	Contenv string   // runs a gateway with the container's environment: /command/with-contenv where that exists
-
-	// Died is the command that a finish script runs, with the arguments that
-	// s6-supervise gave it, when a rule has set a budget or pauses. The command
-	// calls Death.Answer in the service directory and exits with 125 when the
-	// gateway is to stay down. Without it, or when root must not run it, only exit
-	// codes decide.
-	Died []string
 	// Capacity is how many gateways get a slot: nil as many as s6-svscan can
 	// hold, 0 any number.
 	Capacity *int
 
 	LockTimeout time.Duration // 10 s
 	Log         *slog.Logger  // none
+}
+
+// withDefaults returns a copy with every field filled in.
+func (e *Executor) withDefaults() *Executor {
+	c := *e
+	c.Ownership = cmp.Or(c.Ownership, Strict)
+	c.LockTimeout = cmp.Or(c.LockTimeout, 10*time.Second)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &c
+}
+
+// newRenderer makes the files of slots.
+func (e *Executor) newRenderer() (*scripts.Renderer, error) {
+	return scripts.New(e.Settings, e.slotPath(""), e.User.account())
 }
 
 // Execute carries out the operations on slots and ignores those of other executors. It
@@ -81,7 +88,7 @@ type Executor struct {
 func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result {
 	var results []policy.Result
 	for _, op := range operations {
-		if isOurs(op.Op) {
+		if slices.Contains(ours, op.Op) {
 			results = append(results, policy.Result{Operation: op})
 		}
 	}
@@ -107,12 +114,8 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o
 	return results
 }
 
-// isOurs reports whether an operation is about slots.
-func isOurs(op policy.Op) bool {
-	switch op {
-	case policy.OpPublish, policy.OpUpdate, policy.OpMarkDown, policy.OpClearDown, policy.OpRemove,
-		policy.OpBringUp, policy.OpBringDown, policy.OpRescan:
-		return true
-	}
-	return false
+// ours are the operations on slots.
+var ours = []policy.Op{
+	policy.OpPublish, policy.OpUpdate, policy.OpMarkDown, policy.OpClearDown, policy.OpRemove,
+	policy.OpBringUp, policy.OpBringDown, policy.OpRescan,
 }

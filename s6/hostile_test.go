@@ -1,30 +1,20 @@
 package s6
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
-	"mvdan.cc/sh/v3/expand"
-	"mvdan.cc/sh/v3/syntax"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/deaths"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scripts"
 )
-
-// hostileWords do harm in a shell script that does not quote them. Root runs the scripts
-// of slots.
-var hostileWords = []string{
-	"$(touch pwned)", "`touch pwned`", "a;touch pwned", "a&touch pwned", "a|touch pwned", "a>pwned", "a'b", "'; touch pwned; '", `a\`, `\'; touch pwned; \'`,
-	"a b", "*", "~root", "#x", "!x", "${IFS}touch${IFS}pwned", "%s%n", "é", "(touch pwned)", "{a,b}", "[a-z]*", "$0", "$$",
-}
 
 // The gateway of a profile with a hostile name gets exactly that name and its values,
 // and the scripts run nothing else.
@@ -37,7 +27,7 @@ func TestScriptsCarryNoShellText(t *testing.T) {
 	must(t, os.Mkdir(w.exec.Tools, 0o755))
 	w.script("tools/s6-setuidgid", "shift\nexec \"$@\"\n")
 	w.script("tools/s6-log", "printf '%s\\n' \"$5\"\n")
-	for _, word := range hostileWords {
+	for _, word := range s6test.HostileWords {
 		t.Run(word, func(t *testing.T) {
 			d := decide(word + "=down")
 			one := d.Profiles[word]
@@ -91,7 +81,7 @@ func TestUserCannotReachTheCounters(t *testing.T) {
 		t.Fatalf("s6-svc -k: %v: %s", err, out)
 	}
 	w.until("the death is counted", func() bool {
-		_, err := os.Stat(filepath.Join(slot, tallyName))
+		_, err := os.Stat(filepath.Join(slot, deaths.TallyName))
 		return err == nil
 	})
 	w.untilUp("coder")
@@ -99,16 +89,16 @@ func TestUserCannotReachTheCounters(t *testing.T) {
 	must(t, os.WriteFile(victim, []byte("precious"), 0o644))
 	before := snapshot(t, w.scan)
 	for _, script := range []string{
-		"rm " + slot + "/" + tallyName,
-		": > " + slot + "/" + tallyName,
-		"ln -s " + victim + " " + slot + "/" + tallyName + ".new",
-		"ln -s " + victim + " " + slot + "/" + pauseName,
-		"ln -s " + victim + " " + slot + "/" + pauseName + ".new",
+		"rm " + slot + "/" + deaths.TallyName,
+		": > " + slot + "/" + deaths.TallyName,
+		"ln -s " + victim + " " + slot + "/" + deaths.TallyName + ".new",
+		"ln -s " + victim + " " + slot + "/" + scripts.PauseName,
+		"ln -s " + victim + " " + slot + "/" + scripts.PauseName + ".new",
 		"ln -s " + victim + " " + slot + "/" + downName + ".new",
-		"echo 99999999 > " + slot + "/" + pauseName,
-		"touch " + slot + "/" + changedName,
-		"echo '{}' > " + slot + "/" + markerName,
-		"rm " + slot + "/" + markerName,
+		"echo 99999999 > " + slot + "/" + scripts.PauseName,
+		"touch " + slot + "/" + scripts.ChangedName,
+		"echo '{}' > " + slot + "/" + scripts.MarkerName,
+		"rm " + slot + "/" + scripts.MarkerName,
 		"mv " + slot + "/data " + slot + "/data2",
 		"rm " + w.scan + "/" + lockName,
 		"flock -n " + w.scan + "/" + lockName + " true",
@@ -133,7 +123,7 @@ func TestUserCannotReachTheCounters(t *testing.T) {
 // a time with upstream ownership may have left.
 func TestTheCountersFollowNoLink(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{tallyName, tallyName + ".new", pauseName, pauseName + ".new", downName, downName + ".new", markerName, "data", "supervise/status"} {
+	for _, name := range []string{deaths.TallyName, deaths.TallyName + ".new", scripts.PauseName, scripts.PauseName + ".new", downName, downName + ".new", scripts.MarkerName, "data", "supervise/status"} {
 		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {
 			w := newWorld(t)
 			w.options.Rescan = false
@@ -144,7 +134,7 @@ func TestTheCountersFollowNoLink(t *testing.T) {
 			must(t, os.WriteFile(victim, []byte("precious"), 0o644))
 			must(t, os.RemoveAll(w.slot("coder", name)))
 			must(t, os.Symlink(victim, w.slot("coder", name)))
-			_, _ = Death{Dir: w.slot("coder"), ExitCode: 3}.Answer()
+			_, _ = deaths.Death{Dir: w.slot("coder"), ExitCode: 3}.Answer()
 			wantFile(t, victim, "precious")
 		})
 	}
@@ -153,21 +143,21 @@ func TestTheCountersFollowNoLink(t *testing.T) {
 // Answer does not hang on a status that is a FIFO, nor on a tally of 50 GiB.
 func TestTheCountersReadNothingStrange(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{tallyName, "supervise/status", markerName} {
+	for _, name := range []string{deaths.TallyName, "supervise/status", scripts.MarkerName} {
 		w := newWorld(t)
 		w.options.Rescan = false
 		w.apply(withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 9, WindowSeconds: 600}}))
 		must(t, os.RemoveAll(w.slot("coder", name)))
 		must(t, unix.Mkfifo(w.slot("coder", name), 0o644))
-		answer, err := Death{Dir: w.slot("coder"), ExitCode: 3}.Answer()
-		if answer.Down || name == markerName && err == nil {
+		answer, err := deaths.Death{Dir: w.slot("coder"), ExitCode: 3}.Answer()
+		if answer.Down || name == scripts.MarkerName && err == nil {
 			t.Errorf("%s a FIFO: %+v, %v", name, answer, err)
 		}
 		must(t, os.Remove(w.slot("coder", name)))
 		must(t, os.WriteFile(w.slot("coder", name), nil, 0o644))
 		must(t, os.Truncate(w.slot("coder", name), 50<<30))
-		answer, err = Death{Dir: w.slot("coder"), ExitCode: 3}.Answer()
-		if answer.Down || name == markerName && err == nil {
+		answer, err = deaths.Death{Dir: w.slot("coder"), ExitCode: 3}.Answer()
+		if answer.Down || name == scripts.MarkerName && err == nil {
 			t.Errorf("%s of 50 GiB: %+v, %v", name, answer, err)
 		}
 	}
@@ -198,7 +188,7 @@ func TestSpoiledCounterKeepsTheBudget(t *testing.T) {
 			w.withHelper()
 			w.startSvscan()
 			w.apply(withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 3, WindowSeconds: 600}, OnExhaustion: "hold"}))
-			path := w.slot("coder", tallyName)
+			path := w.slot("coder", deaths.TallyName)
 			for death := 1; death <= 3; death++ {
 				before := w.untilUp("coder").PID
 				if out, err := w.asHermes("s6-svc -k " + w.slot("coder")); err != nil {
@@ -220,96 +210,4 @@ func TestSpoiledCounterKeepsTheBudget(t *testing.T) {
 			}
 		})
 	}
-}
-
-// FuzzTally counts one more death in any tally. Neither the pause nor the tally grows
-// beyond its bound.
-func FuzzTally(f *testing.F) {
-	for _, text := range []string{
-		"", "{}", `{"deaths":[1,2,3],"last":3,"pauses":2,"pause":4}`, `{"deaths":[1e308,-1e308],"last":-1e308,"pauses":1000000000,"pause":1e308}`,
-		`{"deaths":null,"pauses":-5}`, "[]", `{"deaths":[1795327211,1795327211]}`,
-	} {
-		f.Add([]byte(text), 3, 5, 600.0, true)
-	}
-	f.Fuzz(func(t *testing.T, text []byte, code, deaths int, window float64, slow bool) {
-		if deaths < 1 || deaths > 1000 || !(window > 0) || window > 1e7 || len(text) > 4096 {
-			return // rules cannot ask for it
-		}
-		var counted tally
-		if json.Unmarshal(text, &counted) != nil {
-			counted = tally{}
-		}
-		r := &policy.Restart{Budget: &policy.Budget{Deaths: deaths, WindowSeconds: window}, ExitCodes: map[string]string{"3": "backoff"}, OnExhaustion: "hold"}
-		if slow {
-			r.OnExhaustion = "slow"
-		}
-		before := len(counted.Deaths)
-		var a Answer
-		Death{ExitCode: code, Now: time.Unix(1795327211, 0)}.count(&counted, r, &a)
-		if a.PauseSeconds < 0 || a.PauseSeconds > 1e7 || len(counted.Deaths) > before+1 || a.Down != (a.Hold != nil) {
-			t.Errorf("%q: %+v, %+v", text, a, counted)
-		}
-		if _, err := json.Marshal(counted); err != nil {
-			t.Errorf("%q: %+v: %v", text, counted, err)
-		}
-	})
-}
-
-// FuzzScripts renders any name and value. A shell reads exactly these words, or the slot
-// is refused.
-func FuzzScripts(f *testing.F) {
-	for _, word := range hostileWords {
-		f.Add(word, word)
-	}
-	f.Add("a\x00b", "a\nb")
-	f.Add("\xff", "\x1b[m")
-	r := overlayRenderer(f)
-	words := func(t *testing.T, profile, value string) (run, log []string) {
-		files, err := r.files(profile, map[string]string{"VALUE": value}, nil)
-		if err != nil {
-			return nil, nil // refused
-		}
-		return wordsOf(t, string(files[len(files)-1].Content)), wordsOf(t, string(files[0].Content))
-	}
-	f.Fuzz(func(t *testing.T, profile, value string) {
-		run, log := words(t, profile, value)
-		if run == nil || profile == policy.RootProfile {
-			return
-		}
-		wantRun, wantLog := words(t, "PROFILE", "x")
-		for i := range wantRun {
-			wantRun[i] = strings.ReplaceAll(strings.ReplaceAll(wantRun[i], "VALUE=x", "VALUE="+value), "PROFILE", profile)
-		}
-		for i := range wantLog {
-			wantLog[i] = strings.ReplaceAll(wantLog[i], "PROFILE", profile)
-		}
-		if !slices.Equal(run, wantRun) && !strings.Contains(value, "PROFILE") || !slices.Equal(log, wantLog) {
-			t.Errorf("profile %q, value %q: the scripts are\n%q\n%q\nwant\n%q\n%q", profile, value, run, log, wantRun, wantLog)
-		}
-	})
-}
-
-// wordsOf returns the words of a script as its commands get them. Words with an
-// expansion are placeholders.
-func wordsOf(t *testing.T, script string) []string {
-	t.Helper()
-	parsed, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(script), "")
-	if err != nil {
-		t.Fatalf("not a script: %v\n%s", err, script)
-	}
-	env := expand.FuncEnviron(func(name string) string { return "expanded " + name })
-	var words []string
-	syntax.Walk(parsed, func(node syntax.Node) bool {
-		word, ok := node.(*syntax.Word)
-		if !ok {
-			return true
-		}
-		text, err := expand.Literal(&expand.Config{Env: env}, word)
-		if err != nil {
-			text = "a command substitution"
-		}
-		words = append(words, text)
-		return true
-	})
-	return words
 }

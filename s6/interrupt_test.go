@@ -21,7 +21,7 @@ func TestInterruptedPublish(t *testing.T) {
 	w := newWorld(t)
 	x, err := w.exec.begin(w.waiting)
 	must(t, err)
-	files, err := x.render.files("coder", nil, nil)
+	files, err := x.render.Files("coder", nil, nil)
 	must(t, err)
 	files = append([]beneath.File{downFile}, files...)
 	for n := range len(files) + 1 {

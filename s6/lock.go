@@ -75,29 +75,26 @@ func (x *execution) giveScanDir() {
 	}
 	err := errors.Join(
 		unix.Fchown(int(x.scan.Dir), x.User.UID, x.User.GID),
-		x.give(lockName, unix.O_RDONLY, unix.S_IFREG, x.User.UID, 0o600),
-		x.give(supervise.SvscanControl, unix.O_WRONLY, unix.S_IFIFO, -1, controlMode),
+		x.give(part{name: lockName, kind: unix.S_IFREG, mode: 0o600}, unix.O_RDONLY, x.User.UID),
+		x.give(part{name: supervise.SvscanControl, kind: unix.S_IFIFO, mode: controlMode}, unix.O_WRONLY, -1),
 	)
 	if err != nil {
 		x.Log.Warn("a part of the scan directory stays with root", "err", err)
 	}
 }
 
-// give gives a file of this kind to the user's group, and to uid, -1 for its present
-// owner. It leaves alone what it cannot open, such as a FIFO that no process reads, and
-// a file with a second name, which may be another user's.
-func (x *execution) give(name string, flags int, kind uint32, uid int, mode uint32) error {
-	fd, err := x.scan.Open(name, flags)
+// give gives a part to the user's group, and to uid, -1 for its present owner. It leaves
+// alone what it cannot open, such as a FIFO that no process reads, and a file with a second
+// name, which may be another user's.
+func (x *execution) give(p part, flags, uid int) error {
+	file, _, err := openPart(x.scan.Dir, p, flags)
 	if err != nil {
 		return nil
 	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != kind || st.Nlink != 1 {
-		return nil
-	}
-	if err := errors.Join(unix.Fchown(fd, uid, x.User.GID), unix.Fchmod(fd, mode)); err != nil {
-		return fmt.Errorf("give %s to the user: %w", name, err)
+	defer file.Close()
+	fd := int(file.Fd())
+	if err := errors.Join(unix.Fchown(fd, uid, x.User.GID), unix.Fchmod(fd, p.mode)); err != nil {
+		return fmt.Errorf("give %s to the user: %w", p.name, err)
 	}
 	return nil
 }

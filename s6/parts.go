@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -81,16 +82,6 @@ type faults struct {
 	odd   error    // a part that is something else
 }
 
-func (f *faults) any() bool { return len(f.names) > 0 || f.odd != nil }
-
-func (f *faults) add(names []string) {
-	for _, name := range names {
-		if !slices.Contains(f.names, name) {
-			f.names = append(f.names, name)
-		}
-	}
-}
-
 // faultsOf compares the parts below a directory. A missing part is right: s6 makes it for
 // root only.
 func (e *Executor) faultsOf(dir beneath.Dir, parts []part) (f faults, err error) {
@@ -103,7 +94,7 @@ func (e *Executor) faultsOf(dir beneath.Dir, parts []part) (f faults, err error)
 			return f, fmt.Errorf("stat %s: %w", p.name, err)
 		}
 		switch mode := st.Mode & 0o7777; {
-		case st.Mode&unix.S_IFMT != p.kind || p.kind != unix.S_IFDIR && st.Nlink != 1:
+		case isOdd(st, p):
 			f.odd = cmp.Or(f.odd, fmt.Errorf("%s is another kind of file, or has a second name", p.name))
 		case st.Uid != 0:
 			f.owner = cmp.Or(f.owner, fmt.Sprintf("%s belongs to uid %d", p.name, st.Uid))
@@ -173,24 +164,34 @@ func isBlocked(slot beneath.Dir, name string) bool {
 	return false
 }
 
-func (x *execution) takePart(ctx context.Context, dir beneath.Dir, p part) error {
-	flags := unix.O_RDONLY
-	if p.kind == unix.S_IFDIR {
-		flags |= unix.O_DIRECTORY
-	}
+// openPart opens a part that is of its kind and has no second name.
+func openPart(dir beneath.Dir, p part, flags int) (file *os.File, st unix.Stat_t, err error) {
 	fd, err := dir.Open(p.name, flags)
+	if err != nil {
+		return nil, st, err
+	}
+	file = os.NewFile(uintptr(fd), p.name)
+	err = unix.Fstat(fd, &st)
+	if err == nil && isOdd(st, p) {
+		err = errors.New("it is another kind of file, or has a second name")
+	}
+	if err != nil {
+		file.Close()
+	}
+	return file, st, err
+}
+
+func isOdd(st unix.Stat_t, p part) bool {
+	return st.Mode&unix.S_IFMT != p.kind || p.kind != unix.S_IFDIR && st.Nlink != 1
+}
+
+func (x *execution) takePart(ctx context.Context, dir beneath.Dir, p part) error {
+	file, st, err := openPart(dir, p, unix.O_RDONLY)
 	if err != nil {
 		return err
 	}
-	file := os.NewFile(uintptr(fd), p.name)
 	defer file.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != p.kind || p.kind != unix.S_IFDIR && st.Nlink != 1 {
-		return errors.New("it is another kind of file, or has a second name")
-	}
+	fd := int(file.Fd())
 	mode, gid := p.mode, 0
 	if p.most {
 		mode &= st.Mode
@@ -247,7 +248,7 @@ func (x *execution) removeStrangers(dir beneath.Dir, where, entry string) error 
 	name := path.Join(where, entry)
 	isPart := slices.ContainsFunc(x.slotParts(false), func(p part) bool { return p.name == name })
 	switch {
-	case isPart, kind == unix.S_IFREG && slices.Contains(fileNames, name):
+	case isPart, kind == unix.S_IFREG && slices.Contains(scripts.FileNames, name):
 		return nil
 	case kind != unix.S_IFDIR && name == downName:
 		return x.replace(dir, downFile)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -52,7 +53,7 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOp
 type planner struct {
 	*Executor
 	policy.PlanOptions
-	render    *renderer
+	render    *scripts.Renderer
 	decisions map[string]policy.Decision
 	scan      *scanDir               // nil: missing
 	entries   map[string]fs.DirEntry // of the scan directory
@@ -65,7 +66,7 @@ type planner struct {
 func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planner, error) {
 	p := &planner{Executor: e.withDefaults(), PlanOptions: o, decisions: d.Profiles, entries: map[string]fs.DirEntry{}}
 	var err error
-	if p.render, err = newRenderer(p.Executor); err != nil {
+	if p.render, err = p.newRenderer(); err != nil {
 		return nil, err
 	}
 	p.scan, err = openScanDir(e.ScanDir)
@@ -156,10 +157,10 @@ func (p *planner) slots(ctx context.Context) []slotPlan {
 
 // checkHelper raises an alarm when deaths should be counted and cannot be.
 func (p *planner) checkHelper(slots []slotPlan) {
-	if !slices.ContainsFunc(slots, func(s slotPlan) bool { return countsDeaths(s.decision.Restart) }) {
+	if !slices.ContainsFunc(slots, func(s slotPlan) bool { return scripts.CountsDeaths(s.decision.Restart) }) {
 		return
 	}
-	if err := p.render.mayRunDied(); err != nil {
+	if err := p.render.MayRunDied(); err != nil {
 		p.alarm(alarmNoHelper, "deaths are not counted, so no budget ends a crash loop: %v", err)
 	}
 }

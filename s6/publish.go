@@ -10,16 +10,17 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/scripts"
 )
 
 // publish makes a slot: complete under a staging name, then visible by one rename. A
 // slot of ours that nothing supervises is exchanged for the new one and removed.
 func (x *execution) publish(op policy.Operation) error {
-	files, err := x.render.files(op.Profile, op.Env, op.Restart)
+	files, err := x.render.Files(op.Profile, op.Env, op.Restart)
 	if err != nil {
 		return err
 	}
-	if pause, ok := pauseFile(op.DelaySeconds); ok {
+	if pause, ok := scripts.Pause(op.DelaySeconds); ok {
 		files = slices.Insert(files, 0, pause)
 	}
 	if op.Down != nil && *op.Down {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/scripts"
 )
 
 // manyProfiles returns decisions for n profiles, half of them started.
@@ -37,8 +38,8 @@ func benchScanDir(b *testing.B) string {
 
 func benchExecutor(dir string) *Executor {
 	return &Executor{
-		ScanDir: dir, Home: "/opt/data", Root: os.Geteuid() == 0, User: User{UID: hermesID, GID: hermesID},
-		Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}, Capacity: new(0),
+		ScanDir: dir, Root: os.Geteuid() == 0, User: User{UID: hermesID, GID: hermesID}, Capacity: new(0),
+		Settings: scripts.Settings{Home: "/opt/data", Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}},
 	}
 }
 
@@ -96,7 +97,7 @@ func BenchmarkBare1000(b *testing.B) {
 	base := benchScanDir(b)
 	d := manyProfiles(1000)
 	e := benchExecutor(base).withDefaults()
-	render, err := newRenderer(e)
+	render, err := e.newRenderer()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -113,9 +114,9 @@ func BenchmarkBare1000(b *testing.B) {
 	}
 }
 
-func bareSlot(b *testing.B, dir string, render *renderer, name string, down bool) {
+func bareSlot(b *testing.B, dir string, render *scripts.Renderer, name string, down bool) {
 	b.Helper()
-	files, err := render.files(name, nil, nil)
+	files, err := render.Files(name, nil, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

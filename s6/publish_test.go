@@ -16,6 +16,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scripts"
 )
 
 // The modes are those of a process with the umask 022, which main sets.
@@ -40,7 +41,7 @@ func TestPublishedModes(t *testing.T) {
 			for _, name := range []string{"", "log", "data", "finish"} {
 				wantMode(t, w.slot("coder", name), 0o755, uid, gid)
 			}
-			for _, name := range []string{"type", "down", markerName} {
+			for _, name := range []string{"type", "down", scripts.MarkerName} {
 				wantMode(t, w.slot("coder", name), 0o644, uid, gid)
 			}
 			w.wantPlan(decide("coder=down"), "")
@@ -85,7 +86,7 @@ func TestForeignThingsAreLeftAlone(t *testing.T) {
 	must(t, os.Mkdir(target, 0o755))
 	must(t, os.Symlink(target, w.slot("link")))
 	must(t, os.MkdirAll(w.slot("linked-marker", "data"), 0o755))
-	must(t, os.Symlink("/etc/passwd", w.slot("linked-marker", markerName)))
+	must(t, os.Symlink("/etc/passwd", w.slot("linked-marker", scripts.MarkerName)))
 	must(t, os.Mkdir(w.slot("upstream"), 0o755))
 	must(t, os.WriteFile(w.slot("upstream", "type"), []byte("longrun\n"), 0o644))
 	must(t, os.WriteFile(w.slot("upstream", "run"), []byte("#!/bin/sh\nexec hermes -p upstream gateway run --replace\n"), 0o755))

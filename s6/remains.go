@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,11 +33,11 @@ type family struct {
 
 // slotPath is what the processes of a slot's gateway name in supervise.SlotVariable.
 func (e *Executor) slotPath(slot string) string {
-	path := filepath.Join(e.ScanDir, slot)
-	if absolute, err := filepath.Abs(path); err == nil {
-		path = absolute
+	scan, err := filepath.Abs(e.ScanDir)
+	if err != nil {
+		scan = e.ScanDir
 	}
-	return path
+	return filepath.Join(scan, slot)
 }
 
 // tasks are the processes of the user of the gateways.
@@ -119,17 +118,13 @@ func (f *family) isStartedAgain() bool {
 }
 
 func remainsError(left []supervise.Task) error {
-	const few = 5
 	var pids []string
-	for _, task := range left[:min(few, len(left))] {
+	for _, task := range left {
 		pids = append(pids, fmt.Sprint(task.PID))
-	}
-	if len(left) > few {
-		pids = append(pids, "…")
 	}
 	of := "process of it still runs"
 	if len(left) != 1 {
 		of = "processes of it still run"
 	}
-	return fmt.Errorf("the gateway is down, and %d %s (pid %s); --kill ends them", len(left), of, strings.Join(pids, ", "))
+	return fmt.Errorf("the gateway is down, and %d %s (pid %s); --kill ends them", len(left), of, fewOf(pids))
 }

@@ -10,6 +10,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/progress"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -49,10 +50,10 @@ func (x *execution) removeTogether(ctx context.Context, results []policy.Result)
 		defer slot.Close()
 		families = append(families, x.familyOf(r, slot, before))
 		going = append(going, &removal{result: r, slot: slot, name: r.Operation.Slot})
-		_, _, err = x.shut(slot, r.Operation)
+		_, _, err = x.shut(ctx, slot, r.Operation)
 		var t *transition
 		if err == nil {
-			t, err = x.beginTransition(ctx, r, slot, progress{removing: true}, false)
+			t, err = x.beginTransition(ctx, r, slot, progress.Progress{Removing: true}, false)
 		}
 		if err != nil {
 			finish(r, false, err)

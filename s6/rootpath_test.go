@@ -13,6 +13,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scripts"
 )
 
 // agentPath makes programs of the agent's, with the names of programs that root runs, and
@@ -64,10 +65,10 @@ func (w *world) hermesLives() {
 	again("s6-svc -k " + slot)
 	must(w.t, os.WriteFile(crash, nil, 0o644))
 	again("s6-svc -k " + slot)
-	w.until("it pauses", func() bool { _, err := os.Stat(w.slot("coder", pauseName)); return err == nil })
+	w.until("it pauses", func() bool { _, err := os.Stat(w.slot("coder", scripts.PauseName)); return err == nil })
 	must(w.t, os.Remove(crash))
 	w.until("the pause is over", func() bool {
-		_, err := os.Stat(w.slot("coder", pauseName))
+		_, err := os.Stat(w.slot("coder", scripts.PauseName))
 		return errors.Is(err, fs.ErrNotExist)
 	})
 	w.untilUp("coder")
@@ -158,7 +159,7 @@ func TestRootExecutesRootsPathsOnly(t *testing.T) {
 		if path[0] == '.' || filepath.Base(path) == "s6-supervise" {
 			continue
 		}
-		if err := CheckProgram(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := scripts.CheckProgram(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("root executes %s: %v", path, err)
 		}
 	}
@@ -207,25 +208,25 @@ func TestScriptsNameRootsPathsOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.withHelper()
-	r, err := newRenderer(w.exec.withDefaults())
+	r, err := w.exec.withDefaults().newRenderer()
 	must(t, err)
-	files, err := r.files("coder", map[string]string{"PATH": "/opt/data"}, &policy.Restart{Budget: &policy.Budget{Deaths: 1, WindowSeconds: 1}})
+	files, err := r.Files("coder", map[string]string{"PATH": "/opt/data"}, &policy.Restart{Budget: &policy.Budget{Deaths: 1, WindowSeconds: 1}})
 	must(t, err)
-	scripts := 0
+	checked := 0
 	for _, f := range files {
 		interpreter, isScript := strings.CutPrefix(strings.SplitN(string(f.Content), "\n", 2)[0], "#!")
 		if !isScript {
 			continue
 		}
-		scripts++
+		checked++
 		for _, path := range append(s6test.RootsCommands(t, string(f.Content)), interpreter) {
-			if err := CheckProgram(path); err != nil {
+			if err := scripts.CheckProgram(path); err != nil {
 				t.Errorf("%s runs %s: %v", f.Name, path, err)
 			}
 		}
 	}
-	if scripts != 3 {
-		t.Errorf("%d scripts, want run, finish and log/run", scripts)
+	if checked != 3 {
+		t.Errorf("%d scripts, want run, finish and log/run", checked)
 	}
 }
 
@@ -242,7 +243,7 @@ func TestProgramsOfTheAgentAreRefused(t *testing.T) {
 	}
 	must(t, os.Chown(theirs, hermesID, hermesID))
 	good := *w.exec
-	for name, e := range map[string]Executor{
+	for name, e := range map[string]scripts.Settings{
 		"tools": {Tools: theirs + "/bin"}, "shell": {Shell: theirs + "/bin/sh"}, "missing": {Tools: "/nowhere"}, "relative": {Shell: "sh"},
 	} {
 		w.exec.Tools, w.exec.Shell = e.Tools, e.Shell
@@ -299,7 +300,7 @@ func TestHelperGetsNothingOfTheEnvironment(t *testing.T) {
 	w.apply(withRestart(decide("coder=down"), "coder", policy.Restart{ExitCodes: map[string]string{"3": "backoff"}}))
 	finish := s6test.WithEnv(exec.CommandContext(t.Context(), w.slot("coder", "finish"), "3", "0", "gateway-coder"), "PATH="+w.home, "GIVEN=yes", "HOME="+w.home)
 	out, err := finish.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "PATH="+rootPath+"\n") || strings.Contains(string(out), "GIVEN") || strings.Contains(string(out), w.home) {
+	if err != nil || !strings.Contains(string(out), "PATH=/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n") || strings.Contains(string(out), "GIVEN") || strings.Contains(string(out), w.home) {
 		t.Errorf("finish: %v: %s", err, out)
 	}
 }

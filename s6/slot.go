@@ -8,20 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
-
-// maxProfile is the length in bytes of the longest profile name. Its slot has a name of
-// 250 bytes, and s6-svscan skips names over 251. Upstream's staging name,
-// .gateway-<profile>.tmp, has the most that a file system allows, 255.
-const maxProfile = 242
 
 // stagingPrefix starts the names of what will become a slot or a part of one, and of
 // slots that are being removed.
@@ -29,9 +23,6 @@ const stagingPrefix = ".hermes-reconcile-"
 
 // lockName is the file in the scan directory that reconcilers lock.
 const lockName = ".hermes-reconcile.lock"
-
-// markerName is the file that only slots of ours have.
-const markerName = "data/hermes-reconcile.json"
 
 // downName is the down file; only its existence counts.
 const downName = "down"
@@ -48,25 +39,10 @@ func isUpstreamStaging(name string) bool {
 	return strings.HasPrefix(name, "."+policy.SlotPrefix) && strings.HasSuffix(name, ".tmp")
 }
 
-// checkProfile fails when a profile of this name can have no slot.
-func checkProfile(name string) error {
-	switch {
-	case name == "":
-		return fmt.Errorf("the profile has no name")
-	case len(name) > maxProfile:
-		return fmt.Errorf("the name has %d bytes, a slot takes at most %d", len(name), maxProfile)
-	case strings.HasPrefix(name, "-"):
-		return fmt.Errorf("the name starts with -, the gateway's command would take it for an option")
-	case !utf8.ValidString(name), strings.ContainsAny(name, `/"`), strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return fmt.Errorf("the name cannot be the name of a slot and an argument, want printable characters without / and \"")
-	}
-	return nil
-}
-
 // madeBy reports whether this program made a service directory, or upstream's. Slots of
 // upstream's have a type file, no marker, and a run script that starts a gateway.
 func madeBy(slot beneath.Dir) (ours, upstreams bool, err error) {
-	fd, _, err := slot.OpenRegular(markerName)
+	fd, _, err := slot.OpenRegular(scripts.MarkerName)
 	if err == nil {
 		_ = unix.Close(fd)
 		return true, false, nil
@@ -90,7 +66,7 @@ var errForeign = errors.New("not made by hermes-reconcile")
 func mustBeOwned(slot beneath.Dir, name string) error {
 	ours, upstreams, err := madeBy(slot)
 	if err == nil && !ours && !upstreams {
-		err = fmt.Errorf("%s was %w: it has no %s", name, errForeign, markerName)
+		err = fmt.Errorf("%s was %w: it has no %s", name, errForeign, scripts.MarkerName)
 	}
 	return err
 }
@@ -150,13 +126,10 @@ func (s *scanDir) exchange(a, b string) error {
 func (s *scanDir) removeTree(name string) error {
 	dir, err := s.OpenDir(name)
 	if err == nil {
-		service, logger, err := supervise.Held(dir)
+		err := mustBeFree(dir)
 		dir.Close()
-		if err == nil && (service || logger) {
-			err = fmt.Errorf("%s: a supervisor still holds it", filepath.Join(s.file.Name(), name))
-		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", filepath.Join(s.file.Name(), name), err)
 		}
 	}
 	return s.RemoveAll(name)
@@ -166,7 +139,7 @@ func (s *scanDir) removeTree(name string) error {
 func mustBeFree(slot beneath.Dir) error {
 	service, logger, err := supervise.Held(slot)
 	if err == nil && (service || logger) {
-		err = errors.New("it is supervised by now; the next run changes its files one by one")
+		err = errors.New("a supervisor holds it by now; the next run goes on with it")
 	}
 	return err
 }

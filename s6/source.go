@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -200,7 +202,7 @@ func (v *slotView) describeService() {
 	}
 	if v.Up {
 		v.PID = s.PID
-		v.Changed, _ = v.dir.Exists(changedName)
+		v.Changed, _ = v.dir.Exists(scripts.ChangedName)
 		v.WaitingUntilUnix = v.pauseEnd()
 	}
 	if v.Deaths = supervise.ReadDeaths(v.dir).Count; v.Deaths > 0 {
@@ -211,7 +213,7 @@ func (v *slotView) describeService() {
 // pauseEnd is when the run script becomes the gateway, in seconds since 1970; 0 when it
 // does not pause.
 func (v *slotView) pauseEnd() int64 {
-	text, err := v.dir.Read(pauseName)
+	text, err := v.dir.Read(scripts.PauseName)
 	if err != nil || v.SinceUnix == 0 {
 		return 0
 	}
@@ -222,20 +224,38 @@ func (v *slotView) pauseEnd() int64 {
 	return v.SinceUnix + int64(seconds)
 }
 
-func kindOf(t fs.FileMode) string {
-	switch {
-	case t.IsDir():
-		return "directory"
-	case t.IsRegular():
-		return "file"
-	case t&fs.ModeSymlink != 0:
-		return "link"
-	case t&fs.ModeNamedPipe != 0:
-		return "fifo"
-	case t&fs.ModeSocket != 0:
-		return "socket"
-	case t&fs.ModeDevice != 0:
-		return "device"
+var kinds = map[fs.FileMode]string{
+	fs.ModeDir: "directory", 0: "file", fs.ModeSymlink: "link", fs.ModeNamedPipe: "fifo", fs.ModeSocket: "socket",
+	fs.ModeDevice: "device", fs.ModeDevice | fs.ModeCharDevice: "device",
+}
+
+func kindOf(t fs.FileMode) string { return cmp.Or(kinds[t.Type()], "unknown") }
+
+// Missing returns, sorted, the profiles that are decided to have a slot and have
+// none after p was carried out: those that Plan left out (the alarms of p have the
+// reason) and those that Execute could not make (its results have it).
+func (e *Executor) Missing(d policy.Decisions, p policy.Plan) ([]string, error) {
+	if len(d.Skip) > 0 {
+		return nil, nil
 	}
-	return "unknown"
+	entries, err := os.ReadDir(e.ScanDir)
+	if err != nil && !os.IsNotExist(err) {
+		return nil, fmt.Errorf("read the scan directory: %w", err)
+	}
+	exists := make(map[string]bool, len(entries))
+	for _, entry := range entries {
+		exists[entry.Name()] = entry.IsDir()
+	}
+	for _, a := range p.Alarms {
+		if a.Code == alarmForeign || a.Code == alarmUnreadable {
+			exists[policy.SlotName(a.Profile)] = false // the directory is not a slot of ours
+		}
+	}
+	var missing []string
+	for _, profile := range slices.Sorted(maps.Keys(d.Profiles)) {
+		if d.Profiles[profile].Action != policy.ActionSkip && !exists[policy.SlotName(profile)] {
+			missing = append(missing, profile)
+		}
+	}
+	return missing, nil
 }

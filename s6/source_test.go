@@ -14,6 +14,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -85,7 +86,7 @@ func TestFactsOfOddScanDirectories(t *testing.T) {
 		// Every file of this slot is of another kind.
 		must(t, os.MkdirAll(w.slot("trap", "supervise"), 0o755))
 		must(t, os.Mkdir(w.slot("trap", "data"), 0o755))
-		must(t, os.Symlink("/dev/zero", w.slot("trap", markerName)))
+		must(t, os.Symlink("/dev/zero", w.slot("trap", scripts.MarkerName)))
 		must(t, os.Symlink("/dev/zero", w.slot("trap", "type")))
 		must(t, unix.Mkfifo(w.slot("trap", superviseLock), 0o644))
 		must(t, unix.Mkfifo(w.slot("trap", superviseStatus), 0o644))

@@ -12,13 +12,16 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/deaths"
+	"hermes-reconcile/s6/progress"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
 // A transition is one supervised slot from its control command until its gateway is up
 // or down. Its progress decides; this file looks and asks.
 type transition struct {
-	progress
+	progress.Progress
 	result  *policy.Result
 	slot    beneath.Dir
 	killing error // of the command that kills
@@ -35,7 +38,7 @@ const overruleAfter = 1500 * time.Millisecond
 // command is the control command of the transition. With "U" the supervisor also
 // removes the down file, with "D" it makes one, so a new supervisor does the same.
 func (t *transition) command() string {
-	if t.up {
+	if t.Up {
 		return "U"
 	}
 	return "D"
@@ -73,17 +76,17 @@ func (x *execution) bring(ctx context.Context, results []policy.Result) {
 		seal := false
 		if !up {
 			var reopen func()
-			seal, reopen, err = x.shut(slot, r.Operation)
+			seal, reopen, err = x.shut(ctx, slot, r.Operation)
 			defer reopen()
 		}
 		var t *transition
 		if err == nil {
-			t, err = x.beginTransition(ctx, r, slot, progress{up: up, thenUp: r.Operation.ThenUp}, seal)
+			t, err = x.beginTransition(ctx, r, slot, progress.Progress{Up: up, ThenUp: r.Operation.ThenUp}, seal)
 		}
 		switch {
 		case err != nil:
 			finish(r, false, err)
-		case t != nil && x.NoWait && !t.thenUp && !t.seal:
+		case t != nil && x.NoWait && !t.ThenUp && !t.seal:
 			r.Done = true
 		case t != nil:
 			going = append(going, t)
@@ -97,7 +100,7 @@ func (x *execution) bring(ctx context.Context, results []policy.Result) {
 
 // beginTransition writes the control command. It returns nil when the gateway is as
 // wanted already. The caller keeps slot open until the transition is over.
-func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot beneath.Dir, p progress, seal bool) (*transition, error) {
+func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot beneath.Dir, p progress.Progress, seal bool) (*transition, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -105,34 +108,35 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 	switch {
 	case err != nil:
 		return nil, err
-	case !held && p.up:
+	case !held && p.Up:
 		return nil, fmt.Errorf("no supervisor has it, s6-svscan has to scan first: %w", supervise.ErrNobody)
 	case !held:
 		return nil, nil
 	}
-	p.upFor, p.death, p.askedAt = x.UpFor, supervise.ReadDeaths(slot).Last, time.Now()
-	p.before, _ = supervise.ReadStatus(slot)
-	t := &transition{progress: p, result: r, slot: slot, began: time.Now(), seal: seal}
+	p.UpFor, p.Death, p.AskedAt = x.UpFor, supervise.ReadDeaths(slot).Last, time.Now()
+	p.Before, _ = supervise.ReadStatus(slot)
+	t := &transition{Progress: p, result: r, slot: slot, began: time.Now(), seal: seal}
 	exists, err := slot.Exists(downName)
 	switch {
 	case err != nil:
 		return nil, err
-	case t.isThere(exists) && seal:
-		return t, x.overrule(t)
-	case t.isThere(exists):
+	case t.IsThere(exists) && seal:
+		return t, x.overrule(ctx, t)
+	case t.IsThere(exists):
 		return nil, nil
 	}
-	if t.up {
+	// A supervisor that wants it up already has started a new slot by itself, unless a user asks.
+	if t.Up && (!t.Before.WantUp || r.Operation.Cause == askedFor) {
 		if err := x.prepareStart(t); err != nil {
 			return nil, err
 		}
 	}
 	err = x.ask(ctx, supervise.Service, slot, t.command())
-	if !t.up && errors.Is(err, supervise.ErrNobody) {
+	if !t.Up && errors.Is(err, supervise.ErrNobody) {
 		return nil, nil // its supervisor has ended
 	}
-	if !t.up && errors.Is(err, supervise.ErrFull) && x.guards() {
-		return t, x.overrule(t)
+	if !t.Up && errors.Is(err, supervise.ErrFull) && x.guards() {
+		return t, x.overrule(ctx, t)
 	}
 	if beneath.IsForbidden(err) && !x.Root {
 		err = fmt.Errorf("%w; a hold kept it down, and root has not called hermes-reconcile apply since", err)
@@ -147,19 +151,23 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 // gateways that do not stop in time, and waits once more.
 func (x *execution) complete(ctx context.Context, going []*transition) {
 	late := x.waitFor(ctx, going)
-	if len(late) > 0 && !late[0].up && ctx.Err() == nil && (x.Kill || slices.ContainsFunc(late, func(t *transition) bool { return t.overruled })) {
-		for _, t := range late {
-			if t.overruled { // nobody else would end its gateway
-				t.killing = t.signalOrphans(unix.SIGKILL)
-				continue
-			}
-			if !x.Kill {
-				continue
-			}
+	killed := false
+	for _, t := range late {
+		switch {
+		case t.Up || ctx.Err() != nil:
+			continue
+		case t.overruled: // nobody else would end its gateway
+			t.killing = t.signalOrphans(unix.SIGKILL)
+		case x.Kill:
 			s, _ := supervise.ReadStatus(t.slot)
 			x.Log.Warn("a gateway does not stop and is killed", "slot", t.result.Operation.Slot, "pid", s.PID)
 			t.killing = x.ask(ctx, supervise.Service, t.slot, "k")
+		default:
+			continue
 		}
+		killed = true
+	}
+	if killed {
 		late = x.waitFor(ctx, late)
 	}
 	for _, t := range late {
@@ -188,38 +196,38 @@ func (x *execution) advance(ctx context.Context, t *transition) bool {
 		return over
 	}
 	seen := x.lookAt(t)
-	progress, verdict, err := t.next(seen)
-	t.progress = progress
-	if verdict == askAgain {
+	next, verdict, err := t.Next(seen)
+	t.Progress = next
+	if verdict == progress.AskAgain {
 		if err = x.ask(ctx, supervise.Service, t.slot, t.command()); err != nil {
-			verdict = failed
+			verdict = progress.Failed
 		}
 	}
-	fights := seen.status.WantUp && time.Since(t.began) > overruleAfter || errors.Is(err, supervise.ErrFull)
-	if verdict == done && t.seal && !seen.gone || !t.up && !t.thenUp && verdict != done && fights && x.guards() {
-		if err := x.overrule(t); err != nil {
+	fights := seen.Status.WantUp && time.Since(t.began) > overruleAfter || errors.Is(err, supervise.ErrFull)
+	if verdict == progress.Done && t.seal && !seen.Gone || !t.Up && !t.ThenUp && verdict != progress.Done && fights && x.guards() {
+		if err := x.overrule(ctx, t); err != nil {
 			finish(t.result, false, err)
 			return true
 		}
 		return false
 	}
-	if verdict != done && verdict != failed {
+	if verdict != progress.Done && verdict != progress.Failed {
 		return false
 	}
-	finish(t.result, verdict == done, err)
+	finish(t.result, verdict == progress.Done, err)
 	return true
 }
 
-// lookAt sees what next has to know.
-func (x *execution) lookAt(t *transition) sight {
-	s := sight{now: time.Now(), gone: x.isGone(t)}
-	if !t.up {
+// lookAt sees what Next has to know.
+func (x *execution) lookAt(t *transition) progress.Sight {
+	s := progress.Sight{Now: time.Now(), Gone: x.isGone(t)}
+	if !t.Up {
 		held, _, err := supervise.Service.Runs(t.slot)
-		s.unsupervised = err == nil && !held
+		s.Unsupervised = err == nil && !held
 	}
-	s.status, s.known = supervise.ReadStatus(t.slot)
-	s.death = supervise.ReadDeaths(t.slot).Last
-	s.downFile, s.err = t.slot.Exists(downName)
+	s.Status, s.Known = supervise.ReadStatus(t.slot)
+	s.Death = supervise.ReadDeaths(t.slot).Last
+	s.DownFile, s.Err = t.slot.Exists(downName)
 	return s
 }
 
@@ -235,7 +243,7 @@ func (x *execution) isGone(t *transition) bool {
 }
 
 func (x *execution) lateness(t *transition) error {
-	if t.up {
+	if t.Up {
 		return fmt.Errorf("the gateway is not up after %v", x.Wait)
 	}
 	if s, _ := supervise.ReadStatus(t.slot); s.Up() {
@@ -252,17 +260,17 @@ func (x *execution) lateness(t *transition) error {
 // rules want now. Both need ownership of the slot; without it the start goes ahead.
 func (x *execution) prepareStart(t *transition) error {
 	ignore := func(err error) bool { return err == nil || beneath.IsAbsent(err) || beneath.IsForbidden(err) }
-	if err := t.slot.Remove(tallyName); !ignore(err) {
-		return fmt.Errorf("remove %s: %w", tallyName, err)
+	if err := t.slot.Remove(deaths.TallyName); !ignore(err) {
+		return fmt.Errorf("remove %s: %w", deaths.TallyName, err)
 	}
 	var err error
-	if pause, ok := pauseFile(t.result.Operation.DelaySeconds); ok {
+	if pause, ok := scripts.Pause(t.result.Operation.DelaySeconds); ok {
 		err = x.replace(t.slot, pause)
 	} else {
-		err = t.slot.Remove(pauseName)
+		err = t.slot.Remove(scripts.PauseName)
 	}
 	if !ignore(err) {
-		return fmt.Errorf("set %s: %w", pauseName, err)
+		return fmt.Errorf("set %s: %w", scripts.PauseName, err)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -23,12 +24,12 @@ func (x *execution) update(ctx context.Context, slot beneath.Dir, op policy.Oper
 	if err := x.takeBack(ctx, slot, x.slotParts(op.Held), op.Files); err != nil {
 		return err
 	}
-	files, err := x.render.files(op.Profile, op.Env, op.Restart)
+	files, err := x.render.Files(op.Profile, op.Env, op.Restart)
 	if err != nil {
 		return err
 	}
-	if slices.Contains(op.Files, markerName) {
-		if err := slot.Mkdir(path.Dir(markerName), 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
+	if slices.Contains(op.Files, scripts.MarkerName) {
+		if err := slot.Mkdir(path.Dir(scripts.MarkerName), 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
 			return err
 		}
 	}
@@ -37,7 +38,7 @@ func (x *execution) update(ctx context.Context, slot beneath.Dir, op policy.Oper
 			continue
 		}
 		if f.Name == "run" {
-			if err := x.replace(slot, beneath.File{Name: changedName, Mode: 0o644}); err != nil {
+			if err := x.replace(slot, beneath.File{Name: scripts.ChangedName, Mode: 0o644}); err != nil {
 				return err
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scripts"
 )
 
 // hermesID is the unprivileged user of the tests.
@@ -58,9 +59,9 @@ func newWorldIn(t *testing.T, base string) *world {
 	}
 	gateway := w.script("gateway", "echo \"args $* home $HOME child $HERMES_S6_SUPERVISED_CHILD uid $(id -u)\"\nexec sleep 10000\n")
 	w.exec = &Executor{
-		ScanDir: w.scan, Home: w.home, Root: root,
-		User:    User{UID: hermesID, GID: hermesID},
-		Command: []string{gateway}, Args: []string{"gateway", "run", "--replace"},
+		ScanDir: w.scan, Root: root,
+		User:     User{UID: hermesID, GID: hermesID},
+		Settings: scripts.Settings{Home: w.home, Command: []string{gateway}, Args: []string{"gateway", "run", "--replace"}},
 	}
 	w.options = policy.PlanOptions{Rescan: true, Prune: true}
 	w.waiting = policy.ExecuteOptions{Wait: 20 * time.Second}

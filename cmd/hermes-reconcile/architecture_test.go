@@ -32,8 +32,11 @@ var mayImport = map[string][]string{
 	"rego/recipes":         {},
 	"rego/check":           {"policy", "policy/suggest", "rego", "rego/example"},
 	"rego/workbench":       {"policy", "policy/suggest", "policy/trust", "rego", "rego/example", "rego/recipes"},
-	"s6":                   {"policy", "policy/trust", "s6/beneath", "s6/supervise"},
+	"s6":                   {"policy", "policy/trust", "s6/beneath", "s6/deaths", "s6/progress", "s6/scripts", "s6/supervise"},
 	"s6/beneath":           {"policy"},
+	"s6/deaths":            {"policy", "s6/beneath", "s6/scripts", "s6/supervise"},
+	"s6/progress":          {"s6/supervise"},
+	"s6/scripts":           {"policy", "policy/trust", "s6/beneath", "s6/supervise"},
 	"s6/supervise":         {"policy", "s6/beneath"},
 	"s6/s6test":            {},
 
@@ -42,6 +45,7 @@ var mayImport = map[string][]string{
 	"cmd/hermes-reconcile": {
 		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts", "engine/facts/plugins", "engine/volume", "engine/volume/remote", "engine/ledger",
 		"engine/reconcile", "engine/explain", "engine/status", "rego", "rego/bundle", "rego/check", "rego/example", "rego/process", "rego/workbench", "s6",
+		"s6/deaths", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
 	},
 }
@@ -49,7 +53,7 @@ var mayImport = map[string][]string{
 // testsMayImport lists the additional imports of tests.
 var testsMayImport = map[string][]string{
 	"policy": {"engine/hometest"}, "engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume", "engine/hometest"},
-	"engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
+	"engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/deaths": {"s6/s6test"}, "s6/scripts": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
 	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/view": {"engine/volume"},
 }
 

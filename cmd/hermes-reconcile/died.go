@@ -13,7 +13,7 @@ import (
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
-	"hermes-reconcile/s6"
+	"hermes-reconcile/s6/deaths"
 )
 
 // diedName is the hidden command that finish scripts call.
@@ -52,7 +52,7 @@ func died(cmd *cobra.Command, home, user string, args []string) error {
 	if err := errors.Join(err, signalErr); err != nil {
 		return fmt.Errorf("%s is for finish scripts: %w", diedName, err)
 	}
-	answer, err := s6.Death{Dir: ".", ExitCode: code, Signal: signal, Now: time.Now()}.Answer()
+	answer, err := deaths.Death{Dir: ".", ExitCode: code, Signal: signal, Now: time.Now()}.Answer()
 	if err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: %s %s: %v\n", diedName, answer.Profile, err)
 	}
@@ -69,7 +69,7 @@ func died(cmd *cobra.Command, home, user string, args []string) error {
 }
 
 // keepHold records the hold on the volume, as the unprivileged user.
-func keepHold(ctx context.Context, home, user string, answer s6.Answer) error {
+func keepHold(ctx context.Context, home, user string, answer deaths.Answer) error {
 	volume, err := openVolume(config.Config{Home: home, User: user}, policy.PhaseApply)
 	if err != nil {
 		return err

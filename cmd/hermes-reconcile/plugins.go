@@ -23,6 +23,7 @@ import (
 	"hermes-reconcile/rego/bundle"
 	"hermes-reconcile/rego/process"
 	"hermes-reconcile/s6"
+	"hermes-reconcile/s6/scripts"
 )
 
 // What is plugged in. Nothing registers itself: a source, an executor or a layer that is
@@ -145,16 +146,13 @@ func newExecutor(c config.Config, log *slog.Logger) (*s6.Executor, error) {
 	}
 	e := &s6.Executor{
 		ScanDir:   c.ScanDir,
-		Home:      c.Home,
 		User:      u,
 		Root:      os.Geteuid() == 0,
 		Ownership: s6.Ownership(c.S6.Ownership),
-		Command:   c.Gateway.Command,
-		Args:      c.Gateway.Args,
-		Shell:     c.S6.Shell,
-		Tools:     c.S6.Tools,
-		Died:      diedCommand(c),
-		Log:       log,
+		Settings: scripts.Settings{
+			Home: c.Home, Command: c.Gateway.Command, Args: c.Gateway.Args, Shell: c.S6.Shell, Tools: c.S6.Tools, Died: diedCommand(c),
+		},
+		Log: log,
 	}
 	if c.S6.Capacity >= 0 {
 		e.Capacity = &c.S6.Capacity

@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/s6"
+	"hermes-reconcile/s6/scripts"
 )
 
 // trustPrograms empties the keys that name a program which root must not run, so that
@@ -18,9 +18,9 @@ func trustPrograms(c *config.Config) error {
 		value *string
 		check func(string) error
 	}{
-		{"s6.tools", &c.S6.Tools, s6.CheckTools},
-		{"s6.shell", &c.S6.Shell, s6.CheckProgram},
-		{"s6.program", &c.S6.Program, s6.CheckProgram},
+		{"s6.tools", &c.S6.Tools, scripts.CheckTools},
+		{"s6.shell", &c.S6.Shell, scripts.CheckProgram},
+		{"s6.program", &c.S6.Program, scripts.CheckProgram},
 	} {
 		if *key.value == "" {
 			continue

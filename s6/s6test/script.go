@@ -7,6 +7,13 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
+// HostileWords do harm in a shell script that does not quote them. Root runs the scripts
+// of slots.
+var HostileWords = []string{
+	"$(touch pwned)", "`touch pwned`", "a;touch pwned", "a&touch pwned", "a|touch pwned", "a>pwned", "a'b", "'; touch pwned; '", `a\`, `\'; touch pwned; \'`,
+	"a b", "*", "~root", "#x", "!x", "${IFS}touch${IFS}pwned", "%s%n", "é", "(touch pwned)", "{a,b}", "[a-z]*", "$0", "$$",
+}
+
 // builtins are the words of the scripts that a shell runs itself.
 var builtins = map[string]bool{
 	"[": true, ":": true, "exec": true, "exit": true, "export": true, "kill": true, "read": true, "set": true, "trap": true,

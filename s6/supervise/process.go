@@ -54,12 +54,10 @@ func UID(pid int) int {
 // kernel booted; 0 is unknown. A supervisor on a full file system leaves the pid of a
 // dead process in its status, and a stopped supervisor does not reap its service.
 func Alive(pid int) (alive bool, started int64) {
-	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-		return false, 0
+	stat := readProc("/proc", pid, "stat")
+	if stat == "" { // it is gone, or this user may not look
+		return !errors.Is(unix.Kill(pid, 0), unix.ESRCH), 0
 	}
-	t, ok := readTask(pid)
-	if !ok && readProc("/proc", pid, "stat") != "" {
-		return false, 0
-	}
-	return true, t.Started // 0: this user may not look
+	t, ok := decodeTask(pid, stat)
+	return ok, t.Started
 }

@@ -132,8 +132,7 @@ func GatewayOf(s Status) Task {
 	if !s.Up() || s.PID <= 1 {
 		return Task{}
 	}
-	t, _ := readTask(s.PID)
-	return t
+	return TaskOf(s.PID)
 }
 
 // TaskOf returns the process with a pid.

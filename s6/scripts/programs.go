@@ -1,14 +1,12 @@
-package s6
+package scripts
 
 import (
 	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"hermes-reconcile/policy/trust"
 )
@@ -23,25 +21,6 @@ var (
 	systemDirs = []string{"/usr/bin", "/bin", "/usr/local/bin"}
 )
 
-// overlayContenv is where s6-overlay has the program for Executor.Contenv.
-const overlayContenv = "/command/with-contenv"
-
-// withDefaults returns a copy with every field filled in but Tools, which findPrograms
-// looks for.
-func (e *Executor) withDefaults() *Executor {
-	c := *e
-	c.Ownership = cmp.Or(c.Ownership, Strict)
-	c.LockTimeout = cmp.Or(c.LockTimeout, 10*time.Second)
-	c.Shell = cmp.Or(c.Shell, "/bin/sh")
-	if _, err := os.Stat(overlayContenv); err == nil {
-		c.Contenv = cmp.Or(c.Contenv, overlayContenv)
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	return &c
-}
-
 // programs are the absolute paths of the programs that scripts of slots run.
 type programs struct {
 	env, id, rm, sleep, log, setuidgid string
@@ -49,19 +28,19 @@ type programs struct {
 
 // findPrograms finds the programs of the scripts. It fails when others than root could
 // have written one of them, or the shell; the error is about the first.
-func (e *Executor) findPrograms() (programs, error) {
-	errs := []error{CheckProgram(e.Shell)}
+func (s Settings) findPrograms() (programs, error) {
+	errs := []error{CheckProgram(s.Shell)}
 	find := func(name string, dirs []string) string {
 		path, err := findProgram(name, dirs)
 		errs = append(errs, err)
 		return path
 	}
 	p := programs{env: find("env", systemDirs), id: find("id", systemDirs), rm: find("rm", systemDirs), sleep: find("sleep", systemDirs)}
-	if e.Tools == "" {
+	if s.Tools == "" {
 		p.log, p.setuidgid = find("s6-log", toolDirs), find("s6-setuidgid", toolDirs)
 	} else {
-		p.log, p.setuidgid = filepath.Join(e.Tools, "s6-log"), filepath.Join(e.Tools, "s6-setuidgid")
-		errs = append(errs, CheckTools(e.Tools))
+		p.log, p.setuidgid = filepath.Join(s.Tools, "s6-log"), filepath.Join(s.Tools, "s6-setuidgid")
+		errs = append(errs, CheckTools(s.Tools))
 	}
 	return p, cmp.Or(errs...)
 }
@@ -99,7 +78,7 @@ func CheckProgram(path string) error {
 	return fmt.Errorf("%w; want a program that only root can write, in directories that only root can write", err)
 }
 
-// CheckTools returns why a directory cannot be Executor.Tools.
+// CheckTools returns why a directory cannot be Settings.Tools.
 func CheckTools(dir string) error {
 	return cmp.Or(CheckProgram(filepath.Join(dir, "s6-log")), CheckProgram(filepath.Join(dir, "s6-setuidgid")))
 }

@@ -1,4 +1,6 @@
-package s6
+// Package deaths counts the deaths of a gateway in its slot, for the helper of the slot's
+// finish script, and answers each by the restart rule in the slot's marker.
+package deaths
 
 import (
 	"encoding/json"
@@ -14,12 +16,13 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
-// tallyName is the file of a slot with the counted deaths of its gateway. A new slot,
+// TallyName is the file of a slot with the counted deaths of its gateway. A new slot,
 // as every boot makes it, has none.
-const tallyName = "data/deaths.json"
+const TallyName = "data/deaths.json"
 
 // The pauses, in seconds, after deaths that a rule answers with "backoff" are 1, 2, 4
 // and so on up to longestPause. They begin anew after a life longer than longLife.
@@ -49,7 +52,7 @@ type Answer struct {
 	PauseSeconds float64
 }
 
-// A tally is the content of tallyName.
+// A tally is the content of TallyName.
 type tally struct {
 	Deaths []float64 `json:"deaths"`           // seconds since 1970, within the window of the budget, oldest first
 	Last   float64   `json:"last"`             // the last death that counted
@@ -67,13 +70,13 @@ func (d Death) Answer() (Answer, error) {
 		return Answer{}, fmt.Errorf("open the service directory: %w", err)
 	}
 	defer slot.Close()
-	var m marker
-	err = readJSON(slot, markerName, &m)
+	var m scripts.Marker
+	err = readJSON(slot, scripts.MarkerName, &m)
 	if err == nil && m.Profile == "" {
 		err = errors.New("it names no profile")
 	}
 	if err != nil {
-		return Answer{}, fmt.Errorf("%s: %w", markerName, err)
+		return Answer{}, fmt.Errorf("%s: %w", scripts.MarkerName, err)
 	}
 	a := Answer{Profile: m.Profile}
 	if d.wasWanted(slot) || m.Restart == nil {
@@ -89,7 +92,7 @@ func (d Death) Answer() (Answer, error) {
 // spoiling the file. s6-supervise also records deaths that a user wanted.
 func (d Death) counted(slot beneath.Dir) (tally, error) {
 	var t tally
-	st, err := slot.Lstat(tallyName)
+	st, err := slot.Lstat(TallyName)
 	if beneath.IsAbsent(err) {
 		return t, nil
 	}
@@ -97,7 +100,7 @@ func (d Death) counted(slot beneath.Dir) (tally, error) {
 		err = errors.New("another user could have written it")
 	}
 	if err == nil {
-		err = readJSON(slot, tallyName, &t)
+		err = readJSON(slot, TallyName, &t)
 	}
 	if err == nil {
 		return t, nil
@@ -110,7 +113,7 @@ func (d Death) counted(slot beneath.Dir) (tally, error) {
 			t.Deaths = append(t.Deaths, t.Last)
 		}
 	}
-	return t, fmt.Errorf("%s: %w; the deaths that s6-supervise recorded count instead: %d", tallyName, err, len(t.Deaths))
+	return t, fmt.Errorf("%s: %w; the deaths that s6-supervise recorded count instead: %d", TallyName, err, len(t.Deaths))
 }
 
 // isOperators reports whether operators send a signal to end a gateway.
@@ -192,12 +195,12 @@ func record(slot beneath.Dir, t tally, a Answer) error {
 	if err != nil {
 		return err
 	}
-	files := []beneath.File{{Name: tallyName, Mode: 0o644, Content: append(data, '\n')}}
-	if pause, ok := pauseFile(a.PauseSeconds); ok {
+	files := []beneath.File{{Name: TallyName, Mode: 0o644, Content: append(data, '\n')}}
+	if pause, ok := scripts.Pause(a.PauseSeconds); ok {
 		files = append(files, pause)
 	}
 	if a.Down {
-		files = append(files, downFile)
+		files = append(files, beneath.File{Name: "down", Mode: 0o644})
 	}
 	var errs []error
 	for _, f := range files {

@@ -1,17 +1,12 @@
-package s6
+package progress
 
 import (
-	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"hermes-reconcile/policy"
-	"hermes-reconcile/s6/s6test"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -25,38 +20,38 @@ func TestNext(t *testing.T) {
 		return supervise.Status{Stamp: at(stamp), WaitCode: waitCode}
 	}
 	const exit3, exit0, term = 3 << 8, 0, 15
-	start0 := progress{up: true, upFor: 2 * time.Second, askedAt: start, before: down(-100, exit0)}
-	stop0 := progress{askedAt: start, before: up(7)}
-	remove0 := progress{askedAt: start, before: up(7), removing: true}
-	restart0 := progress{askedAt: start, before: up(7), thenUp: true}
+	start0 := Progress{Up: true, UpFor: 2 * time.Second, AskedAt: start, Before: down(-100, exit0)}
+	stop0 := Progress{AskedAt: start, Before: up(7)}
+	remove0 := Progress{AskedAt: start, Before: up(7), Removing: true}
+	restart0 := Progress{AskedAt: start, Before: up(7), ThenUp: true}
 
 	type row struct {
-		s    sight
+		s    Sight
 		want string // the verdict, and the error
 	}
-	seen := func(seconds float64, s supervise.Status, more ...func(*sight)) sight {
-		v := sight{now: at(seconds), status: s, known: true}
+	seen := func(seconds float64, s supervise.Status, more ...func(*Sight)) Sight {
+		v := Sight{Now: at(seconds), Status: s, Known: true}
 		for _, m := range more {
 			m(&v)
 		}
 		return v
 	}
-	gone := func(s *sight) { s.gone = true }
-	downFile := func(s *sight) { s.downFile = true }
-	unsupervised := func(s *sight) { s.unsupervised, s.known = true, false }
-	death := func(seconds float64) func(*sight) { return func(s *sight) { s.death = at(seconds) } }
+	gone := func(s *Sight) { s.Gone = true }
+	downFile := func(s *Sight) { s.DownFile = true }
+	unsupervised := func(s *Sight) { s.Unsupervised, s.Known = true, false }
+	death := func(seconds float64) func(*Sight) { return func(s *Sight) { s.Death = at(seconds) } }
 
 	tests := map[string]struct {
-		p    progress
+		p    Progress
 		rows []row
 	}{
 		"a start that lasts": {start0, []row{
 			{seen(0, down(-100, exit0)), "wait"},
 			{seen(0.1, supervise.Status{PID: 8, WantUp: true, Finishing: true}), "wait"},
-			{sight{now: at(0.2)}, "wait"}, // an invalid status
+			{Sight{Now: at(0.2)}, "wait"}, // an invalid status
 			{seen(0.3, up(8)), "wait"}, {seen(2.2, up(8)), "wait"}, {seen(2.3, up(8)), "done"},
 		}},
-		"a start without a time to stay up": {progress{up: true, askedAt: start, before: down(-100, exit0)}, []row{{seen(0, up(8)), "done"}}},
+		"a start without a time to stay up": {Progress{Up: true, AskedAt: start, Before: down(-100, exit0)}, []row{{seen(0, up(8)), "done"}}},
 		"a start without effect is repeated each second": {start0, []row{
 			{seen(0.9, down(-100, exit0)), "wait"}, {seen(1, down(-100, exit0)), "ask again"},
 			{seen(1.9, down(-100, exit0)), "wait"}, {seen(2, down(-100, exit0)), "ask again"},
@@ -67,7 +62,7 @@ func TestNext(t *testing.T) {
 		"it is stopped and stays down": {start0, []row{
 			{seen(0.5, down(0.4, term)), "wait"}, {seen(2.4, down(0.4, term)), "wait"}, {seen(2.5, down(0.4, term)), "signal 15 and stays down"}}},
 		"it is stopped by another user's restart": {start0, []row{
-			{seen(0.1, up(8)), "wait"}, {seen(1, up(9), func(s *sight) { s.status.Stamp, s.death = at(1), at(1) }), "wait"},
+			{seen(0.1, up(8)), "wait"}, {seen(1, up(9), func(s *Sight) { s.Status.Stamp, s.Death = at(1), at(1) }), "wait"},
 			{seen(2.5, up(9), death(1)), "wait"}, {seen(4.4, up(9), death(1)), "wait"}, {seen(4.5, up(9), death(1)), "done"}}},
 		"it ends and is started again": {start0, []row{
 			{seen(0.1, up(8)), "wait"},
@@ -83,7 +78,7 @@ func TestNext(t *testing.T) {
 			{seen(0.3, down(0.2, term)), "wait"}, {seen(1, down(0.2, term)), "ask again"}, {seen(1.1, down(0.2, term), downFile), "done"}}},
 		"its supervisor ends":                                     {stop0, []row{{seen(0.3, supervise.Status{}, unsupervised, downFile), "done"}}},
 		"the slot of a stop is removed":                           {stop0, []row{{seen(0.3, up(7), gone), "done"}}},
-		"its down file is unreadable":                             {stop0, []row{{seen(0.3, up(7), func(s *sight) { s.err = unix.EIO }), "input/output error"}}},
+		"its down file is unreadable":                             {stop0, []row{{seen(0.3, up(7), func(s *Sight) { s.Err = unix.EIO }), "input/output error"}}},
 		"a stop is not over when another user starts the gateway": {stop0, []row{{seen(0.3, up(8)), "wait"}}},
 		"a removal needs no down file": {remove0, []row{
 			{seen(0.1, supervise.Status{PID: 7}), "wait"}, {seen(0.3, down(0.2, term)), "done"}}},
@@ -95,44 +90,16 @@ func TestNext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := test.p
 			for i, row := range test.rows {
-				var v verdict
+				var v Verdict
 				var err error
-				p, v, err = p.next(row.s)
+				p, v, err = p.Next(row.s)
 				got := []string{"wait", "done", "ask again", "failed"}[v]
-				if v == failed && err != nil {
+				if v == Failed && err != nil {
 					got = err.Error()
 				}
-				if !strings.HasSuffix(got, row.want) || (v == failed) != (err != nil) {
+				if !strings.HasSuffix(got, row.want) || (v == Failed) != (err != nil) {
 					t.Errorf("sight %d: got %q, want %q", i, got, row.want)
 				}
-			}
-		})
-	}
-}
-
-// A stop succeeds when the gateway is killed, although the supervisor did not get the
-// command that kills.
-func TestKillThatIsNotHeard(t *testing.T) {
-	t.Parallel()
-	for name, d := range map[string]policy.Decisions{"bring-down": decide("coder=down"), "remove": decide("coder=skip")} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newLive(t)
-			w.exec.Command = []string{w.script("stubborn", "trap '' TERM\necho ready\nwhile :; do sleep 0.05; done\n")}
-			w.apply(decide("coder=start"))
-			w.until("coder ignores TERM", func() bool {
-				text, _ := os.ReadFile(filepath.Join(w.home, "logs/gateways/coder/current"))
-				return strings.Contains(string(text), "ready")
-			})
-			pid := w.facts().Slots["gateway-coder"].PID
-			w.exec.Log = slog.New(onRecord(func() { // "a gateway does not stop and is killed"
-				_ = os.Remove(w.slot("coder", superviseControl))
-				s6test.Signal(t, pid, unix.SIGKILL)
-			}))
-			w.waiting.Kill, w.waiting.Wait = true, 2*time.Second
-			r := w.execute(w.plan(d))[0]
-			if r.Err != nil || !r.Done {
-				t.Errorf("%s: done %v, %v", r.Operation.Op, r.Done, r.Err)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/deaths"
 )
 
 // TestMain is also the helper of finish scripts, which answers a death as the program
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 	code, _ := strconv.Atoi(os.Args[1])
 	signal, _ := strconv.Atoi(os.Args[2])
-	answer, err := Death{Dir: ".", ExitCode: code, Signal: signal, Now: time.Now()}.Answer()
+	answer, err := deaths.Death{Dir: ".", ExitCode: code, Signal: signal, Now: time.Now()}.Answer()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 		_ = os.WriteFile(filepath.Join(kept, answer.Profile+".hold"), []byte(asJSON(answer.Hold)), 0o644)
 	}
 	if answer.Down {
-		os.Exit(exitNever)
+		os.Exit(125)
 	}
 	os.Exit(0)
 }
@@ -56,68 +57,6 @@ func withRestart(d policy.Decisions, profile string, r policy.Restart) policy.De
 	one.Restart = &r
 	d.Profiles[profile] = one
 	return d
-}
-
-// The answers to the deaths of one gateway. Each row is a death, some seconds after the
-// death before it.
-func TestAnswer(t *testing.T) {
-	t.Parallel()
-	type death struct {
-		after  float64
-		code   int
-		signal int
-		want   string
-	}
-	hold := policy.Restart{Budget: &policy.Budget{Deaths: 3, WindowSeconds: 60}, HoldSeconds: 600}
-	tests := []struct {
-		name    string
-		restart policy.Restart
-		deaths  []death
-	}{
-		{"the budget is used up within the window", hold, []death{{0, 1, 0, "again"}, {10, 1, 0, "again"}, {10, 1, 0, "hold 3 deaths until 620"}}},
-		{"after a hold it counts anew", hold, []death{{0, 1, 0, "again"}, {1, 1, 0, "again"}, {1, 1, 0, "hold 3 deaths until 602"}, {700, 1, 0, "again"}}},
-		{"deaths before the window do not count", hold, []death{{0, 1, 0, "again"}, {40, 1, 0, "again"}, {40, 1, 0, "again"}, {1, 1, 0, "hold 3 deaths until 681"}}},
-		{"a death by a signal counts", hold, []death{{0, 256, 9, "again"}, {1, 256, 11, "again"}, {1, 256, 9, "hold 3 deaths until 602"}}},
-		{"a death by an operator's signal does not count", hold, []death{{0, 256, 15, "again"}, {1, 256, 2, "again"}, {1, 256, 15, "again"}, {1, 256, 15, "again"}}},
-		{"slow goes on with the pace of the budget", policy.Restart{Budget: &policy.Budget{Deaths: 2, WindowSeconds: 60}, OnExhaustion: "slow"},
-			[]death{{0, 1, 0, "again"}, {1, 1, 0, "pause 30"}, {31, 1, 0, "pause 30"}, {31, 1, 0, "pause 30"}}},
-		{"pauses grow", policy.Restart{ExitCodes: map[string]string{"1": "backoff"}},
-			[]death{{0, 1, 0, "pause 1"}, {2, 1, 0, "pause 2"}, {3, 1, 0, "pause 4"}, {5, 1, 0, "pause 8"}, {9, 7, 0, "again"}, {1, 1, 0, "pause 1"}}},
-		{"a long life begins them anew", policy.Restart{ExitCodes: map[string]string{"1": "backoff"}},
-			[]death{{0, 1, 0, "pause 1"}, {2, 1, 0, "pause 2"}, {700, 1, 0, "pause 1"}}},
-		{"pauses have an end", policy.Restart{ExitCodes: map[string]string{"1": "backoff"}},
-			[]death{{0, 1, 0, "pause 1"}, {2, 1, 0, "pause 2"}, {3, 1, 0, "pause 4"}, {5, 1, 0, "pause 8"}, {9, 1, 0, "pause 16"}, {17, 1, 0, "pause 32"},
-				{33, 1, 0, "pause 64"}, {65, 1, 0, "pause 128"}, {129, 1, 0, "pause 256"}, {257, 1, 0, "pause 300"}, {301, 1, 0, "pause 300"}}},
-		{"a clock that goes back loses no slot", hold, []death{{1000, 1, 0, "again"}, {-900, 1, 0, "again"}, {1, 1, 0, "again"}, {1, 1, 0, "hold 3 deaths until 702"}}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			w := newWorld(t)
-			w.apply(withRestart(decide("coder=start"), "coder", test.restart))
-			start := time.Unix(1_800_000_000, 0)
-			now := start
-			for i, death := range test.deaths {
-				now = now.Add(time.Duration(death.after * float64(time.Second)))
-				answer, err := Death{Dir: w.slot("coder"), ExitCode: death.code, Signal: death.signal, Now: now}.Answer()
-				must(t, err)
-				got := "again"
-				switch {
-				case answer.Hold != nil:
-					got = fmt.Sprintf("hold %d deaths until %d", answer.Hold.Deaths, answer.Hold.UntilUnix-start.Unix())
-				case answer.PauseSeconds > 0:
-					got = fmt.Sprintf("pause %g", answer.PauseSeconds)
-				}
-				if got != death.want || answer.Profile != "coder" {
-					t.Errorf("death %d: got %s, want %s", i+1, got, death.want)
-				}
-				_, err = os.Stat(w.slot("coder", downName))
-				if answer.Down != (err == nil) {
-					t.Errorf("death %d: down is %v, down file: %v", i+1, answer.Down, err)
-				}
-				_ = os.Remove(w.slot("coder", downName))
-			}
-		})
-	}
 }
 
 // s6 starts a crashing gateway as often as its budget says. The other gateways go on.
@@ -153,6 +92,27 @@ func TestCrashLoopEnds(t *testing.T) {
 	}
 }
 
+// A gateway of a new slot that crashes before the pass looks for it keeps its counted death.
+func TestStartOfANewSlotKeepsItsDeaths(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.withHelper()
+	w.exec.Died = []string{w.script("slow", w.exec.Died[0]+" \"$@\"\ncode=$?\nsleep 3\nexit $code\n")}
+	w.exec.Command = []string{w.script("crashing", "exit 3\n")}
+	w.startSvscan()
+	w.options.Live = true
+	d := withRestart(decide("coder=start"), "coder", policy.Restart{Budget: &policy.Budget{Deaths: 3, WindowSeconds: 600}})
+	plan := w.plan(d)
+	start := plan[len(plan)-1]
+	w.carryOut(plan[:len(plan)-1])
+	counted := func() bool { _, err := os.Stat(w.slot("coder", deaths.TallyName)); return err == nil }
+	w.until("a death is counted", counted)
+	w.execute([]policy.Operation{start})
+	if start.Op != policy.OpBringUp || !counted() {
+		t.Errorf("%s forgot the death", start.Op)
+	}
+}
+
 // A start or restart on request ends a pause and clears the counted deaths. A plan
 // without a request does neither.
 func TestStartEndsAPause(t *testing.T) {
@@ -181,7 +141,7 @@ func TestStartEndsAPause(t *testing.T) {
 			if f := w.facts().Slots["gateway-coder"]; !f.Up || f.DownFile || f.WaitingUntilUnix != 0 {
 				t.Errorf("coder: %s", asJSON(f))
 			}
-			if _, err := os.Stat(w.slot("coder", tallyName)); !os.IsNotExist(err) {
+			if _, err := os.Stat(w.slot("coder", deaths.TallyName)); !os.IsNotExist(err) {
 				t.Errorf("the deaths are still counted: %v", err)
 			}
 		})
@@ -206,7 +166,7 @@ func TestRestartsDoNotCount(t *testing.T) {
 			t.Error("it was not restarted")
 		}
 	}
-	if _, err := os.Stat(w.slot("coder", tallyName)); err == nil {
+	if _, err := os.Stat(w.slot("coder", deaths.TallyName)); err == nil {
 		t.Error("an intended stop was counted")
 	}
 }
