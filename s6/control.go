@@ -33,7 +33,8 @@ func (e *Executor) guards() bool { return e.strict() && e.User.GID != 0 }
 // shut keeps the user from the control FIFO while a gateway is stopped, and makes the down
 // file, which a supervisor that is started anew reads. seal reports whether the slot is to
 // be sealed and is not yet. reopen undoes what is only for the stop.
-func (x *execution) shut(ctx context.Context, slot beneath.Dir, op policy.Operation) (seal bool, reopen func(), err error) {
+func (x *execution) shut(ctx context.Context, slot beneath.Dir, r *policy.Result) (seal bool, reopen func(), err error) {
+	op := r.Operation
 	reopen = func() {}
 	if !x.guards() {
 		return false, reopen, nil
@@ -55,7 +56,7 @@ func (x *execution) shut(ctx context.Context, slot beneath.Dir, op policy.Operat
 		control.mode = controlMode
 		reopen = func() {
 			if err := x.takePart(context.Background(), slot, control); err != nil && !beneath.IsAbsent(err) {
-				x.Log.Warn("the user cannot control a slot", "slot", op.Slot, "err", err)
+				r.Done, r.Err = false, errors.Join(r.Err, fmt.Errorf("%s: the user cannot control it: %w", op.Slot, err))
 			}
 		}
 	}

@@ -50,7 +50,7 @@ func (x *execution) removeTogether(ctx context.Context, results []policy.Result)
 		defer slot.Close()
 		families = append(families, x.familyOf(r, slot, before))
 		going = append(going, &removal{result: r, slot: slot, name: r.Operation.Slot})
-		_, _, err = x.shut(ctx, slot, r.Operation)
+		_, _, err = x.shut(ctx, slot, r)
 		var t *transition
 		if err == nil {
 			t, err = x.beginTransition(ctx, r, slot, progress.Progress{Removing: true}, false)

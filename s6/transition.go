@@ -76,7 +76,7 @@ func (x *execution) bring(ctx context.Context, results []policy.Result) {
 		seal := false
 		if !up {
 			var reopen func()
-			seal, reopen, err = x.shut(ctx, slot, r.Operation)
+			seal, reopen, err = x.shut(ctx, slot, r)
 			defer reopen()
 		}
 		var t *transition

@@ -32,17 +32,13 @@ func writeFile(fd int, name string, text []byte, mode uint32, place func(temp st
 }
 
 func writeTemp(fd int, temp string, text []byte, mode uint32) (err error) {
-	opened, err := openBeneath(fd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	opened, err := openBeneath(fd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
 	f := os.NewFile(uintptr(opened), temp)
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if _, err := f.Write(text); err != nil {
-		return err
-	}
-	// Not subject to the umask. File systems without modes refuse it (SMB, exFAT).
-	if err := f.Chmod(os.FileMode(mode)); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
 	return f.Sync()

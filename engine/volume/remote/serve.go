@@ -37,6 +37,7 @@ func IsChild(args []string) bool { return len(args) == 2 && args[1] == Command }
 // are initialised here too. That takes 3 ms of processor time, most of it OPA's.
 func Serve() int {
 	TuneMemory()
+	unix.Umask(0) // a file gets the mode that it is made with, where no chmod is possible (SMB, exFAT)
 	if err := serve(context.Background(), os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "hermes-reconcile: %v\n", err)
 		return 1
