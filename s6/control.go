@@ -11,6 +11,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/progress"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -36,7 +37,7 @@ func (e *Executor) guards() bool { return e.strict() && e.User.GID != 0 }
 func (x *execution) shut(ctx context.Context, slot beneath.Dir, r *policy.Result) (seal bool, reopen func(), err error) {
 	op := r.Operation
 	reopen = func() {}
-	if !x.guards() {
+	if !x.guards() || op.Op == policy.OpBringDown && !op.Held && staysDown(slot) {
 		return false, reopen, nil
 	}
 	if !op.ThenUp {
@@ -61,6 +62,13 @@ func (x *execution) shut(ctx context.Context, slot beneath.Dir, r *policy.Result
 		}
 	}
 	return op.Held, reopen, nil
+}
+
+// staysDown reports whether there is nothing to stop.
+func staysDown(slot beneath.Dir) bool {
+	exists, err := slot.Exists(downName)
+	status, ok := supervise.ReadStatus(slot)
+	return ok && err == nil && progress.Progress{Before: status}.IsThere(exists)
 }
 
 // newControl replaces the control FIFO by one that only root can open. A supervisor that

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"sync"
@@ -80,7 +81,10 @@ func (x *execution) one(ctx context.Context, op policy.Operation) (done bool, er
 		}
 	}
 	slot, err := openOwned(x.scan.Dir, op.Slot)
-	if err != nil {
+	switch {
+	case op.Op == policy.OpMarkDown && errors.Is(err, fs.ErrNotExist):
+		return false, nil // removed meanwhile: nothing starts it
+	case err != nil:
 		return false, err
 	}
 	defer slot.Close()
