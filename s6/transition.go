@@ -150,7 +150,7 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 // complete waits until each transition is done or has failed. With Kill it kills the
 // gateways that do not stop in time, and waits once more.
 func (x *execution) complete(ctx context.Context, going []*transition) {
-	late := x.waitFor(ctx, going)
+	late := x.waitFor(ctx, x.Wait, going)
 	killed := false
 	for _, t := range late {
 		switch {
@@ -168,18 +168,22 @@ func (x *execution) complete(ctx context.Context, going []*transition) {
 		killed = true
 	}
 	if killed {
-		late = x.waitFor(ctx, late)
+		late = x.waitFor(ctx, max(x.Wait, afterKill), late)
 	}
 	for _, t := range late {
 		finish(t.result, false, errors.Join(t.killing, x.lateness(t), ctx.Err()))
 	}
 }
 
+// afterKill is the least that a killed gateway's finish script and a supervisor that is
+// started anew get.
+const afterKill = 5 * time.Second
+
 // waitFor waits until each transition is done or has failed, and returns those that
 // are neither in time.
-func (x *execution) waitFor(ctx context.Context, going []*transition) (late []*transition) {
+func (x *execution) waitFor(ctx context.Context, wait time.Duration, going []*transition) (late []*transition) {
 	late = slices.Clone(going)
-	poll(ctx, x.Wait, func() bool {
+	poll(ctx, wait, func() bool {
 		late = slices.DeleteFunc(late, func(t *transition) bool { return x.advance(ctx, t) })
 		return len(late) == 0
 	})
