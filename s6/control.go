@@ -37,7 +37,8 @@ func (e *Executor) guards() bool { return e.strict() && e.User.GID != 0 }
 func (x *execution) shut(ctx context.Context, slot beneath.Dir, r *policy.Result) (seal bool, reopen func(), err error) {
 	op := r.Operation
 	reopen = func() {}
-	if !x.guards() || op.Op == policy.OpBringDown && !op.Held && staysDown(slot) {
+	st, err := slot.Lstat(controlName)
+	if !x.guards() || err == nil && st.Mode&0o777 == controlMode && op.Op == policy.OpBringDown && !op.Held && staysDown(slot) {
 		return false, reopen, nil
 	}
 	if !op.ThenUp {
@@ -45,7 +46,6 @@ func (x *execution) shut(ctx context.Context, slot beneath.Dir, r *policy.Result
 			return false, reopen, err
 		}
 	}
-	st, err := slot.Lstat(controlName)
 	if err == nil && st.Gid == 0 && st.Mode&0o077 == 0 { // sealed already
 		return false, reopen, nil
 	}
