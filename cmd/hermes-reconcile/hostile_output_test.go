@@ -87,6 +87,7 @@ func newHostilePlace(t *testing.T) hostilePlace {
 	hometest.Put(t, h.home, "state/reconcile.owner.json", `{"host":`+rawJSON(all)+`,"seen_at":`+rawJSON(all)+`}`)
 	hometest.Put(t, h.home, "profiles/coder/SOUL.md", "")
 	hometest.Put(t, h.home, "profiles/coder/gateway_state.json", `{"desired_state":"running","exit_reason":`+rawJSON(all)+`}`)
+	policy.NewNow(time.Now()) // which looks at TZ once in a process
 	for _, name := range []string{"HERMES_GATEWAY_MULTIPLEX_PROFILES", "HERMES_GATEWAY_BOOTSTRAP_STATE", "HERMES_CONTAINER_ROLE", "TZ"} {
 		t.Setenv(name, strings.ReplaceAll(all, "\x00", ""))
 	}
