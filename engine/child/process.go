@@ -4,6 +4,7 @@ package child
 
 import (
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,13 +12,15 @@ import (
 // A Process is a child, and this end of its pipes: Write writes to its standard input,
 // Read reads its standard output.
 type Process struct {
-	*os.Process
-	stdin  *os.File
-	stdout *os.File
-	ended  chan struct{} // closed at the end of the child, when the rest is set
-	status unix.WaitStatus
-	usage  unix.Rusage
-	known  bool // how it ended
+	Pid     int
+	mutex   sync.Mutex // of process, which Release changes
+	process *os.Process
+	stdin   *os.File
+	stdout  *os.File
+	ended   chan struct{} // closed at the end of the child, when the rest is set
+	status  unix.WaitStatus
+	usage   unix.Rusage
+	known   bool // how it ended
 }
 
 func (p *Process) Write(text []byte) (int, error) { return p.stdin.Write(text) }
@@ -28,6 +31,13 @@ func (p *Process) Close() error {
 	p.stdin.Close()
 	p.stdout.Close()
 	return p.Kill()
+}
+
+// Kill ends the child. It is safe at any time.
+func (p *Process) Kill() error {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.process.Kill()
 }
 
 // Wait waits for the end of the child and returns how it ended, if that is known, and what
@@ -67,7 +77,7 @@ func Start(command string, stderr *os.File) (*Process, error) {
 		stdout.Close()
 		return nil, err
 	}
-	p := &Process{Process: started, stdin: stdin, stdout: stdout, ended: make(chan struct{})}
+	p := &Process{Pid: started.Pid, process: started, stdin: stdin, stdout: stdout, ended: make(chan struct{})}
 	go p.reap()
 	return p, nil
 }
@@ -86,7 +96,9 @@ func (p *Process) reap() {
 			_ = p.Kill()
 		default:
 			p.status, p.known = status, err == nil
-			_ = p.Release() // its number may be another process's now
+			p.mutex.Lock()
+			defer p.mutex.Unlock()
+			_ = p.process.Release() // its number may be another process's now
 			return
 		}
 	}
