@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -52,23 +53,23 @@ func processOf(v *Child) *child.Process { return v.pipes.(*child.Process) }
 // open.
 type fakeChild struct {
 	io.Reader
-	closed bool
+	closed atomic.Bool
 }
 
 func (c *fakeChild) Write(p []byte) (int, error) {
-	if c.closed {
+	if c.closed.Load() {
 		return 0, os.ErrClosed
 	}
 	return len(p), nil
 }
 
 func (c *fakeChild) Close() error {
-	c.closed = true
+	c.closed.Store(true)
 	return nil
 }
 
 func (c *fakeChild) Read(p []byte) (int, error) {
-	if c.closed {
+	if c.closed.Load() {
 		return 0, os.ErrClosed
 	}
 	return c.Reader.Read(p)
@@ -103,7 +104,7 @@ func TestAChildThatBreaksTheProtocol(t *testing.T) {
 			if err := v.AppendLog(t.Context(), "x.log", []byte("x\n")); err == nil {
 				t.Error("AppendLog read the rest of the answer to Collect")
 			}
-			if !child.closed {
+			if !child.closed.Load() {
 				t.Error("the child still runs")
 			}
 		})
