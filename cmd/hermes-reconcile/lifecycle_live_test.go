@@ -22,7 +22,7 @@ func (l *liveScan) call(words string, more ...string) (code int, text string) {
 	l.t.Helper()
 	var out strings.Builder
 	args := append(strings.Fields(words), more...)
-	code = run(l.t.Context(), append(args, l.places...), strings.NewReader(""), &out, &out)
+	code = l.run(append(args, l.places...), &out, &out)
 	return code, out.String()
 }
 

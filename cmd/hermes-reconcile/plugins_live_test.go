@@ -12,9 +12,11 @@ import (
 	"hermes-reconcile/s6/s6test"
 )
 
-// plugIn configures a facts directory with one program for the user id.
+// plugIn configures a facts directory with one program for the user id. The commands run apart
+// from then on: one that runs plug-ins adopts and kills what its descendants leave.
 func (l *liveScan) plugIn(id int, script string, more ...string) {
 	l.t.Helper()
+	l.apart = true
 	l.write("facts.d/rota", "#!/bin/sh\n"+script+"\n", 0o755)
 	l.configure(id, id, append(more, "facts: {dir: "+filepath.Join(l.base, "facts.d")+"}")...)
 }
@@ -60,9 +62,7 @@ echo '{}'`
 // asRoot runs this program in a process of its own, whose children a plug-in finds.
 func asRoot(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-	cmd.Args = append([]string{"hermes-reconcile"}, args...)
-	out, err := cmd.CombinedOutput()
+	out, err := apart(t, args).CombinedOutput()
 	if err != nil {
 		t.Errorf("%v: %v\n%s", args, err, out)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +25,7 @@ type liveScan struct {
 	base   string
 	places []string
 	svscan *s6test.Svscan
+	apart  bool // commands run in a process of their own
 }
 
 // startLive boots the profiles, given as "coder=running", under a real s6-svscan.
@@ -83,11 +85,31 @@ func (l *liveScan) start(scan string) {
 	l.t.Cleanup(func() { s6test.Kill(l.t, l.base) })
 }
 
+func (l *liveScan) run(args []string, stdout, stderr io.Writer) (code int) {
+	l.t.Helper()
+	if !l.apart {
+		return run(l.t.Context(), args, strings.NewReader(""), stdout, stderr)
+	}
+	cmd := apart(l.t, args)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		l.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+// apart is this program in a process of its own.
+func apart(t *testing.T, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+	cmd.Args = append([]string{"hermes-reconcile"}, args...)
+	return cmd
+}
+
 // status runs the command and returns its document, whatever the exit status.
 func (l *liveScan) status() *status.Document {
 	l.t.Helper()
 	var stdout, stderr bytes.Buffer
-	run(l.t.Context(), append([]string{"status", "-o", "json"}, l.places...), strings.NewReader(""), &stdout, &stderr)
+	l.run(append([]string{"status", "-o", "json"}, l.places...), &stdout, &stderr)
 	d := new(status.Document)
 	if err := json.Unmarshal(stdout.Bytes(), d); err != nil {
 		l.t.Fatalf("%v: %s%s", err, stdout.String(), stderr.String())
@@ -99,7 +121,7 @@ func (l *liveScan) status() *status.Document {
 func (l *liveScan) check() (code int, text string) {
 	l.t.Helper()
 	var stdout bytes.Buffer
-	code = run(l.t.Context(), append([]string{"status", "--check"}, l.places...), strings.NewReader(""), &stdout, &stdout)
+	code = l.run(append([]string{"status", "--check"}, l.places...), &stdout, &stdout)
 	return code, stdout.String()
 }
 

@@ -372,12 +372,13 @@ func TestASavedInputFromAPipe(t *testing.T) {
 		}
 		silent, writer, err := os.Pipe()
 		s6test.Must(t, err)
-		cmd = exec.Command("/proc/self/exe", "eval", "--input", name)
-		cmd.Stdin = silent
-		time.AfterFunc(2*time.Second, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		cmd = exec.CommandContext(ctx, "/proc/self/exe", "eval", "--input", name)
+		cmd.Stdin, cmd.Cancel = silent, func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		if code, text := i.command(cmd); code != exitProfile || !strings.Contains(text, "interrupted") {
 			t.Errorf("--input %s and no answer: exit status %d\n%s", name, code, text)
 		}
+		cancel()
 		silent.Close()
 		writer.Close()
 	}
