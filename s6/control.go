@@ -33,12 +33,14 @@ func (e *Executor) guards() bool { return e.strict() && e.User.GID != 0 }
 
 // shut keeps the user from the control FIFO while a gateway is stopped, and makes the down
 // file, which a supervisor that is started anew reads. seal reports whether the slot is to
-// be sealed and is not yet. reopen undoes what is only for the stop.
+// be sealed and is not yet. reopen undoes what is only for the stop; its error becomes one of
+// the result. Nothing is done where there is nothing to stop and the user may start it.
 func (x *execution) shut(ctx context.Context, slot beneath.Dir, r *policy.Result) (seal bool, reopen func(), err error) {
 	op := r.Operation
 	reopen = func() {}
 	st, err := slot.Lstat(controlName)
-	if !x.guards() || err == nil && st.Mode&0o777 == controlMode && op.Op == policy.OpBringDown && !op.Held && staysDown(slot) {
+	isOpen := err == nil && st.Mode&0o777 == controlMode // else an interrupted stop has left it
+	if !x.guards() || isOpen && op.Op == policy.OpBringDown && !op.Held && staysDown(slot) {
 		return false, reopen, nil
 	}
 	if !op.ThenUp {

@@ -93,7 +93,7 @@ func TestRootRunsNoProgramOfTheAgent(t *testing.T) {
 	if got := told(); got != "" {
 		t.Errorf("root ran programs of the agent: %s", strings.Join(strings.Fields(got), " "))
 	}
-	wantFile(t, filepath.Join(w.home, "env"), path+" yes "+w.home+" "+w.home+"\n")
+	w.wantWritten(filepath.Join(w.home, "env"), path+" yes "+w.home+" "+w.home+"\n")
 }
 
 var (
@@ -183,8 +183,7 @@ func TestGatewayHasTheContainersEnvironment(t *testing.T) {
 	one.Env = map[string]string{"RULES": "win"}
 	d.Profiles["coder"] = one
 	w.apply(d)
-	w.until("the gateway has run", func() bool { _, err := os.Stat(filepath.Join(w.home, "env")); return err == nil })
-	wantFile(t, filepath.Join(w.home, "env"), "yes 10000 "+w.home+" 1 win 10000\n")
+	w.wantWritten(filepath.Join(w.home, "env"), "yes 10000 "+w.home+" 1 win 10000\n")
 }
 
 // The umask of s6-svscan does not make directories that nobody can use.

@@ -225,6 +225,13 @@ func wantFile(t *testing.T, path, want string) {
 	}
 }
 
+// wantWritten waits for a file that a gateway writes with one call.
+func (w *world) wantWritten(path, want string) {
+	w.t.Helper()
+	w.until("the gateway has written "+path, func() bool { info, err := os.Stat(path); return err == nil && info.Size() > 0 })
+	wantFile(w.t, path, want)
+}
+
 func wantMode(t *testing.T, path string, want fs.FileMode, uid, gid int) {
 	t.Helper()
 	info, err := os.Lstat(path)
