@@ -144,7 +144,8 @@ func exactly(value any) (plain any, err error) {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
-	return plain, decoder.Decode(&plain)
+	err = decoder.Decode(&plain)
+	return plain, err
 }
 
 const jsonOnly = "want what JSON has: keys that are text, and numbers that are finite"
@@ -194,7 +195,8 @@ func SettingsText(values map[string]any) (json.RawMessage, error) {
 func SettingsOf(text json.RawMessage) (values map[string]any, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
-	return values, decoder.Decode(&values)
+	err = decoder.Decode(&values)
+	return values, err
 }
 
 // add merges more settings. A value replaces the whole value of that key, and gets the

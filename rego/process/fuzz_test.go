@@ -80,6 +80,9 @@ func FuzzRulesAnswers(f *testing.F) {
 		if errors.As(err, &ended) != p.closed {
 			t.Errorf("evaluate: %v, and the child is closed: %v", err, p.closed)
 		}
+		if err == nil && len(one.results) != 2 {
+			t.Errorf("no error, and results %v", one.results)
+		}
 		for name, result := range one.results {
 			if _, err := json.Marshal(result); err != nil || name != "a" && name != "b" {
 				t.Errorf("a result of %q: %v", name, err)

@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"time"
@@ -157,6 +158,11 @@ func (r *run) together(ctx context.Context, group []rego.Package, allAtOnce bool
 			}
 			return nil
 		})
+	for _, one := range group {
+		if _, done := r.results[one.Name]; err == nil && !done {
+			err = fmt.Errorf("the process for the rules has no result of %s", one.Name)
+		}
+	}
 	return begun, err
 }
 

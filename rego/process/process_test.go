@@ -322,7 +322,7 @@ func TestTheChildIsConfined(t *testing.T) {
 	t.Parallel()
 	r := rulesOf(t, Settings{}, nil)
 	load(t, r)
-	pid := r.child.pipes.(*child.Process).Pid
+	pid := r.child.pipes.(*child.Process).PID
 	wanted := map[string]string{"status": "NoNewPrivs:\t1", "oom_score_adj": "1000\n"}
 	if _, _, err := syscall.AllThreadsSyscall(syscall.SYS_GETPID, 0, 0, 0); err == syscall.ENOTSUP {
 		delete(wanted, "status") // with cgo, as under the race detector, Go does not reach all threads
