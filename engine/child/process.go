@@ -12,7 +12,7 @@ import (
 // A Process is a child, and this end of its pipes: Write writes to its standard input,
 // Read reads its standard output.
 type Process struct {
-	Pid     int
+	PID     int        // another process may have it after the end of the child
 	mutex   sync.Mutex // of process, which Release changes
 	process *os.Process
 	stdin   *os.File
@@ -77,7 +77,7 @@ func Start(command string, stderr *os.File) (*Process, error) {
 		stdout.Close()
 		return nil, err
 	}
-	p := &Process{Pid: started.Pid, process: started, stdin: stdin, stdout: stdout, ended: make(chan struct{})}
+	p := &Process{PID: started.Pid, process: started, stdin: stdin, stdout: stdout, ended: make(chan struct{})}
 	go p.reap()
 	return p, nil
 }
@@ -89,7 +89,7 @@ func (p *Process) reap() {
 	defer close(p.ended)
 	for {
 		var status unix.WaitStatus
-		_, err := unix.Wait4(p.Pid, &status, unix.WUNTRACED, &p.usage)
+		_, err := unix.Wait4(p.PID, &status, unix.WUNTRACED, &p.usage)
 		switch {
 		case err == unix.EINTR:
 		case err == nil && status.Stopped():

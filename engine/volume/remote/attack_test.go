@@ -36,7 +36,7 @@ func startAttacked(t *testing.T) *Child {
 // sendAsAgent sends a signal to the child as the agent.
 func sendAsAgent(t *testing.T, v *Child, signal string) {
 	t.Helper()
-	pid := processOf(v).Pid
+	pid := processOf(v).PID
 	if pid <= 1 {
 		t.Fatalf("process %d is not to be signalled", pid)
 	}
@@ -132,11 +132,11 @@ func TestAProcessLimitStopsNoRequest(t *testing.T) {
 	defer v.Close()
 	v.restart = nil
 	one := unix.Rlimit{Cur: 1, Max: 1}
-	if err := errors.Join(unix.Prlimit(processOf(v).Pid, unix.RLIMIT_NPROC, &one, nil), v.Configure(s)); err != nil {
+	if err := errors.Join(unix.Prlimit(processOf(v).PID, unix.RLIMIT_NPROC, &one, nil), v.Configure(s)); err != nil {
 		t.Fatal(err)
 	}
 	answers(t, v)
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", processOf(v).Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", processOf(v).PID))
 	if err != nil || !strings.Contains(string(status), "Uid:\t10000\t10000\t10000\t10000\n") {
 		t.Errorf("it is %s, %v", status, err)
 	}

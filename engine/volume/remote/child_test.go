@@ -274,7 +274,7 @@ func TestTheVolumesSideIsTheUnprivilegedUser(t *testing.T) {
 	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != id || owner.Gid != id {
 		t.Errorf("its file belongs to %d:%d, want %d:%d", owner.Uid, owner.Gid, id, id)
 	}
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", processOf(v).Pid))
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", processOf(v).PID))
 	if err != nil || len(threads) == 0 {
 		t.Fatalf("threads %v, %v", threads, err)
 	}
@@ -319,7 +319,7 @@ func TestTheVolumesSideCannotBeTraced(t *testing.T) {
 	}
 	v := startChild(t, Settings{User: &User{UID: id, GID: id}})
 	_, _ = v.Change(t.Context(), engine.Change{Kind: engine.ReadIntent, Profile: policy.RootProfile}) // the child has its settings now
-	look := exec.CommandContext(t.Context(), "cat", fmt.Sprintf("/proc/%d/environ", processOf(v).Pid))
+	look := exec.CommandContext(t.Context(), "cat", fmt.Sprintf("/proc/%d/environ", processOf(v).PID))
 	look.Dir = "/"
 	look.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
 	if out, err := look.CombinedOutput(); err == nil || !strings.Contains(string(out), "denied") {
