@@ -27,11 +27,14 @@ func adopt() (end func()) {
 	}
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	var before unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NPROC, &before) == nil {
+	known := unix.Getrlimit(unix.RLIMIT_NPROC, &before) == nil
+	if known {
 		_ = unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: min(before.Cur, maxProcesses), Max: before.Max})
 	}
 	return func() {
-		_ = unix.Setrlimit(unix.RLIMIT_NPROC, &before)
+		if known {
+			_ = unix.Setrlimit(unix.RLIMIT_NPROC, &before)
+		}
 		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 	}
 }
