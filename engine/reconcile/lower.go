@@ -23,8 +23,9 @@ const (
 	noteTime  = 10 * time.Millisecond
 )
 
-// patience bounds what a stop asks the rules.
-const patience = 2 * time.Second
+// patience bounds what a stop asks the rules once it has let others in. A busy machine needs
+// seconds to start their process.
+const patience = 10 * time.Second
 
 // lower stops the profiles of a request, and for Unregister removes their slots. It works
 // without the rules. A volume that does not answer costs the record of the stop, and
