@@ -40,10 +40,7 @@ last cont-init script.`,
 
 func boot(cmd *cobra.Command, _ []string) error {
 	remote.TuneMemory()
-	// The children take a third of a boot with few profiles to start, so they start first.
-	rules := &process.Rules{}
-	rules.Start()
-	defer rules.Close()
+	// A child takes a third of a boot with few profiles to start, so it starts first.
 	child, childErr := remote.Spawn()
 	if childErr == nil {
 		defer child.Close()
@@ -51,6 +48,11 @@ func boot(cmd *cobra.Command, _ []string) error {
 	c, wrong, err := config.Read(cmd.Flags(), os.Environ())
 	if err != nil {
 		return err
+	}
+	rules := &process.Rules{Configure: func() (process.Settings, error) { return rulesSettings(c) }} // c as it is by then
+	defer rules.Close()
+	if len(c.Policy) > 0 {
+		rules.Start()
 	}
 	// The reader of standard output may exit before the boot log is written, or never read.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
@@ -74,7 +76,6 @@ func boot(cmd *cobra.Command, _ []string) error {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
-	rules.Configure = func() (process.Settings, error) { return rulesSettings(c) }
 	w, _, err := worldOn(c, rules, log, log, func() (*remote.Child, error) {
 		s, err := volumeSettings(c, policy.PhaseBoot)
 		if err := cmp.Or(childErr, err); err != nil {

@@ -14,12 +14,13 @@ import (
 	"hermes-reconcile/rego/bundle"
 )
 
-// A Policy is a policy that the child has loaded, as an engine.Evaluator.
+// A Policy is a policy that is loaded, as an engine.Evaluator.
 type Policy struct {
 	rules    *Rules
 	choice   bundle.Choice
 	packages []rego.Package
 	status   policy.Status
+	here     *rego.Evaluator // built-in rules alone; nil: the child has loaded the policy
 }
 
 // Status identifies the policy.
@@ -49,6 +50,9 @@ func (p *Policy) Evaluate(ctx context.Context, stage policy.Stage, in policy.Inp
 	}
 	p.rules.mutex.Lock()
 	defer p.rules.mutex.Unlock()
+	if p.here != nil {
+		return r.evaluateHere(ctx)
+	}
 	budget, cancel := context.WithTimeoutCause(ctx, left(ctx)/2, errors.New("no time left"))
 	defer cancel()
 	err := r.all(budget)

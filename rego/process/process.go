@@ -1,7 +1,7 @@
-// Package process loads and runs the rules in a child process. A builtin that looks at no
-// limit, or a rule that takes all memory, ends the child and not the program: the parent
-// starts another child and goes on without the package that did it. The package holds both
-// ends of the pipes to the child.
+// Package process loads and runs the rules of an operator in a child process. A builtin that
+// looks at no limit, or a rule that takes all memory, ends the child and not the program: the
+// parent starts another child and goes on without the package that did it. The package holds
+// both ends of the pipes to the child. Built-in rules alone need no child.
 //
 // The child limits time itself, as package rego does, and reports a package that breaks. The
 // parent ends a child that does not keep to the limit. The kernel limits the memory of the
@@ -19,12 +19,13 @@ import (
 	"time"
 
 	"hermes-reconcile/engine"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/bundle"
 )
 
 // Rules load and run the rules of a configuration, as a reconcile.Rules. They start the
-// child when it is needed first.
+// child when rules of an operator are needed first.
 type Rules struct {
 	// Configure returns the settings. It is called once, before the child is needed.
 	Configure func() (Settings, error)
@@ -33,6 +34,9 @@ type Rules struct {
 	settings  *Settings
 	valuesErr error // why the settings of the configuration cannot be sent
 	child     *peer // nil: none runs
+
+	converted     *rego.Document // for the built-in rules alone
+	convertedFrom *policy.Input
 }
 
 // Start starts the child early. It waits for its settings. A child that cannot be started is
@@ -105,8 +109,10 @@ func (r *Rules) Keep(ctx context.Context, e engine.Evaluator) error {
 	}
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	err := r.ready(ctx, p)
-	if err == nil {
+	var err error
+	if p.here != nil {
+		err = bundle.Save(r.settings.StateDir, p.here, time.Now())
+	} else if err = r.ready(ctx, p); err == nil {
 		_, err = r.ask(ctx, loadTime, func(c *peer) error { return c.stream.Write(request{Keep: p.choice}) }, nil)
 	}
 	if err != nil {
@@ -128,6 +134,9 @@ func (r *Rules) load(ctx context.Context, choice bundle.Choice) (*Policy, error)
 	}
 	if r.valuesErr != nil && (choice == bundle.Present || choice == bundle.BuiltIn) {
 		return nil, r.valuesErr
+	}
+	if !r.inChild(choice) {
+		return r.loadHere(choice)
 	}
 	limit := min(loadTime, left(ctx)/4)
 	l, err := r.ofChild(ctx, limit, choice)

@@ -311,16 +311,43 @@ func TestAFactThatIsNoJSON(t *testing.T) {
 	t.Parallel()
 	in := input(0)
 	in.Profiles["coder"]["prior_state"] = json.RawMessage("{")
-	got := load(t, rulesOf(t, Settings{}, nil)).Evaluate(t.Context(), policy.StageRules, in)
-	if len(got.Failures) != 1 || got.Failures[0].Rule != "reconcile" || !strings.Contains(got.Failures[0].Error, "profile coder: fact prior_state") {
-		t.Errorf("%+v, want one failure that names the fact", got)
+	for _, files := range []map[string]string{nil, {"site.rego": site}} {
+		got := load(t, rulesOf(t, Settings{}, files)).Evaluate(t.Context(), policy.StageRules, in)
+		if len(got.Failures) != 1 || got.Failures[0].Rule != "reconcile" || !strings.Contains(got.Failures[0].Error, "profile coder: fact prior_state") {
+			t.Errorf("%+v, want one failure that names the fact", got)
+		}
+	}
+}
+
+// The built-in rules alone decide without a child, as they do in one. The settings of the
+// configuration count, and so do later facts.
+func TestBuiltInRulesNeedNoChild(t *testing.T) {
+	t.Parallel()
+	settings := Settings{Values: map[string]any{"start_states": []any{"running", "starting"}}}
+	alone, beside := rulesOf(t, settings, nil), rulesOf(t, settings, map[string]string{"lib.rego": "package reconcile.lib.mine\n\nx := 1\n"})
+	e, inChild := load(t, alone), load(t, beside)
+	if beside.child == nil {
+		t.Error("rules of an operator run in this process")
+	}
+	for _, state := range []string{"starting", "stopped"} {
+		in := input(3)
+		in.Profiles["coder"]["prior_state"] = json.RawMessage(`{"status": "recorded", "desired": "` + state + `"}`)
+		for _, stage := range []policy.Stage{policy.StageRules, policy.StageAfter} {
+			got, want := e.Evaluate(t.Context(), stage, in), inChild.Evaluate(t.Context(), stage, in)
+			if !reflect.DeepEqual(got, want) || len(got.Failures) > 0 || stage == policy.StageRules && len(got.Contributions) < 2 {
+				t.Errorf("%s: %+v, want\n%+v", state, got, want)
+			}
+		}
+	}
+	if alone.child != nil {
+		t.Error("the built-in rules run in a child")
 	}
 }
 
 // The child has what it needs for its work and nothing more, and is the first to go.
 func TestTheChildIsConfined(t *testing.T) {
 	t.Parallel()
-	r := rulesOf(t, Settings{}, nil)
+	r := rulesOf(t, Settings{}, map[string]string{"site.rego": site})
 	load(t, r)
 	pid := r.child.pipes.(*child.Process).PID
 	wanted := map[string]string{"status": "NoNewPrivs:\t1", "oom_score_adj": "1000\n"}
