@@ -80,12 +80,13 @@ func newChild(pipes io.ReadWriteCloser, s Settings) *Child {
 
 // shortTime limits a request that reads or writes one file. It is longer than a log waits
 // for its lock.
-const shortTime = 3 * time.Second
+const shortTime = 4 * time.Second
 
 // patience is how long the volume may keep a command on a running container waiting beyond
-// what the facts get. Each request, or each operation of it, adds callTime.
+// what the facts get. Each request, or each operation of it, adds callTime. On a machine
+// where forty processes wait for two processors a new child took more than 2 s.
 const (
-	patience = 2 * time.Second
+	patience = 4 * time.Second
 	callTime = 50 * time.Millisecond
 )
 
