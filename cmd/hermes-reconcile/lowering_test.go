@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,11 +87,13 @@ func (l *liveScan) program() string {
 func TestStopOfAStoppedVolume(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
+	missing := regexp.MustCompile(`FAILED  coder: (the intent "stopped" cannot be recorded|the planned-stop marker): `)
 	for _, command := range []string{"stop", "unregister"} {
 		l := startLiveAs(t, agent, "coder=running")
 		l.untilNow("coder", policy.NowUp)
 		code, text, took := l.attacked(unix.SIGSTOP, command+" coder --kill --timeout 4s")
-		if code != exitProfile || !strings.Contains(text, `the intent "stopped" cannot be recorded`) || !strings.Contains(text, "with an error") {
+		// On a busy machine the intent may be written before the attack comes.
+		if code != exitProfile || !missing.MatchString(text) || !strings.Contains(text, "with an error") {
 			t.Errorf("%s: exit status %d\n%s", command, code, text)
 		}
 		if took > 8*time.Second {
