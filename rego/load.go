@@ -134,7 +134,7 @@ func distrust(name string, err error) Errors {
 		return nil
 	}
 	return Errors{{File: name, Code: policy.CodeUntrusted, Message: untrusted.Error() +
-		", so they could have written these rules; make root the owner, or keep the rules off the volume"}}
+		", so they could have written these rules; " + untrusted.Mend()}}
 }
 
 // MaxFile limits the size of a file of rules or settings, in bytes. Rules that people

@@ -51,7 +51,7 @@ func inputSchema() ([]byte, error) { return engine.InputSchema(allSources()) }
 
 // layers are the rules in order: the built-in ones, then the operator's directories, which
 // the agents must not be able to write.
-func layers(c config.Config) []rego.Layer { return rego.Layers(c.Policy, c.User) }
+func layers(c config.Config) []rego.Layer { return rego.Layers(c.Policy, c.Distrusted) }
 
 // untrusted raises the alarm about a state directory that is not used.
 func untrusted(c config.Config) []policy.Alarm {

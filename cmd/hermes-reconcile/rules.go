@@ -24,7 +24,7 @@ func newRules(c config.Config) *process.Rules {
 func rulesSettings(c config.Config) (process.Settings, error) {
 	o, err := policyOptions(c)
 	return process.Settings{
-		Policy: c.Policy, User: c.User, Schema: o.Schema, Values: o.Settings, Timeout: o.Timeout, Memory: o.Memory, StateDir: c.StateDir,
+		Policy: c.Policy, User: c.Distrusted, Schema: o.Schema, Values: o.Settings, Timeout: o.Timeout, Memory: o.Memory, StateDir: c.StateDir,
 	}, err
 }
 

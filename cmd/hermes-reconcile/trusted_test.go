@@ -272,7 +272,21 @@ func (i *install) refusesRules(rules, fault string) {
 		i.want(exitProfile, []string{fault}, "status --check "+option, environ)
 		i.want(exitDone, []string{"ALARM", fault}, "status "+option, environ)
 	}
-	i.want(exitPolicy, []string{fault, "[untrusted]"}, "policy check "+rules)
+	i.want(exitPolicy, []string{fault, "[untrusted]", "chown root:root " + strings.TrimSpace(fault) + " && chmod go-w "}, "policy check "+rules)
+}
+
+// On a machine without agents --trust-policy believes rules and a configuration that their
+// user owns.
+func TestTrustPolicy(t *testing.T) {
+	i := newInstall(t)
+	for _, user := range []string{"", "user: 12345:12345\n"} {
+		i.write("etc/config.yaml", user+"policy: ["+i.at("policy")+"]\n")
+		i.own("policy", agentID)
+		i.own("etc", agentID)
+		i.want(exitUsage, []string{"etc/config.yaml is not used"}, "eval --config etc/config.yaml")
+		i.want(exitDone, []string{"the rule says so"}, "eval --trust-policy --config etc/config.yaml")
+		i.want(exitDone, []string{"0 errors"}, "policy check --trust-policy policy")
+	}
 }
 
 // A boot whose rules are not believed decides with the copy of those that were, as with

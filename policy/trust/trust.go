@@ -69,6 +69,11 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Path + " " + e.Why }
 
+// Mend tells how to make it trusted.
+func (e *Error) Mend() string {
+	return fmt.Sprintf("keep it off the volume, and make root the owner: chown root:root %s && chmod go-w %[1]s", e.Path)
+}
+
 // maxLinks is how many links Linux follows in one path.
 const maxLinks = 40
 

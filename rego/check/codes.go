@@ -56,7 +56,7 @@ var codes = []Code{
 	{"unknown_setting", SeverityError, "a setting that does not exist", "give it a value in data/settings.yaml, or check the name"},
 	{"settings_error", SeverityError, "settings that cannot be used", "the file holds one key, settings, with an object; a known setting keeps its type"},
 	{"file_unreadable", SeverityError, "a file of rules that is not a regular file, or cannot be read", "remove it, or check its permissions"},
-	{"untrusted", SeverityError, "rules that the user of the agents could have written", "make root the owner, or keep the rules off the volume"},
+	{"untrusted", SeverityError, "rules that the user of the agents could have written", "keep the rules off the volume, and make root the owner; `--trust-policy` on a machine without agents"},
 	{"directory_unreadable", SeverityError, "a policy directory that cannot be read", "check the path and its permissions"},
 
 	// What fails during evaluation.

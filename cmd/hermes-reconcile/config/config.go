@@ -44,6 +44,7 @@ type Config struct {
 	LogLevel      string         `koanf:"log_level"`
 	LogFormat     string         `koanf:"log_format"`
 	User          string         `koanf:"user"`
+	Distrusted    string         `koanf:"-"` // the user whose rules are not believed
 	Facts         struct {
 		Dir             string        `koanf:"dir"`
 		User            string        `koanf:"user"`
@@ -134,6 +135,7 @@ func AddFlags(flags *pflag.FlagSet) {
 	flags.String("scandir", "", "the scan directory of s6 (S6_PROFILE_GATEWAY_SCANDIR, default /run/service)")
 	flags.StringArray("policy", nil, "directory of rule packages, may be given several times (default "+defaultPolicyDir+" where it exists)")
 	flags.String("config", "", "configuration file (default "+defaultConfigFile+" where it exists)")
+	flags.Bool("trust-policy", false, "believe rules and a configuration that the user of the agents could have written; for a machine without agents")
 	flags.StringP("output", "o", "", "table, json or yaml (default table)")
 	flags.String("log-level", "", "debug, info, warn or error (default info)")
 	flags.String("log-format", "", "auto, text or json (default auto: text on a terminal)")
@@ -156,10 +158,20 @@ func Read(flags *pflag.FlagSet, environ []string) (c Config, wrong, err error) {
 	fileErr := loadFile(k, flags, cmp.Or(lookup(environ, "HERMES_RECONCILE_USER"), k.String("user")))
 	environmentErr := loadEnvironment(k, environ)
 	c, err = finish(k, flags)
+	c.Distrusted = distrusted(flags, c.User)
 	if err != nil {
 		return c, errors.Join(fileErr, environmentErr), err
 	}
 	return c, errors.Join(fileErr, environmentErr), nil
+}
+
+// distrusted returns the user whose rules and configuration are not believed: user, or with
+// --trust-policy root, who can write everything and so is believed.
+func distrusted(flags *pflag.FlagSet, user string) string {
+	if trusting, _ := flags.GetBool("trust-policy"); trusting {
+		return "0:0"
+	}
+	return user
 }
 
 // PolicyWithoutFlags returns the directories of rules without those of the command line.

@@ -24,7 +24,7 @@ const maxFile = 1 << 20
 func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, user string) error {
 	given, _ := flags.GetString("config")
 	name := cmp.Or(given, defaultConfigFile)
-	text, err := trust.Read(name, trust.NotByUser(user), maxFile)
+	text, err := trust.Read(name, trust.NotByUser(distrusted(flags, user)), maxFile)
 	if given == "" && errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -39,7 +39,7 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, user string) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if own := alone.String("user"); own != "" && own != user {
-		if _, err := trust.Check(name, trust.NotByUser(own)); err != nil {
+		if _, err := trust.Check(name, trust.NotByUser(distrusted(flags, own))); err != nil {
 			return refuse(name, err)
 		}
 	}
@@ -54,8 +54,8 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, user string) error {
 
 // refuse returns the error about a file that is not used.
 func refuse(name string, err error) error {
-	if _, ok := errors.AsType[*trust.Error](err); ok {
-		return fmt.Errorf("configuration: %s is not used: %w; make root the owner, or keep the file off the volume", name, err)
+	if untrusted, ok := errors.AsType[*trust.Error](err); ok {
+		return fmt.Errorf("configuration: %s is not used: %w; %s", name, err, untrusted.Mend())
 	}
 	return fmt.Errorf("configuration: %w", err)
 }
