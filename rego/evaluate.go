@@ -17,10 +17,10 @@ import (
 )
 
 // Evaluate runs every package of the stage over the whole input document, one after the
-// other, for a command of an author of rules. If a package fails (a conflict, a builtin
+// other, for the built-in rules alone and for commands of an author of rules. If a package fails (a conflict, a builtin
 // error, an invalid member, a limit of time or memory), its contributions are dropped and
-// its failure is reported; the other packages count. Package process does the same for a
-// boot.
+// its failure is reported; the other packages count. Package process does the same in a
+// child for rules of an operator.
 func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
 	document, err := NewDocument(in)
 	if err != nil {

@@ -16,7 +16,7 @@ var errMemory = errors.New("the memory limit of the rules")
 const memoryInterval = 5 * time.Millisecond
 
 // limitMemory returns a context that ends with errMemory once the heap has grown by
-// more than the given bytes. It is for the commands of authors; at a boot the kernel limits
+// more than the given bytes. It is for rules that run in this process; the kernel limits
 // the process of the rules. Everything that allocates beside the rules counts too. The
 // caller calls the returned function to end measuring.
 func limitMemory(ctx context.Context, bytes int64) (context.Context, func()) {

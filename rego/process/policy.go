@@ -39,6 +39,9 @@ const grace = time.Second
 //
 // The caller does not change the facts of a document between two calls.
 func (p *Policy) Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
+	if p.here != nil {
+		return p.here.Evaluate(ctx, stage, in)
+	}
 	r := &run{Policy: p, in: in, results: map[string]policy.Evaluation{}, suspects: map[string]bool{}}
 	for _, one := range p.packages {
 		if one.Stage == stage {
@@ -50,9 +53,6 @@ func (p *Policy) Evaluate(ctx context.Context, stage policy.Stage, in policy.Inp
 	}
 	p.rules.mutex.Lock()
 	defer p.rules.mutex.Unlock()
-	if p.here != nil {
-		return r.evaluateHere(ctx)
-	}
 	budget, cancel := context.WithTimeoutCause(ctx, left(ctx)/2, errors.New("no time left"))
 	defer cancel()
 	err := r.all(budget)

@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"hermes-reconcile/engine"
-	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/bundle"
 )
@@ -34,9 +33,6 @@ type Rules struct {
 	settings  *Settings
 	valuesErr error // why the settings of the configuration cannot be sent
 	child     *peer // nil: none runs
-
-	converted     *rego.Document // for the built-in rules alone
-	convertedFrom *policy.Input
 }
 
 // Start starts the child early. It waits for its settings. A child that cannot be started is
