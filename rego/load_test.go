@@ -26,7 +26,7 @@ const schema = `{
       "prior_state": {"type": "object", "properties": {"status": {"type": "string"}, "desired": {"type": "string"}, "gateway": {"type": "string"}, "updated_at_unix": {"type": "integer"}}},
       "config": {"type": "object", "properties": {"changed_unix": {"type": "integer"}}},
 ` + holdSchema + `
-      "runtime_files": {"type": "object", "properties": {"files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"sweepable": {"type": "boolean"}}}},
+      "runtime_files": {"type": "object", "properties": {"files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"sweepable": {"type": "boolean"}, "scope": {"type": "string"}}}},
         "lock": {"type": "object", "properties": {"status": {"type": "string"}, "held": {"type": "boolean"}}}}}}}},
     "decisions": {"type": "object", "additionalProperties": {"type": "object", "properties": {"action": {"type": "string"}, "code": {"type": "string"}}}}
   }

@@ -207,7 +207,7 @@ func shownArgs(argv []string) []string {
 	hide := false
 	for _, arg := range argv[:min(len(argv), maxArgs)] {
 		name, _, joined := strings.Cut(arg, "=")
-		secret := looksSecret(strings.TrimLeft(name, "-"))
+		secret := policy.NamesSecret(strings.TrimLeft(name, "-"))
 		switch {
 		case hide && !strings.HasPrefix(arg, "-"):
 			arg = redacted

@@ -112,7 +112,7 @@ func describeEnvironment(v variables) environmentFact {
 	for name, value := range v.values {
 		ours := strings.HasPrefix(name, shownPrefix)
 		switch {
-		case isSecretName(name) || (ours && looksSecret(name)):
+		case policy.SecretEnding(name) != "" || (ours && policy.NamesSecret(name)):
 			if value != "" && read.IsVariable(name) {
 				f.Secrets = append(f.Secrets, environSecret{name, fingerprint(value)})
 			}

@@ -53,5 +53,12 @@ _has_token(profile, platform) if {
 	token.scope == platform
 }
 
+# Its variables switch the platform on, such as MATRIX_PASSWORD.
+_has_token(profile, platform) if {
+	fact := profile.platforms.platforms[platform]
+	fact.on
+	not "enabled" in fact.by
+}
+
 # These need no token.
 _has_token(_, platform) if platform in ["whatsapp", "webhook", "msgraph_webhook", "relay"]

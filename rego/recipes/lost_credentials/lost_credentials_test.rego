@@ -67,3 +67,15 @@ test_not_knowing_is_not_losing if {
 		held == set() with data.settings as shipped with input as home(profile(tokens)) with data.settings.lost_credentials_platforms as ["telegram"]
 	}
 }
+
+test_variables_that_switch_a_platform_on_are_its_credentials if {
+	every by, reasons in {"MATRIX_PASSWORD": 0, "enabled": 1} {
+		coder := object.union(profile({}), {
+			"config": {"platforms": {"matrix": {"enabled": true}}},
+			"platforms": {"platforms": {"matrix": {"on": true, "by": [by], "source": ".env"}}},
+		})
+		found := held with data.settings as shipped with input as home(coder)
+			with data.settings.lost_credentials_platforms as ["matrix"]
+		count(found) == reasons
+	}
+}
