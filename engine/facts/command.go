@@ -159,7 +159,7 @@ func describeCommand(argv []string, source string) commandFact {
 			return f
 		case arg == "--no-supervise":
 			f.NoSupervise = true
-		case name == "--profile" && joined:
+		case (name == "-p" || name == "--profile") && joined:
 			f.Profile = read.Bounded(value, maxArg)
 		case (arg == "-p" || arg == "--profile") && i+1 < len(argv):
 			f.Profile = read.Bounded(argv[i+1], maxArg)

@@ -52,7 +52,7 @@ type Config struct {
 
 	inherited  func() *inherited // reads once
 	tokenLocks func() tokenLocks // reads once
-	lastRun    func() lastRun    // reads once
+	lastLines  func() lastLines  // reads once
 }
 
 // withDefaults fills in the empty fields.
@@ -74,7 +74,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.inherited = sync.OnceValue(c.inherit)
 	c.tokenLocks = sync.OnceValue(c.readTokenLocks)
-	c.lastRun = sync.OnceValue(c.readLastRun)
+	c.lastLines = sync.OnceValue(c.readLastLines)
 	return c
 }
 
@@ -167,7 +167,7 @@ func Builtin(c Config) Sources {
 			operatorFiles(c),
 			ownership(),
 			logDirectory(c),
-			previousOf(c),
+			previousOfProfile(c),
 		},
 	}
 }

@@ -19,11 +19,11 @@ func TestPrevious(t *testing.T) {
 	}{
 		{"no ledger", "", none, none},
 		{"a boot", boot + coder,
-			map[string]string{"status": `"recorded"`, "time_unix": "1795323600", "phase": `"boot"`, "command": "absent", "action": `"reconciled"`, "boot_id": `"b1"`, "image": `"v1"`, "policy_revision": `"r1"`, "fallback": "true", "errors": "2"},
+			map[string]string{"status": `"recorded"`, "time_unix": "1795323600", "phase": `"boot"`, "command": "absent", "action": `"reconciled"`, "boot_id": `"b1"`, "image": `"v1"`, "policy_revision": `"r1"`, "fallback": "true"},
 			map[string]string{"status": `"recorded"`, "time_unix": "1795323600", "action": `"started"`, "code": `"prior_intent"`, "prior_state": `"running"`, "prior_exit": `"unclean"`}},
 		{"the newest of each", boot + coder + apply + stop + boot,
 			map[string]string{"phase": `"boot"`, "policy_revision": `"r1"`}, map[string]string{"command": `"stop"`, "action": `"registered"`, "prior_exit": `"clean"`}},
-		{"a pass that left the profile alone", boot + apply, map[string]string{"command": `"stop"`, "fallback": "false", "errors": "0"}, none},
+		{"a pass that left the profile alone", boot + apply, map[string]string{"command": `"stop"`, "fallback": "false"}, none},
 		{"lines that are none", "[]\n{}\nnull\n" + boot + "{\"time\":\"2026-11-2", map[string]string{"boot_id": `"b1"`}, none},
 		{"a time that is none", `{"time":"now","action":"` + strings.Repeat("x", 300) + `"}`, map[string]string{"time_unix": "absent", "action": `"` + strings.Repeat("x", 256) + `…"`}, none},
 		{"only the end of a long one", coder + strings.Repeat(apply, 8000), map[string]string{"command": `"stop"`}, none},

@@ -27,8 +27,11 @@ test_a_platform_without_a_token if {
 }
 
 test_a_token_is_enough if {
-	owner := profile({"tokens": [{"scope": "telegram", "fingerprint": "aa", "source": ".env", "name": "TELEGRAM_BOT_TOKEN"}]})
-	held == set() with data.settings as shipped with input as home(owner) with data.settings.lost_credentials_platforms as ["telegram"]
+	every known, reasons in {true: 0, false: 1} {
+		owner := object.union(profile({}), {"platforms": {"platforms": {"telegram": {"on": true, "credentials": known}}}})
+		found := held with data.settings as shipped with input as home(owner) with data.settings.lost_credentials_platforms as ["telegram"]
+		count(found) == reasons
+	}
 }
 
 test_a_platform_without_tokens_loses_none if {
@@ -65,17 +68,5 @@ test_an_env_that_cannot_be_read if {
 test_not_knowing_is_not_losing if {
 	every tokens in [{"status": "timed_out"}, {"status": "unreadable", "env_link": true, "error": "a link"}, {"config_status": "invalid"}] {
 		held == set() with data.settings as shipped with input as home(profile(tokens)) with data.settings.lost_credentials_platforms as ["telegram"]
-	}
-}
-
-test_variables_that_switch_a_platform_on_are_its_credentials if {
-	every by, reasons in {"MATRIX_PASSWORD": 0, "enabled": 1} {
-		coder := object.union(profile({}), {
-			"config": {"platforms": {"matrix": {"enabled": true}}},
-			"platforms": {"platforms": {"matrix": {"on": true, "by": [by], "source": ".env"}}},
-		})
-		found := held with data.settings as shipped with input as home(coder)
-			with data.settings.lost_credentials_platforms as ["matrix"]
-		count(found) == reasons
 	}
 }
