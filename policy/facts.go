@@ -195,15 +195,18 @@ func LockHeld(profile Facts) bool {
 	return lock.Held && lock.Status == StatusRecorded
 }
 
-// Fingerprints identifies the credentials of a profile: "<scope> <fingerprint>", in the
-// order of its files. Two profiles with an equal one share a credential.
+// Fingerprints identifies the exclusive credentials of a profile: "<scope> <fingerprint>", in
+// the order of its files. Only one of two profiles with an equal one can use it.
 func Fingerprints(profile Facts) []string {
 	tokens := read[struct {
-		Tokens []struct{ Fingerprint, Scope string }
+		Tokens []struct {
+			Fingerprint, Scope string
+			Exclusive          bool
+		}
 	}](profile, "tokens").Tokens
 	var all []string
 	for _, t := range tokens {
-		if t.Fingerprint != "" {
+		if t.Fingerprint != "" && t.Exclusive {
 			all = append(all, t.Scope+" "+t.Fingerprint)
 		}
 	}

@@ -32,7 +32,7 @@ func TestReadersOfFacts(t *testing.T) {
 		{"RuntimeFiles", func(f Facts) any { return RuntimeFiles(f) }, "runtime_files", `{"files":{"gateway.pid":{"status":"recorded","sweepable":true,"identity":"i","pid":7}}}`, map[string]RuntimeFile{"gateway.pid": {"recorded", true, "i"}}},
 		{"LockHeld", func(f Facts) any { return LockHeld(f) }, "runtime_files", `{"lock":{"status":"recorded","held":true}}`, true},
 		{"LockHeld of an unreadable lock", func(f Facts) any { return LockHeld(f) }, "runtime_files", `{"lock":{"status":"unreadable","held":true}}`, false},
-		{"Fingerprints", func(f Facts) any { return Fingerprints(f) }, "tokens", `{"tokens":[{"scope":"telegram","fingerprint":"ab"},{"scope":"slack"}]}`, []string{"telegram ab"}},
+		{"Fingerprints", func(f Facts) any { return Fingerprints(f) }, "tokens", `{"tokens":[{"scope":"telegram","fingerprint":"ab","exclusive":true},{"scope":"slack","exclusive":true},{"scope":"openai_api","fingerprint":"cd"}]}`, []string{"telegram ab"}},
 	} {
 		if diff := cmp.Diff(test.want, test.read(Facts{test.name: json.RawMessage(test.fact)})); diff != "" {
 			t.Errorf("%s of %s (-want +got):\n%s", test.reader, test.fact, diff)

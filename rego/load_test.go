@@ -14,8 +14,9 @@ const schema = `{
     "now": {"type": "object", "properties": {"unix_ns": {"type": "integer"}, "minute": {"type": "integer"}}},
     "container": {"type": "object", "properties": {
       "command": {"type": "object", "properties": {"role": {"type": "string"}, "profile": {"type": "string"}, "argv": {"type": "array", "items": {"type": "string"}}, "no_supervise": {"type": "boolean"}}},
-      "multiplex": {"type": "object", "properties": {"on": {"type": "boolean"}, "status": {"type": "string"}, "error": {"type": "string"}, "source": {"type": "string"}}},
+      "multiplex": {"type": "object", "properties": {"on": {"type": "boolean"}, "status": {"type": "string"}, "error": {"type": "string"}, "source": {"type": "string"}, "warnings": {"type": "array", "items": {"type": "string"}}}},
       "environment": {"type": "object", "properties": {
+        "warnings": {"type": "array", "items": {"type": "string"}},
         "vars": {"type": "object", "additionalProperties": {"type": "string"}},
         "flags": {"type": "object", "additionalProperties": {"type": "boolean"}}}},
       "external": {"type": "object"},
@@ -26,7 +27,7 @@ const schema = `{
       "prior_state": {"type": "object", "properties": {"status": {"type": "string"}, "desired": {"type": "string"}, "gateway": {"type": "string"}, "updated_at_unix": {"type": "integer"}}},
       "config": {"type": "object", "properties": {"changed_unix": {"type": "integer"}}},
 ` + holdSchema + `
-      "runtime_files": {"type": "object", "properties": {"files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"sweepable": {"type": "boolean"}}}},
+      "runtime_files": {"type": "object", "properties": {"files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"sweepable": {"type": "boolean"}, "scope": {"type": "string"}}}},
         "lock": {"type": "object", "properties": {"status": {"type": "string"}, "held": {"type": "boolean"}}}}}}}},
     "decisions": {"type": "object", "additionalProperties": {"type": "object", "properties": {"action": {"type": "string"}, "code": {"type": "string"}}}}
   }

@@ -15,7 +15,7 @@ var mayImport = map[string][]string{
 	"policy/trust":         {"policy"},
 	"engine":               {"policy", "policy/suggest"},
 	"engine/child":         {},
-	"engine/facts":         {"policy", "policy/trust", "engine/facts/read", "engine/facts/plugins"},
+	"engine/facts":         {"policy", "policy/trust", "engine/facts/read", "engine/facts/plugins", "engine/ledger"},
 	"engine/facts/read":    {"policy", "policy/trust"},
 	"engine/facts/plugins": {"policy", "policy/trust", "engine/facts/read"},
 	"engine/hometest":      {},
@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"s6/supervise":         {"policy", "s6/beneath"},
 	"s6/s6test":            {},
 
-	"cmd/hermes-reconcile/config": {"policy/suggest", "policy/trust"},
+	"cmd/hermes-reconcile/config": {"policy", "policy/suggest", "policy/trust"},
 	"cmd/hermes-reconcile/view":   {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "rego", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile": {
 		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts", "engine/facts/plugins", "engine/volume", "engine/volume/remote", "engine/ledger",

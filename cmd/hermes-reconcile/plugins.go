@@ -116,6 +116,7 @@ func openVolume(c config.Config, phase string) (*remote.Child, error) {
 func volumeSettings(c config.Config, phase string) (remote.Settings, error) {
 	s := remote.Settings{
 		Home: c.Home, Phase: phase, Timeout: c.Facts.Timeout, SourceTimeout: c.Facts.SourceTimeout, OperatorFiles: c.Facts.OperatorFiles,
+		ConfigKeys: c.Facts.ConfigKeys,
 	}
 	if os.Geteuid() != 0 {
 		return s, nil

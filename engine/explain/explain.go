@@ -231,7 +231,7 @@ func (s Subject) slot() string {
 	return "down, and starts with its supervisor"
 }
 
-// sharers names the other profiles that have one of the profile's credentials.
+// sharers names the other profiles that have one of the profile's exclusive credentials.
 func (s Subject) sharers(facts policy.Facts) []string {
 	mine := policy.Fingerprints(facts)
 	var names []string

@@ -159,7 +159,7 @@ func describeCommand(argv []string, source string) commandFact {
 			return f
 		case arg == "--no-supervise":
 			f.NoSupervise = true
-		case name == "--profile" && joined:
+		case (name == "-p" || name == "--profile") && joined:
 			f.Profile = read.Bounded(value, maxArg)
 		case (arg == "-p" || arg == "--profile") && i+1 < len(argv):
 			f.Profile = read.Bounded(argv[i+1], maxArg)
@@ -207,7 +207,7 @@ func shownArgs(argv []string) []string {
 	hide := false
 	for _, arg := range argv[:min(len(argv), maxArgs)] {
 		name, _, joined := strings.Cut(arg, "=")
-		secret := looksSecret(strings.TrimLeft(name, "-"))
+		secret := policy.NamesSecret(strings.TrimLeft(name, "-"))
 		switch {
 		case hide && !strings.HasPrefix(arg, "-"):
 			arg = redacted

@@ -70,6 +70,7 @@ func TestCommand(t *testing.T) {
 			map[string]string{"role": `"gateway run"`, "argv": `["gateway","run","--no-supervise"]`, "no_supervise": "true", "source": `"s6"`, "status": `"recorded"`}},
 		{"with a profile", main("/opt/hermes/docker/main-wrapper.sh", "/x/entrypoint-dispatch.sh", "hermes", "-p", "coder", "gateway", "run"),
 			map[string]string{"role": `"gateway run"`, "profile": `"coder"`, "no_supervise": "false"}},
+		{"-p with an equals sign", main("/opt/main-wrapper.sh", "-p=viewer", "gateway", "run"), map[string]string{"profile": `"viewer"`, "role": `"gateway run"`}},
 		{"a profile called hermes", main("/opt/main-wrapper.sh", "gateway", "run", "--profile=hermes"), map[string]string{"profile": `"hermes"`, "role": `"gateway run"`}},
 		{"dashboard", main("/opt/main-wrapper.sh", "dashboard"), map[string]string{"role": `"dashboard"`}},
 		{"gateway alone", main("/opt/main-wrapper.sh", "gateway"), map[string]string{"role": `"other"`}},

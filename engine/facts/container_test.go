@@ -40,9 +40,13 @@ func TestEnvironment(t *testing.T) {
 		"vars/HERMES_RECONCILE_PROFILES": `""`, "vars/HERMES_RECONCILE_PASSWORD": "absent", "vars/HERMES_RECONCILE_NOTE": `"two\nlines\n"`,
 		"vars/API_SERVER_PORT": "absent", "vars/HERMES_UID": "absent",
 		"flags": `{"GATEWAY_MULTIPLEX_PROFILES":true,"HERMES_GATEWAY_NO_SUPERVISE":false}`, "invalid_flags": `["HERMES_DASHBOARD"]`,
+		"warnings": `["HERMES_DASHBOARD: want 1, true, yes, on or 0, false, no, off"]`,
 		"secrets": `[{"fingerprint":"` + fingerprint(secret) + `","name":"HERMES_RECONCILE_PASSWORD"},{"fingerprint":"` + fingerprint(secret) + `","name":"SLACK_BOT_TOKEN"},{"fingerprint":"` + fingerprint(secret) + `","name":"TELEGRAM_BOT_TOKEN"}]`,
 	})
 	withoutSecret(t, "environment", fact)
+	fact = collected(t, environment(Config{EnvDir: "/nowhere", Environ: []string{`HERMES_GATEWAY_NO_SUPERVISE=" yes "`, "HERMES_DASHBOARD='off'"}}))
+	checkFact(t, fact, map[string]string{"flags": `{"HERMES_DASHBOARD":false,"HERMES_GATEWAY_NO_SUPERVISE":true}`, "invalid_flags": "[]",
+		"warnings": `["HERMES_GATEWAY_NO_SUPERVISE: the value has quotes in it","HERMES_DASHBOARD: the value has quotes in it"]`})
 	if got := fingerprint("abc"); got != "ba7816bf8f01cfea" {
 		t.Errorf(`fingerprint("abc") = %s`, got)
 	}

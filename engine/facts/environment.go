@@ -38,6 +38,7 @@ type environmentFact struct {
 	Vars         map[string]string `json:"vars" about:"allow-listed variables and those that begin with HERMES_RECONCILE_, by name; without user and password in a URL" of:"value, cut to 1024 bytes"`
 	Flags        map[string]bool   `json:"flags" about:"variables that are on or off, by name; absent when unset, blank or not a known word" of:"1, true, yes, on and 0, false, no, off in any case; HERMES_GATEWAY_NO_SUPERVISE is on only for 1, true, yes"`
 	InvalidFlags []string          `json:"invalid_flags" about:"variables that should be on or off and have another value, so they count as unset" of:"name"`
+	Warnings     []string          `json:"warnings" about:"variables that should be on or off and are written in another way: in quotes, which does not hide what is meant, or with another word" of:"the variable, and what is wrong"`
 	Secrets      []environSecret   `json:"secrets" about:"variables that hold a credential" of:"one variable"`
 }
 
@@ -101,7 +102,7 @@ func (c Config) variables() variables {
 func describeEnvironment(v variables) environmentFact {
 	f := environmentFact{
 		Outcome: read.Recorded, Source: v.source,
-		Vars: map[string]string{}, Flags: map[string]bool{}, InvalidFlags: []string{}, Secrets: []environSecret{},
+		Vars: map[string]string{}, Flags: map[string]bool{}, InvalidFlags: []string{}, Warnings: []string{}, Secrets: []environSecret{},
 	}
 	switch {
 	case v.problem != "":
@@ -112,7 +113,7 @@ func describeEnvironment(v variables) environmentFact {
 	for name, value := range v.values {
 		ours := strings.HasPrefix(name, shownPrefix)
 		switch {
-		case isSecretName(name) || (ours && looksSecret(name)):
+		case policy.SecretEnding(name) != "" || (ours && policy.NamesSecret(name)):
 			if value != "" && read.IsVariable(name) {
 				f.Secrets = append(f.Secrets, environSecret{name, fingerprint(value)})
 			}
@@ -122,6 +123,9 @@ func describeEnvironment(v variables) environmentFact {
 	}
 	for _, name := range switches {
 		on, problem := parseSwitchOf(name, v.values[name])
+		if problem != "" {
+			f.Warnings = append(f.Warnings, name+": "+problem)
+		}
 		if problem != "" && on == nil {
 			f.InvalidFlags = append(f.InvalidFlags, name)
 		}
@@ -140,5 +144,5 @@ func parseSwitchOf(name, value string) (on *bool, problem string) {
 	if name != "HERMES_GATEWAY_NO_SUPERVISE" || on == nil {
 		return on, problem
 	}
-	return new(*on && !strings.EqualFold(strings.Trim(value, ` \t"'`), "on")), ""
+	return new(*on && !strings.EqualFold(strings.Trim(value, ` \t"'`), "on")), problem
 }

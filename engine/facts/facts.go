@@ -45,9 +45,14 @@ type Config struct {
 	// OperatorFiles are looked for in every profile, besides .no-auto-start and .autostart.
 	OperatorFiles []string
 
+	// ConfigKeys are keys of config.yaml, with dots between them, that become facts.
+	ConfigKeys []string
+
 	Now func() time.Time // nil: time.Now
 
-	inherited func() *inherited // reads once
+	inherited  func() *inherited // reads once
+	tokenLocks func() tokenLocks // reads once
+	lastLines  func() lastLines  // reads once
 }
 
 // withDefaults fills in the empty fields.
@@ -68,6 +73,8 @@ func (c Config) withDefaults() Config {
 		c.Now = time.Now
 	}
 	c.inherited = sync.OnceValue(c.inherit)
+	c.tokenLocks = sync.OnceValue(c.readTokenLocks)
+	c.lastLines = sync.OnceValue(c.readLastLines)
 	return c
 }
 
@@ -142,6 +149,7 @@ func Builtin(c Config) Sources {
 			disk(c),
 			ownerLease(c),
 			profilesDir(c),
+			previous(c),
 		},
 		Profile: []ProfileSource{
 			name(),
@@ -159,6 +167,7 @@ func Builtin(c Config) Sources {
 			operatorFiles(c),
 			ownership(),
 			logDirectory(c),
+			previousOfProfile(c),
 		},
 	}
 }

@@ -23,7 +23,7 @@ func lifecycle() ProfileSource {
 	return profileFact("lifecycle", byAgent, "how the last gateway ended, from state/gateway.lifecycle.json", func(dir policy.Directory) lifecycleFact {
 		f := describeLifecycle(read.JSON(dir, "state/gateway.lifecycle.json", read.MaxState))
 		if f.Exit == "unclean" {
-			if lock := probeGatewayLock(dir); lock.Status == policy.StatusRecorded && lock.Held {
+			if lock := probeGatewayLock(dir, "."); lock.Status == policy.StatusRecorded && lock.Held {
 				f.Exit = "running"
 			}
 		}

@@ -62,10 +62,13 @@ func platformNamed(name string) platform {
 	return platform{name: name}
 }
 
+// variables returns how the names of the platform's variables begin.
+func (p platform) variables() string { return cmp.Or(p.prefix, strings.ToUpper(p.name)+"_") }
+
 // platformOf returns the platform that a variable belongs to, "" if it belongs to none.
 func platformOf(variable string) string {
 	for _, p := range platformTable { // wecom_callback stands before wecom
-		if strings.HasPrefix(variable, cmp.Or(p.prefix, strings.ToUpper(p.name)+"_")) {
+		if strings.HasPrefix(variable, p.variables()) {
 			return p.name
 		}
 	}
@@ -74,14 +77,19 @@ func platformOf(variable string) string {
 
 type platformsFact struct {
 	read.Outcome
-	Platforms    map[string]platformFact `json:"platforms" about:"the platforms that the profile's files or the container's environment set up, by name" of:"one platform"`
-	ConfigStatus string                  `json:"config_status" about:"how reading config.yaml went" words:"status"`
+	Platforms    map[string]shownPlatform `json:"platforms" about:"the platforms that the profile's files or the container's environment set up, by name" of:"one platform"`
+	ConfigStatus string                   `json:"config_status" about:"how reading config.yaml went" words:"status"`
 }
 
 type platformFact struct {
 	On     bool     `json:"on" about:"a gateway of the profile would serve it"`
 	By     []string `json:"by" about:"what decides: names of variables, or enabled in config.yaml; empty when nothing switches it" of:"a name"`
 	Source string   `json:"source" about:"where that stands; the environment of the container counts for every profile" words:"managed,.env,config.yaml,environment,default"`
+}
+
+type shownPlatform struct {
+	platformFact
+	Credentials bool `json:"credentials" about:"what it logs in with is there: its variables, or their values or a token in config.yaml"`
 }
 
 // platforms are what the gateway of a profile would serve.
@@ -93,7 +101,7 @@ func (c Config) platforms() ProfileSource {
 }
 
 func platformsOf(s setup) platformsFact {
-	f := platformsFact{Outcome: s.env.Outcome, Platforms: map[string]platformFact{}, ConfigStatus: s.config.Status}
+	f := platformsFact{Outcome: s.env.Outcome, Platforms: map[string]shownPlatform{}, ConfigStatus: s.config.Status}
 	names := s.configured()
 	for _, p := range platformTable {
 		if by, _ := s.switches(p); by != nil || p.name == apiServer && s.isSet("API_SERVER_KEY") {
@@ -101,9 +109,24 @@ func platformsOf(s setup) platformsFact {
 		}
 	}
 	for _, name := range names[:min(len(names), maxPlatforms)] {
-		f.Platforms[read.Bounded(name, 128)] = s.platform(platformNamed(name))
+		p := platformNamed(name)
+		f.Platforms[read.Bounded(name, 128)] = shownPlatform{s.platform(p), s.hasCredentials(p)}
 	}
 	return f
+}
+
+// hasCredentials reports whether a gateway finds what it logs in with at a platform.
+func (s setup) hasCredentials(p platform) bool {
+	if len(p.by) == 0 {
+		return slices.ContainsFunc(describeTokens(s).Tokens, func(t token) bool { return t.Scope == p.name })
+	}
+	token, _, _ := s.platformKey(p.name, "token")
+	return token != "" || slices.ContainsFunc(p.by, func(all []string) bool {
+		return !slices.ContainsFunc(all, func(variable string) bool {
+			value, _, _ := s.platformKey(p.name, strings.ToLower(strings.TrimPrefix(variable, p.variables())))
+			return value == "" && !s.isSet(variable)
+		})
+	})
 }
 
 // platform finds out whether a gateway would serve a platform, and what decides.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
@@ -12,6 +13,9 @@ import (
 type configFact struct {
 	read.Outcome
 	Standalone      *bool                     `json:"standalone,omitempty" about:"gateway.standalone of config.yaml: the profile wants a gateway of its own; absent when not set"`
+	Model           *string                   `json:"model,omitempty" about:"model of config.yaml, or its key default or model; absent when it is not set, or looks like a secret"`
+	Provider        *string                   `json:"provider,omitempty" about:"model.provider of config.yaml, or provider; absent when it is not set, or looks like a secret"`
+	Values          map[string]configValue    `json:"values" about:"the keys that facts.config_keys of the configuration names and config.yaml has, by name" of:"one key"`
 	Platforms       map[string]platformConfig `json:"platforms" about:"the platforms in config.yaml, by name: those below gateway, platforms and gateway.platforms, merged" of:"one platform"`
 	ChangedUnix     *int64                    `json:"changed_unix,omitempty" about:"when .env or config.yaml was last changed, in seconds since 1970; only on a running container"`
 	JobCount        int                       `json:"job_count" about:"number of jobs in cron/jobs.json"`
@@ -25,12 +29,71 @@ type platformConfig struct {
 	Enabled *bool `json:"enabled,omitempty" about:"enabled; absent when not set"`
 }
 
+// maxMembers bounds how many members of a list are shown.
+const maxMembers = 64
+
+type configValue struct {
+	Text    *string  `json:"text,omitempty" about:"the value as it is written, cut to 256 bytes, or that of the variable if it is only ${NAME}; absent for a list and for a value that is left out"`
+	List    []string `json:"list,omitzero" about:"the members of a list, at most 64" of:"one member"`
+	Source  string   `json:"source" about:"which file has it" words:"managed,config.yaml"`
+	LeftOut string   `json:"left_out,omitempty" about:"why the value is not shown: secret: it looks like a credential, or is the value of a variable with the name of one; mapping: it has keys of its own" words:"secret,mapping"`
+}
+
+// shown returns a value of config.yaml for a fact, and whether the file has it. Null is no
+// value.
+func (s setup) shown(path ...string) (v configValue, ok bool) {
+	node, source := s.key(path...)
+	v.Source = source
+	text, scalar := node.Text()
+	texts := []string{text}
+	if !scalar {
+		texts = node.Texts(maxMembers, maxWord)
+	}
+	switch {
+	case node.IsMapping():
+		v.LeftOut = "mapping"
+	case texts == nil:
+		return v, false
+	case slices.ContainsFunc(texts, s.isSecret):
+		v.LeftOut = "secret"
+	case scalar:
+		v.Text = new(read.Bounded(s.resolve(text), maxWord))
+	default:
+		v.List = texts
+	}
+	return v, true
+}
+
+// isSecret reports whether a text of config.yaml, or the value of the variable that it names,
+// might be a credential.
+func (s setup) isSecret(text string) bool {
+	named := placeholder.FindStringSubmatch(strings.TrimSpace(text))
+	return named != nil && policy.NamesSecret(named[1]) || looksSecret(text) || looksSecret(s.resolve(text))
+}
+
+// firstShown returns the text of the first of the keys that has one that may be shown.
+func (s setup) firstShown(paths ...[]string) *string {
+	for _, path := range paths {
+		if v, _ := s.shown(path...); v.Text != nil {
+			return v.Text
+		}
+	}
+	return nil
+}
+
 // profileConfig is what a profile is set up for.
 func (c Config) profileConfig() ProfileSource {
 	return profileFact("config", byAgent, "what the profile is set up for; the status is that of config.yaml", func(dir policy.Directory) configFact {
 		s := c.setup(dir)
 		standalone, _ := s.key("gateway", "standalone")
-		f := configFact{Outcome: s.config.Outcome, Standalone: standalone.Bool(), Platforms: map[string]platformConfig{}}
+		f := configFact{Outcome: s.config.Outcome, Standalone: standalone.Bool(), Platforms: map[string]platformConfig{}, Values: map[string]configValue{}}
+		f.Model = s.firstShown([]string{"model"}, []string{"model", "default"}, []string{"model", "model"})
+		f.Provider = s.firstShown([]string{"model", "provider"}, []string{"provider"})
+		for _, key := range c.ConfigKeys {
+			if v, ok := s.shown(strings.Split(key, ".")...); ok {
+				f.Values[key] = v
+			}
+		}
 		for _, name := range s.configured() {
 			on, _ := s.switched(name)
 			f.Platforms[read.Bounded(name, 128)] = platformConfig{on}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
+	"path"
 	"strconv"
 	"strings"
 
@@ -13,20 +15,26 @@ import (
 
 type runtimeFilesFact struct {
 	read.Outcome
-	Files map[string]runtimeFile `json:"files" about:"those of gateway.pid, processes.json, .gateway-takeover.json, .gateway-planned-stop.json and gateway.lock that exist, by name" of:"one file"`
-	Lock  lockFact               `json:"lock" about:"gateway.lock"`
+	Files            map[string]runtimeFile `json:"files" about:"those of gateway.pid, processes.json, .gateway-takeover.json, .gateway-planned-stop.json and gateway.lock that exist, by name; and the locks of the profile's tokens, by their path below the home; the root profile has the token locks of gateways that are not known, too" of:"one file"`
+	Lock             lockFact               `json:"lock" about:"gateway.lock"`
+	TokenLocksStatus string                 `json:"token_locks_status" about:"how reading the directory of the token locks went: HERMES_GATEWAY_LOCK_DIR, else hermes/gateway-locks in XDG_STATE_HOME or in .local/state of the home; unreadable if it is outside of the home" words:"status"`
 }
 
 type runtimeFile struct {
-	Status        string `json:"status" about:"how reading it went; only gateway.pid and the two markers are read" words:"status"`
-	Error         string `json:"error,omitempty" about:"what went wrong; never quotes what was read"`
-	Kind          string `json:"kind" about:"kind of file; a link is not followed" words:"file,directory,link,other"`
-	Sweepable     bool   `json:"sweepable" about:"the file may be removed: it is neither a directory nor gateway.lock, no process holds gateway.lock, and the process that it names is not alive"`
-	Identity      string `json:"identity,omitempty" about:"opaque; differs when the file was replaced or written" by:"kernel"`
-	PID           *int64 `json:"pid,omitempty" about:"the process that it names: pid, or target_pid of a marker"`
-	PIDAlive      *bool  `json:"pid_alive,omitempty" about:"a process of this PID namespace has that pid and the recorded start time; absent without a pid" by:"kernel"`
-	WrittenAtUnix *int64 `json:"written_at_unix,omitempty" about:"written_at of a marker, in seconds since 1970"`
-	AgeSeconds    *int64 `json:"age_seconds,omitempty" about:"seconds since written_at; absent when written_at is in the future"`
+	Status        string  `json:"status" about:"how reading it went; processes.json is not read" words:"status"`
+	Error         string  `json:"error,omitempty" about:"what went wrong; never quotes what was read"`
+	Kind          string  `json:"kind" about:"kind of file; a link is not followed" words:"file,directory,link,other"`
+	Sweepable     bool    `json:"sweepable" about:"the file may be removed: it is neither a directory nor gateway.lock, no process holds gateway.lock of its profile, and the process that it names is not alive"`
+	Identity      string  `json:"identity,omitempty" about:"opaque; differs when the file was replaced or written" by:"kernel"`
+	PID           *int64  `json:"pid,omitempty" about:"the process that it names: pid, or target_pid of a marker"`
+	PIDAlive      *bool   `json:"pid_alive,omitempty" about:"a process of this PID namespace has that pid and the recorded start time; absent without a pid" by:"kernel"`
+	WrittenAtUnix *int64  `json:"written_at_unix,omitempty" about:"written_at of a marker, or updated_at of a token lock, in seconds since 1970"`
+	AgeSeconds    *int64  `json:"age_seconds,omitempty" about:"seconds since then; absent when that is in the future"`
+	Profile       *string `json:"profile,omitempty" about:"profile of the gateway that took a token lock, as it says"`
+	Home          *string `json:"home,omitempty" about:"home of the gateway, as the file says: hermes_home, or target_hermes_home of a marker"`
+	ReplacerHome  *string `json:"replacer_home,omitempty" about:"replacer_hermes_home of a takeover marker: home of the gateway that replaces it"`
+	Scope         string  `json:"scope,omitempty" about:"what a token lock is for, such as telegram-bot-token; absent for other files"`
+	Fingerprint   string  `json:"fingerprint,omitempty" about:"of the token that a token lock is for, as in tokens"`
 }
 
 type lockFact struct {
@@ -34,6 +42,9 @@ type lockFact struct {
 	Error  string `json:"error,omitempty" about:"what went wrong"`
 	Held   bool   `json:"held" about:"a process in any container on this kernel holds a lock on the file; true too when this is unknown" by:"kernel"`
 }
+
+// maxPath bounds a path that is shown.
+const maxPath = 512
 
 // runtimeFiles are the files that name a running gateway. They outlive the gateway. The lock is
 // the best sign of life, because containers on one kernel see each other's locks but not each
@@ -43,10 +54,10 @@ func runtimeFiles(c Config) ProfileSource {
 }
 
 func (c Config) describeRuntimeFiles(dir policy.Directory) runtimeFilesFact {
-	f := runtimeFilesFact{Outcome: read.Recorded, Files: map[string]runtimeFile{}, Lock: probeGatewayLock(dir)}
+	f := runtimeFilesFact{Outcome: read.Recorded, Files: map[string]runtimeFile{}, Lock: probeGatewayLock(dir, ".")}
 	if f.Lock.Status != policy.StatusMissing {
 		if info, err := dir.Lstat(policy.GatewayLock); err == nil {
-			f.Files[policy.GatewayLock] = runtimeFile{Status: f.Lock.Status, Identity: policy.Identity(info), Kind: kindOf(info.Mode())}
+			f.Files[policy.GatewayLock], _ = c.describeRuntimeFile(dir, policy.GatewayLock, info)
 		}
 	}
 	for _, name := range policy.SweepableFiles() {
@@ -57,18 +68,29 @@ func (c Config) describeRuntimeFiles(dir policy.Directory) runtimeFilesFact {
 			f.Outcome = out
 			continue
 		}
-		file := c.describeRuntimeFile(dir, name, info)
-		alive := file.PIDAlive != nil && *file.PIDAlive
-		file.Sweepable = !info.IsDir() && !f.Lock.Held && !alive && file.Identity != ""
+		file, _ := c.describeRuntimeFile(dir, name, info)
+		file.Sweepable = isSweepable(file, f.Lock)
 		f.Files[name] = file
+	}
+	locks := c.tokenLocks()
+	f.TokenLocksStatus = locks.status
+	maps.Copy(f.Files, locks.of[dir.Profile().Dir])
+	if dir.Profile().Dir == "." {
+		maps.Copy(f.Files, locks.of[""])
 	}
 	return f
 }
 
-// probeGatewayLock reports a lock that cannot be probed as held, so that no file of a living
+// isSweepable reports whether a file may be removed. lock is that of its gateway.
+func isSweepable(file runtimeFile, lock lockFact) bool {
+	alive := file.PIDAlive != nil && *file.PIDAlive
+	return file.Kind != "directory" && !lock.Held && !alive && file.Identity != ""
+}
+
+// probeGatewayLock looks at the lock of a profile, which is a directory below dir. It reports a lock that cannot be probed as held, so that no file of a living
 // gateway is removed.
-func probeGatewayLock(dir policy.Directory) lockFact {
-	held, err := dir.LockHeld(policy.GatewayLock)
+func probeGatewayLock(dir policy.Directory, profile string) lockFact {
+	held, err := dir.LockHeld(path.Join(profile, policy.GatewayLock))
 	switch {
 	case err == nil:
 		return lockFact{Status: policy.StatusRecorded, Held: held}
@@ -79,14 +101,15 @@ func probeGatewayLock(dir policy.Directory) lockFact {
 	return lockFact{out.Status, out.Error, true}
 }
 
-// describeRuntimeFile reads a runtime file. An empty file can be stale too.
-func (c Config) describeRuntimeFile(dir policy.Directory, name string, info fs.FileInfo) runtimeFile {
+// describeRuntimeFile reads a runtime file, and returns its keys too. An empty file can be
+// stale too.
+func (c Config) describeRuntimeFile(dir policy.Directory, name string, info fs.FileInfo) (runtimeFile, read.Object) {
 	file := runtimeFile{Status: policy.StatusRecorded, Kind: kindOf(info.Mode()), Identity: policy.Identity(info)}
 	if name == "processes.json" {
 		if !info.Mode().IsRegular() {
 			file.Status, file.Error = policy.StatusUnreadable, read.OutcomeOf(policy.ErrNotRegular).Error
 		}
-		return file
+		return file, read.Object{}
 	}
 	data, out := read.File(dir, name, read.MaxState)
 	var keys read.Object
@@ -94,21 +117,23 @@ func (c Config) describeRuntimeFile(dir policy.Directory, name string, info fs.F
 		keys, out = parsePID(data)
 	}
 	file.Status, file.Error = out.Status, out.Error
-	prefix := ""
-	if name != "gateway.pid" {
-		prefix = "target_"
+	prefix, written := "target_", "written_at"
+	if name == "gateway.pid" || strings.HasSuffix(name, ".lock") {
+		prefix, written = "", "updated_at"
 	}
+	file.Profile, file.Home = keys.Text("profile", maxWord), keys.Text(prefix+"hermes_home", maxPath)
+	file.ReplacerHome = keys.Text("replacer_hermes_home", maxPath)
 	file.PID = keys.Integer(prefix + "pid")
 	if file.PID != nil {
 		file.PIDAlive = new(c.alive(*file.PID, keys.Integer(prefix+"start_time")))
 	}
-	file.WrittenAtUnix = keys.Moment("written_at")
+	file.WrittenAtUnix = keys.Moment(written)
 	if file.WrittenAtUnix != nil {
 		if age := c.Now().Unix() - *file.WrittenAtUnix; age >= 0 {
 			file.AgeSeconds = &age
 		}
 	}
-	return file
+	return file, keys
 }
 
 // parsePID parses an object, or a bare number as older gateways wrote it.

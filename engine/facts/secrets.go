@@ -5,10 +5,9 @@ import (
 	"encoding/hex"
 	"regexp"
 	"strings"
-)
 
-// secretEndings are the endings of the names of secrets.
-var secretEndings = []string{"_TOKEN", "_KEY", "_SECRET", "_APP_ID", "_ACCOUNT_ID"}
+	"hermes-reconcile/policy"
+)
 
 // fingerprint identifies a secret without revealing it. Upstream names its token locks the same
 // way, so that the two can be joined.
@@ -17,33 +16,9 @@ func fingerprint(secret string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// isSecretName reports whether a variable of this name holds a credential.
-func isSecretName(name string) bool { return secretEnding(name) != "" }
-
-func secretEnding(name string) string {
-	for _, ending := range secretEndings {
-		if len(name) > len(ending) && strings.HasSuffix(name, ending) {
-			return ending
-		}
-	}
-	return ""
-}
-
-// looksSecret reports whether a value of this name might be a credential. It is wider than
-// isSecretName, for values that are shown.
-func looksSecret(name string) bool {
-	upper := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-	for _, part := range []string{"TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "APIKEY", "API_KEY", "PRIVATE", "AUTH", "COOKIE"} {
-		if strings.Contains(upper, part) {
-			return true
-		}
-	}
-	return upper == "KEY" || upper == "PASS" || isSecretName(upper)
-}
-
 // scopeOf returns what a credential is for: "telegram" for TELEGRAM_BOT_TOKEN.
 func scopeOf(name string) string {
-	scope := strings.ToLower(strings.TrimSuffix(name, secretEnding(name)))
+	scope := strings.ToLower(strings.TrimSuffix(name, policy.SecretEnding(name)))
 	if short := strings.TrimSuffix(scope, "_bot"); short != "" {
 		scope = short
 	}
@@ -57,3 +32,24 @@ func withoutUserinfo(s string) string { return userinfo.ReplaceAllString(s, "${1
 
 // redacted replaces a secret in a text that is shown.
 const redacted = "<redacted>"
+
+// knownSecret matches credentials of well-known services, and long hexadecimal words.
+var knownSecret = regexp.MustCompile(`-----BEGIN|://[^/?#]*@` +
+	`|\b(sk|pk|rk|xapp|xox[a-z]|gh[oprsu]|github_pat|glpat|hf)[-_][-_.A-Za-z0-9]{14,}` +
+	`|\b(AKIA|AIza|ya29|eyJ)[-_.A-Za-z0-9]{12,}|\b[0-9]{6,}:[-_A-Za-z0-9]{20,}|\b[0-9a-fA-F]{32,}\b`)
+
+var longWord = regexp.MustCompile(`[A-Za-z0-9]{20,}`)
+
+// looksSecret reports whether a value might be a credential, whatever its name: it has the form
+// of a known one, or a word of 20 characters with capitals, small letters and digits.
+func looksSecret(value string) bool {
+	if knownSecret.MatchString(value) {
+		return true
+	}
+	for _, word := range longWord.FindAllString(value, -1) {
+		if strings.ToLower(word) != word && strings.ToUpper(word) != word && strings.ContainsAny(word, "0123456789") {
+			return true
+		}
+	}
+	return false
+}

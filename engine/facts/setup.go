@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
@@ -46,7 +47,7 @@ func (c Config) inherit() *inherited {
 	}
 	i := &inherited{environ: environ}
 	if data, out := read.Path(filepath.Join(dir, ".env"), read.MaxState); out.Status == "" {
-		i.env = read.ParseDotenv(data)
+		i.env = read.ParseDotenv(data).Resolved(environ)
 	}
 	if data, out := read.Path(filepath.Join(dir, "config.yaml"), read.MaxConfig); out.Status == "" {
 		i.config = read.ParseConfig(data)
@@ -56,7 +57,8 @@ func (c Config) inherit() *inherited {
 
 // setup reads the setup of a profile.
 func (c Config) setup(dir policy.Directory) setup {
-	return setup{read.ReadDotenv(dir), read.ReadConfig(dir), c.inherited()}
+	i := c.inherited()
+	return setup{read.ReadDotenv(dir).Resolved(i.environ), read.ReadConfig(dir), i}
 }
 
 // variable returns the value of a variable that the gateway sees, without spaces around it, and
@@ -64,15 +66,29 @@ func (c Config) setup(dir policy.Directory) setup {
 // places, but counts as unset in the environment.
 func (s setup) variable(name string) (value, source string) {
 	if value, set := s.inherited.env.Values[name]; set {
-		return strings.TrimSpace(value), fromManaged
+		return clean(name, value), fromManaged
 	}
 	if value, set := s.env.Values[name]; set {
-		return strings.TrimSpace(value), fromDotenv
+		return clean(name, value), fromDotenv
 	}
-	if value := strings.TrimSpace(s.inherited.environ[name]); value != "" {
+	if value := clean(name, s.inherited.environ[name]); value != "" {
 		return value, fromEnvironment
 	}
 	return "", ""
+}
+
+// clean returns a value without spaces around it. Upstream drops all but ASCII from a
+// credential: invisible characters that came with a copy.
+func clean(name, value string) string {
+	if policy.SecretEnding(name) != "" {
+		value = strings.Map(func(r rune) rune {
+			if r > unicode.MaxASCII {
+				return -1
+			}
+			return r
+		}, value)
+	}
+	return strings.TrimSpace(value)
 }
 
 // isSet reports whether a variable has a value that is not blank.

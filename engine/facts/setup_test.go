@@ -2,6 +2,7 @@ package facts
 
 import (
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -108,7 +109,7 @@ func TestPortsOfTheAPIServer(t *testing.T) {
 
 func TestPlatforms(t *testing.T) {
 	on := func(platform, by, source string) map[string]string {
-		return map[string]string{"platforms": `{"` + platform + `":{"by":` + by + `,"on":true,"source":"` + source + `"}}`}
+		return map[string]string{"platforms": `{"` + platform + `":{"by":` + by + `,"credentials":` + strconv.FormatBool(by != `["enabled"]`) + `,"on":true,"source":"` + source + `"}}`}
 	}
 	checkSetups(t, "platforms", []setupCase{
 		{name: "none", want: map[string]string{"status": `"missing"`, "platforms": "{}"}},
@@ -129,6 +130,18 @@ func TestPlatforms(t *testing.T) {
 		{name: "whatsapp off by its variable", env: "WHATSAPP_ENABLED=false", config: "platforms: {whatsapp: {enabled: true}}",
 			want: map[string]string{"platforms/whatsapp/on": "false", "platforms/whatsapp/by": `["WHATSAPP_ENABLED"]`}},
 		{name: "switched at the top", config: "platforms: {telegram: {enabled: true}}\ntelegram: {enabled: false}", want: map[string]string{"platforms/telegram/on": "false"}},
+		{name: "credentials in the file", config: "platforms: {signal: {enabled: true, extra: {http_url: x, account: y}}}", want: map[string]string{"platforms/signal/credentials": "true"}},
+		{name: "half of them", config: "platforms: {signal: {enabled: true, extra: {account: y}}}", want: map[string]string{"platforms/signal/on": "true", "platforms/signal/credentials": "false"}},
+		{name: "one here, one there", env: "SIGNAL_HTTP_URL=x", config: "platforms: {signal: {enabled: true, account: y}}", want: map[string]string{"platforms/signal/credentials": "true"}},
+		{name: "another secret of the platform", env: "TELEGRAM_WEBHOOK_SECRET=x", config: "platforms: {telegram: {enabled: true}}", want: map[string]string{"platforms/telegram/credentials": "false"}},
+		{name: "an account without a password", env: "MATRIX_USER_ID=@a:m", config: "platforms: {matrix: {enabled: true}}", want: map[string]string{"platforms/matrix/credentials": "false"}},
+		{name: "a token in the file", config: "platforms: {telegram: {enabled: true, token: x}}", want: map[string]string{"platforms/telegram/credentials": "true"}},
+		{name: "a platform that is not known", config: "platforms: {irc: {enabled: true, extra: {server_token: x}}}", want: map[string]string{"platforms/irc/credentials": "true"}},
+		{name: "the API server", env: "API_SERVER_KEY=" + usableKey, want: map[string]string{"platforms/api_server/credentials": "true"}},
+		{name: "a merge key", config: "base: &b {telegram: {enabled: true}}\nplatforms: {<<: *b, slack: {enabled: true}}\n",
+			want: map[string]string{"platforms/telegram/on": "true", "platforms/slack/on": "true", "platforms/<<": "absent"}},
+		{name: "a list of merge keys", config: "a: &a {telegram: {enabled: true}}\nb: &b {slack: {enabled: true}}\nplatforms: {<<: [*a, *b]}\n",
+			want: map[string]string{"platforms/telegram/on": "true", "platforms/slack/on": "true"}},
 		{name: "a mapping without a switch", config: "platforms: {telegram: {token: x}}", want: map[string]string{"platforms/telegram/on": "false", "platforms/telegram/by": "[]"}},
 	})
 }
@@ -156,6 +169,10 @@ func TestTokens(t *testing.T) {
 		{name: "a placeholder of nothing is no token", config: file + "'${BOT}'}", want: map[string]string{"tokens": "[]"}},
 		{name: "of the container", environ: []string{"TELEGRAM_BOT_TOKEN=all"}, want: map[string]string{"tokens": "[" + token("all", "TELEGRAM_BOT_TOKEN", "telegram", "environment", "true") + "]"}},
 		{name: "its own wins over the container's", env: "TELEGRAM_BOT_TOKEN=own", environ: []string{"TELEGRAM_BOT_TOKEN=all"}, want: map[string]string{"tokens": "[" + token("own", "TELEGRAM_BOT_TOKEN", "telegram", ".env", "true") + "]"}},
+		{name: "a variable in a value", env: "ID=12\nTELEGRAM_BOT_TOKEN=${ID}:${SECRET:-abc}${NOTHING}\nID=12\n", environ: []string{"SECRET=xyz"},
+			want: map[string]string{"tokens": "[" + token("12:xyz", "TELEGRAM_BOT_TOKEN", "telegram", ".env", "true") + "]"}},
+		{name: "a variable that is not set", env: "TELEGRAM_BOT_TOKEN=${NOTHING}", want: map[string]string{"tokens": "[]"}},
+		{name: "characters that are not ASCII", env: "TELEGRAM_BOT_TOKEN=own\u200b", want: map[string]string{"tokens": "[" + token("own", "TELEGRAM_BOT_TOKEN", "telegram", ".env", "true") + "]"}},
 		{name: "Latin-1", env: "NOTE=caf\xe9\nTELEGRAM_BOT_TOKEN=own\n", want: map[string]string{"status": `"recorded"`, "tokens": "[" + token("own", "TELEGRAM_BOT_TOKEN", "telegram", ".env", "true") + "]"}},
 		{name: "UTF-16", env: "\xff\xfeT\x00=\x00x\x00\n\x00H\x00A\x00S\x00S\x00_\x00T\x00O\x00K\x00E\x00N\x00=\x00y\x00\r\x00\n\x00", want: map[string]string{"status": `"recorded"`, "tokens": "[" + token("y", "HASS_TOKEN", "homeassistant", ".env", "false") + "]"}},
 	})
@@ -167,12 +184,13 @@ func TestConfigThatUpstreamRefuses(t *testing.T) {
 	for name, text := range map[string]string{
 		"a second document": good + "---\na: 1\n", "a tab before a value": "a:\t1\n", "a tab for an indent": "a:\n\tb: 1\n",
 		"a tab behind a value": "a: 1\t\n", "Latin-1": "a: caf\xe9\n",
+		"a tag of an application": "a: !secret token\n", "a tag of Python": "a: !!python/none\n", "a list as a key": "? [a]\n: b\n", "a mapping as a key": "x: &a {b: c}\n*a : d\n", "two anchors of one name": "a: &x 1\nb: &x 2\n",
 	} {
 		checkSetups(t, "config", []setupCase{{name: name, config: text, want: map[string]string{"status": `"invalid"`}}})
 	}
 	for name, text := range map[string]string{
 		"a BOM": "\ufeff" + good, "CRLF": "platforms:\r\n  telegram:\r\n    enabled: true\r\n", "a tab in quotes": good + "a: \"x\ty\"\n", "a tab in a comment": good + "a: 1 # x\ty\n",
-		"a tab in a block": good + "a: |\n  x\ty\n\n  \tz\nb: 2\n", "one document with its marks": "---\n" + good + "...\n",
+		"a tab in a block": good + "a: |\n  x\ty\n\n  \tz\nb: 2\n", "one document with its marks": "---\n" + good + "...\n", "plain tags": good + "a: !!str 5\nb: !!set {c}\n", "an anchor used twice": good + "a: &x {b: c}\nd: *x\ne: *x\n",
 	} {
 		checkSetups(t, "config", []setupCase{{name: name, config: text, want: map[string]string{"status": `"recorded"`, "platforms/telegram/enabled": "true"}}})
 	}

@@ -56,7 +56,7 @@ func (f *tokensFact) addVariables(s setup) {
 	for _, name := range names {
 		scope := platformOf(name)
 		claimed := scope != "" && s.claim(platformNamed(scope)) == name
-		if seen[name] || !claimed && !isSecretName(name) {
+		if seen[name] || !claimed && policy.SecretEnding(name) == "" {
 			continue
 		}
 		seen[name] = true
@@ -81,7 +81,7 @@ func (f *tokensFact) addConfig(s setup) {
 	for _, name := range s.configured() {
 		p := platformNamed(name)
 		for _, key := range s.platformKeys(name) {
-			if !isSecretName("X_"+strings.ToUpper(key)) || key == "token" && s.claim(p) != "" {
+			if policy.SecretEnding("X_"+strings.ToUpper(key)) == "" || key == "token" && s.claim(p) != "" {
 				continue
 			}
 			value, path, source := s.platformKey(name, key)

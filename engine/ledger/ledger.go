@@ -63,7 +63,7 @@ func scan(home policy.Directory, add func(text []byte) bool) (notes []string) {
 		}
 		invalid, torn := 0, false
 		if err == nil {
-			invalid, torn, err = scanFile(file, add)
+			invalid, torn, err = scanFile(file, maxBytes, add)
 			file.Close()
 		}
 		if err != nil {
@@ -82,15 +82,15 @@ func scan(home policy.Directory, add func(text []byte) bool) (notes []string) {
 	return notes
 }
 
-// scanFile counts the lines that are too long or not valid. torn means that the last line is
+// scanFile reads at most the last most bytes. It counts the lines that are too long or not valid. torn means that the last line is
 // not valid and has no end.
-func scanFile(file policy.File, add func(text []byte) bool) (invalid int, torn bool, err error) {
+func scanFile(file policy.File, most int64, add func(text []byte) bool) (invalid int, torn bool, err error) {
 	info, err := file.Stat()
 	if err != nil {
 		return 0, false, err
 	}
-	from := max(0, info.Size()-maxBytes)
-	reader := bufio.NewReaderSize(io.NewSectionReader(file, from, maxBytes), MaxLine)
+	from := max(0, info.Size()-most)
+	reader := bufio.NewReaderSize(io.NewSectionReader(file, from, most), MaxLine)
 	inPart := from > 0 // of a line that is left out
 	for {
 		text, err := reader.ReadSlice('\n')

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
@@ -201,7 +202,43 @@ func digestOf(facts map[string]string) string {
 
 // alwaysDifferent are the facts that differ between two boots although nothing was changed, or
 // between two users who collect them.
-var alwaysDifferent = []string{"disk", "host", "identity", "log_directory", "owner_lease", "resources", "starts", "s6", "runtime_files"}
+var alwaysDifferent = []string{"disk", "host", "identity", "log_directory", "owner_lease", "previous", "resources", "starts", "s6", "runtime_files"}
+
+// passing are the keys of other facts whose values differ from call to call, or with each run of
+// a gateway, although nothing was changed. Of the markers these are the files that a gateway
+// writes itself.
+var passing = map[string][]string{
+	"config":       {"changed_unix"},
+	"environment":  {"source"},
+	"external":     {"duration_ms", "stderr_bytes"},
+	"lifecycle":    {"started_at_unix", "exited_at_unix"},
+	"markers":      {"auth.json", "cron/jobs.json", "state.db"},
+	"prior_state":  {"active_agents", "pid", "retrying_since_unix", "start_time", "updated_at_unix"},
+	"restart_hold": {"since_unix", "until_unix"},
+}
+
+// withoutKeys cuts keys with their values out of a fact. A quote within a text has a backslash
+// before it, so what looks like a key is one.
+func withoutKeys(fact []byte, keys []string) []byte {
+	for _, key := range keys {
+		var kept []byte
+		before, after, found := bytes.Cut(fact, []byte(`"`+key+`":`))
+		for ; found; before, after, found = bytes.Cut(fact, []byte(`"`+key+`":`)) {
+			end := bytes.IndexAny(after, ",}")
+			if bytes.HasPrefix(after, []byte("{")) {
+				end = bytes.IndexByte(after, '}') + 1
+			}
+			fact = after[max(0, end):]
+			before, isLater := bytes.CutSuffix(before, []byte(","))
+			if !isLater {
+				fact = bytes.TrimPrefix(fact, []byte(","))
+			}
+			kept = append(kept, before...)
+		}
+		fact = append(kept, fact...)
+	}
+	return fact
+}
 
 // FactDigests identifies each fact, so that a later pass can name the changed facts.
 func FactDigests(facts policy.Facts) map[string]string {
@@ -211,7 +248,7 @@ func FactDigests(facts policy.Facts) map[string]string {
 			continue
 		}
 		digest := fnv.New32a()
-		digest.Write(value)
+		digest.Write(withoutKeys(value, passing[name]))
 		digests[name] = hex.EncodeToString(digest.Sum(nil))
 	}
 	return digests

@@ -174,6 +174,13 @@ func atParent(fd int, name string, f func(parent int, last string) error) error 
 	return f(parent, name[slash+1:])
 }
 
+// remove removes a file, or a link as such.
+func (d *directory) remove(name string) error {
+	return d.use("unlink", name, func(fd int) error {
+		return atParent(fd, name, func(parent int, last string) error { return unix.Unlinkat(parent, last, 0) })
+	})
+}
+
 func (d *directory) ReadDir(name string, limit int) (entries []fs.DirEntry, more bool, err error) {
 	err = d.use("readdir", name, func(at int) error {
 		fd, err := openDirectory(at, name, listFlags)

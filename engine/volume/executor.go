@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"hermes-reconcile/policy"
 )
 
@@ -111,13 +109,16 @@ func (e *Executor) at(ctx context.Context, op policy.Operation, do func(*directo
 	return do(dir, op)
 }
 
-// sweep removes the very file that the facts saw. A missing file is not an error; another
-// file in its place is one.
+// sweep removes the very file that the facts saw: one of the profile, or a token lock below the
+// home. A missing file is not an error; another file in its place is one.
 func (e *Executor) sweep(dir *directory, op policy.Operation) (bool, error) {
-	if files := policy.SweepableFiles(); !slices.Contains(files, op.File) {
-		return false, fmt.Errorf("%q is not a runtime file, have %s", op.File, strings.Join(files, ", "))
+	below := dir
+	if files := policy.SweepableFiles(); policy.IsTokenLock(op.File) {
+		below = e.Home.root
+	} else if !slices.Contains(files, op.File) {
+		return false, fmt.Errorf("%q is not a runtime file, have %s and token locks", op.File, strings.Join(files, ", "))
 	}
-	info, err := dir.Lstat(op.File)
+	info, err := below.Lstat(op.File)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -137,7 +138,7 @@ func (e *Executor) sweep(dir *directory, op policy.Operation) (bool, error) {
 	if held {
 		return false, e.unlessLive("a gateway holds " + policy.GatewayLock)
 	}
-	err = dir.use("unlink", op.File, func(fd int) error { return unix.Unlinkat(fd, op.File, 0) })
+	err = below.remove(op.File)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -59,6 +59,35 @@ func TestPlanNamesWhatWillBeSweptAndSeeded(t *testing.T) {
 	}
 }
 
+// A token lock is below the home, and its gateway's lock in the profile.
+func TestSweepOfATokenLock(t *testing.T) {
+	const lock = ".local/state/hermes/gateway-locks/telegram-bot-token-0123456789abcdef.lock"
+	for _, c := range []struct {
+		name, file, problem string
+		lock                bool
+	}{
+		{name: "stale", file: lock},
+		{name: "its gateway lives", file: lock, lock: true, problem: "holds gateway.lock"},
+		{name: "another file", file: "config.yaml", problem: "not a runtime file"},
+		{name: "a name that leads away", file: "locks/../../x-0123456789abcdef.lock", problem: "invalid"},
+		{name: "through a link", file: "link/telegram-bot-token-0123456789abcdef.lock", problem: "not a regular file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHome(t, map[string]string{lock: "{}", "config.yaml": "", "profiles/coder/gateway.lock": "", "link": "-> " + filepath.Dir(lock)})
+			if c.lock {
+				holdLock(t, filepath.Join(h.Path(), "profiles/coder/gateway.lock"))
+			}
+			path := filepath.Join(h.Path(), lock)
+			op := policy.Operation{Op: policy.OpSweep, Profile: "coder", File: c.file, Identity: identityAt(t, path)}
+			results := (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})
+			checkResult(t, results[0], c.problem == "", c.problem)
+			if _, err := os.Lstat(path); os.IsNotExist(err) != (c.problem == "") {
+				t.Errorf("after the sweep Lstat = %v", err)
+			}
+		})
+	}
+}
+
 func TestSweepRemovesOnlyWhatTheFactsSaw(t *testing.T) {
 	for _, c := range []struct {
 		name    string

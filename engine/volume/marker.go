@@ -78,11 +78,7 @@ func (d *directory) writeJSON(name string, value any) error {
 // RemoveHold removes the record that WriteHold makes, and reports whether it existed.
 func (h *Home) RemoveHold(ctx context.Context, profile string) (was bool, err error) {
 	err = h.inProfile(ctx, profile, policy.RestartHoldFile, func(dir *directory) error {
-		err := dir.use("unlink", policy.RestartHoldFile, func(fd int) error {
-			return atParent(fd, policy.RestartHoldFile, func(parent int, last string) error {
-				return unix.Unlinkat(parent, last, 0)
-			})
-		})
+		err := dir.remove(policy.RestartHoldFile)
 		was = err == nil
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil

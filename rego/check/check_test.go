@@ -36,7 +36,7 @@ const checkSchema = `{
       "lifecycle": {"type": "object", "properties": {"status": {"type": "string"}, "exit": {"type": "string", "enum": ["clean", "unclean", "unknown"]}}},
       "starts": {"type": "object", "properties": {"status": {"type": "string"}, "count": {"type": "integer"}}},
 ` + holdSchema + `
-      "runtime_files": {"type": "object", "properties": {"status": {"type": "string"}, "files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"sweepable": {"type": "boolean"}}}}}}
+      "runtime_files": {"type": "object", "properties": {"status": {"type": "string"}, "files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"sweepable": {"type": "boolean"}, "scope": {"type": "string"}}}}}}
     }}},
     "decisions": {"type": "object", "additionalProperties": {"type": "object", "properties": {"action": {"type": "string", "enum": ["start", "down", "skip"]}, "code": {"type": "string"}}}}
   }

@@ -13,6 +13,6 @@ seed contains {"profile": "default", "state": "running", "code": "bootstrap_stat
 _reason := "HERMES_GATEWAY_BOOTSTRAP_STATE is running, and there is no state yet"
 
 _applies if {
-	input.container.environment.vars.HERMES_GATEWAY_BOOTSTRAP_STATE == "running"
+	trim(input.container.environment.vars.HERMES_GATEWAY_BOOTSTRAP_STATE, " \t\"'") == "running"
 	input.profiles["default"].prior_state.status == "missing"
 }

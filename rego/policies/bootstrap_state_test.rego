@@ -20,6 +20,14 @@ test_a_recorded_stop_wins if {
 	count(start) == 0
 }
 
+test_quotes_and_spaces_around_the_word if {
+	every value in ["\"running\"", "'running'", " running "] {
+		start := bootstrap_state.start with input as blank
+			with input.container.environment.vars.HERMES_GATEWAY_BOOTSTRAP_STATE as value
+		count(start) == 1
+	}
+}
+
 test_only_the_word_running if {
 	every value in ["stopped", "Running", "1", ""] {
 		start := bootstrap_state.start with input as blank

@@ -32,3 +32,19 @@ test_nothing_of_a_slot_that_is_up_is_swept if {
 		count(members) == swept
 	}
 }
+
+test_token_locks_are_swept_together_and_only_on_request if {
+	lock := ".local/state/hermes/gateway-locks/telegram-bot-token-0123456789abcdef.lock"
+	files := {lock: {"status": "recorded", "sweepable": true, "scope": "telegram-bot-token"}, "gateway.pid": {"status": "recorded", "sweepable": true}}
+	every listed, swept in {"token_locks": {lock}, "gateway.pid": {"gateway.pid"}} {
+		members := stale_runtime_files.sweep with input as home
+			with input.profiles.coder.runtime_files.files as files
+			with data.settings.sweep_files as [listed]
+		{member.file | some member in members} == swept
+	}
+	up := stale_runtime_files.sweep with input as home
+		with input.profiles.coder.runtime_files.files as files
+		with data.settings.sweep_files as ["token_locks"]
+		with input.container.s6.slots as {"gateway-coder": {"up": true}}
+	count(up) == 0
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/suggest"
 )
 
@@ -52,6 +53,7 @@ type Config struct {
 		SourceTimeout   time.Duration `koanf:"source_timeout"`
 		ExternalTimeout time.Duration `koanf:"external_timeout"`
 		OperatorFiles   []string      `koanf:"operator_files"`
+		ConfigKeys      []string      `koanf:"config_keys"`
 	} `koanf:"facts"`
 	Boot struct {
 		Deadline time.Duration `koanf:"deadline"`
@@ -92,6 +94,7 @@ func defaults() map[string]any {
 		"facts.source_timeout":   "3s",
 		"facts.external_timeout": "2s",
 		"facts.operator_files":   []string{},
+		"facts.config_keys":      []string{},
 		"boot.deadline":          "30s",
 		"boot.strict":            false,
 		"boot.rescan":            "never",
@@ -242,6 +245,9 @@ func validate(k *koanf.Koanf) error {
 	if err := checkCapacity(k.Int("s6.capacity")); err != nil {
 		return fmt.Errorf("s6.capacity is %w", err)
 	}
+	if err := checkConfigKeys(k.Strings("facts.config_keys")); err != nil {
+		return fmt.Errorf("facts.config_keys has %w", err)
+	}
 	for _, key := range []string{"home", "scandir"} {
 		if !k.Exists(key) {
 			continue
@@ -261,6 +267,21 @@ func validate(k *koanf.Koanf) error {
 func checkCapacity(n int) error {
 	if n < -1 {
 		return fmt.Errorf("%d, want a number of slots, 0 for no limit, or -1 to find out", n)
+	}
+	return nil
+}
+
+// checkConfigKeys checks the keys that become facts: a fact never holds a secret.
+func checkConfigKeys(keys []string) error {
+	for _, key := range keys {
+		for part := range strings.SplitSeq(key, ".") {
+			switch {
+			case strings.TrimSpace(part) != part || part == "":
+				return fmt.Errorf("%q, want keys with dots between them, such as model.provider", key)
+			case policy.NamesSecret(part):
+				return fmt.Errorf("%q, and %s is the name of a secret; want keys that may be shown, such as model.provider", key, part)
+			}
+		}
 	}
 	return nil
 }

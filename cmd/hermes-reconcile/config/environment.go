@@ -67,7 +67,11 @@ func environmentValue(key, value string) (any, error) {
 		}
 		return n, checkCapacity(n)
 	case []string:
-		return strings.Split(value, ","), nil
+		list := strings.Split(value, ",")
+		if key == "facts.config_keys" {
+			return list, checkConfigKeys(list)
+		}
+		return list, nil
 	}
 	return nil, fmt.Errorf("no such key as %q%s", key, suggest.Words(key, Keys()))
 }

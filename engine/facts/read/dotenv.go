@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -39,7 +40,7 @@ func ReadDotenv(dir policy.Directory) Dotenv {
 // in single or double quotes that may span lines, # comments. It skips every other line. The
 // last of two equal names wins.
 func ParseDotenv(data []byte) Dotenv {
-	text := decoded(data)
+	text := strings.ReplaceAll(strings.ReplaceAll(decoded(data), "\r\n", "\n"), "\r", "\n")
 	if strings.ContainsRune(text, 0) {
 		return Dotenv{Outcome: Invalid("not text")}
 	}
@@ -59,6 +60,47 @@ func ParseDotenv(data []byte) Dotenv {
 		env.Status = policy.StatusEmpty
 	}
 	return env
+}
+
+var reference = regexp.MustCompile(`\$\{([^}:]*)(?::-([^}]*))?\}`)
+
+// Resolved returns the variables with each ${NAME} and ${NAME:-default} replaced by the value of
+// an earlier variable, else by that of environ. The values together have at most MaxConfig
+// bytes; a value without room is empty.
+func (d Dotenv) Resolved(environ map[string]string) Dotenv {
+	if !slices.ContainsFunc(d.Names, func(name string) bool { return strings.Contains(d.Values[name], "${") }) {
+		return d
+	}
+	values, room := map[string]string{}, MaxConfig
+	for _, name := range d.Names {
+		values[name] = expanded(d.Values[name], room, values, environ)
+		room -= len(values[name])
+	}
+	d.Values = values
+	return d
+}
+
+// expanded returns a text with its references replaced, or "" if that has more than room bytes.
+func expanded(text string, room int, first, then map[string]string) string {
+	var b strings.Builder
+	end := 0
+	for _, at := range reference.FindAllStringSubmatchIndex(text, -1) {
+		b.WriteString(text[end:at[0]])
+		end = at[1]
+		name := text[at[2]:at[3]]
+		value, set := first[name]
+		if !set {
+			value, set = then[name]
+		}
+		if !set && at[4] >= 0 {
+			value = text[at[4]:at[5]]
+		}
+		if b.Len()+len(value) > room {
+			return ""
+		}
+		b.WriteString(value)
+	}
+	return b.String() + text[end:]
 }
 
 // decoded returns the text of a .env as upstream reads it: UTF-16 with a byte order mark,
@@ -89,7 +131,7 @@ func decoded(data []byte) string {
 func parseAssignment(text string) (name, value, rest string, ok bool) {
 	line, next, _ := strings.Cut(text, "\n")
 	name, value, found := strings.Cut(line, "=")
-	name = strings.TrimSpace(name)
+	name = strings.Trim(strings.TrimSpace(name), "'")
 	if after, ok := strings.CutPrefix(name, "export"); ok && strings.TrimLeft(after, " \t") != after {
 		name = strings.TrimSpace(after)
 	}

@@ -51,7 +51,33 @@ func ParseConfig(data []byte) (c Config) {
 	case root.Kind != yaml.MappingNode:
 		return Config{Outcome: Invalid("no mapping at the top, want keys with values")}
 	}
+	if line := refused(document.Content[0], map[string]bool{}); line > 0 {
+		return Config{Outcome: Invalid("not valid at line %d: want plain YAML, without tags of an application, keys that are lists, and anchors of one name", line)}
+	}
 	return Config{Recorded, Node{root}}
+}
+
+// plainTags are the tags that upstream's safe loader knows.
+var plainTags = []string{"!!str", "!!int", "!!float", "!!bool", "!!null", "!!seq", "!!map", "!!binary", "!!timestamp", "!!omap", "!!pairs", "!!set"}
+
+// refused returns the line of something that upstream's safe loader refuses and the parser here
+// does not, or 0.
+func refused(node *yaml.Node, anchors map[string]bool) int {
+	if anchors[node.Anchor] || node.Style&yaml.TaggedStyle != 0 && !slices.Contains(plainTags, node.ShortTag()) {
+		return node.Line
+	}
+	if node.Anchor != "" {
+		anchors[node.Anchor] = true
+	}
+	for i, below := range node.Content {
+		if key := resolved(below); node.Kind == yaml.MappingNode && i%2 == 0 && (key == nil || key.Kind != yaml.ScalarNode) {
+			return below.Line
+		}
+		if line := refused(below, anchors); line > 0 {
+			return line
+		}
+	}
+	return 0
 }
 
 // YAMLToJSON returns the JSON text of a YAML document.
@@ -207,20 +233,33 @@ func resolved(node *yaml.Node) *yaml.Node {
 	return nil
 }
 
-// Keys returns the keys of a mapping, sorted, each once, at most limit.
+// Keys returns the keys of a mapping and of the mappings that it merges, sorted, each once, at
+// most limit.
 func (n Node) Keys(limit int) []string {
-	node := resolved(n.at)
-	if node == nil || node.Kind != yaml.MappingNode {
-		return nil
-	}
-	var keys []string
-	for i := 0; i+1 < len(node.Content) && len(keys) < limit; i += 2 {
-		if key := node.Content[i]; key.Kind == yaml.ScalarNode && len(key.Value) <= 128 {
-			keys = append(keys, key.Value)
-		}
-	}
+	keys := addKeys(nil, n.at, limit, 0)
 	slices.Sort(keys)
 	return slices.Compact(keys)
+}
+
+func addKeys(keys []string, node *yaml.Node, limit, depth int) []string {
+	node = resolved(node)
+	if node == nil || node.Kind != yaml.MappingNode || depth > 4 {
+		return keys
+	}
+	for i := 0; i+1 < len(node.Content) && len(keys) < limit; i += 2 {
+		switch key, value := node.Content[i], resolved(node.Content[i+1]); {
+		case key.Kind != yaml.ScalarNode || len(key.Value) > 128 || value == nil:
+		case key.Value != "<<":
+			keys = append(keys, key.Value)
+		case value.Kind == yaml.SequenceNode:
+			for _, part := range value.Content[:min(len(value.Content), 8)] {
+				keys = addKeys(keys, part, limit, depth+1)
+			}
+		default:
+			keys = addKeys(keys, value, limit, depth+1)
+		}
+	}
+	return keys
 }
 
 // Text returns the text of a scalar. A mapping, a list and null have none.

@@ -22,6 +22,7 @@ type Settings struct {
 	Timeout       time.Duration // for all facts
 	SourceTimeout time.Duration
 	OperatorFiles []string
+	ConfigKeys    []string
 	User          *User // the child becomes this user before it opens anything; nil: it stays who it is
 }
 
@@ -30,7 +31,7 @@ type User struct{ UID, GID int }
 
 // Sources returns the sources that read the volume. A nil home serves for their schemas.
 func Sources(s Settings, home *volume.Home) (container []engine.Source, profile []engine.ProfileSource) {
-	config := facts.Config{Home: s.Home, Phase: s.Phase, OperatorFiles: s.OperatorFiles}
+	config := facts.Config{Home: s.Home, Phase: s.Phase, OperatorFiles: s.OperatorFiles, ConfigKeys: s.ConfigKeys}
 	if home != nil {
 		config.Root, config.ProfilesDir = home.Root(), home.ProfilesDir
 	}

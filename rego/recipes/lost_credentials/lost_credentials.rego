@@ -48,10 +48,7 @@ _switched_off(profile, platform) if profile.config.platforms[platform].enabled =
 
 _config_known(profile) if profile.tokens.config_status in ["missing", "empty", "recorded"]
 
-_has_token(profile, platform) if {
-	some token in profile.tokens.tokens
-	token.scope == platform
-}
+_has_token(profile, platform) if profile.platforms.platforms[platform].credentials
 
 # These need no token.
 _has_token(_, platform) if platform in ["whatsapp", "webhook", "msgraph_webhook", "relay"]

@@ -27,8 +27,11 @@ test_a_platform_without_a_token if {
 }
 
 test_a_token_is_enough if {
-	owner := profile({"tokens": [{"scope": "telegram", "fingerprint": "aa", "source": ".env", "name": "TELEGRAM_BOT_TOKEN"}]})
-	held == set() with data.settings as shipped with input as home(owner) with data.settings.lost_credentials_platforms as ["telegram"]
+	every known, reasons in {true: 0, false: 1} {
+		owner := object.union(profile({}), {"platforms": {"platforms": {"telegram": {"on": true, "credentials": known}}}})
+		found := held with data.settings as shipped with input as home(owner) with data.settings.lost_credentials_platforms as ["telegram"]
+		count(found) == reasons
+	}
 }
 
 test_a_platform_without_tokens_loses_none if {
