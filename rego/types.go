@@ -30,7 +30,6 @@ func checkTypes(sources []Source, schema json.RawMessage) Errors {
 	modules := map[string]*ast.Module{"types": document}
 	for _, s := range sources {
 		c := s.Module.Copy()
-		replaceAliases(c)
 		replaceInput(c)
 		modules[s.Name] = c
 	}
@@ -39,21 +38,20 @@ func checkTypes(sources []Source, schema json.RawMessage) Errors {
 	return FromOPA(compiler.Errors)
 }
 
-// replaceAliases writes out the names of imports below input. The compiler gives all uses
-// of such a name one location, that of the last use.
-func replaceAliases(module *ast.Module) {
-	paths := map[ast.Var]ast.Ref{}
+// replaceInput makes every reference to input, also by the name of an import, a reference to
+// the document of types. The compiler would give all uses of such a name one location, that
+// of the last use.
+func replaceInput(module *ast.Module) {
+	document := ast.MustParseRef(typesPackage + ".document")
+	paths := map[ast.Var]ast.Ref{ast.InputRootDocument.Value.(ast.Var): document}
 	module.Imports = slices.DeleteFunc(module.Imports, func(i *ast.Import) bool {
 		path, ok := i.Path.Value.(ast.Ref)
 		below := ok && len(path) > 1 && path[0].Equal(ast.InputRootDocument)
 		if below {
-			paths[i.Name()] = path
+			paths[i.Name()] = document.Concat(path[1:])
 		}
 		return below
 	})
-	if len(paths) == 0 {
-		return
-	}
 	writtenOut := func(t *ast.Term) ast.Ref {
 		name, _ := t.Value.(ast.Var)
 		ref := make(ast.Ref, 0, len(paths[name]))
@@ -77,21 +75,6 @@ func replaceAliases(module *ast.Module) {
 			if full := writtenOut(t); len(full) > 0 {
 				t.Value = full
 			}
-		}
-		return false
-	})
-}
-
-// replaceInput makes every reference to input a reference to the document of types.
-func replaceInput(module *ast.Module) {
-	prefix := ast.MustParseRef(typesPackage + ".document")
-	ast.WalkTerms(module, func(t *ast.Term) bool {
-		if ref, ok := t.Value.(ast.Ref); ok && ref[0].Equal(ast.InputRootDocument) {
-			located := make(ast.Ref, 0, len(prefix)+len(ref)-1)
-			for _, p := range prefix {
-				located = append(located, &ast.Term{Value: p.Value, Location: ref[0].Location})
-			}
-			t.Value = append(located, ref[1:]...)
 		}
 		return false
 	})
