@@ -33,7 +33,7 @@ func (h *Home) MarkPlannedStop(ctx context.Context, profile string, pid int, sta
 		marker.TargetStartTime = &startTime
 	}
 	return h.inProfile(ctx, profile, policy.PlannedStopFile, func(dir *directory) error {
-		return dir.writeJSON(policy.PlannedStopFile, marker)
+		return dir.writeJSON(policy.PlannedStopFile, marker, renameOver)
 	})
 }
 
@@ -53,12 +53,13 @@ func (h *Home) WriteHold(ctx context.Context, profile string, hold policy.Restar
 			}
 			hold.Files[name] = policy.Identity(info)
 		}
-		return dir.writeJSON(policy.RestartHoldFile, hold)
+		return dir.writeJSON(policy.RestartHoldFile, hold, renameOver)
 	})
 }
 
-// writeJSON replaces a file, and makes the directory that holds it if it is missing.
-func (d *directory) writeJSON(name string, value any) error {
+// writeJSON writes a file, which rename gives its name, and makes the directory that holds
+// the file if it is missing.
+func (d *directory) writeJSON(name string, value any, rename func(fd int, temp, name string) error) error {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return err
@@ -70,7 +71,7 @@ func (d *directory) writeJSON(name string, value any) error {
 			}
 		}
 		return atParent(fd, name, func(parent int, last string) error {
-			return writeFile(parent, last, append(text, '\n'), stateMode, func(temp string) error { return renameOver(parent, temp, last) })
+			return writeFile(parent, last, append(text, '\n'), stateMode, func(temp string) error { return rename(parent, temp, last) })
 		})
 	})
 }

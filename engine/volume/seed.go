@@ -1,7 +1,6 @@
 package volume
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"time"
@@ -26,16 +25,10 @@ func (e *Executor) seed(dir *directory, op policy.Operation) (bool, error) {
 	if op.Seed == nil || (op.Seed.State != "running" && op.Seed.State != "stopped") {
 		return false, errors.New(`it has no state, want "running" or "stopped"`)
 	}
-	text, err := json.Marshal(seededState{
+	err := dir.writeJSON(policy.StateFile, seededState{
 		Gateway: op.Seed.State, Desired: op.Seed.State,
 		UpdatedAt: time.Now().Unix(), MigratedFrom: op.Seed.MigratedFrom,
-	})
-	if err != nil {
-		return false, err
-	}
-	err = dir.use("write", policy.StateFile, func(fd int) error {
-		return writeFile(fd, policy.StateFile, append(text, '\n'), stateMode, func(temp string) error { return renameNew(fd, temp, policy.StateFile) })
-	})
+	}, renameNew)
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}
