@@ -58,6 +58,9 @@ func TestFilesOfAnOperator(t *testing.T) {
 		t.Error("a directory without a name was opened")
 	}
 	must(t, Directory(at("sticky/mine"), Only(0)))
+	if _, err := fs.ReadDir(Files(at("sticky/mine"), Only(0)), "."); err != nil {
+		t.Errorf("a directory below one like /tmp: %v", err)
+	}
 	if err := Directory(at("sticky"), Only(0)); err == nil {
 		t.Error("a directory that all can write is trusted")
 	}
