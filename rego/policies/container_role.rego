@@ -11,7 +11,3 @@ skip contains {"code": "role", "reason": reason} if {
 	role in data.settings.no_supervise_roles
 	reason := sprintf("the main command is %s, listed in settings.no_supervise_roles", [role])
 }
-
-skip contains {"code": "no_supervise", "reason": "the main command has --no-supervise"} if {
-	input.container.command.no_supervise
-}

@@ -48,3 +48,28 @@ test_no_supervise_by_flag_and_by_environment if {
 		with input.container.environment.flags as {"HERMES_GATEWAY_NO_SUPERVISE": true}
 	count(environment) == 0
 }
+
+test_the_profile_of_a_command_without_supervision_is_held if {
+	held := {member.profile |
+		some member in legacy_command.hold with input as legacy with input.container.command.no_supervise as true
+	}
+	held == {"default"}
+	by_environment := {member.profile |
+		some member in legacy_command.hold with input as legacy
+			with input.container.command.profile as "coder"
+			with input.container.environment.flags as {"HERMES_GATEWAY_NO_SUPERVISE": true}
+	}
+	by_environment == {"coder"}
+}
+
+test_nothing_is_held_otherwise if {
+	supervised := legacy_command.hold with input as legacy
+	count(supervised) == 0
+	other_command := legacy_command.hold with input as legacy
+		with input.container.command as {"role": "sleep", "no_supervise": false}
+		with input.container.environment.flags as {"HERMES_GATEWAY_NO_SUPERVISE": true}
+	count(other_command) == 0
+	nobody := legacy_command.hold with input as legacy
+		with input.container.command as {"role": "gateway run", "no_supervise": true, "profile": "nobody"}
+	count(nobody) == 0
+}
