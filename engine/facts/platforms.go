@@ -21,12 +21,12 @@ type platform struct {
 	// claims are the variables that name the bot or account that only one gateway can use;
 	// the first that is set counts. There are none if several gateways can share it.
 	claims []string
-	// prefix begins the names of its variables; empty: its name in capitals.
+	// prefix begins the names of its variables; withPrefixes sets it to the name in capitals.
 	prefix string
 }
 
 // platformTable is that of upstream's _apply_env_overrides (August 2026).
-var platformTable = []platform{
+var platformTable = withPrefixes([]platform{
 	{name: "telegram", by: [][]string{{"TELEGRAM_BOT_TOKEN"}}, claims: []string{"TELEGRAM_BOT_TOKEN"}},
 	{name: "discord", by: [][]string{{"DISCORD_BOT_TOKEN"}}, claims: []string{"DISCORD_BOT_TOKEN"}},
 	{name: "slack", by: [][]string{{"SLACK_BOT_TOKEN"}}, claims: []string{"SLACK_BOT_TOKEN"}},
@@ -50,6 +50,13 @@ var platformTable = []platform{
 	{name: "yuanbao", by: [][]string{{"YUANBAO_APP_ID", "YUANBAO_APP_SECRET"}, {"YUANBAO_APP_KEY", "YUANBAO_APP_SECRET"}}, always: true, claims: []string{"YUANBAO_APP_ID", "YUANBAO_APP_KEY"}},
 	{name: "relay", by: [][]string{{"GATEWAY_RELAY_URL"}}, prefix: "GATEWAY_RELAY_"},
 	{name: apiServer}, // its key decides, see listensAPI
+})
+
+func withPrefixes(table []platform) []platform {
+	for i, p := range table {
+		table[i].prefix = cmp.Or(p.prefix, strings.ToUpper(p.name)+"_")
+	}
+	return table
 }
 
 const apiServer = "api_server"
@@ -62,13 +69,10 @@ func platformNamed(name string) platform {
 	return platform{name: name}
 }
 
-// variables returns how the names of the platform's variables begin.
-func (p platform) variables() string { return cmp.Or(p.prefix, strings.ToUpper(p.name)+"_") }
-
 // platformOf returns the platform that a variable belongs to, "" if it belongs to none.
 func platformOf(variable string) string {
 	for _, p := range platformTable { // wecom_callback stands before wecom
-		if strings.HasPrefix(variable, p.variables()) {
+		if strings.HasPrefix(variable, p.prefix) {
 			return p.name
 		}
 	}
@@ -123,7 +127,7 @@ func (s setup) hasCredentials(p platform) bool {
 	token, _, _ := s.platformKey(p.name, "token")
 	return token != "" || slices.ContainsFunc(p.by, func(all []string) bool {
 		return !slices.ContainsFunc(all, func(variable string) bool {
-			value, _, _ := s.platformKey(p.name, strings.ToLower(strings.TrimPrefix(variable, p.variables())))
+			value, _, _ := s.platformKey(p.name, strings.ToLower(strings.TrimPrefix(variable, p.prefix)))
 			return value == "" && !s.isSet(variable)
 		})
 	})
