@@ -116,7 +116,8 @@ func TestHomeFacts(t *testing.T) {
 		"state/reconcile.owner.json": `{"host":"gateway-1","boot_id":"7f3a","seen_at":"2026-11-22T05:00:00Z"}`,
 	})
 	c := configFor(t, h)
-	checkFact(t, collected(t, sentinels(c)), map[string]string{"estop/present": "true", "estop/reason": `"broken bot[0m"`, "drain_request": "true", "fleet_restart_pending": "false"})
+	hometest.Put(t, c.Home, "gateway_migration.json", `{"version":1,"migrated_at":"2026-11-22T05:00:00+0000","flag_was":false,"default":{"profile":"default"},"secondaries":[{"profile":"coder","home":"/opt/data/profiles/coder","pid":41,"service":null}]}`)
+	checkFact(t, collected(t, sentinels(c)), map[string]string{"migration": `{"profiles":["coder"],"since_unix":1795323600,"status":"recorded"}`, "estop/present": "true", "estop/reason": `"broken bot[0m"`, "drain_request": "true", "fleet_restart_pending": "false"})
 	checkFact(t, collected(t, activeProfile(c)), map[string]string{"status": `"recorded"`, "name": `"coder"`})
 	checkFact(t, collected(t, ownerLease(c)), map[string]string{"status": `"recorded"`, "host": `"gateway-1"`, "boot_id": `"7f3a"`, "seen_at": `"2026-11-22T05:00:00Z"`, "seen_at_unix": "1795323600"})
 	fact := collected(t, disk(c))

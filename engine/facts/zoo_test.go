@@ -19,7 +19,7 @@ var readFiles = []string{
 }
 
 // homeFiles lists the files of the home that a source about the container reads.
-var homeFiles = []string{"config.yaml", ".env", "ESTOP", ".drain_request.json", "fleet_restart_pending", "active_profile", "state/reconcile.owner.json", "logs/container-boot.jsonl", lockDir + "telegram-bot-token-0123456789abcdef.lock"}
+var homeFiles = []string{"config.yaml", ".env", "ESTOP", ".drain_request.json", "fleet_restart_pending", "active_profile", "gateway_migration.json", "state/reconcile.owner.json", "logs/container-boot.jsonl", lockDir + "telegram-bot-token-0123456789abcdef.lock"}
 
 const secret = "hunter2-1234567890"
 
