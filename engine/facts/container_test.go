@@ -41,7 +41,7 @@ func TestEnvironment(t *testing.T) {
 		"vars/API_SERVER_PORT": "absent", "vars/HERMES_UID": "absent",
 		"flags": `{"GATEWAY_MULTIPLEX_PROFILES":true,"HERMES_GATEWAY_NO_SUPERVISE":false}`, "invalid_flags": `["HERMES_DASHBOARD"]`,
 		"warnings": `["HERMES_DASHBOARD: want 1, true, yes, on or 0, false, no, off"]`,
-		"secrets": `[{"fingerprint":"` + fingerprint(secret) + `","name":"HERMES_RECONCILE_PASSWORD"},{"fingerprint":"` + fingerprint(secret) + `","name":"SLACK_BOT_TOKEN"},{"fingerprint":"` + fingerprint(secret) + `","name":"TELEGRAM_BOT_TOKEN"}]`,
+		"secrets":  `[{"fingerprint":"` + fingerprint(secret) + `","name":"HERMES_RECONCILE_PASSWORD"},{"fingerprint":"` + fingerprint(secret) + `","name":"SLACK_BOT_TOKEN"},{"fingerprint":"` + fingerprint(secret) + `","name":"TELEGRAM_BOT_TOKEN"}]`,
 	})
 	withoutSecret(t, "environment", fact)
 	fact = collected(t, environment(Config{EnvDir: "/nowhere", Environ: []string{`HERMES_GATEWAY_NO_SUPERVISE=" yes "`, "HERMES_DASHBOARD='off'"}}))
