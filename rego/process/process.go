@@ -112,7 +112,7 @@ func (r *Rules) Mended(ctx context.Context, rules engine.Evaluator, broken []str
 	var names []string
 	for _, p := range present.packages {
 		at := slices.IndexFunc(copied.packages, func(c rego.Package) bool {
-			return c.Layer > 0 && (c.Name == p.Name || c.File == bundle.Prefix+p.File)
+			return c.Layer > 0 && (c.Name == p.Name || p.Name == p.File && c.File == bundle.Prefix+p.File)
 		})
 		if at < 0 || !slices.Contains(broken, p.Name) {
 			m.packages = append(m.packages, p)
