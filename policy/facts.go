@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -193,6 +194,27 @@ func LockHeld(profile Facts) bool {
 		}
 	}](profile, "runtime_files").Lock
 	return lock.Held && lock.Status == StatusRecorded
+}
+
+// Claims names what only one profile at a time can use: the exclusive tokens of a profile, and
+// the ports on which it would listen.
+func Claims(profile Facts) []string {
+	var all []string
+	for _, token := range Fingerprints(profile) {
+		all = append(all, "token "+token)
+	}
+	for _, p := range read[struct {
+		Ports []struct {
+			Port    int
+			Enabled bool
+		}
+	}](profile, "ports").Ports {
+		if p.Enabled {
+			all = append(all, "port "+strconv.Itoa(p.Port))
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Fingerprints identifies the exclusive credentials of a profile: "<scope> <fingerprint>", in

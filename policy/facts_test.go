@@ -33,6 +33,7 @@ func TestReadersOfFacts(t *testing.T) {
 		{"LockHeld", func(f Facts) any { return LockHeld(f) }, "runtime_files", `{"lock":{"status":"recorded","held":true}}`, true},
 		{"LockHeld of an unreadable lock", func(f Facts) any { return LockHeld(f) }, "runtime_files", `{"lock":{"status":"unreadable","held":true}}`, false},
 		{"Fingerprints", func(f Facts) any { return Fingerprints(f) }, "tokens", `{"tokens":[{"scope":"telegram","fingerprint":"ab","exclusive":true},{"scope":"slack","exclusive":true},{"scope":"openai_api","fingerprint":"cd"}]}`, []string{"telegram ab"}},
+		{"Claims", func(f Facts) any { return Claims(f) }, "ports", `{"ports":[{"port":8642,"enabled":true},{"port":8644}]}`, []string{"port 8642"}},
 	} {
 		if diff := cmp.Diff(test.want, test.read(Facts{test.name: json.RawMessage(test.fact)})); diff != "" {
 			t.Errorf("%s of %s (-want +got):\n%s", test.reader, test.fact, diff)

@@ -134,15 +134,16 @@ func (d *Document) notServed(name string, m multiplexing) (policy.Alarm, bool) {
 }
 
 // Unhealthy returns a line for each profile that is wanted and not up, for what is not known
-// of the wanted ones, and for what another user could have written. Without a line the
-// container is healthy.
+// of the wanted ones, for what another user could have written, and for rules and settings
+// that do not count as they are. Without a line the container is healthy.
 func (d *Document) Unhealthy() []string {
 	var lines []string
 	if !d.Volume.Readable {
 		lines = append(lines, "what is wanted is not known: "+d.Volume.Error)
 	}
 	for _, a := range d.Alarms {
-		if a.Code == policy.CodeUntrusted {
+		switch a.Code {
+		case policy.CodeUntrusted, policy.CodePolicyFallback, policy.CodePolicyGone, policy.CodeSettings:
 			lines = append(lines, strings.TrimPrefix(a.Profile+": "+a.Reason, ": "))
 		}
 	}
