@@ -23,6 +23,7 @@ const (
 const (
 	CodeNotEnforced    = "not_enforced"    // what a warn-only package would do to the container, or that it failed
 	CodePolicyFallback = "policy_fallback" // other rules than the operator's decided
+	CodePolicyGone     = "policy_gone"     // the rules of the last good boot are missing: removed, or in a directory that is not mounted
 	CodeExternal       = "external"        // a plug-in failed, so a package did not see its facts
 )
 

@@ -44,6 +44,7 @@ type Slot struct {
 	ExitCode         *int   `json:"exit_code,omitempty"`
 	Signal           int    `json:"signal,omitempty"`
 	Deaths           int    `json:"deaths"`                       // since the supervisor started; s6 counts to 100
+	RecentDeaths     int    `json:"recent_deaths,omitempty"`      // of the last ten minutes, without those by an operator's signal
 	Changed          bool   `json:"changed,omitempty"`            // it runs with an older run script than the slot has
 	WaitingUntilUnix int64  `json:"waiting_until_unix,omitempty"` // when its gateway is started
 }

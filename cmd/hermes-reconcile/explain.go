@@ -53,6 +53,7 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 	options := bootOptions(c, reconcile.ToPlan)
 	options.FallBack, options.Input = true, saved
 	log := newLogger(c, cmd.ErrOrStderr())
+	asUpstream(&c, log)
 	w, closeWorld, err := newWorld(c, options.Phase, log, noLog)
 	if err != nil {
 		return err

@@ -66,7 +66,11 @@ func livePass(cmd *cobra.Command, c config.Config, timeout time.Duration, o reco
 	// The pass waits for another pass, a stop, a start, and the answer of s6-svscan.
 	ctx, cancel := context.WithTimeout(cmd.Context(), 2*c.Boot.Deadline+6*timeout)
 	defer cancel()
-	w, closeWorld, err := newWorld(c, policy.PhaseApply, newLogger(c, cmd.ErrOrStderr()), noLog)
+	log := newLogger(c, cmd.ErrOrStderr())
+	if o.Extent != reconcile.ToEnd {
+		asUpstream(&c, log)
+	}
+	w, closeWorld, err := newWorld(c, policy.PhaseApply, log, noLog)
 	if err != nil {
 		return reconcile.Report{}, err
 	}

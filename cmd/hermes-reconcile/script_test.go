@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -49,7 +50,11 @@ func TestScripts(t *testing.T) {
 			env.Setenv("RECIPES", recipes)
 			env.Setenv("GORACE", os.Getenv("GORACE")) // a script does not inherit the environment
 			env.Setenv("HERMES_RECONCILE_STATE_DIR", env.WorkDir+"/state")
-			return os.MkdirAll(env.WorkDir+"/scan", 0o755)
+			env.Setenv("PATH", env.WorkDir+"/.bin"+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			return errors.Join(
+				os.MkdirAll(env.WorkDir+"/scan", 0o755), os.MkdirAll(env.WorkDir+"/.bin", 0o755),
+				os.WriteFile(env.WorkDir+"/.bin/hermes", []byte("#!/bin/sh\n"), 0o755), // without it every plan has an alarm
+			)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"slots": slots,

@@ -58,11 +58,8 @@ func (p *pass) decideWithLastGood(ctx context.Context, revision string, in polic
 	return d, rules
 }
 
-// CodePolicyGone is the code of the alarm about rules of an operator that decided at the
-// last good boot and are missing now: removed, or in a directory that is not mounted.
-const CodePolicyGone = "policy_gone"
-
-// rulesGone raises that alarm for a boot and for whoever shows what a boot would do.
+// rulesGone raises the alarm policy.CodePolicyGone for a boot and for whoever shows what a
+// boot would do.
 func (p *pass) rulesGone() []policy.Alarm {
 	if p.Phase != policy.PhaseBoot && !p.FallBack {
 		return nil
@@ -71,7 +68,7 @@ func (p *pass) rulesGone() []policy.Alarm {
 	if len(gone) == 0 {
 		return nil
 	}
-	return []policy.Alarm{{Code: CodePolicyGone, Reason: fmt.Sprintf(
+	return []policy.Alarm{{Code: policy.CodePolicyGone, Reason: fmt.Sprintf(
 		"the built-in rules decide alone: at the last good boot there were rules in %s, and there are none now", strings.Join(gone, "; "))}}
 }
 

@@ -167,7 +167,7 @@ func refusal(d policy.Decisions, name string) error {
 
 // withSlot leaves out the profiles without a slot where this user can make none.
 func (p *pass) withSlot(names []string, slots map[string]policy.Slot) []string {
-	if p.unlock != nil {
+	if p.refused == nil {
 		return names
 	}
 	return slices.DeleteFunc(names, func(name string) bool {
@@ -188,7 +188,7 @@ func (p *pass) failWithoutSlot(ctx context.Context, names []string) {
 		if _, exists := slots[name]; !now.Known() || exists || len(p.report.Profiles[name].Errors) > 0 {
 			continue
 		}
-		if p.unlock != nil {
+		if p.refused == nil {
 			p.problem(name, errNoSlot)
 			continue
 		}

@@ -85,6 +85,9 @@ type Renderer struct {
 	finish                 []byte
 	died                   string // the words that run Settings.Died
 
+	// Lacking says which programs of the scripts are nowhere. A slot cannot run without them.
+	Lacking []string
+
 	// MayRunDied tells why no helper counts deaths. Most passes need none.
 	MayRunDied func() error
 }
@@ -97,11 +100,13 @@ func New(s Settings, scanDir, account string) (*Renderer, error) {
 	if _, err := os.Stat(overlayContenv); err == nil {
 		s.Contenv = cmp.Or(s.Contenv, overlayContenv)
 	}
-	p, err := s.findPrograms()
+	p, lacking, err := s.findPrograms()
 	if err != nil {
 		return nil, err
 	}
-	return s.with(p, scanDir, account)
+	r, err := s.with(p, scanDir, account)
+	r.Lacking = lacking
+	return r, err
 }
 
 // overlayContenv is where s6-overlay has the program for Settings.Contenv.

@@ -71,6 +71,9 @@ type Config struct {
 		Command []string `koanf:"command"`
 		Args    []string `koanf:"args"`
 	} `koanf:"gateway"`
+
+	// Ignored says which variables look like keys and are none.
+	Ignored []string `koanf:"-"`
 }
 
 // defaults has every key, and by its value the type of the key.
@@ -159,9 +162,10 @@ func Read(flags *pflag.FlagSet, environ []string) (c Config, wrong, err error) {
 		return Config{}, nil, err
 	}
 	fileErr := loadFile(k, flags, cmp.Or(lookup(environ, "HERMES_RECONCILE_USER"), k.String("user")))
-	environmentErr := loadEnvironment(k, environ)
+	ignored, environmentErr := loadEnvironment(k, environ)
 	c, err = finish(k, flags)
 	c.Distrusted = distrusted(flags, c.User)
+	c.Ignored = ignored
 	if err != nil {
 		return c, errors.Join(fileErr, environmentErr), err
 	}
