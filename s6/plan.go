@@ -44,7 +44,7 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOp
 	removals := p.removals()
 	slots := p.slots(ctx)
 	p.checkHelper(slots)
-	if lacking := p.render.Lacking; len(lacking) > 0 {
+	if lacking := p.render.Lacking; len(lacking) > 0 && p.scan != nil { // else this is no container
 		p.alarm(alarmNoProgram, "gateways cannot run, and slots that exist keep their files: %s", strings.Join(lacking, "; "))
 	}
 	if err := ctx.Err(); err != nil {

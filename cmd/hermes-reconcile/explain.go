@@ -83,6 +83,16 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 	e := explain.Of(ctx, explain.Subject{
 		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || input != "",
 		Rules: rules, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Boots: boots,
+		ReadLog: func() []string {
+			if input != "" {
+				return nil
+			}
+			done, err := w.Volume.Change(ctx, engine.Change{Kind: engine.ReadLog, Profile: profile})
+			if err != nil {
+				log.Warn("the log of the gateway", "err", err)
+			}
+			return done.Log
+		},
 	})
 	if trace {
 		if e.Trace, err = traceOf(ctx, c, decided, r, profile); err != nil {

@@ -139,7 +139,10 @@ func TestCommandsOfTheUnprivilegedUser(t *testing.T) {
 		t.Errorf("stop without a home: exit status %d\n%s", code, text)
 	}
 	l.places = l.places[:len(l.places)-2]
-	if code, text := l.as(10000, "eval --dry-run", "HERMES_RECONCILE_USER=typo"); code != exitUsage || !strings.Contains(text, `there is no user "typo" here`) {
+	if code, text := l.as(10000, "apply", "HERMES_RECONCILE_USER=typo"); code != exitUsage || !strings.Contains(text, `there is no user "typo" here`) {
+		t.Errorf("apply with an unknown user: exit status %d\n%s", code, text)
+	}
+	if code, text := l.as(10000, "eval --dry-run", "HERMES_RECONCILE_USER=typo"); code != exitDone || !strings.Contains(text, "looking as 10000:10000") {
 		t.Errorf("eval with an unknown user: exit status %d\n%s", code, text)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/ledger"
@@ -45,6 +46,8 @@ type Subject struct {
 	OnRuleError engine.OnRuleError
 	Schema      json.RawMessage // of the input document
 	Boots       []ledger.Boot   // of the profile, oldest first
+	// ReadLog returns the last lines of the gateway's log; nil: they cannot be known.
+	ReadLog func() []string
 }
 
 // An Explanation is why one profile is up or down. `explain --output json` prints it.
@@ -101,6 +104,21 @@ type Now struct {
 	Slot     string   `json:"slot"`
 	ServedBy string   `json:"served_by,omitempty"`
 	Notes    []string `json:"notes"`
+	// Ended is how the gateway ended since its supervisor started; absent when it did not.
+	Ended *Ended `json:"ended,omitempty"`
+	// Said is what the last gateway recorded of its end or its errors. Recorded names the
+	// files; the agent can write them.
+	Said []string `json:"said,omitempty"`
+	Log  []string `json:"log,omitempty"` // the last lines of a gateway that ended
+}
+
+// Ended is how a gateway ended last, as its supervisor saw it.
+type Ended struct {
+	ExitCode int    `json:"exit_code"` // 256 after a signal
+	Signal   int    `json:"signal,omitempty"`
+	Times    int    `json:"times"`           // since the supervisor started; s6 counts to 100
+	Recent   int    `json:"recent"`          // of them in the last ten minutes, without those by TERM, INT and HUP
+	Since    string `json:"since,omitempty"` // of the last change between up and down
 }
 
 // Of explains the decision about a profile. When ctx ends, the changes that were not tried
@@ -206,23 +224,51 @@ func (s Subject) now(d policy.Decision) Now {
 		n.ServedBy = policy.RootProfile
 	}
 	facts := s.Situation.Input.Profiles[s.Profile]
-	if policy.LockHeld(facts) {
+	switch lock := policy.LockOf(facts); {
+	case policy.LockHeld(facts):
 		n.Notes = append(n.Notes, "its gateway.lock is held: a gateway of it runs, here or in another container")
+	case lock.Status != policy.StatusRecorded && lock.Status != policy.StatusMissing:
+		n.Notes = append(n.Notes, "whether a gateway of it runs elsewhere is not known: its gateway.lock cannot be looked at: "+cmp.Or(lock.Error, lock.Status, "no fact"))
 	}
 	for _, name := range s.sharers(facts) {
 		n.Notes = append(n.Notes, fmt.Sprintf("has a credential in common with %s: only one of them can use it", name))
 	}
+	s.ending(&n, facts)
 	return n
+}
+
+// ending adds how the gateway ended.
+func (s Subject) ending(n *Now, facts policy.Facts) {
+	slot := policy.SlotsOf(s.Situation.Input.Container).ByProfile()[s.Profile]
+	if slot.ExitCode != nil {
+		n.Ended = &Ended{ExitCode: *slot.ExitCode, Signal: slot.Signal, Times: slot.Deaths, Recent: slot.RecentDeaths}
+		if slot.SinceUnix > 0 {
+			n.Ended.Since = time.Unix(slot.SinceUnix, 0).UTC().Format(time.RFC3339)
+		}
+	}
+	if said := policy.SaidOf(facts); said.Words != "" {
+		n.Said = append(n.Said, fmt.Sprintf("%s: %s (%s)", cmp.Or(said.State, "no state"), said.Words, policy.StateFile))
+	}
+	if l := policy.LifecycleOf(facts); l.ExitCode != nil && *l.ExitCode != 0 {
+		n.Said = append(n.Said, fmt.Sprintf("exit code %d at %s: %s (state/gateway.lifecycle.json)",
+			*l.ExitCode, time.Unix(l.ExitedAtUnix, 0).UTC().Format(time.RFC3339), cmp.Or(l.ExitReason, "no reason recorded")))
+	}
+	if s.ReadLog != nil && (slot.RecentDeaths > 0 || !slot.Up && (n.Ended != nil || len(n.Said) > 0)) {
+		n.Log = s.ReadLog()
+	}
 }
 
 func (s Subject) slot() string {
 	slots := policy.SlotsOf(s.Situation.Input.Container)
 	slot, exists := slots.ByProfile()[s.Profile]
+	_, now := slots.Words(slot, exists)
 	switch {
 	case slots.Status != policy.StatusRecorded:
 		return "unknown: the scan directory is " + slots.Status
 	case !exists:
 		return policy.SlotNone
+	case now == policy.NowUnknown:
+		return "unknown: " + cmp.Or(slot.Error, "it is a "+slot.Kind)
 	case slot.Up:
 		return fmt.Sprintf("up (pid %d)", slot.PID)
 	case slot.DownFile:
