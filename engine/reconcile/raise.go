@@ -43,12 +43,15 @@ func (p *pass) raise(ctx context.Context) error {
 	all := p.report.Decisions
 	p.report.Decisions.Profiles = about(all.Profiles, names)
 	p.plan(ctx, o)
+	begun := time.Now()
 	p.execute(ctx, p.report.Plan.Operations)
 	p.report.Decisions = all
 	if p.Request.Kind != Register {
 		p.failWithoutSlot(ctx, names)
 	}
 	p.follow(ctx, recorded, engine.IntentRunning)
+	p.letOthersIn()
+	p.heed(ctx, names, before, begun.Add(p.Execute.Wait))
 	p.raised(ctx, names, before)
 	return p.finish(ctx)
 }
