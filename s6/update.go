@@ -68,6 +68,9 @@ func (x *execution) setDown(ctx context.Context, slot beneath.Dir, down bool) (d
 		return err == nil, err
 	}
 	forbidden := err
+	if runs, _, err := supervise.Service.Runs(slot); err == nil && !runs {
+		forbidden = fmt.Errorf("%w; s6-svscan has not given it a supervisor yet, and until then only root can change it", forbidden)
+	}
 	if s, ok := supervise.ReadStatus(slot); !ok || s.WantUp == down {
 		return false, forbidden
 	}
