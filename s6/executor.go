@@ -3,9 +3,11 @@ package s6
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"hermes-reconcile/policy"
@@ -33,8 +35,8 @@ const (
 	// Strict gives the user the control FIFOs, which is enough to control a slot.
 	// It is the default.
 	Strict Ownership = "strict"
-	// Upstream also gives the user the scan directory itself and the control
-	// FIFO of s6-svscan, as upstream's profile commands expect. A user who can
+	// Upstream also gives the user the slots, the scan directory itself and the
+	// control FIFO of s6-svscan, as upstream's profile commands expect. A user who can
 	// make slots is root: s6-supervise runs as root whatever the run script
 	// does.
 	Upstream Ownership = "upstream"
@@ -110,6 +112,11 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o
 		}
 		x.carryOut(ctx, results[from:to])
 		from = to
+	}
+	for i := range results {
+		if slot := results[i].Operation.Slot; strings.HasPrefix(slot, policy.SlotPrefix) {
+			results[i].Err = errors.Join(results[i].Err, x.handOver(x.scan.Dir, slot, 0))
+		}
 	}
 	return results
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/s6/beneath"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -81,6 +82,52 @@ func (x *execution) giveScanDir() {
 	if err != nil {
 		x.Log.Warn("a part of the scan directory stays with root", "err", err)
 	}
+}
+
+// slotDepth is how many directories a slot has one below the other.
+const slotDepth = 3
+
+// handOver gives the user what has the name, and what is below it, under Upstream ownership:
+// upstream's commands remove slots and write into them as the user. It follows no link. It
+// leaves alone a file with a second name, and the files of the supervisors, which root may
+// take back one day. level is the depth of the name in its slot.
+func (x *execution) handOver(parent beneath.Dir, name string, level int) error {
+	if !x.Root || x.Ownership != Upstream {
+		return nil
+	}
+	st, err := parent.Lstat(name)
+	switch kind := st.Mode & unix.S_IFMT; {
+	case beneath.IsAbsent(err), kind != unix.S_IFDIR && st.Nlink > 1:
+		return nil
+	case err == nil && kind == unix.S_IFDIR && level < slotDepth:
+		err = x.handOverBelow(parent, name, level+1)
+	}
+	if err == nil {
+		err = unix.Fchownat(int(parent), name, x.User.UID, x.User.GID, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err != nil && !beneath.IsAbsent(err) {
+		return fmt.Errorf("give %s to the user: %w", name, err)
+	}
+	return nil
+}
+
+func (x *execution) handOverBelow(parent beneath.Dir, name string, level int) error {
+	dir, err := parent.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	list, err := dir.Open(".", unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	names, err := beneath.Names(list, 1024)
+	for _, below := range names {
+		if name != "supervise" || below == "control" {
+			err = errors.Join(err, x.handOver(dir, below, level))
+		}
+	}
+	return err
 }
 
 // give gives a part to the user's group, and to uid, -1 for its present owner. It leaves
