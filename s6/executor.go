@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"hermes-reconcile/policy"
@@ -114,8 +113,9 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o
 		from = to
 	}
 	for i := range results {
-		if slot := results[i].Operation.Slot; strings.HasPrefix(slot, policy.SlotPrefix) {
-			results[i].Err = errors.Join(results[i].Err, x.handOver(x.scan.Dir, slot, 0))
+		if slot, err := openOwned(x.scan.Dir, results[i].Operation.Slot); err == nil {
+			results[i].Err = errors.Join(results[i].Err, x.handOver(slot))
+			slot.Close()
 		}
 	}
 	return results

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/deaths"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -84,50 +87,30 @@ func (x *execution) giveScanDir() {
 	}
 }
 
-// slotDepth is how many directories a slot has one below the other.
-const slotDepth = 3
-
-// handOver gives the user what has the name, and what is below it, under Upstream ownership:
-// upstream's commands remove slots and write into them as the user. It follows no link. It
-// leaves alone a file with a second name, and the files of the supervisors, which root may
-// take back one day. level is the depth of the name in its slot.
-func (x *execution) handOver(parent beneath.Dir, name string, level int) error {
+// handOver gives the user a slot under Upstream ownership: upstream's commands remove slots
+// and write into them as the user. It follows no link, and leaves alone the files of the
+// supervisors. What is in a directory comes before the directory.
+func (x *execution) handOver(slot beneath.Dir) error {
 	if !x.Root || x.Ownership != Upstream {
 		return nil
 	}
-	st, err := parent.Lstat(name)
-	switch kind := st.Mode & unix.S_IFMT; {
-	case beneath.IsAbsent(err), kind != unix.S_IFDIR && st.Nlink > 1:
-		return nil
-	case err == nil && kind == unix.S_IFDIR && level < slotDepth:
-		err = x.handOverBelow(parent, name, level+1)
-	}
-	if err == nil {
-		err = unix.Fchownat(int(parent), name, x.User.UID, x.User.GID, unix.AT_SYMLINK_NOFOLLOW)
-	}
-	if err != nil && !beneath.IsAbsent(err) {
-		return fmt.Errorf("give %s to the user: %w", name, err)
-	}
-	return nil
-}
-
-func (x *execution) handOverBelow(parent beneath.Dir, name string, level int) error {
-	dir, err := parent.OpenDir(name)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	list, err := dir.Open(".", unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return err
-	}
-	names, err := beneath.Names(list, 1024)
-	for _, below := range names {
-		if name != "supervise" || below == "control" {
-			err = errors.Join(err, x.handOver(dir, below, level))
+	names := slices.Concat(scripts.FileNames, []string{downName, scripts.ChangedName, scripts.PauseName, deaths.TallyName})
+	for _, p := range x.slotParts(false) {
+		if p.kind != unix.S_IFREG {
+			names = append(names, p.name)
 		}
 	}
-	return err
+	slices.Sort(names)
+	for _, name := range slices.Backward(names) {
+		fd, err := slot.Open(name, unix.O_PATH)
+		if err == nil {
+			err = errors.Join(unix.Fchownat(fd, "", x.User.UID, x.User.GID, unix.AT_EMPTY_PATH), unix.Close(fd))
+		}
+		if err != nil && !beneath.IsAbsent(err) {
+			return fmt.Errorf("give %s to the user: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // give gives a part to the user's group, and to uid, -1 for its present owner. It leaves

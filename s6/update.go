@@ -29,11 +29,10 @@ func (x *execution) update(ctx context.Context, slot beneath.Dir, op policy.Oper
 		return err
 	}
 	if slices.Contains(op.Files, scripts.MarkerName) {
-		data := path.Dir(scripts.MarkerName)
-		if err := slot.Mkdir(data, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
+		if err := slot.Mkdir(path.Dir(scripts.MarkerName), 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
 			return err
 		}
-		if err := x.handOver(slot, data, slotDepth); err != nil {
+		if err := x.handOver(slot); err != nil {
 			return err
 		}
 	}

@@ -104,21 +104,12 @@ type Now struct {
 	Slot     string   `json:"slot"`
 	ServedBy string   `json:"served_by,omitempty"`
 	Notes    []string `json:"notes"`
-	// Ended is how the gateway ended since its supervisor started; absent when it did not.
-	Ended *Ended `json:"ended,omitempty"`
-	// Said is what the last gateway recorded of its end or its errors. Recorded names the
-	// files; the agent can write them.
+	// Ended is how often and how the gateway ended since its supervisor started.
+	Ended string `json:"ended,omitempty"`
+	// Said is what the last gateway recorded of its end or its errors, each with its file,
+	// which the agent can write.
 	Said []string `json:"said,omitempty"`
 	Log  []string `json:"log,omitempty"` // the last lines of a gateway that ended
-}
-
-// Ended is how a gateway ended last, as its supervisor saw it.
-type Ended struct {
-	ExitCode int    `json:"exit_code"` // 256 after a signal
-	Signal   int    `json:"signal,omitempty"`
-	Times    int    `json:"times"`           // since the supervisor started; s6 counts to 100
-	Recent   int    `json:"recent"`          // of them in the last ten minutes, without those by TERM, INT and HUP
-	Since    string `json:"since,omitempty"` // of the last change between up and down
 }
 
 // Of explains the decision about a profile. When ctx ends, the changes that were not tried
@@ -241,10 +232,8 @@ func (s Subject) now(d policy.Decision) Now {
 func (s Subject) ending(n *Now, facts policy.Facts) {
 	slot := policy.SlotsOf(s.Situation.Input.Container).ByProfile()[s.Profile]
 	if slot.ExitCode != nil {
-		n.Ended = &Ended{ExitCode: *slot.ExitCode, Signal: slot.Signal, Times: slot.Deaths, Recent: slot.RecentDeaths}
-		if slot.SinceUnix > 0 {
-			n.Ended.Since = time.Unix(slot.SinceUnix, 0).UTC().Format(time.RFC3339)
-		}
+		n.Ended = fmt.Sprintf("%s since its supervisor started, %d in the last ten minutes; last with %s; %s since %s",
+			policy.Count(slot.Deaths, "time"), slot.RecentDeaths, slot.Ending(), slot.Now(), time.Unix(slot.SinceUnix, 0).UTC().Format(time.RFC3339))
 	}
 	if said := policy.SaidOf(facts); said.Words != "" {
 		n.Said = append(n.Said, fmt.Sprintf("%s: %s (%s)", cmp.Or(said.State, "no state"), said.Words, policy.StateFile))
@@ -253,7 +242,7 @@ func (s Subject) ending(n *Now, facts policy.Facts) {
 		n.Said = append(n.Said, fmt.Sprintf("exit code %d at %s: %s (state/gateway.lifecycle.json)",
 			*l.ExitCode, time.Unix(l.ExitedAtUnix, 0).UTC().Format(time.RFC3339), cmp.Or(l.ExitReason, "no reason recorded")))
 	}
-	if s.ReadLog != nil && (slot.RecentDeaths > 0 || !slot.Up && (n.Ended != nil || len(n.Said) > 0)) {
+	if s.ReadLog != nil && (slot.RecentDeaths > 0 || !slot.Up && (n.Ended != "" || len(n.Said) > 0)) {
 		n.Log = s.ReadLog()
 	}
 }

@@ -23,8 +23,8 @@ const (
 )
 
 // secretInText finds what looks like a credential in a line of a log: user and password of a
-// URL, and long words of letters and digits.
-var secretInText = regexp.MustCompile(`://[^/\s@]*@|[A-Za-z0-9_-]{20,}`)
+// URL, and long words.
+var secretInText = regexp.MustCompile(`//[^/\s@]*@|[A-Za-z0-9_-]{24,}`)
 
 // LastLog returns the last lines of the log of a profile's gateway, without what looks like a
 // credential. It is empty when there is no log that can be read.
@@ -41,17 +41,7 @@ func LastLog(root policy.Directory, p policy.Profile) []string {
 	lines := strings.Split(text, "\n")
 	lines = lines[max(0, len(lines)-lastLogLines):]
 	for i, line := range lines {
-		lines[i] = read.Bounded(secretInText.ReplaceAllStringFunc(line, redactWord), lastLogLine)
+		lines[i] = read.Bounded(secretInText.ReplaceAllString(line, redacted), lastLogLine)
 	}
 	return lines
-}
-
-func redactWord(word string) string {
-	switch {
-	case strings.HasPrefix(word, "://"):
-		return "://" + redacted + "@"
-	case strings.ContainsAny(word, "0123456789"):
-		return redacted
-	}
-	return word
 }

@@ -62,7 +62,7 @@ func (p *pass) judge(name string, pid int, slot policy.Slot, said policy.Said, s
 	case own && said.State == startupFailed:
 		p.problem(name, fmt.Errorf("the gateway says %s: %s", said.State, said.Words))
 	case slot.PID != pid:
-		p.problem(name, fmt.Errorf("the gateway ended%s before it said that it runs", endOf(slot)))
+		p.problem(name, fmt.Errorf("the gateway ended with %s before it said that it runs", slot.Ending()))
 	case !own && !speak:
 	case !late:
 		return false
@@ -76,16 +76,6 @@ func (p *pass) judge(name string, pid int, slot policy.Slot, said policy.Said, s
 
 // startupFailed is what a gateway says that cannot work.
 const startupFailed = "startup_failed"
-
-func endOf(slot policy.Slot) string {
-	switch {
-	case slot.Signal != 0:
-		return fmt.Sprintf(" with signal %d", slot.Signal)
-	case slot.ExitCode != nil:
-		return fmt.Sprintf(" with exit code %d", *slot.ExitCode)
-	}
-	return ""
-}
 
 // quote adds to the errors of a start what the gateway said, if it said so now.
 func (p *pass) quote(ctx context.Context, name string) {

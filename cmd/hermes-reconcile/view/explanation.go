@@ -148,13 +148,8 @@ func (p *explanationPrinter) now(e *explain.Explanation) {
 	if e.Now.ServedBy != "" {
 		p.add("served by", e.Now.ServedBy)
 	}
-	if ended := e.Now.Ended; ended != nil {
-		how := fmt.Sprintf("exit code %d", ended.ExitCode)
-		if ended.Signal != 0 {
-			how = fmt.Sprintf("signal %d", ended.Signal)
-		}
-		p.add("ended", fmt.Sprintf("%s since its supervisor started, %d in the last ten minutes; last with %s; %s since %s",
-			policy.Count(ended.Times, "time"), ended.Recent, how, upOrDown(e.Now.Slot), cmp.Or(ended.Since, "an unknown time")))
+	if e.Now.Ended != "" {
+		p.add("ended", e.Now.Ended)
 	}
 	for _, words := range e.Now.Said {
 		p.add("it said", words)
@@ -165,11 +160,6 @@ func (p *explanationPrinter) now(e *explain.Explanation) {
 	for _, note := range e.Now.Notes {
 		p.add("note", note)
 	}
-}
-
-func upOrDown(slot string) string {
-	word, _, _ := strings.Cut(slot, " ")
-	return strings.Trim(word, ",")
 }
 
 func (p *explanationPrinter) history(e *explain.Explanation) {
