@@ -27,8 +27,9 @@ func newExplain() *cobra.Command {
 		Short: "Say why a profile is up or down, what would change it, and what has changed",
 		Long: `Decide as a boot would now, and explain the decision: the rule that decided and its
 place, what other rules said, the facts that they read and who could have written them,
-which single change would turn the decision, what the last boots did, and what has
-changed since the last one that started the profile. Nothing is touched.`,
+which single change would turn the decision, how its gateway ended and what that recorded,
+what the last boots did, and what has changed since the last one that started the profile.
+Nothing is touched.`,
 		Example: `  hermes-reconcile explain coder
   hermes-reconcile explain coder --trace          # every step of the rules
   hermes-reconcile explain coder --input saved.json`,
