@@ -66,6 +66,8 @@ func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) poli
 	for _, f := range e.Failures {
 		alarm := policy.Alarm{Rule: f.Rule, Code: policy.CodeRuleError, Reason: failureText(f)}
 		switch {
+		case f.Setting:
+			alarm = policy.Alarm{Code: policy.CodeSettings, Reason: "this setting is ignored: " + strings.TrimPrefix(f.Location+": "+f.Error, ": ")}
 		case f.NotEnforced:
 			alarm.Code = policy.CodeNotEnforced
 		case f.Blind:

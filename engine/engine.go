@@ -74,22 +74,25 @@ type Executor interface {
 }
 
 // Decide evaluates the rules over the input document and combines what they
-// contribute: first the packages of policy.StageRules, then, with the first decisions
-// in hand, those of policy.StageAfter. The result has no plan yet.
+// contribute: first the packages of policy.StageRules together, then those of
+// policy.StageAfter one by one. Each of these sees the decisions as they are by then. The
+// result has no plan yet.
 func Decide(ctx context.Context, e Evaluator, in policy.Input, onRuleError OnRuleError) policy.Decisions {
 	blind := blindRules(e.Status(), in, onRuleError)
-	first := withoutBlind(e.Evaluate(ctx, policy.StageRules, in), blind)
-	first.Failures = append(first.Failures, blind...)
-	decisions := Combine(in, first, onRuleError)
-
-	in.Decisions = Verdicts(decisions)
-	second := withoutBlind(e.Evaluate(ctx, policy.StageAfter, in), blind)
-	if len(second.Contributions)+len(second.Failures) > 0 {
-		decisions = Combine(in, policy.Evaluation{
-			Contributions: append(first.Contributions, second.Contributions...),
-			Failures:      append(first.Failures, second.Failures...),
-		}, onRuleError)
+	all := withoutBlind(e.Evaluate(ctx, policy.StageRules, in), blind)
+	all.Failures = append(all.Failures, blind...)
+	decisions := Combine(in, all, onRuleError)
+	for _, name := range e.Status().After {
+		in.Decisions = Verdicts(decisions)
+		one := withoutBlind(e.Evaluate(ctx, policy.Stage(name), in), blind)
+		if len(one.Contributions)+len(one.Failures) == 0 {
+			continue
+		}
+		all.Contributions = append(all.Contributions, one.Contributions...)
+		all.Failures = append(all.Failures, one.Failures...)
+		decisions = Combine(in, all, onRuleError)
 	}
+	decisions.Alarms = append(decisions.Alarms, nobodyLeft(in, decisions, e.Status().After)...)
 	decisions.Policy = e.Status()
 	return decisions
 }

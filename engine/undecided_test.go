@@ -46,10 +46,7 @@ type fixedEvaluator struct {
 	given  []policy.Contribution
 }
 
-func (e fixedEvaluator) Evaluate(_ context.Context, stage policy.Stage, _ policy.Input) policy.Evaluation {
-	if stage != policy.StageRules {
-		return policy.Evaluation{}
-	}
+func (e fixedEvaluator) Evaluate(_ context.Context, _ policy.Stage, _ policy.Input) policy.Evaluation {
 	return policy.Evaluation{Contributions: e.given}
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -95,24 +94,49 @@ func Fields(set Set) (required, optional []string) {
 }
 
 // DecodeMember decodes one member of a set as a rule wrote it. The values are what encoding/json
-// decodes into an any with UseNumber. An unknown or missing key, a value of the wrong type or
-// out of its range is an error that names the key and what would have been right. A reason of
-// more than MaxText bytes is cut; another text of that length is an error. The caller adds
-// Rule, Location and Layer.
-func DecodeMember(set Set, object map[string]any) (Contribution, error) {
-	c := Contribution{Set: set}
+// decodes into an any with UseNumber. An unknown or missing key and a value of the wrong type
+// are errors that name the key and what would have been right. A number out of its range is
+// cut to the range, and cut says so. A reason of more than MaxText bytes is cut; another text
+// of that length is an error. The caller adds Rule, Location and Layer.
+func DecodeMember(set Set, object map[string]any) (c Contribution, cut string, err error) {
+	c = Contribution{Set: set}
 	if err := checkKeys(set, object); err != nil {
-		return Contribution{}, fmt.Errorf("member of %s: %w", set, err)
+		return Contribution{}, "", fmt.Errorf("member of %s: %w", set, err)
 	}
 	for key, value := range object {
 		if err := c.assign(key, value); err != nil {
-			return Contribution{}, fmt.Errorf("member of %s: %w", set, err)
+			return Contribution{}, "", fmt.Errorf("member of %s: %w", set, err)
 		}
 	}
+	cuts := c.cut()
 	if err := c.check(); err != nil {
-		return Contribution{}, fmt.Errorf("member of %s: %w", set, err)
+		return Contribution{}, "", fmt.Errorf("member of %s: %w", set, err)
 	}
-	return c, nil
+	if len(cuts) > 0 {
+		cut = fmt.Sprintf("member of %s: %s", set, strings.Join(cuts, "; "))
+	}
+	return c, cut, nil
+}
+
+// cut cuts the numbers to their ranges, and says which.
+func (c *Contribution) cut() (cuts []string) {
+	limit := func(key string, value *float64, least, most float64) {
+		if within := min(max(*value, least), most); within != *value {
+			cuts = append(cuts, fmt.Sprintf("%s is %.10g, want %.10g to %.10g; %.10g counts", key, *value, least, most, within))
+			*value = within
+		}
+	}
+	limit("seconds", &c.Seconds, 0, MaxDelaySeconds)
+	if c.Restart == nil {
+		return cuts
+	}
+	limit("hold_seconds", &c.Restart.HoldSeconds, 0, MaxHoldSeconds)
+	if b := c.Restart.Budget; b != nil {
+		deaths := float64(b.Deaths)
+		limit("deaths", &deaths, 1, MaxDeaths)
+		b.Deaths = int(deaths)
+	}
+	return cuts
 }
 
 func checkKeys(set Set, object map[string]any) error {
@@ -187,10 +211,7 @@ func number(key string, value any) (float64, error) {
 	if !ok {
 		return 0, fmt.Errorf("%s is %s, want a number", key, jsonType(value))
 	}
-	f, err := n.Float64()
-	if err != nil {
-		return 0, fmt.Errorf("%s is out of range", key)
-	}
+	f, _ := n.Float64() // infinite when it is out of range
 	return f, nil
 }
 
@@ -225,10 +246,6 @@ func (c Contribution) check() error {
 		}
 		if _, err := time.Parse(time.RFC3339, c.Until); err != nil {
 			return fmt.Errorf("until %q is not a time like 2026-11-22T06:00:00Z", c.Until)
-		}
-	case SetDelay:
-		if math.IsNaN(c.Seconds) || c.Seconds < 0 || c.Seconds > MaxDelaySeconds {
-			return fmt.Errorf("seconds is %g, want 0 to %d", c.Seconds, MaxDelaySeconds)
 		}
 	case SetEnv:
 		return c.checkEnv()

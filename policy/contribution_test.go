@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode"
@@ -22,20 +23,50 @@ func TestDecodeMemberRefuses(t *testing.T) {
 		{SetHold, map[string]any{"profile": "coder", "reason": "x", "seconds": json.Number("1")}, `unknown key "seconds", have "profile", "reason", "code", "until"`},
 		{SetHold, map[string]any{"profile": "coder", "reason": "x", "until": "6 o'clock"}, "is not a time like"},
 		{SetStart, map[string]any{"profile": "coder", "reason": "x", "code": "No Word"}, `code "No Word" is not a word like quiet_hours`},
-		{SetDelay, map[string]any{"profile": "coder", "reason": "x", "seconds": json.Number("-1")}, "seconds is -1, want 0 to 3600"},
-		{SetDelay, map[string]any{"profile": "coder", "reason": "x", "seconds": json.Number("1e999")}, "out of range"},
 		{SetEnv, map[string]any{"profile": "coder", "reason": "x", "name": "A=B", "value": "x"}, `name "A=B" is not the name of an environment variable`},
 		{SetEnv, map[string]any{"profile": "coder", "reason": "x", "name": "A", "value": "x\ny"}, "the value of A has a control character"},
 		{SetSeed, map[string]any{"profile": "coder", "reason": "x", "state": "up"}, `state "up" is not running or stopped`},
 		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"256": "never"}}, `exit code "256" is not a number from 0 to 255`},
 		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"1": "later"}}, `exit code 1 answers "later", have "never", "now", "backoff"`},
-		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "budget": map[string]any{"deaths": json.Number("0"), "window_seconds": json.Number("1")}}, "want 1 to 4096 deaths"},
 		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "budget": map[string]any{"deaths": json.Number("2"), "window_seconds": json.Number("1")}, "on_exhaustion": "stop"}, `have "hold", "slow"`},
 	}
 	for _, test := range tests {
-		_, err := DecodeMember(test.set, test.member)
+		_, _, err := DecodeMember(test.set, test.member)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("DecodeMember(%s, %v): %v, want %q", test.set, test.member, err, test.want)
+		}
+	}
+}
+
+// A number out of its range is cut to the range, and the member counts.
+func TestDecodeMemberCutsNumbers(t *testing.T) {
+	delay := func(seconds string) map[string]any {
+		return map[string]any{"profile": "coder", "reason": "x", "seconds": json.Number(seconds)}
+	}
+	restart := func(deaths, hold string) map[string]any {
+		budget := map[string]any{"deaths": json.Number(deaths), "window_seconds": json.Number("60")}
+		return map[string]any{"profile": "coder", "reason": "x", "budget": budget, "hold_seconds": json.Number(hold)}
+	}
+	budget := func(deaths int, hold float64) Contribution {
+		return Contribution{Restart: &Restart{Budget: &Budget{Deaths: deaths, WindowSeconds: 60}, HoldSeconds: hold}}
+	}
+	for _, test := range []struct {
+		set    Set
+		member map[string]any
+		want   Contribution
+		cut    string
+	}{
+		{SetDelay, delay("3601"), Contribution{Seconds: 3600}, "member of delay: seconds is 3601, want 0 to 3600; 3600 counts"},
+		{SetDelay, delay("-1"), Contribution{}, "member of delay: seconds is -1, want 0 to 3600; 0 counts"},
+		{SetDelay, delay("1e999"), Contribution{Seconds: 3600}, "member of delay: seconds is +Inf, want 0 to 3600; 3600 counts"},
+		{SetDelay, delay("3600"), Contribution{Seconds: 3600}, ""},
+		{SetRestart, restart("0", "60"), budget(1, 60), "member of restart: deaths is 0, want 1 to 4096; 1 counts"},
+		{SetRestart, restart("5000", "-1"), budget(4096, 0), "member of restart: hold_seconds is -1, want 0 to 31622400; 0 counts; deaths is 5000, want 1 to 4096; 4096 counts"},
+	} {
+		c, cut, err := DecodeMember(test.set, test.member)
+		test.want.Set, test.want.Profile, test.want.Reason = test.set, "coder", "x"
+		if err != nil || cut != test.cut || !reflect.DeepEqual(c, test.want) {
+			t.Errorf("%s %v: %+v, %q, %v; want %+v, %q", test.set, test.member, c, cut, err, test.want, test.cut)
 		}
 	}
 }
@@ -45,19 +76,19 @@ func TestDecodeMemberRefuses(t *testing.T) {
 // something when it is shorter is not cut.
 func TestDecodeMemberLimitsTexts(t *testing.T) {
 	long := strings.Repeat("x", 100<<20)
-	c, err := DecodeMember(SetHold, map[string]any{"profile": "coder", "reason": long})
+	c, _, err := DecodeMember(SetHold, map[string]any{"profile": "coder", "reason": long})
 	if err != nil || len(c.Reason) > MaxText || !strings.HasSuffix(c.Reason, " bytes more)") {
 		t.Errorf("a reason of %d bytes, %v", len(c.Reason), err)
 	}
 	for _, key := range []string{"profile", "code", "name", "value"} {
 		member := map[string]any{"profile": "coder", "code": "x", "name": "A", "value": "a", "reason": "x"}
 		member[key] = long
-		_, err := DecodeMember(SetEnv, member)
+		_, _, err := DecodeMember(SetEnv, member)
 		if err == nil || len(err.Error()) > 200 || !strings.Contains(err.Error(), key+" has 104857600 bytes, want at most") {
 			t.Errorf("%s: %.200v", key, err)
 		}
 	}
-	_, err = DecodeMember(SetHold, map[string]any{"profile": "coder", "reason": "x", long: "x"})
+	_, _, err = DecodeMember(SetHold, map[string]any{"profile": "coder", "reason": "x", long: "x"})
 	if err == nil || len(err.Error()) > 2*MaxText {
 		t.Error("an error repeats a key of 100 MB")
 	}
@@ -77,7 +108,7 @@ func TestDecodeMemberTakesTheRequiredKeys(t *testing.T) {
 		if set == SetRestart {
 			member["exit_codes"] = map[string]any{"78": "never"}
 		}
-		c, err := DecodeMember(set, member)
+		c, _, err := DecodeMember(set, member)
 		if err != nil {
 			t.Errorf("DecodeMember(%s, %v): %v", set, member, err)
 		}

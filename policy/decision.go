@@ -23,7 +23,9 @@ const (
 const (
 	CodeNotEnforced    = "not_enforced"    // what a warn-only package would do to the container, or that it failed
 	CodePolicyFallback = "policy_fallback" // other rules than the operator's decided
-	CodePolicyGone     = "policy_gone"     // the rules of the last good boot are missing: removed, or in a directory that is not mounted
+	CodePolicyGone     = "policy_gone"     // the operator's rules are missing, and the last good copy decides
+	CodeOutOfRange     = "out_of_range"    // a number of a member was cut to its range
+	CodeSettings       = "settings_error"  // a setting cannot be used, so its default counts
 	CodeExternal       = "external"        // a plug-in failed, so a package did not see its facts
 )
 
@@ -97,8 +99,12 @@ type Status struct {
 	// Fallback means that the operator's rules could not be used.
 	Fallback bool     `json:"fallback"`
 	Errors   []string `json:"errors"`
+	// After are the packages of StageAfter, in the order in which they run.
+	After []string `json:"after,omitempty"`
 	// Untrusted are the errors about rules that the agents could have written.
 	Untrusted []string `json:"untrusted,omitempty"`
+	// Gone are the operator's directories that have no rules any more.
+	Gone []string `json:"gone,omitempty"`
 	// External names the plug-ins whose facts a package reads, by the package. It has the
 	// enforced packages that start, hold, skip or waive. AnyPlugin stands for a name that
 	// only the evaluation knows.
@@ -108,7 +114,8 @@ type Status struct {
 // AnyPlugin stands for every plug-in.
 const AnyPlugin = "*"
 
-// A Stage is when a rule package runs.
+// A Stage is when a rule package runs. The name of a package is a stage too, which is that
+// package alone.
 type Stage string
 
 // The stages, named as the Rego packages that belong to them.
@@ -128,6 +135,9 @@ type RuleFailure struct {
 	NotEnforced bool `json:"not_enforced,omitempty"`
 	// Blind means that the package ran, and that a plug-in gave no facts which it reads.
 	Blind bool `json:"blind,omitempty"`
+	// Setting means that no package failed: the default of a setting counts in place of a
+	// value that cannot be used.
+	Setting bool `json:"setting,omitempty"`
 }
 
 // An Evaluation is what all packages of one stage contributed.

@@ -244,6 +244,27 @@ type Lifecycle struct {
 // LifecycleOf reads the fact "lifecycle".
 func LifecycleOf(profile Facts) Lifecycle { return read[Lifecycle](profile, "lifecycle") }
 
+// Claims names what only one profile at a time can use: the exclusive tokens of a profile, and
+// the ports on which it would listen.
+func Claims(profile Facts) []string {
+	var all []string
+	for _, token := range Fingerprints(profile) {
+		all = append(all, "token "+token)
+	}
+	for _, p := range read[struct {
+		Ports []struct {
+			Port    int
+			Enabled bool
+		}
+	}](profile, "ports").Ports {
+		if p.Enabled {
+			all = append(all, "port "+strconv.Itoa(p.Port))
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Fingerprints identifies the exclusive credentials of a profile: "<scope> <fingerprint>", in
 // the order of its files. Only one of two profiles with an equal one can use it.
 func Fingerprints(profile Facts) []string {

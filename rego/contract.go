@@ -102,8 +102,8 @@ func example(set policy.Set) string {
 	return strings.Join(parts, ", ")
 }
 
-func packageKind(path ast.Ref) string {
-	parts := strings.Split(PackageName(path), ".")
+func packageKind(name string) string {
+	parts := strings.Split(name, ".")
 	if len(parts) == 3 && parts[0] == "reconcile" && slices.Contains([]string{KindRules, KindAfter, KindLib}, parts[1]) {
 		return parts[1]
 	}

@@ -2,6 +2,7 @@ package rego
 
 import (
 	"fmt"
+	"strconv"
 
 	"hermes-reconcile/policy"
 )
@@ -13,9 +14,9 @@ const (
 	enforceWarn   = "warn"
 )
 
-// checkEnforce refuses an unknown value: a misspelt warn must not enforce a package
+// checkCustom refuses an unknown value: a misspelt warn must not enforce a package
 // that its author only wants to try.
-func checkEnforce(sources []Source) Errors {
+func checkCustom(sources []Source) Errors {
 	var errs Errors
 	for _, s := range sources {
 		for _, a := range s.Module.Annotations {
@@ -26,6 +27,10 @@ func checkEnforce(sources []Source) Errors {
 				errs = append(errs, at(a.Location, "enforce_place", "custom.enforce has no effect here: its scope is %s, and only a whole package can be tried", a.Scope))
 			case value != enforceAlways && value != enforceWarn:
 				errs = append(errs, at(a.Location, "enforce_word", "custom.enforce is %q, have %s, %s", fmt.Sprint(value), enforceAlways, enforceWarn))
+			}
+			order, ok := a.Custom["order"]
+			if _, err := strconv.ParseFloat(fmt.Sprint(order), 64); ok && (err != nil || a.Scope != "package") {
+				errs = append(errs, at(a.Location, "order_number", "custom.order is %v with scope %s, want a number with scope package", order, a.Scope))
 			}
 		}
 	}

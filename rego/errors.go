@@ -23,6 +23,8 @@ type Error struct {
 	Col     int    `json:"col"`
 	Code    string `json:"code"`
 	Message string `json:"message"`
+
+	setting string // that is left out for this mistake, which costs nothing else
 }
 
 func (e *Error) Error() string {
@@ -54,12 +56,7 @@ func (e Errors) OrNil() error {
 // Untrusted returns the mistakes that are about what the agents could have written.
 func Untrusted(err error) []string {
 	var found []string
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, one := range several.Unwrap() {
-			found = append(found, Untrusted(one)...)
-		}
-	}
-	mistakes, _ := err.(Errors)
+	mistakes, _ := mistakesIn(err)
 	for _, e := range mistakes {
 		if e.Code == policy.CodeUntrusted {
 			found = append(found, e.Error())
@@ -67,6 +64,29 @@ func Untrusted(err error) []string {
 	}
 	return found
 }
+
+// mistakesIn returns the mistakes that an error joins. Only means that there is nothing else.
+func mistakesIn(err error) (mistakes Errors, only bool) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		only = true
+		for _, one := range several.Unwrap() {
+			more, all := mistakesIn(one)
+			mistakes, only = append(mistakes, more...), only && all
+		}
+		return mistakes, only
+	}
+	mistakes, only = err.(Errors)
+	return mistakes, only || err == nil
+}
+
+// OfPackages returns the mistakes that keep packages from being used.
+func OfPackages(err error) Errors {
+	mistakes, _ := mistakesIn(err)
+	return slices.DeleteFunc(mistakes, func(e *Error) bool { return e.setting != "" })
+}
+
+// place returns the place as the failure of a rule has it.
+func (e *Error) place() string { return strings.TrimSuffix(e.Error(), ": "+e.Message) }
 
 // at makes an Error at a place in a module.
 func at(location *ast.Location, code, format string, args ...any) *Error {

@@ -16,8 +16,9 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Evaluate runs every package of the stage over the whole input document, one after the
-// other, for the built-in rules alone and for commands of an author of rules. If a package fails (a conflict, a builtin
+// Evaluate runs every package of the stage, or the package of that name, over the whole
+// input document, one after the other, for the built-in rules alone and for commands of an
+// author of rules. If a package fails (a conflict, a builtin
 // error, an invalid member, a limit of time or memory), its contributions are dropped and
 // its failure is reported; the other packages count. Package process does the same in a
 // child for rules of an operator.
@@ -28,7 +29,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 	}
 	var all policy.Evaluation
 	for _, p := range e.packages {
-		if p.Stage != stage {
+		if !p.Belongs(stage) {
 			continue
 		}
 		limited, stop := limitMemory(ctx, e.memory)
@@ -45,7 +46,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 func (e *Evaluator) EvaluatePackage(ctx context.Context, name string, document Document) policy.Evaluation {
 	p := e.find(name)
 	var found []policy.Contribution
-	var failures []policy.RuleFailure
+	failures := slices.Clone(p.failures)
 	failed := e.query(ctx, p, document, nil, func(result topdown.QueryResult) {
 		for _, set := range p.sets {
 			var errs []policy.RuleFailure
@@ -97,6 +98,9 @@ var errTime = errors.New("the time limit of a rule package")
 
 // query evaluates all sets of a package at once.
 func (e *Evaluator) query(ctx context.Context, p rulePackage, document Document, observer func(*topdown.Query) *topdown.Query, use func(topdown.QueryResult)) (failed *policy.RuleFailure) {
+	if len(p.failures) > 0 {
+		return nil
+	}
 	defer func() { // some builtins panic when an argument is too large
 		if why := recover(); why != nil {
 			failed = &policy.RuleFailure{Rule: p.Name, Error: fmt.Sprintf("panic: %v", why)}
@@ -164,25 +168,31 @@ func (p rulePackage) decode(set policy.Set, term *ast.Term, found []policy.Contr
 	members.Foreach(func(t *ast.Term) {
 		member := t.Value.(*ast.Array)
 		index, _ := member.Elem(0).Value.(ast.Number).Int()
-		c, err := decodeMember(set, member.Elem(1).Value)
+		c, cut, err := decodeMember(set, member.Elem(1).Value)
 		if err != nil {
 			failures = append(failures, policy.RuleFailure{Rule: p.Name, Location: p.places[index], Error: err.Error()})
 			return
 		}
 		c.Rule, c.Location, c.Layer = p.Name, p.places[index], p.Layer
 		found = append(found, c)
+		if cut != "" {
+			found = append(found, policy.Contribution{
+				Set: policy.SetAlarm, Rule: c.Rule, Location: c.Location, Layer: c.Layer, Profile: c.Profile,
+				Code: policy.CodeOutOfRange, Reason: c.Location + ": " + cut,
+			})
+		}
 	})
 	return found, failures
 }
 
-func decodeMember(set policy.Set, value ast.Value) (policy.Contribution, error) {
+func decodeMember(set policy.Set, value ast.Value) (c policy.Contribution, cut string, err error) {
 	object, ok := value.(ast.Object)
 	if !ok {
 		required, _ := policy.Fields(set)
-		return policy.Contribution{}, fmt.Errorf("a member of %s is %s, want an object with %s", set, ast.ValueName(value), strings.Join(required, ", "))
+		return c, "", fmt.Errorf("a member of %s is %s, want an object with %s", set, ast.ValueName(value), strings.Join(required, ", "))
 	}
 	plain := make(map[string]any, object.Len())
-	err := object.Iter(func(k, v *ast.Term) (err error) {
+	err = object.Iter(func(k, v *ast.Term) (err error) {
 		key, ok := k.Value.(ast.String)
 		if !ok {
 			return fmt.Errorf("a member of %s has the key %s, want a string", set, k)
@@ -191,7 +201,7 @@ func decodeMember(set policy.Set, value ast.Value) (policy.Contribution, error) 
 		return err
 	})
 	if err != nil {
-		return policy.Contribution{}, err
+		return c, "", err
 	}
 	return policy.DecodeMember(set, plain)
 }

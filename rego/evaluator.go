@@ -3,6 +3,8 @@ package rego
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -20,6 +22,8 @@ type Options struct {
 	Schema json.RawMessage
 	// Settings are those of the configuration. They win over those of the layers.
 	Settings map[string]any
+	// Places are file:row:col of these settings, as far as they are known.
+	Places map[string]string
 	// Timeout limits the evaluation of one package over all profiles. 0 means
 	// DefaultTimeout.
 	Timeout time.Duration
@@ -51,37 +55,63 @@ type Evaluator struct {
 	settings map[string]any
 }
 
-// Load compiles the layers, the built-in one first, into one policy. It loads all
-// packages or none: a package that was left out might have held a profile. The error is
-// an Errors with every mistake that was found, or the error of reading a directory.
+// Load compiles the layers, the built-in one first, into one policy. The error is an
+// Errors with every mistake that was found, or the error of reading a directory.
+//
+// Beside mistakes in packages and in single settings, Load returns a policy that can be
+// used: such a package fails whenever it is evaluated, and such a setting has its default.
+// A directory or a settings file that cannot be read, and rules that the agents could have
+// written, leave no policy.
 func Load(layers []Layer, o Options) (*Evaluator, error) {
 	rules, err := ReadRules(layers, o.Settings)
-	if err != nil {
+	mistakes, only := mistakesIn(err)
+	if !only || slices.ContainsFunc(mistakes, func(e *Error) bool {
+		return e.Code == policy.CodeUntrusted || e.Code == "settings_error" && e.setting == ""
+	}) {
 		return nil, err
 	}
-	if rules.Sources, err = rules.Enabled(); err != nil {
-		return nil, err
-	}
-	warn, err := rules.named("warn_rules")
-	if err != nil {
-		return nil, err
+	off, offErrs := rules.named("disabled_rules")
+	warn, warnErrs := rules.named("warn_rules")
+	rules.Sources, rules.unparsed = enabled(rules.Sources, off), enabled(rules.unparsed, off)
+	mistakes = slices.Concat(mistakes, offErrs, warnErrs)
+	for _, e := range mistakes {
+		if place := o.Places[e.setting]; e.File == configurationName && place != "" {
+			e.File = place
+		}
 	}
 	tested := len(layers) == 1
 	if tested {
 		o.Schema = nil
 	}
-	if errs := rules.Check(o.Schema); len(errs) > 0 {
-		return nil, errs
-	}
 	e := &Evaluator{
 		timeout: cmp.Or(o.Timeout, DefaultTimeout), memory: cmp.Or(o.Memory, DefaultMemory),
-		status: status(layers, rules.Sources, rules.Settings), operator: rules.operator, settings: rules.Settings,
+		status: status(layers, slices.Concat(rules.Sources, rules.unparsed), rules.Settings), operator: rules.operator, settings: rules.Settings,
 	}
 	if o.Trace {
 		e.timeout *= 10
 	}
-	modules := make(map[string]*ast.Module, len(rules.Sources))
-	for _, s := range rules.Sources {
+	usable, broken, more := rules.leaveOut(mistakes, func(usable Rules) Errors {
+		if errs := usable.Check(o.Schema); len(errs) > 0 {
+			return errs
+		}
+		return e.compile(usable.Sources, warn, tested, o.Trace)
+	})
+	mistakes = append(mistakes, more...)
+	if usable == nil {
+		return nil, mistakes
+	}
+	e.packages = append(e.packages, failing(broken, e.packages, mistakes, warn)...)
+	e.status.After = After(e.Packages())
+	e.status.External = e.externalReads(usable)
+	e.store = inmem.NewFromObjectWithOpts(map[string]any{"settings": rules.Settings}, inmem.OptReturnASTValuesOnRead(true))
+	return e, mistakes.OrNil()
+}
+
+// compile compiles the packages of the sources, whose modules it changes.
+func (e *Evaluator) compile(sources []Source, warn map[string]bool, tested, trace bool) Errors {
+	e.packages = nil
+	modules := make(map[string]*ast.Module, len(sources))
+	for _, s := range sources {
 		if s.Kind() != KindLib {
 			p := locate(s, tested)
 			p.WarnOnly = isWarnOnly(s, warn)
@@ -89,24 +119,19 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 		}
 		modules[s.Name] = s.Module
 	}
-	e.compiler = NewCompiler().WithEnablePrintStatements(o.Trace)
+	e.compiler = NewCompiler().WithEnablePrintStatements(trace)
 	if tested {
 		e.compiler.WithStrict(false).WithSkipStages(checkStages...)
 	}
 	e.compiler.Compile(modules)
-	if e.compiler.Failed() {
-		return nil, FromOPA(e.compiler.Errors)
-	}
-	e.status.External = e.externalReads(rules.Sources)
-	e.store = inmem.NewFromObjectWithOpts(map[string]any{"settings": rules.Settings}, inmem.OptReturnASTValuesOnRead(true))
-	return e, nil
+	return FromOPA(e.compiler.Errors)
 }
 
 // Check finds what the compiler accepts and a layer must not do, and references to facts
 // that do not exist, against the JSON Schema of the input document if there is one.
 func (r Rules) Check(schema json.RawMessage) Errors {
 	errs := append(checkContract(r.Sources), CheckSettingRefs(r.Sources, r.Settings)...)
-	errs = append(errs, checkEnforce(r.Sources)...)
+	errs = append(errs, checkCustom(r.Sources)...)
 	if schema != nil {
 		errs = append(errs, checkTypes(r.Sources, schema)...)
 	}
@@ -123,7 +148,22 @@ func (e *Evaluator) Setting(key string) any { return e.settings[key] }
 // on disk since then. The caller must not change the maps.
 func (e *Evaluator) Operator() OperatorFiles { return e.operator }
 
-// Packages returns the packages of both stages, by layer and file.
+// After returns the packages of policy.StageAfter in their order: by the order in their
+// METADATA, which is 0 without one, then by name.
+func After(packages []Package) []string {
+	packages = slices.DeleteFunc(slices.Clone(packages), func(p Package) bool { return p.Stage != policy.StageAfter })
+	slices.SortFunc(packages, func(a, b Package) int {
+		return cmp.Or(cmp.Compare(a.Order, b.Order), strings.Compare(a.Name, b.Name))
+	})
+	var names []string
+	for _, p := range packages {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// Packages returns the packages of both stages, by layer and file. Those that cannot be
+// used follow.
 func (e *Evaluator) Packages() []Package {
 	packages := make([]Package, len(e.packages))
 	for i, p := range e.packages {

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/suggest"
 )
 
 // Rules are the parsed rules of all layers, with their settings.
@@ -20,6 +22,8 @@ type Rules struct {
 	// Settings are those of the layers and of the configuration. Later ones win.
 	Settings map[string]any
 	operator OperatorFiles
+	unparsed []Source            // files that cannot be used
+	from     map[string]settings // what has set each setting
 }
 
 // OperatorFiles are the files of the operator's layers as they were read, with the
@@ -32,29 +36,26 @@ type OperatorFiles struct {
 
 // ReadRules parses the rule files of all layers and merges their settings. The settings
 // of the configuration win. Tests are left out: they must not decide anything at boot.
-// Beside an error, ReadRules returns what it could read.
+// Beside an error, ReadRules returns what it could read. A setting with a mistake is left out.
 func ReadRules(layers []Layer, configuration map[string]any) (Rules, error) {
 	r := Rules{Settings: map[string]any{}, operator: OperatorFiles{Files: map[string][]byte{}}}
 	var errs []error
 	for i, layer := range layers {
-		sources, err := readLayer(i, layer, isRuleFile)
+		sources, unparsed, err := readLayer(i, layer, isRuleFile)
 		errs = append(errs, err)
-		r.Sources = append(r.Sources, sources...)
+		r.Sources, r.unparsed = append(r.Sources, sources...), append(r.unparsed, unparsed...)
 		if len(Untrusted(err)) > 0 {
 			continue // nothing of the layer is used, its settings neither
 		}
 		file, err := readLayerSettings(layer)
 		errs = append(errs, err, r.add(file))
 		if i > 0 {
-			r.operator.add(i, layer, sources, file)
+			r.operator.add(i, layer, slices.Concat(sources, unparsed), file)
 		}
 	}
 	configured, err := configurationSettings(configuration)
-	if err == nil {
-		err = r.add(configured)
-	}
 	r.operator.Settings = configured.values
-	return r, errors.Join(append(errs, err)...)
+	return r, errors.Join(append(errs, err, r.add(configured))...)
 }
 
 func (o *OperatorFiles) add(index int, layer Layer, sources []Source, file settings) {
@@ -68,36 +69,53 @@ func (o *OperatorFiles) add(index int, layer Layer, sources []Source, file setti
 }
 
 // Enabled returns the sources without the packages that settings.disabled_rules names.
+// Beside an error, a name that is no package's is left out.
 func (r Rules) Enabled() ([]Source, error) {
-	off, err := r.named("disabled_rules")
-	if err != nil {
-		return nil, err
+	off, errs := r.named("disabled_rules")
+	return enabled(r.Sources, off), errs.OrNil()
+}
+
+func enabled(sources []Source, off map[string]bool) []Source {
+	return slices.DeleteFunc(slices.Clone(sources), func(s Source) bool { return off[s.Package()] })
+}
+
+// Empty returns the operator's directories that have neither rules nor settings.
+func (o OperatorFiles) Empty() []string {
+	var empty []string
+	for i, name := range o.Directories {
+		prefix := strconv.Itoa(i+1) + "/"
+		has := func(file string) bool { return strings.HasPrefix(file, prefix) }
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(o.Files)), has) {
+			empty = append(empty, name)
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(r.Sources), func(s Source) bool { return off[s.Package()] }), nil
+	return empty
 }
 
 // named reads a setting that lists rule packages by their full or last names.
-func (r Rules) named(setting string) (map[string]bool, error) {
+func (r Rules) named(setting string) (chosen map[string]bool, errs Errors) {
 	list, _ := r.Settings[setting].([]any)
 	if len(list) == 0 {
 		return nil, nil
 	}
 	var names []string
-	for _, s := range r.Sources {
+	for _, s := range slices.Concat(r.Sources, r.unparsed) {
 		names = append(names, s.Package())
 	}
-	chosen := map[string]bool{}
-	for _, item := range list {
+	chosen = map[string]bool{}
+	for i, item := range list {
 		name := fmt.Sprint(item)
 		if !strings.Contains(name, ".") {
 			name = "reconcile." + KindRules + "." + name
 		}
 		if !slices.Contains(names, name) {
-			return nil, Errors{{File: "settings", Code: "settings_error", Message: fmt.Sprintf("%s: there is no rule package %q, have %s", setting, item, strings.Join(names, ", "))}}
+			from := r.from[setting]
+			errs = append(errs, from.wrong(setting, below(from.nodes[setting], i), "%s: there is no rule package %q%s", setting, item, suggest.Words(name, names)))
+			continue
 		}
 		chosen[name] = true
 	}
-	return chosen, nil
+	return chosen, errs
 }
 
 // status names the layers. Its revision is a digest of text and settings, which does

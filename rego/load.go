@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -13,21 +14,32 @@ import (
 	"hermes-reconcile/policy/trust"
 )
 
-// A Source is one parsed file of rules or of tests.
+// A Source is one file of rules or of tests.
 type Source struct {
 	Layer  int
 	Name   string // as errors print it
 	File   string // in its layer
 	Text   []byte
-	Module *ast.Module
+	Module *ast.Module // nil: the file cannot be parsed
 }
 
-// Package returns the name of its package, such as reconcile.rules.multiplex.
-func (s Source) Package() string { return PackageName(s.Module.Package.Path) }
+// Package returns the name of its package, such as reconcile.rules.multiplex. Without a
+// line that names a package it is the name of the file.
+func (s Source) Package() string {
+	if s.Module != nil {
+		return PackageName(s.Module.Package.Path)
+	}
+	if line := packageLine.FindSubmatch(s.Text); line != nil {
+		return string(line[1])
+	}
+	return s.Name
+}
+
+var packageLine = regexp.MustCompile(`(?m)^package\s+([\w.]+)`)
 
 // Kind returns KindRules, KindAfter or KindLib, or "" for a package that has no place
 // below data.reconcile.
-func (s Source) Kind() string { return packageKind(s.Module.Package.Path) }
+func (s Source) Kind() string { return packageKind(s.Package()) }
 
 // Metadata returns the METADATA of its package, or nil.
 func (s Source) Metadata() *ast.Annotations {
@@ -40,44 +52,48 @@ func (s Source) Metadata() *ast.Annotations {
 }
 
 // ReadTests parses every *_test.rego file of a layer, as ReadRules parses the rules.
-func ReadTests(index int, layer Layer) ([]Source, error) { return readLayer(index, layer, isTestFile) }
+func ReadTests(index int, layer Layer) ([]Source, error) {
+	parsed, _, err := readLayer(index, layer, isTestFile)
+	return parsed, err
+}
 
 // readLayer parses the wanted files of a layer. Beside an error it returns the files that
-// it could parse. The error is an Errors unless the directory cannot be listed.
-func readLayer(index int, layer Layer, wanted func(name string) bool) ([]Source, error) {
+// it could parse, and the others. The error is an Errors unless the directory cannot be
+// listed.
+func readLayer(index int, layer Layer, wanted func(name string) bool) (parsed, unparsed []Source, err error) {
 	names, err := FindFiles(layer.Files, wanted)
 	if untrusted := distrust(layer.Name, err); untrusted != nil {
-		return nil, untrusted
+		return nil, nil, untrusted
 	}
 	if err != nil {
-		return nil, fmt.Errorf("policy directory %s: %w", layer.Name, err)
+		return nil, nil, fmt.Errorf("policy directory %s: %w", layer.Name, err)
 	}
 	read, problems := make([]Source, len(names)), make([]error, len(names))
 	onAllProcessors(len(names), func(i int) { read[i], problems[i] = readSource(index, layer, names[i]) })
-	var sources []Source
 	var errs Errors
 	for i, problem := range problems {
 		if found, ok := errors.AsType[Errors](problem); ok {
-			errs = append(errs, found...)
+			errs, unparsed = append(errs, found...), append(unparsed, read[i])
 		} else {
-			sources = append(sources, read[i])
+			parsed = append(parsed, read[i])
 		}
 	}
-	return sources, errs.OrNil()
+	return parsed, unparsed, errs.OrNil()
 }
 
 // readSource reads and parses one file of a layer. The error is an Errors.
 func readSource(index int, layer Layer, name string) (Source, error) {
 	shown := path.Join(layer.Name, name)
 	text, err := readFile(layer.Files, name)
+	s := Source{Layer: index, Name: shown, File: name, Text: text}
 	if untrusted := distrust(shown, err); untrusted != nil {
-		return Source{}, untrusted
+		return s, untrusted
 	}
 	if err != nil {
-		return Source{}, Errors{{File: shown, Row: 1, Col: 1, Code: "file_unreadable", Message: err.Error()}}
+		return s, Errors{{File: shown, Row: 1, Col: 1, Code: "file_unreadable", Message: err.Error()}}
 	}
-	s, err := Parse(index, shown, text)
-	s.File = name
+	parsed, err := Parse(index, shown, text)
+	s.Module = parsed.Module
 	return s, err
 }
 

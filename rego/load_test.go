@@ -1,9 +1,12 @@
 package rego
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"hermes-reconcile/policy"
 )
 
 // schema is a small input document: enough for the operator's rules below.
@@ -230,5 +233,102 @@ func TestRevisionFollowsTextAndSettings(t *testing.T) {
 		if again, _ := load(files); again.Status().Revision != revision {
 			t.Errorf("%s: the revision changed from one run to the next", name)
 		}
+	}
+}
+
+// A package with a mistake fails, and takes along exactly the packages that refer to it. A
+// setting with a mistake has its default. All others count.
+func TestLoadLeavesOutWhatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	hold := func(name, body string) string {
+		return "package reconcile.rules." + name + "\n\nhold contains {\"profile\": \"coder\", \"reason\": \"" + name + "\"} if " + body + "\n"
+	}
+	good, parse := hold("good", `input.phase == "boot"`), "package reconcile.rules.bad\n\nhold contains {"
+	lib := func(body string) map[string]string {
+		return map[string]string{
+			"lib.rego": "package reconcile.lib.x\n\n" + body + "\n", "good.rego": good,
+			"uses.rego": hold("uses", "data.reconcile.lib.x.list[0]"), "import.rego": "package reconcile.rules.imports\n\nimport data.reconcile.lib.x as y\n\nhold contains {\"profile\": \"coder\", \"reason\": \"i\"} if y.list[0]\n",
+			"any.rego": hold("any", "data.reconcile.lib[_].list[0]"), "second.rego": hold("second", "data.reconcile.rules.uses.hold"),
+		}
+	}
+	const fact = "profiles.coder.prior_sate"
+	for _, test := range []struct {
+		why    string
+		files  map[string]string
+		failed []string
+		holds  []string
+		place  string
+	}{
+		{"a fact", map[string]string{"bad.rego": hold("bad", "input."+fact), "good.rego": good}, []string{"reconcile.rules.bad"}, []string{"good"}, "/etc/policy/bad.rego:3:"},
+		{"the text", map[string]string{"bad.rego": parse, "good.rego": good}, []string{"reconcile.rules.bad"}, []string{"good"}, "/etc/policy/bad.rego:3:"},
+		{"an empty file", map[string]string{"bad.rego": "", "good.rego": good}, []string{"/etc/policy/bad.rego"}, []string{"good"}, "/etc/policy/bad.rego"},
+		{"two files", map[string]string{"bad.rego": parse, "more.rego": hold("more", "input."+fact), "good.rego": good}, []string{"reconcile.rules.bad", "reconcile.rules.more"}, []string{"good"}, ""},
+		{"mistakes that one hides from another", map[string]string{"bad.rego": hold("bad", "x := 1"), "more.rego": hold("more", "input."+fact), "good.rego": good}, []string{"reconcile.rules.bad", "reconcile.rules.more"}, []string{"good"}, ""},
+		{"a built-in package again", map[string]string{"bad.rego": hold("multiplex", "true"), "good.rego": good}, []string{"/etc/policy/bad.rego"}, []string{"good"}, "/etc/policy/bad.rego:1:1"},
+		{"a second file of a package", map[string]string{"good.rego": good, "more.rego": good}, []string{"/etc/policy/more.rego"}, []string{"good"}, ""},
+		{"no setting", map[string]string{"bad.rego": hold("bad", "data.settings.allowed"), "good.rego": good}, []string{"reconcile.rules.bad"}, []string{"good"}, ""},
+		{"a library that does not parse", lib("list := ["), []string{"reconcile.lib.x", "reconcile.rules.any", "reconcile.rules.imports", "reconcile.rules.second", "reconcile.rules.uses"}, []string{"good"}, ""},
+		{"a library with a wrong fact", lib("list := [1 | input." + fact + "]"), []string{"reconcile.lib.x", "reconcile.rules.any", "reconcile.rules.imports", "reconcile.rules.second", "reconcile.rules.uses"}, []string{"good"}, ""},
+		{"a misspelt setting", map[string]string{"data/settings.yaml": "settings: {start_state: [], mine: 1}\n", "good.rego": hold("good", "data.settings.mine == 1")}, []string{"settings"}, []string{"good"}, "/etc/policy/data/settings.yaml:1:12"},
+		{"a setting of another type", map[string]string{"data/settings.yaml": "settings:\n  mine: 1\n  start_states: {}\n", "good.rego": hold("good", "data.settings.mine == 1")}, []string{"settings"}, []string{"good"}, "/etc/policy/data/settings.yaml:3:17"},
+		{"a package that is not there", map[string]string{"data/settings.yaml": "settings:\n  disabled_rules: [good2, gone]\n", "good.rego": good, "good2.rego": hold("good2", "true")}, []string{"settings"}, []string{"good"}, "/etc/policy/data/settings.yaml:2:27"},
+	} {
+		e, err := load(test.files)
+		if e == nil || err == nil {
+			t.Errorf("%s: %v, %v; want a policy and a mistake", test.why, e, err)
+			continue
+		}
+		in := input(running)
+		in.Phase = "boot"
+		got := e.Evaluate(t.Context(), policy.StageRules, in)
+		var failed, holds []string
+		for _, f := range got.Failures {
+			failed = append(failed, f.Rule)
+			if !strings.HasPrefix(f.Location, "/etc/policy/") || !strings.HasPrefix(f.Location, test.place) || f.Setting != (f.Rule == "settings") || f.NotEnforced != strings.Contains(f.Rule, ".lib.") {
+				t.Errorf("%s: %+v, want a place %s", test.why, f, test.place)
+			}
+		}
+		for _, c := range got.Contributions {
+			if c.Set == policy.SetHold {
+				holds = append(holds, c.Reason)
+			}
+		}
+		slices.Sort(failed)
+		if failed = slices.Compact(failed); !slices.Equal(failed, test.failed) || !slices.Equal(holds, test.holds) || len(got.Contributions) != len(holds)+1 {
+			t.Errorf("%s: failed %q, holds %q of %d contributions; want %q, %q and a start", test.why, failed, holds, len(got.Contributions), test.failed, test.holds)
+		}
+	}
+}
+
+// What cannot be read leaves no policy: what it says is not known.
+func TestLoadWithoutAPolicy(t *testing.T) {
+	t.Parallel()
+	for why, text := range map[string]string{"a settings file that is no YAML": "settings: [", "of another shape": "start_states: []\n", "with a key twice": "settings: {mine: 1, mine: 2}\n"} {
+		if e, err := load(map[string]string{"data/settings.yaml": text}); e != nil || err == nil {
+			t.Errorf("%s: %v, %v; want an error alone", why, e, err)
+		}
+	}
+}
+
+// The order in METADATA decides which package sees the decisions of which, then the name.
+func TestAfterPackagesHaveAnOrder(t *testing.T) {
+	t.Parallel()
+	after := func(name, order string) string {
+		return "# METADATA\n# scope: package\n# custom: {" + order + "}\npackage reconcile.after." + name + "\n\nalarm contains {\"reason\": \"x\"} if input.decisions\n"
+	}
+	e, err := load(map[string]string{"a.rego": after("a", "order: 10"), "b.rego": after("b", "order: 1.5"), "c.rego": after("c", ""), "d.rego": after("d", ""), "e.rego": after("e", "order: -1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.ReplaceAll(strings.Join(e.Status().After, " "), "reconcile.after.", ""); got != "e c d b a" {
+		t.Errorf("order %s, want e c d b a", got)
+	}
+	in := input(running)
+	in.Decisions = map[string]policy.Verdict{}
+	if got := e.Evaluate(t.Context(), "reconcile.after.b", in); len(got.Contributions) != 1 || got.Contributions[0].Rule != "reconcile.after.b" {
+		t.Errorf("%+v, want those of one package", got)
+	}
+	if _, err := load(map[string]string{"a.rego": after("a", "order: last")}); err == nil || !strings.Contains(err.Error(), "/etc/policy/a.rego:1:1: custom.order is last with scope package, want a number") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -20,7 +20,12 @@ type Package struct {
 	Stage    policy.Stage
 	Layer    int  // see policy.Contribution
 	WarnOnly bool // it has no effect (enforce: warn)
+	File     string
+	Order    float64 // see Evaluator.After
 }
+
+// Belongs reports whether a package is of a stage, or has that name.
+func (p Package) Belongs(stage policy.Stage) bool { return p.Stage == stage || p.Name == string(stage) }
 
 // A rulePackage is a compiled rule package and the query that collects its
 // contributions.
@@ -29,6 +34,8 @@ type rulePackage struct {
 	query  ast.Body
 	sets   []policy.Set
 	places []string // file:row of the rules, by the index in the members
+
+	failures []policy.RuleFailure // why it cannot be used
 }
 
 // locate adds to a module a copy of every rule that contributes to a set. The members
@@ -42,7 +49,7 @@ type rulePackage struct {
 // because OPA does not evaluate a set to which nothing refers. If nothing can refer to
 // the sets of the package, locate changes the rules instead of copying them.
 func locate(s Source, unreferred bool) rulePackage {
-	p := rulePackage{Package: Package{Name: s.Package(), Stage: policy.Stage(s.Kind()), Layer: s.Layer}}
+	p := rulePackage{Package: Package{Name: s.Package(), Stage: policy.Stage(s.Kind()), Layer: s.Layer, File: s.Name, Order: orderOf(s)}}
 	have := map[policy.Set]bool{}
 	for _, rule := range s.Module.Rules {
 		name := RuleName(rule)

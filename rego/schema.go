@@ -86,11 +86,7 @@ func (s *Schema) check(of settings, node *yaml.Node, what string, value any) Err
 	var errs Errors
 	if list, ok := value.([]any); ok && s.Items != nil {
 		for i, item := range list {
-			place := node
-			if node != nil && node.Kind == yaml.SequenceNode && i < len(node.Content) {
-				place = node.Content[i]
-			}
-			errs = append(errs, s.Items.check(of, place, fmt.Sprintf("%s: item %d", what, i+1), item)...)
+			errs = append(errs, s.Items.check(of, below(node, i), fmt.Sprintf("%s: item %d", what, i+1), item)...)
 		}
 	}
 	return errs

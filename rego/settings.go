@@ -30,6 +30,7 @@ type settings struct {
 	nodes  map[string]*yaml.Node // the value of each key
 	keys   map[string]*yaml.Node
 	text   []byte
+	unused Errors // about values that are left out
 }
 
 // ReadSettings reads data/settings.yaml of a layer: the values, and the row of each
@@ -50,6 +51,9 @@ func ParseSettings(name string, text []byte) (values map[string]any, object *yam
 	object, wrong := s.parse(text)
 	if wrong != nil {
 		return nil, nil, wrong
+	}
+	if len(s.unused) > 0 {
+		return nil, nil, s.unused[0]
 	}
 	return s.values, object, nil
 }
@@ -74,7 +78,7 @@ func readLayerSettings(layer Layer) (settings, error) {
 	if _, err := s.parse(text); err != nil {
 		return s, Errors{err}
 	}
-	return s, nil
+	return s, s.unused.OrNil()
 }
 
 // parse reads the one document of a file, and in it the object below the one key.
@@ -127,7 +131,8 @@ func (s *settings) read(object *yaml.Node) *Error {
 		s.keys[key.Value], s.nodes[key.Value] = key, value
 		plain, err := exactly(s.values[key.Value])
 		if err != nil {
-			return s.at(value, "setting %s: %s", key.Value, jsonOnly)
+			s.unused = append(s.unused, s.wrong(key.Value, value, "setting %s: %s", key.Value, jsonOnly))
+			continue
 		}
 		exact[key.Value] = plain
 	}
@@ -168,30 +173,40 @@ func (s *settings) at(node *yaml.Node, format string, args ...any) *Error {
 	return e
 }
 
+// wrong makes an error about one setting, which costs that setting alone.
+func (s *settings) wrong(key string, node *yaml.Node, format string, args ...any) *Error {
+	e := s.at(node, format, args...)
+	e.setting = key
+	return e
+}
+
+// below returns the place of an item of a list, or of the list.
+func below(node *yaml.Node, i int) *yaml.Node {
+	if node != nil && node.Kind == yaml.SequenceNode && i < len(node.Content) {
+		return node.Content[i]
+	}
+	return node
+}
+
+// configurationName is the place of a setting in the configuration.
+const configurationName = "configuration: settings"
+
 // configurationSettings returns the settings of the configuration, which have no places.
+// It leaves out a value that JSON does not have, with an error, which is an Errors.
 func configurationSettings(values map[string]any) (settings, error) {
-	s := settings{name: "configuration: settings", values: map[string]any{}}
-	for key, value := range values {
-		plain, err := exactly(value)
+	s := settings{name: configurationName, values: map[string]any{}}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		plain, err := exactly(values[key])
 		if err != nil {
-			return s, Errors{s.at(nil, "%v; %s", err, jsonOnly)}
+			s.unused = append(s.unused, s.wrong(key, nil, "setting %s: %v; %s", key, err, jsonOnly))
+			continue
 		}
 		s.values[key] = plain
 	}
-	return s, nil
+	return s, s.unused.OrNil()
 }
 
-// SettingsText returns the settings of the configuration as JSON. The error is an Errors.
-func SettingsText(values map[string]any) (json.RawMessage, error) {
-	text, err := json.Marshal(values)
-	if err != nil {
-		s := settings{name: "configuration: settings"}
-		return nil, Errors{s.at(nil, "%v; %s", err, jsonOnly)}
-	}
-	return text, nil
-}
-
-// SettingsOf returns the settings that a text of SettingsText has.
+// SettingsOf returns the settings that a text of JSON has.
 func SettingsOf(text json.RawMessage) (values map[string]any, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
@@ -201,11 +216,14 @@ func SettingsOf(text json.RawMessage) (values map[string]any, err error) {
 
 // add merges more settings. A value replaces the whole value of that key, and gets the
 // type that the setting has: the type of an earlier layer, or that of the shipped recipe.
-// A value that cannot have it is an error, as is a key that looks like a misspelt one.
-// With an error, nothing is merged.
+// A value that cannot have it is an error, as is a key that looks like a misspelt one. Such
+// a key is not merged. The error is an Errors.
 func (r *Rules) add(more settings) error {
 	if len(more.values) == 0 {
 		return nil
+	}
+	if r.from == nil {
+		r.from = map[string]settings{}
 	}
 	known := slices.Sorted(maps.Keys(r.Settings))
 	shipped := recipeDefaults(r.Sources)
@@ -217,18 +235,20 @@ func (r *Rules) add(more settings) error {
 		}
 		if ok {
 			value = Fitted(key, standard, value, more.nodes[key])
-			more.values[key] = value
 		}
-		errs = append(errs, checkSetting(standard, known, more, key, value)...)
+		wrong := checkSetting(standard, known, more, key, value)
+		for _, e := range wrong {
+			e.setting = key
+		}
+		errs = append(errs, wrong...)
+		if len(wrong) == 0 {
+			r.Settings[key], r.from[key] = value, more
+		}
 	}
-	if len(errs) > 0 {
-		slices.SortFunc(errs, func(a, b *Error) int {
-			return cmp.Or(a.Row-b.Row, strings.Compare(a.Message, b.Message))
-		})
-		return errs
-	}
-	maps.Copy(r.Settings, more.values)
-	return nil
+	slices.SortFunc(errs, func(a, b *Error) int {
+		return cmp.Or(a.Row-b.Row, strings.Compare(a.Message, b.Message))
+	})
+	return errs.OrNil()
 }
 
 // checkSetting checks a value against the standard value of its key; nil is none.

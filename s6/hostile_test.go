@@ -57,7 +57,7 @@ func TestFinishScriptTakesNumbersOnly(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"0) touch pwned ;; 1", "*", "1|2", "01", "-1", "256", "1\n", " 1", "$(id)", ""} {
 		member := map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{code: "never"}}
-		if c, err := policy.DecodeMember(policy.SetRestart, member); err == nil {
+		if c, _, err := policy.DecodeMember(policy.SetRestart, member); err == nil {
 			t.Errorf("the exit code %q is accepted: %+v", code, c)
 		}
 	}

@@ -119,7 +119,7 @@ func showDecisions(cmd *cobra.Command, c config.Config, r reconcile.Report, name
 // been printed.
 func trouble(r reconcile.Report) error {
 	switch {
-	case len(reconcile.Broken(r.Decisions)) > 0:
+	case len(reconcile.Broken(r.Decisions)) > 0, reconcile.WrongSettings(r.Decisions):
 		return &exitError{exitPolicy, nil}
 	case r.VolumeErr != nil:
 		return &exitError{exitProfile, nil}
@@ -152,6 +152,9 @@ func runCompare(cmd *cobra.Command, candidate config.Config, f evalFlags, profil
 	})
 	if err != nil {
 		return false, err
+	}
+	if !was.Decisions.Policy.Fallback {
+		was.Decisions.Policy.Errors = reconcile.Broken(was.Decisions)
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), candidate.Boot.Deadline)
 	defer cancel()

@@ -71,11 +71,11 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 	if !ok {
 		return &exitError{exitPolicy, errors.New("no rules decided")}
 	}
-	text, err := compiled(c, decided, false)
+	texts, err := compiled(c, decided, false)
 	if err != nil {
 		return &exitError{exitPolicy, err}
 	}
-	rules := &explained{Policy: decided, text: text, config: c}
+	rules := &explained{Policy: decided, texts: texts, config: c}
 	defer rules.close()
 	schema, err := inputSchema()
 	if err != nil {
@@ -151,6 +151,9 @@ func traceOf(ctx context.Context, c config.Config, decided *process.Policy, r re
 	in := r.Input
 	in.Decisions = engine.Verdicts(r.Decisions)
 	var text strings.Builder
-	err = workbench.Trace(ctx, printing, names, in, profile, &text)
+	for i, part := range decided.Parts() {
+		of := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(part.Packages, name) })
+		err = errors.Join(err, workbench.Trace(ctx, printing[i], of, in, profile, &text))
+	}
 	return text.String(), err
 }

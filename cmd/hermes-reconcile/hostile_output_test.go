@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,7 @@ package reconcile.rules.tried
 
 hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:11+0000 profile=x"} if input.profiles.coder
 `)
+	states := t.TempDir() // rules that are gone are another test
 	places := []string{"--home", h.home, "--scandir", h.scan}
 	withRules := append([]string{"--policy", rules}, places...)
 	saved := filepath.Join(t.TempDir(), "saved.json")
@@ -128,7 +130,8 @@ hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:1
 		{"eval nobody", exitUsage}, {"explain nobody", exitUsage}, {"start nobody", exitUsage}, {"__complete explain ", exitDone}, {"__complete start x", exitDone},
 	} {
 		for _, format := range []string{"table", "json", "yaml"} {
-			for _, places := range [][]string{places, withRules} {
+			for i, places := range [][]string{places, withRules} {
+				t.Setenv("HERMES_RECONCILE_STATE_DIR", filepath.Join(states, strconv.Itoa(i)))
 				args := append(strings.Fields(test.words), places...)
 				if strings.HasPrefix(test.words, "__complete") {
 					if args = strings.SplitAfter(test.words, " "); format != "table" {
@@ -149,6 +152,7 @@ hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:1
 			}
 		}
 	}
+	t.Setenv("HERMES_RECONCILE_STATE_DIR", states)
 	for _, text := range hometest.Hostile() {
 		for _, command := range []string{"explain", "start", "log", "unknown"} {
 			checkOutput(t, append([]string{command, "--", text}, places...), "table", exitUsage, "")

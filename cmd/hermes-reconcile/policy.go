@@ -31,7 +31,7 @@ or a file that should be formatted.`,
 		Args: suggestCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cmd.AddCommand(newPolicyInit(), newPolicyCheck(), newPolicyTest(), newPolicyFmt(), newPolicyShow(), newPolicyBench(),
+	cmd.AddCommand(newPolicyInit(), newPolicyCheck(), newPolicyTest(), newPolicyFmt(), newPolicyShow(), newPolicyBench(), newPolicyForget(),
 		newPolicyRecipes(), newPolicyAdd())
 	return cmd
 }

@@ -24,13 +24,13 @@ func newRules(c config.Config) *process.Rules {
 func rulesSettings(c config.Config) (process.Settings, error) {
 	o, err := policyOptions(c)
 	return process.Settings{
-		Policy: c.Policy, User: c.Distrusted, Schema: o.Schema, Values: o.Settings, Timeout: o.Timeout, Memory: o.Memory, StateDir: c.StateDir,
+		Policy: c.Policy, User: c.Distrusted, Schema: o.Schema, Values: o.Settings, Places: o.Places, Timeout: o.Timeout, Memory: o.Memory, StateDir: c.StateDir,
 	}, err
 }
 
 // policyOptions are what compiling the rules needs of the configuration.
 func policyOptions(c config.Config) (rego.Options, error) {
-	o := rego.Options{Settings: c.Settings, Timeout: c.PolicyTimeout, Memory: int64(c.PolicyMemory)}
+	o := rego.Options{Settings: c.Settings, Places: c.SettingPlaces, Timeout: c.PolicyTimeout, Memory: int64(c.PolicyMemory)}
 	if len(c.Policy) == 0 {
 		return o, nil
 	}
@@ -52,32 +52,41 @@ func loadPolicy(c config.Config) (*rego.Evaluator, error) {
 	return e, nil
 }
 
-// compiled compiles in this process the rules that decided in the other one. For a
-// trace, print() in rules is compiled too.
-func compiled(c config.Config, decided *process.Policy, tracing bool) (*rego.Evaluator, error) {
+// compiled compiles in this process the rules that decided in the other one, one
+// evaluator a part. For a trace, print() in rules is compiled too.
+func compiled(c config.Config, decided *process.Policy, tracing bool) (all []*rego.Evaluator, err error) {
 	options, err := policyOptions(c)
 	if err != nil {
 		return nil, err
 	}
 	options.Trace = tracing
-	return bundle.Load(decided.Choice(), layers(c), options, c.StateDir)
+	for _, part := range decided.Parts() {
+		e, err := bundle.Load(part.Choice, layers(c), options, c.StateDir)
+		if e == nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
 }
 
 // explained are rules that decided, for an explanation. Only the process for the rules
 // evaluates them.
 type explained struct {
 	*process.Policy
-	text   *rego.Evaluator // the same rules, to be read
+	texts  []*rego.Evaluator // the same rules, to be read
 	config config.Config
 	other  *process.Rules // with another setting
 }
 
-func (e *explained) Setting(key string) any { return e.text.Setting(key) }
+func (e *explained) Setting(key string) any { return e.texts[0].Setting(key) }
 
 func (e *explained) Reads(c policy.Contribution, profile string) []explain.Read {
 	var reads []explain.Read
-	for _, r := range e.text.Reads(c, profile) {
-		reads = append(reads, explain.Read{Path: r.Path, Setting: r.Setting})
+	for _, text := range e.texts {
+		for _, r := range text.Reads(c, profile) {
+			reads = append(reads, explain.Read{Path: r.Path, Setting: r.Setting})
+		}
 	}
 	return reads
 }

@@ -37,7 +37,7 @@ and the process decide what is up, not a file alone.
 
 Exit status: 0 shown, 1 the volume cannot be read (slots and processes are still shown),
 2 wrong usage, 3 a rule broke. With --check: 1 when something that is wanted is not up or
-in a crash loop, other rules than the operator's decide, a rule broke, or another user
+in a crash loop, when rules or settings do not count as they are, or when another user
 could have written what only root may write.`,
 		Example: `  hermes-reconcile status
   hermes-reconcile status coder --watch

@@ -270,7 +270,7 @@ func (i *install) refusesRules(rules, fault string) {
 		i.want(exitPolicy, []string{fault, "make root the owner", rules}, "eval "+option, environ)
 		i.want(exitPolicy, []string{fault, "make root the owner", rules}, "apply "+option, environ)
 		i.want(exitProfile, []string{fault}, "status --check "+option, environ)
-		i.want(exitDone, []string{"ALARM", fault}, "status "+option, environ)
+		i.want(exitPolicy, []string{"ALARM", fault}, "status "+option, environ)
 	}
 	i.want(exitPolicy, []string{fault, "[untrusted]", "chown root:root " + strings.TrimSpace(fault) + " && chmod go-w "}, "policy check "+rules)
 }

@@ -42,11 +42,9 @@ func TestSetFact(t *testing.T) {
 // breaking is a set of rules that fails if the desired state of the profile is stopped.
 type breaking struct{ Rules }
 
-func (breaking) Evaluate(_ context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
+func (breaking) Evaluate(_ context.Context, _ policy.Stage, in policy.Input) policy.Evaluation {
 	start := policy.Contribution{Set: policy.SetStart, Rule: "reconcile.rules.x", Profile: "coder", Reason: "x"}
 	switch {
-	case stage == policy.StageAfter:
-		return policy.Evaluation{}
 	case policy.DesiredState(in.Profiles["coder"]) == "stopped":
 		return policy.Evaluation{Failures: []policy.RuleFailure{{Rule: "reconcile.rules.x", Error: "timeout"}}}
 	}

@@ -17,8 +17,8 @@ func TestConfigKeys(t *testing.T) {
 		keys                       []string
 		want                       map[string]string
 	}{
-		{name: "nothing", keys: []string{"model.provider"}, want: map[string]string{"status": `"missing"`, "values": "{}", "model": "absent", "provider": "absent"}},
-		{name: "no keys are named", config: "model: {default: m, provider: p}", want: map[string]string{"values": "{}", "model": `"m"`, "provider": `"p"`}},
+		{name: "nothing", keys: []string{"model.provider"}, want: map[string]string{"status": `"missing"`, "values": "absent", "model": "absent", "provider": "absent"}},
+		{name: "no keys are named", config: "model: {default: m, provider: p}", want: map[string]string{"values": "absent", "model": `"m"`, "provider": `"p"`}},
 		{name: "the model as a text", config: "model: anthropic/claude-sonnet-4.5-20250929\nprovider: openrouter\n", want: map[string]string{"model": `"anthropic/claude-sonnet-4.5-20250929"`, "provider": `"openrouter"`}},
 		{name: "the older key", config: "model: {model: m}", want: map[string]string{"model": `"m"`}},
 		{name: "some", config: "model: {provider: openrouter}\ngateway: {host: 0.0.0.0, ports: [1, 2], standalone: yes, none: null, a: {b: c}}\n",

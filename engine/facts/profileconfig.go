@@ -15,7 +15,7 @@ type configFact struct {
 	Standalone      *bool                     `json:"standalone,omitempty" about:"gateway.standalone of config.yaml: the profile wants a gateway of its own; absent when not set"`
 	Model           *string                   `json:"model,omitempty" about:"model of config.yaml, or its key default or model; absent when it is not set, or looks like a secret"`
 	Provider        *string                   `json:"provider,omitempty" about:"model.provider of config.yaml, or provider; absent when it is not set, or looks like a secret"`
-	Values          map[string]configValue    `json:"values" about:"the keys that facts.config_keys of the configuration names and config.yaml has, by name" of:"one key"`
+	Values          map[string]configValue    `json:"values,omitempty" about:"the keys that facts.config_keys of the configuration names and config.yaml has, by name; absent without any" of:"one key"`
 	Platforms       map[string]platformConfig `json:"platforms" about:"the platforms in config.yaml, by name: those below gateway, platforms and gateway.platforms, merged" of:"one platform"`
 	ChangedUnix     *int64                    `json:"changed_unix,omitempty" about:"when .env or config.yaml was last changed, in seconds since 1970; only on a running container"`
 	JobCount        int                       `json:"job_count" about:"number of jobs in cron/jobs.json"`

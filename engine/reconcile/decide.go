@@ -25,51 +25,55 @@ func (p *pass) decide(ctx context.Context, running []string) {
 	d := engine.Decide(ctx, p.evaluator, in, p.OnRuleError)
 	p.report.Evaluator = p.evaluator
 	if broken := Broken(d); len(broken) > 0 && p.FallBack && ctx.Err() == nil && !d.Policy.Fallback {
-		if again, rules := p.decideWithLastGood(ctx, d.Policy.Revision, in); rules != nil {
+		again, rules, err := p.decideWithCopies(ctx, d, in)
+		if err != nil {
+			d.Alarms = append(d.Alarms, policy.Alarm{Code: policy.CodePolicyFallback, Reason: err.Error()})
+		}
+		if rules != nil {
 			again.Policy.Errors = broken
 			d, p.report.Evaluator = again, rules
 		}
 	}
 	if d.Policy.Fallback {
-		d.Alarms = append(d.Alarms, policy.Alarm{
-			Code: policy.CodePolicyFallback, Reason: WhoDecides(d.Policy) + ": " + strings.Join(d.Policy.Errors, "; "),
-		})
+		code := policy.CodePolicyFallback
+		if len(d.Policy.Gone) > 0 {
+			code = policy.CodePolicyGone
+		}
+		d.Alarms = append(d.Alarms, policy.Alarm{Code: code, Reason: WhoDecides(d.Policy) + ": " + strings.Join(d.Policy.Errors, "; ")})
 	}
 	for _, reason := range d.Policy.Untrusted {
 		d.Alarms = append(d.Alarms, policy.Alarm{Code: policy.CodeUntrusted, Reason: reason})
 	}
 	d.Alarms = append(d.Alarms, p.Alarms...)
 	d.Alarms = append(d.Alarms, p.report.Situation.Alarms()...)
-	d.Alarms = append(d.Alarms, p.rulesGone()...)
 	p.report.decided(d)
 }
 
-// decideWithLastGood decides with the last good copy of the rules and returns them. They
-// are nil when there is no other copy, or when one of its rules breaks too.
-func (p *pass) decideWithLastGood(ctx context.Context, revision string, in policy.Input) (policy.Decisions, engine.Evaluator) {
-	rules, ok := p.Rules.LastGood(ctx, revision)
-	if !ok {
-		return policy.Decisions{}, nil
+// decideWithCopies decides with the last good copies of the packages that broke, and returns
+// those rules. They are nil when there are no copies, or when every copy breaks too. The error
+// is about the copy.
+func (p *pass) decideWithCopies(ctx context.Context, d policy.Decisions, in policy.Input) (policy.Decisions, engine.Evaluator, error) {
+	broken := brokenRules(d)
+	rules, err := p.Rules.Mended(ctx, p.evaluator, slices.Collect(maps.Keys(broken)))
+	if rules == nil {
+		return policy.Decisions{}, nil, err
 	}
-	d := engine.Decide(ctx, rules, in, p.OnRuleError)
-	if len(Broken(d)) > 0 {
-		return policy.Decisions{}, nil
+	again := engine.Decide(ctx, rules, in, p.OnRuleError)
+	if len(brokenRules(again)) >= len(broken) {
+		return policy.Decisions{}, nil, nil
 	}
-	return d, rules
+	return again, rules, nil
 }
 
-// rulesGone raises the alarm policy.CodePolicyGone for a boot and for whoever shows what a
-// boot would do.
-func (p *pass) rulesGone() []policy.Alarm {
-	if p.Phase != policy.PhaseBoot && !p.FallBack {
-		return nil
+// brokenRules returns the packages that broke, of those that count.
+func brokenRules(d policy.Decisions) map[string]bool {
+	broken := map[string]bool{}
+	for _, a := range d.Alarms {
+		if a.Code == policy.CodeRuleError {
+			broken[a.Rule] = true
+		}
 	}
-	gone := p.Rules.Gone()
-	if len(gone) == 0 {
-		return nil
-	}
-	return []policy.Alarm{{Code: policy.CodePolicyGone, Reason: fmt.Sprintf(
-		"the built-in rules decide alone: at the last good boot there were rules in %s, and there are none now", strings.Join(gone, "; "))}}
+	return broken
 }
 
 // Broken returns the reasons of the rules that broke, of those that count.
@@ -83,10 +87,15 @@ func Broken(d policy.Decisions) []string {
 	return broken
 }
 
+// WrongSettings reports whether a setting cannot be used.
+func WrongSettings(d policy.Decisions) bool {
+	return slices.ContainsFunc(d.Alarms, func(a policy.Alarm) bool { return a.Code == policy.CodeSettings })
+}
+
 // WhoDecides names the rules that decide under a fallback.
 func WhoDecides(s policy.Status) string {
-	if copied, ok := strings.CutPrefix(s.Source, "built-in, "); ok {
-		return "the " + copied + " decides"
+	if _, copied, ok := strings.Cut(s.Source, "last good copy"); ok {
+		return "the last good copy" + copied + " decides"
 	}
 	return "the built-in rules decide alone"
 }
@@ -126,14 +135,17 @@ const CodeNoProfile = "no_profile"
 
 // announce logs the alarms, and loudly that the operator's rules did not decide.
 func (p *pass) announce() {
-	if p.report.Decisions.Policy.Fallback {
+	fallback := p.report.Decisions.Policy.Fallback
+	if fallback {
 		p.rulesProblem("policy fallback: "+WhoDecides(p.report.Decisions.Policy), strings.Join(p.report.Decisions.Policy.Errors, "; "))
 	}
 	for _, a := range ledger.FewAlarms(p.report.Alarms) {
-		switch a.Code {
-		case policy.CodeRuleError:
+		switch {
+		case a.Code == policy.CodeRuleError:
 			p.rulesProblem("a rule broke", a.Reason)
-		case policy.CodePolicyFallback: // logged above
+		case a.Code == policy.CodeSettings:
+			p.rulesProblem("a setting is not used", a.Reason)
+		case fallback && (a.Code == policy.CodePolicyFallback || a.Code == policy.CodePolicyGone): // logged above
 		default:
 			p.Log.Warn("alarm", "profile", a.Profile, "code", a.Code, "reason", a.Reason)
 		}

@@ -54,16 +54,16 @@ type Slots interface {
 // Rules gives the rules, compiled. It keeps to the time that ctx has left, and leaves some of
 // it to the pass.
 type Rules interface {
-	// Load compiles the present rules. Its error is a mistake in them.
+	// Load compiles the present rules. Its error is a mistake in them, or that they are gone.
 	Load(ctx context.Context) (engine.Evaluator, error)
-	// LoadOrFallBack compiles the present rules, else the last good copy of them, else
-	// the built-in rules; Status says which. Its error is that none can be used.
+	// LoadOrFallBack compiles the present rules, of which single packages may fail. If they
+	// are gone or cannot be read, it compiles the last good copy of them, else the built-in
+	// rules with a failure for the others; Status says which. Its error is that none can be
+	// used.
 	LoadOrFallBack(ctx context.Context) (engine.Evaluator, error)
-	// LastGood compiles the last good copy, when there is one with another revision.
-	LastGood(ctx context.Context, revision string) (engine.Evaluator, bool)
-	// Gone returns the directories of the last good copy when there are no rules of an
-	// operator any more.
-	Gone() []string
+	// Mended returns rules in which the last good copy decides for packages that broke, by
+	// their names. They are nil when the copy has none of them. The error is about the copy.
+	Mended(ctx context.Context, rules engine.Evaluator, broken []string) (engine.Evaluator, error)
 	// Keep saves the rules as the last good ones.
 	Keep(ctx context.Context, e engine.Evaluator) error
 }

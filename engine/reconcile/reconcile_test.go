@@ -32,11 +32,12 @@ type noRules struct{}
 
 var errNoRules = errors.New("rego_parse_error: no rules")
 
-func (noRules) Load(context.Context) (engine.Evaluator, error)            { return nil, errNoRules }
-func (noRules) LoadOrFallBack(context.Context) (engine.Evaluator, error)  { return nil, errNoRules }
-func (noRules) LastGood(context.Context, string) (engine.Evaluator, bool) { return nil, false }
-func (noRules) Gone() []string                                            { return nil }
-func (noRules) Keep(context.Context, engine.Evaluator) error              { return nil }
+func (noRules) Load(context.Context) (engine.Evaluator, error)           { return nil, errNoRules }
+func (noRules) LoadOrFallBack(context.Context) (engine.Evaluator, error) { return nil, errNoRules }
+func (noRules) Mended(context.Context, engine.Evaluator, []string) (engine.Evaluator, error) {
+	return nil, nil
+}
+func (noRules) Keep(context.Context, engine.Evaluator) error { return nil }
 
 // A boot without a decision writes a line with the reason to both logs. Any other pass ends
 // before it changes anything.

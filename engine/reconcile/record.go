@@ -63,7 +63,7 @@ func (p *pass) changed() map[string]policy.Decision {
 // mistake costs more, so a failure is a warning.
 func (p *pass) keepRules(ctx context.Context) {
 	d := p.report.Decisions
-	if p.Phase != policy.PhaseBoot || p.evaluator == nil || d.Policy.Fallback || len(Broken(d)) > 0 || !p.report.Complete() {
+	if p.Phase != policy.PhaseBoot || p.evaluator == nil || d.Policy.Fallback || len(Broken(d)) > 0 || WrongSettings(d) || !p.report.Complete() {
 		return
 	}
 	if err := p.Rules.Keep(ctx, p.evaluator); err != nil {

@@ -136,20 +136,17 @@ func (d *Document) notServed(name string, m multiplexing) (policy.Alarm, bool) {
 	return a, true
 }
 
-// unhealthy are the codes of the alarms that a health check reports: another user could
-// have written what decides, or the operator's rules do not decide, or not all of them.
-var unhealthy = []string{policy.CodeUntrusted, policy.CodeRuleError, policy.CodePolicyFallback, policy.CodePolicyGone}
-
-// Unhealthy returns a line for each alarm of unhealthy, for each profile that is wanted and
-// not up or in a crash loop, and for what is not known of the wanted ones. Without a line the
-// container is healthy.
+// Unhealthy returns a line for each profile that is wanted and not up or in a crash loop, for
+// what is not known of the wanted ones, for what another user could have written, and for
+// rules and settings that do not count as they are. Without a line the container is healthy.
 func (d *Document) Unhealthy() []string {
 	var lines []string
 	if !d.Volume.Readable {
 		lines = append(lines, "what is wanted is not known: "+d.Volume.Error)
 	}
 	for _, a := range d.Alarms {
-		if slices.Contains(unhealthy, a.Code) {
+		switch a.Code {
+		case policy.CodeUntrusted, policy.CodePolicyFallback, policy.CodePolicyGone, policy.CodeSettings, policy.CodeRuleError:
 			lines = append(lines, strings.TrimPrefix(a.Profile+": "+a.Reason, ": "))
 		}
 	}

@@ -42,18 +42,60 @@ type LastGood struct {
 	settings map[string]any
 }
 
-// Directories returns the names of the directories that were copied, in order.
+// Directories returns the names of the directories of which the copy has files, in order.
 func (c *LastGood) Directories() []string {
-	names := make([]string, len(c.layers))
-	for i, layer := range c.layers {
-		names[i] = strings.TrimPrefix(layer.Name, lastGoodPrefix)
+	var names []string
+	for _, layer := range c.layers {
+		if layer.Files != (embed.FS{}) {
+			names = append(names, strings.TrimPrefix(layer.Name, Prefix))
+		}
 	}
 	return names
 }
 
-// lastGoodPrefix begins the file names of the copy wherever the place of a rule is
-// printed: the present file of that name has another text.
-const lastGoodPrefix = "last-good:"
+// Prefix begins the file names of the copy wherever the place of a rule is printed: the
+// present file of that name has another text.
+const Prefix = "last-good:"
+
+// A Gone is the error about directories of the last good copy that have neither rules nor
+// settings any more. The copy decides until they are back, or until Forget.
+type Gone struct{ Directories []string }
+
+func (g *Gone) Error() string {
+	return fmt.Sprintf("at the last good boot there were rules in %s, and there are none now; bring them back, or give them up with `hermes-reconcile policy forget`",
+		strings.Join(g.Directories, "; "))
+}
+
+// CheckGone compares the operator's directories, and those of them that have neither rules
+// nor settings, with the copy in dir. The error is a *Gone. Without any directory, every
+// directory of the copy is gone.
+func CheckGone(dir string, directories, empty []string) error {
+	if len(directories) > 0 && len(empty) == 0 {
+		return nil
+	}
+	kept, err := Read(dir)
+	if err != nil {
+		return nil // there is nothing to compare with
+	}
+	gone := kept.Directories()
+	if len(empty) < len(directories) {
+		gone = slices.DeleteFunc(gone, func(name string) bool { return !slices.Contains(empty, name) })
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return &Gone{gone}
+}
+
+// Forget removes the copy, and returns what it was. The error is ErrNoLastGood if there is
+// none. A copy that Read refuses is not removed.
+func Forget(dir string) (*LastGood, error) {
+	kept, err := Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	return kept, os.Remove(filepath.Join(dir, LastGoodFile))
+}
 
 // A manifest is the first file of the archive. Manifests of earlier versions also have
 // a digest of each file; the archive itself has a checksum of each.
@@ -73,16 +115,16 @@ const (
 	maxLastGood = 64 << 20
 )
 
-// Load compiles the copy over the built-in layer, with the settings of the copy instead
-// of those of o. The status of the result reports a fallback.
+// Load compiles the copy over the built-in layer, as rego.Load does, with the settings of
+// the copy instead of those of o. The status of the result reports a fallback.
 func (c *LastGood) Load(builtIn rego.Layer, o rego.Options) (*rego.Evaluator, error) {
 	o.Settings = c.settings
 	e, err := rego.Load(append([]rego.Layer{builtIn}, c.layers...), o)
 	saved := c.Saved.Format(time.RFC3339)
-	if err != nil {
+	if e == nil {
 		return nil, fmt.Errorf("the last good copy, of %s: %w", saved, err)
 	}
-	return e.AsFallback("built-in, last good copy of " + saved), nil
+	return e.AsFallback("built-in, last good copy of " + saved), err
 }
 
 // A Choice is one of the policies with which a boot can decide.
@@ -90,13 +132,13 @@ type Choice string
 
 // The choices, the best first.
 const (
-	Present         Choice = "present rules"
-	Copy            Choice = "last good copy"
-	BuiltIn         Choice = "built-in rules"
-	BuiltInDefaults Choice = "built-in rules without settings"
+	Present Choice = "present rules"
+	Copy    Choice = "last good copy"
+	BuiltIn Choice = "built-in rules"
 )
 
-// Load loads one choice. Layers and o are those of the configuration, and dir has the copy.
+// Load loads one choice, as rego.Load does. Layers and o are those of the configuration, and
+// dir has the copy.
 func Load(choice Choice, layers []rego.Layer, o rego.Options, dir string) (*rego.Evaluator, error) {
 	switch choice {
 	case Copy:
@@ -107,42 +149,23 @@ func Load(choice Choice, layers []rego.Layer, o rego.Options, dir string) (*rego
 		return copied.Load(layers[0], o)
 	case BuiltIn:
 		layers = layers[:1]
-	case BuiltInDefaults:
-		layers, o.Settings = layers[:1], nil
 	}
 	return rego.Load(layers, o)
 }
 
-// FallBack loads the first choice that can be used, for a boot, which must decide. Causes
-// says why the better ones could not be used. The error is that of the last choice.
-func FallBack[E any](load func(Choice) (E, error)) (e E, causes []error, err error) {
-	e, present := load(Present)
-	if present == nil {
-		return e, nil, nil
-	}
-	causes = []error{present}
-	e, err = load(Copy)
-	if err == nil {
-		return e, causes, nil
-	}
-	if !errors.Is(err, ErrNoLastGood) {
-		causes = append(causes, err)
-	}
-	if e, err = load(BuiltIn); err != nil {
-		e, err = load(BuiltInDefaults)
-	}
-	return e, causes, err
-}
-
 // Save copies the operator's layers and settings into the directory, which it creates
 // if it is missing. The caller has seen this policy decide for every profile without a
-// mistake. The copy replaces the previous one atomically; an equal copy is left alone.
-// Without layers and settings of an operator, Save removes the copy. The error is also
-// about a directory that another user can write.
+// mistake, and that no rules are gone. The copy replaces the previous one atomically; an
+// equal copy is left alone. Without files and settings of an operator, Save removes the
+// copy. The error is also about a directory that another user can write, and about a copy
+// with rules that one without would replace.
 func Save(dir string, e *rego.Evaluator, now time.Time) error {
 	operator := e.Operator()
 	name := filepath.Join(dir, LastGoodFile)
-	if len(operator.Directories) == 0 && len(operator.Settings) == 0 {
+	if err := CheckGone(dir, operator.Directories, operator.Empty()); err != nil {
+		return err
+	}
+	if len(operator.Files) == 0 && len(operator.Settings) == 0 {
 		if trust.Directory(dir, trust.Only(os.Geteuid())) != nil {
 			return nil // no copy in it is used
 		}
@@ -248,7 +271,7 @@ func unpack(text []byte) (*LastGood, error) {
 	}
 	c := &LastGood{Saved: m.Saved, Revision: m.Revision, settings: m.Settings}
 	for i, name := range m.Layers {
-		layer := rego.Layer{Name: lastGoodPrefix + name, Files: embed.FS{}}
+		layer := rego.Layer{Name: Prefix + name, Files: embed.FS{}}
 		prefix := strconv.Itoa(i + 1)
 		if slices.ContainsFunc(archive.File, func(f *zip.File) bool { return strings.HasPrefix(f.Name, prefix+"/") }) {
 			if layer.Files, err = fs.Sub(archive, prefix); err != nil {

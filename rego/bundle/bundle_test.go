@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,42 +86,6 @@ func TestLastGoodDecidesAsBefore(t *testing.T) {
 	}
 }
 
-// loadOrFallBack is FallBack in one process.
-func loadOrFallBack(layers []rego.Layer, o rego.Options, dir string) (*rego.Evaluator, []error, error) {
-	return FallBack(func(c Choice) (*rego.Evaluator, error) { return Load(c, layers, o, dir) })
-}
-
-func TestFallBackTakesTheLastGoodCopy(t *testing.T) {
-	t.Parallel()
-	state, _ := saved(t, map[string]string{"site.rego": siteRule}, nil)
-	broken := directory(writeFiles(t, map[string]string{"site.rego": "package reconcile.rules.site\n\nhold contains {"}))
-	e, causes, err := loadOrFallBack(broken, rego.Options{}, state)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := e.Status()
-	if !s.Fallback || !strings.Contains(s.Source, "last good copy") || len(causes) == 0 || !strings.Contains(causes[0].Error(), "site.rego:3:") {
-		t.Errorf("status %+v and %v, want the copy and the mistake", s, causes)
-	}
-	for _, c := range e.Evaluate(t.Context(), policy.StageRules, input(running)).Contributions {
-		if c.Set == policy.SetHold && !strings.HasPrefix(c.Location, "last-good:") {
-			t.Errorf("%+v names the present file, which has another text", c)
-		}
-	}
-
-	// A copy that cannot be used is said beside the first mistake.
-	if err := os.Truncate(filepath.Join(state, LastGoodFile), 100); err != nil {
-		t.Fatal(err)
-	}
-	e, causes, err = loadOrFallBack(broken, rego.Options{}, state)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := e.Status(); s.Source != "built-in" || len(causes) != 2 || !strings.Contains(causes[1].Error(), "the last good copy of the rules") {
-		t.Errorf("status %+v and %v, want the built-in rules and both mistakes", s, causes)
-	}
-}
-
 func TestLastGoodIsRefused(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -164,8 +129,8 @@ func TestLastGoodIsRefused(t *testing.T) {
 	}
 }
 
-// An equal copy is left alone, a changed policy replaces it, and one without
-// anything of an operator's removes it.
+// An equal copy is left alone, and a changed policy replaces it. One without rules does not:
+// only Forget removes rules.
 func TestSaveFollowsThePolicy(t *testing.T) {
 	t.Parallel()
 	state := filepath.Join(t.TempDir(), "a", "state")
@@ -200,35 +165,57 @@ func TestSaveFollowsThePolicy(t *testing.T) {
 	if entries, _ := os.ReadDir(state); len(entries) != 1 {
 		t.Errorf("%d entries in the state directory, want the copy alone", len(entries))
 	}
-	if at := save([]rego.Layer{rego.BuiltIn()}); !at.IsZero() {
-		t.Error("the copy is there though the operator has taken the rules away")
+	for why, layers := range map[string][]rego.Layer{
+		"no directory": {rego.BuiltIn()}, "an empty directory": directory(t.TempDir()), "nothing that counts": directory(writeFiles(t, map[string]string{"quiet.rego.txt": siteRule})),
+	} {
+		e, err := rego.Load(layers, rego.Options{Settings: map[string]any{"mine": 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone, ok := errors.AsType[*Gone](Save(state, e, time.Now()))
+		if kept, err := Read(state); !ok || len(gone.Directories) != 1 || err != nil || kept.Revision != copied.Revision {
+			t.Errorf("%s: %v, and the copy is %+v (%v); want the copy of the rules", why, gone, kept, err)
+		}
 	}
-	if _, err := Read(state); !errors.Is(err, ErrNoLastGood) {
+	forgotten, err := Forget(state)
+	if err != nil || forgotten.Revision != copied.Revision {
+		t.Errorf("forgot %+v (%v), want the copy", forgotten, err)
+	}
+	if _, err := Forget(state); !errors.Is(err, ErrNoLastGood) {
 		t.Errorf("got %v, want ErrNoLastGood", err)
+	}
+	if at := save([]rego.Layer{rego.BuiltIn()}); !at.IsZero() {
+		t.Error("there is a copy of nothing")
 	}
 }
 
-func TestFallBackToTheBuiltInRules(t *testing.T) {
+// A directory that the operator does not name any more is not gone, if there are rules.
+func TestGone(t *testing.T) {
 	t.Parallel()
-	broken := directory(writeFiles(t, map[string]string{"a.rego": "package reconcile.rules.site\n\nhold contains {"}))
-	e, causes, err := loadOrFallBack(broken, rego.Options{Settings: map[string]any{"start_states": []any{"running", "starting"}}}, "")
+	a, b := writeFiles(t, map[string]string{"a.rego": siteRule}), writeFiles(t, map[string]string{"data/settings.yaml": "settings: {start_states: []}\n"})
+	e, err := rego.Load(append(directory(a), directory(b)[1]), rego.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := e.Status(); s.Source != "built-in" || len(causes) == 0 || !strings.Contains(causes[0].Error(), "/a.rego:3:") {
-		t.Errorf("status %+v and %v, want a fallback that names the file", s, causes)
-	}
-	starting := input(`{"coder": {"prior_state": {"status": "recorded", "desired": "starting"}}}`)
-	if got := e.Evaluate(t.Context(), policy.StageRules, starting); len(got.Contributions) != 1 {
-		t.Errorf("the settings of the configuration are lost in the fallback: %+v", got)
-	}
-
-	_, causes, err = loadOrFallBack(broken, rego.Options{Settings: map[string]any{"start_states": 7}}, "")
-	if err != nil {
+	state := filepath.Join(t.TempDir(), "state")
+	if err := Save(state, e, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if text := errors.Join(causes...).Error(); strings.Count(text, "\n") < 1 {
-		t.Errorf("%s, want both errors", text)
+	for _, test := range []struct{ directories, empty, want []string }{
+		{[]string{a, b}, nil, nil},
+		{[]string{"new"}, nil, nil},
+		{[]string{a, "new"}, []string{"new"}, nil},
+		{[]string{a, b}, []string{b}, []string{b}},
+		{[]string{"new"}, []string{"new"}, []string{a, b}},
+		{nil, nil, []string{a, b}},
+	} {
+		var got []string
+		if gone, ok := errors.AsType[*Gone](CheckGone(state, test.directories, test.empty)); ok {
+			got = gone.Directories
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%q, of them empty %q: gone is %q, want %q", test.directories, test.empty, got, test.want)
+		}
 	}
 }
 

@@ -149,6 +149,7 @@ func (c *checker) addError(e *rego.Error) {
 		f.Row, f.Col, f.Message = 1, 1, "the file is empty; it begins with its package"
 	}
 	switch {
+	case f.Code == "needs_broken": // the cause is a finding
 	case f.Code == "undefined_function" && c.unparsed: // it may be in the file that could not be parsed
 	case f.Code == "unknown_setting" && c.has("settings_error", ""): // it may be in the file that could not be used
 	case f.Code == "contributes_nothing" && c.has("misspelt_set", f.File):

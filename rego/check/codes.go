@@ -66,6 +66,7 @@ var codes = []Code{
 	{"too_much_memory", SeverityError, "a package exceeds the memory limit", "avoid large ranges and pairs of profiles"},
 	{"enforce_word", SeverityError, "custom.enforce in the METADATA with an unknown word", "write enforce: warn, or leave it out"},
 	{"enforce_place", SeverityError, "custom.enforce in METADATA that does not belong to the package", "put it above the package line, with scope: package"},
+	{"order_number", SeverityError, "custom.order in METADATA that is no number or does not belong to the package", "write order: 100, with scope: package"},
 	{"bad_member", SeverityError, "an invalid member", "see the message"},
 	{"rule_failed", SeverityError, "a package fails during evaluation", "see the message"},
 

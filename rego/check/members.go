@@ -1,7 +1,9 @@
 package check
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -76,8 +78,8 @@ func (i *inspector) keys(set policy.Set, location *ast.Location, member ast.Obje
 	if !complete {
 		return
 	}
-	if _, err := policy.DecodeMember(set, values); err != nil {
-		i.at(location, "member_type", "%v", err)
+	if _, cut, err := policy.DecodeMember(set, values); err != nil || cut != "" {
+		i.at(location, "member_type", "%s", cmp.Or(cut, fmt.Sprint(err)))
 	} else if rule, ok := values["rule"].(string); ok && rule != examples["rule"] && !i.isRulePackage(rule) {
 		i.at(location, "unknown_rule", "there is no rule package %q to waive%s", rule, suggest.Words(rule, i.rulePackages(0)))
 	}

@@ -62,6 +62,8 @@ func (c *checker) addContribution(s example.Situation, isExample bool, said poli
 	f.File, f.Row = splitLocation(said.Location)
 	_, exists := s.Input.Profiles[said.Profile]
 	switch {
+	case said.Set == policy.SetAlarm && said.Code == policy.CodeOutOfRange:
+		f.Code, f.Message = "bad_member", fmt.Sprintf("%s on %s: %s", said.Rule, s.Name, strings.TrimPrefix(said.Reason, said.Location+": "))
 	case said.Set == policy.SetAlarm && said.Code == "bad_setting":
 		f.Code, f.Message = "setting_value", said.Reason
 		if key := settingNamed().FindStringSubmatch(said.Reason); key != nil {

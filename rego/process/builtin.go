@@ -13,18 +13,12 @@ func (r *Rules) inChild(choice bundle.Choice) bool {
 }
 
 // loadHere compiles the built-in rules in this process.
-func (r *Rules) loadHere(choice bundle.Choice) (*Policy, error) {
-	o := rego.Options{Timeout: r.settings.Timeout, Memory: r.settings.Memory}
-	if choice != bundle.BuiltInDefaults {
-		values, err := rego.SettingsOf(r.settings.Text)
-		if err != nil {
-			return nil, err
-		}
-		o.Settings = values
+func (r *Rules) loadHere(choice bundle.Choice) (*rego.Evaluator, loaded, error) {
+	e, err := bundle.Load(choice, rego.Layers(nil, r.settings.User), rego.Options{
+		Settings: r.settings.Values, Places: r.settings.Places, Timeout: r.settings.Timeout, Memory: r.settings.Memory,
+	}, "")
+	if e == nil {
+		return nil, loaded{}, err
 	}
-	e, err := bundle.Load(choice, rego.Layers(nil, r.settings.User), o, "")
-	if err != nil {
-		return nil, err
-	}
-	return &Policy{rules: r, choice: choice, packages: e.Packages(), status: e.Status(), here: e}, nil
+	return e, describe(e, err), nil
 }

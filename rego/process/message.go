@@ -12,15 +12,16 @@ import (
 
 // Settings are what the child needs to know of the configuration.
 type Settings struct {
-	Directory string          // relative paths start there
-	Policy    []string        // the operator's directories
-	User      string          // who must not be able to write them, see rego.Layers
-	Schema    json.RawMessage `json:"-"` // of the input document, attached; see rego.Options
-	Values    map[string]any  `json:"-"` // the settings of the configuration
-	Text      json.RawMessage // of Values
-	Timeout   time.Duration   // of one package, see rego.Options
-	Memory    int64           // see rego.Options
-	StateDir  string          // has the last good copy
+	Directory string            // relative paths start there
+	Policy    []string          // the operator's directories
+	User      string            // who must not be able to write them, see rego.Layers
+	Schema    json.RawMessage   `json:"-"` // of the input document, attached; see rego.Options
+	Values    map[string]any    `json:"-"` // the settings of the configuration
+	Places    map[string]string // of them, see rego.Options
+	Text      json.RawMessage   // of Values
+	Timeout   time.Duration     // of one package, see rego.Options
+	Memory    int64             // see rego.Options
+	StateDir  string            // has the last good copy
 }
 
 // A request asks for one thing. Settings, Document and Profile have no answer. An
@@ -59,6 +60,17 @@ type answer struct {
 type loaded struct {
 	Status   policy.Status
 	Packages []rego.Package
+	Mistakes []string // in packages
+	Empty    []string // directories without rules and settings
+}
+
+// describe describes a policy, with the mistakes that its packages have.
+func describe(e *rego.Evaluator, mistakes error) loaded {
+	l := loaded{Status: e.Status(), Packages: e.Packages(), Empty: e.Operator().Empty()}
+	for _, mistake := range rego.OfPackages(mistakes) {
+		l.Mistakes = append(l.Mistakes, mistake.Error())
+	}
+	return l
 }
 
 // attached decodes the one text of a message.

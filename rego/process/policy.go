@@ -20,31 +20,63 @@ type Policy struct {
 	choice   bundle.Choice
 	packages []rego.Package
 	status   policy.Status
-	here     *rego.Evaluator // built-in rules alone; nil: the child has loaded the policy
+	here     *rego.Evaluator      // built-in rules alone; nil: the child has loaded the policy
+	mistakes []string             // in packages
+	failures []policy.RuleFailure // of the rules that it replaces, which are not known
+	copies   *Policy              // decides in place of packages that broke; may be nil
 }
 
 // Status identifies the policy.
 func (p *Policy) Status() policy.Status { return p.status }
 
-// Choice tells which policy this is.
-func (p *Policy) Choice() bundle.Choice { return p.choice }
+// A Part is a policy of which some packages decide.
+type Part struct {
+	Choice   bundle.Choice
+	Packages []string
+}
+
+// Parts tells of what the policy consists.
+func (p *Policy) Parts() []Part {
+	part := Part{Choice: p.choice}
+	for _, one := range p.packages {
+		part.Packages = append(part.Packages, one.Name)
+	}
+	if p.copies == nil {
+		return []Part{part}
+	}
+	return append([]Part{part}, p.copies.Parts()...)
+}
 
 // grace is how long the child may take to report a package that has used up its time.
 const grace = time.Second
 
-// Evaluate runs every package of the stage over the input document, as rego.Evaluator does.
+// Evaluate runs every package of the stage, or the one of that name, over the input document,
+// as rego.Evaluator does.
 // A package that ends the child, or does not end itself, has failed too, and the other
 // packages count. All of that takes at most half of the time that ctx has left. A package
 // that was not reached by then has failed.
 //
 // The caller does not change the facts of a document between two calls.
 func (p *Policy) Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
+	all := p.evaluate(ctx, stage, in)
+	if stage == policy.StageRules {
+		all.Failures = append(all.Failures, p.failures...)
+	}
+	if p.copies != nil {
+		more := p.copies.evaluate(ctx, stage, in)
+		all.Contributions = append(all.Contributions, more.Contributions...)
+		all.Failures = append(all.Failures, more.Failures...)
+	}
+	return all
+}
+
+func (p *Policy) evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation {
 	if p.here != nil {
 		return p.here.Evaluate(ctx, stage, in)
 	}
 	r := &run{Policy: p, in: in, results: map[string]policy.Evaluation{}, suspects: map[string]bool{}}
 	for _, one := range p.packages {
-		if one.Stage == stage {
+		if one.Belongs(stage) {
 			r.packages = append(r.packages, one)
 		}
 	}

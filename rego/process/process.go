@@ -11,14 +11,18 @@ package process
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"hermes-reconcile/engine"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/bundle"
 )
@@ -29,10 +33,9 @@ type Rules struct {
 	// Configure returns the settings. It is called once, before the child is needed.
 	Configure func() (Settings, error)
 
-	mutex     sync.Mutex
-	settings  *Settings
-	valuesErr error // why the settings of the configuration cannot be sent
-	child     *peer // nil: none runs
+	mutex    sync.Mutex
+	settings *Settings
+	child    *peer // nil: none runs
 }
 
 // Start starts the child early. It waits for its settings. A child that cannot be started is
@@ -49,52 +52,89 @@ func (r *Rules) Close() {
 	}
 }
 
-// Load compiles the present rules. Its error is a mistake in them.
+// Load compiles the present rules. Its error is a mistake in a package, or that the rules are
+// gone.
 func (r *Rules) Load(ctx context.Context) (engine.Evaluator, error) {
 	p, err := r.load(ctx, bundle.Present)
+	if err == nil && len(p.mistakes) > 0 {
+		err = errors.New(strings.Join(p.mistakes, "\n"))
+	}
 	if err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// LoadOrFallBack compiles the present rules, else the last good copy of them, else the
-// built-in rules; Status says which. Its error is that none can be used.
+// LoadOrFallBack compiles the present rules, of which single packages may fail. If there are
+// no rules to be compiled, it compiles the last good copy of them, else the built-in rules
+// with a failure for the others; Status says which. Its error is that none can be used.
 func (r *Rules) LoadOrFallBack(ctx context.Context) (engine.Evaluator, error) {
-	p, causes, err := bundle.FallBack(func(c bundle.Choice) (*Policy, error) { return r.load(ctx, c) })
-	if err != nil {
-		return nil, errors.Join(append(causes, err)...)
+	p, cause := r.load(ctx, bundle.Present)
+	if cause == nil {
+		return p, nil
 	}
-	if causes != nil {
-		p.status.Fallback, p.status.Errors = true, strings.Split(errors.Join(causes...).Error(), "\n")
-		for _, cause := range causes {
-			if refused, ok := errors.AsType[*refusal](cause); ok {
-				p.status.Untrusted = append(p.status.Untrusted, refused.untrusted...)
-			}
+	p, err := r.load(ctx, bundle.Copy)
+	if err != nil && !errors.Is(err, bundle.ErrNoLastGood) {
+		cause = errors.Join(cause, err)
+	}
+	if err != nil {
+		if p, err = r.load(ctx, bundle.BuiltIn); err != nil {
+			return nil, errors.Join(cause, err)
 		}
+		p.failures = []policy.RuleFailure{{Rule: "reconcile", Error: "the operator's rules cannot be used, see the alarm " + policy.CodePolicyFallback}}
+	}
+	p.status.Fallback, p.status.Errors = true, strings.Split(cause.Error(), "\n")
+	if refused, ok := errors.AsType[*refusal](cause); ok {
+		p.status.Untrusted = refused.untrusted
+	}
+	if gone, ok := errors.AsType[*bundle.Gone](cause); ok {
+		p.status.Gone = gone.Directories
 	}
 	return p, nil
 }
 
-// LastGood compiles the last good copy, when there is one with another revision.
-func (r *Rules) LastGood(ctx context.Context, revision string) (engine.Evaluator, bool) {
-	p, err := r.load(ctx, bundle.Copy)
-	return p, err == nil && p.status.Revision != revision
-}
-
-// Gone returns the directories of the last good copy when there are no rules of an operator
-// any more.
-func (r *Rules) Gone() []string {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	if err := r.configure(); err != nil || len(r.settings.Policy) > 0 {
-		return nil
+// Mended returns rules in which the last good copy decides for packages that broke, by their
+// names. They are nil when the copy has none of them. The error is about the copy.
+func (r *Rules) Mended(ctx context.Context, rules engine.Evaluator, broken []string) (engine.Evaluator, error) {
+	present, ok := rules.(*Policy)
+	if !ok {
+		return nil, nil
 	}
-	kept, err := bundle.Read(r.settings.StateDir)
+	copied, err := r.load(ctx, bundle.Copy)
+	if errors.Is(err, bundle.ErrNoLastGood) {
+		return nil, nil
+	}
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return kept.Directories()
+	m, copies := *present, *copied
+	m.packages, copies.packages = nil, nil
+	var names []string
+	for _, p := range present.packages {
+		at := slices.IndexFunc(copied.packages, func(c rego.Package) bool {
+			return c.Layer > 0 && (c.Name == p.Name || p.Name == p.File && c.File == bundle.Prefix+p.File)
+		})
+		if at < 0 || !slices.Contains(broken, p.Name) {
+			m.packages = append(m.packages, p)
+			continue
+		}
+		copies.packages = append(copies.packages, copied.packages[at])
+		names = append(names, copied.packages[at].Name)
+	}
+	if names == nil {
+		return nil, nil
+	}
+	m.copies, m.status.Fallback = &copies, true
+	m.status.Source += strings.TrimPrefix(copied.status.Source, "built-in") + " of " + strings.Join(names, ", ")
+	m.status.After = rego.After(slices.Concat(m.packages, copies.packages))
+	m.status.External = map[string][]string{}
+	maps.Copy(m.status.External, present.status.External)
+	for _, name := range names {
+		if reads := copied.status.External[name]; reads != nil {
+			m.status.External[name] = reads
+		}
+	}
+	return &m, nil
 }
 
 // Keep saves rules that decided as the last good ones.
@@ -128,18 +168,22 @@ func (r *Rules) load(ctx context.Context, choice bundle.Choice) (*Policy, error)
 	if err := r.configure(); err != nil {
 		return nil, err
 	}
-	if r.valuesErr != nil && (choice == bundle.Present || choice == bundle.BuiltIn) {
-		return nil, r.valuesErr
+	p := &Policy{rules: r, choice: choice}
+	var l loaded
+	var err error
+	if r.inChild(choice) {
+		l, err = r.ofChild(ctx, min(loadTime, left(ctx)/4), choice)
+	} else {
+		p.here, l, err = r.loadHere(choice)
 	}
-	if !r.inChild(choice) {
-		return r.loadHere(choice)
-	}
-	limit := min(loadTime, left(ctx)/4)
-	l, err := r.ofChild(ctx, limit, choice)
 	if err != nil {
 		return nil, err
 	}
-	return &Policy{rules: r, choice: choice, packages: l.Packages, status: l.Status}, nil
+	p.packages, p.status, p.mistakes = l.Packages, l.Status, l.Mistakes
+	if choice == bundle.Present {
+		err = bundle.CheckGone(r.settings.StateDir, r.settings.Policy, l.Empty)
+	}
+	return p, err
 }
 
 func (r *Rules) configure() error {
@@ -151,7 +195,9 @@ func (r *Rules) configure() error {
 		return err
 	}
 	s.Timeout, s.Memory = cmp.Or(s.Timeout, rego.DefaultTimeout), cmp.Or(s.Memory, rego.DefaultMemory)
-	s.Text, r.valuesErr = rego.SettingsText(s.Values)
+	if s.Text, err = json.Marshal(s.Values); err != nil {
+		return fmt.Errorf("configuration: settings: %w", err)
+	}
 	s.Directory, _ = os.Getwd()
 	r.settings = &s
 	return nil

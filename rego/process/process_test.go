@@ -3,12 +3,13 @@ package process
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"hermes-reconcile/engine/child"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/bundle"
 )
 
 // site is a rule that must count whatever the others do.
@@ -177,7 +179,8 @@ func slowRules() map[string]string {
 }
 
 // Rules that take too long or too much memory to compile cannot be used: the last good copy
-// decides, and where that is as bad, the built-in rules.
+// decides. Without one the built-in rules decide, and a failure stands for the holds of the
+// others.
 func TestRulesThatCannotBeCompiled(t *testing.T) {
 	state := t.TempDir()
 	if err := os.Chmod(state, 0o755); err != nil {
@@ -198,7 +201,6 @@ func TestRulesThatCannotBeCompiled(t *testing.T) {
 		{"time", state, "last good copy", Settings{Memory: 2 << 30}, slowRules(), "compile the present rules: not done after ", 4 * time.Second},
 		{"memory", state, "last good copy", Settings{Memory: 1 << 20}, slowRules(), "compile the present rules: needs more than 1 MiB of memory, was killed", time.Minute},
 		{"no copy", "", "built-in", Settings{}, slowRules(), "compile the present rules: ", 4 * time.Second},
-		{"settings that are no JSON", "", "built-in", Settings{Values: map[string]any{"x": math.NaN()}}, nil, "configuration: settings: json: unsupported value: NaN", 4 * time.Second},
 	} {
 		t.Run(test.why, func(t *testing.T) {
 			test.s.StateDir = test.state
@@ -215,10 +217,173 @@ func TestRulesThatCannotBeCompiled(t *testing.T) {
 				t.Errorf("status %+v, want a fallback to %s with %q", s, test.source, test.want)
 			}
 			got := e.Evaluate(ctx, policy.StageRules, input(0))
-			if len(got.Failures) > 0 || len(got.Contributions) < 3 || time.Since(begin) > test.deadline*3/4 {
-				t.Errorf("%+v after %s, want starts in time", got, time.Since(begin))
+			if len(got.Failures) > 0 != (test.state == "") || len(got.Contributions) < 3 || time.Since(begin) > test.deadline*3/4 {
+				t.Errorf("%+v after %s, want starts in time, and a failure without a copy", got, time.Since(begin))
 			}
 		})
+	}
+}
+
+// A package that breaks, when it is compiled or when it runs, is replaced by its last good
+// copy. The other packages count as they are, and a package without a copy stays broken.
+func TestMendedPackages(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	if err := os.Chmod(state, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	hold := func(name, reason string) string {
+		return fmt.Sprintf("package reconcile.rules.%s\n\nhold contains {\"profile\": \"coder\", \"reason\": %q} if input.profiles.coder\n", name, reason)
+	}
+	after := "package reconcile.after.last\n\nalarm contains {\"reason\": \"after\"} if input.decisions\n"
+	files := map[string]string{"a.rego": hold("a", "old"), "b.rego": hold("b", "old"), "c.rego": hold("c", "old"), "d.rego": hold("d", "old"), "after.rego": after}
+	r := rulesOf(t, Settings{StateDir: state}, files)
+	s, err := r.Configure()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Keep(t.Context(), load(t, r)); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	for name, text := range map[string]string{
+		"a.rego":     strings.Replace(hold("a", "new"), "input.profiles.coder", "undefined_function(1)", 1),
+		"b.rego":     strings.Replace(hold("b", "new"), "input.profiles.coder", "to_number(\"x\") == 1", 1),
+		"c.rego":     "",
+		"d.rego":     hold("d", "new"),
+		"e.rego":     "package reconcile.rules.e\n\nhold contains {",
+		"after.rego": "package reconcile.after.last\n\nalarm contains {",
+	} {
+		if err := os.WriteFile(filepath.Join(s.Policy[0], name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "a.rego:3:") || !strings.Contains(err.Error(), "e.rego:3:") {
+		t.Errorf("got %v, want every mistake", err)
+	}
+	e, err := r.LoadOrFallBack(t.Context())
+	if err != nil || e.Status().Fallback {
+		t.Fatalf("%v, %+v", err, e.Status())
+	}
+	broken := func(e policy.Evaluation) (names []string) {
+		for _, f := range e.Failures {
+			names = append(names, f.Rule)
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	found := broken(e.Evaluate(t.Context(), policy.StageRules, input(0)))
+	empty := filepath.Join(s.Policy[0], "c.rego")
+	if want := []string{empty, "reconcile.after.last", "reconcile.rules.a", "reconcile.rules.b", "reconcile.rules.e"}; !slices.Equal(found, want) {
+		t.Errorf("broken %q, want %q", found, want)
+	}
+	mended, err := r.Mended(t.Context(), e, found)
+	if err != nil || mended == nil {
+		t.Fatal("there is no copy", err)
+	}
+	if none, err := r.Mended(t.Context(), e, []string{"reconcile.rules.e"}); err != nil || none != nil {
+		t.Errorf("%v, %v; want no copy of a package that never was good", none, err)
+	}
+	got := mended.Evaluate(t.Context(), policy.StageRules, input(0))
+	reasons := map[string]string{}
+	for _, c := range got.Contributions {
+		if c.Set == policy.SetHold {
+			reasons[c.Rule[len("reconcile.rules."):]] += c.Reason
+		}
+	}
+	if want := map[string]string{"a": "old", "b": "old", "c": "old", "d": "new"}; !reflect.DeepEqual(reasons, want) {
+		t.Errorf("holds %v, want %v", reasons, want)
+	}
+	if left := broken(got); !slices.Equal(left, []string{"reconcile.rules.e"}) {
+		t.Errorf("broken %q, want the one without a copy", left)
+	}
+	in := input(0)
+	in.Decisions = map[string]policy.Verdict{"coder": {}}
+	if names := mended.Status().After; len(names) != 1 || len(mended.Evaluate(t.Context(), policy.Stage(names[0]), in).Contributions) != 1 {
+		t.Errorf("after %q, want the copy of the package", names)
+	}
+	if st := mended.Status(); !st.Fallback || !strings.Contains(st.Source, s.Policy[0]+", last good copy of 20") || !strings.Contains(st.Source, "reconcile.rules.b") || strings.Contains(st.Source, "rules.e") {
+		t.Errorf("status %+v, want the packages of which the copy decides", st)
+	}
+}
+
+// A settings file that is no YAML leaves nothing to compile: the whole copy decides. Without
+// one that can be used, the built-in rules decide with the settings of the configuration, and
+// a failure stands for the holds of the others.
+func TestTheWholeCopyDecides(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	if err := os.Chmod(state, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := rulesOf(t, Settings{StateDir: state, Values: map[string]any{"start_states": []any{"stopped"}}}, map[string]string{"site.rego": site})
+	s, err := r.Configure()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(s.Policy[0], "data/settings.yaml")
+	if err := errors.Join(r.Keep(t.Context(), load(t, r)), os.Mkdir(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("settings: [\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ why, source, errors string }{
+		{"the copy", "built-in, last good copy of 20", file},
+		{"a torn copy", "built-in", "the last good copy of the rules: "},
+	} {
+		e, err := r.LoadOrFallBack(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, got := e.Status(), e.Evaluate(t.Context(), policy.StageRules, input(0))
+		if !s.Fallback || !strings.HasPrefix(s.Source, test.source) || !strings.HasPrefix(s.Errors[0], file) || !strings.HasPrefix(s.Errors[len(s.Errors)-1], test.errors) {
+			t.Errorf("%s: status %+v, want %s and every mistake", test.why, s, test.source)
+		}
+		if isCopy := test.why == "the copy"; (len(got.Failures) == 0) != isCopy || (len(holds(got, "site")) == 1) != isCopy {
+			t.Errorf("%s: %+v", test.why, got)
+		}
+		for _, c := range got.Contributions {
+			if c.Set == policy.SetStart || c.Set == policy.SetHold && !strings.HasPrefix(c.Location, "last-good:") {
+				t.Errorf("%s: %+v, want no start, and the place in the copy", test.why, c)
+			}
+		}
+		if err := os.Truncate(filepath.Join(state, bundle.LastGoodFile), 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Rules that are gone leave the last good copy to decide, and end a command that does not
+// fall back.
+func TestRulesThatAreGone(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	if err := os.Chmod(state, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := rulesOf(t, Settings{StateDir: state}, map[string]string{"site.rego": site})
+	s, _ := r.Configure()
+	if err := r.Keep(t.Context(), load(t, r)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(s.Policy[0], "site.rego"), filepath.Join(s.Policy[0], "site.rego.txt")); err != nil {
+		t.Fatal(err)
+	}
+	for why, directories := range map[string][]string{"nothing that counts": s.Policy, "no directory": nil} {
+		again := &Rules{Configure: func() (Settings, error) { return Settings{StateDir: state, Policy: directories}, nil }}
+		defer again.Close()
+		if _, err := again.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "policy forget") {
+			t.Errorf("%s: %v, want what helps", why, err)
+		}
+		e, err := again.LoadOrFallBack(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := e.Evaluate(t.Context(), policy.StageRules, input(0))
+		if st := e.Status(); !st.Fallback || !slices.Equal(st.Gone, s.Policy) || len(holds(got, "site")) != 1 || len(got.Failures) > 0 {
+			t.Errorf("%s: status %+v, %+v; want the copy", why, st, got)
+		}
+		if err := again.Keep(t.Context(), e); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -122,13 +122,13 @@ func (s *server) load(choice bundle.Choice) error {
 		return err
 	}
 	e, err := bundle.Load(choice, rego.Layers(s.settings.Policy, s.settings.User), rego.Options{
-		Schema: s.settings.Schema, Settings: s.settings.Values, Timeout: s.settings.Timeout,
+		Schema: s.settings.Schema, Settings: s.settings.Values, Places: s.settings.Places, Timeout: s.settings.Timeout,
 	}, s.settings.StateDir)
-	if err != nil {
+	if e == nil {
 		return s.write(answer{Error: err.Error(), NoCopy: errors.Is(err, bundle.ErrNoLastGood), Untrusted: rego.Untrusted(err), Done: true})
 	}
 	s.policies[choice] = e
-	text, err := json.Marshal(loaded{e.Status(), e.Packages()})
+	text, err := json.Marshal(describe(e, err))
 	return errors.Join(err, s.write(answer{Done: true}, text))
 }
 

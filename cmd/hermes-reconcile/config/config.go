@@ -46,6 +46,8 @@ type Config struct {
 	LogFormat     string         `koanf:"log_format"`
 	User          string         `koanf:"user"`
 	Distrusted    string         `koanf:"-"` // the user whose rules are not believed
+	// SettingPlaces are file:row:col of the settings in the file.
+	SettingPlaces map[string]string `koanf:"-"`
 	Facts         struct {
 		Dir             string        `koanf:"dir"`
 		User            string        `koanf:"user"`
@@ -161,11 +163,11 @@ func Read(flags *pflag.FlagSet, environ []string) (c Config, wrong, err error) {
 	if err := k.Load(confmap.Provider(defaults(), "."), nil); err != nil {
 		return Config{}, nil, err
 	}
-	fileErr := loadFile(k, flags, cmp.Or(lookup(environ, "HERMES_RECONCILE_USER"), k.String("user")))
+	places := map[string]string{}
+	fileErr := loadFile(k, flags, places, cmp.Or(lookup(environ, "HERMES_RECONCILE_USER"), k.String("user")))
 	ignored, environmentErr := loadEnvironment(k, environ)
 	c, err = finish(k, flags)
-	c.Distrusted = distrusted(flags, c.User)
-	c.Ignored = ignored
+	c.Distrusted, c.SettingPlaces, c.Ignored = distrusted(flags, c.User), places, ignored
 	if err != nil {
 		return c, errors.Join(fileErr, environmentErr), err
 	}

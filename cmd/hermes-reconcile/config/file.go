@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+	node "go.yaml.in/yaml/v3"
 
 	"hermes-reconcile/policy/trust"
 )
@@ -18,10 +20,10 @@ import (
 // maxFile limits the size of the file, in bytes.
 const maxFile = 1 << 20
 
-// loadFile adds the configuration file. A wrong key is left out, and is an error. So is the
-// whole file if the user of the agents could have written it: user, or the one that the file
-// names.
-func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, user string) error {
+// loadFile adds the configuration file, and file:row:col of its settings to places. A wrong
+// key is left out, and is an error. So is the whole file if the user of the agents could have
+// written it: user, or the one that the file names.
+func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, places map[string]string, user string) error {
 	given, _ := flags.GetString("config")
 	name := cmp.Or(given, defaultConfigFile)
 	text, err := trust.Read(name, trust.NotByUser(distrusted(flags, user)), maxFile)
@@ -42,6 +44,12 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, user string) error {
 		if _, err := trust.Check(name, trust.NotByUser(distrusted(flags, own))); err != nil {
 			return refuse(name, err)
 		}
+	}
+	var file struct{ Settings node.Node }
+	_ = node.Unmarshal(text, &file) // without places it is as good
+	for i := 0; i+1 < len(file.Settings.Content); i += 2 {
+		key := file.Settings.Content[i]
+		places[key.Value] = fmt.Sprintf("%s:%d:%d", name, key.Line, key.Column)
 	}
 	var errs []error
 	for _, key := range alone.Keys() {
@@ -73,6 +81,9 @@ func checkKey(file *koanf.Koanf, key string) error {
 	err := alone.Set(key, value)
 	if err == nil {
 		err = checkKind(key, value)
+	}
+	if err == nil && strings.HasPrefix(key, "settings.") {
+		_, err = json.Marshal(value)
 	}
 	if err == nil {
 		_, err = decode(alone)

@@ -13,8 +13,12 @@ import (
 // Comparison prints which profiles two policies decide differently.
 func Comparison(w io.Writer, c explain.Comparison) {
 	line(w, "present    %s (revision %s)", c.Present.Source, c.Present.Revision)
+	what := "with a mistake"
+	if c.Present.Fallback {
+		what = "instead of what is configured"
+	}
 	for _, e := range c.Present.Errors {
-		line(w, "           instead of what is configured: %s", e)
+		line(w, "           %s: %s", what, e)
 	}
 	line(w, "candidate  %s (revision %s)", c.Candidate.Source, c.Candidate.Revision)
 	fmt.Fprintln(w)

@@ -51,7 +51,7 @@ func writePolicy(w io.Writer, d policy.Decisions) {
 		}
 	}
 	if d.Policy.Fallback {
-		line(w, "POLICY  these rules could not be used; %s decided", d.Policy.Source)
+		line(w, "POLICY  rules could not be used as they are; %s decided", d.Policy.Source)
 	}
 	writeAlarms(w, d.Alarms)
 }

@@ -7,6 +7,7 @@
 #   does not wait, and a slot that is restarted does not wait again. The longest
 #   wait is an hour; the gateways after that start together.
 # custom:
+#   order: 100 # after the packages that hold a gateway, so that the line has no gaps
 #   evidence: ["#60269", "#31485"]
 #   contributes: [delay]
 #   codes: [stagger]

@@ -10,7 +10,8 @@
 #   wins. The owner in the settings keeps the others down even while it is down
 #   itself. The rule compares tokens by fingerprint. Only exclusive tokens count:
 #   several gateways may share the key of a model provider or of the API server. An
-#   .env that is a link is not read; such a profile starts, with an alarm.
+#   .env that is a link is not read; such a profile starts, with an alarm. The recipe
+#   runs after port_owner, and gives no token to a profile that waits for a port.
 # custom:
 #   evidence: ["#51228", "#49196", "#89315", "#29092"]
 #   contributes: [hold, alarm]
