@@ -12,6 +12,8 @@ const (
 	PlannedStop ChangeKind = "planned-stop" // tell the gateway that an operator stops it
 	WriteHold   ChangeKind = "write-hold"   // record that the budget of deaths is used up
 	RemoveHold  ChangeKind = "remove-hold"
+	ReadSaid    ChangeKind = "read-said" // what the gateway recorded of itself
+	ReadLog     ChangeKind = "read-log"  // the last lines of its log
 )
 
 // The intents, as upstream records them in gateway_state.json.
@@ -35,4 +37,6 @@ type Changed struct {
 	Intent  string `json:",omitempty"` // ReadIntent: empty when none is recorded
 	Changed bool   `json:",omitempty"` // something was written or removed
 	Missing bool   `json:",omitempty"` // the error is that the profile does not exist
+	Said    policy.Said
+	Log     []string `json:",omitempty"`
 }

@@ -60,6 +60,15 @@ type Decision struct {
 	Identities map[string]string `json:"-"`
 }
 
+// LoggedState is the prior state that the boot log names. As upstream, which seeds a state
+// before it looks at it, the log names the seeded state.
+func (d Decision) LoggedState() string {
+	if d.Seed != nil {
+		return d.Seed.State
+	}
+	return d.PriorState
+}
+
 // A Seed is an initial state file.
 type Seed struct {
 	State        string `json:"state"` // "running" or "stopped"

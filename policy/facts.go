@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -184,17 +185,64 @@ func RuntimeFiles(profile Facts) map[string]RuntimeFile {
 	return read[struct{ Files map[string]RuntimeFile }](profile, "runtime_files").Files
 }
 
+// A Lock is how the look at the lock of a gateway went.
+type Lock struct {
+	Status string
+	Error  string
+	Held   bool // true too when the lock cannot be read
+}
+
+// LockOf reads the lock in the fact "runtime_files".
+func LockOf(profile Facts) Lock {
+	return read[struct{ Lock Lock }](profile, "runtime_files").Lock
+}
+
 // LockHeld reports whether a gateway is known to hold the lock of a profile, in this
 // container or in another one.
 func LockHeld(profile Facts) bool {
-	lock := read[struct {
-		Lock struct {
-			Status string
-			Held   bool // true too when the lock cannot be read
-		}
-	}](profile, "runtime_files").Lock
+	lock := LockOf(profile)
 	return lock.Held && lock.Status == StatusRecorded
 }
+
+// Said is what a gateway recorded of itself in the state file. The agent can write all of it.
+type Said struct {
+	State string // starting, running, degraded, startup_failed, …; empty without a record
+	PID   int64  // of the gateway; 0 without a record
+	Words string // why it ended, and the errors of platforms
+}
+
+// SaidOf reads the fact "prior_state".
+func SaidOf(profile Facts) Said {
+	prior := read[struct {
+		Gateway    string
+		PID        int64
+		ExitReason string `json:"exit_reason"`
+		Platforms  map[string]struct {
+			ErrorCode string `json:"error_code"`
+		}
+	}](profile, "prior_state")
+	words := []string{}
+	if prior.ExitReason != "" {
+		words = append(words, prior.ExitReason)
+	}
+	for _, name := range slices.Sorted(maps.Keys(prior.Platforms)) {
+		if code := prior.Platforms[name].ErrorCode; code != "" {
+			words = append(words, name+": "+code)
+		}
+	}
+	return Said{prior.Gateway, prior.PID, strings.Join(words, "; ")}
+}
+
+// Lifecycle is the part of the fact "lifecycle" that Go code reads: how the last gateway
+// recorded its end.
+type Lifecycle struct {
+	ExitCode     *int   `json:"exit_code"`
+	ExitReason   string `json:"exit_reason"`
+	ExitedAtUnix int64  `json:"exited_at_unix"`
+}
+
+// LifecycleOf reads the fact "lifecycle".
+func LifecycleOf(profile Facts) Lifecycle { return read[Lifecycle](profile, "lifecycle") }
 
 // Claims names what only one profile at a time can use: the exclusive tokens of a profile, and
 // the ports on which it would listen.

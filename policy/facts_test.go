@@ -33,6 +33,8 @@ func TestReadersOfFacts(t *testing.T) {
 		{"LockHeld", func(f Facts) any { return LockHeld(f) }, "runtime_files", `{"lock":{"status":"recorded","held":true}}`, true},
 		{"LockHeld of an unreadable lock", func(f Facts) any { return LockHeld(f) }, "runtime_files", `{"lock":{"status":"unreadable","held":true}}`, false},
 		{"Fingerprints", func(f Facts) any { return Fingerprints(f) }, "tokens", `{"tokens":[{"scope":"telegram","fingerprint":"ab","exclusive":true},{"scope":"slack","exclusive":true},{"scope":"openai_api","fingerprint":"cd"}]}`, []string{"telegram ab"}},
+		{"SaidOf", func(f Facts) any { return SaidOf(f) }, "prior_state", `{"gateway":"startup_failed","pid":7,"exit_reason":"no port","platforms":{"b":{"error_code":"y"},"a":{"error_code":"x"},"c":{}}}`, Said{"startup_failed", 7, "no port; a: x; b: y"}},
+		{"LifecycleOf", func(f Facts) any { return LifecycleOf(f) }, "lifecycle", `{"exit_code":78,"exit_reason":"r","exited_at_unix":9}`, Lifecycle{new(78), "r", 9}},
 		{"Claims", func(f Facts) any { return Claims(f) }, "ports", `{"ports":[{"port":8642,"enabled":true},{"port":8644}]}`, []string{"port 8642"}},
 	} {
 		if diff := cmp.Diff(test.want, test.read(Facts{test.name: json.RawMessage(test.fact)})); diff != "" {

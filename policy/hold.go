@@ -30,13 +30,15 @@ type Override struct {
 }
 
 // Active reports whether an override still applies in the container whose start is
-// identified by start, which is empty when it is unknown.
+// identified by start, which is empty when it is unknown. An override that a clock dates into
+// the future lasts at most its length from now.
 func (o Override) Active(now time.Time, start string) bool {
 	if o.Until == "" {
 		return start != "" && o.Start == start
 	}
 	until, err := time.Parse(time.RFC3339, o.Until)
-	return err == nil && now.Before(until)
+	ahead := max(0, time.Unix(o.AtUnix, 0).Sub(now))
+	return err == nil && now.Before(until.Add(-ahead))
 }
 
 // OverridesFile is the file in the state directory that lists every Override. It is outside

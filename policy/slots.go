@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 )
 
 // Slots is the fact "s6": who supervises the scan directory and which slots are in it.
@@ -44,8 +45,20 @@ type Slot struct {
 	ExitCode         *int   `json:"exit_code,omitempty"`
 	Signal           int    `json:"signal,omitempty"`
 	Deaths           int    `json:"deaths"`                       // since the supervisor started; s6 counts to 100
+	RecentDeaths     int    `json:"recent_deaths,omitempty"`      // of the last ten minutes, without those by an operator's signal
 	Changed          bool   `json:"changed,omitempty"`            // it runs with an older run script than the slot has
 	WaitingUntilUnix int64  `json:"waiting_until_unix,omitempty"` // when its gateway is started
+}
+
+// Ending describes how the gateway ended last.
+func (s Slot) Ending() string {
+	switch {
+	case s.Signal != 0:
+		return fmt.Sprintf("signal %d", s.Signal)
+	case s.ExitCode != nil:
+		return fmt.Sprintf("exit code %d", *s.ExitCode)
+	}
+	return "no record of its end"
 }
 
 // A Leftover is what an interrupted run left in the scan directory.

@@ -33,7 +33,7 @@ func manyProfiles(n int) policy.Input {
 	}
 	var slots, overrides []string
 	for i := range n {
-		slots = append(slots, fmt.Sprintf(`"gateway-p%05d":{"profile":"p%05[1]d","kind":"directory","status":"recorded","ours":true,"down_file":false,"supervised":true,"logger_supervised":true,"up":%[2]t,"wanted_up":%[2]t,"exit_code":%[3]d,"since_unix":1795381851}`, i+1, i%10 == 2, 78*(i%10/9)))
+		slots = append(slots, fmt.Sprintf(`"gateway-p%05d":{"profile":"p%05[1]d","kind":"directory","status":"recorded","ours":true,"down_file":false,"supervised":true,"logger_supervised":true,"up":%[2]t,"wanted_up":%[2]t,"exit_code":%[3]d,"since_unix":1795317851}`, i+1, i%10 == 2, 78*(i%10/9)))
 		if i%20 == 0 {
 			overrides = append(overrides, fmt.Sprintf(`"p%05d":[{"rule":"reconcile.rules.restart_budget","code":"budget_exhausted","at_unix":1795381851,"active":true}]`, i+1))
 		}

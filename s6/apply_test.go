@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
 	"hermes-reconcile/s6/s6test"
@@ -168,6 +170,27 @@ func TestForce(t *testing.T) {
 	w.waiting.Kill, w.waiting.Wait = true, 5*time.Second
 	w.apply(d)
 	w.wantPlan(d, "")
+}
+
+// A stop that also waited after a kill reports the whole time.
+func TestLatenessAfterAKill(t *testing.T) {
+	t.Parallel()
+	w := newLive(t)
+	w.exec.Ownership = Upstream // under strict, root ends a supervisor that does not answer
+	w.apply(decide("coder=start"))
+	slot, err := beneath.OpenDir(filepath.Join(w.scan, "gateway-coder"))
+	must(t, err)
+	defer slot.Close()
+	_, pid, err := supervise.Service.Runs(slot)
+	must(t, err)
+	s6test.Signal(t, pid, unix.SIGSTOP)
+	defer s6test.Signal(t, pid, unix.SIGCONT)
+	w.waiting.Kill, w.waiting.Wait = true, time.Second
+	for _, r := range w.execute(w.plan(decide("coder=down"))) {
+		if r.Operation.Op == policy.OpBringDown && (r.Err == nil || !strings.Contains(r.Err.Error(), "the gateway is not down after 6s")) {
+			t.Errorf("%s: %v", r.Operation.Slot, r.Err)
+		}
+	}
 }
 
 // With UpFor, the start of a gateway that ends soon fails.

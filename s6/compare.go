@@ -178,7 +178,8 @@ func (s *slotPlan) samePause(dir beneath.Dir) (bool, error) {
 }
 
 // differing returns the names of the files that are not as rendered, in the order
-// in which they have to be replaced. A file of another user is not as rendered.
+// in which they have to be replaced. A file of another user is not as rendered. A script
+// that cannot run does not replace one that perhaps can.
 func (s *slotPlan) differing(dir beneath.Dir, files []beneath.File) ([]string, error) {
 	owner := -1
 	if s.guarded {
@@ -189,6 +190,10 @@ func (s *slotPlan) differing(dir beneath.Dir, files []beneath.File) ([]string, e
 		same, err := dir.Has(f, owner)
 		if err != nil {
 			return nil, err
+		}
+		if !same && len(s.render.Lacking) > 0 {
+			st, err := dir.Lstat(f.Name)
+			same = err == nil && (owner < 0 || int(st.Uid) == owner)
 		}
 		if !same {
 			names = append(names, f.Name)

@@ -3,6 +3,7 @@ package s6
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -33,8 +34,8 @@ const (
 	// Strict gives the user the control FIFOs, which is enough to control a slot.
 	// It is the default.
 	Strict Ownership = "strict"
-	// Upstream also gives the user the scan directory itself and the control
-	// FIFO of s6-svscan, as upstream's profile commands expect. A user who can
+	// Upstream also gives the user the slots, the scan directory itself and the
+	// control FIFO of s6-svscan, as upstream's profile commands expect. A user who can
 	// make slots is root: s6-supervise runs as root whatever the run script
 	// does.
 	Upstream Ownership = "upstream"
@@ -110,6 +111,12 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o
 		}
 		x.carryOut(ctx, results[from:to])
 		from = to
+	}
+	for i := range results {
+		if slot, err := openOwned(x.scan.Dir, results[i].Operation.Slot); err == nil {
+			results[i].Err = errors.Join(results[i].Err, x.handOver(slot))
+			slot.Close()
+		}
 	}
 	return results
 }

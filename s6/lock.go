@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,9 @@ import (
 	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/s6/deaths"
+	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -81,6 +85,32 @@ func (x *execution) giveScanDir() {
 	if err != nil {
 		x.Log.Warn("a part of the scan directory stays with root", "err", err)
 	}
+}
+
+// handOver gives the user a slot under Upstream ownership: upstream's commands remove slots
+// and write into them as the user. It follows no link, and leaves alone the files of the
+// supervisors. What is in a directory comes before the directory.
+func (x *execution) handOver(slot beneath.Dir) error {
+	if !x.Root || x.Ownership != Upstream {
+		return nil
+	}
+	names := slices.Concat(scripts.FileNames, []string{downName, scripts.ChangedName, scripts.PauseName, deaths.TallyName})
+	for _, p := range x.slotParts(false) {
+		if p.kind != unix.S_IFREG {
+			names = append(names, p.name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range slices.Backward(names) {
+		fd, err := slot.Open(name, unix.O_PATH)
+		if err == nil {
+			err = errors.Join(unix.Fchownat(fd, "", x.User.UID, x.User.GID, unix.AT_EMPTY_PATH), unix.Close(fd))
+		}
+		if err != nil && !beneath.IsAbsent(err) {
+			return fmt.Errorf("give %s to the user: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // give gives a part to the user's group, and to uid, -1 for its present owner. It leaves

@@ -15,20 +15,21 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
-// The codes of the alarms about one profile; "capacity", alarmNoSvscan and alarmNoHelper
-// are about all of them, and policy.CodeUntrusted is about either.
+// The codes of the alarms about one profile; "capacity", alarmNoSvscan, alarmNoHelper
+// and alarmNoProgram are about all of them, and policy.CodeUntrusted is about either.
 const (
 	alarmForeign    = "slot_foreign"     // its name belongs to something that is not a slot of ours
 	alarmUnreadable = "slot_unreadable"  // it cannot be compared
 	alarmImpossible = "slot_impossible"  // no slot can have that name or that content
 	alarmNoSvscan   = "no_svscan"        // nothing supervises the scan directory
 	alarmNoHelper   = "deaths_uncounted" // root must not run the helper of finish scripts
+	alarmNoProgram  = "no_program"       // a program that every slot needs is nowhere
 )
 
 // Plan compares the decisions with the scan directory. The operations are, in this
 // order: what makes the scan directory root's, removals, changes of the slots by profile name, stops, a rescan, and
 // starts. Plan changes nothing; the alarms have what it leaves alone. A missing
-// scan directory counts as empty. When the container supervises nothing (d.Skip),
+// scan directory counts as empty, and is an error with Rescan. When the container supervises nothing (d.Skip),
 // the plan is empty.
 func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
 	if len(d.Skip) > 0 {
@@ -43,6 +44,9 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOp
 	removals := p.removals()
 	slots := p.slots(ctx)
 	p.checkHelper(slots)
+	if lacking := p.render.Lacking; len(lacking) > 0 && p.scan != nil { // else this is no container
+		p.alarm(alarmNoProgram, "gateways cannot run, and slots that exist keep their files: %s", strings.Join(lacking, "; "))
+	}
 	if err := ctx.Err(); err != nil {
 		return policy.Plan{}, err
 	}
@@ -70,7 +74,7 @@ func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planne
 		return nil, err
 	}
 	p.scan, err = openScanDir(e.ScanDir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && !o.Rescan {
 		p.scan = nil
 		return p, nil
 	}

@@ -145,8 +145,8 @@ func TestLoggerFollowsLinksAsTheUserOnly(t *testing.T) {
 }
 
 // Strict ownership replaces a slot that belongs to the user, or takes it back and raises an
-// alarm when the slot is supervised. Upstream ownership gives the user the scan directory itself and
-// nothing else.
+// alarm when the slot is supervised. Upstream ownership gives the user the slots and the scan directory
+// itself, and nothing else.
 func TestOwnership(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
@@ -167,10 +167,19 @@ func TestOwnership(t *testing.T) {
 	w.exec.Ownership = Upstream
 	w.wantPlan(d, "")
 	w.carryOut(plan)
+	for _, slot := range []string{"coder", "live"} {
+		for _, name := range []string{".", "run", "down", "data", "data/hermes-reconcile.json", "log", "log/run", "supervise", "supervise/control", "log/supervise"} {
+			info, err := os.Lstat(w.slot(slot, name))
+			must(t, err)
+			if st := info.Sys().(*syscall.Stat_t); st.Uid != hermesID || st.Gid != hermesID {
+				t.Errorf("%s of %s belongs to %d:%d", name, slot, st.Uid, st.Gid)
+			}
+		}
+	}
 	wantMode(t, w.scan, 0o755, hermesID, hermesID)
 	wantMode(t, filepath.Join(w.scan, supervise.SvscanControl), 0o620, 0, hermesID)
 	wantMode(t, filepath.Join(w.scan, lockName), 0o600, hermesID, hermesID)
-	wantMode(t, w.slot("coder", "event"), 0o3730, 0, hermesID)
+	wantMode(t, w.slot("coder", "event"), 0o3730, hermesID, hermesID)
 	wantMode(t, w.slot("coder", superviseLock), 0o644, 0, 0)
 	for _, name := range []string{".s6-svscan", svscanLock} {
 		info, err := os.Lstat(filepath.Join(w.scan, name))
@@ -178,6 +187,38 @@ func TestOwnership(t *testing.T) {
 		if st := info.Sys().(*syscall.Stat_t); st.Uid != 0 || st.Gid != 0 {
 			t.Errorf("%s belongs to %d:%d", name, st.Uid, st.Gid)
 		}
+	}
+}
+
+// Under Upstream ownership the user's commands, which are upstream's, work on slots that root
+// has made, updated, stopped and started: they write into a slot, remove it and make another.
+func TestUpstreamCommandsAfterRoots(t *testing.T) {
+	t.Parallel()
+	s6test.WantRoot(t)
+	w := newWorld(t)
+	svscan := w.startSvscan()
+	w.options.Live = true
+	w.exec.Ownership = Upstream
+	w.apply(decide("coder=start", "writer=down"))
+	w.likeUpstream("writer")
+	w.apply(decide("coder=down", "writer=start"))
+	w.apply(decide("coder=start", "writer=down"))
+	s6test.OpenToOthers(t, w.base)
+	asUser := func(command string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-ec", "cd "+w.scan+"; "+command)
+		if out, err := s6test.As(hermesID, cmd).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", command, err, out)
+		}
+	}
+	for _, slot := range []string{"gateway-coder", "gateway-writer"} {
+		asUser("s6-svc -d " + slot + " && cd " + slot + " && touch down && echo >>run && echo x >type.tmp && mv type.tmp type && : >>supervise/control.new")
+	}
+	svscan.Kill()
+	s6test.Kill(t, w.base) // the supervisors hold no directory then
+	asUser("rm -rf gateway-coder gateway-writer && mkdir -p .gateway-coder.tmp/log && mv .gateway-coder.tmp gateway-coder")
+	if got := w.visible(); len(got) != 1 || got[0] != "gateway-coder" {
+		t.Errorf("left: %v", got)
 	}
 }
 

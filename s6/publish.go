@@ -60,7 +60,7 @@ func (x *execution) build(staging string, files []beneath.File, held bool) error
 			return err
 		}
 	}
-	return nil
+	return x.handOver(slot)
 }
 
 // makeVisible renames a built slot to its name. An unsupervised slot of ours with that

@@ -2,6 +2,8 @@ package s6
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -232,6 +234,10 @@ func TestSkippedContainerAndMissingScanDirectory(t *testing.T) {
 		t.Error("the scan directory was made")
 	}
 	d.Skip = nil
+	if _, err := w.exec.Plan(t.Context(), d, w.options); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nobody can scan a missing directory: %v", err)
+	}
+	w.options.Rescan = false
 	w.carryOut(w.wantPlan(d, "publish coder"))
 	w.wantPlan(d, "")
 }

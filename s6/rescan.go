@@ -24,7 +24,7 @@ const settle = 300 * time.Millisecond
 func (x *execution) rescan(ctx context.Context) (done bool, err error) {
 	err = x.ask(ctx, supervise.Svscan, x.scan.Dir, "a")
 	if errors.Is(err, supervise.ErrNobody) {
-		return false, nil
+		return false, fmt.Errorf("no s6-svscan works on %s", x.ScanDir)
 	}
 	if err != nil {
 		return false, fmt.Errorf("ask s6-svscan for a scan: %w", err)

@@ -64,6 +64,30 @@ func TestMarkerKeepsTheRestartRule(t *testing.T) {
 	w.wantPlan(d, "")
 }
 
+// Like upstream's, a gateway with a home elsewhere has HOME and its working directory in the
+// directory of its user, and finds its home in HERMES_HOME. A rule may set HOME.
+func TestHomeElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	users := filepath.Join(w.base, "user's")
+	must(t, os.Mkdir(users, 0o755))
+	w.exec.Command = []string{w.script("living", "echo \"$HOME $PWD $HERMES_HOME\" >"+w.home+"/$2.env\nexec sleep 10000\n")}
+	must(t, os.Chmod(w.home, 0o777))
+	w.exec.UserDir = users
+	w.startSvscan()
+	d := decide("coder=start", "ruled=start")
+	ruled := d.Profiles["ruled"]
+	ruled.Env = map[string]string{"HOME": "/nowhere"}
+	d.Profiles["ruled"] = ruled
+	w.apply(d)
+	w.wantWritten(filepath.Join(w.home, "coder.env"), users+" "+users+" "+w.home+"\n")
+	w.wantWritten(filepath.Join(w.home, "ruled.env"), "/nowhere "+users+" "+w.home+"\n")
+
+	w.exec.UserDir = filepath.Join(w.base, "missing")
+	w.apply(decide("writer=start"))
+	w.wantWritten(filepath.Join(w.home, "writer.env"), w.home+" "+w.home+" "+w.home+"\n")
+}
+
 // A home works although its name needs quoting. A name that no script can hold is an
 // error of the set-up.
 func TestHomeWithOddName(t *testing.T) {

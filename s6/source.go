@@ -205,10 +205,15 @@ func (v *slotView) describeService() {
 		v.Changed, _ = v.dir.Exists(scripts.ChangedName)
 		v.WaitingUntilUnix = v.pauseEnd()
 	}
-	if v.Deaths = supervise.ReadDeaths(v.dir).Count; v.Deaths > 0 {
+	deaths := supervise.ReadDeaths(v.dir)
+	v.RecentDeaths = deaths.Within(recent)
+	if v.Deaths = deaths.Count; v.Deaths > 0 {
 		v.ExitCode, v.Signal = new(s.ExitCode()), s.Signal()
 	}
 }
+
+// recent is how far back policy.Slot.RecentDeaths goes.
+const recent = 10 * time.Minute
 
 // pauseEnd is when the run script becomes the gateway, in seconds since 1970; 0 when it
 // does not pause.

@@ -150,7 +150,7 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 // complete waits until each transition is done or has failed. With Kill it kills the
 // gateways that do not stop in time, and waits once more.
 func (x *execution) complete(ctx context.Context, going []*transition) {
-	late := x.waitFor(ctx, x.Wait, going)
+	late, waited := x.waitFor(ctx, x.Wait, going), x.Wait
 	killed := false
 	for _, t := range late {
 		switch {
@@ -169,9 +169,10 @@ func (x *execution) complete(ctx context.Context, going []*transition) {
 	}
 	if killed {
 		late = x.waitFor(ctx, max(x.Wait, afterKill), late)
+		waited += max(x.Wait, afterKill)
 	}
 	for _, t := range late {
-		finish(t.result, false, errors.Join(t.killing, x.lateness(t), ctx.Err()))
+		finish(t.result, false, errors.Join(t.killing, t.lateness(waited), ctx.Err()))
 	}
 }
 
@@ -246,18 +247,18 @@ func (x *execution) isGone(t *transition) bool {
 	return beneath.IsAbsent(err) || err == nil && is.Ino != was.Ino
 }
 
-func (x *execution) lateness(t *transition) error {
+func (t *transition) lateness(waited time.Duration) error {
 	if t.Up {
-		return fmt.Errorf("the gateway is not up after %v", x.Wait)
+		return fmt.Errorf("the gateway is not up after %v", waited)
 	}
 	if s, _ := supervise.ReadStatus(t.slot); s.Up() {
 		why := ""
 		if held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_KILL, 0, 0, 0); err == nil && held == 0 {
 			why = "; this container lacks CAP_KILL, without which root may not signal another user's process (cap_add KILL)"
 		}
-		return fmt.Errorf("the gateway is not down after %v: pid %d still runs%s", x.Wait, s.PID, why)
+		return fmt.Errorf("the gateway is not down after %v: pid %d still runs%s", waited, s.PID, why)
 	}
-	return fmt.Errorf("the gateway is not down after %v", x.Wait)
+	return fmt.Errorf("the gateway is not down after %v", waited)
 }
 
 // prepareStart forgets the deaths that were counted, and sets the pause that the

@@ -32,6 +32,9 @@ func (x *execution) update(ctx context.Context, slot beneath.Dir, op policy.Oper
 		if err := slot.Mkdir(path.Dir(scripts.MarkerName), 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
 			return err
 		}
+		if err := x.handOver(slot); err != nil {
+			return err
+		}
 	}
 	for _, f := range files {
 		if !slices.Contains(op.Files, f.Name) {
@@ -68,6 +71,9 @@ func (x *execution) setDown(ctx context.Context, slot beneath.Dir, down bool) (d
 		return err == nil, err
 	}
 	forbidden := err
+	if runs, _, err := supervise.Service.Runs(slot); err == nil && !runs {
+		forbidden = fmt.Errorf("%w; s6-svscan has not given it a supervisor yet, and until then only root can change it", forbidden)
+	}
 	if s, ok := supervise.ReadStatus(slot); !ok || s.WantUp == down {
 		return false, forbidden
 	}

@@ -58,6 +58,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	doNotWait(cmd.OutOrStdout())
 	log := newLogger(c, cmd.ErrOrStderr())
+	logIgnored(c, log)
 	options := bootOptions(c, reconcile.ToEnd)
 	options.FallBack = true
 	usage := func(what string, err error) {

@@ -27,8 +27,9 @@ func newExplain() *cobra.Command {
 		Short: "Say why a profile is up or down, what would change it, and what has changed",
 		Long: `Decide as a boot would now, and explain the decision: the rule that decided and its
 place, what other rules said, the facts that they read and who could have written them,
-which single change would turn the decision, what the last boots did, and what has
-changed since the last one that started the profile. Nothing is touched.`,
+which single change would turn the decision, how its gateway ended and what that recorded,
+what the last boots did, and what has changed since the last one that started the profile.
+Nothing is touched.`,
 		Example: `  hermes-reconcile explain coder
   hermes-reconcile explain coder --trace          # every step of the rules
   hermes-reconcile explain coder --input saved.json`,
@@ -53,6 +54,7 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 	options := bootOptions(c, reconcile.ToPlan)
 	options.FallBack, options.Input = true, saved
 	log := newLogger(c, cmd.ErrOrStderr())
+	asUpstream(&c, log)
 	w, closeWorld, err := newWorld(c, options.Phase, log, noLog)
 	if err != nil {
 		return err
@@ -82,6 +84,16 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 	e := explain.Of(ctx, explain.Subject{
 		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || input != "",
 		Rules: rules, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Boots: boots,
+		ReadLog: func() []string {
+			if input != "" {
+				return nil
+			}
+			done, err := w.Volume.Change(ctx, engine.Change{Kind: engine.ReadLog, Profile: profile})
+			if err != nil {
+				log.Warn("the log of the gateway", "err", err)
+			}
+			return done.Log
+		},
 	})
 	if trace {
 		if e.Trace, err = traceOf(ctx, c, decided, r, profile); err != nil {

@@ -50,7 +50,10 @@ start it. A restart does not count as a death. A gateway that is down is started
 		kind: reconcile.Start, name: "start", starts: true,
 		short: "Start gateways, and have later boots start them",
 		long: `Record that the operator wants the gateway to run (desired_state in gateway_state.json),
-and start it. A missing slot is made. A hold of the rules refuses the start. --override
+and start it. The start is done when the gateway has recorded in gateway_state.json that it
+is running or degraded, within --timeout. It failed when the gateway has recorded
+startup_failed. In a home where no gateway records its state, the start is done after
+--up-for. A missing slot is made. A hold of the rules refuses the start. --override
 sets the hold aside until it would have ended or the container starts again, and records
 that in the ledger. Only root can use --override.`,
 		example: `  hermes-reconcile start coder

@@ -480,3 +480,58 @@ func TestBootBesideAGatewayElsewhere(t *testing.T) {
 	}
 	l.want(exitDone, "live_elsewhere", "eval coder")
 }
+
+// speaker is a gateway that records its state as upstream's does: first starting, and after a
+// second what the file words in the home says.
+const speaker = `#!/bin/sh
+say() {
+	printf '{"desired_state":"running","gateway_state":"%s","pid":%d,"exit_reason":"api_server: Port 8701 already in use"}' "$1" $$ >"$file.tmp"
+	mv "$file.tmp" "$file"
+}
+file=BASE/home/profiles/$2/gateway_state.json
+[ "$2" != mute ] || exec sleep 1000000
+say starting
+sleep 1
+read -r state code <BASE/words
+[ "$state" = starting ] || say "$state"
+[ -z "$code" ] || exit "$code"
+exec sleep 1000000
+`
+
+// A start is done when the gateway says so, and fails with the gateway's words.
+func TestStartWaitsForTheGatewaysWords(t *testing.T) {
+	t.Parallel()
+	l := startLive(t, "coder=stopped", "mute=stopped")
+	l.write("gateway", strings.ReplaceAll(speaker, "BASE", l.base), 0o755)
+	state := "home/profiles/coder/gateway_state.json"
+	l.want(exitDone, "mute: started", "start mute") // nobody has ever recorded a state here
+	l.write("home/gateway_state.json", `{"gateway_state":"stopped","pid":7}`, 0o644)
+
+	l.write("words", "running\n", 0o644)
+	l.want(exitDone, "coder: started", "start coder --up-for 0s")
+	if text := l.read(state); !strings.Contains(text, `"gateway_state":"running"`) {
+		t.Errorf("start was over before the gateway was: %s", text)
+	}
+	l.write("words", "degraded\n", 0o644)
+	l.want(exitDone, "it says degraded: api_server: Port 8701 already in use", "restart coder")
+	l.write("words", "startup_failed\n", 0o644)
+	l.want(exitProfile, "the gateway says startup_failed: api_server: Port 8701 already in use", "restart coder")
+	l.write("words", "startup_failed 78\n", 0o644)
+	l.want(exitProfile, "the gateway says startup_failed: api_server: Port 8701 already in use", "restart coder --up-for 0s")
+	l.untilNow("coder", policy.NowDown)
+	time.Sleep(1100 * time.Millisecond) // the hold of an exit with 78 compares times in seconds
+	l.want(exitProfile, "the gateway says startup_failed: api_server: Port 8701 already in use", "start coder --up-for 3s")
+	l.untilNow("coder", policy.NowDown)
+	text := l.want(exitDone, "last with exit code 78; down since 20", "explain coder")
+	if !strings.Contains(text, "  it said         startup_failed: api_server: Port 8701 already in use (gateway_state.json)") {
+		t.Errorf("explain:\n%s", text)
+	}
+	time.Sleep(1100 * time.Millisecond)
+	l.write("words", "starting 3\n", 0o644)
+	l.want(exitProfile, "the gateway ended with exit code 3 before it said that it runs", "start coder --up-for 0s")
+	l.want(exitDone, "", "stop coder")
+	l.write("words", "starting\n", 0o644)
+	l.want(exitProfile, `and after 3s it still says "starting"`, "start coder --timeout 3s")
+	l.want(exitDone, "it has not said within 2s whether it works", "restart mute --timeout 2s")
+	l.want(exitDone, "", "restart mute --wait=false")
+}

@@ -29,7 +29,7 @@ func (f *liveFlags) add(cmd *cobra.Command, starts, kills bool) {
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Second, "how long a gateway gets to start or to stop, and a supervisor to appear")
 	cmd.Flags().BoolVar(&f.wait, "wait", true, "wait until the gateways are up or down; --wait=false only sends the commands")
 	if starts {
-		cmd.Flags().DurationVar(&f.upFor, "up-for", defaultUpFor, "how long a gateway has to stay up until its start counts as done")
+		cmd.Flags().DurationVar(&f.upFor, "up-for", defaultUpFor, "how long a gateway has to stay up, also one that does not say whether it works")
 	}
 	if kills {
 		cmd.Flags().BoolVar(&f.kill, "kill", false, "kill a gateway that does not stop within --timeout, and what it started and left")
@@ -66,7 +66,11 @@ func livePass(cmd *cobra.Command, c config.Config, timeout time.Duration, o reco
 	// The pass waits for another pass, a stop, a start, and the answer of s6-svscan.
 	ctx, cancel := context.WithTimeout(cmd.Context(), 2*c.Boot.Deadline+6*timeout)
 	defer cancel()
-	w, closeWorld, err := newWorld(c, policy.PhaseApply, newLogger(c, cmd.ErrOrStderr()), noLog)
+	log := newLogger(c, cmd.ErrOrStderr())
+	if o.Extent != reconcile.ToEnd {
+		asUpstream(&c, log)
+	}
+	w, closeWorld, err := newWorld(c, policy.PhaseApply, log, noLog)
 	if err != nil {
 		return reconcile.Report{}, err
 	}

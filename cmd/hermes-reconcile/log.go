@@ -42,6 +42,7 @@ func showLog(cmd *cobra.Command, c config.Config, names []string, boots int) err
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
+	asUpstream(&c, newLogger(c, cmd.ErrOrStderr()))
 	volume, err := openVolume(c, policy.PhaseBoot)
 	if err != nil {
 		return failed(err)

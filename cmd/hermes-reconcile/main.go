@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"syscall"
@@ -124,11 +125,26 @@ func failed(err error) error {
 // configured is a command that runs with the configuration.
 func configured(run func(*cobra.Command, config.Config, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		c, err := config.Load(cmd.Flags(), os.Environ())
+		c, err := loadConfig(cmd)
 		if err != nil {
 			return err
 		}
 		return run(cmd, c, args)
+	}
+}
+
+// loadConfig reads the configuration, and logs which variables are none of its keys.
+func loadConfig(cmd *cobra.Command) (config.Config, error) {
+	c, err := config.Load(cmd.Flags(), os.Environ())
+	if err == nil {
+		logIgnored(c, newLogger(c, cmd.ErrOrStderr()))
+	}
+	return c, err
+}
+
+func logIgnored(c config.Config, log *slog.Logger) {
+	for _, variable := range c.Ignored {
+		log.Warn(variable)
 	}
 }
 

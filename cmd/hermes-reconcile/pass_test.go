@@ -139,8 +139,36 @@ func TestCommandsOfTheUnprivilegedUser(t *testing.T) {
 		t.Errorf("stop without a home: exit status %d\n%s", code, text)
 	}
 	l.places = l.places[:len(l.places)-2]
-	if code, text := l.as(10000, "eval --dry-run", "HERMES_RECONCILE_USER=typo"); code != exitUsage || !strings.Contains(text, `there is no user "typo" here`) {
+	if code, text := l.as(10000, "apply", "HERMES_RECONCILE_USER=typo"); code != exitUsage || !strings.Contains(text, `there is no user "typo" here`) {
+		t.Errorf("apply with an unknown user: exit status %d\n%s", code, text)
+	}
+	if code, text := l.as(10000, "eval --dry-run", "HERMES_RECONCILE_USER=typo"); code != exitDone || !strings.Contains(text, "looking as 10000:10000") {
 		t.Errorf("eval with an unknown user: exit status %d\n%s", code, text)
+	}
+}
+
+// A user may stop a slot that root has just made only when it has a supervisor. The message
+// says so, and the intent counts.
+func TestStopOfANewSlotByTheUser(t *testing.T) {
+	s6test.WantRoot(t)
+	t.Parallel()
+	l := startLive(t, "coder=stopped")
+	l.configure(10000, 10000)
+	l.write("home/profiles/kids/SOUL.md", "", 0o644)
+	l.write("home/profiles/kids/gateway_state.json", `{"desired_state":"running"}`, 0o644)
+	for _, name := range []string{"home", "home/profiles", "home/profiles/kids", "home/profiles/kids/gateway_state.json"} {
+		s6test.Must(t, os.Chown(filepath.Join(l.base, name), 10000, 10000))
+	}
+	l.apart = true
+	s6test.OpenToOthers(t, l.base)
+	l.want(exitDone, "profile=kids prior_state=running action=started", "boot")
+	code, text := l.as(10000, "stop kids")
+	if code != exitProfile || !strings.Contains(text, "s6-svscan has not given it a supervisor yet, and until then only root can change it") ||
+		!strings.Contains(text, "the intent is recorded: the next apply or boot keeps it down") {
+		t.Errorf("stop kids: exit status %d\n%s", code, text)
+	}
+	if text := l.read("home/profiles/kids/gateway_state.json"); !strings.Contains(text, `"desired_state":"stopped"`) {
+		t.Errorf("the intent is not recorded: %s", text)
 	}
 }
 

@@ -174,11 +174,21 @@ func lookupUser(name string) (s6.User, error) {
 	return u, nil
 }
 
+// asUpstream replaces a user that does not exist by upstream's, for a command that only
+// looks.
+func asUpstream(c *config.Config, log *slog.Logger) {
+	if _, err := lookupUser(c.User); err != nil {
+		log.Warn("looking as "+trust.UpstreamUser, "err", err)
+		c.User = trust.UpstreamUser
+	}
+}
+
 // pass runs a pass that only looks, within the deadline, on the world of a configuration.
 // Rules are nil for those of the configuration.
 func pass(ctx context.Context, c config.Config, rules reconcile.Rules, log *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Boot.Deadline)
 	defer cancel()
+	asUpstream(&c, log)
 	w, closeWorld, err := newWorld(c, o.Phase, log, noLog)
 	if err != nil {
 		return reconcile.Report{}, err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,9 @@ for it. "rescan" is safe at any time.`,
 			executor, err := newExecutor(c, newLogger(c, cmd.ErrOrStderr()))
 			if err != nil {
 				return err
+			}
+			if _, err := os.Stat(c.ScanDir); err != nil { // Lock would make it
+				return failed(fmt.Errorf("rescan: nobody scans it: %w", err))
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 			defer cancel()

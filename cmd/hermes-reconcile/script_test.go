@@ -21,6 +21,9 @@ func TestMain(m *testing.M) {
 	if patience, err := time.ParseDuration(os.Getenv("TEST_PATIENCE")); err == nil {
 		patienceForData, patienceForLog = patience, patience // a test does not wait for minutes
 	}
+	if programs, err := filepath.Abs("testdata/bin"); err == nil { // has a hermes, without which plans have an alarm
+		os.Setenv("PATH", programs+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	}
 	start := func() { os.Exit(program()) }
 	// The finish scripts of the slots call the program that created the slots.
 	if remote.IsChild(os.Args) || process.IsChild(os.Args) || len(os.Args) > 1 && os.Args[1] == "died" {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -37,9 +36,9 @@ by side: what should be up, what is up, and which gateway serves it. The supervi
 and the process decide what is up, not a file alone.
 
 Exit status: 0 shown, 1 the volume cannot be read (slots and processes are still shown),
-2 wrong usage, 3 a rule broke. With --check: 1 when something that is wanted is not up,
-when rules or settings do not count as they are, or when another user could have written
-what only root may write.`,
+2 wrong usage, 3 a rule broke. With --check: 1 when something that is wanted is not up or
+in a crash loop, when rules or settings do not count as they are, or when another user
+could have written what only root may write.`,
 		Example: `  hermes-reconcile status
   hermes-reconcile status coder --watch
   hermes-reconcile status --check           # a health check: prints nothing when all is well
@@ -51,13 +50,13 @@ what only root may write.`,
 	flags.StringP("output", "o", "", "table, json, yaml or prometheus (default table)")
 	flags.StringVar(&f.textfile, "textfile", "", "write Prometheus text to this file, whose name ends in .prom, and print nothing")
 	flags.BoolVarP(&f.watch, "watch", "w", false, "draw the table again every 2 s, on a terminal, until q or ctrl-c")
-	flags.BoolVar(&f.check, "check", false, "print only what is wanted and not up, and what is wrong with rules and settings, and then exit 1")
+	flags.BoolVar(&f.check, "check", false, "print only what is wrong, and then exit 1")
 	return cmd
 }
 
 func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	f.prometheus = takeFormat(cmd, "prometheus")
-	c, err := config.Load(cmd.Flags(), os.Environ())
+	c, err := loadConfig(cmd)
 	if err != nil {
 		return err
 	}

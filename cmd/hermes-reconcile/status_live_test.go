@@ -267,3 +267,52 @@ func TestStatusOfAProfileThatNobodyServes(t *testing.T) {
 		t.Errorf("alarms %q, kids %+v", alarmCodes(d), d.Profiles["kids"])
 	}
 }
+
+// The health check reports rules that do not decide, or not all of them: what runs may be
+// what the operator held.
+func TestCheckOfRulesThatDoNotDecide(t *testing.T) {
+	t.Parallel()
+	l := startLive(t, "coder=running", "writer=stopped")
+	l.untilNow("coder", policy.NowUp)
+	misspelt := l.policy("package reconcile.rules.mine\n\nhold contains {\"profile\": name, \"reason\": \"x\"} if input.profiles[name].prior_sate\n")
+	l.want(exitProfile, "prior_sate", "status --check", misspelt...)
+	breaks := l.policy("package reconcile.rules.mine\n\none := 1 if input.phase == \"apply\"\n\none := 2 if input.phase == \"apply\"\n\nhold contains {\"profile\": \"writer\", \"reason\": \"x\"} if one == 1\n")
+	l.want(exitProfile, "reconcile.rules.mine", "status --check", breaks...)
+	l.want(exitDone, "", "status --check")
+}
+
+// A gateway that ends again and again is up now and then. An operator's restarts are no
+// crash loop.
+func TestCheckOfACrashLoop(t *testing.T) {
+	t.Parallel()
+	l := startLive(t, "coder=running", "writer=running")
+	l.untilNow("coder", policy.NowUp)
+	for range 3 {
+		l.want(exitDone, "writer: restarted", "restart writer")
+		before := l.untilNow("coder", policy.NowUp).Profiles["coder"]
+		s6test.Signal(t, before.PID, syscall.SIGKILL)
+		l.until("coder runs again", func(d *status.Document) bool {
+			coder := d.Profiles["coder"]
+			return coder.Now == policy.NowUp && coder.Restarts > before.Restarts
+		})
+	}
+	l.want(exitProfile, "coder: in a crash loop: it ended 3 times in the last ten minutes, last: killed by signal 9\n", "status --check")
+	d := l.status()
+	if alarmCodes(d) != "coder crash_loop" || d.Profiles["coder"].Now != policy.NowUp {
+		t.Errorf("alarms %q, coder %+v", alarmCodes(d), d.Profiles["coder"])
+	}
+}
+
+// A restart with a gateway command that is nowhere goes on with the run script that works.
+func TestRestartKeepsAScriptThatWorks(t *testing.T) {
+	t.Parallel()
+	l := startLive(t, "coder=running")
+	l.untilNow("coder", policy.NowUp)
+	script := l.read("scan/gateway-coder/run")
+	l.write("config.yaml", strings.Replace(l.read("config.yaml"), "/gateway]", "/nowhere]", 1), 0o644)
+	l.want(exitDone, "coder: restarted", "restart coder")
+	l.want(exitDone, "slots that exist keep their files: gateway.command: there is no program ", "apply")
+	if l.read("scan/gateway-coder/run") != script {
+		t.Error("the run script is another one")
+	}
+}

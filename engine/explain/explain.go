@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/ledger"
@@ -45,6 +46,8 @@ type Subject struct {
 	OnRuleError engine.OnRuleError
 	Schema      json.RawMessage // of the input document
 	Boots       []ledger.Boot   // of the profile, oldest first
+	// ReadLog returns the last lines of the gateway's log; nil: they cannot be known.
+	ReadLog func() []string
 }
 
 // An Explanation is why one profile is up or down. `explain --output json` prints it.
@@ -101,6 +104,12 @@ type Now struct {
 	Slot     string   `json:"slot"`
 	ServedBy string   `json:"served_by,omitempty"`
 	Notes    []string `json:"notes"`
+	// Ended is how often and how the gateway ended since its supervisor started.
+	Ended string `json:"ended,omitempty"`
+	// Said is what the last gateway recorded of its end or its errors, each with its file,
+	// which the agent can write.
+	Said []string `json:"said,omitempty"`
+	Log  []string `json:"log,omitempty"` // the last lines of a gateway that ended
 }
 
 // Of explains the decision about a profile. When ctx ends, the changes that were not tried
@@ -206,23 +215,49 @@ func (s Subject) now(d policy.Decision) Now {
 		n.ServedBy = policy.RootProfile
 	}
 	facts := s.Situation.Input.Profiles[s.Profile]
-	if policy.LockHeld(facts) {
+	switch lock := policy.LockOf(facts); {
+	case policy.LockHeld(facts):
 		n.Notes = append(n.Notes, "its gateway.lock is held: a gateway of it runs, here or in another container")
+	case lock.Status != policy.StatusRecorded && lock.Status != policy.StatusMissing:
+		n.Notes = append(n.Notes, "whether a gateway of it runs elsewhere is not known: its gateway.lock cannot be looked at: "+cmp.Or(lock.Error, lock.Status, "no fact"))
 	}
 	for _, name := range s.sharers(facts) {
 		n.Notes = append(n.Notes, fmt.Sprintf("has a credential in common with %s: only one of them can use it", name))
 	}
+	s.ending(&n, facts)
 	return n
+}
+
+// ending adds how the gateway ended.
+func (s Subject) ending(n *Now, facts policy.Facts) {
+	slot := policy.SlotsOf(s.Situation.Input.Container).ByProfile()[s.Profile]
+	if slot.ExitCode != nil {
+		n.Ended = fmt.Sprintf("%s since its supervisor started, %d in the last ten minutes; last with %s; %s since %s",
+			policy.Count(slot.Deaths, "time"), slot.RecentDeaths, slot.Ending(), slot.Now(), time.Unix(slot.SinceUnix, 0).UTC().Format(time.RFC3339))
+	}
+	if said := policy.SaidOf(facts); said.Words != "" {
+		n.Said = append(n.Said, fmt.Sprintf("%s: %s (%s)", cmp.Or(said.State, "no state"), said.Words, policy.StateFile))
+	}
+	if l := policy.LifecycleOf(facts); l.ExitCode != nil && *l.ExitCode != 0 {
+		n.Said = append(n.Said, fmt.Sprintf("exit code %d at %s: %s (state/gateway.lifecycle.json)",
+			*l.ExitCode, time.Unix(l.ExitedAtUnix, 0).UTC().Format(time.RFC3339), cmp.Or(l.ExitReason, "no reason recorded")))
+	}
+	if s.ReadLog != nil && (slot.RecentDeaths > 0 || !slot.Up && (n.Ended != "" || len(n.Said) > 0)) {
+		n.Log = s.ReadLog()
+	}
 }
 
 func (s Subject) slot() string {
 	slots := policy.SlotsOf(s.Situation.Input.Container)
 	slot, exists := slots.ByProfile()[s.Profile]
+	_, now := slots.Words(slot, exists)
 	switch {
 	case slots.Status != policy.StatusRecorded:
 		return "unknown: the scan directory is " + slots.Status
 	case !exists:
 		return policy.SlotNone
+	case now == policy.NowUnknown:
+		return "unknown: " + cmp.Or(slot.Error, "it is a "+slot.Kind)
 	case slot.Up:
 		return fmt.Sprintf("up (pid %d)", slot.PID)
 	case slot.DownFile:

@@ -3,6 +3,7 @@ package explain
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,8 +41,11 @@ func (s Subject) facts(contributions []policy.Contribution) []Fact {
 		for _, r := range s.Rules.Reads(c, s.Profile) {
 			if r.Setting {
 				add(s.setting(r.Path, c.Rule))
-			} else {
-				add(s.fact(r.Path, c.Rule))
+				continue
+			}
+			add(s.fact(r.Path, c.Rule))
+			for _, other := range s.othersIn(c, r.Path) {
+				add(s.fact(slices.Concat(r.Path[:1], []string{other}, r.Path[2:]), c.Rule))
 			}
 		}
 	}
@@ -53,6 +57,22 @@ func (s Subject) facts(contributions []policy.Contribution) []Fact {
 		}
 	}
 	return facts
+}
+
+// othersIn returns the profiles that the reason of a hold names. What the rule reads of the
+// profile it reads of them too: their claims to the same token, for example.
+func (s Subject) othersIn(c policy.Contribution, path []string) []string {
+	if c.Set != policy.SetHold || len(path) < 3 || path[0] != "profiles" {
+		return nil
+	}
+	words := strings.FieldsFunc(c.Reason, func(r rune) bool { return strings.ContainsRune(" ,;:()\"'", r) })
+	var others []string
+	for _, name := range slices.Sorted(maps.Keys(s.Situation.Input.Profiles)) {
+		if name != s.Profile && slices.Contains(words, name) {
+			others = append(others, name)
+		}
+	}
+	return others
 }
 
 func (s Subject) setting(path []string, rule string) Fact {

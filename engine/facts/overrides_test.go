@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -33,6 +34,8 @@ func TestOverrides(t *testing.T) {
 		o.Until, o.Start = until, start
 		return o
 	}
+	ahead := with(later, here) // for no time at all
+	ahead.AtUnix = now.Add(time.Hour).Unix()
 	for _, c := range []struct {
 		name, text string
 		want       map[string]string
@@ -41,6 +44,7 @@ func TestOverrides(t *testing.T) {
 		{"of another start", list(with("", "b1/7")), map[string]string{active: `[{"active":false,"at_unix":1795000000,` + code + `}]`}},
 		{"of no known start", list(with("", "")), map[string]string{active: `[{"active":false,"at_unix":1795000000,` + code + `}]`}},
 		{"until later, over starts", list(with(later, "b1/7")), map[string]string{active: `[{"active":true,"at_unix":1795000000,` + code + `,"until":"` + later + `"}]`}},
+		{"of a clock that was ahead", list(ahead), map[string]string{active: `[{"active":false,"at_unix":` + strconv.FormatInt(ahead.AtUnix, 10) + `,` + code + `,"until":"` + ahead.Until + `"}]`}},
 		{"until now", list(with(past, here)), map[string]string{active: `[{"active":false,"at_unix":1795000000,` + code + `,"until":"` + past + `"}]`}},
 		{"until some day", list(with("some day", here)), map[string]string{active: `[{"active":false,"at_unix":1795000000,` + code + `,"until":"some day"}]`}},
 		{"several", list(one, policy.Override{Profile: "writer", Rule: "r"}, one), map[string]string{"profiles/writer": `[{"active":false,"at_unix":0,"rule":"r"}]`}},

@@ -77,7 +77,7 @@ func (p Pass) BootLog() []byte {
 	for i, name := range names {
 		d := p.Decisions.Profiles[name]
 		lines[i] = fmt.Appendf(nil, "%s profile=%s prior_state=%s action=%s prior_exit=%s code=%s\n",
-			stamp, word(name), word(d.PriorState), Action(d.Action), word(d.PriorExit), word(d.Code))
+			stamp, word(name), word(d.LoggedState()), Action(d.Action), word(d.PriorExit), word(d.Code))
 	}
 	text, leftOut := p.fit(names, lines, BootLogLimit-1<<10)
 	if leftOut > 0 {

@@ -48,6 +48,8 @@ func (p *pass) plan(ctx context.Context, o policy.PlanOptions) {
 	if err != nil {
 		p.report.PlanErr = err
 		p.problem("", err)
+	} else if running := p.report.Slots.Running; p.Phase == policy.PhaseBoot && p.Extent == ToEnd && o.Rescan && len(p.report.Skip) == 0 && running != nil && !*running {
+		p.problem("", fmt.Errorf("no s6-svscan works on %s: nothing starts before one scans", p.ScanDir))
 	}
 	p.report.planned(plan)
 }

@@ -73,6 +73,11 @@ func (p *pass) lower(ctx context.Context) error {
 	recorded := p.noted(engine.IntentStopped, notes)
 	if p.Request.Kind == Stop {
 		p.follow(ctx, recorded, engine.IntentStopped)
+		for _, name := range recorded {
+			if len(p.report.Profiles[name].Errors) > 0 && slots[name].Now() == policy.NowNobody {
+				p.report.note(name, "the intent is recorded: the next apply or boot keeps it down")
+			}
+		}
 	}
 	p.letOthersIn()
 	now := p.Slots.Slots(ctx).ByProfile()

@@ -43,12 +43,15 @@ func (p *pass) raise(ctx context.Context) error {
 	all := p.report.Decisions
 	p.report.Decisions.Profiles = about(all.Profiles, names)
 	p.plan(ctx, o)
+	begun := time.Now()
 	p.execute(ctx, p.report.Plan.Operations)
 	p.report.Decisions = all
 	if p.Request.Kind != Register {
 		p.failWithoutSlot(ctx, names)
 	}
 	p.follow(ctx, recorded, engine.IntentRunning)
+	p.letOthersIn()
+	p.heed(ctx, names, before, begun.Add(p.Execute.Wait))
 	p.raised(ctx, names, before)
 	return p.finish(ctx)
 }
@@ -167,7 +170,7 @@ func refusal(d policy.Decisions, name string) error {
 
 // withSlot leaves out the profiles without a slot where this user can make none.
 func (p *pass) withSlot(names []string, slots map[string]policy.Slot) []string {
-	if p.unlock != nil {
+	if p.refused == nil {
 		return names
 	}
 	return slices.DeleteFunc(names, func(name string) bool {
@@ -188,7 +191,7 @@ func (p *pass) failWithoutSlot(ctx context.Context, names []string) {
 		if _, exists := slots[name]; !now.Known() || exists || len(p.report.Profiles[name].Errors) > 0 {
 			continue
 		}
-		if p.unlock != nil {
+		if p.refused == nil {
 			p.problem(name, errNoSlot)
 			continue
 		}

@@ -149,11 +149,11 @@ func Pass(ctx context.Context, w World, o Options) (Report, error) {
 	return p.report, err
 }
 
-// hasScanDir reports whether there is a scan directory to lock. A container that
-// supervises nothing gets none.
+// hasScanDir reports whether there is a scan directory to lock. To lock it makes it, and a
+// container that supervises nothing gets none.
 func (p *pass) hasScanDir() bool {
 	_, err := os.Stat(p.ScanDir)
-	return err == nil || p.Phase != policy.PhaseBoot
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // lock keeps other passes out. A user who may only control slots goes on without.

@@ -19,11 +19,12 @@ const (
 	codeStray     = "stray_gateway"  // its lock is held, and its slot is not up
 	codeNoSvscan  = "no_svscan"      // no s6-svscan works on the scan directory
 	codeScanDir   = "scandir"        // the scan directory is missing, or cannot be read
+	codeLoop      = "crash_loop"     // wanted, and its gateway ends again and again
 )
 
 // Codes returns the codes of the alarms of the status.
 func Codes() []string {
-	return []string{codeNotUp, codeNotWanted, codeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir}
+	return []string{codeNotUp, codeNotWanted, codeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir, codeLoop}
 }
 
 // heldByRoot are the codes of the holds that leave a profile to the gateway of the root
@@ -99,6 +100,8 @@ func (p Profile) alarms(s Supervisor) []policy.Alarm {
 		add(codeNotWanted, fmt.Sprintf("up (pid %d), and not wanted: %s: %s", p.PID, p.Code, p.Reason))
 	case p.slotProblem != "":
 		add(codeOddSlot, p.slotProblem)
+	case p.isLooping():
+		add(codeLoop, p.describeLoop())
 	}
 	if p.Wanted == Unknown && p.Code == codeFacts {
 		add(codeFacts, "what is wanted is not known: "+p.Reason)
@@ -133,9 +136,9 @@ func (d *Document) notServed(name string, m multiplexing) (policy.Alarm, bool) {
 	return a, true
 }
 
-// Unhealthy returns a line for each profile that is wanted and not up, for what is not known
-// of the wanted ones, for what another user could have written, and for rules and settings
-// that do not count as they are. Without a line the container is healthy.
+// Unhealthy returns a line for each profile that is wanted and not up or in a crash loop, for
+// what is not known of the wanted ones, for what another user could have written, and for
+// rules and settings that do not count as they are. Without a line the container is healthy.
 func (d *Document) Unhealthy() []string {
 	var lines []string
 	if !d.Volume.Readable {
@@ -143,7 +146,7 @@ func (d *Document) Unhealthy() []string {
 	}
 	for _, a := range d.Alarms {
 		switch a.Code {
-		case policy.CodeUntrusted, policy.CodePolicyFallback, policy.CodePolicyGone, policy.CodeSettings:
+		case policy.CodeUntrusted, policy.CodePolicyFallback, policy.CodePolicyGone, policy.CodeSettings, policy.CodeRuleError:
 			lines = append(lines, strings.TrimPrefix(a.Profile+": "+a.Reason, ": "))
 		}
 	}
@@ -152,6 +155,8 @@ func (d *Document) Unhealthy() []string {
 		switch {
 		case p.Wanted == WantedUp && p.Now != policy.NowUp:
 			lines = append(lines, name+": wanted up ("+p.Code+"), "+p.notUp(d.Supervisor))
+		case p.isLooping():
+			lines = append(lines, name+": "+p.describeLoop())
 		case p.Wanted == Unknown && p.Code != engine.CodeVolume:
 			lines = append(lines, name+": what is wanted is not known: "+p.Reason)
 		}

@@ -23,7 +23,7 @@ func (p Profile) seen(all policy.Slots, slot policy.Slot, exists bool) Profile {
 	case p.Now == policy.NowNobody:
 		return p
 	}
-	p.Restarts, p.ExitCode, p.Signal, p.SinceUnix = slot.Deaths, slot.ExitCode, slot.Signal, slot.SinceUnix
+	p.Restarts, p.ExitCode, p.Signal, p.SinceUnix, p.recent = slot.Deaths, slot.ExitCode, slot.Signal, slot.SinceUnix, slot.RecentDeaths
 	if slot.SinceUnix > 0 {
 		p.Since = time.Unix(slot.SinceUnix, 0).UTC().Format(time.RFC3339)
 	}
@@ -67,6 +67,16 @@ func (p Profile) lastExit() string {
 		return fmt.Sprintf("exit %d", *p.ExitCode)
 	}
 	return "ended"
+}
+
+// isLooping reports whether a gateway that is wanted ends again and again.
+func (p Profile) isLooping() bool { return p.Wanted == WantedUp && p.recent >= loopDeaths }
+
+// loopDeaths is how many recent deaths are a crash loop.
+const loopDeaths = 3
+
+func (p Profile) describeLoop() string {
+	return fmt.Sprintf("in a crash loop: it ended %d times in the last ten minutes, last: %s", p.recent, p.lastExit())
 }
 
 // notUp describes a profile that is wanted and is not up, or is not seen to be.

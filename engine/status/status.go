@@ -59,6 +59,7 @@ type Profile struct {
 	ServedBy   string `json:"served_by"` // self, default, or -
 
 	SinceUnix   int64  `json:"-"` // 0: not known
+	recent      int    // deaths, see policy.Slot.RecentDeaths
 	lockHeld    bool   // some process holds its gateway.lock
 	asked       bool   // a rule would start it
 	slotProblem string // why its slot cannot be understood

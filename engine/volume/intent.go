@@ -240,6 +240,15 @@ func (d *directory) strangeKind(name string, err error) error {
 	return fmt.Errorf("it is %s: %w", kind, policy.ErrNotRegular)
 }
 
+// Visit calls do with the directory of a profile. The error wraps fs.ErrNotExist when the
+// profile has none.
+func (h *Home) Visit(ctx context.Context, profile string, do func(policy.Directory)) error {
+	return h.inProfile(ctx, profile, ".", func(dir *directory) error {
+		do(dir)
+		return nil
+	})
+}
+
 // inProfile calls do with the directory of a profile. It adds file and profile to an error.
 func (h *Home) inProfile(ctx context.Context, profile, file string, do func(*directory) error) error {
 	p, err := h.find(ctx, profile)

@@ -4,6 +4,7 @@ import data.reconcile.rules.fatal_exit
 
 ended := {
 	"phase": "apply",
+	"now": {"unix_ns": 1795000060000000000},
 	"container": {"s6": {"slots": {"gateway-coder": {"up": false, "wanted_up": false, "exit_code": 78, "since_unix": 1795000000}}}},
 	"profiles": {"coder": {
 		"config": {"changed_unix": 1794000000},
@@ -24,5 +25,7 @@ test_another_exit_code if held == set() with input as ended with input.container
 test_up_again if held == set() with input as ended with input.container.s6.slots["gateway-coder"].up as true
 
 test_a_changed_file_is_a_new_try if held == set() with input as ended with input.profiles.coder.config.changed_unix as 1795000001
+
+test_a_clock_that_was_ahead if held == set() with input as ended with input.now.unix_ns as 1790000000000000000
 
 test_an_operator_who_starts_it if held == set() with input as ended with input.profiles.coder.prior_state.updated_at_unix as 1795000001

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"hermes-reconcile/policy/trust"
 )
@@ -26,12 +27,17 @@ type programs struct {
 	env, id, rm, sleep, log, setuidgid string
 }
 
-// findPrograms finds the programs of the scripts. It fails when others than root could
-// have written one of them, or the shell; the error is about the first.
-func (s Settings) findPrograms() (programs, error) {
+// findPrograms finds the programs of the scripts, and names those that are nowhere. It fails
+// when others than root could have written one of them, or the shell; the error is about the
+// first.
+func (s Settings) findPrograms() (found programs, lacking []string, err error) {
 	errs := []error{CheckProgram(s.Shell)}
 	find := func(name string, dirs []string) string {
 		path, err := findProgram(name, dirs)
+		if errors.Is(err, fs.ErrNotExist) {
+			lacking = append(lacking, fmt.Sprintf("there is no %s in %s", name, strings.Join(dirs, ", ")))
+			return path
+		}
 		errs = append(errs, err)
 		return path
 	}
@@ -42,22 +48,52 @@ func (s Settings) findPrograms() (programs, error) {
 		p.log, p.setuidgid = filepath.Join(s.Tools, "s6-log"), filepath.Join(s.Tools, "s6-setuidgid")
 		errs = append(errs, CheckTools(s.Tools))
 	}
-	return p, cmp.Or(errs...)
+	return p, append(lacking, s.lacksCommand()...), cmp.Or(errs...)
+}
+
+// containerPath is where s6-overlay keeps the PATH that with-contenv sets.
+const containerPath = "/run/s6/container_environment/PATH"
+
+// lacksCommand returns why the command of the gateways cannot run, as far as that shows
+// without a look at the volume, where a look may hang.
+func (s Settings) lacksCommand() []string {
+	if len(s.Command) == 0 {
+		return nil
+	}
+	name, dirs := s.Command[0], []string{""}
+	missing := "gateway.command: there is no program " + name
+	if !strings.Contains(name, "/") {
+		path := os.Getenv("PATH")
+		if text, err := os.ReadFile(containerPath); err == nil && s.Contenv != "" {
+			path = strings.TrimSuffix(string(text), "\n")
+		}
+		dirs, missing = filepath.SplitList(path), missing+" in the PATH "+path
+	}
+	for _, dir := range dirs {
+		file := filepath.Join(dir, name)
+		if !filepath.IsAbs(file) || strings.HasPrefix(file, filepath.Clean(s.Home)+"/") {
+			return nil
+		}
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return nil
+		}
+	}
+	return []string{missing}
 }
 
 // findProgram returns the first path of a program that only root can have written. A
-// program that is nowhere has a path in the first directory: a plan can be shown on a
-// machine without s6.
+// program that is nowhere has a path in the first directory, because a plan can be shown on a
+// machine without s6; the error then wraps fs.ErrNotExist.
 func findProgram(name string, dirs []string) (string, error) {
-	var refused error
+	refused := fs.ErrNotExist
 	for _, dir := range dirs {
 		path := dir + "/" + name
 		err := CheckProgram(path)
 		if err == nil {
 			return path, nil
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			refused = cmp.Or(refused, err)
+		if !errors.Is(err, fs.ErrNotExist) && errors.Is(refused, fs.ErrNotExist) {
+			refused = err
 		}
 	}
 	return dirs[0] + "/" + name, refused

@@ -61,7 +61,8 @@ type Marker struct {
 // Settings are what the scripts of all slots share. A zero field has the default that its
 // comment names.
 type Settings struct {
-	Home    string   // of the gateways: HOME and working directory; has logs/gateways
+	Home    string   // on the volume: HERMES_HOME of the gateways; has logs/gateways
+	UserDir string   // HOME and working directory of the gateways, where it is a directory; else Home: /opt/data
 	Command []string // such as hermes
 	Args    []string // such as gateway run --replace; after -p NAME
 	Shell   string   // of the scripts: /bin/sh
@@ -85,6 +86,9 @@ type Renderer struct {
 	finish                 []byte
 	died                   string // the words that run Settings.Died
 
+	// Lacking says which programs of the scripts are nowhere. A slot cannot run without them.
+	Lacking []string
+
 	// MayRunDied tells why no helper counts deaths. Most passes need none.
 	MayRunDied func() error
 }
@@ -97,11 +101,13 @@ func New(s Settings, scanDir, account string) (*Renderer, error) {
 	if _, err := os.Stat(overlayContenv); err == nil {
 		s.Contenv = cmp.Or(s.Contenv, overlayContenv)
 	}
-	p, err := s.findPrograms()
+	p, lacking, err := s.findPrograms()
 	if err != nil {
 		return nil, err
 	}
-	return s.with(p, scanDir, account)
+	r, err := s.with(p, scanDir, account)
+	r.Lacking = lacking
+	return r, err
 }
 
 // overlayContenv is where s6-overlay has the program for Settings.Contenv.
@@ -126,9 +132,9 @@ func (s Settings) with(p programs, scanDir, account string) (*Renderer, error) {
 	r := &Renderer{
 		runHead: head + "path=$PATH\n" + setPath + startBlock(p.rm, p.sleep) + dropUser +
 			"exec \"$@\" " + p.env + " \"PATH=$path\"" + q.words(contenv) + " " + p.env +
-			" HOME=" + home + " HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1 " + supervise.SlotVariable + "=",
+			" HOME=" + home + " HERMES_HOME=" + home + " HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1 " + supervise.SlotVariable + "=",
 		scan:    scanDir,
-		command: " " + shell + " -c 'cd \"$1\" && shift && exec \"$@\"' gateway " + home + q.words(s.Command),
+		command: " " + shell + " -c " + q.quote(enterHome) + " gateway " + home + " " + q.quote(cmp.Or(s.UserDir, "/opt/data")) + q.words(s.Command),
 		args:    q.words(s.Args) + "\n",
 		logHead: head + setPath + dropUser + "exec \"$@\" " + shell + " -c " + q.quote(makeDirAndLog) + " logger ",
 		logs:    strings.TrimSuffix(s.Home, "/") + "/logs/gateways/",
@@ -143,6 +149,10 @@ func (s Settings) with(p programs, scanDir, account string) (*Renderer, error) {
 	}
 	return r, q.err
 }
+
+// enterHome begins a gateway in the home $1, or like upstream's in the directory $2 of its
+// user, which HOME then is too unless a rule has set it.
+const enterHome = `if [ -d "$2" ]; then [ "$HOME" != "$1" ] || HOME=$2; cd "$2"; else cd "$1"; fi && shift 2 && exec "$@"`
 
 // Files returns the files of a slot, without the down file, in the order in which they
 // are made: run is last. An error is about this profile only, for example a value that

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hermes-reconcile/s6/beneath"
 )
 
@@ -98,6 +100,21 @@ type Deaths struct {
 type Death struct {
 	At     time.Time
 	Signal int // 0 for none
+}
+
+// Within counts the deaths of the last time. Deaths by a signal that operators send do not
+// count.
+func (d Deaths) Within(last time.Duration) (n int) {
+	for _, death := range d.Each {
+		switch age := time.Since(death.At); unix.Signal(death.Signal) {
+		case unix.SIGTERM, unix.SIGINT, unix.SIGHUP:
+		default:
+			if age >= 0 && age <= last {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // ReadDeaths reads the deaths of a service directory. It returns none when the file is

@@ -73,6 +73,9 @@ type Config struct {
 		Command []string `koanf:"command"`
 		Args    []string `koanf:"args"`
 	} `koanf:"gateway"`
+
+	// Ignored says which variables look like keys and are none.
+	Ignored []string `koanf:"-"`
 }
 
 // defaults has every key, and by its value the type of the key.
@@ -162,9 +165,9 @@ func Read(flags *pflag.FlagSet, environ []string) (c Config, wrong, err error) {
 	}
 	places := map[string]string{}
 	fileErr := loadFile(k, flags, places, cmp.Or(lookup(environ, "HERMES_RECONCILE_USER"), k.String("user")))
-	environmentErr := loadEnvironment(k, environ)
+	ignored, environmentErr := loadEnvironment(k, environ)
 	c, err = finish(k, flags)
-	c.Distrusted, c.SettingPlaces = distrusted(flags, c.User), places
+	c.Distrusted, c.SettingPlaces, c.Ignored = distrusted(flags, c.User), places, ignored
 	if err != nil {
 		return c, errors.Join(fileErr, environmentErr), err
 	}

@@ -20,8 +20,10 @@ var upstreamVariables = map[string]string{"HERMES_HOME": "home", "S6_PROFILE_GAT
 const factPrefix = "HERMES_RECONCILE_FACT_"
 
 // loadEnvironment reads HERMES_RECONCILE_<KEY>. "__" stands for the dot of a nested key, a
-// comma separates the items of a list, and an empty variable counts as unset.
-func loadEnvironment(k *koanf.Koanf, environ []string) error {
+// comma separates the items of a list, and an empty variable counts as unset. A variable of
+// no key is no error, but listed in ignored: Kubernetes, for example, makes
+// HERMES_RECONCILE_SERVICE_HOST for a service of that name.
+func loadEnvironment(k *koanf.Koanf, environ []string) (ignored []string, err error) {
 	values := map[string]any{}
 	for name, key := range upstreamVariables {
 		if value := lookup(environ, name); value != "" {
@@ -36,6 +38,10 @@ func loadEnvironment(k *koanf.Koanf, environ []string) error {
 			continue
 		}
 		key = strings.ReplaceAll(strings.ToLower(key), "__", ".")
+		if !slices.Contains(Keys(), key) {
+			ignored = append(ignored, fmt.Sprintf("environment: %s is ignored: no such key as %q%s", name, key, suggest.Words(key, Keys())))
+			continue
+		}
 		typed, err := environmentValue(key, value)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("environment: %s: %w", name, err))
@@ -43,7 +49,7 @@ func loadEnvironment(k *koanf.Koanf, environ []string) error {
 		}
 		values[key] = typed
 	}
-	return errors.Join(append(errs, k.Load(confmap.Provider(values, "."), nil))...)
+	return ignored, errors.Join(append(errs, k.Load(confmap.Provider(values, "."), nil))...)
 }
 
 // environmentValue converts the text of a variable to the type of its key.
@@ -66,14 +72,12 @@ func environmentValue(key, value string) (any, error) {
 			return nil, fmt.Errorf("%q is not a whole number", value)
 		}
 		return n, checkCapacity(n)
-	case []string:
-		list := strings.Split(value, ",")
-		if key == "facts.config_keys" {
-			return list, checkConfigKeys(list)
-		}
-		return list, nil
 	}
-	return nil, fmt.Errorf("no such key as %q%s", key, suggest.Words(key, Keys()))
+	list := strings.Split(value, ",")
+	if key == "facts.config_keys" {
+		return list, checkConfigKeys(list)
+	}
+	return list, nil
 }
 
 func lookup(environ []string, name string) string {

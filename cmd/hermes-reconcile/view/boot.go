@@ -20,6 +20,6 @@ func Boot(w io.Writer, d policy.Decisions) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
 		p := d.Profiles[name]
-		fmt.Fprintf(w, "reconcile: profile=%s prior_state=%s action=%s\n", policy.Word(name), policy.Word(p.PriorState), ledger.Action(p.Action))
+		fmt.Fprintf(w, "reconcile: profile=%s prior_state=%s action=%s\n", policy.Word(name), policy.Word(p.LoggedState()), ledger.Action(p.Action))
 	}
 }

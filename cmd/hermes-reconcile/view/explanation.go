@@ -148,6 +148,15 @@ func (p *explanationPrinter) now(e *explain.Explanation) {
 	if e.Now.ServedBy != "" {
 		p.add("served by", e.Now.ServedBy)
 	}
+	if e.Now.Ended != "" {
+		p.add("ended", e.Now.Ended)
+	}
+	for _, words := range e.Now.Said {
+		p.add("it said", words)
+	}
+	for _, text := range e.Now.Log {
+		p.add("log", text)
+	}
 	for _, note := range e.Now.Notes {
 		p.add("note", note)
 	}

@@ -21,6 +21,7 @@ import (
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/child"
+	"hermes-reconcile/engine/facts"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
@@ -248,6 +249,14 @@ func (v *server) change(ctx context.Context, c engine.Change) (done engine.Chang
 		done.Changed = err == nil
 	case engine.RemoveHold:
 		done.Changed, err = v.home.RemoveHold(ctx, c.Profile)
+	case engine.ReadSaid, engine.ReadLog:
+		err = v.home.Visit(ctx, c.Profile, func(dir policy.Directory) {
+			if c.Kind == engine.ReadLog {
+				done.Log = facts.LastLog(v.home.Root(), dir.Profile())
+			} else {
+				done.Said = facts.Said(dir)
+			}
+		})
 	default:
 		err = fmt.Errorf("unknown change %q", c.Kind)
 	}

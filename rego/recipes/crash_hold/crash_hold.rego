@@ -46,6 +46,8 @@ _changed_since(profile) if {
 }
 
 # A time in the future, from a wrong clock or from the agent, would hold for ever.
+_changed_since(profile) if profile.lifecycle.exited_at_unix > _now
+
 _past(profile) := [t | some t in profile.unclean_exits.times_unix; t <= _now]
 
 _now := floor(input.now.unix_ns / 1000000000)

@@ -60,6 +60,11 @@ test_a_changed_file_releases if {
 	held == set() with data.settings as shipped with input as home(mended) with data.settings.crash_hold_fatal_exit_codes as ["78"]
 }
 
+test_an_exit_of_a_clock_that_was_ahead_does_not_hold if {
+	ahead := object.union(fatal, {"lifecycle": {"exited_at_unix": now + 31536000}})
+	held == set() with data.settings as shipped with input as home(ahead) with data.settings.crash_hold_fatal_exit_codes as ["78"]
+}
+
 test_an_exit_at_an_unknown_time_holds if {
 	timeless := object.remove(fatal, ["lifecycle"])
 	lifecycle := {"lifecycle": {"status": "recorded", "phase": "exited", "exit_code": 78}}
