@@ -1,10 +1,6 @@
 package ledger
 
-import (
-	"encoding/json"
-
-	"hermes-reconcile/policy"
-)
+import "hermes-reconcile/policy"
 
 // maxEnd bounds how much of the end of the ledger Last reads, in bytes. One pass over 480
 // profiles writes about half of it.
@@ -21,12 +17,11 @@ func Last(home policy.Directory) (map[string]Line, error) {
 	defer file.Close()
 	lines := map[string]Line{}
 	_, _, err = scanFile(file, maxEnd, func(text []byte) bool {
-		var l Line
-		valid := json.Unmarshal(text, &l) == nil && l.Time != "" && l.Action != ""
-		if valid {
+		l, ok := parseLine(text)
+		if ok {
 			lines[l.Profile] = l
 		}
-		return valid
+		return ok
 	})
 	return lines, err
 }

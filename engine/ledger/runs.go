@@ -51,8 +51,8 @@ func ReadRuns(home policy.Directory, q Query) Runs {
 
 // addLine parses one ledger line, adds it and reports whether it was valid.
 func (r *runsReader) addLine(text []byte) bool {
-	var l Line
-	if json.Unmarshal(text, &l) != nil || l.Time == "" || l.Action == "" {
+	l, ok := parseLine(text)
+	if !ok {
 		return false
 	}
 	if !r.query.Whole {
@@ -75,6 +75,12 @@ func (r *runsReader) addLine(text []byte) bool {
 		r.shed()
 	}
 	return true
+}
+
+// parseLine parses a ledger line, and reports whether it was valid.
+func parseLine(text []byte) (l Line, ok bool) {
+	err := json.Unmarshal(text, &l)
+	return l, err == nil && l.Time != "" && l.Action != ""
 }
 
 // begun reports whether a line belongs to the last run, which has only one line for a profile.

@@ -5,8 +5,7 @@
 #   After a restart, gateway.pid and processes.json name processes that are gone.
 #   The facts offer a file only while no process holds the gateway's lock, so the
 #   files of a gateway that runs elsewhere stay. The files of a slot that is up stay
-#   too: its gateway may be about to take the lock. "token_locks" among the files
-#   stands for the locks of its tokens.
+#   too: its gateway may be about to take the lock.
 package reconcile.rules.stale_runtime_files
 
 sweep contains {"profile": name, "file": file, "reason": "left over from a gateway that is gone"} if {
@@ -18,6 +17,7 @@ sweep contains {"profile": name, "file": file, "reason": "left over from a gatew
 	not input.container.s6.slots[concat("", ["gateway-", name])].up
 }
 
+# "token_locks" stands for the locks of all tokens.
 sweep contains {"profile": name, "file": file, "reason": "a token lock of a gateway that is gone"} if {
 	"token_locks" in data.settings.sweep_files
 	some name, profile in input.profiles
