@@ -113,6 +113,9 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o
 		from = to
 	}
 	for i := range results {
+		if !x.gives() {
+			break
+		}
 		if slot, err := openOwned(x.scan.Dir, results[i].Operation.Slot); err == nil {
 			results[i].Err = errors.Join(results[i].Err, x.handOver(slot))
 			slot.Close()

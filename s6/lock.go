@@ -71,10 +71,13 @@ func lockPID(path string) string {
 	return "unknown"
 }
 
+// gives reports whether slots and scan directory go to the user.
+func (e *Executor) gives() bool { return e.Root && e.Ownership == Upstream }
+
 // giveScanDir gives the user what Upstream ownership promises: the scan directory
 // itself, the lock file and the control FIFO, nothing below them.
 func (x *execution) giveScanDir() {
-	if !x.Root || x.Ownership != Upstream {
+	if !x.gives() {
 		return
 	}
 	err := errors.Join(
@@ -91,7 +94,7 @@ func (x *execution) giveScanDir() {
 // and write into them as the user. It follows no link, and leaves alone the files of the
 // supervisors. What is in a directory comes before the directory.
 func (x *execution) handOver(slot beneath.Dir) error {
-	if !x.Root || x.Ownership != Upstream {
+	if !x.gives() {
 		return nil
 	}
 	names := slices.Concat(scripts.FileNames, []string{downName, scripts.ChangedName, scripts.PauseName, deaths.TallyName})
