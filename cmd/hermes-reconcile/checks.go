@@ -18,7 +18,6 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/ledger"
-	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
@@ -85,7 +84,8 @@ var mends = map[string]string{
 	engine.CodeTimeZone:       "set TZ to a name such as Europe/Zurich",
 	policy.CodePolicyFallback: "call hermes-reconcile policy check",
 	policy.CodeRuleError:      "call hermes-reconcile policy check",
-	reconcile.CodePolicyGone:  "mount the rules at policy",
+	policy.CodeSettings:       "correct the setting",
+	policy.CodePolicyGone:     "mount the rules, or call hermes-reconcile policy forget",
 	policy.CodeExternal:       "repair the plug-in in facts.dir",
 	policy.CodeUntrusted:      "let only root write it",
 	ledger.CodeNotDecided:     "read the message; it names the place",
