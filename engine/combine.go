@@ -29,8 +29,8 @@ const (
 //
 // A contribution for an unknown profile, or a sweep of a file that the facts do not offer, is
 // an alarm and has no other effect. The longest delay wins. Of different environment values,
-// restarts or seeds, that of the highest layer wins, then that of the first rule by name, with
-// an alarm. A seed applies only when the facts know of no state file. When a rule failed,
+// restarts or seeds, that of the highest priority wins. Of equal priority, that of the highest
+// layer wins, then that of the first rule by name, with an alarm. A seed applies only when the facts know of no state file. When a rule failed,
 // nothing starts (with HoldOnRuleError), and on a live tree nothing is stopped for it either.
 // A profile whose facts could not be read neither starts nor stops, unless a hold or a skip
 // counts without them.
@@ -240,12 +240,18 @@ func (p *combination) addSweeps(d *policy.Decision) {
 }
 
 // winner returns the contribution of a set that wins, among those with the same name: that of
-// the highest layer, then the first in order. Every different value raises an alarm. It
-// returns the zero value for none.
+// the highest priority, then of the highest layer, then the first in order. A different value
+// of the same priority raises an alarm. It returns the zero value for none.
 func (p *combination) winner(set policy.Set, name string) policy.Contribution {
 	var winner policy.Contribution
+	top := -float64(policy.MaxPriority)
 	for _, c := range p.contributions {
-		if c.Set != set || c.Name != name {
+		if c.Set == set && c.Name == name {
+			top = max(top, c.Priority)
+		}
+	}
+	for _, c := range p.contributions {
+		if c.Set != set || c.Name != name || c.Priority < top {
 			continue
 		}
 		if winner.Set == "" {

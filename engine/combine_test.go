@@ -165,6 +165,32 @@ func TestValuesOfSeveralRules(t *testing.T) {
 	}
 }
 
+// The highest priority wins over layer and name, without an alarm: it says which rule is the
+// exception.
+func TestPriority(t *testing.T) {
+	restart := func(deaths int) *policy.Restart {
+		return &policy.Restart{Budget: &policy.Budget{Deaths: deaths, WindowSeconds: 60}}
+	}
+	in := situation(map[string]string{"coder": "{}", "writer": "{}"})
+	d := Combine(in, policy.Evaluation{Contributions: []policy.Contribution{
+		{Set: policy.SetRestart, Rule: "r.builtin", Profile: "coder", Priority: -1, Restart: restart(20), Reason: "x"},
+		{Set: policy.SetRestart, Rule: "r.builtin", Profile: "writer", Priority: -1, Restart: restart(20), Reason: "x"},
+		{Set: policy.SetRestart, Rule: "r.general", Layer: 1, Profile: "coder", Restart: restart(5), Reason: "x"},
+		{Set: policy.SetRestart, Rule: "r.general", Layer: 1, Profile: "writer", Restart: restart(5), Reason: "x"},
+		{Set: policy.SetRestart, Rule: "r.last", Layer: 1, Profile: "coder", Priority: 1, Restart: restart(2), Reason: "x"},
+		{Set: policy.SetRestart, Rule: "r.later", Layer: 2, Profile: "coder", Restart: restart(7), Reason: "x"},
+		{Set: policy.SetEnv, Rule: "r.a", Profile: "coder", Name: "PORT", Value: "1", Reason: "x"},
+		{Set: policy.SetEnv, Rule: "r.b", Profile: "coder", Name: "PORT", Value: "2", Priority: 1, Reason: "x"},
+	}}, HoldOnRuleError)
+	coder, writer := d.Profiles["coder"], d.Profiles["writer"]
+	if coder.Restart.Budget.Deaths != 2 || writer.Restart.Budget.Deaths != 5 || coder.Env["PORT"] != "2" {
+		t.Errorf("coder %d deaths, PORT %s; writer %d deaths", coder.Restart.Budget.Deaths, coder.Env["PORT"], writer.Restart.Budget.Deaths)
+	}
+	if len(d.Alarms) > 0 {
+		t.Errorf("alarms %+v", d.Alarms)
+	}
+}
+
 // A seed never replaces an existing state file, whatever its content.
 func TestSeedOnlyWhereThereIsNoState(t *testing.T) {
 	seed := policy.Evaluation{Contributions: []policy.Contribution{{Set: policy.SetSeed, Rule: "r", Profile: "coder", State: "running", Reason: "x"}}}
@@ -203,6 +229,8 @@ func contributions() *rapid.Generator[[]policy.Contribution] {
 			Profile: rapid.SampledFrom([]string{"", "coder", "default", "nobody"}).Draw(t, "profile"),
 			Reason:  rapid.SampledFrom([]string{"x", "y"}).Draw(t, "reason"),
 			Code:    rapid.SampledFrom([]string{"", "one", "two"}).Draw(t, "code"),
+
+			Priority: rapid.SampledFrom([]float64{-1, 0, 0.5}).Draw(t, "priority"),
 		}
 		switch c.Set {
 		case policy.SetWaive:

@@ -38,7 +38,7 @@ type Contribution struct {
 	Rule     string `json:"rule"`     // the rule package
 	Location string `json:"location"` // file:row of the rule
 	// Layer is 0 for the built-in rules, 1 for the operator's first directory, 2 for the
-	// second. When two rules set different values, the higher layer wins.
+	// second. When two rules of equal priority set different values, the higher layer wins.
 	Layer   int    `json:"-"`
 	Profile string `json:"profile,omitempty"` // empty: the container
 	Code    string `json:"code,omitempty"`
@@ -46,6 +46,8 @@ type Contribution struct {
 	// Enforced is false for a contribution of a warn-only rule package (enforce: warn),
 	// which is shown and has no effect. Nil is true.
 	Enforced *bool `json:"enforced,omitempty"`
+	// Priority decides between different values of restart, env and seed: the higher wins.
+	Priority float64 `json:"priority,omitempty"`
 
 	Until        string   `json:"until,omitempty"`         // hold: RFC 3339 time at which it ends
 	Waives       string   `json:"waives,omitempty"`        // waive: the rule package
@@ -68,6 +70,9 @@ const MaxValue = 64 << 10
 // MaxDelaySeconds is the longest delay that a rule may ask for: an hour.
 const MaxDelaySeconds = 3600
 
+// MaxPriority bounds Contribution.Priority, below and above 0.
+const MaxPriority = 1000
+
 var (
 	codePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	envPattern  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -80,10 +85,10 @@ var fields = map[Set]struct{ required, optional []string }{
 	SetWaive:   {[]string{"rule", "profile", "reason"}, []string{"code"}},
 	SetStart:   {[]string{"profile", "reason"}, []string{"code"}},
 	SetSweep:   {[]string{"profile", "file", "reason"}, []string{"code"}},
-	SetRestart: {[]string{"profile", "reason"}, []string{"code", "budget", "exit_codes", "on_exhaustion", "hold_seconds"}},
+	SetRestart: {[]string{"profile", "reason"}, []string{"code", "priority", "budget", "exit_codes", "on_exhaustion", "hold_seconds", "reset_after_seconds", "count_term"}},
 	SetDelay:   {[]string{"profile", "seconds", "reason"}, []string{"code"}},
-	SetEnv:     {[]string{"profile", "name", "value", "reason"}, []string{"code"}},
-	SetSeed:    {[]string{"profile", "state", "reason"}, []string{"code", "migrated_from"}},
+	SetEnv:     {[]string{"profile", "name", "value", "reason"}, []string{"code", "priority"}},
+	SetSeed:    {[]string{"profile", "state", "reason"}, []string{"code", "priority", "migrated_from"}},
 	SetAlarm:   {[]string{"reason"}, []string{"profile", "code"}},
 }
 
@@ -127,10 +132,12 @@ func (c *Contribution) cut() (cuts []string) {
 		}
 	}
 	limit("seconds", &c.Seconds, 0, MaxDelaySeconds)
+	limit("priority", &c.Priority, -MaxPriority, MaxPriority)
 	if c.Restart == nil {
 		return cuts
 	}
 	limit("hold_seconds", &c.Restart.HoldSeconds, 0, MaxHoldSeconds)
+	limit("reset_after_seconds", &c.Restart.ResetAfterSeconds, 0, MaxHoldSeconds)
 	if b := c.Restart.Budget; b != nil {
 		deaths := float64(b.Deaths)
 		limit("deaths", &deaths, 1, MaxDeaths)
@@ -185,6 +192,8 @@ func (c *Contribution) assign(key string, value any) (err error) {
 		c.MigratedFrom, err = text(key, value)
 	case "seconds":
 		c.Seconds, err = number(key, value)
+	case "priority":
+		c.Priority, err = number(key, value)
 	default:
 		err = c.assignRestart(key, value)
 	}
@@ -282,6 +291,7 @@ func (c Contribution) Compare(o Contribution) int {
 		slices.Compare(c.texts(), o.texts()),
 		cmp.Compare(c.Seconds, o.Seconds),
 		cmp.Compare(c.Layer, o.Layer),
+		cmp.Compare(c.Priority, o.Priority),
 		c.Restart.Compare(o.Restart),
 	)
 }

@@ -26,7 +26,12 @@ func TestDecodeMemberRefuses(t *testing.T) {
 		{SetEnv, map[string]any{"profile": "coder", "reason": "x", "name": "A=B", "value": "x"}, `name "A=B" is not the name of an environment variable`},
 		{SetEnv, map[string]any{"profile": "coder", "reason": "x", "name": "A", "value": "x\ny"}, "the value of A has a control character"},
 		{SetSeed, map[string]any{"profile": "coder", "reason": "x", "state": "up"}, `state "up" is not running or stopped`},
-		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"256": "never"}}, `exit code "256" is not a number from 0 to 255`},
+		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"256": "never"}}, `exit code "256" is not a number from 0 to 255, a signal such as "SIGKILL", "oom" or "*"`},
+		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"KILL": "never"}}, `exit code "KILL" is not a number from 0 to 255, a signal such as "SIGKILL"`},
+		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"1": "now"}, "count_term": "yes"}, `count_term is a string, want a boolean`},
+		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "budget": map[string]any{"death": json.Number("1")}}, `budget: json: unknown field "death"; have {"deaths": 5`},
+		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"1": "now"}, "on_exhaustion": json.Number("1")}, `on_exhaustion is a number, want a string`},
+		{SetHold, map[string]any{"profile": "coder", "reason": "x", "priority": json.Number("1")}, `unknown key "priority"`},
 		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"1": "later"}}, `exit code 1 answers "later", have "never", "now", "backoff"`},
 		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "budget": map[string]any{"deaths": json.Number("2"), "window_seconds": json.Number("1")}, "on_exhaustion": "stop"}, `have "hold", "slow"`},
 	}
@@ -62,6 +67,9 @@ func TestDecodeMemberCutsNumbers(t *testing.T) {
 		{SetDelay, delay("3600"), Contribution{Seconds: 3600}, ""},
 		{SetRestart, restart("0", "60"), budget(1, 60), "member of restart: deaths is 0, want 1 to 4096; 1 counts"},
 		{SetRestart, restart("5000", "-1"), budget(4096, 0), "member of restart: hold_seconds is -1, want 0 to 31622400; 0 counts; deaths is 5000, want 1 to 4096; 4096 counts"},
+		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"1": "now"}, "reset_after_seconds": json.Number("-1"), "priority": json.Number("5000")},
+			Contribution{Priority: 1000, Restart: &Restart{ExitCodes: map[string]string{"1": "now"}}},
+			"member of restart: priority is 5000, want -1000 to 1000; 1000 counts; reset_after_seconds is -1, want 0 to 31622400; 0 counts"},
 	} {
 		c, cut, err := DecodeMember(test.set, test.member)
 		test.want.Set, test.want.Profile, test.want.Reason = test.set, "coder", "x"

@@ -135,7 +135,7 @@ hold contains {"profile": name, "reason": "x"} if {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := e.Evaluate(t.Context(), policy.StageRules, input(running))
+	got := deciding(e.Evaluate(t.Context(), policy.StageRules, input(running)))
 	if len(got.Failures) != 1 || !strings.Contains(got.Failures[0].Error, "needs more than 32 MiB of memory") || got.Failures[0].Rule != "reconcile.rules.greedy" {
 		t.Fatalf("failures %+v, want one of the greedy rule that says so", got.Failures)
 	}

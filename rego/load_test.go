@@ -280,7 +280,7 @@ func TestLoadLeavesOutWhatCannotBeUsed(t *testing.T) {
 		}
 		in := input(running)
 		in.Phase = "boot"
-		got := e.Evaluate(t.Context(), policy.StageRules, in)
+		got := deciding(e.Evaluate(t.Context(), policy.StageRules, in))
 		var failed, holds []string
 		for _, f := range got.Failures {
 			failed = append(failed, f.Rule)

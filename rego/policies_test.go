@@ -12,7 +12,7 @@ func TestBuiltInLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(e.packages) != 15 {
-		t.Errorf("%d built-in rule packages, want 15", len(e.packages))
+	if len(e.packages) != 16 {
+		t.Errorf("%d built-in rule packages, want 16", len(e.packages))
 	}
 }

@@ -3,6 +3,7 @@ package rego
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -18,6 +19,8 @@ type Schema struct {
 	Items      *Schema            `json:"items"`
 	Enum       []any              `json:"enum"`
 	MinLength  int                `json:"minLength"`
+	Minimum    *float64           `json:"minimum"` // of a number; with it goes a maximum
+	Maximum    float64            `json:"maximum"`
 	WrittenBy  string             `json:"x-written-by"`
 
 	boolean *bool // the whole schema is true or false
@@ -83,6 +86,12 @@ func (s *Schema) check(of settings, node *yaml.Node, what string, value any) Err
 			return Errors{of.at(node, "%s is empty", what)}
 		}
 	}
+	if number, ok := value.(json.Number); ok && s.Minimum != nil {
+		n, err := number.Float64()
+		if err != nil || n < *s.Minimum || n > s.Maximum || s.Type == "integer" && n != math.Trunc(n) {
+			return Errors{of.at(node, "%s is %s, want %s from %.0f to %.0f", what, number, s, *s.Minimum, s.Maximum)}
+		}
+	}
 	var errs Errors
 	if list, ok := value.([]any); ok && s.Items != nil {
 		for i, item := range list {
@@ -94,9 +103,12 @@ func (s *Schema) check(of settings, node *yaml.Node, what string, value any) Err
 
 // fits compares the types. The items of a list are checked one by one.
 func (s *Schema) fits(value any) bool {
-	if s.Type == "array" {
+	switch s.Type {
+	case "array":
 		_, ok := value.([]any)
 		return ok
+	case "integer":
+		return SettingType(value) == "a number"
 	}
 	return SettingType(value) == s.String()
 }
@@ -117,6 +129,8 @@ func (s *Schema) String() string {
 		return "a list of strings"
 	case "object":
 		return "an object"
+	case "integer":
+		return "a whole number"
 	}
 	return "a " + s.Type
 }

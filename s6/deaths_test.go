@@ -4,7 +4,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/deaths"
+	"hermes-reconcile/s6/scripts"
 )
 
 // TestMain is also the helper of finish scripts, which answers a death as the program
@@ -169,6 +172,45 @@ func TestRestartsDoNotCount(t *testing.T) {
 	if _, err := os.Stat(w.slot("coder", deaths.TallyName)); err == nil {
 		t.Error("an intended stop was counted")
 	}
+}
+
+// Rules answer to signals: a kill leaves the gateway down, and a TERM, which an operator
+// sends, counts by choice only.
+func TestAnswersToSignals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.withHelper()
+	w.startSvscan()
+	w.options.Live = true
+	budget := &policy.Budget{Deaths: 1, WindowSeconds: 600}
+	d := withRestart(decide("coder=start", "writer=start", "kids=start"), "coder", policy.Restart{ExitCodes: map[string]string{"SIGKILL": "never", "oom": "now"}})
+	d = withRestart(d, "writer", policy.Restart{Budget: budget})
+	w.apply(withRestart(d, "kids", policy.Restart{Budget: budget, CountTerm: true}))
+	before := w.untilUp("writer")
+	w.untilUp("coder")
+	w.untilUp("kids")
+	for profile, letter := range map[string]string{"coder": "-k", "writer": "-t", "kids": "-t"} {
+		if out, err := exec.Command("s6-svc", letter, w.slot(profile)).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	w.until("coder stays down, kids is held, writer runs again", func() bool {
+		slots := w.facts().Slots
+		coder, kids, writer := slots["gateway-coder"], slots["gateway-kids"], slots["gateway-writer"]
+		return !coder.Up && !coder.WantedUp && !coder.DownFile && !kids.Up && kids.DownFile && writer.Up && writer.PID != before.PID
+	})
+	noted, err := os.ReadFile(w.slot("coder", scripts.OOMName))
+	if _, countErr := strconv.Atoi(strings.TrimSpace(string(noted))); countErr != nil && slices.ContainsFunc(scripts.OOMFiles, countsOOM) {
+		t.Errorf("the processes lost for want of memory before the start: %q, %v", noted, err)
+	}
+	if _, err := os.Stat(w.slot("writer", scripts.OOMName)); err == nil {
+		t.Error("a slot whose rule does not ask notes the memory")
+	}
+}
+
+func countsOOM(file string) bool {
+	text, _ := os.ReadFile(file)
+	return strings.Contains("\n"+string(text), "\noom_kill ")
 }
 
 // A missing helper never keeps a gateway down.

@@ -51,15 +51,20 @@ func TestScriptsCarryNoShellText(t *testing.T) {
 	}
 }
 
-// The exit codes of a rule become part of the finish script. Anything but a number is
-// refused.
+// The exit codes of a rule become part of the finish script. Anything but a number and the
+// words that only the helper sees is refused.
 func TestFinishScriptTakesNumbersOnly(t *testing.T) {
 	t.Parallel()
-	for _, code := range []string{"0) touch pwned ;; 1", "*", "1|2", "01", "-1", "256", "1\n", " 1", "$(id)", ""} {
+	for _, code := range []string{"0) touch pwned ;; 1", "**", "SIGKILL) touch pwned ;; 1", "1|2", "01", "-1", "256", "1\n", " 1", "$(id)", ""} {
 		member := map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{code: "never"}}
 		if c, _, err := policy.DecodeMember(policy.SetRestart, member); err == nil {
 			t.Errorf("the exit code %q is accepted: %+v", code, c)
 		}
+	}
+	w := newWorld(t)
+	w.apply(withRestart(decide("coder=down"), "coder", policy.Restart{ExitCodes: map[string]string{"*": "never", "SIGKILL": "never", "oom": "never", "7": "never"}}))
+	if text, err := os.ReadFile(w.slot("coder", "finish")); err != nil || !strings.Contains(string(text), "\n0|7|78) exit 125") {
+		t.Errorf("%v: %s", err, text)
 	}
 }
 

@@ -161,11 +161,11 @@ func (p *planner) slots(ctx context.Context) []slotPlan {
 
 // checkHelper raises an alarm when deaths should be counted and cannot be.
 func (p *planner) checkHelper(slots []slotPlan) {
-	if !slices.ContainsFunc(slots, func(s slotPlan) bool { return scripts.CountsDeaths(s.decision.Restart) }) {
+	if !slices.ContainsFunc(slots, func(s slotPlan) bool { return scripts.NeedsHelper(s.decision.Restart) }) {
 		return
 	}
 	if err := p.render.MayRunDied(); err != nil {
-		p.alarm(alarmNoHelper, "deaths are not counted, so no budget ends a crash loop: %v", err)
+		p.alarm(alarmNoHelper, "deaths are not counted, so nothing slows down or ends a crash loop: %v", err)
 	}
 }
 

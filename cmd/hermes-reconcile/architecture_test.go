@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"cmd/hermes-reconcile/config": {"policy", "policy/suggest", "policy/trust"},
 	"cmd/hermes-reconcile/view":   {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "rego", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile": {
-		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts", "engine/facts/plugins", "engine/volume", "engine/volume/remote", "engine/ledger",
+		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts", "engine/facts/plugins", "engine/facts/read", "engine/volume", "engine/volume/remote", "engine/ledger",
 		"engine/reconcile", "engine/explain", "engine/status", "rego", "rego/bundle", "rego/check", "rego/example", "rego/process", "rego/workbench", "s6",
 		"s6/deaths", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,7 +15,6 @@ import (
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
-	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/rego/process"
 )
 
@@ -61,19 +59,9 @@ func boot(cmd *cobra.Command, _ []string) error {
 	logIgnored(c, log)
 	options := bootOptions(c, reconcile.ToEnd)
 	options.FallBack = true
-	usage := func(what string, err error) {
-		log.Error(what, "err", err)
-		options.Errors = append(options.Errors, fmt.Sprintf("%s: %v", what, err))
-	}
-	if wrong != nil {
-		usage("the configuration is wrong; going on without that part", wrong)
-	}
-	if err := trustPrograms(&c); err != nil {
-		usage("going on with the default programs", err)
-	}
-	if _, err := lookupUser(c.User); err != nil {
-		usage("going on as "+trust.UpstreamUser, err)
-		c.User = trust.UpstreamUser
+	for _, problem := range usable(&c, wrong) {
+		log.Error(problem.Reason)
+		options.Errors = append(options.Errors, problem.Reason)
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()

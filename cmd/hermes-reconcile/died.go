@@ -11,9 +11,11 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/deaths"
+	"hermes-reconcile/s6/scripts"
 )
 
 // diedName is the hidden command that finish scripts call.
@@ -52,7 +54,7 @@ func died(cmd *cobra.Command, home, user string, args []string) error {
 	if err := errors.Join(err, signalErr); err != nil {
 		return fmt.Errorf("%s is for finish scripts: %w", diedName, err)
 	}
-	answer, err := deaths.Death{Dir: ".", ExitCode: code, Signal: signal, Now: time.Now()}.Answer()
+	answer, err := deaths.Death{Dir: ".", ExitCode: code, Signal: signal, OOMKills: oomKills(), Now: time.Now()}.Answer()
 	if err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: %s %s: %v\n", diedName, answer.Profile, err)
 	}
@@ -66,6 +68,17 @@ func died(cmd *cobra.Command, home, user string, args []string) error {
 		return &exitError{exitStayDown, nil}
 	}
 	return nil
+}
+
+// oomKills is how many processes the container has lost for want of memory, 0 when unknown.
+func oomKills() int64 {
+	for _, file := range scripts.OOMFiles {
+		data, _ := read.Path(file, read.MaxState)
+		if count, err := strconv.ParseInt(read.Field(data, "oom_kill"), 10, 64); err == nil {
+			return count
+		}
+	}
+	return 0
 }
 
 // keepHold records the hold on the volume, as the unprivileged user.

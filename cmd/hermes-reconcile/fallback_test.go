@@ -53,8 +53,8 @@ func TestDocumentsOfTriedRules(t *testing.T) {
 			enforced++
 		}
 	}
-	if p := d.Profiles["coder"]; p.Action != policy.ActionStart || len(p.Contributions) != 2 || enforced != 1 {
-		t.Errorf("%+v, want a start, and the hold beside it without effect", p)
+	if p := d.Profiles["coder"]; p.Action != policy.ActionStart || len(p.Contributions) != 3 || enforced != 2 {
+		t.Errorf("%+v, want a start and the built-in restarts, and the hold beside them without effect", p)
 	}
 
 	var c explain.Comparison

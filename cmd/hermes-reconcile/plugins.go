@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/rego"
-	"hermes-reconcile/rego/bundle"
 	"hermes-reconcile/rego/process"
 	"hermes-reconcile/s6"
 	"hermes-reconcile/s6/scripts"
@@ -53,21 +51,6 @@ func inputSchema() ([]byte, error) { return engine.InputSchema(allSources()) }
 // the agents must not be able to write.
 func layers(c config.Config) []rego.Layer { return rego.Layers(c.Policy, c.Distrusted) }
 
-// untrusted raises the alarm about a state directory that is not used.
-func untrusted(c config.Config) []policy.Alarm {
-	if c.StateDir == "" {
-		return nil
-	}
-	for _, name := range []string{policy.OverridesFile, bundle.LastGoodFile} {
-		_, err := trust.Check(filepath.Join(c.StateDir, name), trust.Only(os.Geteuid()))
-		if isA[*trust.Error](err) {
-			return []policy.Alarm{{Code: policy.CodeUntrusted, Reason: fmt.Sprintf(
-				"state_dir %s is not used: %v; want a directory that no other user can write, off the volume", c.StateDir, err)}}
-		}
-	}
-	return nil
-}
-
 // noLog is for commands that print their problems.
 var noLog = slog.New(slog.DiscardHandler)
 
@@ -87,7 +70,7 @@ func worldOn(c config.Config, rules *process.Rules, log, problems *slog.Logger, 
 		Slots: slots, Rules: rules, ScanDir: c.ScanDir,
 		Sources: containerSources(c), SourceTimeout: c.Facts.SourceTimeout, OnRuleError: engine.OnRuleError(c.OnRuleError),
 		KeepOverrides: func(overrides []policy.Override) error { return facts.KeepOverrides(c.StateDir, overrides) },
-		Alarms:        untrusted(c),
+		Alarms:        alarmsOf(installation(c, false)),
 		External:      func(ctx context.Context, in *policy.Input) { facts.AddExternal(ctx, pluginsConfig(c), in) },
 		Log:           problems,
 	}

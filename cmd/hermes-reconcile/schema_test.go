@@ -135,8 +135,11 @@ sweep contains {"profile": "coder", "file": "gateway.pid", "reason": "x"} if inp
 restart contains {
 	"profile": "coder",
 	"budget": {"deaths": 5, "window_seconds": 600},
-	"exit_codes": {"78": "never"},
+	"exit_codes": {"78": "never", "oom": "backoff", "SIGTERM": "uncounted", "*": "now"},
 	"on_exhaustion": "hold",
+	"reset_after_seconds": 900,
+	"count_term": true,
+	"priority": 2,
 	"reason": "x",
 } if {
 	input.phase == "boot"

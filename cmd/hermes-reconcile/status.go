@@ -104,7 +104,7 @@ func (f statusFlags) agree(c config.Config) error {
 
 // currentStatus looks at everything, and returns the exit status that it deserves. A volume
 // that cannot be read is part of the result. A user who cannot plan cannot know which slots
-// another user could have written.
+// another user could have written, nor how many fit.
 func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rules reconcile.Rules, names []string) (*status.Document, int, error) {
 	r, err := pass(ctx, c, rules, newLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToPlan, FallBack: true})
 	if err != nil {
@@ -114,7 +114,7 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rul
 		return nil, 0, failed(errors.New("interrupted"))
 	}
 	for _, a := range r.Plan.Alarms {
-		if a.Code == policy.CodeUntrusted {
+		if a.Code == policy.CodeUntrusted || a.Profile == "" {
 			r.Decisions.Alarms = append(r.Decisions.Alarms, a)
 		}
 	}

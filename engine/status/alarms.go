@@ -13,7 +13,7 @@ import (
 const (
 	codeNotUp     = "not_up"         // wanted and not up
 	codeNotWanted = "not_wanted"     // up and not wanted
-	codeNobody    = "not_supervised" // a slot without a supervisor
+	CodeNobody    = "not_supervised" // a slot without a supervisor
 	codeNotServed = "not_served"     // the root profile should serve it and does not
 	codeOddSlot   = "odd_slot"       // something else stands in the place of a slot
 	codeStray     = "stray_gateway"  // its lock is held, and its slot is not up
@@ -24,7 +24,7 @@ const (
 
 // Codes returns the codes of the alarms of the status.
 func Codes() []string {
-	return []string{codeNotUp, codeNotWanted, codeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir, codeLoop}
+	return []string{codeNotUp, codeNotWanted, CodeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir, codeLoop}
 }
 
 // heldByRoot are the codes of the holds that leave a profile to the gateway of the root
@@ -107,7 +107,7 @@ func (p Profile) alarms(s Supervisor) []policy.Alarm {
 		add(codeFacts, "what is wanted is not known: "+p.Reason)
 	}
 	if p.Now == policy.NowNobody && p.Wanted != WantedUp {
-		add(codeNobody, "nobody supervises its slot: it can be neither started nor watched")
+		add(CodeNobody, "nobody supervises its slot: it can be neither started nor watched")
 	}
 	if p.lockHeld && p.Now != policy.NowUp && p.Now != policy.NowUnknown {
 		add(codeStray, "its gateway.lock is held: a gateway of it runs outside of its slot, here or in another container")

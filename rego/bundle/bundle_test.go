@@ -81,8 +81,8 @@ func TestLastGoodDecidesAsBefore(t *testing.T) {
 		t.Errorf("status %+v, want a fallback of revision %s", s, revision)
 	}
 	got := e.Evaluate(t.Context(), policy.StageRules, input(`{"coder": {"prior_state": {"desired": "starting"}}}`))
-	if len(got.Failures) > 0 || len(got.Contributions) != 2 || e.Setting("mine") == nil {
-		t.Errorf("got %+v, want the hold of the rule and the start of the setting", got)
+	if len(got.Failures) > 0 || len(got.Contributions) != 3 || e.Setting("mine") == nil {
+		t.Errorf("got %+v, want the hold of the rule, the start of the setting, and the built-in restarts", got)
 	}
 }
 
@@ -251,7 +251,7 @@ func TestACopyOfAnEarlierVersionIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := e.Evaluate(t.Context(), policy.StageRules, input(running)); copied.Revision != "abc" || len(got.Contributions) != 2 {
-		t.Errorf("revision %s, contributions %+v, want abc, and those of the copied rule and of prior_intent", copied.Revision, got.Contributions)
+	if got := e.Evaluate(t.Context(), policy.StageRules, input(running)); copied.Revision != "abc" || len(got.Contributions) != 3 {
+		t.Errorf("revision %s, contributions %+v, want abc, and those of the copied rule, of prior_intent and of crash_loop", copied.Revision, got.Contributions)
 	}
 }

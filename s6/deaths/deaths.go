@@ -9,10 +9,9 @@ import (
 	"math"
 	"os"
 	"slices"
-	"syscall"
+	"strconv"
+	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
@@ -25,7 +24,10 @@ import (
 const TallyName = "data/deaths.json"
 
 // The pauses, in seconds, after deaths that a rule answers with "backoff" are 1, 2, 4
-// and so on up to longestPause. They begin anew after a life longer than longLife.
+// and so on up to longestPause. Those of a budget that is used up begin with window / deaths
+// and grow alike: at an even pace of 30 s a bot would use up in eight hours the 1000 starts a
+// day that Discord allows. They begin anew after a life longer than longLife, or than the
+// ResetAfterSeconds of the rule.
 const (
 	longestPause = 300
 	longLife     = 600
@@ -36,17 +38,17 @@ type Death struct {
 	Dir      string // the service directory
 	ExitCode int    // 256 when a signal ended it
 	Signal   int
+	OOMKills int64 // what the container's control group counts now, see scripts.OOMFiles
 	Now      time.Time
 }
 
 // An Answer is what follows a death.
 type Answer struct {
 	Profile string
-	// Down: the gateway stays down. The slot has a down file, and the finish script
-	// has to exit with 125.
+	// Down: the gateway stays down. The finish script has to exit with 125.
 	Down bool
-	// Hold has to be recorded with the profile for later boots; nil without one. The
-	// recorder fills in its Files.
+	// Hold has to be recorded with the profile for later boots; nil without one. The slot
+	// has a down file then. The recorder fills in its Files.
 	Hold *policy.RestartHold
 	// PauseSeconds is how long the next start waits. It is in the slot already.
 	PauseSeconds float64
@@ -58,12 +60,12 @@ type tally struct {
 	Last   float64   `json:"last"`             // the last death that counted
 	Pauses int       `json:"pauses,omitempty"` // in a row
 	Pause  float64   `json:"pause,omitempty"`  // the last one, in seconds
+	Slow   bool      `json:"slow,omitempty"`   // the budget was used up, and the pauses are its
 }
 
 // Answer counts the death by the restart rule in the slot's marker, and changes the
-// slot accordingly. It counts neither an intended stop nor a death by a signal that
-// operators send (TERM, INT, HUP), as upstream's restart does. The Answer is valid
-// also with an error about writing to the slot.
+// slot accordingly. It does not count an intended stop, nor what the rule leaves uncounted.
+// The Answer is valid also with an error about writing to the slot.
 func (d Death) Answer() (Answer, error) {
 	slot, err := beneath.OpenDir(d.Dir)
 	if err != nil {
@@ -79,18 +81,48 @@ func (d Death) Answer() (Answer, error) {
 		return Answer{}, fmt.Errorf("%s: %w", scripts.MarkerName, err)
 	}
 	a := Answer{Profile: m.Profile}
-	if d.wasWanted(slot) || m.Restart == nil {
+	status, known := supervise.ReadStatus(slot)
+	if m.Restart == nil || known && !status.WantUp { // a user wanted it to end
 		return a, nil
 	}
-	t, err := d.counted(slot)
-	d.count(&t, m.Restart, &a)
+	answer := m.Restart.Answer(policy.Ending{ExitCode: d.ExitCode, Signal: d.Signal, OOM: d.OOMKills > oomKills(slot)})
+	switch answer {
+	case policy.AnswerNever:
+		a.Down = true
+		fallthrough
+	case policy.AnswerUncounted:
+		return a, nil
+	}
+	recorded := supervise.ReadDeaths(slot).Each
+	recorded = recorded[:max(0, len(recorded)-1)] // the last is this one
+	t, err := d.counted(slot, m.Restart, recorded)
+	began := t.Last + t.Pause
+	if len(recorded) > 0 {
+		began = max(began, seconds(recorded[len(recorded)-1].At))
+	}
+	d.count(&t, m.Restart, answer, began, &a)
 	return a, errors.Join(err, record(slot, t, a))
 }
+
+// oomKills reads scripts.OOMName. Without it no death is one for want of memory.
+func oomKills(slot beneath.Dir) int64 {
+	data, err := slot.Read(scripts.OOMName)
+	if err != nil {
+		return math.MaxInt64
+	}
+	count, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return count
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 // counted reads what was counted before this death. When the file is not as Answer wrote
 // it, the deaths that s6-supervise has recorded count, so nobody begins a budget anew by
 // spoiling the file. s6-supervise also records deaths that a user wanted.
-func (d Death) counted(slot beneath.Dir) (tally, error) {
+func (d Death) counted(slot beneath.Dir, r *policy.Restart, recorded []supervise.Death) (tally, error) {
 	var t tally
 	st, err := slot.Lstat(TallyName)
 	if beneath.IsAbsent(err) {
@@ -106,23 +138,13 @@ func (d Death) counted(slot beneath.Dir) (tally, error) {
 		return t, nil
 	}
 	t = tally{}
-	recorded := supervise.ReadDeaths(slot).Each
-	for _, death := range recorded[:max(0, len(recorded)-1)] { // the last is this one
-		if !isOperators(death.Signal) {
-			t.Last = float64(death.At.UnixMilli()) / 1000
+	for _, death := range recorded {
+		if r.Answer(policy.Ending{ExitCode: death.ExitCode, Signal: death.Signal}) != policy.AnswerUncounted {
+			t.Last = seconds(death.At)
 			t.Deaths = append(t.Deaths, t.Last)
 		}
 	}
 	return t, fmt.Errorf("%s: %w; the deaths that s6-supervise recorded count instead: %d", TallyName, err, len(t.Deaths))
-}
-
-// isOperators reports whether operators send a signal to end a gateway.
-func isOperators(signal int) bool {
-	switch syscall.Signal(signal) {
-	case unix.SIGTERM, unix.SIGINT, unix.SIGHUP:
-		return true
-	}
-	return false
 }
 
 func readJSON(slot beneath.Dir, name string, value any) error {
@@ -133,22 +155,18 @@ func readJSON(slot beneath.Dir, name string, value any) error {
 	return json.Unmarshal(data, value)
 }
 
-// wasWanted reports whether a user wanted the gateway to end. While a finish script
-// runs, the status shows whether s6-supervise will start the service again.
-func (d Death) wasWanted(slot beneath.Dir) bool {
-	if isOperators(d.Signal) {
-		return true
+// count adds the death of a gateway that began to run at a time, and decides what follows.
+func (d Death) count(t *tally, r *policy.Restart, answer string, began float64, a *Answer) {
+	now := seconds(d.Now)
+	lived, longEnough := now-began, float64(longLife)
+	if r.ResetAfterSeconds > 0 {
+		longEnough = r.ResetAfterSeconds
+		if lived > longEnough {
+			t.Deaths = nil
+		}
 	}
-	s, ok := supervise.ReadStatus(slot)
-	return ok && !s.WantUp
-}
-
-// count adds the death and decides what follows.
-func (d Death) count(t *tally, r *policy.Restart, a *Answer) {
-	now := float64(d.Now.UnixMilli()) / 1000
-	lived := now - t.Last - t.Pause
-	if t.Last == 0 || lived < 0 || lived > longLife {
-		t.Pauses = 0
+	if t.Last == 0 || lived < 0 || lived > longEnough {
+		t.Pauses, t.Slow = 0, false
 	}
 	t.Last, t.Pause = now, 0
 	exhausted := false
@@ -158,20 +176,28 @@ func (d Death) count(t *tally, r *policy.Restart, a *Answer) {
 		exhausted = len(t.Deaths) >= b.Deaths
 	}
 	switch {
-	case exhausted && r.OnExhaustion == "slow":
-		t.Deaths = t.Deaths[len(t.Deaths)-r.Budget.Deaths:]
-		a.PauseSeconds = math.Ceil(r.Budget.WindowSeconds / float64(r.Budget.Deaths))
+	case r.Budget != nil && r.OnExhaustion == "slow" && (exhausted || t.Slow):
+		if !t.Slow {
+			t.Pauses, t.Slow = 0, true
+		}
+		t.Deaths = t.Deaths[max(0, len(t.Deaths)-r.Budget.Deaths):]
+		t.pause(math.Ceil(r.Budget.WindowSeconds / float64(r.Budget.Deaths)))
 	case exhausted:
 		a.Down, a.Hold = true, d.hold(len(t.Deaths), r)
 		*t = tally{}
-		return
-	case r.ExitCodes[fmt.Sprint(d.ExitCode)] == "backoff":
-		a.PauseSeconds = math.Min(math.Exp2(float64(t.Pauses)), longestPause)
-		t.Pauses = min(t.Pauses+1, 16)
+	case answer == policy.AnswerBackoff:
+		t.pause(1)
 	default:
 		t.Pauses = 0
 	}
-	t.Pause = a.PauseSeconds
+	a.PauseSeconds = t.Pause
+}
+
+// pause makes the next pause: twice the one before, up to longestPause or the first if that
+// is longer.
+func (t *tally) pause(first float64) {
+	t.Pause = min(first*math.Exp2(float64(t.Pauses)), max(first, longestPause))
+	t.Pauses = min(t.Pauses+1, 16)
 }
 
 func (d Death) hold(deaths int, r *policy.Restart) *policy.RestartHold {
@@ -199,7 +225,7 @@ func record(slot beneath.Dir, t tally, a Answer) error {
 	if pause, ok := scripts.Pause(a.PauseSeconds); ok {
 		files = append(files, pause)
 	}
-	if a.Down {
+	if a.Hold != nil {
 		files = append(files, beneath.File{Name: "down", Mode: 0o644})
 	}
 	var errs []error

@@ -27,10 +27,6 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
-// The exit codes after which a gateway stays down, unless a rule changes that: an
-// intended stop, and a configuration that cannot work.
-var neverByDefault = []string{"0", "78"}
-
 // exitNever is the exit code of a finish script that ends restarts, as in the s6
 // documentation.
 const exitNever = 125
@@ -45,7 +41,14 @@ const (
 	// PauseName holds how many seconds the next start waits, in the format of sleep: a
 	// delay of the rules, or a pause after a death. The run script removes it afterwards.
 	PauseName = "data/pause"
+	// OOMName holds how many processes the container had lost for want of memory when the
+	// gateway started. Only the slots of rules that answer to that have it.
+	OOMName = "data/oom_kills"
 )
+
+// OOMFiles are the files of the container's control group that count such processes, in
+// the line oom_kill: of version 2, and of version 1.
+var OOMFiles = []string{"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"}
 
 // markerVersion grows when the layout of a slot changes its meaning.
 const markerVersion = 1
@@ -70,7 +73,7 @@ type Settings struct {
 	Contenv string   // runs a gateway with the container's environment: /command/with-contenv where that exists
 
 	// Died is the command that a finish script runs, with the arguments that
-	// s6-supervise gave it, when a rule has set a budget or pauses. The command
+	// s6-supervise gave it, when a restart rule needs it, see NeedsHelper. The command
 	// calls deaths.Death.Answer in the service directory and exits with 125 when the
 	// gateway is to stay down. Without it, or when root must not run it, only exit
 	// codes decide.
@@ -79,12 +82,13 @@ type Settings struct {
 
 // A Renderer writes the files of slots. It quotes once what all slots share.
 type Renderer struct {
-	runHead, command, args string // of run: the slot and the environment, and the profile, come between
-	scan                   string
-	logHead                string // of log/run: the directory follows
-	logs                   string // the directory of all logs
-	finish                 []byte
-	died                   string // the words that run Settings.Died
+	start, drop   string // of run: what notes the memory comes between
+	command, args string // of run: the slot and the environment come before, the profile between
+	scan          string
+	logHead       string // of log/run: the directory follows
+	logs          string // the directory of all logs
+	finish        []byte
+	died          string // the words that run Settings.Died
 
 	// Lacking says which programs of the scripts are nowhere. A slot cannot run without them.
 	Lacking []string
@@ -130,7 +134,8 @@ func (s Settings) with(p programs, scanDir, account string) (*Renderer, error) {
 		contenv = []string{s.Contenv}
 	}
 	r := &Renderer{
-		runHead: head + "path=$PATH\n" + setPath + startBlock(p.rm, p.sleep) + dropUser +
+		start: head + "path=$PATH\n" + setPath + startBlock(p.rm, p.sleep),
+		drop: dropUser +
 			"exec \"$@\" " + p.env + " \"PATH=$path\"" + q.words(contenv) + " " + p.env +
 			" HOME=" + home + " HERMES_HOME=" + home + " HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1 " + supervise.SlotVariable + "=",
 		scan:    scanDir,
@@ -161,7 +166,7 @@ func (r *Renderer) Files(profile string, env map[string]string, restart *policy.
 	if err := checkProfile(profile); err != nil {
 		return nil, err
 	}
-	run, err := r.run(profile, env)
+	run, err := r.run(profile, env, restart)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +181,7 @@ func (r *Renderer) Files(profile string, env map[string]string, restart *policy.
 	finish := r.finish
 	if restart != nil {
 		helper := ""
-		if CountsDeaths(restart) && r.MayRunDied() == nil {
+		if NeedsHelper(restart) && r.MayRunDied() == nil {
 			helper = r.died
 		}
 		finish = finishScript(restart, helper)
@@ -218,11 +223,15 @@ var longrun = []byte("longrun\n")
 // run is the run script, which s6-supervise starts in the service directory. It sets
 // the environment of rules after the change of the user: root must not use a PATH from
 // a fact that the agent wrote.
-func (r *Renderer) run(profile string, env map[string]string) ([]byte, error) {
+func (r *Renderer) run(profile string, env map[string]string, restart *policy.Restart) ([]byte, error) {
 	q := &quoter{}
 	var b bytes.Buffer
 	b.Grow(1 << 10) // most have less
-	b.WriteString(r.runHead + q.quote(path.Join(r.scan, policy.SlotName(profile))))
+	b.WriteString(r.start)
+	if restart != nil && restart.ExitCodes[policy.EndingOOM] != "" {
+		b.WriteString(noteOOM)
+	}
+	b.WriteString(r.drop + q.quote(path.Join(r.scan, policy.SlotName(profile))))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if !envName.MatchString(name) {
 			return nil, fmt.Errorf("%q is not the name of an environment variable", name)
@@ -254,6 +263,11 @@ func startBlock(rm, sleep string) string {
 		"fi\n"
 }
 
+// noteOOM writes OOMName. Only builtins of the shell work here: root runs it.
+var noteOOM = "for file in " + strings.Join(OOMFiles, " ") + "; do\n" +
+	"\t[ ! -r \"$file\" ] || while read -r key count; do [ \"$key\" != oom_kill ] || echo \"$count\" >" + OOMName + "; done <\"$file\"\n" +
+	"done\n"
+
 // Pause makes the next start of a slot wait; ok is false when it need not wait.
 func Pause(seconds float64) (f beneath.File, ok bool) {
 	if seconds <= 0 {
@@ -265,19 +279,24 @@ func Pause(seconds float64) (f beneath.File, ok bool) {
 
 // finishScript answers the death of a gateway. s6-supervise calls it with the exit
 // code, 256 when a signal ended the gateway, and the signal. The script itself has the
-// exit codes that end restarts; the helper counts deaths and sets pauses. A helper that
-// is missing or fails never keeps a gateway down.
+// exit codes that end restarts; the helper answers the other endings, counts deaths and sets
+// pauses. A helper that is missing or fails never keeps a gateway down.
 func finishScript(restart *policy.Restart, helper string) []byte {
-	never := slices.Clone(neverByDefault)
-	if restart != nil {
-		for code, answer := range restart.ExitCodes {
-			never = slices.DeleteFunc(never, func(c string) bool { return c == code })
-			if answer == "never" {
-				never = append(never, code)
-			}
+	if restart == nil {
+		restart = &policy.Restart{}
+	}
+	codes := map[int]bool{0: true, 78: true} // that have an answer of their own
+	for ending := range restart.ExitCodes {
+		if code, err := strconv.Atoi(ending); err == nil {
+			codes[code] = true
 		}
 	}
-	slices.SortFunc(never, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+	var never []string
+	for _, code := range slices.Sorted(maps.Keys(codes)) {
+		if restart.Answer(policy.Ending{ExitCode: code}) == policy.AnswerNever {
+			never = append(never, strconv.Itoa(code))
+		}
+	}
 	text := "#!/bin/sh\n# $1 is the exit code, 256 after a signal; " + strconv.Itoa(exitNever) + " means: leave it down.\n"
 	if len(never) > 0 {
 		text += "case \"$1\" in\n" + strings.Join(never, "|") + ") exit " + strconv.Itoa(exitNever) + " ;;\nesac\n"
@@ -288,9 +307,18 @@ func finishScript(restart *policy.Restart, helper string) []byte {
 	return []byte(text + "exit 0\n")
 }
 
-// CountsDeaths reports whether a restart rule needs Settings.Died.
-func CountsDeaths(r *policy.Restart) bool {
-	return r != nil && (r.Budget != nil || slices.Contains(slices.Collect(maps.Values(r.ExitCodes)), "backoff"))
+// NeedsHelper reports whether a restart rule needs Settings.Died: for everything but exit
+// codes that stay down or start again.
+func NeedsHelper(r *policy.Restart) bool {
+	if r == nil {
+		return false
+	}
+	for ending, answer := range r.ExitCodes {
+		if _, err := strconv.Atoi(ending); err != nil || answer == policy.AnswerBackoff {
+			return true
+		}
+	}
+	return r.Budget != nil
 }
 
 // A quoter writes words for a POSIX shell and keeps the first error.

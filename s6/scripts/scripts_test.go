@@ -70,6 +70,23 @@ exec "$@" /bin/sh -c 'mkdir -p "$1" && rm -f "$1/lock" && exec /command/s6-log 1
 	}
 }
 
+// A rule that answers to oom makes the run script note the count before the gateway starts.
+func TestRunNotesTheMemory(t *testing.T) {
+	t.Parallel()
+	files, err := overlayRenderer(t).Files("coder", nil, &policy.Restart{ExitCodes: map[string]string{"oom": "never"}})
+	s6test.Must(t, err)
+	want := `	/usr/bin/rm -f data/pause
+fi
+for file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
+	[ ! -r "$file" ] || while read -r key count; do [ "$key" != oom_kill ] || echo "$count" >data/oom_kills; done <"$file"
+done
+uid=$(/usr/bin/id -u)
+`
+	if run := string(files[len(files)-1].Content); !strings.Contains(run, want) {
+		t.Errorf("run: %s", run)
+	}
+}
+
 // overlayRenderer makes slots for an image with s6-overlay.
 func overlayRenderer(t testing.TB) *Renderer {
 	t.Helper()

@@ -98,8 +98,9 @@ type Deaths struct {
 
 // A Death is the end of a service.
 type Death struct {
-	At     time.Time
-	Signal int // 0 for none
+	At       time.Time
+	ExitCode int // 128 and the signal when a signal ended it
+	Signal   int // 0 for none
 }
 
 // Within counts the deaths of the last time. Deaths by a signal that operators send do not
@@ -136,7 +137,7 @@ func decodeDeaths(data []byte) (d Deaths) {
 	}
 	for record := range slices.Chunk(data, deathSize) {
 		d.Last = decodeTAI64N(record)
-		d.Each = append(d.Each, Death{At: d.Last, Signal: int(record[deathSize-1])})
+		d.Each = append(d.Each, Death{At: d.Last, ExitCode: int(record[deathSize-2]), Signal: int(record[deathSize-1])})
 	}
 	d.Count = len(d.Each)
 	return d

@@ -61,7 +61,7 @@ func TestDecodeDeaths(t *testing.T) {
 		return data
 	}
 	first, last := time.Unix(1790000000, 0), time.Unix(1790000005, 0)
-	want := Deaths{Count: 2, Last: last, Each: []Death{{first, 9}, {last, 9}}}
+	want := Deaths{Count: 2, Last: last, Each: []Death{{first, 137, 9}, {last, 137, 9}}}
 	if diff := cmp.Diff(want, decodeDeaths(append(record(1790000000), record(1790000005)...))); diff != "" {
 		t.Errorf("decodeDeaths (-want +got):\n%s", diff)
 	}

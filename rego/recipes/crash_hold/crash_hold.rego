@@ -4,13 +4,15 @@
 # description: |
 #   A gateway that dies at every start floods its platform with connections until
 #   the platform revokes the token. After several unclean exits within a window, the
-#   rule holds the profile for a while. The first boot or apply after that time may
+#   rule holds the profile for a while: in the running container by the slot, and at
+#   boot by what the gateways recorded. The first boot or apply after that time may
 #   start it. An exit code that means "the configuration is wrong" holds the profile
 #   until one of its files changes. The next gateway counts an unclean exit when it
-#   starts; a gateway that was killed with the container counts too.
+#   starts; a gateway that was killed with the container counts too. restart_table,
+#   and any rule of yours about restarts, replaces what the slot does.
 # custom:
 #   evidence: ["#51228", "#89034", "#76435"]
-#   contributes: [hold]
+#   contributes: [hold, restart]
 #   codes: [crash_hold, fatal_config]
 package reconcile.rules.crash_hold
 
@@ -36,6 +38,35 @@ hold contains {"profile": name, "code": "fatal_config", "reason": reason} if {
 	sprintf("%v", [fatal]) == code
 	not _changed_since(profile)
 	reason := sprintf("its last gateway ended with %s, and %s have not changed since", [code, concat(", ", _files)])
+}
+
+# The slot counts the deaths of the running container.
+restart contains object.union({"profile": name, "code": "crash_hold", "priority": -1, "reason": reason}, member) if {
+	member := object.union_n([_budget, {"exit_codes": _never | count(_never) > 0}])
+	count(member) > 0
+	some name, _ in input.profiles
+	codes := [sprintf("exit code %s: never", [code]) | some code, _ in _never]
+	limits := [sprintf("%v deaths within %v s: hold for %v s", [limit.deaths, limit.window_seconds, _budget.hold_seconds]) | limit := _budget.budget]
+	reason := concat("; ", array.concat(codes, limits))
+}
+
+_never := {code: "never" |
+	some fatal in data.settings.crash_hold_fatal_exit_codes
+	code := sprintf("%v", [fatal])
+	regex.match(`^([0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`, code)
+}
+
+# Values that no slot can have set no budget.
+_budget := {key: value |
+	data.settings.crash_hold_exits in numbers.range(1, 4096)
+	data.settings.crash_hold_window_seconds > 0
+	data.settings.crash_hold_seconds > 0
+	data.settings.crash_hold_seconds <= 31622400
+	some key, value in {
+		"budget": {"deaths": data.settings.crash_hold_exits, "window_seconds": data.settings.crash_hold_window_seconds},
+		"on_exhaustion": "hold",
+		"hold_seconds": data.settings.crash_hold_seconds,
+	}
 }
 
 _files := [".env", "config.yaml", "auth.json"]

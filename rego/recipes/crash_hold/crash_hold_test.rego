@@ -76,3 +76,19 @@ test_a_gateway_that_did_not_end_by_itself_is_not_meant if {
 	running := object.union(fatal, {"lifecycle": {"phase": "running"}})
 	held == set() with data.settings as shipped with input as home(running) with data.settings.crash_hold_fatal_exit_codes as ["78"]
 }
+
+test_the_slot_counts_too if {
+	members := crash_hold.restart with data.settings as shipped with input as home({}) with data.settings.crash_hold_exits as 3
+		with data.settings.crash_hold_fatal_exit_codes as ["78", "x"]
+	{member.profile | some member in members} == {"coder", "other"}
+	every member in members {
+		member.budget == {"deaths": 3, "window_seconds": 600}
+		member.hold_seconds == 3600
+		member.exit_codes == {"78": "never"}
+		member.reason == "exit code 78: never; 3 deaths within 600 s: hold for 3600 s"
+	}
+	none := crash_hold.restart with data.settings as shipped with input as home({})
+	none == set()
+	odd := crash_hold.restart with data.settings as shipped with input as home({}) with data.settings.crash_hold_exits as 2.5
+	odd == set()
+}

@@ -3,7 +3,7 @@ package reconcile.rules.restart_table_test
 import data.reconcile.rules.restart_table
 
 # The shipped settings, whatever the operator has set.
-shipped := object.union(data.settings, {"restart_table_never": [], "restart_table_now": [], "restart_table_backoff": [], "restart_table_deaths": 0, "restart_table_window_seconds": 600, "restart_table_on_exhaustion": "hold", "restart_table_hold_seconds": 0, "restart_table_profiles": ["*"]})
+shipped := object.union(object.remove(data.settings, ["restart_table_exceptions"]), {"restart_table_never": [], "restart_table_now": [], "restart_table_backoff": [], "restart_table_deaths": 0, "restart_table_window_seconds": 600, "restart_table_on_exhaustion": "hold", "restart_table_hold_seconds": 0, "restart_table_uncounted": [], "restart_table_count_term": false, "restart_table_reset_after_seconds": 0, "restart_table_exceptions": {}, "restart_table_profiles": ["*"]})
 
 home := {"profiles": {"default": {}, "coder": {}}}
 
@@ -40,6 +40,46 @@ test_the_careful_answer_wins if {
 	every member in members {
 		member.exit_codes == {"1": "never", "2": "backoff", "3": "now"}
 	}
+}
+
+test_any_ending if {
+	members := restart_table.restart with data.settings as shipped with input as home
+		with data.settings.restart_table_never as ["oom"]
+		with data.settings.restart_table_now as ["SIGTERM"]
+		with data.settings.restart_table_uncounted as ["75"]
+		with data.settings.restart_table_backoff as ["*"]
+		with data.settings.restart_table_count_term as true
+		with data.settings.restart_table_reset_after_seconds as 900
+	count(members) == 2
+	every member in members {
+		member.exit_codes == {"oom": "never", "SIGTERM": "now", "75": "uncounted", "*": "backoff"}
+		member.count_term == true
+		member.reset_after_seconds == 900
+		member.reason == "*: backoff; exit code 75: uncounted; SIGTERM: now; oom: never"
+	}
+}
+
+test_an_exception_wins if {
+	members := restart_table.restart with data.settings as shipped with input as home with data.settings.restart_table_deaths as 10
+		with data.settings.restart_table_never as ["78"]
+		with data.settings.restart_table_profiles as ["default"]
+		with data.settings.restart_table_exceptions as {"coder": {"deaths": 3, "backoff": "oom"}, "gone": {"deaths": 1}}
+	{[member.profile, member.budget.deaths, object.get(member, "priority", 0)] | some member in members} == {["default", 10, 0], ["coder", 3, 1]}
+	{member.exit_codes | some member in members; member.profile == "coder"} == {{"78": "never", "oom": "backoff"}}
+}
+
+test_an_exception_that_makes_no_sense if {
+	exceptions := {"coder": {"death": 3, "never": ["SIGNONE"], "deaths": 2}, "default": 7}
+	members := restart_table.restart with data.settings as shipped with input as home with data.settings.restart_table_exceptions as exceptions
+	{member.budget.deaths | some member in members} == {2}
+	alarms := {member.reason |
+		some member in restart_table.alarm with data.settings as shipped with input as home with data.settings.restart_table_exceptions as exceptions
+	}
+	every word in ["coder: has no key \"death\", have", "coder: never has \"SIGNONE\"", "default is 7, want an object"] {
+		some reason in alarms
+		contains(reason, word)
+	}
+	count(alarms) == 3
 }
 
 test_a_budget if {

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/engine/status"
+	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
+	"hermes-reconcile/rego/bundle"
+	"hermes-reconcile/s6/scripts"
+)
+
+// An inspection looks at one part of the installation. It returns what is missing and what
+// mends it; nothing is missing if the reason is "".
+type inspection struct {
+	code  string
+	image bool // it is about an image with s6-overlay
+	look  func(config.Config) (reason, mend string)
+}
+
+// inspections are about what can be missing before a pass begins. Every pass has the findings
+// among its alarms, and doctor prints them.
+var inspections = []inspection{
+	{policy.CodeUntrusted, false, untrustedState},
+	{policy.CodeUntrusted, false, untrustedFacts},
+	{"user_differs", false, otherUser},
+	{"clock", false, func(config.Config) (string, string) { return wrongClock(time.Now()) }},
+	{"hook", true, func(config.Config) (string, string) { return hookProblem(hookFile, installedProgram) }},
+	{"home_not_kept", true, func(c config.Config) (string, string) { return notKept("home", c.Home) }},
+	{"state_dir_not_kept", true, func(c config.Config) (string, string) { return notKept("state_dir", c.StateDir) }},
+}
+
+// installation returns the findings. Those about an image count where s6-overlay has hooks,
+// and whenever all is true.
+func installation(c config.Config, all bool) []view.Finding {
+	if _, err := os.Stat(filepath.Dir(hookFile)); err == nil {
+		all = true
+	}
+	var found []view.Finding
+	for _, i := range inspections {
+		if i.image && !all {
+			continue
+		}
+		if reason, mend := i.look(c); reason != "" {
+			found = append(found, view.Finding{Code: i.code, Reason: reason, Mend: mend})
+		}
+	}
+	return found
+}
+
+// alarmsOf returns the alarms of a pass about the installation.
+func alarmsOf(found []view.Finding) []policy.Alarm {
+	var alarms []policy.Alarm
+	for _, f := range found {
+		alarms = append(alarms, policy.Alarm{Code: f.Code, Reason: f.Reason + "; " + f.Mend})
+	}
+	return alarms
+}
+
+// mends are what mends the findings of a pass, where it does not depend on details.
+var mends = map[string]string{
+	"scandir":                 "run doctor in the container, or name the scan directory with --scandir",
+	"no_svscan":               "run this program under s6-overlay, or start s6-svscan on the scan directory",
+	status.CodeNobody:         "call hermes-reconcile rescan",
+	"capacity":                "remove profiles, or raise the limit of s6-svscan and of open files, and s6.capacity",
+	"deaths_uncounted":        "install the program at " + installedProgram + ", where only root can write",
+	"no_program":              "install the program, or name it in s6.tools, s6.shell or gateway.command",
+	engine.CodeVolume:         "mount the volume at home, readable for user",
+	engine.CodeTimeZone:       "set TZ to a name such as Europe/Zurich",
+	policy.CodePolicyFallback: "call hermes-reconcile policy check",
+	policy.CodeRuleError:      "call hermes-reconcile policy check",
+	policy.CodeSettings:       "correct the setting",
+	policy.CodePolicyGone:     "mount the rules, or call hermes-reconcile policy forget",
+	policy.CodeExternal:       "repair the plug-in in facts.dir",
+	policy.CodeUntrusted:      "let only root write it",
+	ledger.CodeNotDecided:     "read the message; it names the place",
+	codeConfiguration:         "correct the key in the configuration",
+	codeNoUser:                "make the user in the image, or set user to UID:GID",
+}
+
+// The codes of what is wrong with the configuration.
+const (
+	codeConfiguration = "configuration"
+	codeNoUser        = "no_user"
+)
+
+// usable makes a configuration one that works, and returns what was wrong with it.
+func usable(c *config.Config, wrong error) []view.Finding {
+	var found []view.Finding
+	note := func(code, what string, err error) {
+		if err != nil {
+			found = append(found, view.Finding{Code: code, Mend: mends[code], Reason: fmt.Sprintf("%s: %v", what, err)})
+		}
+	}
+	note(codeConfiguration, "the configuration is wrong; going on without that part", wrong)
+	note(codeConfiguration, "going on with the default programs", trustPrograms(c))
+	if _, err := lookupUser(c.User); err != nil {
+		note(codeNoUser, "going on as "+trust.UpstreamUser, err)
+		c.User = trust.UpstreamUser
+	}
+	return found
+}
+
+func untrustedState(c config.Config) (reason, mend string) {
+	if c.StateDir == "" {
+		return "", ""
+	}
+	for _, name := range []string{policy.OverridesFile, bundle.LastGoodFile} {
+		_, err := trust.Check(filepath.Join(c.StateDir, name), trust.Only(os.Geteuid()))
+		if isA[*trust.Error](err) {
+			return fmt.Sprintf("state_dir %s is not used: %v", c.StateDir, err), "name a directory that no other user can write, off the volume"
+		}
+	}
+	return "", ""
+}
+
+// untrustedFacts checks the directory of plug-ins, whose files each have a check of their own.
+func untrustedFacts(c config.Config) (reason, mend string) {
+	_, err := trust.Check(c.Facts.Dir, trust.NotByUser(c.Distrusted))
+	if untrusted, ok := errors.AsType[*trust.Error](err); ok && c.Facts.Dir != "" {
+		return fmt.Sprintf("facts.dir %s: %v", c.Facts.Dir, untrusted), untrusted.Mend()
+	}
+	return "", ""
+}
+
+// otherUser compares the user with the one to whom upstream's image gives the home.
+func otherUser(c config.Config) (reason, mend string) {
+	u, err := lookupUser(c.User)
+	if err != nil {
+		return "", "" // another finding
+	}
+	uid, gid := environNumber("HERMES_UID", u.UID), environNumber("HERMES_GID", u.GID)
+	if uid == u.UID && gid == u.GID {
+		return "", ""
+	}
+	return fmt.Sprintf("HERMES_UID and HERMES_GID make the home that of %d:%d, and user %q is %d:%d", uid, gid, c.User, u.UID, u.GID),
+		fmt.Sprintf("set user to \"%d:%d\", or let the hook that changes the user hermes run before %s", uid, gid, filepath.Base(hookFile))
+}
+
+func environNumber(name string, standard int) int {
+	if n, err := strconv.Atoi(strings.TrimSpace(os.Getenv(name))); err == nil {
+		return n
+	}
+	return standard
+}
+
+// beforeReleases is a time before every release of this program.
+var beforeReleases = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func wrongClock(now time.Time) (reason, mend string) {
+	if now.After(beforeReleases) {
+		return "", ""
+	}
+	return fmt.Sprintf("the clock says %s, so holds, windows and logs have wrong times", now.UTC().Format(time.RFC3339)), "set the clock of the host"
+}
+
+// hookFile is where s6-overlay looks for the hook. Upstream's has the same name.
+const hookFile = "/etc/cont-init.d/02-reconcile-profiles"
+
+func hookProblem(hook, program string) (reason, mend string) {
+	mend = "install hook/02-reconcile-profiles of the release there, and the program at " + program + ", both with mode 0755 and root's alone"
+	text, err := trust.Read(hook, trust.Anybody, 64<<10)
+	switch err = cmp.Or(err, scripts.CheckProgram(hook), scripts.CheckProgram(program)); {
+	case text != nil && !bytes.Contains(text, []byte("hermes-reconcile boot")):
+		return fmt.Sprintf("the hook %s is another program's, perhaps upstream's", hook), mend
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Sprintf("no gateway comes back after a restart: %v", err), mend
+	case err != nil:
+		return fmt.Sprintf("the hook cannot run as root: %v", err), mend
+	}
+	return "", ""
+}
+
+// passing are the file systems that end with the container.
+var passing = map[int64]string{unix.OVERLAYFS_SUPER_MAGIC: "the container's own layer", unix.TMPFS_MAGIC: "memory", unix.RAMFS_MAGIC: "memory"}
+
+// notKept finds a directory, named by a key of the configuration, that is lost with the container.
+func notKept(key, dir string) (reason, mend string) {
+	existing := dir
+	for existing != "/" && unix.Access(existing, unix.F_OK) != nil {
+		existing = filepath.Dir(filepath.Clean("/" + existing))
+	}
+	var st unix.Statfs_t
+	if dir == "" || unix.Statfs(existing, &st) != nil || passing[int64(st.Type)] == "" {
+		return "", ""
+	}
+	return fmt.Sprintf("%s %s is in %s, and is lost with the container", key, dir, passing[int64(st.Type)]), "mount a volume there, such as -v NAME:" + dir
+}

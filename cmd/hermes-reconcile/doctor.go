@@ -1,0 +1,56 @@
+package main
+
+import (
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/engine/status"
+	"hermes-reconcile/policy"
+)
+
+func newDoctor() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Look at the installation, and say what is missing and what mends it; nothing is touched",
+		Long: `Look at the whole installation: programs, gateway command, user, hook, s6-svscan,
+configuration, rules, facts.d, state directory, volume, capacity, clock. Each finding has
+a code, and names what mends it. The findings are alarms of "boot" and "status" too.
+"status" has what is wrong with single profiles. Run "doctor" as root in the container.
+
+Exit status: 0 nothing is missing, 1 something is, 2 wrong usage.`,
+		Example: `  docker exec -u root CONTAINER hermes-reconcile doctor
+  hermes-reconcile doctor -o json`,
+		Args: cobra.NoArgs,
+		RunE: doctor,
+	}
+}
+
+func doctor(cmd *cobra.Command, _ []string) error {
+	c, wrong, err := config.Read(cmd.Flags(), os.Environ())
+	if err != nil {
+		return err
+	}
+	found := append(usable(&c, wrong), installation(c, true)...)
+	alarms := []policy.Alarm{}
+	d, _, err := currentStatus(cmd.Context(), cmd, c, nil, nil)
+	if err != nil {
+		alarms = append(alarms, policy.Alarm{Code: ledger.CodeNotDecided, Reason: err.Error()})
+	} else {
+		alarms = d.Alarms
+	}
+	seen := alarmsOf(found)
+	for _, a := range alarms {
+		if (a.Profile == "" || a.Code == status.CodeNobody) && !slices.Contains(seen, a) {
+			found = append(found, view.Finding{Code: a.Code, Profile: a.Profile, Reason: a.Reason, Mend: mends[a.Code]})
+		}
+	}
+	if err := show(cmd, c, view.NewDiagnosis(found), view.Doctor); err != nil || len(found) == 0 {
+		return err
+	}
+	return silently(exitProfile)
+}
