@@ -21,8 +21,9 @@ import (
 type execution struct {
 	*Executor
 	policy.ExecuteOptions
-	scan   *scanDir
-	render *scripts.Renderer
+	scan       *scanDir
+	render     *scripts.Renderer
+	operations []policy.Operation
 }
 
 func (e *Executor) begin(o policy.ExecuteOptions) (*execution, error) {
@@ -76,7 +77,7 @@ func (x *execution) one(ctx context.Context, op policy.Operation) (done bool, er
 		return x.rescan(ctx)
 	case policy.OpUpdate:
 		if op.Slot == scanDirSlot {
-			err := x.takeBack(ctx, x.scan.Dir, scanParts, op.Files)
+			err := x.takeScanDirBack(ctx, op.Files)
 			return err == nil, err
 		}
 	}

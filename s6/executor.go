@@ -104,6 +104,7 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o
 		return results
 	}
 	defer x.scan.close()
+	x.operations = operations
 	for from := 0; from < len(results); {
 		to := from + 1
 		for to < len(results) && results[to].Operation.Op == results[from].Operation.Op {

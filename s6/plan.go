@@ -263,6 +263,7 @@ func (p *planner) join(first, removals []policy.Operation, slots []slotPlan) pol
 			plan.Pending = append(plan.Pending, s.profile)
 		}
 	}
+	p.setAside(&plan)
 	p.services(plan)
 	plan.Operations = append(plan.Operations, stops...)
 	cause := p.rescanCause(plan.Operations, idle)

@@ -22,6 +22,9 @@ const settle = 300 * time.Millisecond
 // not start them. Such slots are taken away and brought back once (seen to work with
 // 2.13 and 2.15). The error names the slots that stay without a supervisor.
 func (x *execution) rescan(ctx context.Context) (done bool, err error) {
+	if err := x.mayScan(); err != nil {
+		return false, err
+	}
 	err = x.ask(ctx, supervise.Svscan, x.scan.Dir, "a")
 	if errors.Is(err, supervise.ErrNobody) {
 		return false, fmt.Errorf("no s6-svscan works on %s", x.ScanDir)

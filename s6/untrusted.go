@@ -1,8 +1,10 @@
 package s6
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -48,6 +50,83 @@ func (p *planner) guard() []policy.Operation {
 		return nil
 	}
 	return []policy.Operation{{Op: policy.OpUpdate, Slot: scanDirSlot, Files: f.names, Cause: notRoots}}
+}
+
+// setAside adds to the plan that what the gateways' user has planted is set aside.
+func (p *planner) setAside(plan *policy.Plan) {
+	if !p.guarded || p.scan == nil {
+		return
+	}
+	planted := p.planted(p.scan, slices.Sorted(maps.Keys(p.entries)), plan.Operations)
+	if len(planted) == 0 {
+		return
+	}
+	p.alarm(policy.CodeUntrusted, "in the scan directory %s: uid %d made %s, which s6-svscan would run as root; it is set aside, restart the container if this user is not trusted",
+		p.ScanDir, p.User.UID, fewOf(planted))
+	if len(plan.Operations) == 0 || plan.Operations[0].Slot != scanDirSlot {
+		plan.Operations = slices.Insert(plan.Operations, 0, policy.Operation{Op: policy.OpUpdate, Slot: scanDirSlot, Cause: notRoots})
+	}
+	plan.Operations[0].Files = append(plan.Operations[0].Files, planted...)
+}
+
+// planted returns the entries of a scan directory that the gateways' user made, that no
+// operation mends and that nothing supervises yet: the next scan would run them as root.
+func (e *Executor) planted(scan *scanDir, names []string, mended []policy.Operation) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		st, err := scan.Lstat(name)
+		if err != nil || strings.HasPrefix(name, ".") || e.User.UID == 0 || int(st.Uid) != e.User.UID ||
+			slices.ContainsFunc(mended, func(op policy.Operation) bool { return op.Slot == name }) {
+			return true
+		}
+		dir, err := scan.OpenDir(name)
+		if err != nil {
+			return false
+		}
+		defer dir.Close()
+		service, logger, err := supervise.Held(dir)
+		return err == nil && (service || logger)
+	})
+}
+
+// takeScanDirBack makes the scan directory root's. Then nobody else can make entries, and it
+// renames what the gateways' user has planted to names that s6-svscan ignores, before any
+// scan. The next run removes them.
+func (x *execution) takeScanDirBack(ctx context.Context, parts []string) error {
+	if err := x.takeBack(ctx, x.scan.Dir, scanParts, parts); err != nil {
+		return err
+	}
+	planted, err := x.plantedNow(x.operations)
+	for _, name := range planted {
+		if err := x.scan.rename(name, stagingName()); err != nil {
+			return fmt.Errorf("set %s aside: %w", policy.ProfileName(name), err)
+		}
+	}
+	return err
+}
+
+// plantedNow reads the scan directory again; see planted.
+func (x *execution) plantedNow(mended []policy.Operation) ([]string, error) {
+	fd, err := x.scan.Open(".", unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, fmt.Errorf("open the scan directory: %w", err)
+	}
+	names, err := beneath.Names(fd, maxEntries)
+	if err != nil {
+		return nil, fmt.Errorf("read the scan directory: %w", err)
+	}
+	return x.planted(x.scan, names, mended), nil
+}
+
+// mayScan fails when a scan would run as root what the gateways' user has planted.
+func (x *execution) mayScan() error {
+	if !x.strict() {
+		return nil
+	}
+	planted, err := x.plantedNow(nil)
+	if len(planted) > 0 {
+		err = fmt.Errorf("no scan: uid %d made %s in %s, which s6-svscan would run as root; `hermes-reconcile apply` sets it aside", x.User.UID, fewOf(planted), x.ScanDir)
+	}
+	return err
 }
 
 // notRoots is the cause of an operation that takes parts back.
@@ -109,6 +188,9 @@ func (p *planner) services(plan policy.Plan) {
 	handled := map[string]bool{}
 	for _, op := range plan.Operations {
 		handled[op.Slot] = true
+		for _, name := range op.Files {
+			handled[name] = handled[name] || op.Slot == scanDirSlot
+		}
 	}
 	for _, a := range plan.Alarms {
 		if a.Code == policy.CodeUntrusted {
