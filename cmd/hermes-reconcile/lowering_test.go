@@ -87,7 +87,7 @@ func (l *liveScan) program() string {
 func TestStopOfAStoppedVolume(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
-	missing := regexp.MustCompile(`FAILED  coder: (the intent "stopped" cannot be recorded|the planned-stop marker): `)
+	missing := regexp.MustCompile(`FAILED  coder: (the intent "stopped" cannot be recorded|the planned-stop marker)`)
 	for _, command := range []string{"stop", "unregister"} {
 		l := startLiveAs(t, agent, "coder=running")
 		l.untilNow("coder", policy.NowUp)
@@ -219,7 +219,7 @@ func TestStopReportsWhatAGatewayLeaves(t *testing.T) {
 	l.write("gateway", "#!/bin/sh\nsetsid sleep 1000001 &\n(setsid sleep 1000001 &)\nexec sleep 1000000\n", 0o755)
 	l.want(exitDone, "coder: started", "start coder")
 	l.want(exitDone, "writer: started", "start writer")
-	l.want(exitProfile, "coder: stopped, with an error\nFAILED  coder: bring-down gateway-coder: the gateway is down, and 2 processes of it still run (pid ", "stop coder --timeout 1s")
+	l.want(exitProfile, "coder: stopped, with an error\nFAILED  coder: bring-down gateway-coder: the gateway is down, and 2 processes of it still run (pid ", "stop coder --timeout 4s")
 	l.want(exitDone, "coder: already down", "stop coder --kill")
 	l.want(exitDone, "writer: slot removed", "unregister writer --kill")
 	for _, p := range s6test.Processes(t, l.base) {
