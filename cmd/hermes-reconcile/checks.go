@@ -17,6 +17,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
@@ -39,6 +40,8 @@ var inspections = []inspection{
 	{policy.CodeUntrusted, false, untrustedState},
 	{policy.CodeUntrusted, false, untrustedFacts},
 	{"user_differs", false, otherUser},
+	{"no_setuid", false, noSetuid},
+	{"noexec", false, noExec},
 	{"clock", false, func(config.Config) (string, string) { return wrongClock(time.Now()) }},
 	{"hook", true, func(config.Config) (string, string) { return hookProblem(hookFile, installedProgram) }},
 	{"home_not_kept", true, func(c config.Config) (string, string) { return notKept("home", c.Home) }},
@@ -157,6 +160,49 @@ func environNumber(name string, standard int) int {
 		return n
 	}
 	return standard
+}
+
+// noSetuid finds out whether root can become the user, as s6-setuidgid has to.
+func noSetuid(c config.Config) (reason, mend string) {
+	u, err := lookupUser(c.User)
+	if err != nil || u.UID == 0 || os.Geteuid() != 0 {
+		return "", ""
+	}
+	if !isMapped(u.UID) {
+		return fmt.Sprintf("no gateway can run as user %q: the user namespace of the container has no uid %d", c.User, u.UID),
+			"map this uid into the container, or set user to one that is mapped"
+	}
+	const setgid, setuid = 1 << unix.CAP_SETGID, 1 << unix.CAP_SETUID
+	has, err := strconv.ParseUint(read.Proc("/proc").Status("self", "CapEff"), 16, 64)
+	if err != nil || has&setgid != 0 && has&setuid != 0 {
+		return "", ""
+	}
+	return fmt.Sprintf("no gateway can run as user %q: the container has not both CAP_SETUID and CAP_SETGID", c.User),
+		"start the container with --cap-add SETUID --cap-add SETGID"
+}
+
+// isMapped reports whether the user namespace has a uid, as far as that is known.
+func isMapped(uid int) bool {
+	text, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return true
+	}
+	for line := range strings.Lines(string(text)) {
+		var inside, outside, count int
+		if _, err := fmt.Sscan(line, &inside, &outside, &count); err == nil && inside <= uid && uid-inside < count {
+			return true
+		}
+	}
+	return false
+}
+
+// noExec finds out whether run scripts can run.
+func noExec(c config.Config) (reason, mend string) {
+	var st unix.Statfs_t
+	if unix.Statfs(c.ScanDir, &st) != nil || st.Flags&unix.ST_NOEXEC == 0 {
+		return "", ""
+	}
+	return fmt.Sprintf("the scan directory %s is mounted noexec, so no run script can run", c.ScanDir), "mount it with exec, such as --tmpfs /run:exec"
 }
 
 // beforeReleases is a time before every release of this program.
