@@ -42,11 +42,15 @@ var mayImport = map[string][]string{
 
 	"cmd/hermes-reconcile/config": {"policy", "policy/suggest", "policy/trust"},
 	"cmd/hermes-reconcile/view":   {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "rego", "rego/check", "rego/workbench"},
+	"cmd/hermes-reconcile/inspect": {
+		"policy", "policy/trust", "engine", "engine/facts/read", "engine/ledger", "engine/status", "rego/bundle", "s6/scripts",
+		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
+	},
 	"cmd/hermes-reconcile": {
 		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts", "engine/facts/plugins", "engine/facts/read", "engine/volume", "engine/volume/remote", "engine/ledger",
 		"engine/reconcile", "engine/explain", "engine/status", "rego", "rego/bundle", "rego/check", "rego/example", "rego/process", "rego/workbench", "s6",
 		"s6/deaths", "s6/scripts",
-		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
+		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/view",
 	},
 }
 
@@ -54,7 +58,7 @@ var mayImport = map[string][]string{
 var testsMayImport = map[string][]string{
 	"policy": {"engine/hometest"}, "engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume", "engine/hometest"},
 	"engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/deaths": {"s6/s6test"}, "s6/scripts": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
-	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/view": {"engine/volume"},
+	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/view": {"engine/volume"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
 }
 
 // onlyIn maps a module to the only package that may import it, along with the packages

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/inspect"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 func newDoctor() *cobra.Command {
@@ -35,7 +38,7 @@ func doctor(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	found := append(usable(&c, wrong), installation(c, true)...)
+	found := append(usable(&c, wrong), inspect.Installation(c, true)...)
 	alarms := []policy.Alarm{}
 	d, _, err := currentStatus(cmd.Context(), cmd, c, nil, nil)
 	if err != nil {
@@ -43,14 +46,31 @@ func doctor(cmd *cobra.Command, _ []string) error {
 	} else {
 		alarms = d.Alarms
 	}
-	seen := alarmsOf(found)
+	seen := inspect.Alarms(found)
 	for _, a := range alarms {
 		if (a.Profile == "" || a.Code == status.CodeNobody) && !slices.Contains(seen, a) {
-			found = append(found, view.Finding{Code: a.Code, Profile: a.Profile, Reason: a.Reason, Mend: mends[a.Code]})
+			found = append(found, view.Finding{Code: a.Code, Profile: a.Profile, Reason: a.Reason, Mend: inspect.Mends[a.Code]})
 		}
 	}
 	if err := show(cmd, c, view.NewDiagnosis(found), view.Doctor); err != nil || len(found) == 0 {
 		return err
 	}
 	return silently(exitProfile)
+}
+
+// usable makes a configuration one that works, and returns what was wrong with it.
+func usable(c *config.Config, wrong error) []view.Finding {
+	var found []view.Finding
+	note := func(code, what string, err error) {
+		if err != nil {
+			found = append(found, view.Finding{Code: code, Mend: inspect.Mends[code], Reason: fmt.Sprintf("%s: %v", what, err)})
+		}
+	}
+	note(inspect.CodeConfiguration, "the configuration is wrong; going on without that part", wrong)
+	note(inspect.CodeConfiguration, "going on with the default programs", trustPrograms(c))
+	if _, err := lookupUser(c.User); err != nil {
+		note(inspect.CodeNoUser, "going on as "+trust.UpstreamUser, err)
+		c.User = trust.UpstreamUser
+	}
+	return found
 }

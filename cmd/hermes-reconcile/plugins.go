@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/inspect"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts"
 	"hermes-reconcile/engine/facts/plugins"
@@ -70,7 +71,7 @@ func worldOn(c config.Config, rules *process.Rules, log, problems *slog.Logger, 
 		Slots: slots, Rules: rules, ScanDir: c.ScanDir,
 		Sources: containerSources(c), SourceTimeout: c.Facts.SourceTimeout, OnRuleError: engine.OnRuleError(c.OnRuleError),
 		KeepOverrides: func(overrides []policy.Override) error { return facts.KeepOverrides(c.StateDir, overrides) },
-		Alarms:        alarmsOf(installation(c, false)),
+		Alarms:        inspect.Alarms(inspect.Installation(c, false)),
 		External:      func(ctx context.Context, in *policy.Input) { facts.AddExternal(ctx, pluginsConfig(c), in) },
 		Log:           problems,
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/inspect"
 	"hermes-reconcile/s6/scripts"
 )
 
@@ -33,16 +34,13 @@ func trustPrograms(c *config.Config) error {
 	return errors.Join(errs...)
 }
 
-// installedProgram is where the documentation installs this program.
-const installedProgram = "/usr/local/bin/hermes-reconcile"
-
 // diedCommand is how a finish script calls this program back. The installed program comes
 // before the one that runs now, which may be gone later. The executor refuses a program
 // that others than root could have written.
 func diedCommand(c config.Config) []string {
 	program := c.S6.Program
 	if program == "" {
-		program = installedProgram
+		program = inspect.InstalledProgram
 		if _, err := os.Stat(program); err != nil {
 			program, _ = os.Executable()
 		}

@@ -1,4 +1,6 @@
-package main
+// Package inspect looks at an installation before a pass begins: what is missing, and what
+// mends it. Every pass has the findings among its alarms, and doctor prints them.
+package inspect
 
 import (
 	"bytes"
@@ -34,8 +36,7 @@ type inspection struct {
 	look  func(config.Config) (reason, mend string)
 }
 
-// inspections are about what can be missing before a pass begins. Every pass has the findings
-// among its alarms, and doctor prints them.
+// inspections are about what can be missing before a pass begins.
 var inspections = []inspection{
 	{policy.CodeUntrusted, false, untrustedState},
 	{policy.CodeUntrusted, false, untrustedFacts},
@@ -43,14 +44,14 @@ var inspections = []inspection{
 	{"no_setuid", false, noSetuid},
 	{"noexec", false, noExec},
 	{"clock", false, func(config.Config) (string, string) { return wrongClock(time.Now()) }},
-	{"hook", true, func(config.Config) (string, string) { return hookProblem(hookFile, installedProgram) }},
+	{"hook", true, func(config.Config) (string, string) { return hookProblem(hookFile, InstalledProgram) }},
 	{"home_not_kept", true, func(c config.Config) (string, string) { return notKept("home", c.Home) }},
 	{"state_dir_not_kept", true, func(c config.Config) (string, string) { return notKept("state_dir", c.StateDir) }},
 }
 
-// installation returns the findings. Those about an image count where s6-overlay has hooks,
+// Installation returns the findings. Those about an image count where s6-overlay has hooks,
 // and whenever all is true.
-func installation(c config.Config, all bool) []view.Finding {
+func Installation(c config.Config, all bool) []view.Finding {
 	if _, err := os.Stat(filepath.Dir(hookFile)); err == nil {
 		all = true
 	}
@@ -66,8 +67,8 @@ func installation(c config.Config, all bool) []view.Finding {
 	return found
 }
 
-// alarmsOf returns the alarms of a pass about the installation.
-func alarmsOf(found []view.Finding) []policy.Alarm {
+// Alarms returns the alarms of a pass about the installation.
+func Alarms(found []view.Finding) []policy.Alarm {
 	var alarms []policy.Alarm
 	for _, f := range found {
 		alarms = append(alarms, policy.Alarm{Code: f.Code, Reason: f.Reason + "; " + f.Mend})
@@ -75,13 +76,13 @@ func alarmsOf(found []view.Finding) []policy.Alarm {
 	return alarms
 }
 
-// mends are what mends the findings of a pass, where it does not depend on details.
-var mends = map[string]string{
+// Mends are what mends the findings of a pass, where it does not depend on details.
+var Mends = map[string]string{
 	"scandir":                 "run doctor in the container, or name the scan directory with --scandir",
 	"no_svscan":               "run this program under s6-overlay, or start s6-svscan on the scan directory",
 	status.CodeNobody:         "call hermes-reconcile rescan",
 	"capacity":                "remove profiles, or raise the limit of s6-svscan and of open files, and s6.capacity",
-	"deaths_uncounted":        "install the program at " + installedProgram + ", where only root can write",
+	"deaths_uncounted":        "install the program at " + InstalledProgram + ", where only root can write",
 	"no_program":              "install the program, or name it in s6.tools, s6.shell or gateway.command",
 	engine.CodeVolume:         "mount the volume at home, readable for user",
 	engine.CodeTimeZone:       "set TZ to a name such as Europe/Zurich",
@@ -92,32 +93,18 @@ var mends = map[string]string{
 	policy.CodeExternal:       "repair the plug-in in facts.dir",
 	policy.CodeUntrusted:      "let only root write it",
 	ledger.CodeNotDecided:     "read the message; it names the place",
-	codeConfiguration:         "correct the key in the configuration",
-	codeNoUser:                "make the user in the image, or set user to UID:GID",
+	CodeConfiguration:         "correct the key in the configuration",
+	CodeNoUser:                "make the user in the image, or set user to UID:GID",
 }
+
+// InstalledProgram is where the documentation installs this program.
+const InstalledProgram = "/usr/local/bin/hermes-reconcile"
 
 // The codes of what is wrong with the configuration.
 const (
-	codeConfiguration = "configuration"
-	codeNoUser        = "no_user"
+	CodeConfiguration = "configuration"
+	CodeNoUser        = "no_user"
 )
-
-// usable makes a configuration one that works, and returns what was wrong with it.
-func usable(c *config.Config, wrong error) []view.Finding {
-	var found []view.Finding
-	note := func(code, what string, err error) {
-		if err != nil {
-			found = append(found, view.Finding{Code: code, Mend: mends[code], Reason: fmt.Sprintf("%s: %v", what, err)})
-		}
-	}
-	note(codeConfiguration, "the configuration is wrong; going on without that part", wrong)
-	note(codeConfiguration, "going on with the default programs", trustPrograms(c))
-	if _, err := lookupUser(c.User); err != nil {
-		note(codeNoUser, "going on as "+trust.UpstreamUser, err)
-		c.User = trust.UpstreamUser
-	}
-	return found
-}
 
 func untrustedState(c config.Config) (reason, mend string) {
 	if c.StateDir == "" {
@@ -125,7 +112,7 @@ func untrustedState(c config.Config) (reason, mend string) {
 	}
 	for _, name := range []string{policy.OverridesFile, bundle.LastGoodFile} {
 		_, err := trust.Check(filepath.Join(c.StateDir, name), trust.Only(os.Geteuid()))
-		if isA[*trust.Error](err) {
+		if _, ok := errors.AsType[*trust.Error](err); ok {
 			return fmt.Sprintf("state_dir %s is not used: %v", c.StateDir, err), "name a directory that no other user can write, off the volume"
 		}
 	}
@@ -143,15 +130,15 @@ func untrustedFacts(c config.Config) (reason, mend string) {
 
 // otherUser compares the user with the one to whom upstream's image gives the home.
 func otherUser(c config.Config) (reason, mend string) {
-	u, err := lookupUser(c.User)
+	ownUID, ownGID, err := trust.LookupUser(c.User)
 	if err != nil {
 		return "", "" // another finding
 	}
-	uid, gid := environNumber("HERMES_UID", u.UID), environNumber("HERMES_GID", u.GID)
-	if uid == u.UID && gid == u.GID {
+	uid, gid := environNumber("HERMES_UID", ownUID), environNumber("HERMES_GID", ownGID)
+	if uid == ownUID && gid == ownGID {
 		return "", ""
 	}
-	return fmt.Sprintf("HERMES_UID and HERMES_GID make the home that of %d:%d, and user %q is %d:%d", uid, gid, c.User, u.UID, u.GID),
+	return fmt.Sprintf("HERMES_UID and HERMES_GID make the home that of %d:%d, and user %q is %d:%d", uid, gid, c.User, ownUID, ownGID),
 		fmt.Sprintf("set user to \"%d:%d\", or let the hook that changes the user hermes run before %s", uid, gid, filepath.Base(hookFile))
 }
 
@@ -164,12 +151,12 @@ func environNumber(name string, standard int) int {
 
 // noSetuid finds out whether root can become the user, as s6-setuidgid has to.
 func noSetuid(c config.Config) (reason, mend string) {
-	u, err := lookupUser(c.User)
-	if err != nil || u.UID == 0 || os.Geteuid() != 0 {
+	uid, _, err := trust.LookupUser(c.User)
+	if err != nil || uid == 0 || os.Geteuid() != 0 {
 		return "", ""
 	}
-	if !isMapped(u.UID) {
-		return fmt.Sprintf("no gateway can run as user %q: the user namespace of the container has no uid %d", c.User, u.UID),
+	if !isMapped(uid) {
+		return fmt.Sprintf("no gateway can run as user %q: the user namespace of the container has no uid %d", c.User, uid),
 			"map this uid into the container, or set user to one that is mapped"
 	}
 	const setgid, setuid = 1 << unix.CAP_SETGID, 1 << unix.CAP_SETUID
