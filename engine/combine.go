@@ -30,9 +30,9 @@ const (
 // A contribution for an unknown profile, or a sweep of a file that the facts do not offer, is
 // an alarm and has no other effect. The longest delay wins. Of different environment values,
 // restarts or seeds, that of the highest priority wins. Of equal priority, that of the highest
-// layer wins, then that of the first rule by name, with an alarm. A seed applies only when the facts know of no state file. When a rule failed,
-// nothing starts (with HoldOnRuleError), and on a live tree nothing is stopped for it either.
-// A profile whose facts could not be read neither starts nor stops, unless a hold or a skip
+// layer wins, then that of the first rule by name, with an alarm. A seed applies only when the
+// facts know of no state file. When a rule failed, nothing starts (with HoldOnRuleError), and on
+// a live tree nothing is stopped for it either. A profile whose facts could not be read neither starts nor stops, unless a hold or a skip
 // counts without them.
 func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) policy.Decisions {
 	d := policy.Decisions{

@@ -3,7 +3,6 @@ package s6
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -113,14 +112,8 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o
 		x.carryOut(ctx, results[from:to])
 		from = to
 	}
-	for i := range results {
-		if !x.gives() {
-			break
-		}
-		if slot, err := openOwned(x.scan.Dir, results[i].Operation.Slot); err == nil {
-			results[i].Err = errors.Join(results[i].Err, x.handOver(slot))
-			slot.Close()
-		}
+	if x.gives() {
+		x.handOverAll(results)
 	}
 	return results
 }

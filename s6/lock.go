@@ -15,6 +15,7 @@ import (
 	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
 	"hermes-reconcile/s6/deaths"
 	"hermes-reconcile/s6/scripts"
@@ -87,6 +88,16 @@ func (x *execution) giveScanDir() {
 	)
 	if err != nil {
 		x.Log.Warn("a part of the scan directory stays with root", "err", err)
+	}
+}
+
+// handOverAll hands over the slots of the operations.
+func (x *execution) handOverAll(results []policy.Result) {
+	for i := range results {
+		if slot, err := openOwned(x.scan.Dir, results[i].Operation.Slot); err == nil {
+			results[i].Err = errors.Join(results[i].Err, x.handOver(slot))
+			slot.Close()
+		}
 	}
 }
 
