@@ -21,8 +21,10 @@ var mayImport = map[string][]string{
 	"engine/hometest":      {},
 	"engine/ledger":        {"policy"},
 	"engine/volume":        {"policy"},
-	"engine/volume/remote": {"policy", "engine", "engine/child", "engine/facts", "engine/facts/plugins", "engine/volume", "engine/ledger"},
+	"engine/volume/remote": {"policy", "engine", "engine/child", "engine/facts", "engine/facts/plugins", "engine/notify", "engine/volume", "engine/ledger"},
 	"engine/reconcile":     {"policy", "engine", "engine/ledger"},
+	"engine/notify":        {},
+	"engine/watch":         {"policy", "engine", "engine/ledger", "engine/reconcile"},
 	"engine/explain":       {"policy", "engine", "engine/ledger"},
 	"engine/status":        {"policy", "engine"},
 	"rego":                 {"policy", "policy/suggest", "policy/trust", "rego/recipes"},
@@ -41,14 +43,14 @@ var mayImport = map[string][]string{
 	"s6/s6test":            {},
 
 	"cmd/hermes-reconcile/config": {"policy", "policy/suggest", "policy/trust"},
-	"cmd/hermes-reconcile/view":   {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "rego", "rego/check", "rego/workbench"},
+	"cmd/hermes-reconcile/view":   {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile/inspect": {
-		"policy", "policy/trust", "engine", "engine/facts/read", "engine/ledger", "engine/status", "rego/bundle", "s6/scripts",
+		"policy", "policy/trust", "engine", "engine/facts/read", "engine/ledger", "engine/status", "engine/watch", "rego/bundle", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
 	},
 	"cmd/hermes-reconcile": {
 		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts", "engine/facts/plugins", "engine/facts/read", "engine/volume", "engine/volume/remote", "engine/ledger",
-		"engine/reconcile", "engine/explain", "engine/status", "rego", "rego/bundle", "rego/check", "rego/example", "rego/process", "rego/workbench", "s6",
+		"engine/notify", "engine/reconcile", "engine/explain", "engine/status", "engine/watch", "rego", "rego/bundle", "rego/check", "rego/example", "rego/process", "rego/workbench", "s6",
 		"s6/deaths", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/view",
 	},
@@ -67,6 +69,7 @@ var onlyIn = map[string]string{
 	"github.com/open-policy-agent/opa": "rego",
 	"github.com/knadh/koanf":           "cmd/hermes-reconcile/config",
 	"github.com/spf13/cobra":           "cmd/hermes-reconcile",
+	"github.com/fsnotify/fsnotify":     "engine/notify",
 }
 
 func TestWhoImportsWhom(t *testing.T) {

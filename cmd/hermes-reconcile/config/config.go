@@ -29,6 +29,7 @@ const (
 	defaultPolicyDir  = "/etc/hermes-reconcile/policy"
 	defaultFactsDir   = "/etc/hermes-reconcile/facts.d"
 	defaultStateDir   = "/var/lib/hermes-reconcile"
+	defaultRunDir     = "/run/hermes-reconcile"
 )
 
 // A Config is the configuration.
@@ -39,6 +40,7 @@ type Config struct {
 	PolicyTimeout time.Duration  `koanf:"policy_timeout"`
 	PolicyMemory  ByteSize       `koanf:"policy_memory"`
 	StateDir      string         `koanf:"state_dir"`
+	RunDir        string         `koanf:"run_dir"`
 	OnRuleError   string         `koanf:"on_rule_error"`
 	Settings      map[string]any `koanf:"settings"`
 	Output        string         `koanf:"output"`
@@ -62,6 +64,13 @@ type Config struct {
 		Strict   bool          `koanf:"strict"`
 		Rescan   string        `koanf:"rescan"`
 	} `koanf:"boot"`
+	Watch struct {
+		Enabled  bool          `koanf:"enabled"`
+		Debounce time.Duration `koanf:"debounce"`
+		Resync   time.Duration `koanf:"resync"`
+		MaxStops int           `koanf:"max_stops"`
+		Listen   string        `koanf:"listen"`
+	} `koanf:"watch"`
 	S6 struct {
 		Ownership string `koanf:"ownership"`
 		Capacity  int    `koanf:"capacity"`
@@ -87,6 +96,7 @@ func defaults() map[string]any {
 		"policy_timeout":         "2s",
 		"policy_memory":          "256MiB",
 		"state_dir":              defaultStateDir,
+		"run_dir":                defaultRunDir,
 		"on_rule_error":          "hold",
 		"settings":               map[string]any{},
 		"output":                 "table",
@@ -103,6 +113,11 @@ func defaults() map[string]any {
 		"boot.deadline":          "30s",
 		"boot.strict":            false,
 		"boot.rescan":            "never",
+		"watch.enabled":          true,
+		"watch.debounce":         "200ms",
+		"watch.resync":           "60s",
+		"watch.max_stops":        -1,
+		"watch.listen":           "",
 		"s6.ownership":           "strict",
 		"s6.capacity":            -1,
 		"s6.tools":               "",
@@ -248,8 +263,10 @@ func validate(k *koanf.Koanf) error {
 			return fmt.Errorf("%s is %q, have %s", key, k.String(key), strings.Join(words, ", "))
 		}
 	}
-	if err := checkCapacity(k.Int("s6.capacity")); err != nil {
-		return fmt.Errorf("s6.capacity is %w", err)
+	for key := range numbers {
+		if err := checkNumber(key, k.Int(key)); err != nil {
+			return fmt.Errorf("%s is %w", key, err)
+		}
 	}
 	if err := checkConfigKeys(k.Strings("facts.config_keys")); err != nil {
 		return fmt.Errorf("facts.config_keys has %w", err)
@@ -269,10 +286,15 @@ func validate(k *koanf.Koanf) error {
 	return nil
 }
 
-// checkCapacity checks the range of s6.capacity, the only whole number.
-func checkCapacity(n int) error {
+// numbers are the keys whose value is a whole number, with what they want.
+var numbers = map[string]string{
+	"s6.capacity":     "a number of slots, 0 for no limit, or -1 to find out",
+	"watch.max_stops": "a number of gateways, or -1 for half of those that run, at least 2",
+}
+
+func checkNumber(key string, n int) error {
 	if n < -1 {
-		return fmt.Errorf("%d, want a number of slots, 0 for no limit, or -1 to find out", n)
+		return fmt.Errorf("%d, want %s", n, numbers[key])
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func environmentValue(key, value string) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%q is not a whole number", value)
 		}
-		return n, checkCapacity(n)
+		return n, checkNumber(key, n)
 	}
 	list := strings.Split(value, ",")
 	if key == "facts.config_keys" {

@@ -1,0 +1,96 @@
+package watch
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"hermes-reconcile/policy"
+)
+
+// The files of the directory that a watch keeps until the container stops. It is root's
+// alone, and everybody may read it.
+const (
+	StateFile   = "watch.json"   // a State; its time of modification is that of the last look
+	AppliedFile = "applied.json" // the last applied decisions
+	AcceptFile  = "accept.json"  // the stops that an operator accepts
+	PokeFIFO    = "poke"         // a byte in it asks for a look
+)
+
+// A State is what a watch tells of itself. It is written when a pass changed something,
+// was poked, or found other alarms.
+type State struct {
+	SchemaVersion int    `json:"schema_version"`
+	PID           int    `json:"pid"`
+	Version       string `json:"version"`
+	StartedUnix   int64  `json:"started_unix"`
+	// Passes counts the passes that are over, and Poked those of them that a poke asked for.
+	Passes int `json:"passes"`
+	Poked  int `json:"poked"`
+	// Triggers are why the last written pass looked, sorted, such as "volume".
+	Triggers []string `json:"triggers"`
+	// NextUnix is when the rules want to be asked again; 0 is never.
+	NextUnix   int64          `json:"next_unix,omitempty"`
+	NextReason string         `json:"next_reason,omitempty"`
+	Alarms     []policy.Alarm `json:"alarms"`
+	// Blocked are the profiles whose gateways a pass did not stop because there were too
+	// many of them.
+	Blocked []string `json:"blocked"`
+	// Events says for each kind of trigger that has no events why there are none.
+	Events map[string]string `json:"events"`
+	Lease  *Lease            `json:"lease,omitempty"`
+
+	LookedUnix int64 `json:"looked_unix"` // filled in by ReadState
+}
+
+// A Lease is what a watch knows of the lease of the volume.
+type Lease struct {
+	Ours      bool   `json:"ours"`
+	Host      string `json:"host"`
+	SeenUnix  int64  `json:"seen_unix"`
+	LostSince int64  `json:"lost_since_unix,omitempty"`
+}
+
+// ReadState reads the state that a watch wrote. The error wraps fs.ErrNotExist when none
+// has written any since the container started.
+func ReadState(dir string) (State, error) {
+	path := filepath.Join(dir, StateFile)
+	var s State
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return s, fmt.Errorf("%s: %w", path, err)
+	}
+	info, err := os.Stat(path)
+	if err == nil {
+		s.LookedUnix = info.ModTime().Unix()
+	}
+	return s, err
+}
+
+// write writes a document of the directory at once or not at all.
+func write(dir, name string, document any) error {
+	text, err := json.Marshal(document)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, name)
+	return renameio.WriteFile(path, append(text, '\n'), 0o644, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o644))
+}
+
+// looked notes that a pass is over which changed nothing.
+func looked(dir string, now time.Time) error {
+	err := os.Chtimes(filepath.Join(dir, StateFile), now, now)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
