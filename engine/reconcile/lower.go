@@ -80,7 +80,11 @@ func (p *pass) lower(ctx context.Context) error {
 		}
 	}
 	p.letOthersIn()
+	if p.Request.Kind == Unregister && p.refused != nil {
+		p.askWatch(ctx)
+	}
 	now := p.Slots.Slots(ctx).ByProfile()
+	p.stillThere(names, now)
 	var wereDown []string
 	for _, name := range names {
 		was, existed := slots[name]
@@ -121,6 +125,16 @@ func (p *pass) profileNames(ctx context.Context) []string {
 	return runs.Names
 }
 
+// stillThere reports the slots that this user cannot remove. A watch removes those whose
+// profiles are gone.
+func (p *pass) stillThere(names []string, now map[string]policy.Slot) {
+	for _, name := range names {
+		if _, exists := now[name]; exists && p.Request.Kind == Unregister && p.refused != nil {
+			p.problem(name, fmt.Errorf("it keeps its slot while the profile exists: %w", p.refused))
+		}
+	}
+}
+
 // leftovers removes what interrupted runs left, which may still be supervised. A user who
 // may not make slots left nothing.
 func (p *pass) leftovers(ctx context.Context) []policy.Operation {
@@ -138,7 +152,7 @@ func (p *pass) leftovers(ctx context.Context) []policy.Operation {
 func (p *pass) lowering(name string, slot policy.Slot) policy.Operation {
 	op := policy.Operation{Op: policy.OpBringDown, Profile: name, Slot: policy.SlotName(name), Cause: "asked for"}
 	switch {
-	case p.Request.Kind == Unregister:
+	case p.Request.Kind == Unregister && p.refused == nil:
 		op.Op = policy.OpRemove
 	case slot.Supervised == nil || !*slot.Supervised:
 		op.Op = policy.OpMarkDown

@@ -28,7 +28,7 @@ func (p *pass) raise(ctx context.Context) error {
 		p.decideWithoutHolds(ctx, names)
 	}
 	before := p.report.Slots.ByProfile()
-	names = p.withSlot(p.permitted(names, before), before)
+	names = p.withSlot(ctx, p.permitted(names, before), before)
 	var recorded []string
 	if p.Request.records() {
 		recorded = p.noted(engine.IntentRunning, p.takeNotes(ctx, names, engine.IntentRunning, nil))
@@ -168,13 +168,19 @@ func refusal(d policy.Decisions, name string) error {
 	return fmt.Errorf("it is held: %s (%s)", p.Reason, p.Code)
 }
 
-// withSlot leaves out the profiles without a slot where this user can make none.
-func (p *pass) withSlot(names []string, slots map[string]policy.Slot) []string {
-	if p.refused == nil {
+// withSlot leaves out the profiles without a slot where this user can make none, and no watch
+// makes one.
+func (p *pass) withSlot(ctx context.Context, names []string, slots map[string]policy.Slot) []string {
+	lacks := func(name string) bool { _, exists := slots[name]; return !exists }
+	if p.refused == nil || !slices.ContainsFunc(names, lacks) {
 		return names
 	}
+	if p.Request.Kind != Register { // else it was asked already
+		p.askWatch(ctx)
+	}
+	slots = p.Slots.Slots(ctx).ByProfile()
 	return slices.DeleteFunc(names, func(name string) bool {
-		_, exists := slots[name]
+		exists := !lacks(name)
 		if !exists {
 			p.problem(name, cannotMakeSlot(name))
 			p.report.conclude(name, refused)

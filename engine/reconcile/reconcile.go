@@ -83,6 +83,9 @@ type World struct {
 	OnRuleError   engine.OnRuleError
 	// KeepOverrides adds to the holds that an operator has set aside.
 	KeepOverrides func([]policy.Override) error
+	// Poke asks the watch of the scan directory for a look and waits for its end. It is for
+	// users who may only control slots. Its error is that no watch answers.
+	Poke func(context.Context) error
 	// Alarms are about what the pass was given and does not use.
 	Alarms []policy.Alarm
 	Log    *slog.Logger // of problems and alarms, as they come
@@ -114,6 +117,10 @@ type Options struct {
 	Rescan   bool // see policy.PlanOptions
 	// RestartChanged: see policy.PlanOptions.
 	RestartChanged bool
+	// KeepRules saves the rules as the last good ones, as a boot does.
+	KeepRules bool
+	// Amend may take operations out of the plan, and add alarms, before anything is done.
+	Amend func(*Report)
 	Execute        policy.ExecuteOptions
 }
 
@@ -164,12 +171,26 @@ func (p *pass) lock(ctx context.Context) error {
 	unlock, err := p.Slots.Lock(ctx)
 	if errors.Is(err, fs.ErrPermission) {
 		p.refused = err
+		if p.Request.Kind == Converge || p.Request.Kind == Register {
+			p.askWatch(ctx)
+		}
 		return nil
 	}
 	if err == nil {
 		p.unlock = unlock
 	}
 	return err
+}
+
+// askWatch has the watch make and remove slots for a user who may not. Without a watch the
+// slots stay as they are, and whatever lacks one is refused.
+func (p *pass) askWatch(ctx context.Context) {
+	if p.Poke == nil || p.Extent != ToEnd {
+		return
+	}
+	if err := p.Poke(ctx); err != nil {
+		p.refused = fmt.Errorf("%w; no watch does it instead: %w", p.refused, err)
+	}
 }
 
 // letOthersIn ends the lock, for a pass that changes no slot any more.
@@ -213,6 +234,9 @@ func (p *pass) converge(ctx context.Context) error {
 		p.plan(ctx, p.planOptions())
 		if p.Extent == ToPlan {
 			return nil
+		}
+		if p.Amend != nil {
+			p.Amend(&p.report)
 		}
 		p.announce()
 		from := len(p.report.Results)

@@ -58,12 +58,12 @@ func (p *pass) changed() map[string]policy.Decision {
 	return some
 }
 
-// keepRules saves the rules as the last good ones when they decided for every profile at
-// a boot and none of them broke. Without the copy this boot is as good; only the next
+// keepRules saves the rules as the last good ones when they decided for every profile and
+// none of them broke. Without the copy this boot is as good; only the next
 // mistake costs more, so a failure is a warning.
 func (p *pass) keepRules(ctx context.Context) {
 	d := p.report.Decisions
-	if p.Phase != policy.PhaseBoot || p.evaluator == nil || d.Policy.Fallback || len(Broken(d)) > 0 || WrongSettings(d) || !p.report.Complete() {
+	if p.Phase != policy.PhaseBoot && !p.KeepRules || p.evaluator == nil || d.Policy.Fallback || len(Broken(d)) > 0 || WrongSettings(d) || !p.report.Complete() {
 		return
 	}
 	if err := p.Rules.Keep(ctx, p.evaluator); err != nil {

@@ -30,11 +30,11 @@ type State struct {
 	PID           int    `json:"pid"`
 	Version       string `json:"version"`
 	StartedUnix   int64  `json:"started_unix"`
-	// Passes counts the passes that are over, and Poked those of them that a poke asked for.
-	Passes int `json:"passes"`
-	Poked  int `json:"poked"`
-	// Triggers are why the last written pass looked, sorted, such as "volume".
-	Triggers []string `json:"triggers"`
+	Passes        int    `json:"passes"` // that are over
+	// BegunUnixNS is when the pass began that wrote this, and Triggers are why, sorted, such as
+	// "volume".
+	BegunUnixNS int64    `json:"begun_unix_ns"`
+	Triggers    []string `json:"triggers"`
 	// NextUnix is when the rules want to be asked again; 0 is never.
 	NextUnix   int64          `json:"next_unix,omitempty"`
 	NextReason string         `json:"next_reason,omitempty"`
@@ -42,7 +42,7 @@ type State struct {
 	// Blocked are the profiles whose gateways a pass did not stop because there were too
 	// many of them.
 	Blocked []string `json:"blocked"`
-	// Events says for each kind of trigger that has no events why there are none.
+	// Events says for each kind of trigger that gives no events why there are none.
 	Events map[string]string `json:"events"`
 	Lease  *Lease            `json:"lease,omitempty"`
 

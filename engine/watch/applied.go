@@ -1,0 +1,85 @@
+package watch
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/policy"
+)
+
+// An Applied is a decision about a profile that was carried out.
+type Applied struct {
+	Action policy.Action `json:"action"`
+	Code   string        `json:"code"`
+}
+
+// An appliedFile is AppliedFile.
+type appliedFile struct {
+	SchemaVersion int                `json:"schema_version"`
+	Profiles      map[string]Applied `json:"profiles"`
+}
+
+// readApplied returns the last applied decisions; nil when nobody has applied any since the
+// container started.
+func readApplied(dir string) (map[string]Applied, error) {
+	path := filepath.Join(dir, AppliedFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	f := appliedFile{Profiles: map[string]Applied{}}
+	if err := json.Unmarshal(text, &f); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return f.Profiles, nil
+}
+
+// KeepApplied adds what a pass carried out to the last applied decisions, so that a watch does
+// not take it for new. It makes the directory.
+func KeepApplied(dir string, r reconcile.Report) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	before, err := readApplied(dir)
+	if err != nil {
+		before = nil // it is written anew
+	}
+	return saveApplied(dir, before, after(before, r, nil))
+}
+
+func saveApplied(dir string, before, now map[string]Applied) error {
+	if before != nil && maps.Equal(before, now) {
+		return nil
+	}
+	return write(dir, AppliedFile, appliedFile{policy.SchemaVersion, now})
+}
+
+// after returns the last applied decisions after a pass. Those of profiles that the pass left
+// alone, and of those for which something failed, stay as they were.
+func after(before map[string]Applied, r reconcile.Report, alone map[string]bool) map[string]Applied {
+	now := map[string]Applied{}
+	for name, a := range before {
+		if _, exists := r.Input.Profiles[name]; exists || r.Uncertain() != "" {
+			now[name] = a
+		}
+	}
+	failed := map[string]bool{}
+	for _, result := range r.Results {
+		failed[result.Operation.Profile] = failed[result.Operation.Profile] || result.Err != nil
+	}
+	for name, d := range r.Decisions.Profiles {
+		if _, exists := r.Input.Profiles[name]; exists && !d.Undecided && !alone[name] && !failed[name] {
+			now[name] = Applied{d.Action, d.Code}
+		}
+	}
+	return now
+}

@@ -1,0 +1,285 @@
+package watch
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/policy"
+)
+
+// The codes of the alarms about what a watch leaves alone.
+const (
+	CodeContested = "contested" // somebody undoes what the watch does
+	CodeMaxStops  = "max_stops" // a pass would stop too many gateways
+)
+
+// The limits of a change that somebody undoes.
+const (
+	contestedTimes  = 3
+	contestedWithin = 10 * time.Minute
+)
+
+// A guard decides which operations of a plan a watch leaves out:
+//
+//   - a start that no changed decision asks for: the gateway was stopped by hand, or has ended
+//     for good
+//   - what somebody has undone several times
+//   - what failed a moment ago
+//   - stops, when there are too many of them
+type guard struct {
+	applied  map[string]Applied     // nil: what was applied before is not known
+	done     map[string][]time.Time // when an operation was done, by its text
+	failures map[string]failure     // by profile; "" is what is about no profile
+	accepted []string               // profiles whose gateways an operator lets stop
+	maxStops int                    // -1: half of those that run, at least 2
+
+	alone   map[string]bool // profiles for which the last plan was cut
+	blocked []string        // profiles whose gateways the last plan did not stop, sorted
+}
+
+// A failure is what the last try for a profile was.
+type failure struct {
+	times int
+	until time.Time // no other try before
+}
+
+func newGuard(applied map[string]Applied) *guard {
+	return &guard{applied: applied, done: map[string][]time.Time{}, failures: map[string]failure{}, maxStops: -1}
+}
+
+// changed reports whether the decision about a profile is another one than the last applied.
+func (g *guard) changed(name string, d policy.Decision) bool {
+	a, known := g.applied[name]
+	return g.applied != nil && (!known || a.Action != d.Action)
+}
+
+// amend takes out of the plan of a pass what the watch leaves alone.
+func (g *guard) amend(r *reconcile.Report, now time.Time) {
+	g.alone, g.blocked = map[string]bool{}, nil
+	g.forgetOld(now)
+	for name, d := range r.Decisions.Profiles {
+		if g.changed(name, d) {
+			g.forget(name)
+		}
+	}
+	kept := slices.DeleteFunc(slices.Clone(r.Plan.Operations), func(op policy.Operation) bool { return g.isFailing(op, now) })
+	kept = g.withoutOldStarts(r, kept)
+	kept = g.withoutContested(r, kept)
+	kept = withoutVanished(r, kept)
+	kept = g.withinStops(r, kept)
+	if len(kept) < len(r.Plan.Operations) && !slices.ContainsFunc(kept, needsScan) {
+		kept = slices.DeleteFunc(kept, func(op policy.Operation) bool { return op.Op == policy.OpRescan && !supervisorsLack(r) })
+	}
+	r.Plan.Operations = kept
+}
+
+// forget begins anew with a profile about which something else is decided.
+func (g *guard) forget(name string) {
+	delete(g.failures, name)
+	for key := range g.done {
+		if operationOf(key).Profile == name {
+			delete(g.done, key)
+		}
+	}
+}
+
+// forgetOld forgets what was done long ago.
+func (g *guard) forgetOld(now time.Time) {
+	for key, times := range g.done {
+		g.done[key] = slices.DeleteFunc(times, func(at time.Time) bool { return now.Sub(at) > contestedWithin })
+	}
+	maps.DeleteFunc(g.done, func(_ string, times []time.Time) bool { return len(times) == 0 })
+}
+
+func needsScan(op policy.Operation) bool { return op.Op == policy.OpPublish || op.Op == policy.OpRemove }
+
+// supervisorsLack reports whether a slot is not supervised.
+func supervisorsLack(r *reconcile.Report) bool {
+	for _, slot := range r.Slots.Slots {
+		if slot.Now() == policy.NowNobody {
+			return true
+		}
+	}
+	return false
+}
+
+// isFailing reports whether an operation waits because one for its profile has failed.
+func (g *guard) isFailing(op policy.Operation, now time.Time) bool {
+	waits := now.Before(g.failures[op.Profile].until)
+	if waits {
+		g.alone[op.Profile] = true
+	}
+	return waits
+}
+
+// withoutOldStarts leaves out the starts that no changed decision asks for. A gateway whose
+// slot is made or was not supervised starts.
+func (g *guard) withoutOldStarts(r *reconcile.Report, operations []policy.Operation) []policy.Operation {
+	fresh := map[string]bool{}
+	for _, op := range operations {
+		fresh[op.Profile] = fresh[op.Profile] || op.Op == policy.OpPublish
+	}
+	for name, slot := range r.Slots.ByProfile() {
+		fresh[name] = fresh[name] || slot.Now() == policy.NowNobody
+	}
+	return slices.DeleteFunc(operations, func(op policy.Operation) bool {
+		return op.Op == policy.OpBringUp && !fresh[op.Profile] && !g.changed(op.Profile, r.Decisions.Profiles[op.Profile])
+	})
+}
+
+// withoutContested leaves out what was done several times within a short time although
+// nothing else was decided: somebody undoes it.
+func (g *guard) withoutContested(r *reconcile.Report, operations []policy.Operation) []policy.Operation {
+	return slices.DeleteFunc(operations, func(op policy.Operation) bool {
+		times := len(g.done[keyOf(op)])
+		if times < contestedTimes {
+			return false
+		}
+		g.alone[op.Profile] = true
+		r.Alarms = append(r.Alarms, policy.Alarm{Profile: op.Profile, Code: CodeContested, Reason: fmt.Sprintf(
+			"%s %s was done %d times within %v, and somebody has undone it each time; it is left alone: find out who, or call hermes-reconcile apply",
+			op.Op, op.Slot, times, contestedWithin)})
+		return true
+	})
+}
+
+// keyOf identifies what an operation changes of a slot, whatever its cause; "" is nothing
+// that can be undone.
+func keyOf(op policy.Operation) string {
+	switch op.Op {
+	case policy.OpPublish, policy.OpUpdate, policy.OpMarkDown, policy.OpClearDown, policy.OpRemove, policy.OpBringDown:
+	default:
+		return ""
+	}
+	op.Cause = ""
+	text, err := json.Marshal(op)
+	if err != nil || strings.HasPrefix(op.Slot, ".") {
+		return ""
+	}
+	return string(text)
+}
+
+func operationOf(key string) (op policy.Operation) {
+	_ = json.Unmarshal([]byte(key), &op) // keyOf made it
+	return op
+}
+
+// withoutVanished leaves the slots of several profiles that are gone all at once, the last
+// ones of the directory: a volume that is not mounted looks the same.
+func withoutVanished(r *reconcile.Report, operations []policy.Operation) []policy.Operation {
+	for name := range r.Input.Profiles {
+		if _, unread := r.Input.Unread[name]; name != policy.RootProfile && !unread {
+			return operations
+		}
+	}
+	isGone := func(op policy.Operation) bool {
+		_, decided := r.Decisions.Profiles[op.Profile]
+		return op.Op == policy.OpRemove && op.Profile != "" && !decided
+	}
+	gone := slices.DeleteFunc(slices.Clone(operations), func(op policy.Operation) bool { return !isGone(op) })
+	if len(gone) < 2 {
+		return operations
+	}
+	r.Alarms = append(r.Alarms, policy.Alarm{Code: engine.CodeVolume, Reason: fmt.Sprintf(
+		"the directory profiles is empty, and %d slots of profiles stay: mount the volume, or call hermes-reconcile apply if the profiles are gone", len(gone))})
+	return slices.DeleteFunc(operations, isGone)
+}
+
+// codeVolumeOwned is the code of the hold by which a container gives up its gateways to
+// another one. It stops them however many they are.
+const codeVolumeOwned = "volume_owned"
+
+// withinStops leaves out all stops when there are more than the limit.
+func (g *guard) withinStops(r *reconcile.Report, operations []policy.Operation) []policy.Operation {
+	slots := r.Slots.ByProfile()
+	running := 0
+	for _, slot := range slots {
+		if slot.Up {
+			running++
+		}
+	}
+	limit := g.maxStops
+	if limit < 0 {
+		limit = max(2, running/2)
+	}
+	stops := map[string]bool{}
+	for _, op := range operations {
+		isStop := op.Op == policy.OpRemove || op.Op == policy.OpBringDown && !op.ThenUp
+		if isStop && slots[op.Profile].Up && r.Decisions.Profiles[op.Profile].Code != codeVolumeOwned {
+			stops[op.Profile] = true
+		}
+	}
+	names := slices.Sorted(maps.Keys(stops))
+	isAccepted := !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(g.accepted, name) })
+	if len(names) <= limit || isAccepted {
+		return operations
+	}
+	g.blocked = names
+	for _, name := range names {
+		g.alone[name] = true
+	}
+	r.Alarms = append(r.Alarms, policy.Alarm{Code: CodeMaxStops, Reason: fmt.Sprintf(
+		"%d of %d gateways would be stopped, more than %d (watch.max_stops), so none is: %s; if they are to stop, call hermes-reconcile apply or hermes-reconcile watch --accept",
+		len(names), running, limit, few(names))})
+	return slices.DeleteFunc(operations, func(op policy.Operation) bool { return stops[op.Profile] })
+}
+
+// few lists the first names and how many more there are.
+func few(names []string) string {
+	const most = 10
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// The pauses after a failure: each is twice as long as the one before.
+const (
+	firstPause = time.Second
+	maxPause   = 5 * time.Minute
+)
+
+// learn remembers how a pass ended. The error is that of the pass.
+func (g *guard) learn(r reconcile.Report, err error, now time.Time) {
+	failed := map[string]bool{"": err != nil || r.PlanErr != nil || r.VolumeErr != nil}
+	tried := map[string]bool{"": true}
+	for _, result := range r.Results {
+		name := result.Operation.Profile
+		tried[name] = true
+		failed[name] = failed[name] || result.Err != nil
+		if key := keyOf(result.Operation); result.Done && key != "" {
+			g.done[key] = append(g.done[key], now)
+		}
+	}
+	for name := range tried {
+		f := g.failures[name]
+		switch {
+		case !failed[name] && now.Before(f.until):
+		case !failed[name]:
+			delete(g.failures, name)
+		default:
+			pause := min(maxPause, firstPause<<min(f.times, 20))
+			f.times, f.until = f.times+1, now.Add(time.Duration(float64(pause)*(0.8+0.4*rand.Float64())))
+			g.failures[name] = f
+		}
+	}
+	// What was not tried again is right by now.
+	maps.DeleteFunc(g.failures, func(name string, f failure) bool { return !tried[name] && !now.Before(f.until) })
+}
+
+// retry returns when the next pause after a failure ends.
+func (g *guard) retry() (next time.Time) {
+	for _, f := range g.failures {
+		if next.IsZero() || f.until.Before(next) {
+			next = f.until
+		}
+	}
+	return next
+}

@@ -1,0 +1,238 @@
+package watch
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"time"
+
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/policy"
+)
+
+// Command is what the ledger calls the passes of a watch.
+const Command = "watch"
+
+// Times say when a watch looks.
+type Times struct {
+	Debounce time.Duration // from the first trigger to the pass
+	Resync   time.Duration // from one pass to the next without any trigger
+	MaxStops int           // gateways that one pass stops; -1: half of those that run, at least 2
+}
+
+// A Loop is a watch. All fields but Passed are set.
+type Loop struct {
+	Dir      string // of the files of the watch
+	Version  string
+	Triggers <-chan Trigger
+	Log      *slog.Logger
+	// Times returns the present ones. It is asked after each pass.
+	Times func() Times
+	// Pass runs a pass. Its problems go to the logger.
+	Pass func(context.Context, *slog.Logger, reconcile.Options) (reconcile.Report, error)
+	// Events says for each kind of trigger that gives no events why there are none.
+	Events func() map[string]string
+	// Passed gets every report, and may change what the state says of the lease.
+	Passed func(report reconcile.Report, err error, triggers []string, took time.Duration, s *State)
+
+	guard *guard
+	queue *queue
+	once  *once
+	times Times
+	state State
+	last  time.Time // the end of the last pass
+	next  time.Time // when the rules want to be asked; zero is never
+}
+
+// Run looks again and again until ctx ends. Its error is that it cannot begin.
+func (l *Loop) Run(ctx context.Context) error {
+	applied, err := readApplied(l.Dir)
+	if err != nil {
+		l.Log.Warn("which decisions were applied is not known", "err", err)
+	}
+	l.guard, l.queue, l.once, l.times = newGuard(applied), newQueue(), newOnce(l.Log.Handler()), l.Times()
+	l.state = State{
+		SchemaVersion: policy.SchemaVersion, PID: os.Getpid(), Version: l.Version, StartedUnix: time.Now().Unix(),
+		Triggers: []string{}, Alarms: []policy.Alarm{}, Blocked: []string{}, Events: map[string]string{},
+	}
+	if before, err := ReadState(l.Dir); err == nil {
+		l.state.Lease = before.Lease
+	}
+	if err := write(l.Dir, StateFile, l.state); err != nil {
+		return err
+	}
+	l.queue.add(Trigger{Kind: Started}, time.Now(), 0, 0)
+	for {
+		taken := l.wait(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		l.look(ctx, taken)
+	}
+}
+
+// wait waits until it is time for a pass, and returns why.
+func (l *Loop) wait(ctx context.Context) []Trigger {
+	for {
+		now := time.Now()
+		at, kind := l.due()
+		if !now.Before(at) {
+			taken := l.queue.take()
+			if kind != "" {
+				taken = append(taken, Trigger{Kind: kind})
+			}
+			return taken
+		}
+		timer := time.NewTimer(at.Sub(now))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case t := <-l.Triggers:
+			l.queue.add(t, time.Now(), l.times.Debounce, l.times.Resync)
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// due returns when the next pass is due, and the kind of the trigger that is no event.
+func (l *Loop) due() (at time.Time, kind Kind) {
+	at, kind = l.last.Add(l.times.Resync), Resync
+	earlier := func(t time.Time, k Kind) {
+		if !t.IsZero() && t.Before(at) {
+			at, kind = t, k
+		}
+	}
+	earlier(l.next, Time)
+	earlier(l.guard.retry(), Retry)
+	earlier(l.queue.due(), "")
+	return at, kind
+}
+
+// look runs one pass and learns from it.
+func (l *Loop) look(ctx context.Context, taken []Trigger) {
+	begun := time.Now()
+	kinds := kindsOf(taken)
+	l.times = l.Times()
+	l.guard.maxStops, l.guard.accepted = l.times.MaxStops, l.acceptedStops(begun)
+	report, err := l.Pass(ctx, slog.New(l.once), reconcile.Options{
+		Phase: policy.PhaseApply, Command: Command, Cause: kinds, Extent: reconcile.ToEnd, FallBack: true, Rescan: true, KeepRules: true,
+		Execute: policy.ExecuteOptions{NoWait: true},
+		Amend:   func(r *reconcile.Report) { l.guard.amend(r, time.Now()) },
+	})
+	if ctx.Err() != nil {
+		return
+	}
+	now := time.Now()
+	l.last = now
+	if err != nil {
+		slog.New(l.once).Error("no pass", "err", err)
+	}
+	changed := slices.ContainsFunc(report.Results, func(r policy.Result) bool { return r.Done })
+	l.queue.learn(taken, changed, now)
+	l.guard.learn(report, err, now)
+	l.keep(report, err)
+	l.publish(report, err, kinds, begun, changed)
+	l.once.passed(l.Log)
+}
+
+func kindsOf(taken []Trigger) []string {
+	var kinds []string
+	for _, t := range taken {
+		kinds = append(kinds, string(t.Kind))
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
+}
+
+// keep saves what the pass applied, and finds out when to look again.
+func (l *Loop) keep(report reconcile.Report, err error) {
+	if err != nil || report.Decisions.Profiles == nil {
+		return
+	}
+	l.next, l.state.NextUnix, l.state.NextReason = time.Time{}, 0, ""
+	if at, reason, ok := engine.NextLook(report.Decisions, report.Input.Now); ok {
+		l.next, l.state.NextUnix, l.state.NextReason = at, at.Unix(), reason
+	}
+	applied := after(l.guard.applied, report, l.guard.alone)
+	if err := saveApplied(l.Dir, l.guard.applied, applied); err != nil {
+		l.Log.Error("the applied decisions cannot be kept", "err", err)
+	}
+	l.guard.applied = applied
+	if len(l.guard.blocked) == 0 {
+		_ = os.Remove(filepath.Join(l.Dir, AcceptFile)) // used, or of no use
+	}
+}
+
+// publish writes the state, if it says something new.
+func (l *Loop) publish(report reconcile.Report, err error, kinds []string, begun time.Time, changed bool) {
+	s := l.state
+	s.Alarms = append([]policy.Alarm{}, ledger.FewAlarms(report.Alarms)...)
+	if err != nil {
+		s.Alarms = append(s.Alarms, policy.Alarm{Code: "no_pass", Reason: policy.Cut(err.Error())})
+	}
+	s.Blocked = append([]string{}, l.guard.blocked...)
+	s.Events = maps.Clone(l.Events())
+	if l.Passed != nil {
+		l.Passed(report, err, kinds, time.Since(begun), &s)
+	}
+	isNew := changed || slices.Contains(kinds, string(Poke)) || slices.Contains(kinds, string(Started)) || !reflect.DeepEqual(s, l.state)
+	s.Passes++
+	l.state = s
+	if !isNew {
+		err = looked(l.Dir, l.last)
+	} else {
+		l.state.Triggers, l.state.BegunUnixNS = kinds, begun.UnixNano()
+		err = write(l.Dir, StateFile, l.state)
+	}
+	if err != nil {
+		l.Log.Error("the state cannot be written", "err", err)
+	}
+}
+
+// acceptance is AcceptFile.
+type acceptance struct {
+	Profiles []string `json:"profiles"`
+	AtUnix   int64    `json:"at_unix"`
+}
+
+// acceptFor is how long a watch remembers that stops are accepted.
+const acceptFor = 10 * time.Minute
+
+// Accept lets the watch of a directory stop the gateways that it did not stop because there
+// were too many, and returns their profiles.
+func Accept(dir string, now time.Time) ([]string, error) {
+	s, err := ReadState(dir)
+	if err != nil || len(s.Blocked) == 0 {
+		return nil, err
+	}
+	return s.Blocked, write(dir, AcceptFile, acceptance{s.Blocked, now.Unix()})
+}
+
+// acceptedStops returns the profiles whose gateways an operator lets stop.
+func (l *Loop) acceptedStops(now time.Time) []string {
+	var a acceptance
+	text, err := os.ReadFile(filepath.Join(l.Dir, AcceptFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err = cmp.Or(err, json.Unmarshal(text, &a)); err != nil {
+		l.Log.Error("what is accepted cannot be read", "err", err)
+		return nil
+	}
+	if age := now.Sub(time.Unix(a.AtUnix, 0)); age < -acceptFor || age > acceptFor {
+		return nil
+	}
+	return a.Profiles
+}

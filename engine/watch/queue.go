@@ -1,0 +1,82 @@
+package watch
+
+import "time"
+
+// A queue collects triggers until it is time to look. A trigger that never led to anything is
+// listened to less and less, so that a file which changes all the time, or a gateway that
+// dies again and again, does not keep the watch busy.
+type queue struct {
+	pending map[Trigger]time.Time // when each of them is due
+	dull    map[Trigger]dullness
+}
+
+// A dullness is how often a trigger led to nothing.
+type dullness struct {
+	times int
+	last  time.Time
+}
+
+// The limits of dullness.
+const (
+	freeLooks  = 3           // that lead to nothing, before a trigger has to wait
+	dullFor    = time.Minute // without a trigger, or longer when it waits longer
+	maxPending = 1000        // triggers; the agent can make any number of them
+)
+
+func newQueue() *queue {
+	return &queue{pending: map[Trigger]time.Time{}, dull: map[Trigger]dullness{}}
+}
+
+// add notes a trigger. It is due after debounce, or after at most resync when it is dull.
+func (q *queue) add(t Trigger, now time.Time, debounce, resync time.Duration) {
+	if len(q.pending) >= maxPending || len(q.dull) >= maxPending {
+		t.Key = ""
+	}
+	if _, waits := q.pending[t]; waits {
+		return
+	}
+	wait := debounce
+	if d := q.dull[t]; d.times >= freeLooks {
+		wait = min(time.Second<<min(d.times-freeLooks, 20), resync)
+		if now.Sub(d.last) > max(dullFor, 2*wait) {
+			delete(q.dull, t)
+			wait = debounce
+		}
+	}
+	q.pending[t] = now.Add(wait)
+}
+
+// due returns when the first trigger is due; zero is never.
+func (q *queue) due() (first time.Time) {
+	for _, at := range q.pending {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first
+}
+
+// take empties the queue: a pass sees everything.
+func (q *queue) take() (taken []Trigger) {
+	for t := range q.pending {
+		taken = append(taken, t)
+	}
+	clear(q.pending)
+	return taken
+}
+
+// learn remembers whether the pass after these triggers changed something.
+func (q *queue) learn(taken []Trigger, changed bool, now time.Time) {
+	for _, t := range taken {
+		if changed {
+			delete(q.dull, t)
+			continue
+		}
+		q.dull[t] = dullness{q.dull[t].times + 1, now}
+	}
+	for t, d := range q.dull {
+		if now.Sub(d.last) > time.Hour {
+			delete(q.dull, t)
+		}
+	}
+}
