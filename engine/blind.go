@@ -33,13 +33,13 @@ func blindRules(s policy.Status, in policy.Input, onRuleError OnRuleError) []pol
 	return blind
 }
 
-// withoutBlind drops what the packages contributed, but for their alarms.
+// withoutBlind drops what the packages contributed, but for their alarms and rechecks.
 func withoutBlind(e policy.Evaluation, blind []policy.RuleFailure) policy.Evaluation {
 	if len(blind) == 0 {
 		return e
 	}
 	e.Contributions = slices.DeleteFunc(slices.Clone(e.Contributions), func(c policy.Contribution) bool {
-		return c.Set != policy.SetAlarm && slices.ContainsFunc(blind, func(f policy.RuleFailure) bool { return f.Rule == c.Rule })
+		return c.Set != policy.SetAlarm && c.Set != policy.SetRecheck && slices.ContainsFunc(blind, func(f policy.RuleFailure) bool { return f.Rule == c.Rule })
 	})
 	return e
 }

@@ -44,6 +44,8 @@ func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) poli
 	for _, c := range slices.SortedFunc(slices.Values(e.Contributions), policy.Contribution.Compare) {
 		_, known := in.Profiles[c.Profile]
 		switch {
+		case c.Set == policy.SetRecheck && (known || c.Profile == ""):
+			d.Recheck = append(d.Recheck, c)
 		case known:
 			byProfile[c.Profile] = append(byProfile[c.Profile], c)
 		case c.Profile == "" && c.Set == policy.SetAlarm:
@@ -62,6 +64,7 @@ func Combine(in policy.Input, e policy.Evaluation, onRuleError OnRuleError) poli
 			})
 		}
 	}
+	d.Recheck = upcoming(d.Recheck, in.Now)
 	var failures []string // of enforced packages
 	for _, f := range e.Failures {
 		alarm := policy.Alarm{Rule: f.Rule, Code: policy.CodeRuleError, Reason: failureText(f)}

@@ -237,6 +237,8 @@ func contributions() *rapid.Generator[[]policy.Contribution] {
 			c.Waives = rapid.SampledFrom([]string{"r.a", "r.b", "r.x"}).Draw(t, "waives")
 		case policy.SetHold:
 			c.Until = rapid.SampledFrom([]string{"", "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"}).Draw(t, "until")
+		case policy.SetRecheck:
+			c.At = rapid.SampledFrom([]string{"2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"}).Draw(t, "at")
 		case policy.SetSweep:
 			c.File = rapid.SampledFrom([]string{"gateway.pid", "processes.json", "SOUL.md", "../x"}).Draw(t, "file")
 		case policy.SetDelay:

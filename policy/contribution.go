@@ -27,10 +27,11 @@ const (
 	SetEnv     Set = "env"     // exported by the run script
 	SetSeed    Set = "seed"    // write an initial state file where none exists
 	SetAlarm   Set = "alarm"   // shown, logged and counted; nothing is done
+	SetRecheck Set = "recheck" // a watch asks the rules again then
 )
 
 // Sets lists every set.
-var Sets = []Set{SetSkip, SetHold, SetWaive, SetStart, SetSweep, SetRestart, SetDelay, SetEnv, SetSeed, SetAlarm}
+var Sets = []Set{SetSkip, SetHold, SetWaive, SetStart, SetSweep, SetRestart, SetDelay, SetEnv, SetSeed, SetAlarm, SetRecheck}
 
 // A Contribution is one member of one set, with the rule that contributed it and why.
 type Contribution struct {
@@ -57,6 +58,8 @@ type Contribution struct {
 	Value        string   `json:"value,omitempty"`         // env
 	State        string   `json:"state,omitempty"`         // seed
 	MigratedFrom string   `json:"migrated_from,omitempty"` // seed: kept in the state file
+	At           string   `json:"at,omitempty"`            // recheck: RFC 3339 time
+	AfterSeconds float64  `json:"after_seconds,omitempty"` // recheck: in place of At, from input.now
 	Restart      *Restart `json:"restart,omitempty"`       // restart
 }
 
@@ -69,6 +72,9 @@ const MaxValue = 64 << 10
 
 // MaxDelaySeconds is the longest delay that a rule may ask for: an hour.
 const MaxDelaySeconds = 3600
+
+// MaxRecheckSeconds bounds Contribution.AfterSeconds: 31 days.
+const MaxRecheckSeconds = 31 * 24 * 3600
 
 // MaxPriority bounds Contribution.Priority, below and above 0.
 const MaxPriority = 1000
@@ -90,6 +96,7 @@ var fields = map[Set]struct{ required, optional []string }{
 	SetEnv:     {[]string{"profile", "name", "value", "reason"}, []string{"code", "priority"}},
 	SetSeed:    {[]string{"profile", "state", "reason"}, []string{"code", "priority", "migrated_from"}},
 	SetAlarm:   {[]string{"reason"}, []string{"profile", "code"}},
+	SetRecheck: {[]string{"reason"}, []string{"at", "after_seconds", "profile", "code"}},
 }
 
 // Fields returns the keys that a member of the set must have, and the keys that it may have.
@@ -132,6 +139,9 @@ func (c *Contribution) cut() (cuts []string) {
 		}
 	}
 	limit("seconds", &c.Seconds, 0, MaxDelaySeconds)
+	if c.Set == SetRecheck && c.At == "" {
+		limit("after_seconds", &c.AfterSeconds, 1, MaxRecheckSeconds)
+	}
 	limit("priority", &c.Priority, -MaxPriority, MaxPriority)
 	if c.Restart == nil {
 		return cuts
@@ -153,7 +163,14 @@ func checkKeys(set Set, object map[string]any) error {
 			return fmt.Errorf("%q is missing", key)
 		}
 	}
-	if len(object) == len(f.required) {
+	_, at := object["at"]
+	_, after := object["after_seconds"]
+	switch {
+	case set == SetRecheck && at && after:
+		return errors.New("has both at and after_seconds, want one of them")
+	case set == SetRecheck && !at && !after:
+		return errors.New("has neither at nor after_seconds")
+	case len(object) == len(f.required):
 		return nil
 	}
 	for _, key := range slices.Sorted(maps.Keys(object)) {
@@ -178,6 +195,12 @@ func (c *Contribution) assign(key string, value any) (err error) {
 		c.Code, err = text(key, value)
 	case "until":
 		c.Until, err = text(key, value)
+	case "at":
+		if c.At, err = text(key, value); err == nil {
+			err = checkTime(key, c.At)
+		}
+	case "after_seconds":
+		c.AfterSeconds, err = number(key, value)
 	case "rule":
 		c.Waives, err = text(key, value)
 	case "file":
@@ -250,11 +273,8 @@ func (c Contribution) check() error {
 	}
 	switch c.Set {
 	case SetHold:
-		if c.Until == "" {
-			return nil
-		}
-		if _, err := time.Parse(time.RFC3339, c.Until); err != nil {
-			return fmt.Errorf("until %q is not a time like 2026-11-22T06:00:00Z", c.Until)
+		if c.Until != "" {
+			return checkTime("until", c.Until)
 		}
 	case SetEnv:
 		return c.checkEnv()
@@ -267,6 +287,13 @@ func (c Contribution) check() error {
 			return errors.New("has neither budget nor exit_codes")
 		}
 		return c.Restart.check()
+	}
+	return nil
+}
+
+func checkTime(key, value string) error {
+	if _, err := time.Parse(time.RFC3339, value); err != nil {
+		return fmt.Errorf("%s %q is not a time like 2026-11-22T06:00:00Z", key, value)
 	}
 	return nil
 }
@@ -290,6 +317,7 @@ func (c Contribution) Compare(o Contribution) int {
 	return cmp.Or(
 		slices.Compare(c.texts(), o.texts()),
 		cmp.Compare(c.Seconds, o.Seconds),
+		cmp.Compare(c.AfterSeconds, o.AfterSeconds),
 		cmp.Compare(c.Layer, o.Layer),
 		cmp.Compare(c.Priority, o.Priority),
 		c.Restart.Compare(o.Restart),
@@ -297,7 +325,7 @@ func (c Contribution) Compare(o Contribution) int {
 }
 
 func (c Contribution) texts() []string {
-	return []string{c.Profile, c.Rule, c.Location, c.Code, c.Reason, c.File, c.Name, c.Value, c.State, c.MigratedFrom, c.Waives, c.Until}
+	return []string{c.Profile, c.Rule, c.Location, c.Code, c.Reason, c.File, c.Name, c.Value, c.State, c.MigratedFrom, c.Waives, c.Until, c.At}
 }
 
 func quoted(words []string) string {

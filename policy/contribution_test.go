@@ -31,6 +31,12 @@ func TestDecodeMemberRefuses(t *testing.T) {
 		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"1": "now"}, "count_term": "yes"}, `count_term is a string, want a boolean`},
 		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "budget": map[string]any{"death": json.Number("1")}}, `budget: json: unknown field "death"; have {"deaths": 5`},
 		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"1": "now"}, "on_exhaustion": json.Number("1")}, `on_exhaustion is a number, want a string`},
+		{SetRecheck, map[string]any{"reason": "x"}, "member of recheck: has neither at nor after_seconds"},
+		{SetRecheck, map[string]any{"reason": "x", "at": "2026-11-22T06:00:00Z", "after_seconds": json.Number("1")}, "member of recheck: has both at and after_seconds, want one of them"},
+		{SetRecheck, map[string]any{"reason": "x", "at": "tomorrow"}, `at "tomorrow" is not a time like 2026-11-22T06:00:00Z`},
+		{SetRecheck, map[string]any{"reason": "x", "at": ""}, `at "" is not a time like`},
+		{SetRecheck, map[string]any{"reason": "x", "after_seconds": "60"}, "after_seconds is a string, want a number"},
+		{SetRecheck, map[string]any{"reason": "x", "at": "2026-11-22T06:00:00Z", "until": "x"}, `unknown key "until", have "reason", "at", "after_seconds", "profile", "code"`},
 		{SetHold, map[string]any{"profile": "coder", "reason": "x", "priority": json.Number("1")}, `unknown key "priority"`},
 		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"1": "later"}}, `exit code 1 answers "later", have "never", "now", "backoff"`},
 		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "budget": map[string]any{"deaths": json.Number("2"), "window_seconds": json.Number("1")}, "on_exhaustion": "stop"}, `have "hold", "slow"`},
@@ -47,6 +53,9 @@ func TestDecodeMemberRefuses(t *testing.T) {
 func TestDecodeMemberCutsNumbers(t *testing.T) {
 	delay := func(seconds string) map[string]any {
 		return map[string]any{"profile": "coder", "reason": "x", "seconds": json.Number(seconds)}
+	}
+	recheck := func(seconds string) map[string]any {
+		return map[string]any{"profile": "coder", "reason": "x", "after_seconds": json.Number(seconds)}
 	}
 	restart := func(deaths, hold string) map[string]any {
 		budget := map[string]any{"deaths": json.Number(deaths), "window_seconds": json.Number("60")}
@@ -65,6 +74,9 @@ func TestDecodeMemberCutsNumbers(t *testing.T) {
 		{SetDelay, delay("-1"), Contribution{}, "member of delay: seconds is -1, want 0 to 3600; 0 counts"},
 		{SetDelay, delay("1e999"), Contribution{Seconds: 3600}, "member of delay: seconds is +Inf, want 0 to 3600; 3600 counts"},
 		{SetDelay, delay("3600"), Contribution{Seconds: 3600}, ""},
+		{SetRecheck, recheck("0"), Contribution{AfterSeconds: 1}, "member of recheck: after_seconds is 0, want 1 to 2678400; 1 counts"},
+		{SetRecheck, recheck("1e9"), Contribution{AfterSeconds: 2678400}, "member of recheck: after_seconds is 1000000000, want 1 to 2678400; 2678400 counts"},
+		{SetRecheck, recheck("90"), Contribution{AfterSeconds: 90}, ""},
 		{SetRestart, restart("0", "60"), budget(1, 60), "member of restart: deaths is 0, want 1 to 4096; 1 counts"},
 		{SetRestart, restart("5000", "-1"), budget(4096, 0), "member of restart: hold_seconds is -1, want 0 to 31622400; 0 counts; deaths is 5000, want 1 to 4096; 4096 counts"},
 		{SetRestart, map[string]any{"profile": "coder", "reason": "x", "exit_codes": map[string]any{"1": "now"}, "reset_after_seconds": json.Number("-1"), "priority": json.Number("5000")},
@@ -115,6 +127,9 @@ func TestDecodeMemberTakesTheRequiredKeys(t *testing.T) {
 		}
 		if set == SetRestart {
 			member["exit_codes"] = map[string]any{"78": "never"}
+		}
+		if set == SetRecheck {
+			member["after_seconds"] = json.Number("60")
 		}
 		c, _, err := DecodeMember(set, member)
 		if err != nil {

@@ -44,6 +44,7 @@ type Decision struct {
 	PriorState string `json:"prior_state"` // as upstream's boot log has it; "None" without one
 	PriorExit  string `json:"prior_exit"`  // "clean", "unclean" or "unknown"
 	// Contributions are all that rules contributed, also those that did not win, sorted.
+	// Those to recheck are in Decisions.Recheck.
 	Contributions []Contribution `json:"contributions"`
 	// Sweep names the runtime files to remove, sorted. Each was offered by a
 	// fact.
@@ -154,7 +155,10 @@ type Decisions struct {
 	Skip          []Contribution      `json:"skip"` // why this container supervises nothing
 	Alarms        []Alarm             `json:"alarms"`
 	Profiles      map[string]Decision `json:"profiles"`
-	Plan          []Operation         `json:"plan,omitempty"`
+	// Recheck is when rules want to be asked again, each with its time At, the earliest
+	// first. A warn-only rule counts.
+	Recheck []Contribution `json:"recheck,omitempty"`
+	Plan    []Operation    `json:"plan,omitempty"`
 }
 
 // MarshalJSON writes empty lists as [], so that a reader needs no case for null.

@@ -107,6 +107,9 @@ func TestDocumentsFitTheirSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[policy.Set]bool{}
+	for _, c := range d.Recheck {
+		seen[c.Set] = c.At != ""
+	}
 	for _, p := range d.Profiles {
 		for _, c := range p.Contributions {
 			seen[c.Set] = true
@@ -152,6 +155,8 @@ env contains {"profile": "coder", "name": "A", "value": "b", "reason": "x"} if i
 seed contains {"profile": "not-a-profile", "state": "stopped", "migrated_from": "x", "reason": "x"} if input.phase == "boot"
 
 alarm contains {"profile": "coder", "reason": "x"} if input.phase == "boot"
+
+recheck contains {"profile": "coder", "code": "x", "after_seconds": 60, "reason": "x"} if input.phase == "boot"
 `
 
 // output runs a command that must succeed.

@@ -71,7 +71,9 @@ type Explanation struct {
 	Holds   []Hold         `json:"holds"`
 	Sweep   []Sweep        `json:"sweep"`
 	Alarms  []policy.Alarm `json:"alarms"` // about the profile, the container or the policy
-	Now     Now            `json:"now"`
+	// Recheck is when rules want to be asked again, about the profile or the container.
+	Recheck []policy.Contribution `json:"recheck,omitempty"`
+	Now     Now                   `json:"now"`
 	// LastApply is the newest command on the running container, when it came after the
 	// last boot.
 	LastApply *Boot    `json:"last_apply,omitempty"`
@@ -134,6 +136,9 @@ func Of(ctx context.Context, s Subject) *Explanation {
 		alarms = slices.Concat(alarms, s.Plan.Alarms)
 	}
 	e.Alarms = s.alarms(alarms)
+	e.Recheck = slices.DeleteFunc(slices.Clone(s.Decisions.Recheck), func(c policy.Contribution) bool {
+		return c.Profile != "" && c.Profile != s.Profile
+	})
 	e.Facts = s.facts(e.Contributions)
 	e.Changes = s.changes(ctx, d, e.Facts)
 	s.history(e)

@@ -101,7 +101,7 @@ func (c *checker) isRulePackage(name string) bool { return slices.Contains(c.rul
 // examples are valid values for the keys whose values are not constant.
 var examples = map[string]any{
 	"profile": "coder", "reason": "why", "code": "word", "until": "2026-11-22T06:00:00Z", "rule": "\x00", "file": "gateway.pid",
-	"name": "NAME", "value": "value", "state": "running", "migrated_from": "before", "seconds": json.Number("1"), "on_exhaustion": "hold", "hold_seconds": json.Number("60"),
+	"name": "NAME", "value": "value", "state": "running", "migrated_from": "before", "seconds": json.Number("1"), "at": "2026-11-22T06:00:00Z", "after_seconds": json.Number("60"), "on_exhaustion": "hold", "hold_seconds": json.Number("60"),
 	"reset_after_seconds": json.Number("60"), "count_term": true, "priority": json.Number("1"),
 	"budget": map[string]any{"deaths": 1, "window_seconds": 1}, "exit_codes": map[string]any{"78": "never"},
 }

@@ -23,6 +23,9 @@ func Explanation(w io.Writer, e *explain.Explanation) {
 	for _, s := range e.Sweep {
 		p.add("swept", fmt.Sprintf("%s %s: %s", s.File, s.When, cmp.Or(s.Reason, "no reason recorded")))
 	}
+	for _, c := range e.Recheck {
+		p.add("will look again", fmt.Sprintf("at %s: %s (%s at %s)", c.At, c.Reason, c.Rule, c.Location))
+	}
 	for _, a := range e.Alarms {
 		p.add("alarm", a.Reason)
 	}
