@@ -82,6 +82,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return &exitError{exitProfile, err}
 	}
+	keepApplied(c, r, log)
 	_ = view.Print(cmd.OutOrStdout(), "table", r.Decisions, view.Boot) // its reader may be gone
 	if !c.Boot.Strict {
 		return nil

@@ -11,6 +11,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6"
 )
@@ -77,7 +78,13 @@ func livePass(cmd *cobra.Command, c config.Config, timeout time.Duration, o reco
 	defer closeWorld()
 	w.Slots.(*s6.Executor).LockTimeout = c.Boot.Deadline + timeout // a boot may be under way
 	o.Phase, o.Rescan = policy.PhaseApply, true
+	if c.Watch.Enabled {
+		w.Poke = func(ctx context.Context) error { return watch.Ask(ctx, c.RunDir, askLimit) }
+	}
 	r, err := reconcile.Pass(ctx, w, o)
+	if o.Extent == reconcile.ToEnd && o.Request.Kind == reconcile.Converge {
+		keepApplied(c, r, log)
+	}
 	return r, passError(err)
 }
 

@@ -176,7 +176,7 @@ configuration, 3 policy error.`,
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(
 		newApply(), newBoot(), newDied(), newDoctor(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(),
-		newStatus(), newVersion(),
+		newStatus(), newVersion(), newWatch(),
 	)
 	for _, l := range lifecycles {
 		root.AddCommand(l.command())

@@ -120,8 +120,8 @@ type Options struct {
 	// KeepRules saves the rules as the last good ones, as a boot does.
 	KeepRules bool
 	// Amend may take operations out of the plan, and add alarms, before anything is done.
-	Amend func(*Report)
-	Execute        policy.ExecuteOptions
+	Amend   func(*Report)
+	Execute policy.ExecuteOptions
 }
 
 // A RulesError is a mistake in the rules, which ends a pass before anything is touched.

@@ -37,8 +37,9 @@ type guard struct {
 	applied  map[string]Applied     // nil: what was applied before is not known
 	done     map[string][]time.Time // when an operation was done, by its text
 	failures map[string]failure     // by profile; "" is what is about no profile
-	accepted []string               // profiles whose gateways an operator lets stop
-	maxStops int                    // -1: half of those that run, at least 2
+	decided  map[string]policy.Action
+	accepted []string // profiles whose gateways an operator lets stop
+	maxStops int      // -1: half of those that run, at least 2
 
 	alone   map[string]bool // profiles for which the last plan was cut
 	blocked []string        // profiles whose gateways the last plan did not stop, sorted
@@ -51,7 +52,7 @@ type failure struct {
 }
 
 func newGuard(applied map[string]Applied) *guard {
-	return &guard{applied: applied, done: map[string][]time.Time{}, failures: map[string]failure{}, maxStops: -1}
+	return &guard{applied: applied, decided: map[string]policy.Action{}, done: map[string][]time.Time{}, failures: map[string]failure{}, maxStops: -1}
 }
 
 // changed reports whether the decision about a profile is another one than the last applied.
@@ -65,8 +66,15 @@ func (g *guard) amend(r *reconcile.Report, now time.Time) {
 	g.alone, g.blocked = map[string]bool{}, nil
 	g.forgetOld(now)
 	for name, d := range r.Decisions.Profiles {
-		if g.changed(name, d) {
+		if was, known := g.decided[name]; known && was != d.Action {
 			g.forget(name)
+		}
+		g.decided[name] = d.Action
+	}
+	for name := range g.decided {
+		if _, exists := r.Decisions.Profiles[name]; !exists {
+			g.forget(name)
+			delete(g.decided, name)
 		}
 	}
 	kept := slices.DeleteFunc(slices.Clone(r.Plan.Operations), func(op policy.Operation) bool { return g.isFailing(op, now) })
@@ -98,7 +106,9 @@ func (g *guard) forgetOld(now time.Time) {
 	maps.DeleteFunc(g.done, func(_ string, times []time.Time) bool { return len(times) == 0 })
 }
 
-func needsScan(op policy.Operation) bool { return op.Op == policy.OpPublish || op.Op == policy.OpRemove }
+func needsScan(op policy.Operation) bool {
+	return op.Op == policy.OpPublish || op.Op == policy.OpRemove
+}
 
 // supervisorsLack reports whether a slot is not supervised.
 func supervisorsLack(r *reconcile.Report) bool {

@@ -71,7 +71,8 @@ func (l *Loop) Run(ctx context.Context) error {
 	if err := write(l.Dir, StateFile, l.state); err != nil {
 		return err
 	}
-	l.queue.add(Trigger{Kind: Started}, time.Now(), 0, 0)
+	l.last = time.Now()
+	l.queue.add(Trigger{Kind: Started}, l.last, 0, 0)
 	for {
 		taken := l.wait(ctx)
 		if ctx.Err() != nil {
@@ -127,7 +128,7 @@ func (l *Loop) look(ctx context.Context, taken []Trigger) {
 	l.times = l.Times()
 	l.guard.maxStops, l.guard.accepted = l.times.MaxStops, l.acceptedStops(begun)
 	report, err := l.Pass(ctx, slog.New(l.once), reconcile.Options{
-		Phase: policy.PhaseApply, Command: Command, Cause: kinds, Extent: reconcile.ToEnd, FallBack: true, Rescan: true, KeepRules: true,
+		Phase: policy.PhaseApply, Command: Command, Extent: reconcile.ToEnd, FallBack: true, Rescan: true, KeepRules: true,
 		Execute: policy.ExecuteOptions{NoWait: true},
 		Amend:   func(r *reconcile.Report) { l.guard.amend(r, time.Now()) },
 	})

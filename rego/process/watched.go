@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"hermes-reconcile/engine"
+	"hermes-reconcile/policy"
 )
 
 // Watched are rules for many passes. They are compiled again only when a file of the
@@ -18,18 +19,53 @@ type Watched struct {
 
 	stamp   string
 	present engine.Evaluator
+	kept    string // the revision that was kept last
+	refused []policy.Alarm
+}
+
+// Refresh checks rules that changed before they are used. If they have a mistake, or are gone,
+// the present ones stay in force, and the alarm says so.
+func (w *Watched) Refresh(ctx context.Context) []policy.Alarm {
+	stamp := w.stampOf()
+	if w.present == nil || stamp == w.stamp {
+		return w.refused
+	}
+	w.stamp, w.refused = stamp, nil
+	next := &Rules{Configure: w.Configure}
+	loaded, err := next.Load(ctx)
+	if err != nil {
+		next.Close()
+		w.refused = []policy.Alarm{{Code: policy.CodePolicyRefused, Reason: "the changed rules cannot be used, and those before decide: " + err.Error()}}
+		return w.refused
+	}
+	w.Rules.Close()
+	w.Rules, w.present = next, loaded
+	return nil
 }
 
 // LoadOrFallBack is that of Rules.
 func (w *Watched) LoadOrFallBack(ctx context.Context) (engine.Evaluator, error) {
-	stamp := w.stampOf()
-	if w.present != nil && stamp == w.stamp {
+	if w.present != nil && (w.refused != nil || w.stampOf() == w.stamp) {
 		return w.present, nil
 	}
+	stamp := w.stampOf()
 	var err error
 	w.present, err = w.Rules.LoadOrFallBack(ctx)
 	w.stamp = stamp
 	return w.present, err
+}
+
+// Keep is that of Rules, once for each revision.
+func (w *Watched) Keep(ctx context.Context, e engine.Evaluator) error {
+	revision := e.Status().Revision
+	if revision == w.kept {
+		return nil
+	}
+	err := w.Rules.Keep(ctx, e)
+	if err == nil {
+		w.kept = revision
+	}
+	return err
 }
 
 // stampOf changes whenever a file in the operator's directories does.

@@ -20,12 +20,18 @@ import (
 // maxFile limits the size of the file, in bytes.
 const maxFile = 1 << 20
 
+// File returns the name of the configuration file, which may not exist.
+func File(flags *pflag.FlagSet) string {
+	given, _ := flags.GetString("config")
+	return cmp.Or(given, defaultConfigFile)
+}
+
 // loadFile adds the configuration file, and file:row:col of its settings to places. A wrong
 // key is left out, and is an error. So is the whole file if the user of the agents could have
 // written it: user, or the one that the file names.
 func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, places map[string]string, user string) error {
 	given, _ := flags.GetString("config")
-	name := cmp.Or(given, defaultConfigFile)
+	name := File(flags)
 	text, err := trust.Read(name, trust.NotByUser(distrusted(flags, user)), maxFile)
 	if given == "" && errors.Is(err, fs.ErrNotExist) {
 		return nil
