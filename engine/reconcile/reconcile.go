@@ -106,6 +106,7 @@ const (
 type Options struct {
 	Phase   string   // policy.PhaseBoot or policy.PhaseApply
 	Command string   // what the ledger says of it; empty at a boot
+	Cause   []string // the triggers of a pass of the watch, for the ledger
 	Errors  []string // what went wrong before the pass, for the ledger
 	Extent  Extent
 	// Input, when set, is decided on instead of facts that are collected.
@@ -120,8 +121,8 @@ type Options struct {
 	// KeepRules saves the rules as the last good ones, as a boot does.
 	KeepRules bool
 	// Amend may take operations out of the plan, and add alarms, before anything is done.
-	Amend func(*Report)
-	Execute        policy.ExecuteOptions
+	Amend   func(*Report)
+	Execute policy.ExecuteOptions
 }
 
 // A RulesError is a mistake in the rules, which ends a pass before anything is touched.
