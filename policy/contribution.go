@@ -169,7 +169,7 @@ func checkKeys(set Set, object map[string]any) error {
 	case set == SetRecheck && at && after:
 		return errors.New("has both at and after_seconds, want one of them")
 	case set == SetRecheck && !at && !after:
-		return errors.New("has neither at nor after_seconds")
+		return errors.New("has neither at nor after_seconds, want one of them")
 	case len(object) == len(f.required):
 		return nil
 	}

@@ -21,6 +21,7 @@ type Line struct {
 	BootID      string                `json:"boot_id,omitempty"`
 	Phase       string                `json:"phase"`
 	Command     string                `json:"command,omitempty"` // of an apply: the command that was called
+	Cause       []string              `json:"cause,omitempty"`   // of a pass of the watch: its triggers
 	Image       string                `json:"image,omitempty"`
 	Profile     string                `json:"profile,omitempty"`
 	Action      string                `json:"action"`

@@ -24,7 +24,8 @@ const (
 
 // A Pass is what one pass decided and did, to be recorded.
 type Pass struct {
-	Command   string // the command that made the pass; empty at a boot
+	Command   string   // the command that made the pass; empty at a boot
+	Cause     []string // why a watch looked
 	Input     policy.Input
 	Decisions policy.Decisions
 	Alarms    []policy.Alarm // of the decisions and of the plan
@@ -107,7 +108,7 @@ func (p Pass) Text() ([]byte, error) {
 	line := Line{
 		Time:   time.Unix(0, p.Input.Now.UnixNS).UTC().Format(time.RFC3339),
 		BootID: policy.BootID(p.Input.Container),
-		Phase:  p.Input.Phase, Command: p.Command,
+		Phase:  p.Input.Phase, Command: p.Command, Cause: p.Cause,
 		Image:  policy.ImageVersion(p.Input.Container),
 		Policy: p.Decisions.Policy,
 	}

@@ -106,6 +106,7 @@ const (
 type Options struct {
 	Phase   string   // policy.PhaseBoot or policy.PhaseApply
 	Command string   // what the ledger says of it; empty at a boot
+	Cause   []string // the triggers of a pass of the watch, for the ledger
 	Errors  []string // what went wrong before the pass, for the ledger
 	Extent  Extent
 	// Input, when set, is decided on instead of facts that are collected.

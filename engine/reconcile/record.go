@@ -12,7 +12,7 @@ import (
 // out the profiles that nothing was done about; a pass that did nothing leaves no line.
 func (p *pass) record(ctx context.Context) {
 	r := ledger.Pass{
-		Command: p.Command, Input: p.report.Input, Decisions: p.report.Decisions, Alarms: p.report.Alarms,
+		Command: p.Command, Cause: p.Cause, Input: p.report.Input, Decisions: p.report.Decisions, Alarms: p.report.Alarms,
 		Results: p.report.Results, Errors: p.report.Errors,
 	}
 	if p.Phase == policy.PhaseBoot {

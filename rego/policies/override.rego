@@ -15,6 +15,16 @@ waive contains {"rule": entry.rule, "profile": name, "code": "override", "reason
 	reason := sprintf("an operator set its hold%s aside%s", [_code(entry), _when(entry)])
 }
 
+# The rule may hold again, with a later end.
+recheck contains {"profile": name, "code": "override", "at": entry.until, "reason": reason} if {
+	some name, entries in input.container.overrides.profiles
+	input.profiles[name]
+	some entry in entries
+	entry.active
+	regex.match(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$`, entry.until)
+	reason := sprintf("the override of %s ends", [entry.rule])
+}
+
 _code(entry) := sprintf(" (%s)", [entry.code])
 
 _code(entry) := "" if not entry.code

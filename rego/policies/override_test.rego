@@ -20,6 +20,20 @@ test_an_active_override_waives if {
 	}}
 }
 
+again(entry) := {member.at |
+	some member in override.recheck with input as {
+		"container": {"overrides": {"status": "recorded", "profiles": {"coder": [entry], "gone": [entry]}}},
+		"profiles": {"coder": {}, "writer": {}},
+	}
+}
+
+test_its_end_wants_a_look if {
+	again(object.union(entry, {"until": "2026-11-23T07:00:00+01:00"})) == {"2026-11-23T07:00:00+01:00"}
+	again(entry) == set()
+	again(object.union(entry, {"until": "soon"})) == set()
+	again(object.union(entry, {"until": "2026-11-23T07:00:00Z", "active": false})) == set()
+}
+
 test_one_that_has_ended_does_not if {
 	waived(object.union(entry, {"active": false})) == set()
 }

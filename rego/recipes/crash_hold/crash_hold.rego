@@ -5,11 +5,12 @@
 #   A gateway that dies at every start floods its platform with connections until
 #   the platform revokes the token. After several unclean exits within a window, the
 #   rule holds the profile for a while: in the running container by the slot, and at
-#   boot by what the gateways recorded. The first boot or apply after that time may
-#   start it. An exit code that means "the configuration is wrong" holds the profile
-#   until one of its files changes. The next gateway counts an unclean exit when it
-#   starts; a gateway that was killed with the container counts too. restart_table,
-#   and any rule of yours about restarts, replaces what the slot does.
+#   boot by what the gateways recorded. After that time `watch`, or else the next
+#   boot or apply, may start it. An exit code that means "the configuration is wrong"
+#   holds the profile until one of its files changes. The next gateway counts an
+#   unclean exit when it starts; a gateway that was killed with the container counts
+#   too. restart_table, and any rule of yours about restarts, replaces what the slot
+#   does.
 # custom:
 #   evidence: ["#51228", "#89034", "#76435"]
 #   contributes: [hold, restart]

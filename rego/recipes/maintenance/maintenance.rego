@@ -3,9 +3,9 @@
 # title: Start nothing during maintenance
 # description: |
 #   During maintenance nothing starts, and every profile keeps its recorded intent.
-#   After maintenance, the next boot or apply starts what was running before. A
-#   setting turns maintenance on, or a file that upstream knows: ESTOP,
-#   .drain_request.json or fleet_restart_pending in the home.
+#   After maintenance, `watch` starts what was running before; without `watch` the
+#   next boot or apply does. A setting turns maintenance on, or a file that upstream
+#   knows: ESTOP, .drain_request.json or fleet_restart_pending in the home.
 # custom:
 #   evidence: ["#81148", "#74359", "#115638"]
 #   contributes: [hold, alarm]

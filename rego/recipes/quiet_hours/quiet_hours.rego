@@ -2,25 +2,37 @@
 # scope: package
 # title: Start nothing in quiet hours
 # description: |
-#   A boot or apply between two times of day leaves the profiles down. The hold ends
-#   by itself, but nothing starts at that moment: the next boot or apply starts
-#   them. The times belong to a named time zone, so they follow its summer time. A
-#   night that begins on Friday belongs to Friday.
+#   Between two times of day the profiles are down. `watch` stops them when the quiet
+#   hours begin, and starts them when they end. Without `watch`, nothing happens at
+#   these moments: the next boot or apply looks at the clock. The times belong to a
+#   named time zone, so they follow its summer time. A time that a clock change leaves
+#   out comes as much later as the clock jumps; of a time that comes twice the first
+#   counts. A night that begins on Friday belongs to Friday.
 # custom:
 #   evidence: []
-#   contributes: [hold, alarm]
+#   contributes: [hold, alarm, recheck]
 #   codes: [quiet_hours, bad_setting]
 package reconcile.rules.quiet_hours
 
 hold contains {"profile": name, "code": "quiet_hours", "until": until, "reason": reason} if {
-	_elapsed < _length
-	_day_counts
-	until := time.format([_end, data.settings.quiet_hours_zone, "RFC3339"])
+	some day in [-1, 0]
+	_counts(day)
+	_begin(day) <= input.now.unix_ns
+	end := _moment(_shown(day) + (_length * _minute_ns))
+	end > input.now.unix_ns
+	until := time.format([end, data.settings.quiet_hours_zone, "RFC3339"])
 	reason := sprintf(
 		"quiet hours from %s to %s, %s",
 		[data.settings.quiet_hours_from, data.settings.quiet_hours_to, data.settings.quiet_hours_zone],
 	)
 	some name in _sleepers
+}
+
+recheck contains {"code": "quiet_hours", "at": at, "reason": "the quiet hours begin"} if {
+	count(_sleepers) > 0
+	days := [day | some day in numbers.range(0, 8); _counts(day)]
+	begins := [begin | some day in array.slice(days, 0, 2); begin := _begin(day); begin > input.now.unix_ns]
+	at := time.format([begins[0], data.settings.quiet_hours_zone, "RFC3339"])
 }
 
 alarm contains {"code": "bad_setting", "reason": reason} if {
@@ -48,24 +60,40 @@ _to := _minute(data.settings.quiet_hours_to)
 # Modulo a day: midnight may lie between.
 _length := ((_to - _from) + 1440) % 1440
 
-_elapsed := ((_minute_at(input.now.unix_ns) - _from) + 1440) % 1440
-
-_minute_at(ns) := (hour * 60) + minute if [hour, minute, _] := time.clock([ns, data.settings.quiet_hours_zone])
-
 _minute_ns := 60000000000
 
-# The remaining minutes, plus the shift of a clock change.
-_end := rough + (shift * _minute_ns) if {
-	rough := (input.now.unix_ns - (input.now.unix_ns % _minute_ns)) + ((_length - _elapsed) * _minute_ns)
-	shift := (((_to - _minute_at(rough)) + 2160) % 1440) - 720
+# A night counts by the day on which it begins: 0 is today, -1 yesterday.
+_counts(_) if {
+	_length > 0
+	count(data.settings.quiet_hours_days) == 0
 }
 
-_day_counts if count(data.settings.quiet_hours_days) == 0
-
-_day_counts if {
-	began := input.now.unix_ns - (_elapsed * _minute_ns)
-	time.weekday([began, data.settings.quiet_hours_zone]) in data.settings.quiet_hours_days
+_counts(day) if {
+	_length > 0
+	time.weekday(_shown(day)) in data.settings.quiet_hours_days
 }
+
+_begin(day) := _moment(_shown(day))
+
+# What the clock of the zone shows at the begin, as if it were UTC.
+_shown(day) := _midnight + (((day * 1440) + _from) * _minute_ns)
+
+_midnight := clock - (clock % (1440 * _minute_ns)) if clock := _clock(input.now.unix_ns)
+
+_clock(ns) := time.parse_rfc3339_ns(time.format([ns, data.settings.quiet_hours_zone, "2006-01-02T15:04:05Z"]))
+
+# When the clock of the zone shows a time: by its shift of the day before, or by that of
+# the day after.
+_moment(shown) := min(moments) if {
+	moments := {moment | some moment in _guesses(shown); _clock(moment) == shown}
+	count(moments) > 0
+} else := _guesses(shown)[0]
+
+_guesses(shown) := [guess |
+	some day in [-1440, 1440]
+	other := shown + (day * _minute_ns)
+	guess := shown - (_clock(other) - other)
+]
 
 # A name is looked up; only a pattern is tried on every profile.
 _sleepers := {name | some name in data.settings.quiet_hours_profiles; input.profiles[name]} | {name |
