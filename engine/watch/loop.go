@@ -16,6 +16,7 @@ import (
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/engine/memory"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
 )
@@ -146,6 +147,7 @@ func (l *Loop) look(ctx context.Context, taken []Trigger) {
 	l.keep(report, err)
 	l.publish(report, err, kinds, begun, changed)
 	l.once.passed(l.Log)
+	memory.Rest()
 }
 
 func kindsOf(taken []Trigger) []string {
