@@ -186,7 +186,7 @@ func (p *combination) decideAction(d *policy.Decision, state policy.PriorState) 
 		decide(d, policy.ActionSkip, *skip, policy.CodeSkipped)
 	case len(holds) > 0:
 		decide(d, policy.ActionDown, holds[0], "held")
-		d.Held = slices.ContainsFunc(holds, func(c policy.Contribution) bool { return c.Rule != RuleRestartBudget })
+		d.Held = slices.ContainsFunc(holds, func(c policy.Contribution) bool { return c.Rule != RuleRestartBudget && c.Rule != ruleFatalExit })
 	case start != nil:
 		decide(d, policy.ActionStart, *start, "started")
 	default:
@@ -310,6 +310,10 @@ func Over(c policy.Contribution, now policy.Now) bool {
 // RuleRestartBudget is the built-in rule whose holds are records on the volume, which the
 // agent's user may remove.
 const RuleRestartBudget = "reconcile.rules.restart_budget"
+
+// ruleFatalExit is the built-in rule whose holds the agent's user may end by starting the
+// gateway, as upstream's command does.
+const ruleFatalExit = "reconcile.rules.fatal_exit"
 
 // leaveUnread leaves a profile as it is whose facts could not be read. A hold or a skip that
 // a rule contributes without them counts.

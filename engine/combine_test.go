@@ -312,3 +312,15 @@ func TestCombineDoesNotDependOnTheOrder(t *testing.T) {
 		}
 	})
 }
+
+// The user may end the hold of a used-up budget, and that of an ending by which a gateway says
+// that its configuration cannot work: upstream's own command starts it. Only root ends others.
+func TestWhoMayEndAHold(t *testing.T) {
+	for rule, held := range map[string]bool{RuleRestartBudget: false, ruleFatalExit: false, "reconcile.rules.maintenance": true} {
+		in := policy.Input{Profiles: map[string]policy.Facts{"a": {}}}
+		d := Combine(in, policy.Evaluation{Contributions: []policy.Contribution{{Set: policy.SetHold, Rule: rule, Profile: "a", Reason: "r"}}}, HoldOnRuleError)
+		if got := d.Profiles["a"].Held; got != held {
+			t.Errorf("%s: only root may start it: %v, want %v", rule, got, held)
+		}
+	}
+}

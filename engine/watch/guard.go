@@ -30,6 +30,7 @@ const (
 //
 //   - a start that no changed decision asks for: the gateway was stopped by hand, or has ended
 //     for good
+//   - a stop that neither a changed decision nor a hold asks for: it was started by hand
 //   - what somebody has undone several times
 //   - what failed a moment ago
 //   - stops, when there are too many of them
@@ -78,7 +79,7 @@ func (g *guard) amend(r *reconcile.Report, now time.Time) {
 		}
 	}
 	kept := slices.DeleteFunc(slices.Clone(r.Plan.Operations), func(op policy.Operation) bool { return g.isFailing(op, now) })
-	kept = g.withoutOldStarts(r, kept)
+	kept = g.withoutOldWishes(r, kept)
 	kept = g.withoutContested(r, kept)
 	kept = withoutVanished(r, kept)
 	kept = g.withinStops(r, kept)
@@ -129,9 +130,9 @@ func (g *guard) isFailing(op policy.Operation, now time.Time) bool {
 	return waits
 }
 
-// withoutOldStarts leaves out the starts that no changed decision asks for. A gateway whose
-// slot is made or was not supervised starts.
-func (g *guard) withoutOldStarts(r *reconcile.Report, operations []policy.Operation) []policy.Operation {
+// withoutOldWishes leaves out the starts and stops that no changed decision asks for. A gateway
+// whose slot is made or was not supervised starts. A hold stops again and again.
+func (g *guard) withoutOldWishes(r *reconcile.Report, operations []policy.Operation) []policy.Operation {
 	fresh := map[string]bool{}
 	for _, op := range operations {
 		fresh[op.Profile] = fresh[op.Profile] || op.Op == policy.OpPublish
@@ -140,7 +141,14 @@ func (g *guard) withoutOldStarts(r *reconcile.Report, operations []policy.Operat
 		fresh[name] = fresh[name] || slot.Now() == policy.NowNobody
 	}
 	return slices.DeleteFunc(operations, func(op policy.Operation) bool {
-		return op.Op == policy.OpBringUp && !fresh[op.Profile] && !g.changed(op.Profile, r.Decisions.Profiles[op.Profile])
+		d := r.Decisions.Profiles[op.Profile]
+		switch op.Op {
+		case policy.OpBringUp:
+			return !fresh[op.Profile] && !g.changed(op.Profile, d)
+		case policy.OpBringDown:
+			return !op.ThenUp && !g.changed(op.Profile, d) && len(engine.Holds(d, r.Input.Now)) == 0
+		}
+		return false
 	})
 }
 

@@ -32,6 +32,12 @@ func (s *scene) profile(name string, action policy.Action, up bool, ops ...polic
 	s.slot(name, up, ops...)
 }
 
+func (s *scene) hold(name string) {
+	d := s.Decisions.Profiles[name]
+	d.Contributions = []policy.Contribution{{Set: policy.SetHold, Rule: "a_rule", Profile: name, Reason: "a reason"}}
+	s.Decisions.Profiles[name] = d
+}
+
 // slot adds a supervised slot, whose profile may be gone.
 func (s *scene) slot(name string, up bool, ops ...policy.Operation) {
 	s.Slots.Slots[policy.SlotName(name)] = policy.Slot{Profile: name, Kind: "directory", Ours: true, Supervised: new(true), Up: up}
@@ -86,10 +92,30 @@ func TestStartsAreForChanges(t *testing.T) {
 		{"a profile that was not there", map[string]Applied{}, []policy.Operation{up}, []string{"bring-up a"}},
 		{"nothing is known of before", nil, []policy.Operation{up}, nil},
 		{"the slot is made anew", was(policy.ActionStart), []policy.Operation{publish, up}, []string{"publish a", "bring-up a"}},
-		{"a stop, again", was(policy.ActionStart), []policy.Operation{down}, []string{"bring-down a"}},
 	} {
 		s := newScene()
 		s.profile("a", policy.ActionStart, false, c.ops...)
+		expect(t, c.what, s.left(newGuard(c.applied), start), c.want...)
+	}
+}
+
+func TestStopsAreForChangesAndHolds(t *testing.T) {
+	for _, c := range []struct {
+		what    string
+		applied map[string]Applied
+		held    bool
+		want    []string
+	}{
+		{"an intent changed", map[string]Applied{"a": {Action: policy.ActionStart}}, false, []string{"bring-down a"}},
+		{"started by hand", map[string]Applied{"a": {Action: policy.ActionDown}}, false, nil},
+		{"started by hand, and nothing is known of before", nil, false, nil},
+		{"started by hand in spite of a hold", map[string]Applied{"a": {Action: policy.ActionDown}}, true, []string{"bring-down a"}},
+	} {
+		s := newScene()
+		s.profile("a", policy.ActionDown, true, down)
+		if c.held {
+			s.hold("a")
+		}
 		expect(t, c.what, s.left(newGuard(c.applied), start), c.want...)
 	}
 }
@@ -108,6 +134,7 @@ func TestContested(t *testing.T) {
 	pass := func(at time.Duration, action policy.Action) ([]string, []string) {
 		s := newScene()
 		s.profile("a", action, true, down)
+		s.hold("a")
 		left := s.left(g, start.Add(at))
 		for _, op := range s.Plan.Operations {
 			s.Results = append(s.Results, policy.Result{Operation: op, Done: true})
@@ -153,6 +180,7 @@ func TestMaxStops(t *testing.T) {
 			if i < 3 {
 				s.profile(name, policy.ActionDown, true, down)
 				s.Decisions.Profiles[name] = policy.Decision{Action: policy.ActionDown, Code: c.code}
+				s.hold(name)
 			} else {
 				s.profile(name, policy.ActionStart, true)
 			}
