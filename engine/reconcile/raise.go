@@ -126,6 +126,8 @@ func (p *pass) permitted(names []string, slots map[string]policy.Slot) []string 
 		slot, exists := slots[name]
 		hasSlot := exists && slot.Now() != policy.NowNobody
 		switch {
+		case p.Request.Kind == Register && hasSlot && p.madeByWatch(name):
+			p.report.conclude(name, p.raisedWords(slot, slot, d))
 		case p.Request.Kind == Register && hasSlot:
 			p.report.conclude(name, "has its slot")
 		case p.Request.Kind == Release && !outcome.Recorded && len(outcome.Errors) == 0:
@@ -140,6 +142,12 @@ func (p *pass) permitted(names []string, slots map[string]policy.Slot) []string 
 		}
 	}
 	return going
+}
+
+// madeByWatch reports whether the watch made a slot for this pass.
+func (p *pass) madeByWatch(name string) bool {
+	_, existed := p.unasked[name]
+	return p.unasked != nil && !existed
 }
 
 // refusal explains why a profile must not start, and what would help.
