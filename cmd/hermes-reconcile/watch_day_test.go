@@ -103,7 +103,9 @@ settings:
 		defer cancel()
 		loop := &watch.Loop{
 			Dir: run, Triggers: make(chan watch.Trigger), Log: slog.New(slog.DiscardHandler),
-			Times:  func() watch.Times { return watch.Times{Debounce: c.Watch.Debounce, Resync: 6 * time.Hour, MaxStops: -1} },
+			Times: func() watch.Times {
+				return watch.Times{Debounce: c.Watch.Debounce, Resync: 6 * time.Hour, MaxStops: -1}
+			},
 			Events: func() map[string]string { return nil },
 			Pass: func(ctx context.Context, log *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
 				w, closeWorld, err := newWorld(c, o.Phase, log, log)
