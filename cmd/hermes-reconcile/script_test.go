@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 // withoutService is the variable that keeps the service out of the plans and trees of tests
 // that are not about it.
-const withoutService = "HERMES_RECONCILE_WATCH_ENABLED"
+const withoutService = "HERMES_RECONCILE_WATCH__ENABLED"
 
 // Each script in fixtures is a home, a command and the expected result.
 func TestScripts(t *testing.T) {
