@@ -24,7 +24,9 @@ func TestMain(m *testing.M) {
 	if programs, err := filepath.Abs("testdata/bin"); err == nil { // has a hermes, without which plans have an alarm
 		os.Setenv("PATH", programs+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	}
-	os.Setenv(withoutService, "false")
+	if os.Getenv(withoutService) == "" {
+		os.Setenv(withoutService, "false")
+	}
 	start := func() { os.Exit(program()) }
 	// The finish scripts of the slots call the program that created the slots.
 	if remote.IsChild(os.Args) || process.IsChild(os.Args) || len(os.Args) > 1 && os.Args[1] == "died" {
