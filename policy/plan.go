@@ -66,6 +66,9 @@ type PlanOptions struct {
 	// Prune removes the slots of ours without a decision. Only a caller who knows every
 	// profile may set it.
 	Prune bool
+	// Service also makes, changes or removes the service of WatchSlot. A pass over some
+	// named profiles leaves it alone, and so does a user who is not root.
+	Service bool
 	// Rescan ends the plan with a scan when a slot is made, removed or unsupervised.
 	// Without it nothing starts until another program asks for a scan.
 	Rescan bool

@@ -13,7 +13,8 @@ type Slots struct {
 	SvscanPID int             `json:"svscan_pid,omitempty"`
 	Manager   string          `json:"manager"`
 	ScanDir   ScanDir         `json:"scandir"`
-	Slots     map[string]Slot `json:"slots"` // by the name of the service directory
+	Slots     map[string]Slot `json:"slots"`           // by the name of the service directory
+	Watch     *Slot           `json:"watch,omitempty"` // the service WatchSlot; nil: there is none
 	Leftovers []Leftover      `json:"leftovers"`
 	Capacity  Capacity        `json:"capacity"`
 }
@@ -27,7 +28,7 @@ type ScanDir struct {
 	More     bool   `json:"more"` // there are more entries than were looked at
 }
 
-// A Slot is one service directory gateway-<profile>.
+// A Slot is one service directory gateway-<profile>, or that of WatchSlot, which has no profile.
 type Slot struct {
 	Profile          string `json:"profile"`
 	Kind             string `json:"kind"` // "directory", "link" and so on
@@ -151,6 +152,9 @@ func (s Slots) Words(slot Slot, exists bool) (file, now string) {
 
 // SlotPrefix starts the name of every slot.
 const SlotPrefix = "gateway-"
+
+// WatchSlot is the name of the service directory of the service that watches.
+const WatchSlot = "hermes-reconcile"
 
 // SlotName returns the name of the service directory of a profile.
 func SlotName(profile string) string { return SlotPrefix + profile }

@@ -13,8 +13,8 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
-// A slotPlan is the part of a plan that concerns one profile. Profiles are compared in
-// parallel, so each has results of its own.
+// A slotPlan is the part of a plan that concerns one profile, or the service, which has none.
+// Slots are compared in parallel, so each has results of its own.
 type slotPlan struct {
 	*planner
 	profile  string
@@ -32,10 +32,12 @@ type slotPlan struct {
 	surplus  bool // the slot does not fit
 }
 
+func (s *slotPlan) isWatch() bool { return s.slot == policy.WatchSlot }
+
 // plan plans what makes the slot as decided. A slot that cannot or must not be touched
 // is an alarm.
 func (s *slotPlan) plan(ctx context.Context) {
-	files, err := s.render.Files(s.profile, s.decision.Env, s.decision.Restart)
+	files, err := filesOf(s.render, policy.Operation{Profile: s.profile, Slot: s.slot, Env: s.decision.Env, Restart: s.decision.Restart})
 	if err != nil {
 		s.alarm(alarmImpossible, fmt.Errorf("no slot can be made: %w", err))
 		return
@@ -87,7 +89,7 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 	}
 	var f faults
 	if s.guarded {
-		if f, err = s.faultsOf(dir, s.slotParts(s.decision.Held)); err != nil {
+		if f, err = s.faultsOf(dir, s.slotParts(s.slot, s.decision.Held)); err != nil {
 			return err
 		}
 		blocked := slices.DeleteFunc(slices.Clone(blocked), func(name string) bool { return slices.Contains(f.names, name) })
@@ -106,7 +108,7 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 		return s.unsupervised(dir, len(differ) > 0 || len(f.names) > 0 || f.odd != nil || s.unsealed || len(blocked) > 0)
 	}
 	s.takeBack(f, differ)
-	if s.Live && len(blocked) == 0 {
+	if s.Live && len(blocked) == 0 && !s.isWatch() {
 		return s.supervised(ctx, dir, slices.Contains(differ, "run"))
 	}
 	return s.downFile(dir)
@@ -162,7 +164,7 @@ func (s *slotPlan) publish() {
 
 func (s *slotPlan) startAfterScan() {
 	s.free = true
-	if s.Live && s.decision.Action == policy.ActionStart {
+	if s.Live && s.decision.Action == policy.ActionStart && !s.isWatch() {
 		s.bringUp(causeOf(s.decision))
 	}
 }
@@ -179,7 +181,8 @@ func (s *slotPlan) samePause(dir beneath.Dir) (bool, error) {
 
 // differing returns the names of the files that are not as rendered, in the order
 // in which they have to be replaced. A file of another user is not as rendered. A script
-// that cannot run does not replace one that perhaps can.
+// that cannot run does not replace one that perhaps can. The command of the service has the
+// flags of a boot, and keeps them.
 func (s *slotPlan) differing(dir beneath.Dir, files []beneath.File) ([]string, error) {
 	owner := -1
 	if s.guarded {
@@ -191,7 +194,7 @@ func (s *slotPlan) differing(dir beneath.Dir, files []beneath.File) ([]string, e
 		if err != nil {
 			return nil, err
 		}
-		if !same && len(s.render.Lacking) > 0 {
+		if !same && (len(s.render.Lacking) > 0 || s.isWatch() && s.Live && f.Name == "run") {
 			st, err := dir.Lstat(f.Name)
 			same = err == nil && (owner < 0 || int(st.Uid) == owner)
 		}
@@ -202,8 +205,11 @@ func (s *slotPlan) differing(dir beneath.Dir, files []beneath.File) ([]string, e
 	return names, nil
 }
 
-// downFile makes the down file right.
+// downFile makes the down file right. That of the service is its operator's.
 func (s *slotPlan) downFile(dir beneath.Dir) error {
+	if s.isWatch() {
+		return nil
+	}
 	exists, err := dir.Exists(downName)
 	if want := s.decision.Action == policy.ActionDown; err == nil && exists != want {
 		op := policy.OpClearDown

@@ -25,7 +25,7 @@ func TestInterruptedPublish(t *testing.T) {
 	must(t, err)
 	files = append([]beneath.File{downFile}, files...)
 	for n := range len(files) + 1 {
-		must(t, x.build(stagingName(), files[:n], false))
+		must(t, x.build(stagingName(), files[:n], policy.Operation{}))
 	}
 	x.scan.close()
 	if got := w.visible(); len(got) != 0 {

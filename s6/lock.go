@@ -94,8 +94,9 @@ func (x *execution) giveScanDir() {
 // handOverAll hands over the slots of the operations.
 func (x *execution) handOverAll(results []policy.Result) {
 	for i := range results {
-		if slot, err := openOwned(x.scan.Dir, results[i].Operation.Slot); err == nil {
-			results[i].Err = errors.Join(results[i].Err, x.handOver(slot))
+		name := results[i].Operation.Slot
+		if slot, err := openOwned(x.scan.Dir, name); err == nil {
+			results[i].Err = errors.Join(results[i].Err, x.handOver(slot, name))
 			slot.Close()
 		}
 	}
@@ -103,13 +104,14 @@ func (x *execution) handOverAll(results []policy.Result) {
 
 // handOver gives the user a slot under Upstream ownership: upstream's commands remove slots
 // and write into them as the user. It follows no link, and leaves alone the files of the
-// supervisors. What is in a directory comes before the directory.
-func (x *execution) handOver(slot beneath.Dir) error {
-	if !x.gives() {
+// supervisors. What is in a directory comes before the directory. The slot of the service
+// stays root's.
+func (x *execution) handOver(slot beneath.Dir, name string) error {
+	if !x.gives() || name == policy.WatchSlot {
 		return nil
 	}
 	names := slices.Concat(scripts.FileNames, []string{downName, scripts.ChangedName, scripts.PauseName, deaths.TallyName})
-	for _, p := range x.slotParts(false) {
+	for _, p := range x.slotParts(name, false) {
 		if p.kind != unix.S_IFREG {
 			names = append(names, p.name)
 		}

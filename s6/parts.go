@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/beneath"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
@@ -31,11 +32,13 @@ type part struct {
 // leaves existing ones as they are; it would make them for root only. The group can write
 // control commands, and every user can look at the status file. With Upstream ownership
 // the group can also wait for events, and every user can look at the locks, for the price
-// that such a user can become root. The slot of a held gateway is sealed, see controlName.
-func (e *Executor) slotParts(held bool) []part {
+// that such a user can become root. The slot of a held gateway is sealed, see controlName. The
+// slot of the service is root's alone.
+func (e *Executor) slotParts(slot string, held bool) []part {
+	watch := slot == policy.WatchSlot
 	event := part{kind: unix.S_IFDIR, mode: 0o700}
 	lock := part{kind: unix.S_IFREG, mode: 0o600}
-	if e.Ownership == Upstream {
+	if e.Ownership == Upstream && !watch {
 		event.mode, event.group, lock.mode = 0o3730, true, 0o644
 	}
 	parts := []part{
@@ -46,7 +49,7 @@ func (e *Executor) slotParts(held bool) []part {
 	for _, prefix := range []string{"", "log/"} {
 		event.name, lock.name = prefix+"event", prefix+"supervise/lock"
 		control := part{name: prefix + controlName, kind: unix.S_IFIFO, mode: controlMode, group: true}
-		if held && prefix == "" && e.guards() {
+		if watch || held && prefix == "" && e.guards() {
 			control.mode, control.group = sealedMode, false
 		}
 		parts = append(parts,
@@ -246,7 +249,7 @@ func (x *execution) removeStrangers(dir beneath.Dir, where, entry string) error 
 		return nil
 	}
 	name := path.Join(where, entry)
-	isPart := slices.ContainsFunc(x.slotParts(false), func(p part) bool { return p.name == name })
+	isPart := slices.ContainsFunc(x.slotParts("", false), func(p part) bool { return p.name == name })
 	switch {
 	case isPart, kind == unix.S_IFREG && slices.Contains(scripts.FileNames, name):
 		return nil

@@ -1,6 +1,7 @@
 package s6
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,20 +16,21 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
-// The codes of the alarms about one profile; "capacity", alarmNoSvscan, alarmNoHelper
-// and alarmNoProgram are about all of them, and policy.CodeUntrusted is about either.
+// The codes of the alarms about one profile; "capacity", alarmNoSvscan, alarmNoHelper,
+// alarmNoWatch and alarmNoProgram are about all of them, and policy.CodeUntrusted is about either.
 const (
 	alarmForeign    = "slot_foreign"     // its name belongs to something that is not a slot of ours
 	alarmUnreadable = "slot_unreadable"  // it cannot be compared
 	alarmImpossible = "slot_impossible"  // no slot can have that name or that content
 	alarmNoSvscan   = "no_svscan"        // nothing supervises the scan directory
 	alarmNoHelper   = "deaths_uncounted" // root must not run the helper of finish scripts
+	alarmNoWatch    = "no_watch"         // root must not run the command of the service
 	alarmNoProgram  = "no_program"       // a program that every slot needs is nowhere
 )
 
 // Plan compares the decisions with the scan directory. The operations are, in this
-// order: what makes the scan directory root's, removals, changes of the slots by profile name, stops, a rescan, and
-// starts. Plan changes nothing; the alarms have what it leaves alone. A missing
+// order: what makes the scan directory root's, removals, changes of the service and of the slots by profile name,
+// stops, a rescan, and starts. Plan changes nothing; the alarms have what it leaves alone. A missing
 // scan directory counts as empty, and is an error with Rescan. When the container supervises nothing (d.Skip),
 // the plan is empty.
 func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
@@ -42,7 +44,12 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOp
 	defer p.close()
 	first := p.guard()
 	removals := p.removals()
-	slots := p.slots(ctx)
+	slots := append(p.watch(), p.slots()...)
+	each(len(slots), func(i int) {
+		if ctx.Err() == nil {
+			slots[i].plan(ctx)
+		}
+	})
 	p.checkHelper(slots)
 	if lacking := p.render.Lacking; len(lacking) > 0 && p.scan != nil { // else this is no container
 		p.alarm(alarmNoProgram, "gateways cannot run, and slots that exist keep their files: %s", strings.Join(lacking, "; "))
@@ -69,6 +76,7 @@ type planner struct {
 
 func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planner, error) {
 	p := &planner{Executor: e.withDefaults(), PlanOptions: o, decisions: d.Profiles, entries: map[string]fs.DirEntry{}}
+	p.Service = o.Service && p.Root
 	var err error
 	if p.render, err = p.newRenderer(); err != nil {
 		return nil, err
@@ -110,7 +118,7 @@ func (p *planner) alarm(code, format string, args ...any) {
 }
 
 // removals are the leftovers of interrupted runs, and the slots of ours whose
-// profile is skipped or, with Prune, unknown.
+// profile is skipped or, with Prune, unknown or the service when there is to be none.
 func (p *planner) removals() []policy.Operation {
 	var plan []policy.Operation
 	for _, name := range slices.Sorted(maps.Keys(p.entries)) {
@@ -120,6 +128,8 @@ func (p *planner) removals() []policy.Operation {
 		switch {
 		case isStaging(name) && p.isOwn(name):
 			op.Cause = "left by an interrupted run"
+		case name == policy.WatchSlot && p.Service && len(p.Watch) == 0 && p.Prune && p.scan.isOurs(name):
+			op.Cause = "watch.enabled is false"
 		case !isSlot, decided && decision.Action != policy.ActionSkip, !decided && !p.Prune, !p.scan.isOurs(name):
 			continue
 		case decided:
@@ -142,8 +152,22 @@ func (p *planner) isOwn(name string) bool {
 	return err == nil && int(st.Uid) == os.Geteuid()
 }
 
-// slots plans for every profile that is to have a slot, by name.
-func (p *planner) slots(ctx context.Context) []slotPlan {
+// watch is the service, where there is to be one. Nothing but publish and update makes it
+// right: whoever stops it by hand wants it down.
+func (p *planner) watch() []slotPlan {
+	if !p.Service || len(p.Watch) == 0 {
+		return nil
+	}
+	if err := p.render.MayRunWatch(); err != nil {
+		p.alarm(alarmNoWatch, "no service keeps the gateways as decided: %v", err)
+		return nil
+	}
+	decision := policy.Decision{Action: policy.ActionStart, Reason: "it keeps the gateways as decided"}
+	return []slotPlan{{planner: p, slot: policy.WatchSlot, decision: decision}}
+}
+
+// slots are those of every profile that is to have one, by name.
+func (p *planner) slots() []slotPlan {
 	var slots []slotPlan
 	for _, name := range slices.Sorted(maps.Keys(p.decisions)) {
 		switch decision := p.decisions[name]; decision.Action {
@@ -151,11 +175,6 @@ func (p *planner) slots(ctx context.Context) []slotPlan {
 			slots = append(slots, slotPlan{planner: p, profile: name, slot: policy.SlotName(name), decision: decision})
 		}
 	}
-	each(len(slots), func(i int) {
-		if ctx.Err() == nil {
-			slots[i].plan(ctx)
-		}
-	})
 	return slots
 }
 
@@ -170,8 +189,8 @@ func (p *planner) checkHelper(slots []slotPlan) {
 }
 
 // withinCapacity leaves out the new slots that s6-svscan could not hold. Slots that
-// exist stay; new slots of gateways that start come first, then the others, each by
-// name.
+// exist stay; the service comes first, which no configured limit counts, then new slots of
+// gateways that start, then the others, each by name.
 func (p *planner) withinCapacity(slots []slotPlan, removals []policy.Operation) []slotPlan {
 	limit, why := p.limit()
 	if limit < 0 {
@@ -182,12 +201,14 @@ func (p *planner) withinCapacity(slots []slotPlan, removals []policy.Operation) 
 	for _, action := range []policy.Action{policy.ActionStart, policy.ActionDown} {
 		for i := range slots {
 			s := &slots[i]
-			if !s.fresh || s.decision.Action != action {
+			if !s.fresh || s.decision.Action != action || s.isWatch() && p.Capacity != nil {
 				continue
 			}
 			if free--; free < 0 {
 				s.surplus = true
-				surplus = append(surplus, s.profile)
+				surplus = append(surplus, cmp.Or(s.profile, s.slot))
+			} else if s.isWatch() {
+				limit--
 			}
 		}
 	}
@@ -197,7 +218,8 @@ func (p *planner) withinCapacity(slots []slotPlan, removals []policy.Operation) 
 	return slices.DeleteFunc(slots, func(s slotPlan) bool { return s.surplus })
 }
 
-// remaining counts the slots that keep their places, ours or not.
+// remaining counts the slots that keep their places, ours or not. A service that is removed
+// leaves its place to one more.
 func (p *planner) remaining(removals []policy.Operation) int {
 	n := 0
 	for name := range p.entries {
@@ -236,15 +258,20 @@ func (s *scanDir) scanner() supervise.Scanner {
 
 // capacity is how many gateways fit into a scan directory with these entries.
 func (s *scanDir) capacity(found supervise.Scanner, entries []fs.DirEntry) policy.Capacity {
-	used, others := 0, 0
+	used, others, watches := 0, 0, 0
 	for _, entry := range entries {
 		places := supervise.Places(s.Dir, entry)
 		used += places
-		if !strings.HasPrefix(entry.Name(), policy.SlotPrefix) {
+		switch name := entry.Name(); {
+		case name == policy.WatchSlot: // takes the place of a gateway
+			watches = 1
+		case !strings.HasPrefix(name, policy.SlotPrefix):
 			others += places
 		}
 	}
-	return supervise.Capacity(found, used, others)
+	c := supervise.Capacity(found, used, others)
+	c.Gateways = max(0, c.Gateways-watches)
+	return c
 }
 
 // join makes one plan. Without a scan, the slots that nothing supervises do not start.
@@ -264,7 +291,7 @@ func (p *planner) join(first, removals []policy.Operation, slots []slotPlan) pol
 		}
 	}
 	p.setAside(&plan)
-	p.services(plan)
+	p.services(plan, slots)
 	plan.Operations = append(plan.Operations, stops...)
 	cause := p.rescanCause(plan.Operations, idle)
 	if cause != "" {

@@ -16,7 +16,7 @@ import (
 // publish makes a slot: complete under a staging name, then visible by one rename. A
 // slot of ours that nothing supervises is exchanged for the new one and removed.
 func (x *execution) publish(op policy.Operation) error {
-	files, err := x.render.Files(op.Profile, op.Env, op.Restart)
+	files, err := filesOf(x.render, op)
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (x *execution) publish(op policy.Operation) error {
 		files = slices.Insert(files, 0, downFile)
 	}
 	staging := stagingName()
-	if err := x.build(staging, files, op.Held); err != nil {
+	if err := x.build(staging, files, op); err != nil {
 		if !x.Root && errors.Is(err, fs.ErrPermission) {
 			err = fmt.Errorf("this user cannot make one: %w", err)
 		}
@@ -41,7 +41,7 @@ func (x *execution) publish(op policy.Operation) error {
 
 // build makes a complete service directory, or fails. A full file system accepts
 // directories and writes nothing into files.
-func (x *execution) build(staging string, files []beneath.File, held bool) error {
+func (x *execution) build(staging string, files []beneath.File, op policy.Operation) error {
 	if err := x.scan.Mkdir(staging, 0o755); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (x *execution) build(staging string, files []beneath.File, held bool) error
 		return fmt.Errorf("open %s: %w", staging, err)
 	}
 	defer slot.Close()
-	for _, p := range x.slotParts(held)[1:] {
+	for _, p := range x.slotParts(op.Slot, op.Held)[1:] {
 		if err := x.make(slot, p); err != nil {
 			return err
 		}
@@ -60,7 +60,15 @@ func (x *execution) build(staging string, files []beneath.File, held bool) error
 			return err
 		}
 	}
-	return x.handOver(slot)
+	return x.handOver(slot, op.Slot)
+}
+
+// filesOf renders the files of the slot of an operation.
+func filesOf(r *scripts.Renderer, op policy.Operation) ([]beneath.File, error) {
+	if op.Slot == policy.WatchSlot {
+		return r.WatchFiles()
+	}
+	return r.Files(op.Profile, op.Env, op.Restart)
 }
 
 // makeVisible renames a built slot to its name. An unsupervised slot of ours with that

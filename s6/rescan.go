@@ -62,7 +62,7 @@ func (x *execution) ownSlots() ([]string, error) {
 	}
 	var slots []string
 	for _, entry := range entries {
-		if name := entry.Name(); strings.HasPrefix(name, policy.SlotPrefix) && x.scan.isOurs(name) {
+		if name := entry.Name(); (strings.HasPrefix(name, policy.SlotPrefix) || name == policy.WatchSlot) && x.scan.isOurs(name) {
 			slots = append(slots, name)
 		}
 	}

@@ -207,12 +207,15 @@ func TestScriptsNameRootsPathsOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.withHelper()
+	w.exec.Watch = []string{w.exec.Died[0], "watch"}
 	r, err := w.exec.withDefaults().newRenderer()
 	must(t, err)
 	files, err := r.Files("coder", map[string]string{"PATH": "/opt/data"}, &policy.Restart{Budget: &policy.Budget{Deaths: 1, WindowSeconds: 1}})
 	must(t, err)
+	service, err := r.WatchFiles()
+	must(t, err)
 	checked := 0
-	for _, f := range files {
+	for _, f := range append(files, service...) {
 		interpreter, isScript := strings.CutPrefix(strings.SplitN(string(f.Content), "\n", 2)[0], "#!")
 		if !isScript {
 			continue
@@ -224,8 +227,8 @@ func TestScriptsNameRootsPathsOnly(t *testing.T) {
 			}
 		}
 	}
-	if checked != 3 {
-		t.Errorf("%d scripts, want run, finish and log/run", checked)
+	if checked != 6 {
+		t.Errorf("%d scripts, want run, finish and log/run of a slot and of the service", checked)
 	}
 }
 

@@ -94,6 +94,8 @@ func (s *Source) look(ctx context.Context) (policy.Slots, error) {
 		switch {
 		case strings.HasPrefix(name, policy.SlotPrefix):
 			f.Slots[policy.ProfileName(name)] = slotFact(scan.Dir, entry)
+		case name == policy.WatchSlot:
+			f.Watch = new(slotFact(scan.Dir, entry))
 		case (isStaging(name) || isUpstreamStaging(name)) && len(f.Leftovers) < maxLeftovers:
 			f.Leftovers = appendLeftover(f.Leftovers, scan.Dir, name)
 		}

@@ -181,7 +181,7 @@ func (p *planner) strangers(name string) string {
 
 // services raises an alarm about the services that are not root's alone and that the plan
 // neither takes back nor removes nor names: s6-svscan runs them as root.
-func (p *planner) services(plan policy.Plan) {
+func (p *planner) services(plan policy.Plan, slots []slotPlan) {
 	if !p.guarded {
 		return
 	}
@@ -192,10 +192,8 @@ func (p *planner) services(plan policy.Plan) {
 			handled[name] = handled[name] || op.Slot == scanDirSlot
 		}
 	}
-	for _, a := range plan.Alarms {
-		if a.Code == policy.CodeUntrusted {
-			handled[policy.SlotName(a.Profile)] = true
-		}
+	for _, s := range slots {
+		handled[s.slot] = handled[s.slot] || slices.ContainsFunc(s.alarms, func(a policy.Alarm) bool { return a.Code == policy.CodeUntrusted })
 	}
 	var found []string
 	for name := range p.entries {

@@ -21,10 +21,10 @@ import (
 // and never adds a logger to a supervised slot. Before that it takes back the parts that
 // are not root's alone.
 func (x *execution) update(ctx context.Context, slot beneath.Dir, op policy.Operation) error {
-	if err := x.takeBack(ctx, slot, x.slotParts(op.Held), op.Files); err != nil {
+	if err := x.takeBack(ctx, slot, x.slotParts(op.Slot, op.Held), op.Files); err != nil {
 		return err
 	}
-	files, err := x.render.Files(op.Profile, op.Env, op.Restart)
+	files, err := filesOf(x.render, op)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (x *execution) update(ctx context.Context, slot beneath.Dir, op policy.Oper
 		if err := slot.Mkdir(path.Dir(scripts.MarkerName), 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
 			return err
 		}
-		if err := x.handOver(slot); err != nil {
+		if err := x.handOver(slot, op.Slot); err != nil {
 			return err
 		}
 	}

@@ -135,7 +135,8 @@ func newExecutor(c config.Config, log *slog.Logger) (*s6.Executor, error) {
 		Root:      os.Geteuid() == 0,
 		Ownership: s6.Ownership(c.S6.Ownership),
 		Settings: scripts.Settings{
-			Home: c.Home, Command: c.Gateway.Command, Args: c.Gateway.Args, Shell: c.S6.Shell, Tools: c.S6.Tools, Died: diedCommand(c),
+			Home: c.Home, Command: c.Gateway.Command, Args: c.Gateway.Args, Shell: c.S6.Shell, Tools: c.S6.Tools,
+			Died: diedCommand(c), Watch: watchCommand(c),
 		},
 		Log: log,
 	}

@@ -34,10 +34,10 @@ func trustPrograms(c *config.Config) error {
 	return errors.Join(errs...)
 }
 
-// diedCommand is how a finish script calls this program back. The installed program comes
-// before the one that runs now, which may be gone later. The executor refuses a program
-// that others than root could have written.
-func diedCommand(c config.Config) []string {
+// slotProgram is this program for the scripts of slots. The installed program comes before
+// the one that runs now, which may be gone later. The executor refuses a program that others
+// than root could have written.
+func slotProgram(c config.Config) string {
 	program := c.S6.Program
 	if program == "" {
 		program = inspect.InstalledProgram
@@ -45,5 +45,19 @@ func diedCommand(c config.Config) []string {
 			program, _ = os.Executable()
 		}
 	}
-	return []string{program, diedName, "--home", c.Home, "--user", c.User, "--"}
+	return program
+}
+
+// diedCommand is how a finish script calls this program back.
+func diedCommand(c config.Config) []string {
+	return []string{slotProgram(c), diedName, "--home", c.Home, "--user", c.User, "--"}
+}
+
+// watchCommand is what the service runs: the same configuration as now, whatever the working
+// directory.
+func watchCommand(c config.Config) []string {
+	if !c.Watch.Enabled {
+		return nil
+	}
+	return append([]string{slotProgram(c), "watch"}, c.Given...)
 }

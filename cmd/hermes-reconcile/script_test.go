@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 	if programs, err := filepath.Abs("testdata/bin"); err == nil { // has a hermes, without which plans have an alarm
 		os.Setenv("PATH", programs+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	}
+	if os.Getenv(withoutService) == "" {
+		os.Setenv(withoutService, "false")
+	}
 	start := func() { os.Exit(program()) }
 	// The finish scripts of the slots call the program that created the slots.
 	if remote.IsChild(os.Args) || process.IsChild(os.Args) || len(os.Args) > 1 && os.Args[1] == "died" {
@@ -31,6 +34,10 @@ func TestMain(m *testing.M) {
 	}
 	testscript.Main(m, map[string]func(){"hermes-reconcile": start})
 }
+
+// withoutService is the variable that keeps the service out of the plans and trees of tests
+// that are not about it.
+const withoutService = "HERMES_RECONCILE_WATCH__ENABLED"
 
 // Each script in fixtures is a home, a command and the expected result.
 func TestScripts(t *testing.T) {
@@ -43,6 +50,7 @@ func TestScripts(t *testing.T) {
 			// The volume belongs to the user of the test, even if that is root.
 			env.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
 			env.Setenv("HERMES_RECONCILE_S6__OWNERSHIP", "upstream") // root as the user is an alarm else
+			env.Setenv(withoutService, "false")
 			env.Setenv("HERMES_HOME", env.WorkDir+"/home")
 			env.Setenv("S6_PROFILE_GATEWAY_SCANDIR", env.WorkDir+"/scan")
 			recipes, err := filepath.Abs("../../rego/recipes")

@@ -42,6 +42,7 @@ type Line struct {
 // An Operation is the result of one operation, as a line records it.
 type Operation struct {
 	Op    policy.Op `json:"op"`
+	Slot  string    `json:"slot,omitempty"` // of no profile: the scan directory, ".", or the service
 	File  string    `json:"file,omitempty"`
 	Done  bool      `json:"done"`
 	Error string    `json:"error,omitempty"`

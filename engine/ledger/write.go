@@ -115,6 +115,9 @@ func (p Pass) Text() ([]byte, error) {
 	operations := map[string][]Operation{}
 	for _, r := range p.Results {
 		o := Operation{Op: r.Operation.Op, File: r.Operation.File, Done: r.Done}
+		if r.Operation.Profile == "" {
+			o.Slot = r.Operation.Slot
+		}
 		if r.Err != nil {
 			o.Error = r.Err.Error()
 		}

@@ -22,6 +22,7 @@ func (p *pass) planOptions() policy.PlanOptions {
 	if len(p.Request.Profiles) > 0 || p.Input != nil {
 		return o
 	}
+	o.Service = true
 	why := p.report.Uncertain()
 	if o.Prune = why == ""; !o.Prune && o.Live {
 		p.unpruned(why)

@@ -56,7 +56,7 @@ const markerVersion = 1
 // A Marker is the content of MarkerName. The finish script's helper carries out its
 // Restart.
 type Marker struct {
-	Profile string          `json:"profile"`
+	Profile string          `json:"profile"` // empty: the service that watches
 	Version int             `json:"version"`
 	Restart *policy.Restart `json:"restart,omitempty"`
 }
@@ -78,16 +78,22 @@ type Settings struct {
 	// gateway is to stay down. Without it, or when root must not run it, only exit
 	// codes decide.
 	Died []string
+
+	// Watch is the command of the service that keeps the gateways as decided: empty for
+	// none. Root runs it.
+	Watch []string
 }
 
 // A Renderer writes the files of slots. It quotes once what all slots share.
 type Renderer struct {
 	start, drop   string // of run: what notes the memory comes between
+	watch         string // what run of the service does after start
 	command, args string // of run: the slot and the environment come before, the profile between
 	scan          string
 	logHead       string // of log/run: the directory follows
 	logs          string // the directory of all logs
 	finish        []byte
+	watchFinish   []byte
 	died          string // the words that run Settings.Died
 
 	// Lacking says which programs of the scripts are nowhere. A slot cannot run without them.
@@ -95,6 +101,8 @@ type Renderer struct {
 
 	// MayRunDied tells why no helper counts deaths. Most passes need none.
 	MayRunDied func() error
+	// MayRunWatch tells why root must not run the command of the service.
+	MayRunWatch func() error
 }
 
 // New makes a Renderer for the slots of a scan directory, by its absolute path. The account
@@ -130,8 +138,10 @@ func (s Settings) with(p programs, scanDir, account string) (*Renderer, error) {
 		"if [ \"$uid\" = 0 ]; then set -- " + q.quote(p.setuidgid) + " " + q.quote(account) + "; else set --; fi\n"
 	makeDirAndLog := `mkdir -p "$1" && rm -f "$1/lock" && exec ` + q.quote(p.log) + ` 1 n10 s1000000 T "$1"`
 	var contenv []string
+	watch := "exec " + p.env + " \"PATH=$path\""
 	if s.Contenv != "" {
 		contenv = []string{s.Contenv}
+		watch = "exec" + q.words(contenv)
 	}
 	r := &Renderer{
 		start: head + "path=$PATH\n" + setPath + startBlock(p.rm, p.sleep),
@@ -142,8 +152,9 @@ func (s Settings) with(p programs, scanDir, account string) (*Renderer, error) {
 		command: " " + shell + " -c " + q.quote(enterHome) + " gateway " + home + " " + q.quote(cmp.Or(s.UserDir, "/opt/data")) + q.words(s.Command),
 		args:    q.words(s.Args) + "\n",
 		logHead: head + setPath + dropUser + "exec \"$@\" " + shell + " -c " + q.quote(makeDirAndLog) + " logger ",
-		logs:    strings.TrimSuffix(s.Home, "/") + "/logs/gateways/",
+		logs:    strings.TrimSuffix(s.Home, "/") + "/logs/",
 		finish:  finishScript(nil, ""),
+		watch:   watch + q.words(s.Watch) + "\n",
 		died:    "umask 022\nexec " + p.env + " -i PATH=" + rootPath + q.words(s.Died),
 		MayRunDied: sync.OnceValue(func() error {
 			if len(s.Died) == 0 {
@@ -151,6 +162,8 @@ func (s Settings) with(p programs, scanDir, account string) (*Renderer, error) {
 			}
 			return CheckProgram(s.Died[0])
 		}),
+		watchFinish: []byte("#!/bin/sh\n# s6 starts the service again, whatever ended it.\n" + p.sleep + " 1\nexit 0\n"),
+		MayRunWatch: sync.OnceValue(func() error { return CheckProgram(s.Watch[0]) }),
 	}
 	return r, q.err
 }
@@ -170,14 +183,6 @@ func (r *Renderer) Files(profile string, env map[string]string, restart *policy.
 	if err != nil {
 		return nil, err
 	}
-	logDir, err := syntax.Quote(r.logs+profile, syntax.LangPOSIX)
-	if err != nil {
-		return nil, fmt.Errorf("log directory: %w", err)
-	}
-	mark, err := json.Marshal(Marker{Profile: profile, Version: markerVersion, Restart: restart})
-	if err != nil {
-		return nil, err
-	}
 	finish := r.finish
 	if restart != nil {
 		helper := ""
@@ -185,6 +190,24 @@ func (r *Renderer) Files(profile string, env map[string]string, restart *policy.
 			helper = r.died
 		}
 		finish = finishScript(restart, helper)
+	}
+	return r.files("gateways/"+profile, Marker{Profile: profile, Version: markerVersion, Restart: restart}, run, finish)
+}
+
+// WatchFiles returns the files of the service, as Files does. Its logger writes to
+// logs/hermes-reconcile in the home.
+func (r *Renderer) WatchFiles() ([]beneath.File, error) {
+	return r.files(policy.WatchSlot, Marker{Version: markerVersion}, []byte(r.start+r.watch), r.watchFinish)
+}
+
+func (r *Renderer) files(log string, marker Marker, run, finish []byte) ([]beneath.File, error) {
+	logDir, err := syntax.Quote(r.logs+log, syntax.LangPOSIX)
+	if err != nil {
+		return nil, fmt.Errorf("log directory: %w", err)
+	}
+	mark, err := json.Marshal(marker)
+	if err != nil {
+		return nil, err
 	}
 	return []beneath.File{
 		{Name: "log/run", Mode: 0o755, Content: []byte(r.logHead + logDir + "\n")},

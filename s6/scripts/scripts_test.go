@@ -70,6 +70,37 @@ exec "$@" /bin/sh -c 'mkdir -p "$1" && rm -f "$1/lock" && exec /command/s6-log 1
 	}
 }
 
+// The service runs as root with the container's environment, and its logger as the user.
+func TestRenderedService(t *testing.T) {
+	t.Parallel()
+	for contenv, want := range map[string]string{
+		"/command/with-contenv": "exec /command/with-contenv /usr/local/bin/hermes-reconcile watch '--home=/opt/my data'\n",
+		"":                      "exec /usr/bin/env \"PATH=$path\" /usr/local/bin/hermes-reconcile watch '--home=/opt/my data'\n",
+	} {
+		settings := Settings{Home: "/opt/my data", Contenv: contenv, Watch: []string{"/usr/local/bin/hermes-reconcile", "watch", "--home=/opt/my data"}}
+		r, err := settings.with(overlayPrograms, "/run/service", "hermes")
+		s6test.Must(t, err)
+		files, err := r.WatchFiles()
+		s6test.Must(t, err)
+		got := map[string]string{}
+		for _, f := range files {
+			got[f.Name] = string(f.Content)
+		}
+		if run := got["run"]; !strings.HasSuffix(run, "\nfi\n"+want) || !strings.Contains(run, "\nexport PATH="+rootPath+"\n") || strings.Contains(run, "setuidgid") {
+			t.Errorf("run: %s", run)
+		}
+		if want := "#!/bin/sh\n# s6 starts the service again, whatever ended it.\n/usr/bin/sleep 1\nexit 0\n"; got["finish"] != want {
+			t.Errorf("finish: %s", got["finish"])
+		}
+		if log := got["log/run"]; !strings.Contains(log, "/command/s6-setuidgid hermes") || !strings.HasSuffix(log, " logger '/opt/my data/logs/hermes-reconcile'\n") {
+			t.Errorf("log/run: %s", log)
+		}
+		if got[MarkerName] != `{"profile":"","version":1}`+"\n" || len(got) != len(FileNames) {
+			t.Errorf("got %v", got)
+		}
+	}
+}
+
 // A rule that answers to oom makes the run script note the count before the gateway starts.
 func TestRunNotesTheMemory(t *testing.T) {
 	t.Parallel()
@@ -94,12 +125,14 @@ func overlayRenderer(t testing.TB) *Renderer {
 		Home: "/opt/data", Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"},
 		Shell: "/bin/sh", Contenv: "/command/with-contenv", Died: []string{"/usr/local/bin/hermes-reconcile", "died", "--"},
 	}
-	r, err := settings.with(programs{
-		env: "/usr/bin/env", id: "/usr/bin/id", rm: "/usr/bin/rm", sleep: "/usr/bin/sleep",
-		log: "/command/s6-log", setuidgid: "/command/s6-setuidgid",
-	}, "/run/service", "hermes")
+	r, err := settings.with(overlayPrograms, "/run/service", "hermes")
 	s6test.Must(t, err)
 	return r
+}
+
+var overlayPrograms = programs{
+	env: "/usr/bin/env", id: "/usr/bin/id", rm: "/usr/bin/rm", sleep: "/usr/bin/sleep",
+	log: "/command/s6-log", setuidgid: "/command/s6-setuidgid",
 }
 
 // FuzzScripts renders any name and value. A shell reads exactly these words, or the slot

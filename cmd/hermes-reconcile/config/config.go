@@ -83,6 +83,9 @@ type Config struct {
 		Args    []string `koanf:"args"`
 	} `koanf:"gateway"`
 
+	// Given are the flags of the command line that every command has, without --output, for
+	// the service. Their paths are absolute.
+	Given []string `koanf:"-"`
 	// Ignored says which variables look like keys and are none.
 	Ignored []string `koanf:"-"`
 }
@@ -150,7 +153,11 @@ var flagKeys = map[string]string{
 	"home": "home", "scandir": "scandir", "policy": "policy", "output": "output",
 	"log-level": "log_level", "log-format": "log_format",
 	"strict": "boot.strict", "rescan": "boot.rescan", "deadline": "boot.deadline",
+	noWatch: "watch.enabled",
 }
+
+// noWatch is the flag that sets its key to the opposite.
+const noWatch = "no-watch"
 
 // AddFlags adds the flags that every command has.
 func AddFlags(flags *pflag.FlagSet) {
@@ -182,7 +189,7 @@ func Read(flags *pflag.FlagSet, environ []string) (c Config, wrong, err error) {
 	fileErr := loadFile(k, flags, places, cmp.Or(lookup(environ, "HERMES_RECONCILE_USER"), k.String("user")))
 	ignored, environmentErr := loadEnvironment(k, environ)
 	c, err = finish(k, flags)
-	c.Distrusted, c.SettingPlaces, c.Ignored = distrusted(flags, c.User), places, ignored
+	c.Distrusted, c.SettingPlaces, c.Ignored, c.Given = distrusted(flags, c.User), places, ignored, given(flags)
 	if err != nil {
 		return c, errors.Join(fileErr, environmentErr), err
 	}
@@ -197,6 +204,31 @@ func distrusted(flags *pflag.FlagSet, user string) string {
 	}
 	return user
 }
+
+// given returns the flags of the command line that every command has, sorted.
+func given(flags *pflag.FlagSet) []string {
+	var words []string
+	common := pflag.NewFlagSet("", pflag.ContinueOnError)
+	AddFlags(common)
+	flags.Visit(func(f *pflag.Flag) {
+		if common.Lookup(f.Name) == nil || f.Name == "output" {
+			return
+		}
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, value := range values {
+			if path, err := filepath.Abs(value); err == nil && slices.Contains(pathFlags, f.Name) {
+				value = path
+			}
+			words = append(words, "--"+f.Name+"="+value)
+		}
+	})
+	return words
+}
+
+var pathFlags = []string{"config", "home", "policy", "scandir"}
 
 // PolicyWithoutFlags returns the directories of rules without those of the command line.
 func PolicyWithoutFlags(flags *pflag.FlagSet, environ []string) ([]string, error) {
@@ -218,7 +250,11 @@ func finish(k *koanf.Koanf, flags *pflag.FlagSet) (Config, error) {
 		if !ok || !f.Changed {
 			return "", nil
 		}
-		return key, posflag.FlagVal(flags, f)
+		value := posflag.FlagVal(flags, f)
+		if no, isNo := value.(bool); isNo && f.Name == noWatch {
+			value = !no
+		}
+		return key, value
 	})
 	if err := k.Load(provider, nil); err != nil {
 		return Config{}, err

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/policy"
+	"hermes-reconcile/s6"
+	"hermes-reconcile/s6/s6test"
+)
+
+// service is what runs in the slot of the service, nil without one that is up.
+func (l *liveScan) service() *policy.Slot {
+	l.t.Helper()
+	e := s6.Executor{ScanDir: filepath.Join(l.base, "scan")}
+	if w := e.Slots(l.t.Context()).Watch; w != nil && w.Up {
+		return w
+	}
+	return nil
+}
+
+// A boot makes the service with its own flags. Other commands leave the service as it is, also
+// those of the user of the gateways, until the configuration wants none.
+func TestService(t *testing.T) {
+	s6test.WantRoot(t)
+	t.Parallel()
+	l := startLiveAs(t, 10000, "coder=running", "writer=stopped")
+	l.write("program", "#!/bin/sh\n[ \"$1\" = watch ] || exit 0\necho \"words $*\"\nexec sleep 1000000\n", 0o755)
+	l.policy(startsIdle)
+	on := []string{withoutService + "=true", "HERMES_RECONCILE_S6__PROGRAM=" + filepath.Join(l.base, "program"), "HERMES_RECONCILE_POLICY=" + l.base + "/policy"}
+	want := func(uid, code int, words, command string, environ ...string) {
+		t.Helper()
+		got, text := l.as(uid, command, append(slices.Clone(on), environ...)...)
+		if got != code || !strings.Contains(text, words) {
+			t.Errorf("uid %d, %s: exit %d, want %d with %q:\n%s", uid, command, got, code, words, text)
+		}
+	}
+	slot := filepath.Join(l.base, "scan", policy.WatchSlot)
+
+	want(0, exitDone, "", "boot --no-watch --rescan now")
+	if _, err := os.Lstat(slot); err == nil {
+		t.Error("there is a service after boot --no-watch")
+	}
+	want(0, exitDone, "+ publish    hermes-reconcile up", "eval --dry-run")
+	want(0, exitDone, "", "boot --rescan now --log-level debug --output json --policy "+l.base+"/policy")
+	s6test.Until(t, "the service runs", func() bool { return l.service() != nil })
+	pid := l.service().PID
+	words := "words watch --config=" + l.base + "/config.yaml --home=" + l.base + "/home --log-level=debug --policy=" + l.base + "/policy --scandir=" + l.base + "/scan\n"
+	s6test.Until(t, "its log has "+words, func() bool {
+		text, _ := os.ReadFile(filepath.Join(l.base, "home/logs/hermes-reconcile/current"))
+		return strings.Contains(string(text), words)
+	})
+	published := ledger.Operation{Op: policy.OpPublish, Slot: policy.WatchSlot, Done: true}
+	if lines := recorded(t, filepath.Join(l.base, "home")); !slices.ContainsFunc(lines, func(l ledger.Line) bool {
+		return l.Profile == "" && slices.Contains(l.Operations, published)
+	}) {
+		t.Errorf("the ledger has no %+v", published)
+	}
+
+	want(0, exitDone, "Nothing to do.", "apply")
+	want(0, exitDone, "coder: restarted", "restart coder")
+	want(0, exitDone, "", "stop --all")
+	want(0, exitDone, "", "unregister coder")
+	want(0, exitDone, "", "register --all")
+	want(0, exitDone, "", "rescan")
+	want(10000, exitDone, "Nothing to do.", "apply")
+	want(10000, exitDone, "Nothing to do.", "apply", withoutService+"=false")
+	if now := l.service(); now == nil || now.PID != pid {
+		t.Fatalf("the service: %+v, its pid was %d", now, pid)
+	}
+
+	want(0, exitDone, "- remove    hermes-reconcile  # watch.enabled is false", "apply", withoutService+"=false")
+	if _, err := os.Lstat(slot); err == nil {
+		t.Error("the service is still there")
+	}
+}
+
+// The service gets the flags that configure, with paths that do not depend on a directory.
+func TestFlagsOfTheService(t *testing.T) {
+	t.Parallel()
+	cmd := newBoot()
+	config.AddFlags(cmd.Flags())
+	s6test.Must(t, cmd.ParseFlags(strings.Fields("--strict -o json --trust-policy --policy rules --policy /b --home /a/../home --log-format text")))
+	c, err := config.Load(cmd.Flags(), nil)
+	s6test.Must(t, err)
+	here, err := os.Getwd()
+	s6test.Must(t, err)
+	want := []string{"--home=/home", "--log-format=text", "--policy=" + here + "/rules", "--policy=/b", "--trust-policy=true"}
+	if got := watchCommand(c)[1:]; !slices.Equal(got, append([]string{"watch"}, want...)) {
+		t.Errorf("got %q, want watch and %q", got, want)
+	}
+	s6test.Must(t, cmd.ParseFlags([]string{"--no-watch"}))
+	if c, err = config.Load(cmd.Flags(), nil); err != nil || c.Watch.Enabled || watchCommand(c) != nil {
+		t.Errorf("with --no-watch: %v, %v", watchCommand(c), err)
+	}
+}
