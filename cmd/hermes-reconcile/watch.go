@@ -24,6 +24,7 @@ import (
 	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/process"
+	"hermes-reconcile/s6"
 )
 
 func newWatch() *cobra.Command {
@@ -98,6 +99,7 @@ func runWatch(cmd *cobra.Command) error {
 	defer cancel()
 	for kind, source := range map[watch.Kind]func(context.Context) error{
 		watch.Operator: w.watchOperator,
+		watch.Slots:    w.watchSlots,
 		watch.Poke:     w.watchPokes,
 	} {
 		sources.Go(func() { w.listen(ctx, kind, source) })
@@ -257,6 +259,17 @@ func (w *watcher) watchPokes(ctx context.Context) error {
 	}
 	w.quiet(watch.Poke, nil)
 	return watch.Pokes(ctx, c.RunDir, u.GID, w.triggers)
+}
+
+// watchSlots watches the scan directory.
+func (w *watcher) watchSlots(ctx context.Context) error {
+	w.quiet(watch.Slots, nil)
+	dir := w.current().ScanDir
+	return notify.Watch(ctx, func() []string { return s6.EventDirs(dir) }, func(path string) {
+		if profile, means := s6.EventProfile(dir, path); means || path == "" {
+			w.trigger(ctx, watch.Trigger{Kind: watch.Slots, Key: profile})
+		}
+	})
 }
 
 // watchOperator watches the rules, the configuration, the plug-ins and the overrides.
