@@ -8,7 +8,6 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
@@ -23,7 +22,8 @@ func newLog() *cobra.Command {
 		Short: "Show what the last boots did with each profile, and what changed between them",
 		Long: `Print the ledger of boots as a table. Each profile has a line for each boot, and between
 two boots what changed: facts of the profile and of the container, the rules, the image.
-Boot 0 is the newest, -1 the one before.`,
+Boot 0 is the newest, -1 the one before. What a watch did in between is in
+"hermes-reconcile events".`,
 		Example: `  hermes-reconcile log
   hermes-reconcile log coder -n 20
   hermes-reconcile log -o json`,
@@ -53,12 +53,8 @@ func showLog(cmd *cobra.Command, c config.Config, names []string, boots int) err
 	if err != nil {
 		return failed(fmt.Errorf("the ledger: %w", err))
 	}
-	known := map[string]bool{}
-	for _, name := range runs.Names {
-		known[name] = true
-	}
-	if _, err := engine.Only(known, names); err != nil {
-		return &exitError{exitUsage, err}
+	if err := knownNames(runs.Names, names); err != nil {
+		return err
 	}
 	return show(cmd, c, ledger.NewHistory(runs, boots), view.History)
 }

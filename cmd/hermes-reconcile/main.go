@@ -175,7 +175,7 @@ configuration, 3 policy error.`,
 	config.AddFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(
-		newApply(), newBoot(), newDied(), newDoctor(), newEval(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(),
+		newApply(), newBoot(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(),
 		newStatus(), newVersion(), newWatch(),
 	)
 	for _, l := range lifecycles {

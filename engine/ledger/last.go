@@ -16,7 +16,7 @@ func Last(home policy.Directory) (map[string]Line, error) {
 	}
 	defer file.Close()
 	lines := map[string]Line{}
-	_, _, err = scanFile(file, maxEnd, func(text []byte) bool {
+	_, _, _, err = scanFile(file, 0, maxEnd, func(text []byte) bool {
 		l, ok := parseLine(text)
 		if ok {
 			lines[l.Profile] = l

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	"hermes-reconcile/policy"
 )
@@ -54,18 +55,29 @@ const (
 	MaxLine  = 256 << 10 // bytes of one line; a longer line is left out
 )
 
-// scan calls add with every line of the ledger and of the file that it was rotated to, oldest
-// first. add reports whether the line was valid. scan returns notes about files that could not be
-// read and lines that are left out.
-func scan(home policy.Directory, add func(text []byte) bool) (notes []string) {
-	for _, name := range []string{"logs/" + Name + ".1", "logs/" + Name} {
+// A Place is how far a ledger was read. The zero Place is its beginning.
+type Place struct {
+	Inode  string // of its file
+	Offset int64
+}
+
+// scan calls add with every line of a ledger and of the file that it was rotated to, oldest
+// first, from a place on. add reports whether the line was valid. scan returns the place to
+// which it read, and notes about files that could not be read and lines that are left out.
+func scan(home policy.Directory, ledger string, from Place, add func(text []byte) bool) (to Place, notes []string) {
+	to = from
+	for _, name := range []string{"logs/" + ledger + ".1", "logs/" + ledger} {
 		file, err := home.Open(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		invalid, torn := 0, false
+		var invalid int
+		var torn bool
 		if err == nil {
-			invalid, torn, err = scanFile(file, maxBytes, add)
+			offset, isKnown := from.in(file)
+			if isKnown || from == (Place{}) || !strings.HasSuffix(name, ".1") {
+				to, invalid, torn, err = scanFile(file, offset, maxBytes, add)
+			}
 			file.Close()
 		}
 		if err != nil {
@@ -81,19 +93,40 @@ func scan(home policy.Directory, add func(text []byte) bool) (notes []string) {
 			notes = append(notes, name+": the last line is torn, as an interrupted run leaves it")
 		}
 	}
-	return notes
+	return to, notes
 }
 
-// scanFile reads at most the last most bytes. It counts the lines that are too long or not valid. torn means that the last line is
-// not valid and has no end.
-func scanFile(file policy.File, most int64, add func(text []byte) bool) (invalid int, torn bool, err error) {
+// in returns where to go on in a file, and whether the place is in it. A file that is shorter
+// is another one.
+func (p Place) in(file policy.File) (offset int64, isKnown bool) {
+	info, err := file.Stat()
+	if err != nil || inode(info) != p.Inode || info.Size() < p.Offset {
+		return 0, false
+	}
+	return p.Offset, true
+}
+
+func inode(info fs.FileInfo) string {
+	inode, _, _ := strings.Cut(policy.Identity(info), "-")
+	return inode
+}
+
+// scanFile reads from an offset on, and at most the last most bytes. It counts the lines that
+// are too long or not valid. torn means that the last line is not valid and has no end; then
+// to is its beginning.
+func scanFile(file policy.File, from, most int64, add func(text []byte) bool) (to Place, invalid int, torn bool, err error) {
 	info, err := file.Stat()
 	if err != nil {
-		return 0, false, err
+		return Place{}, 0, false, err
 	}
-	from := max(0, info.Size()-most)
+	from = max(from, info.Size()-most)
+	to = Place{inode(info), from}
 	reader := bufio.NewReaderSize(io.NewSectionReader(file, from, most), MaxLine)
-	inPart := from > 0 // of a line that is left out
+	inPart := false // of a line that is left out
+	if before := []byte{'\n'}; from > 0 {
+		_, _ = file.ReadAt(before, from-1)
+		inPart = before[0] != '\n'
+	}
 	for {
 		text, err := reader.ReadSlice('\n')
 		isPart := errors.Is(err, bufio.ErrBufferFull)
@@ -105,13 +138,16 @@ func scanFile(file policy.File, most int64, add func(text []byte) bool) (invalid
 		default:
 			invalid++
 		}
+		if !torn {
+			to.Offset += int64(len(text))
+		}
 		inPart = isPart
 		switch {
 		case err == nil || isPart:
 		case errors.Is(err, io.EOF):
-			return invalid, torn, nil
+			return to, invalid, torn, nil
 		default:
-			return invalid, torn, err
+			return to, invalid, torn, err
 		}
 	}
 }

@@ -14,13 +14,19 @@ type Query struct {
 	Profiles []string
 	Most     int  // runs
 	Whole    bool // with contributions and operations
+	// Events asks for the newest events, at most Most, of all passes and of those of the
+	// watch, instead of runs.
+	Events bool
+	After  map[string]Place // Events: only those after these places
 }
 
 // Runs is the answer to a Query.
 type Runs struct {
-	Runs  []Run
-	Names []string // the profiles in the ledger or on the volume, sorted
-	Notes []string // about files and lines that could not be read
+	Runs   []Run
+	Events []Event
+	Places map[string]Place // to which Events were read
+	Names  []string         // the profiles in the ledger or on the volume, sorted
+	Notes  []string         // about files and lines that could not be read
 }
 
 // A Run is one boot, or one apply.
@@ -41,12 +47,19 @@ type runsReader struct {
 	names map[string]bool
 }
 
-// ReadRuns reads the ledger and the file that it was rotated to. Invalid lines, which an
+// ReadRuns reads the ledger, without the passes of the watch, and the file that it was rotated to. Invalid lines, which an
 // interrupted run leaves, become notes.
 func ReadRuns(home policy.Directory, q Query) Runs {
 	r := &runsReader{query: q, names: map[string]bool{}}
-	notes := scan(home, r.addLine)
-	return Runs{Runs: r.runs, Names: slices.Sorted(maps.Keys(r.names)), Notes: notes}
+	var all Runs
+	if q.Events {
+		all = readEvents(home, r)
+	} else {
+		_, all.Notes = scan(home, Name, Place{}, r.addLine)
+		all.Runs = r.runs
+	}
+	all.Names = slices.Sorted(maps.Keys(r.names))
+	return all
 }
 
 // addLine parses one ledger line, adds it and reports whether it was valid.
@@ -62,19 +75,27 @@ func (r *runsReader) addLine(text []byte) bool {
 		r.add(Run{Time: l.Time, Container: &l})
 		return true
 	}
-	if len(r.names) < runsLines {
-		r.names[l.Profile] = true
-	}
+	r.addName(l.Profile)
 	if !r.begun(l) {
 		r.add(Run{Time: l.Time})
 	}
-	if len(r.query.Profiles) == 0 || slices.Contains(r.query.Profiles, l.Profile) {
+	if r.asksFor(l.Profile) {
 		last := &r.runs[len(r.runs)-1]
 		last.Profiles = append(last.Profiles, l)
 		r.lines++
 		r.shed()
 	}
 	return true
+}
+
+func (r *runsReader) addName(profile string) {
+	if profile != "" && len(r.names) < runsLines {
+		r.names[profile] = true
+	}
+}
+
+func (r *runsReader) asksFor(profile string) bool {
+	return len(r.query.Profiles) == 0 || slices.Contains(r.query.Profiles, profile)
 }
 
 // parseLine parses a ledger line, and reports whether it was valid.

@@ -16,10 +16,13 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// The names of both logs below logs in the home.
+// The names of the logs below logs in the home.
 const (
 	BootLogName = "container-boot.log"
 	Name        = "container-boot.jsonl"
+	// WatchName is the ledger of the watch. It has a file of its own, so that the passes of
+	// a watch push no boot out of the other, however many they are.
+	WatchName = "container-watch.jsonl"
 )
 
 // A Pass is what one pass decided and did, to be recorded.
@@ -102,8 +105,16 @@ func (p Pass) container() (action, code, reason string) {
 	return Reconciled, Reconciled, policy.Count(len(p.Decisions.Profiles), "profile")
 }
 
-// Text returns the lines of container-boot.jsonl: first one for the container, then one
-// for each profile that is decided, by name.
+// File returns the name of the ledger that the pass belongs to.
+func (p Pass) File() string {
+	if len(p.Cause) > 0 {
+		return WatchName
+	}
+	return Name
+}
+
+// Text returns the lines of the ledger: first one for the container, then one for each
+// profile that is decided or whose slot is removed, by name.
 func (p Pass) Text() ([]byte, error) {
 	line := Line{
 		Time:   time.Unix(0, p.Input.Now.UnixNS).UTC().Format(time.RFC3339),
@@ -112,7 +123,7 @@ func (p Pass) Text() ([]byte, error) {
 		Image:  policy.ImageVersion(p.Input.Container),
 		Policy: p.Decisions.Policy,
 	}
-	operations := map[string][]Operation{}
+	operations, decisions := map[string][]Operation{}, maps.Clone(p.Decisions.Profiles)
 	for _, r := range p.Results {
 		o := Operation{Op: r.Operation.Op, File: r.Operation.File, Done: r.Done}
 		if r.Operation.Profile == "" {
@@ -121,7 +132,12 @@ func (p Pass) Text() ([]byte, error) {
 		if r.Err != nil {
 			o.Error = r.Err.Error()
 		}
-		operations[r.Operation.Profile] = append(operations[r.Operation.Profile], o)
+		name := r.Operation.Profile
+		operations[name] = append(operations[name], o)
+		_, decided := decisions[name]
+		if !decided && decisions != nil && name != "" && o.Op == policy.OpRemove && (o.Done || o.Error != "") {
+			decisions[name] = policy.Decision{Action: policy.ActionSkip, Code: "gone", Reason: r.Operation.Cause}
+		}
 	}
 	container := line
 	container.Action, container.Code, container.Reason = p.container()
@@ -132,13 +148,13 @@ func (p Pass) Text() ([]byte, error) {
 		return container.marshal()
 	}
 	line.Policy.Errors = nil // the container's line has them
-	names := slices.Sorted(maps.Keys(p.Decisions.Profiles))
+	names := slices.Sorted(maps.Keys(decisions))
 	lines := make([][]byte, len(names))
 	var group errgroup.Group // on both processors: 4 ms of a boot with 480 profiles
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, name := range names {
 		group.Go(func() (err error) {
-			d, one := p.Decisions.Profiles[name], line
+			d, one := decisions[name], line
 			one.Profile, one.Action, one.Code, one.Reason = name, Action(d.Action), d.Code, d.Reason
 			one.PriorState, one.PriorExit, one.Rules = d.PriorState, d.PriorExit, d.Contributions
 			one.Facts = FactDigests(p.Input.Profiles[name])

@@ -25,7 +25,7 @@ func (p *pass) record(ctx context.Context) {
 	}
 	text, err := r.Text()
 	if err == nil {
-		err = p.Volume.AppendLog(ctx, ledger.Name, text)
+		err = p.Volume.AppendLog(ctx, r.File(), text)
 	}
 	if err != nil {
 		p.problem("", fmt.Errorf("the ledger: %w", err))

@@ -1,7 +1,9 @@
 package view
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -34,6 +36,33 @@ func History(w io.Writer, d ledger.History) {
 	for _, note := range d.Notes {
 		line(w, "NOTE    %s", note)
 	}
+}
+
+// Events prints one line for each event, as a document of its own unless it is for people.
+func Events(w io.Writer, format string, events []ledger.Event) error {
+	var text bytes.Buffer
+	for _, e := range events {
+		switch format {
+		case "table":
+			by := e.Command
+			if len(e.Cause) > 0 {
+				by += ": " + strings.Join(e.Cause, ", ")
+			}
+			line(&text, "%s  %-16s  %s: %s (%s)", e.Time, wordOrNone(e.Profile), strings.Join(e.Done, ", "), cut(e.Reason, 400), by)
+		case "json":
+			one, err := json.Marshal(e)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&text, "%s\n", one)
+		default:
+			if err := document(&text, format, []ledger.Event{e}); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := w.Write(text.Bytes())
+	return err
 }
 
 // bootOf is the column BOOT. A pass that was not a boot has its command there.

@@ -179,9 +179,9 @@ func (v *server) answer(ctx context.Context, r request, texts [][]byte) error {
 	case r.Change != nil:
 		value, err = v.change(ctx, *r.Change)
 	case r.Log != "" && len(texts) == 1:
-		limit := ledger.BootLogLimit
-		if r.Log == ledger.Name {
-			limit = ledger.Limit
+		limit := ledger.Limit
+		if r.Log == ledger.BootLogName {
+			limit = ledger.BootLogLimit
 		}
 		err = v.home.AppendLog(r.Log, texts[0], int64(limit))
 	}

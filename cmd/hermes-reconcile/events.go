@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/policy"
+)
+
+// eventsMost bounds -n, and what is shown at once.
+const eventsMost = 1000
+
+// eventsInterval is the time from one look at the ledger to the next.
+const eventsInterval = time.Second
+
+func newEvents() *cobra.Command {
+	var most int
+	var follow bool
+	cmd := &cobra.Command{
+		Use:   "events [PROFILE...]",
+		Short: "Show what was done to gateways and their slots, and why",
+		Long: `Print a line for each profile that a pass changed: when, what was done, the reason, and
+the command. For a pass of the watch the line also says why it looked. The newest is
+last; -f goes on until ctrl-c. With -o json each line is an object.
+
+Use events to see what happens now. Use log to compare boots: it has every decision of
+each boot, also where nothing was done, and what changed between two boots.`,
+		Example: `  hermes-reconcile events
+  hermes-reconcile events coder -n 100
+  hermes-reconcile events -f -o json`,
+		RunE: configured(func(cmd *cobra.Command, c config.Config, names []string) error {
+			if most < 1 || most > eventsMost {
+				return fmt.Errorf("-n is %d, want 1 to %d events", most, eventsMost)
+			}
+			return showEvents(cmd, c, ledger.Query{Events: true, Profiles: names, Most: most}, follow)
+		}),
+		ValidArgsFunction: completeProfiles,
+	}
+	cmd.Flags().IntVarP(&most, "events", "n", 20, "how many events, the newest")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with events as they come")
+	return cmd
+}
+
+// showEvents prints the events that a query finds, and with follow those that come later,
+// until the context ends.
+func showEvents(cmd *cobra.Command, c config.Config, q ledger.Query, follow bool) error {
+	log := newLogger(c, cmd.ErrOrStderr())
+	asUpstream(&c, log)
+	volume, err := openVolume(c, policy.PhaseBoot)
+	if err != nil {
+		return failed(err)
+	}
+	defer volume.Close()
+	tick := time.NewTicker(eventsInterval)
+	defer tick.Stop()
+	for {
+		found, err := volume.Runs(cmd.Context(), q)
+		switch {
+		case follow && cmd.Context().Err() != nil:
+			return nil
+		case err != nil:
+			return failed(fmt.Errorf("the ledger: %w", err))
+		case q.After == nil:
+			if err := knownNames(found.Names, q.Profiles); err != nil {
+				return err
+			}
+			for _, note := range found.Notes {
+				log.Warn("the ledger", "err", note)
+			}
+		}
+		if err := view.Events(cmd.OutOrStdout(), c.Output, found.Events); err != nil || !follow {
+			return failed(err)
+		}
+		q.After, q.Most = found.Places, eventsMost
+		select {
+		case <-cmd.Context().Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// knownNames refuses profiles that neither the ledger nor the volume has.
+func knownNames(have, names []string) error {
+	known := map[string]bool{}
+	for _, name := range have {
+		known[name] = true
+	}
+	if _, err := engine.Only(known, names); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return nil
+}
