@@ -23,7 +23,7 @@ type previousFact struct {
 	PriorExit  string `json:"prior_exit,omitempty" about:"of a profile: how the gateway before the pass had ended; lifecycle.exit has how the one after it did"`
 }
 
-const aboutPrevious = "what the ledger has of the last pass, from the last MiB of logs/" + ledger.Name + "; the agent can write this file, so the fact is no reason to grant anything"
+const aboutPrevious = "what the ledger has of the last boot or command, without the passes of the watch, from the last MiB of logs/" + ledger.Name + "; the agent can write this file, so the fact is no reason to grant anything"
 
 // previous is what the last pass did with the container.
 func previous(c Config) Source {
