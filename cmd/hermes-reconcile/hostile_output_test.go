@@ -127,6 +127,7 @@ hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:1
 		{"log", exitDone}, {"log p00 p01", exitDone}, {"log --boots 100", exitDone}, {"status", exitDone}, {"status p03", exitDone},
 		{"status -o prometheus", exitDone}, {"status --check", exitProfile}, {"policy show", exitDone}, {"version", exitDone}, {"schema input", exitDone},
 		{"boot --log-format text --log-level debug", exitDone}, {"boot --log-format json --log-level debug", exitDone}, {"apply --dry-run", exitDone}, {"log -n 3", exitDone},
+		{"events", exitDone}, {"events p00 -n 3", exitDone},
 		{"eval nobody", exitUsage}, {"explain nobody", exitUsage}, {"start nobody", exitUsage}, {"__complete explain ", exitDone}, {"__complete start x", exitDone},
 	} {
 		for _, format := range []string{"table", "json", "yaml"} {
@@ -148,13 +149,17 @@ hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:1
 				} else {
 					args = append(args, "-o", format)
 				}
-				checkOutput(t, args, format, test.code, saved)
+				as := format
+				if strings.HasPrefix(test.words, "events") && format == "json" {
+					as = "lines"
+				}
+				checkOutput(t, args, as, test.code, saved)
 			}
 		}
 	}
 	t.Setenv("HERMES_RECONCILE_STATE_DIR", states)
 	for _, text := range hometest.Hostile() {
-		for _, command := range []string{"explain", "start", "log", "unknown"} {
+		for _, command := range []string{"explain", "start", "log", "events", "unknown"} {
 			checkOutput(t, append([]string{command, "--", text}, places...), "table", exitUsage, "")
 		}
 		checkOutput(t, []string{text}, "table", -1, "")

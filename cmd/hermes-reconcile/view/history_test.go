@@ -39,6 +39,7 @@ const (
 func FuzzLedger(f *testing.F) {
 	for _, text := range []string{
 		"", "\n", containerLine + coderLine, `{"time":"x","action":"y","profile":"coder","prior_exit":""}`, "[]\nnull\n{}\n", "{\"time\":\"\x1b\",\"action\":\"\xff\"}\n",
+		`{"time":"\u001b","action":"y","profile":"\n","command":"\r","cause":["\u202e"],"reason":"\n","operations":[{"op":"\n","error":"\u001b"},{"op":"sweep","file":"\n","done":true}]}`,
 		`{"time":1}` + "\n" + `{"time":"2026-11-22T06:00:01Z","action":"started","profile":"coder","contributions":[{"set":"hold","until":"x"}],"facts":{"a":"b"},"alarms":[{}]}`,
 	} {
 		f.Add([]byte(text))
@@ -52,6 +53,9 @@ func FuzzLedger(f *testing.F) {
 		d := ledger.NewHistory(runs, 3)
 		var out bytes.Buffer
 		History(&out, d)
+		if err := Events(&out, "table", ledger.ReadRuns(home, ledger.Query{Events: true, Most: 3}).Events); err != nil {
+			t.Error(err)
+		}
 		for _, one := range strings.Split(out.String(), "\n") {
 			if strings.ContainsFunc(one, func(r rune) bool { return !unicode.IsPrint(r) }) {
 				t.Errorf("%q prints %q", text, one)
