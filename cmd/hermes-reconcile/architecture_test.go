@@ -43,8 +43,9 @@ var mayImport = map[string][]string{
 	"s6/supervise":         {"policy", "s6/beneath"},
 	"s6/s6test":            {},
 
-	"cmd/hermes-reconcile/config": {"policy", "policy/suggest", "policy/trust"},
-	"cmd/hermes-reconcile/view":   {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
+	"cmd/hermes-reconcile/config":  {"policy", "policy/suggest", "policy/trust"},
+	"cmd/hermes-reconcile/metrics": {"policy", "policy/trust", "engine/status"},
+	"cmd/hermes-reconcile/view":    {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile/inspect": {
 		"policy", "policy/trust", "engine", "engine/facts/read", "engine/ledger", "engine/status", "engine/watch", "rego/bundle", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
@@ -53,7 +54,7 @@ var mayImport = map[string][]string{
 		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts", "engine/facts/plugins", "engine/facts/read", "engine/volume", "engine/volume/remote", "engine/ledger",
 		"engine/notify", "engine/reconcile", "engine/explain", "engine/status", "engine/watch", "rego", "rego/bundle", "rego/check", "rego/example", "rego/process", "rego/workbench", "s6",
 		"s6/deaths", "s6/scripts",
-		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/view",
+		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/view",
 	},
 }
 
@@ -71,6 +72,7 @@ var onlyIn = map[string]string{
 	"github.com/knadh/koanf":           "cmd/hermes-reconcile/config",
 	"github.com/spf13/cobra":           "cmd/hermes-reconcile",
 	"github.com/fsnotify/fsnotify":     "engine/notify",
+	"github.com/prometheus":            "cmd/hermes-reconcile/metrics",
 }
 
 func TestWhoImportsWhom(t *testing.T) {

@@ -1,18 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/metrics"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/status"
@@ -71,8 +69,8 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 		return err
 	}
 	if f.textfile != "" {
-		if err := writeTextfile(f.textfile, d); err != nil {
-			return failed(err)
+		if err := metrics.WriteFile(f.textfile, d); err != nil {
+			return failed(fmt.Errorf("--textfile: %w", err))
 		}
 	}
 	table := view.Status
@@ -86,7 +84,7 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	case f.textfile != "":
 		return silently(code)
 	case f.prometheus:
-		table = view.Prometheus
+		table = metrics.Print
 	}
 	return cmp.Or(show(cmd, c, d, table), silently(code))
 }
@@ -132,15 +130,4 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rul
 		code = exitProfile
 	}
 	return d, code, nil
-}
-
-// writeTextfile writes Prometheus text for a collector that may read at any moment.
-func writeTextfile(path string, d *status.Document) error {
-	var text bytes.Buffer
-	view.Prometheus(&text, d)
-	// The temporary file is beside it, under a name that the collector does not read.
-	if err := renameio.WriteFile(path, text.Bytes(), 0o644, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o644)); err != nil {
-		return fmt.Errorf("--textfile: %w", err)
-	}
-	return nil
 }

@@ -189,3 +189,6 @@ func (d *Document) Certain() bool {
 	}
 	return d.Volume.Readable
 }
+
+// WatchMisses is how many looks a watch may miss before it counts as one that does not run.
+const WatchMisses = 3
