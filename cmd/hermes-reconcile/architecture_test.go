@@ -25,9 +25,9 @@ var mayImport = map[string][]string{
 	"engine/reconcile":     {"policy", "engine", "engine/ledger"},
 	"engine/memory":        {},
 	"engine/notify":        {},
-	"engine/watch":         {"policy", "engine", "engine/ledger", "engine/memory", "engine/reconcile"},
+	"engine/watch":         {"policy", "policy/trust", "engine", "engine/ledger", "engine/memory", "engine/reconcile"},
 	"engine/explain":       {"policy", "engine", "engine/ledger"},
-	"engine/status":        {"policy", "engine"},
+	"engine/status":        {"policy", "engine", "engine/watch"},
 	"rego":                 {"policy", "policy/suggest", "policy/trust", "rego/recipes"},
 	"rego/bundle":          {"policy", "policy/trust", "rego"},
 	"rego/process":         {"policy", "engine", "engine/child", "rego", "rego/bundle"},
@@ -61,7 +61,7 @@ var mayImport = map[string][]string{
 // testsMayImport lists the additional imports of tests.
 var testsMayImport = map[string][]string{
 	"policy": {"engine/hometest"}, "engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume", "engine/hometest"},
-	"engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/deaths": {"s6/s6test"}, "s6/scripts": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
+	"cmd/hermes-reconcile/metrics": {"engine/watch"}, "engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/deaths": {"s6/s6test"}, "s6/scripts": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
 	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/view": {"engine/volume"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
 }
 

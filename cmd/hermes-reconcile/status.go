@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/status"
+	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 )
 
@@ -35,8 +37,8 @@ and the process decide what is up, not a file alone.
 
 Exit status: 0 shown, 1 the volume cannot be read (slots and processes are still shown),
 2 wrong usage, 3 a rule broke. With --check: 1 when something that is wanted is not up or
-in a crash loop, when rules or settings do not count as they are, or when another user
-could have written what only root may write.`,
+in a crash loop, when rules or settings do not count as they are, when another user could
+have written what only root may write, or when the watch does not run.`,
 		Example: `  hermes-reconcile status
   hermes-reconcile status coder --watch
   hermes-reconcile status --check           # a health check: prints nothing when all is well
@@ -111,12 +113,8 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rul
 	if ctx.Err() != nil {
 		return nil, 0, failed(errors.New("interrupted"))
 	}
-	for _, a := range r.Plan.Alarms {
-		if a.Code == policy.CodeUntrusted || a.Profile == "" {
-			r.Decisions.Alarms = append(r.Decisions.Alarms, a)
-		}
-	}
-	d := status.New(c.ScanDir, r.Situation, r.Decisions)
+	state, err := watch.ReadState(c.RunDir)
+	d := statusOf(c, r, state, err)
 	if err := d.Keep(names); err != nil {
 		return nil, 0, passError(err)
 	}
@@ -130,4 +128,18 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rul
 		code = exitProfile
 	}
 	return d, code, nil
+}
+
+// statusOf lays out what a pass found. State is what the watch wrote, or the error of reading it.
+func statusOf(c config.Config, r reconcile.Report, state watch.State, stateErr error) *status.Document {
+	decisions := r.Decisions
+	decisions.Alarms = slices.Clone(decisions.Alarms)
+	for _, a := range r.Plan.Alarms {
+		if a.Code == policy.CodeUntrusted || a.Profile == "" {
+			decisions.Alarms = append(decisions.Alarms, a)
+		}
+	}
+	d := status.New(c.ScanDir, r.Situation, decisions)
+	d.AddWatch(c.Watch.Enabled, c.Watch.Resync, state, stateErr)
+	return d
 }

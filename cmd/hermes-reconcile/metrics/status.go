@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"io"
 	"path/filepath"
+	"time"
 
 	"github.com/google/renameio/v2"
 
@@ -33,6 +34,7 @@ func metricsOf(d *status.Document) families {
 	var f families
 	f.addProfiles(d)
 	f.addContainer(d)
+	f.addService(d.Watch)
 	return f
 }
 
@@ -84,6 +86,24 @@ func (f *families) addContainer(d *status.Document) {
 	f.gauge("policy_fallback", "1 when other rules decide than the operator's present ones.")(oneIf(d.Policy.Fallback))
 	f.gauge("policy_info", "Always 1; the rules that decide.", "source", "revision")(1, d.Policy.Source, d.Policy.Revision)
 	f.gauge("status_timestamp_seconds", "When all this was found out.")(float64(d.At.Unix()))
+}
+
+func (f *families) addService(w status.Watch) {
+	at := func(name, help string, t time.Time) {
+		if !t.IsZero() {
+			f.gauge(name, help)(float64(t.Unix()))
+		}
+	}
+	if w.Running || w.Problem != "" {
+		f.gauge("watch_running", "1 when the service looked lately.")(oneIf(w.Running))
+		f.gauge("watch_blocked_stops", "Gateways that the service did not stop because there were too many.")(float64(len(w.Blocked)))
+	}
+	at("watch_looked_timestamp_seconds", "When the service looked last.", w.Looked)
+	at("watch_next_timestamp_seconds", "When the rules want to be asked again.", w.Next)
+	if w.Lease != nil {
+		f.gauge("watch_lease_ours", "1 when the lease of the volume is that of this container.")(oneIf(w.Lease.Ours))
+		at("watch_lease_seen_timestamp_seconds", "When the owner of the volume renewed its lease last.", time.Unix(w.Lease.SeenUnix, 0))
+	}
 }
 
 func oneIf(on bool) float64 {

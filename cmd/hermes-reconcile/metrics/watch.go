@@ -13,7 +13,7 @@ import (
 
 // A Watch is what can be asked of a watch. It is safe for concurrent use.
 type Watch struct {
-	resync time.Duration
+	resync func() time.Duration
 	again  time.Duration // from one attempt to listen to the next
 
 	mutex    sync.Mutex
@@ -36,8 +36,8 @@ type Pass struct {
 	Status   *status.Document // what was decided, beside what runs; nil when nothing was decided
 }
 
-// NewWatch begins a watch that looks at least once in resync.
-func NewWatch(resync time.Duration) *Watch {
+// NewWatch begins a watch that looks at least once in resync, which may change.
+func NewWatch(resync func() time.Duration) *Watch {
 	return &Watch{
 		resync: resync, again: time.Minute, looked: time.Now(),
 		passes: map[string]int{"done": 0, "failed": 0}, triggers: map[string]int{},
@@ -102,7 +102,7 @@ func (w *Watch) add(to *families) {
 func (w *Watch) notAlive() string {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	if since := time.Since(w.looked); since > status.WatchMisses*w.resync {
+	if since := time.Since(w.looked); since > status.WatchMisses*w.resync() {
 		return fmt.Sprintf("the watch has not looked for %s", since.Round(time.Second))
 	}
 	return ""

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"hermes-reconcile/engine/status"
+	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 )
 
@@ -28,6 +29,10 @@ import (
 func good() *status.Document {
 	running := true
 	return &status.Document{
+		Watch: status.Watch{
+			Running: true, Looked: time.Unix(1763799000, 0), Next: time.Unix(1763800000, 0), Blocked: []string{"coder"},
+			Lease: &watch.Lease{Ours: true, SeenUnix: 1763799000},
+		},
 		Volume: status.Volume{Readable: true}, Supervisor: status.Supervisor{Running: &running}, At: time.Unix(1763799011, 0),
 		Policy: policy.Status{Source: "built-in", Revision: "6c1f0a2b9d3e"},
 		Alarms: []policy.Alarm{{Profile: "coder", Code: "not_up"}, {Code: "contested"}, {Code: "contested"}},
@@ -37,6 +42,8 @@ func good() *status.Document {
 		},
 	}
 }
+
+func newWatch() *Watch { return NewWatch(func() time.Duration { return time.Hour }) }
 
 // client asks a watch that serves at an address.
 type client struct {
@@ -122,7 +129,7 @@ func socketIn(t *testing.T) string {
 func TestWatchAnswers(t *testing.T) {
 	for kind, address := range map[string]string{"port": freePort(t), "socket": socketIn(t)} {
 		t.Run(kind, func(t *testing.T) {
-			w := NewWatch(time.Hour)
+			w := newWatch()
 			c := serve(t, w, address)
 			want := func(path string, wantCode int, words ...string) {
 				t.Helper()
@@ -177,7 +184,7 @@ func TestWatchAnswers(t *testing.T) {
 // Clients that send nothing, and more of them than there is room for, keep nobody out for
 // long, and a large header is refused.
 func TestWatchBesideBadClients(t *testing.T) {
-	w := NewWatch(time.Hour)
+	w := newWatch()
 	w.Passed(Pass{Status: good()})
 	c := serve(t, w, socketIn(t))
 	var silent []net.Conn
@@ -232,7 +239,7 @@ func TestWatchSocket(t *testing.T) {
 	}
 	dead.SetUnlinkOnClose(false)
 	dead.Close()
-	w := NewWatch(time.Hour)
+	w := newWatch()
 	c := serve(t, w, path)
 	c.ask("GET", "/healthz")
 	info, err := os.Lstat(path)
@@ -269,7 +276,7 @@ func TestWatchAddressInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := NewWatch(time.Hour)
+	w := newWatch()
 	w.again = time.Millisecond
 	lines := make(chan string, 100)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -303,7 +310,7 @@ func (w lineWriter) Write(text []byte) (int, error) {
 
 // Prometheus' own linter has nothing to say, whatever an agent names its profiles.
 func TestWatchMetricsAreWellFormed(t *testing.T) {
-	w := NewWatch(time.Hour)
+	w := newWatch()
 	d := good()
 	for i, name := range []string{"a\"b\\c\nd", "\x1b[31m", "\xff", "}\n# HELP x y"} {
 		d.Profiles[name] = status.Profile{Wanted: status.WantedUp, Slot: name, Code: name, Now: policy.NowUp, SinceUnix: int64(i)}
@@ -332,7 +339,7 @@ func TestWatchMetricsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := NewWatch(time.Hour)
+	w := newWatch()
 	w.Passed(Pass{Triggers: []string{"volume"}, Status: good()})
 	text, err := w.metrics()
 	if err != nil {

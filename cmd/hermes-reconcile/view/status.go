@@ -25,6 +25,7 @@ func Status(w io.Writer, d *status.Document) {
 		table.row(name, p.Wanted, p.Slot, p.DescribeNow(d.At), p.Code, served)
 	}
 	table.end()
+	line(w, "WATCH   %s", d.Watch.Describe(d.At))
 	writePolicy(w, policy.Decisions{Policy: d.Policy, Alarms: d.Alarms})
 }
 
