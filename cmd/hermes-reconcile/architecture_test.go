@@ -25,9 +25,9 @@ var mayImport = map[string][]string{
 	"engine/reconcile":     {"policy", "engine", "engine/ledger"},
 	"engine/memory":        {},
 	"engine/notify":        {},
-	"engine/watch":         {"policy", "engine", "engine/ledger", "engine/memory", "engine/reconcile"},
+	"engine/watch":         {"policy", "policy/trust", "engine", "engine/ledger", "engine/memory", "engine/reconcile"},
 	"engine/explain":       {"policy", "engine", "engine/ledger"},
-	"engine/status":        {"policy", "engine"},
+	"engine/status":        {"policy", "engine", "engine/watch"},
 	"rego":                 {"policy", "policy/suggest", "policy/trust", "rego/recipes"},
 	"rego/bundle":          {"policy", "policy/trust", "rego"},
 	"rego/process":         {"policy", "engine", "engine/child", "rego", "rego/bundle"},
@@ -43,8 +43,9 @@ var mayImport = map[string][]string{
 	"s6/supervise":         {"policy", "s6/beneath"},
 	"s6/s6test":            {},
 
-	"cmd/hermes-reconcile/config": {"policy", "policy/suggest", "policy/trust"},
-	"cmd/hermes-reconcile/view":   {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
+	"cmd/hermes-reconcile/config":  {"policy", "policy/suggest", "policy/trust"},
+	"cmd/hermes-reconcile/metrics": {"policy", "policy/trust", "engine/status"},
+	"cmd/hermes-reconcile/view":    {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile/inspect": {
 		"policy", "policy/trust", "engine", "engine/facts/read", "engine/ledger", "engine/status", "engine/watch", "rego/bundle", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
@@ -53,14 +54,14 @@ var mayImport = map[string][]string{
 		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts", "engine/facts/plugins", "engine/facts/read", "engine/volume", "engine/volume/remote", "engine/ledger",
 		"engine/notify", "engine/reconcile", "engine/explain", "engine/status", "engine/watch", "rego", "rego/bundle", "rego/check", "rego/example", "rego/process", "rego/workbench", "s6",
 		"s6/deaths", "s6/scripts",
-		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/view",
+		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/view",
 	},
 }
 
 // testsMayImport lists the additional imports of tests.
 var testsMayImport = map[string][]string{
 	"policy": {"engine/hometest"}, "engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume", "engine/hometest"},
-	"engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/deaths": {"s6/s6test"}, "s6/scripts": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
+	"cmd/hermes-reconcile/metrics": {"engine/watch"}, "engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/deaths": {"s6/s6test"}, "s6/scripts": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
 	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/view": {"engine/volume"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
 }
 
@@ -71,6 +72,7 @@ var onlyIn = map[string]string{
 	"github.com/knadh/koanf":           "cmd/hermes-reconcile/config",
 	"github.com/spf13/cobra":           "cmd/hermes-reconcile",
 	"github.com/fsnotify/fsnotify":     "engine/notify",
+	"github.com/prometheus":            "cmd/hermes-reconcile/metrics",
 }
 
 func TestWhoImportsWhom(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/metrics"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/status"
@@ -82,17 +83,17 @@ func TestDocumentedAlarms(t *testing.T) {
 		}
 	}
 	_, d := documentedStatus(t)
-	var metrics bytes.Buffer
-	view.Prometheus(&metrics, d)
+	var text bytes.Buffer
+	metrics.Print(&text, d)
 	sample := regexp.MustCompile(`^hermes_reconcile_[a-z_]+(\{([a-z_]+="([^"\\]|\\.)*",?)+\})? [0-9.e+]+$`)
 	comment := regexp.MustCompile(`^# (HELP hermes_reconcile_[a-z_]+ .+|TYPE hermes_reconcile_[a-z_]+ gauge)$`)
-	for _, one := range strings.Split(strings.TrimSuffix(metrics.String(), "\n"), "\n") {
+	for _, one := range strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n") {
 		if !sample.MatchString(one) && !comment.MatchString(one) {
 			t.Errorf("not a line of the Prometheus text format: %q", one)
 		}
 	}
 	for _, name := range regexp.MustCompile(`hermes_reconcile_[a-z_]+`).FindAllString(page, -1) {
-		if !strings.Contains(metrics.String(), "\n"+name+"{") && !strings.Contains(metrics.String(), "\n"+name+" ") {
+		if !strings.Contains(text.String(), "\n"+name+"{") && !strings.Contains(text.String(), "\n"+name+" ") {
 			t.Errorf("docs/status.md names the metric %s, which does not exist", name)
 		}
 	}

@@ -21,7 +21,7 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Look at the installation, and say what is missing and what mends it; nothing is touched",
 		Long: `Look at the whole installation: programs, gateway command, user, hook, s6-svscan,
-configuration, rules, facts.d, state directory, volume, capacity, clock. Each finding has
+configuration, rules, facts.d, state directory, volume, capacity, clock, watch. Each finding has
 a code, and names what mends it. The findings are alarms of "boot" and "status" too.
 "status" has what is wrong with single profiles. Run "doctor" as root in the container.
 
@@ -45,6 +45,9 @@ func doctor(cmd *cobra.Command, _ []string) error {
 		alarms = append(alarms, policy.Alarm{Code: ledger.CodeNotDecided, Reason: err.Error()})
 	} else {
 		alarms = d.Alarms
+		if d.Watch.Enabled {
+			found = append(found, inspect.NoEvents(c, d.Watch.NoEvents)...)
+		}
 	}
 	seen := inspect.Alarms(found)
 	for _, a := range alarms {

@@ -60,6 +60,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("RECIPES", recipes)
 			env.Setenv("GORACE", os.Getenv("GORACE")) // a script does not inherit the environment
 			env.Setenv("HERMES_RECONCILE_STATE_DIR", env.WorkDir+"/state")
+			env.Setenv("HERMES_RECONCILE_RUN_DIR", env.WorkDir+"/run")
 			return os.MkdirAll(env.WorkDir+"/scan", 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -1,21 +1,21 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/metrics"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/status"
+	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 )
 
@@ -37,8 +37,8 @@ and the process decide what is up, not a file alone.
 
 Exit status: 0 shown, 1 the volume cannot be read (slots and processes are still shown),
 2 wrong usage, 3 a rule broke. With --check: 1 when something that is wanted is not up or
-in a crash loop, when rules or settings do not count as they are, or when another user
-could have written what only root may write.`,
+in a crash loop, when rules or settings do not count as they are, when another user could
+have written what only root may write, or when the watch does not run.`,
 		Example: `  hermes-reconcile status
   hermes-reconcile status coder --watch
   hermes-reconcile status --check           # a health check: prints nothing when all is well
@@ -71,8 +71,8 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 		return err
 	}
 	if f.textfile != "" {
-		if err := writeTextfile(f.textfile, d); err != nil {
-			return failed(err)
+		if err := metrics.WriteFile(f.textfile, d); err != nil {
+			return failed(fmt.Errorf("--textfile: %w", err))
 		}
 	}
 	table := view.Status
@@ -86,7 +86,7 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	case f.textfile != "":
 		return silently(code)
 	case f.prometheus:
-		table = view.Prometheus
+		table = metrics.Print
 	}
 	return cmp.Or(show(cmd, c, d, table), silently(code))
 }
@@ -113,12 +113,8 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rul
 	if ctx.Err() != nil {
 		return nil, 0, failed(errors.New("interrupted"))
 	}
-	for _, a := range r.Plan.Alarms {
-		if a.Code == policy.CodeUntrusted || a.Profile == "" {
-			r.Decisions.Alarms = append(r.Decisions.Alarms, a)
-		}
-	}
-	d := status.New(c.ScanDir, r.Situation, r.Decisions)
+	state, err := watch.ReadState(c.RunDir)
+	d := statusOf(c, r, state, err)
 	if err := d.Keep(names); err != nil {
 		return nil, 0, passError(err)
 	}
@@ -134,13 +130,16 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rul
 	return d, code, nil
 }
 
-// writeTextfile writes Prometheus text for a collector that may read at any moment.
-func writeTextfile(path string, d *status.Document) error {
-	var text bytes.Buffer
-	view.Prometheus(&text, d)
-	// The temporary file is beside it, under a name that the collector does not read.
-	if err := renameio.WriteFile(path, text.Bytes(), 0o644, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o644)); err != nil {
-		return fmt.Errorf("--textfile: %w", err)
+// statusOf lays out what a pass found. State is what the watch wrote, or the error of reading it.
+func statusOf(c config.Config, r reconcile.Report, state watch.State, stateErr error) *status.Document {
+	decisions := r.Decisions
+	decisions.Alarms = slices.Clone(decisions.Alarms)
+	for _, a := range r.Plan.Alarms {
+		if a.Code == policy.CodeUntrusted || a.Profile == "" {
+			decisions.Alarms = append(decisions.Alarms, a)
+		}
 	}
-	return nil
+	d := status.New(c.ScanDir, r.Situation, decisions)
+	d.AddWatch(c.Watch.Enabled, c.Watch.Resync, state, stateErr)
+	return d
 }

@@ -56,7 +56,7 @@ func startLive(t *testing.T, profiles ...string) *liveScan {
 func (l *liveScan) configure(uid, gid int, more ...string) {
 	l.t.Helper()
 	lines := append([]string{
-		fmt.Sprintf("user: \"%d:%d\"", uid, gid), "state_dir: " + l.stateDir(), "gateway: {command: [" + filepath.Join(l.base, "gateway") + "]}",
+		fmt.Sprintf("user: \"%d:%d\"", uid, gid), "state_dir: " + l.stateDir(), "run_dir: " + l.runDir(), "gateway: {command: [" + filepath.Join(l.base, "gateway") + "]}",
 	}, more...)
 	if uid == 0 {
 		lines = append(lines, "s6: {ownership: upstream}") // root as the user is an alarm else
@@ -65,6 +65,7 @@ func (l *liveScan) configure(uid, gid int, more ...string) {
 }
 
 func (l *liveScan) stateDir() string { return filepath.Join(l.base, "state") }
+func (l *liveScan) runDir() string   { return filepath.Join(l.base, "run") }
 
 func (l *liveScan) write(name, text string, mode os.FileMode) {
 	l.t.Helper()

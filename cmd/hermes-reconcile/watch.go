@@ -19,6 +19,7 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/inspect"
+	"hermes-reconcile/cmd/hermes-reconcile/metrics"
 	"hermes-reconcile/engine/notify"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/watch"
@@ -107,7 +108,29 @@ func runWatch(cmd *cobra.Command) error {
 	loop := &watch.Loop{
 		Dir: c.RunDir, Version: version, Triggers: w.triggers, Log: w.log, Times: w.times, Pass: w.pass, Events: w.events,
 	}
+	if c.Watch.Listen != "" {
+		answers := metrics.NewWatch(func() time.Duration { return w.times().Resync })
+		loop.Passed = func(r reconcile.Report, err error, triggers []string, took time.Duration, s *watch.State) {
+			answers.Passed(passOf(w.current(), r, err, triggers, took, *s))
+		}
+		sources.Go(func() { answers.Serve(ctx, c.Watch.Listen, w.log) })
+	}
 	return failed(loop.Run(ctx))
+}
+
+// passOf is a pass for who asks the watch.
+func passOf(c config.Config, r reconcile.Report, err error, triggers []string, took time.Duration, s watch.State) metrics.Pass {
+	p := metrics.Pass{Triggers: triggers, Took: took, Failed: err != nil || r.Failed()}
+	for _, result := range r.Results {
+		if result.Done {
+			p.Changed++
+		}
+	}
+	if r.Decisions.Profiles != nil {
+		s.LookedUnix = time.Now().Unix()
+		p.Status = statusOf(c, r, s, nil)
+	}
+	return p
 }
 
 // keepApplied tells a watch what a pass over all profiles has carried out.

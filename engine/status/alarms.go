@@ -20,11 +20,12 @@ const (
 	codeNoSvscan  = "no_svscan"      // no s6-svscan works on the scan directory
 	codeScanDir   = "scandir"        // the scan directory is missing, or cannot be read
 	codeLoop      = "crash_loop"     // wanted, and its gateway ends again and again
+	CodeWatch     = "watch_not_running"
 )
 
 // Codes returns the codes of the alarms of the status.
 func Codes() []string {
-	return []string{codeNotUp, codeNotWanted, CodeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir, codeLoop}
+	return []string{codeNotUp, codeNotWanted, CodeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir, codeLoop, CodeWatch}
 }
 
 // heldByRoot are the codes of the holds that leave a profile to the gateway of the root
@@ -137,8 +138,8 @@ func (d *Document) notServed(name string, m multiplexing) (policy.Alarm, bool) {
 }
 
 // Unhealthy returns a line for each profile that is wanted and not up or in a crash loop, for
-// what is not known of the wanted ones, for what another user could have written, and for
-// rules and settings that do not count as they are. Without a line the container is healthy.
+// what is not known of the wanted ones, for what another user could have written, for rules
+// and settings that do not count as they are, and for a watch that does not run. Without a line the container is healthy.
 func (d *Document) Unhealthy() []string {
 	var lines []string
 	if !d.Volume.Readable {
@@ -146,7 +147,7 @@ func (d *Document) Unhealthy() []string {
 	}
 	for _, a := range d.Alarms {
 		switch a.Code {
-		case policy.CodeUntrusted, policy.CodePolicyFallback, policy.CodePolicyGone, policy.CodeSettings, policy.CodeRuleError:
+		case CodeWatch, policy.CodeUntrusted, policy.CodePolicyFallback, policy.CodePolicyGone, policy.CodeSettings, policy.CodeRuleError:
 			lines = append(lines, strings.TrimPrefix(a.Profile+": "+a.Reason, ": "))
 		}
 	}

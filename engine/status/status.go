@@ -19,6 +19,7 @@ type Document struct {
 	Policy        policy.Status         `json:"policy"`
 	Supervisor    Supervisor            `json:"supervisor"`
 	Volume        Volume                `json:"volume"`
+	Watch         Watch                 `json:"watch"`
 	Skip          []policy.Contribution `json:"skip"` // why this container supervises nothing
 	Alarms        []policy.Alarm        `json:"alarms"`
 	Profiles      map[string]Profile    `json:"profiles"`
@@ -87,7 +88,7 @@ func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Docume
 	d := &Document{
 		SchemaVersion: policy.SchemaVersion, Time: now.Format(time.RFC3339), Policy: decisions.Policy,
 		Supervisor: Supervisor{ScanDir: scanDir, Status: slots.Status, Running: slots.Running, SvscanPID: slots.SvscanPID},
-		Volume:     volumeOf(s), Skip: append([]policy.Contribution{}, decisions.Skip...),
+		Volume:     volumeOf(s), Watch: watchOf(slots, s.Input.Container), Skip: append([]policy.Contribution{}, decisions.Skip...),
 		Profiles: map[string]Profile{}, At: now,
 	}
 	d.complete = d.Volume.Readable && s.Complete()

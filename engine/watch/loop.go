@@ -183,7 +183,7 @@ func (l *Loop) publish(report reconcile.Report, err error, kinds []string, begun
 	s := l.state
 	s.Alarms = append([]policy.Alarm{}, ledger.FewAlarms(report.Alarms)...)
 	if err != nil {
-		s.Alarms = append(s.Alarms, policy.Alarm{Code: "no_pass", Reason: policy.Cut(err.Error())})
+		s.Alarms = append(s.Alarms, policy.Alarm{Code: CodeNoPass, Reason: policy.Cut(err.Error())})
 	}
 	s.Blocked = append([]string{}, l.guard.blocked...)
 	s.Events = maps.Clone(l.Events())

@@ -11,7 +11,9 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 // The files of the directory that a watch keeps until the container stops. It is root's
@@ -22,6 +24,15 @@ const (
 	AcceptFile  = "accept.json"  // the stops that an operator accepts
 	PokeFIFO    = "poke"         // a byte in it asks for a look
 )
+
+// CodeNoPass is the code of the alarm that a pass ended before it decided.
+const CodeNoPass = "no_pass"
+
+// OwnCodes are the codes of the alarms that only a watch can know.
+var OwnCodes = []string{CodeContested, CodeMaxStops, CodeNoPass, engine.CodeVolume, policy.CodePolicyRefused}
+
+// maxState bounds StateFile, in bytes.
+const maxState = 1 << 20
 
 // A State is what a watch tells of itself. It is written when a pass changed something,
 // was poked, or found other alarms.
@@ -58,11 +69,12 @@ type Lease struct {
 }
 
 // ReadState reads the state that a watch wrote. The error wraps fs.ErrNotExist when none
-// has written any since the container started.
+// has written any since the container started, and is a *trust.Error when others than root
+// and the caller could have written it.
 func ReadState(dir string) (State, error) {
 	path := filepath.Join(dir, StateFile)
 	var s State
-	text, err := os.ReadFile(path)
+	text, err := trust.Read(path, trust.Only(os.Geteuid()), maxState)
 	if err != nil {
 		return s, err
 	}

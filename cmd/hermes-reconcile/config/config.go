@@ -7,9 +7,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -304,6 +306,9 @@ func validate(k *koanf.Koanf) error {
 			return fmt.Errorf("%s is %w", key, err)
 		}
 	}
+	if err := checkListen(k.String("watch.listen")); err != nil {
+		return fmt.Errorf("watch.listen is %w", err)
+	}
 	if err := checkConfigKeys(k.Strings("facts.config_keys")); err != nil {
 		return fmt.Errorf("facts.config_keys has %w", err)
 	}
@@ -333,6 +338,19 @@ func checkNumber(key string, n int) error {
 		return fmt.Errorf("%d, want %s", n, numbers[key])
 	}
 	return nil
+}
+
+// checkListen checks an address that names its host, so that nobody listens everywhere by
+// leaving it out. The path of a socket is limited by the kernel.
+func checkListen(address string) error {
+	if address == "" || filepath.IsAbs(address) && len(address) <= 107 {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if number, notNumber := strconv.ParseUint(port, 10, 16); err == nil && host != "" && notNumber == nil && number > 0 {
+		return nil
+	}
+	return fmt.Errorf("%q, want HOST:PORT such as 127.0.0.1:9632, or the path of a socket such as /run/hermes-reconcile/metrics.sock, of at most 107 bytes", address)
 }
 
 // checkConfigKeys checks the keys that become facts: a fact never holds a secret.

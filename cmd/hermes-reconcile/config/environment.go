@@ -59,6 +59,9 @@ func environmentValue(key, value string) (any, error) {
 	}
 	switch standard := defaults()[key].(type) {
 	case string:
+		if key == "watch.listen" {
+			return value, checkListen(value)
+		}
 		return value, checkUnit(standard, value)
 	case bool:
 		b, err := strconv.ParseBool(value)

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/status"
+	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/rego/bundle"
@@ -95,6 +98,10 @@ var Mends = map[string]string{
 	ledger.CodeNotDecided:     "read the message; it names the place",
 	CodeConfiguration:         "correct the key in the configuration",
 	CodeNoUser:                "make the user in the image, or set user to UID:GID",
+	status.CodeWatch:          "read the log of the service, and start it with s6-svc -u on its slot hermes-reconcile",
+	watch.CodeMaxStops:        "call hermes-reconcile apply, or watch --accept, if these gateways should stop",
+	watch.CodeNoPass:          "read the message; it names the place",
+	codeNoEvents:              "call hermes-reconcile apply after a change, or shorten watch.resync",
 }
 
 // InstalledProgram is where the documentation installs this program.
@@ -105,6 +112,34 @@ const (
 	CodeConfiguration = "configuration"
 	CodeNoUser        = "no_user"
 )
+
+// codeNoEvents says that the watch sees changes late.
+const codeNoEvents = "no_events"
+
+// shared are the file systems on which other machines, or the host, make changes of which the
+// kernel gives no events.
+var shared = map[int64]string{
+	unix.NFS_SUPER_MAGIC: "NFS", unix.SMB_SUPER_MAGIC: "SMB", unix.SMB2_SUPER_MAGIC: "SMB", unix.CIFS_SUPER_MAGIC: "SMB",
+	unix.V9FS_MAGIC: "9p", unix.FUSE_SUPER_MAGIC: "FUSE or virtiofs", unix.CEPH_SUPER_MAGIC: "CephFS",
+}
+
+// NoEvents returns the findings about changes that a watch sees only when it looks by itself.
+// None says for each kind of trigger that gives no events why there are none.
+func NoEvents(c config.Config, none map[string]string) []view.Finding {
+	var found []view.Finding
+	add := func(format string, args ...any) {
+		reason := fmt.Sprintf(format, args...) + fmt.Sprintf("; seen only every %s, by watch.resync", c.Watch.Resync)
+		found = append(found, view.Finding{Code: codeNoEvents, Reason: reason, Mend: Mends[codeNoEvents]})
+	}
+	var st unix.Statfs_t
+	if unix.Statfs(c.Home, &st) == nil && shared[int64(st.Type)] != "" {
+		add("what others change in the home %s, which is on %s, gives no events", c.Home, shared[int64(st.Type)])
+	}
+	for _, kind := range slices.Sorted(maps.Keys(none)) {
+		add("changes of kind %s give no events: %s", kind, none[kind])
+	}
+	return found
+}
 
 func untrustedState(c config.Config) (reason, mend string) {
 	if c.StateDir == "" {

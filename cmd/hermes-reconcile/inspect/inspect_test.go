@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/s6/s6test"
 )
@@ -55,6 +57,34 @@ func TestNotKept(t *testing.T) {
 	}
 	if reason, _ := notKept("state_dir", ""); reason != "" {
 		t.Errorf("nothing is kept by wish: %s", reason)
+	}
+}
+
+// On a file system of other machines, and where the watch has no events, changes are seen late.
+func TestNoEvents(t *testing.T) {
+	var st unix.Statfs_t
+	s6test.Must(t, unix.Statfs("/proc", &st))
+	shared[int64(st.Type)] = "NFS"
+	defer delete(shared, int64(st.Type))
+	c := config.Config{Home: "/proc"}
+	c.Watch.Resync = 90 * time.Second
+	found := NoEvents(c, map[string]string{"volume": "no space left on device", "slots": "denied"})
+	want := []string{
+		"what others change in the home /proc, which is on NFS, gives no events; seen only every 1m30s, by watch.resync",
+		"changes of kind slots give no events: denied; seen only every 1m30s, by watch.resync",
+		"changes of kind volume give no events: no space left on device; seen only every 1m30s, by watch.resync",
+	}
+	for i, f := range found {
+		if i >= len(want) || f.Reason != want[i] || f.Code != "no_events" || f.Mend == "" {
+			t.Errorf("finding %d: %+v", i, f)
+		}
+	}
+	if len(found) != len(want) {
+		t.Errorf("%d findings, want %d", len(found), len(want))
+	}
+	c.Home = "/dev/shm"
+	if found := NoEvents(c, nil); len(found) > 0 {
+		t.Errorf("in memory: %+v", found)
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package view prints documents: as tables, JSON, YAML and the text format of Prometheus.
+// Package view prints documents: as tables, JSON and YAML.
 package view
 
 import (

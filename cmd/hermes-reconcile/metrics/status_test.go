@@ -1,4 +1,4 @@
-package view
+package metrics
 
 import (
 	"strings"
@@ -12,7 +12,7 @@ import (
 func TestPrometheusEscapes(t *testing.T) {
 	d := &status.Document{Profiles: map[string]status.Profile{"a\"b\\c\nd": {Wanted: status.WantedUp, Now: policy.NowUp}}}
 	var text strings.Builder
-	Prometheus(&text, d)
+	Print(&text, d)
 	if want := `hermes_reconcile_profile_up{profile="a\"b\\c\nd"} 1` + "\n"; !strings.Contains(text.String(), want) {
 		t.Errorf("got\n%s\nwant %s", text.String(), want)
 	}

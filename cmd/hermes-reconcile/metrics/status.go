@@ -1,0 +1,114 @@
+// Package metrics turns what a pass found into metrics for Prometheus, and answers who asks a
+// watch for them. Nothing that is asked changes anything.
+package metrics
+
+import (
+	"bytes"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"hermes-reconcile/engine/status"
+	"hermes-reconcile/policy"
+)
+
+// Print prints the metrics of a status in the text format of Prometheus. A metric about a
+// profile is left out where it is not known.
+func Print(w io.Writer, d *status.Document) {
+	_ = metricsOf(d).write(w) // nobody reads w any more
+}
+
+// WriteFile writes what Print prints to a file for a collector that may read at any moment.
+// The temporary file is beside it, under a name that the collector does not read.
+func WriteFile(path string, d *status.Document) error {
+	var text bytes.Buffer
+	if err := metricsOf(d).write(&text); err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, text.Bytes(), 0o644, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o644))
+}
+
+func metricsOf(d *status.Document) families {
+	var f families
+	f.addProfiles(d)
+	f.addContainer(d)
+	f.addService(d.Watch)
+	return f
+}
+
+func (f *families) addProfiles(d *status.Document) {
+	wanted := f.gauge("profile_wanted", "1 when operator and rules want the gateway up.", "profile")
+	up := f.gauge("profile_up", "1 when the gateway's process runs under its supervisor.", "profile")
+	supervised := f.gauge("profile_supervised", "1 when a supervisor holds the slot.", "profile")
+	restarts := f.gauge("profile_restarts", "Deaths since the supervisor started; s6 counts to 100.", "profile")
+	since := f.gauge("profile_changed_timestamp_seconds", "When it went up or down.", "profile")
+	info := f.gauge("profile_info", "Always 1; what was decided, and why.", "profile", "wanted", "slot", "now", "code", "served_by")
+	for _, name := range d.Names() {
+		p := d.Profiles[name]
+		if p.Wanted == status.WantedUp || p.Wanted == status.WantedDown {
+			wanted(oneIf(p.Wanted == status.WantedUp), name)
+		}
+		if p.Now != policy.NowUnknown && p.Now != policy.NowNothing {
+			up(oneIf(p.Now == policy.NowUp), name)
+			supervised(oneIf(p.Now != policy.NowNobody), name)
+		}
+		if p.Now == policy.NowUp || p.Now == policy.NowDown || p.Now == policy.NowWaiting {
+			restarts(float64(p.Restarts), name)
+		}
+		if p.SinceUnix > 0 {
+			since(float64(p.SinceUnix), name)
+		}
+		info(1, name, p.Wanted, p.Slot, p.Now, p.Code, p.ServedBy)
+	}
+}
+
+func (f *families) addContainer(d *status.Document) {
+	alarms := f.gauge("alarms", "Alarms by profile and code.", "profile", "code")
+	type key struct{ profile, code string }
+	counts := map[key]float64{}
+	var order []key
+	for _, a := range d.Alarms {
+		k := key{a.Profile, a.Code}
+		if counts[k] == 0 {
+			order = append(order, k)
+		}
+		counts[k]++
+	}
+	for _, k := range order {
+		alarms(counts[k], k.profile, k.code)
+	}
+	f.gauge("volume_readable", "1 when the volume can be read.")(oneIf(d.Volume.Readable))
+	if running := d.Supervisor.Running; running != nil {
+		f.gauge("svscan_running", "1 when an s6-svscan works on the scan directory.")(oneIf(*running))
+	}
+	f.gauge("policy_fallback", "1 when other rules decide than the operator's present ones.")(oneIf(d.Policy.Fallback))
+	f.gauge("policy_info", "Always 1; the rules that decide.", "source", "revision")(1, d.Policy.Source, d.Policy.Revision)
+	f.gauge("status_timestamp_seconds", "When all this was found out.")(float64(d.At.Unix()))
+}
+
+func (f *families) addService(w status.Watch) {
+	at := func(name, help string, t time.Time) {
+		if !t.IsZero() {
+			f.gauge(name, help)(float64(t.Unix()))
+		}
+	}
+	if w.Running || w.Problem != "" {
+		f.gauge("watch_running", "1 when the service looked lately.")(oneIf(w.Running))
+		f.gauge("watch_blocked_stops", "Gateways that the service did not stop because there were too many.")(float64(len(w.Blocked)))
+	}
+	at("watch_looked_timestamp_seconds", "When the service looked last.", w.Looked)
+	at("watch_next_timestamp_seconds", "When the rules want to be asked again.", w.Next)
+	if w.Lease != nil {
+		f.gauge("watch_lease_ours", "1 when the lease of the volume is that of this container.")(oneIf(w.Lease.Ours))
+		at("watch_lease_seen_timestamp_seconds", "When the owner of the volume renewed its lease last.", time.Unix(w.Lease.SeenUnix, 0))
+	}
+}
+
+func oneIf(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,118 @@
+package status
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"hermes-reconcile/engine/watch"
+	"hermes-reconcile/policy"
+)
+
+// WatchMisses is how many times of watch.resync may pass without a look of a watch that runs.
+const WatchMisses = 3
+
+// A Watch is the service that keeps a container what the rules say.
+type Watch struct {
+	Enabled    bool              `json:"enabled"` // as configured
+	Slot       string            `json:"slot"`    // how its slot is, see policy.Slot.Now
+	Running    bool              `json:"running"` // it looked lately
+	Problem    string            `json:"problem,omitempty"`
+	Looked     time.Time         `json:"looked,omitzero"`
+	Next       time.Time         `json:"next,omitzero"` // when the rules want to be asked again
+	NextReason string            `json:"next_reason,omitempty"`
+	Blocked    []string          `json:"blocked,omitempty"`   // see watch.State
+	NoEvents   map[string]string `json:"no_events,omitempty"` // see watch.State.Events
+	Lease      *watch.Lease      `json:"-"`
+
+	since time.Time // it is up, as s6 says; zero: not known, or not up
+}
+
+// watchOf is how the slot of the watch is.
+func watchOf(slots policy.Slots, container policy.Facts) Watch {
+	var w Watch
+	var fact struct{ Watch *policy.Slot }
+	_ = json.Unmarshal(container["s6"], &fact) // a fact without the service is one without a slot
+	var slot policy.Slot
+	if fact.Watch != nil {
+		slot = *fact.Watch
+	}
+	if _, w.Slot = slots.Words(slot, fact.Watch != nil); w.Slot == policy.NowUp && slot.SinceUnix > 0 {
+		w.since = time.Unix(slot.SinceUnix, 0)
+	}
+	return w
+}
+
+// AddWatch adds what the watch itself has written, or the error of reading it, and the alarms
+// that only the watch can know.
+func (d *Document) AddWatch(enabled bool, resync time.Duration, s watch.State, err error) {
+	w := &d.Watch
+	w.Enabled, w.NextReason, w.Blocked, w.NoEvents, w.Lease = enabled, s.NextReason, s.Blocked, s.Events, s.Lease
+	if s.LookedUnix > 0 {
+		w.Looked = time.Unix(s.LookedUnix, 0).UTC()
+	}
+	if s.NextUnix > 0 {
+		w.Next = time.Unix(s.NextUnix, 0).UTC()
+	}
+	seen := w.Looked
+	if w.since.After(seen) { // it has just started
+		seen = w.since
+	}
+	none := errors.Is(err, fs.ErrNotExist)
+	w.Running = (err == nil || none) && d.At.Sub(seen) <= WatchMisses*resync
+	switch {
+	case w.Running:
+		d.addNew(s.Alarms)
+	case !enabled || none && w.Slot == policy.NowNothing:
+	case err != nil && !none:
+		w.Problem = "its state cannot be read: " + err.Error()
+	case seen.IsZero():
+		w.Problem = w.how() + "has not looked yet"
+	default:
+		w.Problem = w.how() + "has not looked for " + spell(d.At.Sub(seen))
+	}
+	if w.Problem != "" {
+		d.Alarms = append(d.Alarms, policy.Alarm{Code: CodeWatch, Reason: "the service hermes-reconcile does not run: " + w.Problem})
+	}
+}
+
+// addNew adds the alarms that only a watch can know, if the status has none like them.
+func (d *Document) addNew(alarms []policy.Alarm) {
+	have := d.Alarms
+	for _, a := range alarms {
+		isLike := func(b policy.Alarm) bool { return b.Code == a.Code && b.Profile == a.Profile }
+		if slices.Contains(watch.OwnCodes, a.Code) && !slices.ContainsFunc(have, isLike) {
+			d.Alarms = append(d.Alarms, a)
+		}
+	}
+}
+
+// how describes the slot when it is not up.
+func (w Watch) how() string {
+	switch w.Slot {
+	case policy.NowUp, policy.NowNothing, policy.NowUnknown:
+		return ""
+	}
+	return w.Slot + ", "
+}
+
+// Describe describes the watch at a time.
+func (w Watch) Describe(now time.Time) string {
+	switch {
+	case w.Running && w.Looked.IsZero():
+		return w.how() + "has just started"
+	case w.Running:
+		text := w.how() + "looked " + spell(now.Sub(w.Looked)) + " ago"
+		if !w.Next.IsZero() {
+			text += ", next in " + spell(w.Next.Sub(now)) + " (" + w.NextReason + ")"
+		}
+		return text
+	case w.Problem != "":
+		return "does not run"
+	case !w.Enabled:
+		return "no service (watch.enabled is false)"
+	}
+	return "no service"
+}
