@@ -13,6 +13,8 @@ const (
 	// RestartHoldFile holds a RestartHold. It is on the volume, so that the hold
 	// outlives the container.
 	RestartHoldFile = "state/reconcile.hold.json"
+	// LeaseFile says in the home which container owns the volume.
+	LeaseFile = "state/reconcile.owner.json"
 )
 
 // SweepableFiles returns the only files that are ever swept: a gateway leaves them

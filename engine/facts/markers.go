@@ -8,7 +8,7 @@ import (
 )
 
 // markerFiles are the files that make a directory a profile, or show what it has.
-var markerFiles = []string{"SOUL.md", "config.yaml", ".env", "profile.yaml", "auth.json", "state.db", "cron/jobs.json"}
+var markerFiles = []string{"SOUL.md", "config.yaml", ".env", "profile.yaml", "auth.json", "state.db", jobsFile}
 
 type markersFact struct {
 	read.Outcome

@@ -15,14 +15,21 @@ type operatorFilesFact struct {
 	Files map[string]fileFact `json:"files" about:"those of .no-auto-start, .autostart and the configured names that exist, by name" of:"one file"`
 }
 
-// operatorFiles are the operator's files that exist in a profile.
-func operatorFiles(c Config) ProfileSource {
+// operatorNames are the files that are looked for. A configured name that leads out of the
+// profile is left out.
+func operatorNames(configured []string) []string {
 	names := append([]string{}, operatorMarkers...)
-	for _, name := range c.OperatorFiles {
+	for _, name := range configured {
 		if fs.ValidPath(name) && name != "." {
 			names = append(names, name)
 		}
 	}
+	return names
+}
+
+// operatorFiles are the operator's files that exist in a profile.
+func operatorFiles(c Config) ProfileSource {
+	names := operatorNames(c.OperatorFiles)
 	const about = "files with which an operator marks a profile; the agent could make them too"
 	return profileFact("operator_files", byAgent, about, func(dir policy.Directory) operatorFilesFact {
 		files, out := describeFiles(dir, names)

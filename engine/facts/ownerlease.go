@@ -1,6 +1,9 @@
 package facts
 
-import "hermes-reconcile/engine/facts/read"
+import (
+	"hermes-reconcile/engine/facts/read"
+	"hermes-reconcile/policy"
+)
 
 type ownerLeaseFact struct {
 	read.Outcome
@@ -13,7 +16,7 @@ type ownerLeaseFact struct {
 // ownerLease is which container used the volume last.
 func ownerLease(c Config) Source {
 	return containerFact("owner_lease", byAgent, "the container that owns the volume, from state/reconcile.owner.json in the home", func() ownerLeaseFact {
-		keys, out := read.JSON(c.Root, "state/reconcile.owner.json", read.MaxState)
+		keys, out := read.JSON(c.Root, policy.LeaseFile, read.MaxState)
 		f := ownerLeaseFact{out, keys.Text("host", 255), keys.Text("boot_id", 64), nil, keys.Moment("seen_at")}
 		if f.SeenAtUnix != nil {
 			f.SeenAt = keys.Text("seen_at", 64)

@@ -101,7 +101,7 @@ func (c Config) profileConfig() ProfileSource {
 		if c.Phase == policy.PhaseApply {
 			f.ChangedUnix = lastChange(dir, ".env", "config.yaml")
 		}
-		f.JobCount, f.EnabledJobs, f.JobsStatus = countJobs(read.File(dir, "cron/jobs.json", read.MaxConfig))
+		f.JobCount, f.EnabledJobs, f.JobsStatus = countJobs(read.File(dir, jobsFile, read.MaxConfig))
 		f.ProviderCount, f.ProvidersStatus = countProviders(read.JSON(dir, "auth.json", read.MaxConfig))
 		return f
 	})

@@ -104,7 +104,7 @@ func removeLeftovers(fd int) {
 
 // leftover matches the temporary names of the files that are written so.
 var leftover = regexp.MustCompile(`^\.(` + regexp.QuoteMeta(policy.StateFile) + "|" + regexp.QuoteMeta(policy.PlannedStopFile) + "|" +
-	regexp.QuoteMeta(path.Base(policy.RestartHoldFile)) + `)\.[A-Z2-7]{26,}\.tmp$`)
+	regexp.QuoteMeta(path.Base(policy.RestartHoldFile)) + "|" + regexp.QuoteMeta(path.Base(policy.LeaseFile)) + `)\.[A-Z2-7]{26,}\.tmp$`)
 
 // syncDir makes a new name survive a crash, on file systems that can.
 func syncDir(fd int) error {

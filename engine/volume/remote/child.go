@@ -35,6 +35,7 @@ type Child struct {
 	restart  func() (io.ReadWriteCloser, error) // nil: there is no new child
 	gone     error                              // why nothing is asked any more
 	left     time.Duration                      // of patience
+	unseen   int                                // leases in a row that were written without an event
 }
 
 // Start starts the child and sends it its settings.
@@ -223,6 +224,22 @@ func (v *Child) Change(ctx context.Context, c engine.Change) (engine.Changed, er
 		err = fmt.Errorf("%w: %w", err, fs.ErrNotExist)
 	}
 	return done, err
+}
+
+// WriteLease takes the lease of the volume, or renews it. The error is engine.ErrLeaseTaken
+// when the lease of another container stands there, unless it is the lease l.Over.
+func (v *Child) WriteLease(ctx context.Context, l engine.Lease) error {
+	done, err := v.Change(ctx, engine.Change{Kind: engine.WriteLease, Lease: &l, Over: l.Over})
+	if err == nil && !done.Changed {
+		err = engine.ErrLeaseTaken
+	}
+	return err
+}
+
+// ReleaseLease removes the lease, if it still has the id.
+func (v *Child) ReleaseLease(ctx context.Context, id string) error {
+	_, err := v.Change(ctx, engine.Change{Kind: engine.ReleaseLease, Lease: &engine.Lease{ID: id}})
+	return err
 }
 
 // AppendLog appends text to logs/<name> in the home.

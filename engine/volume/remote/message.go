@@ -3,6 +3,7 @@ package remote
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/child"
@@ -19,6 +20,7 @@ type request struct {
 	Log      string             `json:",omitempty"` // its name; the text is attached
 	Runs     *ledger.Query      `json:",omitempty"`
 	Change   *engine.Change     `json:",omitempty"`
+	Events   *time.Duration     `json:",omitempty"` // how long to wait
 }
 
 // An answer of a collection has the facts of one profile attached; the last one has the

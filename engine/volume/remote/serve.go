@@ -146,7 +146,8 @@ type server struct {
 	out      *child.Stream
 	settings Settings
 	home     *volume.Home
-	err      error // why nothing can be done
+	watcher  *watcher // since the first request for events
+	err      error    // why nothing can be done
 }
 
 func (v *server) open(s Settings) {
@@ -178,6 +179,8 @@ func (v *server) answer(ctx context.Context, r request, texts [][]byte) error {
 		value, err = v.runs(ctx, *r.Runs)
 	case r.Change != nil:
 		value, err = v.change(ctx, *r.Change)
+	case r.Events != nil:
+		value = v.events(ctx, *r.Events)
 	case r.Log != "" && len(texts) == 1:
 		limit := ledger.Limit
 		if r.Log == ledger.BootLogName {
@@ -257,9 +260,23 @@ func (v *server) change(ctx context.Context, c engine.Change) (done engine.Chang
 				done.Said = facts.Said(dir)
 			}
 		})
+	case engine.WriteLease, engine.ReleaseLease:
+		done.Changed, err = v.lease(c)
 	default:
 		err = fmt.Errorf("unknown change %q", c.Kind)
 	}
 	done.Missing = errors.Is(err, fs.ErrNotExist)
 	return done, err
+}
+
+// lease writes or releases the lease, and reports whether it was ours to do so.
+func (v *server) lease(c engine.Change) (ours bool, err error) {
+	if c.Lease == nil || c.Lease.ID == "" {
+		return false, errors.New("the lease has no id")
+	}
+	v.watcher.writes(c.Lease.ID)
+	if c.Kind == engine.ReleaseLease {
+		return v.home.ReleaseLease(c.Lease.ID)
+	}
+	return v.home.WriteLease(*c.Lease, c.Lease.ID, c.Over)
 }
