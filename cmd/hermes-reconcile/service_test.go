@@ -89,8 +89,6 @@ func TestServiceWatches(t *testing.T) {
 	s6test.WantRoot(t)
 	t.Parallel()
 	l := startLiveAs(t, 10000, "coder=running")
-	runDir := filepath.Join(l.base, "run")
-	l.configure(10000, 10000, "run_dir: "+runDir)
 	if code, text := l.as(0, "boot --rescan now", withoutService+"=true", "HERMES_RECONCILE_S6__PROGRAM="+l.program()); code != exitDone {
 		t.Fatalf("boot: exit %d: %s", code, text)
 	}
@@ -98,7 +96,7 @@ func TestServiceWatches(t *testing.T) {
 	untilLooked := func(not int) (pid int) {
 		t.Helper()
 		s6test.Until(t, "the service has looked", func() bool {
-			s, err := watch.ReadState(runDir)
+			s, err := watch.ReadState(l.runDir())
 			now := l.service()
 			pid = s.PID
 			return err == nil && s.Passes > 0 && now != nil && now.PID == pid && pid != not
@@ -110,6 +108,12 @@ func TestServiceWatches(t *testing.T) {
 	untilLooked(first)
 	if now := l.status().Profiles["coder"]; now.PID != gateway {
 		t.Errorf("the gateway was started anew: pid %d, was %d", now.PID, gateway)
+	}
+	if code, text := l.as(0, "apply"); code != exitDone || !strings.Contains(text, "- remove    hermes-reconcile  # watch.enabled is false") {
+		t.Errorf("apply without the service: exit %d: %s", code, text)
+	}
+	if slots, err := filepath.Glob(l.base + "/scan/*"); err != nil || len(slots) != 2 { // coder and default
+		t.Errorf("slots: %q, %v", slots, err)
 	}
 }
 

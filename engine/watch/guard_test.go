@@ -83,7 +83,8 @@ func TestItsOwnSlotStays(t *testing.T) {
 	s := newScene()
 	s.profile("a", policy.ActionDown, true, down)
 	s.Plan.Operations = append(s.Plan.Operations, policy.Operation{Op: policy.OpRemove, Slot: policy.WatchSlot}, rescan)
-	expect(t, "the service is switched off", s.left(newGuard(nil), start), "bring-down a")
+	g := newGuard(map[string]Applied{"a": {Action: policy.ActionStart}})
+	expect(t, "the service is switched off", s.left(g, start), "bring-down a")
 }
 
 func TestStartsAreForChanges(t *testing.T) {
