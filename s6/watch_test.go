@@ -59,10 +59,6 @@ func TestServiceStarts(t *testing.T) {
 		return strings.Contains(string(text), "uid 0 path ") && strings.Contains(string(text), " args watch --home="+w.home+"\n")
 	})
 	wantMode(t, filepath.Dir(log), 0o755, hermesID, hermesID)
-	for _, prefix := range []string{"", "log/"} {
-		wantMode(t, w.service(prefix+superviseControl), 0o600, 0, 0)
-		wantMode(t, w.service(prefix+"supervise"), 0o711, 0, 0)
-	}
 
 	s6test.Signal(t, served.PID, unix.SIGKILL)
 	w.until("another one runs", func() bool { now := w.facts().Watch; return now.Up && now.PID != served.PID })
@@ -85,6 +81,11 @@ func TestServiceIsRoots(t *testing.T) {
 			w.startSvscan()
 			w.apply(decide("coder=start"))
 			before := w.untilServed().PID
+			for _, prefix := range []string{"", "log/"} {
+				wantMode(t, w.service(prefix+"event"), 0o700, 0, 0)
+				wantMode(t, w.service(prefix+superviseLock), 0o600, 0, 0)
+				wantMode(t, w.service(prefix+superviseControl), 0o600, 0, 0)
+			}
 			for _, script := range []string{
 				"s6-svc -d %s", "s6-svc -d %s/log", "echo >%s/run", "rm %s/finish", ": >%s/data/pause", ": >%s/down", "mkdir %s/supervise/x", "kill $(cat %s/supervise/status)",
 			} {
@@ -120,6 +121,11 @@ func TestServiceIsTakenBack(t *testing.T) {
 	wantMode(t, w.service("data"), 0o755, 0, 0)
 	wantMode(t, w.service("run"), 0o755, 0, 0)
 	w.wantPlan(d, "")
+	must(t, os.Chmod(w.service(), 0o777))
+	w.carryOut(w.wantPlan(d, "update hermes-reconcile ."))
+	if got := w.alarmCodes(); got != "" {
+		t.Errorf("alarms: %s", got)
+	}
 	if now := w.untilServed().PID; now != before {
 		t.Errorf("the service was started anew: pid %d, was %d", now, before)
 	}
@@ -236,18 +242,38 @@ func TestServiceHasAPlace(t *testing.T) {
 	if got := w.last.Alarms[0].Reason; !strings.Contains(got, "no slot for hermes-reconcile, d: ") {
 		t.Errorf("alarm: %s", got)
 	}
+	w.exec.Capacity = new(3) // of gateways
+	w.wantPlan(d, "publish hermes-reconcile; rescan")
 }
 
-// rescan waits for the service as for any slot.
-func TestRescanWaitsForTheService(t *testing.T) {
+// A live pass makes the service, starts it by the scan only, and waits for its supervisors as
+// for those of any slot.
+func TestScanStartsTheService(t *testing.T) {
 	t.Parallel()
 	w := newWatchWorld(t)
 	w.startSvscan()
+	w.options.Live = true
+	d := decide("coder=start")
+	w.carryOut(w.wantPlan(d, "publish hermes-reconcile; publish coder; rescan; bring-up coder"))
+	w.untilServed()
+
+	w.exec.Watch = nil
+	w.apply(d)
+	w.exec.Watch = []string{filepath.Join(w.base, "program")}
 	w.options.Rescan = false
-	w.apply(decide("coder=start"))
-	w.carryOut([]policy.Operation{{Op: policy.OpRescan}})
-	if f := w.facts().Watch; f.Supervised == nil || !*f.Supervised || !*f.LoggerSupervised {
-		t.Errorf("the service: %s", asJSON(f))
+	w.apply(d)
+	holding := exec.CommandContext(t.Context(), w.testBinary())
+	holding.Env = append(os.Environ(), "HERMES_TEST_LOCK="+w.service(superviseLock))
+	out, err := holding.StdoutPipe()
+	must(t, err)
+	must(t, holding.Start())
+	defer func() { _ = holding.Process.Kill(); _ = holding.Wait() }()
+	_, err = out.Read(make([]byte, 1))
+	must(t, err)
+	w.waiting.Wait = time.Second
+	results := w.execute([]policy.Operation{{Op: policy.OpRescan}})
+	if err := results[0].Err; err == nil || !strings.Contains(err.Error(), "not supervised after 1s: hermes-reconcile") {
+		t.Errorf("a scan without a supervisor for the service: %v", err)
 	}
 }
 

@@ -7,8 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6"
 	"hermes-reconcile/s6/s6test"
@@ -77,6 +80,40 @@ func TestService(t *testing.T) {
 	want(0, exitDone, "- remove    hermes-reconcile  # watch.enabled is false", "apply", withoutService+"=false")
 	if _, err := os.Lstat(slot); err == nil {
 		t.Error("the service is still there")
+	}
+}
+
+// The service is the watch: it looks, it is there again after its death, it touches no gateway
+// that is right, and it leaves its own slot although its configuration wants none by now.
+func TestServiceWatches(t *testing.T) {
+	s6test.WantRoot(t)
+	t.Parallel()
+	l := startLiveAs(t, 10000, "coder=running")
+	if code, text := l.as(0, "boot --rescan now", withoutService+"=true", "HERMES_RECONCILE_S6__PROGRAM="+l.program()); code != exitDone {
+		t.Fatalf("boot: exit %d: %s", code, text)
+	}
+	gateway := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
+	untilLooked := func(not int) (pid int) {
+		t.Helper()
+		s6test.Until(t, "the service has looked", func() bool {
+			s, err := watch.ReadState(l.runDir())
+			now := l.service()
+			pid = s.PID
+			return err == nil && s.Passes > 0 && now != nil && now.PID == pid && pid != not
+		})
+		return pid
+	}
+	first := untilLooked(0)
+	s6test.Signal(t, first, unix.SIGKILL)
+	untilLooked(first)
+	if now := l.status().Profiles["coder"]; now.PID != gateway {
+		t.Errorf("the gateway was started anew: pid %d, was %d", now.PID, gateway)
+	}
+	if code, text := l.as(0, "apply"); code != exitDone || !strings.Contains(text, "- remove    hermes-reconcile  # watch.enabled is false") {
+		t.Errorf("apply without the service: exit %d: %s", code, text)
+	}
+	if slots, err := filepath.Glob(l.base + "/scan/*"); err != nil || len(slots) != 2 { // coder and default
+		t.Errorf("slots: %q, %v", slots, err)
 	}
 }
 

@@ -34,6 +34,7 @@ const (
 //   - what somebody has undone several times
 //   - what failed a moment ago
 //   - stops, when there are too many of them
+//   - the removal of its own slot
 type guard struct {
 	applied  map[string]Applied     // nil: what was applied before is not known
 	done     map[string][]time.Time // when an operation was done, by its text
@@ -78,7 +79,9 @@ func (g *guard) amend(r *reconcile.Report, now time.Time) {
 			delete(g.decided, name)
 		}
 	}
-	kept := slices.DeleteFunc(slices.Clone(r.Plan.Operations), func(op policy.Operation) bool { return g.isFailing(op, now) })
+	kept := slices.DeleteFunc(slices.Clone(r.Plan.Operations), func(op policy.Operation) bool {
+		return g.isFailing(op, now) || op.Op == policy.OpRemove && op.Slot == policy.WatchSlot
+	})
 	kept = g.withoutOldWishes(r, kept)
 	kept = g.withoutContested(r, kept)
 	kept = withoutVanished(r, kept)

@@ -78,6 +78,15 @@ func expect(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
+// A watch that is no longer wanted does not end itself in the middle of a pass.
+func TestItsOwnSlotStays(t *testing.T) {
+	s := newScene()
+	s.profile("a", policy.ActionDown, true, down)
+	s.Plan.Operations = append(s.Plan.Operations, policy.Operation{Op: policy.OpRemove, Slot: policy.WatchSlot}, rescan)
+	g := newGuard(map[string]Applied{"a": {Action: policy.ActionStart}})
+	expect(t, "the service is switched off", s.left(g, start), "bring-down a")
+}
+
 func TestStartsAreForChanges(t *testing.T) {
 	was := func(a policy.Action) map[string]Applied { return map[string]Applied{"a": {Action: a}} }
 	publish := policy.Operation{Op: policy.OpPublish}
