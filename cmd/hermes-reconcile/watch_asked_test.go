@@ -1,35 +1,42 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"hermes-reconcile/engine/status"
 	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
 )
 
-// A watch answers at its socket as long as it runs, and status, its check and doctor know
-// whether it does.
+// The service of a boot answers at its socket as long as it runs, and status, its check and
+// doctor know whether it does.
 func TestAskingTheWatch(t *testing.T) {
+	s6test.WantRoot(t)
 	t.Parallel()
-	l := startLive(t, "coder=running", "writer=stopped")
+	l := startLiveAs(t, agent, "coder=running", "writer=stopped")
 	l.untilNow("coder", policy.NowUp)
-	s6test.Must(t, os.MkdirAll(l.runDir(), 0o755))
-	socket := filepath.Join(l.runDir(), "s")
-	l.configure(os.Getuid(), os.Getgid(), "watch: {listen: "+socket+"}")
+	socket, program := filepath.Join(l.runDir(), "s"), filepath.Join(l.base, "program")
+	l.configure(agent, agent, "watch: {listen: "+socket+"}", "log_level: debug")
+	on := []string{withoutService + "=true", "HERMES_RECONCILE_S6__PROGRAM=" + program}
+	l.write("program", fmt.Sprintf("#!/bin/sh\nexport %s\nexec %s \"$@\"\n", strings.Join(on, " "), l.program()), 0o755)
+	want := func(uid, code int, words, command string) {
+		t.Helper()
+		if got, text := l.as(uid, command, on...); got != code || !strings.Contains(text, words) || words == "" && text != "" {
+			t.Errorf("uid %d, %s: exit %d, want %d with %q:\n%s", uid, command, got, code, words, text)
+		}
+	}
 	ask := func(path string) (int, string) {
 		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
@@ -44,17 +51,12 @@ func TestAskingTheWatch(t *testing.T) {
 		return answer.StatusCode, string(text)
 	}
 
-	var log bytes.Buffer
-	service := apart(t, append([]string{"watch"}, l.places...))
-	service.Stderr = &log
-	s6test.Must(t, service.Start())
-	d := l.until("it is ready", func(*status.Document) bool {
+	want(0, exitDone, "WATCH   no service\n", "status")
+	want(0, exitDone, "profile=coder", "boot --rescan now")
+	s6test.Until(t, "the service is ready", func() bool {
 		code, _ := ask("/readyz")
 		return code == http.StatusOK
 	})
-	if !d.Watch.Running || d.Watch.Problem != "" {
-		t.Errorf("the watch runs: %+v", d.Watch)
-	}
 	if code, text := ask("/healthz"); code != http.StatusOK {
 		t.Errorf("/healthz: %d %s", code, text)
 	}
@@ -67,28 +69,21 @@ func TestAskingTheWatch(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, text)
 		}
 	}
-	if text := string(output(t, append([]string{"status"}, l.places...)...)); !strings.Contains(text, "\nWATCH   looked ") {
-		t.Errorf("the table: %s", text)
-	}
-	if code, text := l.check(); code != exitDone || text != "" {
-		t.Errorf("all is well: exit %d, %q", code, text)
+	for _, uid := range []int{0, agent} {
+		want(uid, exitDone, "\nWATCH   looked ", "status")
+		want(uid, exitDone, "", "status --check")
 	}
 
-	s6test.Must(t, service.Process.Signal(syscall.SIGTERM))
-	if err := service.Wait(); err != nil {
-		t.Errorf("its end: %v, %s", err, log.String())
-	}
+	s6test.Must(t, exec.Command("s6-svc", "-wD", "-d", filepath.Join(l.base, "scan", policy.WatchSlot)).Run())
 	if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("its socket is left: %v", err)
 	}
+	want(0, exitDone, "\nWATCH   down, looked ", "status")
+	want(0, exitDone, "", "status --check")
 	longAgo := time.Now().Add(-time.Hour)
 	s6test.Must(t, os.Chtimes(filepath.Join(l.runDir(), watch.StateFile), longAgo, longAgo))
-	const want = "the service hermes-reconcile does not run: has not looked for 1h0m"
-	if code, text := l.check(); code != exitProfile || text != want+"\n" {
-		t.Errorf("it does not run: exit %d, %q, want %q", code, text, want)
-	}
-	var stdout bytes.Buffer
-	if code := l.run(append([]string{"doctor"}, l.places...), &stdout, io.Discard); code != exitProfile || !strings.Contains(stdout.String(), "watch_not_running  "+want) {
-		t.Errorf("doctor: exit %d, %s", code, stdout.String())
-	}
+	const problem = "the service hermes-reconcile does not run: down, has not looked for 1h0m"
+	want(0, exitProfile, problem+"\n", "status --check")
+	want(0, exitProfile, "watch_not_running  "+problem, "doctor")
+	want(agent, exitProfile, "has not looked for 1h0m\n", "status --check")
 }

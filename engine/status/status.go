@@ -88,7 +88,7 @@ func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Docume
 	d := &Document{
 		SchemaVersion: policy.SchemaVersion, Time: now.Format(time.RFC3339), Policy: decisions.Policy,
 		Supervisor: Supervisor{ScanDir: scanDir, Status: slots.Status, Running: slots.Running, SvscanPID: slots.SvscanPID},
-		Volume:     volumeOf(s), Watch: watchOf(slots, s.Input.Container), Skip: append([]policy.Contribution{}, decisions.Skip...),
+		Volume:     volumeOf(s), Watch: watchOf(slots), Skip: append([]policy.Contribution{}, decisions.Skip...),
 		Profiles: map[string]Profile{}, At: now,
 	}
 	d.complete = d.Volume.Readable && s.Complete()

@@ -1,7 +1,6 @@
 package status
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"slices"
@@ -31,15 +30,12 @@ type Watch struct {
 }
 
 // watchOf is how the slot of the watch is.
-func watchOf(slots policy.Slots, container policy.Facts) Watch {
-	var w Watch
-	var fact struct{ Watch *policy.Slot }
-	_ = json.Unmarshal(container["s6"], &fact) // a fact without the service is one without a slot
+func watchOf(slots policy.Slots) (w Watch) {
 	var slot policy.Slot
-	if fact.Watch != nil {
-		slot = *fact.Watch
+	if slots.Watch != nil {
+		slot = *slots.Watch
 	}
-	if _, w.Slot = slots.Words(slot, fact.Watch != nil); w.Slot == policy.NowUp && slot.SinceUnix > 0 {
+	if _, w.Slot = slots.Words(slot, slots.Watch != nil); w.Slot == policy.NowUp && slot.SinceUnix > 0 {
 		w.since = time.Unix(slot.SinceUnix, 0)
 	}
 	return w
