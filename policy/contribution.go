@@ -165,12 +165,10 @@ func checkKeys(set Set, object map[string]any) error {
 	}
 	_, at := object["at"]
 	_, after := object["after_seconds"]
-	switch {
-	case set == SetRecheck && at && after:
-		return errors.New("has both at and after_seconds, want one of them")
-	case set == SetRecheck && !at && !after:
-		return errors.New("has neither at nor after_seconds, want one of them")
-	case len(object) == len(f.required):
+	if set == SetRecheck && at == after {
+		return errors.New("want exactly one of at and after_seconds")
+	}
+	if len(object) == len(f.required) {
 		return nil
 	}
 	for _, key := range slices.Sorted(maps.Keys(object)) {

@@ -36,7 +36,7 @@ func TestEventsFollow(t *testing.T) {
 	}
 	sees := func(word string) {
 		t.Helper()
-		want := fmt.Sprintf("2026-11-22T%02d:00:00Z  coder             %s: why %d (watch: volume)\n", hour, word, hour)
+		want := fmt.Sprintf("2026-11-22T%02d:00:00Z  coder             %s: why %d (watch, volume)\n", hour, word, hour)
 		s6test.Until(t, "events prints "+want, func() bool { return strings.HasSuffix(textOf(t, out), want) })
 	}
 	if err := os.MkdirAll(logs, 0o755); err != nil {

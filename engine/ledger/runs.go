@@ -47,8 +47,8 @@ type runsReader struct {
 	names map[string]bool
 }
 
-// ReadRuns reads the ledger, without the passes of the watch, and the file that it was rotated to. Invalid lines, which an
-// interrupted run leaves, become notes.
+// ReadRuns reads the ledger and the file that it was rotated to: for runs without that of the
+// watch. Invalid lines, which an interrupted run leaves, become notes.
 func ReadRuns(home policy.Directory, q Query) Runs {
 	r := &runsReader{query: q, names: map[string]bool{}}
 	var all Runs

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -38,31 +37,25 @@ func History(w io.Writer, d ledger.History) {
 	}
 }
 
-// Events prints one line for each event, as a document of its own unless it is for people.
-func Events(w io.Writer, format string, events []ledger.Event) error {
-	var text bytes.Buffer
+// Events prints each event: as one line, or as one JSON object a line.
+func Events(w io.Writer, format string, events []ledger.Event) (err error) {
 	for _, e := range events {
-		switch format {
-		case "table":
-			by := e.Command
-			if len(e.Cause) > 0 {
-				by += ": " + strings.Join(e.Cause, ", ")
-			}
-			line(&text, "%s  %-16s  %s: %s (%s)", e.Time, wordOrNone(e.Profile), strings.Join(e.Done, ", "), cut(e.Reason, 400), by)
-		case "json":
-			one, err := json.Marshal(e)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(&text, "%s\n", one)
-		default:
-			if err := document(&text, format, []ledger.Event{e}); err != nil {
-				return err
-			}
+		if format == "json" {
+			err = json.NewEncoder(w).Encode(e)
+		} else {
+			err = Print(w, format, []ledger.Event{e}, event)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	_, err := w.Write(text.Bytes())
-	return err
+	return nil
+}
+
+func event(w io.Writer, one []ledger.Event) {
+	e := one[0]
+	by := strings.Join(append([]string{e.Command}, e.Cause...), ", ")
+	line(w, "%s  %-16s  %s: %s (%s)", e.Time, wordOrNone(e.Profile), strings.Join(e.Done, ", "), cut(e.Reason, 400), by)
 }
 
 // bootOf is the column BOOT. A pass that was not a boot has its command there.
