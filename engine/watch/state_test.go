@@ -17,7 +17,9 @@ func TestReadState(t *testing.T) {
 	make := map[string]func(path string) error{
 		"whole": func(path string) error { return os.WriteFile(path, []byte(`{"pid": 7}`), 0o644) },
 		"none":  func(string) error { return nil },
-		"open":  func(path string) error { return errors.Join(os.WriteFile(path, []byte("{}"), 0o644), os.Chmod(path, 0o666)) },
+		"open": func(path string) error {
+			return errors.Join(os.WriteFile(path, []byte("{}"), 0o644), os.Chmod(path, 0o666))
+		},
 		"FIFO":  func(path string) error { return syscall.Mkfifo(path, 0o644) },
 		"giant": func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o644), os.Truncate(path, 1<<40)) },
 		"cut":   func(path string) error { return os.WriteFile(path, []byte(`{"pid": `), 0o644) },
