@@ -208,14 +208,19 @@ func TestNoService(t *testing.T) {
 func TestServiceOfAStranger(t *testing.T) {
 	t.Parallel()
 	w := newWatchWorld(t)
-	must(t, os.Chown(w.exec.Watch[0], hermesID, hermesID))
-	w.wantPlan(decide("coder=down"), "publish coder down")
-	if got := w.alarmCodes(); got != "no_watch" {
-		t.Errorf("alarms: %s", got)
+	w.exec.Contenv = w.script("with-contenv", "exec \"$@\"\n")
+	for _, program := range []string{w.exec.Contenv, w.exec.Watch[0]} {
+		must(t, os.Chown(program, hermesID, hermesID))
+		w.wantPlan(decide("coder=down"), "publish coder down")
+		if got := w.alarmCodes(); got != "no_watch" {
+			t.Errorf("alarms: %s", got)
+		}
+		if reason := w.last.Alarms[0].Reason; !strings.Contains(reason, program) {
+			t.Errorf("the alarm does not name the program: %s", reason)
+		}
+		must(t, os.Chown(program, 0, 0))
 	}
-	if reason := w.last.Alarms[0].Reason; !strings.Contains(reason, w.exec.Watch[0]) {
-		t.Errorf("the alarm does not name the program: %s", reason)
-	}
+	w.wantPlan(decide("coder=down"), "publish hermes-reconcile; publish coder down")
 }
 
 // The service has its place before the gateways, and the next plan agrees.

@@ -101,7 +101,8 @@ type Renderer struct {
 
 	// MayRunDied tells why no helper counts deaths. Most passes need none.
 	MayRunDied func() error
-	// MayRunWatch tells why root must not run the command of the service.
+	// MayRunWatch tells why root must not run the command of the service, or with-contenv
+	// for it.
 	MayRunWatch func() error
 }
 
@@ -163,7 +164,14 @@ func (s Settings) with(p programs, scanDir, account string) (*Renderer, error) {
 			return CheckProgram(s.Died[0])
 		}),
 		watchFinish: []byte("#!/bin/sh\n# s6 starts the service again, whatever ended it.\n" + p.sleep + " 1\nexit 0\n"),
-		MayRunWatch: sync.OnceValue(func() error { return CheckProgram(s.Watch[0]) }),
+		MayRunWatch: sync.OnceValue(func() error {
+			for _, program := range append(contenv, s.Watch[0]) {
+				if err := CheckProgram(program); err != nil {
+					return err
+				}
+			}
+			return nil
+		}),
 	}
 	return r, q.err
 }
