@@ -57,7 +57,8 @@ type Profile struct {
 	Code       string `json:"code"`
 	Reason     string `json:"reason"`
 	PriorState string `json:"prior_state,omitempty"`
-	ServedBy   string `json:"served_by"` // self, default, or -
+	Held       bool   `json:"held,omitempty"` // a hold keeps it down
+	ServedBy   string `json:"served_by"`      // self, default, or -
 
 	SinceUnix   int64  `json:"-"` // 0: not known
 	recent      int    // deaths, see policy.Slot.RecentDeaths
@@ -95,7 +96,9 @@ func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Docume
 	byProfile := slots.ByProfile()
 	for name, decision := range decisions.Profiles {
 		slot, exists := byProfile[name]
-		d.Profiles[name] = wantedOf(decision, s.Input.Profiles[name], s.VolumeErr).seen(slots, slot, exists)
+		p := wantedOf(decision, s.Input.Profiles[name], s.VolumeErr).seen(slots, slot, exists)
+		p.Held = p.Wanted == WantedDown && len(engine.Holds(decision, s.Input.Now)) > 0
+		d.Profiles[name] = p
 	}
 	for name, slot := range byProfile {
 		if _, ok := d.Profiles[name]; !ok {

@@ -40,6 +40,7 @@ func metricsOf(d *status.Document) families {
 
 func (f *families) addProfiles(d *status.Document) {
 	wanted := f.gauge("profile_wanted", "1 when operator and rules want the gateway up.", "profile")
+	held := f.gauge("profile_held", "1 when a hold keeps the gateway down.", "profile")
 	up := f.gauge("profile_up", "1 when the gateway's process runs under its supervisor.", "profile")
 	supervised := f.gauge("profile_supervised", "1 when a supervisor holds the slot.", "profile")
 	restarts := f.gauge("profile_restarts", "Deaths since the supervisor started; s6 counts to 100.", "profile")
@@ -49,6 +50,7 @@ func (f *families) addProfiles(d *status.Document) {
 		p := d.Profiles[name]
 		if p.Wanted == status.WantedUp || p.Wanted == status.WantedDown {
 			wanted(oneIf(p.Wanted == status.WantedUp), name)
+			held(oneIf(p.Held), name)
 		}
 		if p.Now != policy.NowUnknown && p.Now != policy.NowNothing {
 			up(oneIf(p.Now == policy.NowUp), name)
