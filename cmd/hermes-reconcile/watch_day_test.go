@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/hometest"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/rego"
@@ -162,5 +165,16 @@ settings:
 	}
 	if passes["started"] != 1 || passes["time"] < 7 || passes["time"] > 12 || passes["resync"] > 8 {
 		t.Errorf("the passes were %v", passes)
+	}
+	t.Setenv("HERMES_RECONCILE_USER", "0:0")
+	recorded := string(output(t, "events", "sleeps", "-n", "2", "--home", home))
+	wantEvents := `2027-03-28T20:00:00Z  sleeps            down file made: quiet hours from 22:00 to 07:00, Europe/Zurich (watch, time)
+2027-03-29T05:00:00Z  sleeps            down file removed: desired state was running (watch, time)
+`
+	if recorded != wantEvents {
+		t.Errorf("events prints\n%swant\n%s", recorded, wantEvents)
+	}
+	if _, err := os.Stat(filepath.Join(home, "logs", ledger.Name)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a pass of the watch is in the ledger of boots: %v", err)
 	}
 }

@@ -24,7 +24,7 @@ type Event struct {
 // doneWords say what an operation did. The others are no events.
 var doneWords = map[policy.Op]string{
 	policy.OpPublish: "slot made", policy.OpUpdate: "slot changed", policy.OpRemove: "slot removed",
-	policy.OpMarkDown: "down file", policy.OpClearDown: "no down file",
+	policy.OpMarkDown: "down file made", policy.OpClearDown: "down file removed",
 	policy.OpBringUp: "started", policy.OpBringDown: "stopped", policy.OpSeed: "state recorded",
 }
 

@@ -28,6 +28,13 @@ hold contains {
 	glob.match(pattern, [], name)
 }
 
+# A rule that depends on the time says when it wants to be asked again, here at the
+# next full hour. `hermes-reconcile watch` asks the rules then.
+recheck contains {"after_seconds": seconds, "reason": "a quiet night may begin or end"} if {
+	count(data.settings.quiet_nights_profiles) > 0
+	seconds := 3600 - (floor(input.now.unix_ns / 1000000000) % 3600)
+}
+
 # The range 22 to 6 crosses midnight; the range 1 to 5 does not.
 _within(hour, from, until) if {
 	from <= until

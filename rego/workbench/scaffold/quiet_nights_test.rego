@@ -33,6 +33,12 @@ test_within_one_day if {
 	{member.profile | some member in members} == {"scratch-1", "coder"}
 }
 
+test_asked_again_at_the_next_hour if {
+	members := quiet_nights.recheck with input as example.at(home, "2026-11-22T21:59:30Z")
+		with data.settings.quiet_nights_profiles as ["scratch-*"]
+	{member.after_seconds | some member in members} == {30}
+}
+
 test_none_without_patterns if {
 	members := quiet_nights.hold with input as example.at(home, "2026-11-22T23:00:00Z")
 		with data.settings.quiet_nights_profiles as []
