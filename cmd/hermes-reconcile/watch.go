@@ -99,6 +99,7 @@ func runWatch(cmd *cobra.Command) error {
 	defer sources.Wait()
 	defer cancel()
 	for kind, source := range map[watch.Kind]func(context.Context) error{
+		watch.Volume:   w.watchVolume,
 		watch.Operator: w.watchOperator,
 		watch.Slots:    w.watchSlots,
 		watch.Poke:     w.watchPokes,
@@ -234,21 +235,26 @@ func (w *watcher) pass(ctx context.Context, log *slog.Logger, o reconcile.Option
 	return reconcile.Pass(ctx, world, o)
 }
 
-// again is how long a source waits that gave no events.
+// again is the longest time for which a source that ended is left alone.
 const again = time.Minute
 
-// listen runs a source of triggers until ctx ends.
+// listen runs a source of triggers until ctx ends. One that ends soon again and again waits
+// longer each time.
 func (w *watcher) listen(ctx context.Context, kind watch.Kind, source func(context.Context) error) {
-	for {
+	for pause := time.Second; ; pause = min(2*pause, again) {
+		begun := time.Now()
 		err := source(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		w.quiet(kind, err)
+		if time.Since(begun) > again {
+			pause = time.Second
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(again):
+		case <-time.After(pause):
 		}
 	}
 }
