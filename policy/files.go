@@ -15,6 +15,8 @@ const (
 	RestartHoldFile = "state/reconcile.hold.json"
 	// LeaseFile says in the home which container owns the volume.
 	LeaseFile = "state/reconcile.owner.json"
+	// LeaseMemoryFile says in run_dir what the watch remembers of it.
+	LeaseMemoryFile = "lease.json"
 )
 
 // SweepableFiles returns the only files that are ever swept: a gateway leaves them

@@ -27,6 +27,7 @@ func manyProfiles(n int) policy.Input {
 		Container: policy.Facts{
 			"command":     json.RawMessage(`{"status":"recorded","role":"gateway run","argv":["main-wrapper.sh","gateway","run"],"no_supervise":false,"source":"rc.init"}`),
 			"environment": json.RawMessage(`{"status":"recorded","source":"s6","vars":{"HERMES_GATEWAY_BOOTSTRAP_STATE":"running"},"flags":{},"invalid_flags":[],"secrets":[]}`),
+			"owner_lease": json.RawMessage(`{"status":"invalid"}`),
 			"multiplex":   json.RawMessage(`{"status":"recorded","on":true,"source":"environment","config_status":"missing","routes":0,"warnings":["config.yaml: multiplex_profiles: want true or false"]}`),
 		},
 		Profiles: map[string]policy.Facts{policy.RootProfile: benchFacts(0)},

@@ -17,6 +17,9 @@ const schema = `{
     "now": {"type": "object", "properties": {"unix_ns": {"type": "integer"}, "minute": {"type": "integer"}}},
     "container": {"type": "object", "properties": {
       "command": {"type": "object", "properties": {"role": {"type": "string"}, "profile": {"type": "string"}, "argv": {"type": "array", "items": {"type": "string"}}, "no_supervise": {"type": "boolean"}}},
+      "host": {"type": "object", "properties": {"hostname": {"type": "string"}, "started_at_unix": {"type": "integer"}}},
+      "owner_lease": {"type": "object", "properties": {"status": {"type": "string"}, "host": {"type": "string"}, "id": {"type": "string"}, "seen_at_unix": {"type": "integer"}, "ttl_seconds": {"type": "integer"}}},
+      "own_lease": {"type": "object", "properties": {"id": {"type": "string"}, "held_unix": {"type": "integer"}, "lost_unix": {"type": "integer"}, "other_id": {"type": "string"}, "other_seen_at_unix": {"type": "integer"}, "changed_unix": {"type": "integer"}, "renewed": {"type": "boolean"}}},
       "multiplex": {"type": "object", "properties": {"on": {"type": "boolean"}, "status": {"type": "string"}, "error": {"type": "string"}, "source": {"type": "string"}, "warnings": {"type": "array", "items": {"type": "string"}}}},
       "environment": {"type": "object", "properties": {
         "warnings": {"type": "array", "items": {"type": "string"}},

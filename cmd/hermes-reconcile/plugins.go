@@ -32,7 +32,7 @@ import (
 // the others.
 func containerSources(c config.Config) []engine.Source {
 	var sources []engine.Source
-	for _, source := range facts.Builtin(facts.Config{Home: c.Home, StateDir: c.StateDir}).Container {
+	for _, source := range facts.Builtin(facts.Config{Home: c.Home, StateDir: c.StateDir, RunDir: c.RunDir}).Container {
 		sources = append(sources, source)
 	}
 	return append(sources, &s6.Source{ScanDir: c.ScanDir})

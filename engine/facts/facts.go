@@ -38,6 +38,7 @@ type Config struct {
 	CodeDir    string    // "/opt/hermes"
 	Provenance string    // "/etc/hermes/image-provenance.json"
 	ManagedDir string    // "/etc/hermes", if HERMES_MANAGED_DIR names no other
+	RunDir     string    // "/run/hermes-reconcile": what the watch remembers
 
 	// StateDir holds the operator's overrides; empty: there are none.
 	StateDir string
@@ -65,6 +66,7 @@ func (c Config) withDefaults() Config {
 	c.Tmp = cmp.Or(c.Tmp, "/tmp")
 	c.CodeDir = cmp.Or(c.CodeDir, "/opt/hermes")
 	c.ManagedDir = cmp.Or(c.ManagedDir, "/etc/hermes")
+	c.RunDir = cmp.Or(c.RunDir, "/run/hermes-reconcile")
 	c.Provenance = cmp.Or(c.Provenance, "/etc/hermes/image-provenance.json")
 	if c.Environ == nil {
 		c.Environ = os.Environ()
@@ -141,6 +143,7 @@ func Builtin(c Config) Sources {
 			resources(c),
 			image(c),
 			overrides(c),
+			ownLease(c),
 		},
 		Volume: []Source{
 			multiplex(c),

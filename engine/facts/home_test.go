@@ -35,7 +35,7 @@ func configFor(t testing.TB, h *volume.Home) Config {
 	return Config{
 		Home: h.Path(), Root: h.Root(), ProfilesDir: h.ProfilesDir,
 		EnvDir: empty, Environ: []string{}, Cgroup: empty, Tmp: empty,
-		CodeDir: empty, ManagedDir: empty, Provenance: filepath.Join(empty, "provenance"),
+		CodeDir: empty, ManagedDir: empty, Provenance: filepath.Join(empty, "provenance"), RunDir: empty,
 		Now: func() time.Time { return now },
 	}.withDefaults()
 }
