@@ -22,20 +22,20 @@ type Watch struct {
 	Looked     time.Time         `json:"looked,omitzero"`
 	Next       time.Time         `json:"next,omitzero"` // when the rules want to be asked again
 	NextReason string            `json:"next_reason,omitempty"`
-	Blocked    []string          `json:"blocked,omitempty"`   // see watch.State
 	NoEvents   map[string]string `json:"no_events,omitempty"` // see watch.State.Events
 	Lease      *watch.Lease      `json:"-"`
 
-	since time.Time // it is up, as s6 says; zero: not known, or not up
+	exists bool      // there is a slot
+	since  time.Time // it is up, as s6 says; zero: not known, or not up
 }
 
 // watchOf is how the slot of the watch is.
 func watchOf(slots policy.Slots) (w Watch) {
 	var slot policy.Slot
-	if slots.Watch != nil {
+	if w.exists = slots.Watch != nil; w.exists {
 		slot = *slots.Watch
 	}
-	if _, w.Slot = slots.Words(slot, slots.Watch != nil); w.Slot == policy.NowUp && slot.SinceUnix > 0 {
+	if _, w.Slot = slots.Words(slot, w.exists); w.Slot == policy.NowUp && slot.SinceUnix > 0 {
 		w.since = time.Unix(slot.SinceUnix, 0)
 	}
 	return w
@@ -45,7 +45,7 @@ func watchOf(slots policy.Slots) (w Watch) {
 // that only the watch can know.
 func (d *Document) AddWatch(enabled bool, resync time.Duration, s watch.State, err error) {
 	w := &d.Watch
-	w.Enabled, w.NextReason, w.Blocked, w.NoEvents, w.Lease = enabled, s.NextReason, s.Blocked, s.Events, s.Lease
+	w.Enabled, w.NextReason, w.NoEvents, w.Lease = enabled, s.NextReason, s.Events, s.Lease
 	if s.LookedUnix > 0 {
 		w.Looked = time.Unix(s.LookedUnix, 0).UTC()
 	}
@@ -61,7 +61,7 @@ func (d *Document) AddWatch(enabled bool, resync time.Duration, s watch.State, e
 	switch {
 	case w.Running:
 		d.addNew(s.Alarms)
-	case !enabled || none && w.Slot == policy.NowNothing:
+	case !enabled || none && !w.exists:
 	case err != nil && !none:
 		w.Problem = "its state cannot be read: " + err.Error()
 	case seen.IsZero():

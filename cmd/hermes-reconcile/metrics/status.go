@@ -68,18 +68,16 @@ func (f *families) addProfiles(d *status.Document) {
 
 func (f *families) addContainer(d *status.Document) {
 	alarms := f.gauge("alarms", "Alarms by profile and code.", "profile", "code")
-	type key struct{ profile, code string }
-	counts := map[key]float64{}
-	var order []key
+	counts := map[policy.Alarm]float64{}
 	for _, a := range d.Alarms {
-		k := key{a.Profile, a.Code}
-		if counts[k] == 0 {
-			order = append(order, k)
-		}
-		counts[k]++
+		counts[policy.Alarm{Profile: a.Profile, Code: a.Code}]++
 	}
-	for _, k := range order {
-		alarms(counts[k], k.profile, k.code)
+	for _, a := range d.Alarms {
+		kind := policy.Alarm{Profile: a.Profile, Code: a.Code}
+		if n := counts[kind]; n > 0 {
+			alarms(n, a.Profile, a.Code)
+			delete(counts, kind)
+		}
 	}
 	f.gauge("volume_readable", "1 when the volume can be read.")(oneIf(d.Volume.Readable))
 	if running := d.Supervisor.Running; running != nil {
@@ -98,7 +96,6 @@ func (f *families) addService(w status.Watch) {
 	}
 	if w.Running || w.Problem != "" {
 		f.gauge("watch_running", "1 when the service looked lately.")(oneIf(w.Running))
-		f.gauge("watch_blocked_stops", "Gateways that the service did not stop because there were too many.")(float64(len(w.Blocked)))
 	}
 	at("watch_looked_timestamp_seconds", "When the service looked last.", w.Looked)
 	at("watch_next_timestamp_seconds", "When the rules want to be asked again.", w.Next)

@@ -30,7 +30,7 @@ func good() *status.Document {
 	running := true
 	return &status.Document{
 		Watch: status.Watch{
-			Running: true, Looked: time.Unix(1763799000, 0), Next: time.Unix(1763800000, 0), Blocked: []string{"coder"},
+			Running: true, Looked: time.Unix(1763799000, 0), Next: time.Unix(1763800000, 0),
 			Lease: &watch.Lease{Ours: true, SeenUnix: 1763799000},
 		},
 		Volume: status.Volume{Readable: true}, Supervisor: status.Supervisor{Running: &running}, At: time.Unix(1763799011, 0),
