@@ -144,6 +144,9 @@ func (e *Evaluator) Status() policy.Status { return e.status }
 // Setting returns the value of a setting, or nil if there is none.
 func (e *Evaluator) Setting(key string) any { return e.settings[key] }
 
+// Settings returns all settings. The caller must not change them.
+func (e *Evaluator) Settings() map[string]any { return e.settings }
+
 // Operator returns the operator's files as they were compiled. A file may have changed
 // on disk since then. The caller must not change the maps.
 func (e *Evaluator) Operator() OperatorFiles { return e.operator }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -94,6 +95,9 @@ func runWatch(cmd *cobra.Command) error {
 		return failed(fmt.Errorf("watch: %w", err))
 	}
 	defer unlock()
+	if w.lease, err = newLeaseKeeper(c.RunDir); err != nil {
+		return failed(fmt.Errorf("watch: %w", err))
+	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	var sources sync.WaitGroup
 	defer sources.Wait()
@@ -109,14 +113,24 @@ func runWatch(cmd *cobra.Command) error {
 	loop := &watch.Loop{
 		Dir: c.RunDir, Version: version, Triggers: w.triggers, Log: w.log, Times: w.times, Pass: w.pass, Events: w.events,
 	}
-	if c.Watch.Listen != "" {
-		answers := metrics.NewWatch(func() time.Duration { return w.times().Resync })
-		loop.Passed = func(r reconcile.Report, err error, triggers []string, took time.Duration, s *watch.State) {
+	answers := metrics.NewWatch(func() time.Duration { return w.times().Resync })
+	loop.Passed = func(r reconcile.Report, err error, triggers []string, took time.Duration, s *watch.State) {
+		if err == nil {
+			s.Lease = w.lease.passed(r, time.Now())
+		}
+		if c.Watch.Listen != "" {
 			answers.Passed(passOf(w.current(), r, err, triggers, took, *s))
 		}
+	}
+	if c.Watch.Listen != "" {
 		sources.Go(func() { answers.Serve(ctx, c.Watch.Listen, w.log) })
 	}
-	return failed(loop.Run(ctx))
+	if err := loop.Run(ctx); err != nil {
+		return failed(err)
+	}
+	cancel()
+	sources.Wait()
+	return failed(w.release())
 }
 
 // passOf is a pass for who asks the watch.
@@ -162,6 +176,7 @@ type watcher struct {
 	cmd      *cobra.Command
 	log      *slog.Logger
 	triggers chan watch.Trigger
+	lease    *leaseKeeper
 
 	mutex  sync.Mutex // of the rest
 	config config.Config
@@ -230,7 +245,7 @@ func (w *watcher) pass(ctx context.Context, log *slog.Logger, o reconcile.Option
 	}
 	defer closeWorld()
 	world.Rules = w.rules
-	world.Alarms = append(world.Alarms, w.alarms...)
+	world.Alarms = append(world.Alarms, slices.Concat(w.alarms, w.lease.alarms())...)
 	world.Alarms = append(world.Alarms, w.rules.Refresh(ctx)...)
 	return reconcile.Pass(ctx, world, o)
 }

@@ -62,11 +62,12 @@ type loaded struct {
 	Packages []rego.Package
 	Mistakes []string // in packages
 	Empty    []string // directories without rules and settings
+	Settings map[string]any
 }
 
 // describe describes a policy, with the mistakes that its packages have.
 func describe(e *rego.Evaluator, mistakes error) loaded {
-	l := loaded{Status: e.Status(), Packages: e.Packages(), Empty: e.Operator().Empty()}
+	l := loaded{Status: e.Status(), Packages: e.Packages(), Empty: e.Operator().Empty(), Settings: e.Settings()}
 	for _, mistake := range rego.OfPackages(mistakes) {
 		l.Mistakes = append(l.Mistakes, mistake.Error())
 	}

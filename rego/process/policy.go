@@ -20,7 +20,8 @@ type Policy struct {
 	choice   bundle.Choice
 	packages []rego.Package
 	status   policy.Status
-	here     *rego.Evaluator      // built-in rules alone; nil: the child has loaded the policy
+	here     *rego.Evaluator // built-in rules alone; nil: the child has loaded the policy
+	settings map[string]any
 	mistakes []string             // in packages
 	failures []policy.RuleFailure // of the rules that it replaces, which are not known
 	copies   *Policy              // decides in place of packages that broke; may be nil
@@ -28,6 +29,15 @@ type Policy struct {
 
 // Status identifies the policy.
 func (p *Policy) Status() policy.Status { return p.status }
+
+// Setting returns the value of a setting, as text; "" is none.
+func (p *Policy) Setting(key string) string {
+	value, known := p.settings[key]
+	if !known {
+		return ""
+	}
+	return fmt.Sprint(value)
+}
 
 // A Part is a policy of which some packages decide.
 type Part struct {

@@ -179,7 +179,7 @@ func (r *Rules) load(ctx context.Context, choice bundle.Choice) (*Policy, error)
 	if err != nil {
 		return nil, err
 	}
-	p.packages, p.status, p.mistakes = l.Packages, l.Status, l.Mistakes
+	p.packages, p.status, p.settings, p.mistakes = l.Packages, l.Status, l.Settings, l.Mistakes
 	if choice == bundle.Present {
 		err = bundle.CheckGone(r.settings.StateDir, r.settings.Policy, l.Empty)
 	}
