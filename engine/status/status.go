@@ -3,6 +3,7 @@
 package status
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -40,6 +41,37 @@ type Supervisor struct {
 type Volume struct {
 	Readable bool   `json:"readable"`
 	Error    string `json:"error,omitempty"`
+	Owner    *Owner `json:"owner,omitempty"` // as the lease says, which the agent can write; absent without one
+}
+
+// An Owner is the container that has the lease of the volume, or had it.
+type Owner struct {
+	Host   string    `json:"host"`
+	Ours   bool      `json:"ours"`    // it is this container
+	SeenAt time.Time `json:"seen_at"` // by its clock
+}
+
+// ownerOf returns who owns the volume, if the lease says so.
+func ownerOf(container policy.Facts) *Owner {
+	var lease, own struct {
+		Host, ID string
+		SeenAt   int64 `json:"seen_at_unix"`
+	}
+	_ = json.Unmarshal(container["owner_lease"], &lease) // a lease that cannot be used is none
+	_ = json.Unmarshal(container["own_lease"], &own)
+	if lease.Host == "" || lease.SeenAt == 0 {
+		return nil
+	}
+	return &Owner{Host: lease.Host, Ours: lease.ID != "" && lease.ID == own.ID, SeenAt: time.Unix(lease.SeenAt, 0).UTC()}
+}
+
+// Describe describes the owner at a time.
+func (o Owner) Describe(now time.Time) string {
+	whose := "another container"
+	if o.Ours {
+		whose = "this container"
+	}
+	return o.Host + " (" + whose + "), seen " + spell(now.Sub(o.SeenAt)) + " ago"
 }
 
 // A Profile is one profile.
@@ -124,7 +156,7 @@ func volumeOf(s engine.Situation) Volume {
 	case policy.StatusUnreadable, policy.StatusTimedOut, policy.StatusFailed:
 		return Volume{Error: strings.TrimSuffix("profiles: "+dir.Status+": "+dir.Error, ": ")}
 	}
-	return Volume{Readable: true}
+	return Volume{Readable: true, Owner: ownerOf(s.Input.Container)}
 }
 
 // wantedOf is what the rules want of a profile, as far as its facts are known.

@@ -84,3 +84,28 @@ func alarmCodes(d *Document) string {
 	}
 	return strings.Join(codes, ", ")
 }
+
+// Both containers on a volume name its owner.
+func TestTheOwnerOfTheVolume(t *testing.T) {
+	const lease = `{"status":"recorded","host":"gateway-1","id":"x","seen_at_unix":1795327188}`
+	for _, test := range []struct{ why, lease, own, want string }{
+		{"this container", lease, `{"status":"recorded","id":"x"}`, "gateway-1 (this container), seen 12s ago"},
+		{"another container", lease, `{"status":"recorded","id":"y"}`, "gateway-1 (another container), seen 12s ago"},
+		{"without a watch", lease, `{"status":"missing"}`, "gateway-1 (another container), seen 12s ago"},
+		{"no lease", `{"status":"missing"}`, `{"status":"recorded","id":"x"}`, ""},
+		{"a lease of nobody", `{"status":"recorded","seen_at_unix":5}`, `{"status":"missing"}`, ""},
+		{"a fact of another shape", `[]`, `7`, ""},
+	} {
+		s := engine.Situation{Input: policy.Input{
+			Now:       policy.Now{UnixNS: 1795327200e9},
+			Container: policy.Facts{"owner_lease": json.RawMessage(test.lease), "own_lease": json.RawMessage(test.own)},
+		}}
+		d, got := New("/scan", s, policy.Decisions{}), ""
+		if d.Volume.Owner != nil {
+			got = d.Volume.Owner.Describe(d.At)
+		}
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", test.why, got, test.want)
+		}
+	}
+}

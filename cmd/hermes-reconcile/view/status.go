@@ -26,6 +26,9 @@ func Status(w io.Writer, d *status.Document) {
 	}
 	table.end()
 	line(w, "WATCH   %s", d.Watch.Describe(d.At))
+	if d.Volume.Owner != nil {
+		line(w, "OWNER   %s", d.Volume.Owner.Describe(d.At))
+	}
 	writePolicy(w, policy.Decisions{Policy: d.Policy, Alarms: d.Alarms})
 }
 
