@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/engine/memory"
 	"hermes-reconcile/engine/notify"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
@@ -82,6 +83,7 @@ type watcher struct {
 	ofHome watched
 	began  time.Time
 	woken  chan struct{}
+	rested bool // since it was woken
 
 	mutex   sync.Mutex
 	keys    map[string]bool
@@ -235,13 +237,19 @@ func (w *watcher) wake() {
 // wait returns what changed, at most limit later. That there are no events it tells once at
 // once.
 func (w *watcher) wait(limit time.Duration) changes {
-	late := time.After(limit)
+	late, calm := time.After(limit), time.After(time.Second)
 	for over := false; ; {
 		if got, done := w.take(over); done {
 			return got
 		}
 		select {
 		case <-w.woken:
+			w.rested = false
+		case <-calm:
+			if !w.rested {
+				memory.Rest()
+				w.rested = true
+			}
 		case <-late:
 			over = true
 		}
