@@ -43,7 +43,7 @@ func TestStatusOfTheWatch(t *testing.T) {
 		{"nobody supervises it", false, slot(nobody), watch.State{}, fs.ErrNotExist, "does not run", "not supervised, has not looked yet"},
 		{"its state is broken", false, slot(up), watch.State{}, errors.New("watch.json: broken"), "does not run", "its state cannot be read: watch.json: broken"},
 		{"boot made none", false, "", watch.State{}, fs.ErrNotExist, "no service", ""},
-		{"there is no scan directory", false, "no scan directory", watch.State{}, fs.ErrNotExist, "no service", ""},
+		{"the scan directory cannot be read", false, "unreadable", watch.State{}, fs.ErrNotExist, "no service", ""},
 		{"nobody wants it", true, "", watch.State{}, fs.ErrNotExist, "no service (watch.enabled is false)", ""},
 		{"it was switched off", true, "", watch.State{LookedUnix: ago(time.Hour)}, nil, "no service (watch.enabled is false)", ""},
 		{"somebody runs it by hand", true, "", watch.State{LookedUnix: ago(time.Second)}, nil, "looked 1s ago", ""},
@@ -51,8 +51,8 @@ func TestStatusOfTheWatch(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.why, func(t *testing.T) {
 			s := engine.Situation{Input: policy.Input{Container: policy.Facts{"s6": json.RawMessage(`{"status":"recorded","running":true` + test.slot + `}`)}}}
-			if test.slot == "no scan directory" {
-				s.Input.Container = policy.Facts{"s6": json.RawMessage(`{"status":"missing"}`)}
+			if test.slot == "unreadable" {
+				s.Input.Container = policy.Facts{"s6": json.RawMessage(`{"status":"unreadable"}`)}
 			}
 			s.Input.Now.UnixNS = now.UnixNano()
 			d := New("/scan", s, policy.Decisions{})

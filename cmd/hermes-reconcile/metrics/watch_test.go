@@ -70,15 +70,15 @@ func serve(t *testing.T, w *Watch, address string) *client {
 	return c
 }
 
-// dial waits until somebody listens.
+// dial waits for half a minute until somebody listens.
 func (c *client) dial() (net.Conn, error) {
 	network := "tcp"
 	if strings.HasPrefix(c.address, "/") {
 		network = "unix"
 	}
-	for {
+	for deadline := time.Now().Add(30 * time.Second); ; {
 		connection, err := net.Dial(network, c.address)
-		if err == nil || c.t.Context().Err() != nil {
+		if err == nil || time.Now().After(deadline) {
 			return connection, err
 		}
 		time.Sleep(time.Millisecond)
