@@ -3,11 +3,9 @@ package watch
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
-	"hermes-reconcile/engine/facts"
 	"hermes-reconcile/policy"
 )
 
@@ -115,32 +113,6 @@ func TestTwoContainersOneLease(t *testing.T) {
 		}
 		if !owners["b"] || b.HeldUnix == 0 {
 			t.Errorf("clocks %d s apart: after the end of the owner %+v, want that the other took over", skew, b)
-		}
-	}
-}
-
-// The rules see what the watch remembers.
-func TestTheMemoryIsTheFact(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	m := LeaseMemory{ID: "ours", HeldUnix: 1, LostUnix: 2, OtherID: "theirs", OtherSeenAt: 3, ChangedUnix: 4, Renewed: true}
-	if err := m.Keep(dir); err != nil {
-		t.Fatal(err)
-	}
-	if again, err := ReadLeaseMemory(dir); err != nil || again != m {
-		t.Errorf("read again: %+v, %v", again, err)
-	}
-	want := `{"status":"recorded","id":"ours","held_unix":1,"lost_unix":2,"other_id":"theirs","other_seen_at_unix":3,"changed_unix":4,"renewed":true}`
-	for _, source := range facts.Builtin(facts.Config{RunDir: dir}).Container {
-		if source.Name() != "own_lease" {
-			continue
-		}
-		value, err := source.Collect(t.Context())
-		if text, _ := json.Marshal(value); err != nil || string(text) != want {
-			t.Errorf("the fact: %s, %v, want %s", text, err, want)
 		}
 	}
 }

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/engine/watch"
+)
+
+// The rules see what the watch remembers.
+func TestTheMemoryIsTheFact(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m := watch.LeaseMemory{ID: "ours", HeldUnix: 1, LostUnix: 2, OtherID: "theirs", OtherSeenAt: 3, ChangedUnix: 4, Renewed: true}
+	if err := m.Keep(dir); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := watch.ReadLeaseMemory(dir); err != nil || again != m {
+		t.Errorf("read again: %+v, %v", again, err)
+	}
+	want := `{"status":"recorded","id":"ours","held_unix":1,"lost_unix":2,"other_id":"theirs","other_seen_at_unix":3,"changed_unix":4,"renewed":true}`
+	for _, source := range facts.Builtin(facts.Config{RunDir: dir}).Container {
+		if source.Name() != "own_lease" {
+			continue
+		}
+		value, err := source.Collect(t.Context())
+		if text, _ := json.Marshal(value); err != nil || string(text) != want {
+			t.Errorf("the fact: %s, %v, want %s", text, err, want)
+		}
+	}
+}
