@@ -190,7 +190,7 @@ func (l *Loop) publish(report reconcile.Report, err error, kinds []string, begun
 	if l.Passed != nil {
 		l.Passed(report, err, kinds, time.Since(begun), &s)
 	}
-	isNew := changed || slices.Contains(kinds, string(Poke)) || slices.Contains(kinds, string(Started)) || !reflect.DeepEqual(s, l.state)
+	isNew := changed || slices.Contains(kinds, string(Poke)) || slices.Contains(kinds, string(Started)) || !reflect.DeepEqual(s.withoutTimes(), l.state.withoutTimes())
 	s.Passes++
 	l.state = s
 	if !isNew {
@@ -202,6 +202,15 @@ func (l *Loop) publish(report reconcile.Report, err error, kinds []string, begun
 	if err != nil {
 		l.Log.Error("the state cannot be written", "err", err)
 	}
+}
+
+// withoutTimes returns the state without what is different at each look.
+func (s State) withoutTimes() State {
+	if s.Lease != nil {
+		s.Lease = new(*s.Lease)
+		s.Lease.SeenUnix = 0
+	}
+	return s
 }
 
 // acceptance is AcceptFile.

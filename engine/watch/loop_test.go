@@ -1,0 +1,180 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/policy"
+)
+
+// A bench is a loop whose passes a test makes up.
+type bench struct {
+	*Loop
+	triggers chan Trigger
+	passes   []time.Duration // when each began
+	causes   [][]string
+	report   func(n int) (reconcile.Report, error)
+	running  int
+}
+
+// run runs a loop under a clock of the test, and the test beside it.
+func run(t *testing.T, report func(n int) (reconcile.Report, error), beside func(b *bench)) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		b := &bench{triggers: make(chan Trigger), report: report}
+		b.Loop = &Loop{
+			Dir: dir, Triggers: b.triggers, Log: slog.New(slog.DiscardHandler),
+			Times:  func() Times { return Times{Debounce: 200 * time.Millisecond, Resync: time.Minute, MaxStops: -1} },
+			Events: func() map[string]string { return nil },
+			Pass: func(_ context.Context, _ *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
+				if b.running++; b.running > 1 {
+					t.Error("two passes at a time")
+				}
+				b.passes, b.causes = append(b.passes, time.Since(begun)), append(b.causes, o.Cause)
+				time.Sleep(50 * time.Millisecond)
+				b.running--
+				r, err := b.report(len(b.passes))
+				if err == nil {
+					o.Amend(&r)
+				}
+				return r, err
+			},
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			if err := b.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait()
+		beside(b)
+		cancel()
+		synctest.Wait()
+	})
+}
+
+func nothing(int) (reconcile.Report, error) { return newScene().Report, nil }
+
+func TestChangesCoalesce(t *testing.T) {
+	run(t, nothing, func(b *bench) {
+		time.Sleep(time.Second)
+		for _, key := range []string{"a", "b", "c"} {
+			b.triggers <- Trigger{Volume, key}
+			time.Sleep(50 * time.Millisecond)
+		}
+		b.triggers <- Trigger{Slots, "a"}
+		time.Sleep(10 * time.Second)
+		if want := []time.Duration{0, 1200 * time.Millisecond}; !slices.Equal(b.passes, want) || !slices.Equal(b.causes[1], []string{"slots", "volume"}) {
+			t.Errorf("passes at %v for %v", b.passes, b.causes)
+		}
+		time.Sleep(2 * time.Minute)
+		if len(b.passes) != 4 || !slices.Equal(b.causes[3], []string{"resync"}) {
+			t.Errorf("passes at %v for %v, want one each minute", b.passes, b.causes)
+		}
+	})
+}
+
+// A pass that changed nothing writes nothing: it only notes the time of the look.
+func TestAQuietPassWritesNothing(t *testing.T) {
+	seen := time.Now().Unix()
+	run(t, nothing, func(b *bench) {
+		b.Passed = func(_ reconcile.Report, _ error, _ []string, _ time.Duration, s *State) {
+			seen++
+			s.Lease = &Lease{Ours: true, Host: "here", SeenUnix: seen} // renewed by others
+		}
+		time.Sleep(90 * time.Second)
+		inode := func() (uint64, time.Time) {
+			info, err := os.Stat(filepath.Join(b.Dir, StateFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info.Sys().(*syscall.Stat_t).Ino, info.ModTime()
+		}
+		before, looked := inode()
+		time.Sleep(2 * time.Minute)
+		if after, again := inode(); after != before || !again.After(looked) {
+			t.Errorf("the state is written again: %v, or no look is noted: %v", after != before, again)
+		}
+		b.triggers <- Trigger{Kind: Poke}
+		time.Sleep(time.Second)
+		if after, _ := inode(); after == before {
+			t.Error("who asked for a look is told nothing")
+		}
+	})
+}
+
+func TestAPassThatFailsIsTriedAgain(t *testing.T) {
+	fails := func(n int) (reconcile.Report, error) {
+		if n <= 6 {
+			return reconcile.Report{}, errors.New("locked")
+		}
+		return nothing(n)
+	}
+	run(t, fails, func(b *bench) {
+		time.Sleep(50 * time.Second)
+		if n := len(b.passes); n != 6 { // after 1, 2, 4, 8 and 16 s
+			t.Errorf("passes at %v", b.passes)
+		}
+		if s, err := ReadState(b.Dir); err != nil || len(s.Alarms) != 1 || s.Alarms[0].Code != CodeNoPass {
+			t.Errorf("%v %v", s.Alarms, err)
+		}
+		time.Sleep(time.Minute)
+		if s, err := ReadState(b.Dir); err != nil || len(s.Alarms) != 0 {
+			t.Errorf("%v %v", s.Alarms, err)
+		}
+	})
+}
+
+func TestAcceptedStops(t *testing.T) {
+	var done []string
+	stops := func(int) (reconcile.Report, error) {
+		s := newScene()
+		for _, name := range []string{"a", "b", "c"} {
+			if !slices.Contains(done, name) {
+				s.profile(name, policy.ActionDown, true, down)
+				s.hold(name)
+			}
+		}
+		return s.Report, nil
+	}
+	run(t, stops, func(b *bench) {
+		pass := b.Pass
+		b.Pass = func(ctx context.Context, log *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
+			r, err := pass(ctx, log, o)
+			for _, op := range r.Plan.Operations {
+				done = append(done, op.Profile)
+				r.Results = append(r.Results, policy.Result{Operation: op, Done: true})
+			}
+			return r, err
+		}
+		time.Sleep(5 * time.Minute)
+		if len(done) > 0 {
+			t.Fatalf("stopped %v", done)
+		}
+		names, err := Accept(b.Dir, time.Now())
+		if err != nil || !slices.Equal(names, []string{"a", "b", "c"}) {
+			t.Fatalf("accepted %v %v", names, err)
+		}
+		b.triggers <- Trigger{Kind: Poke}
+		time.Sleep(time.Second)
+		if !slices.Equal(done, names) {
+			t.Errorf("stopped %v", done)
+		}
+		if names, err := Accept(b.Dir, time.Now()); err != nil || names != nil {
+			t.Errorf("it is accepted once: %v %v", names, err)
+		}
+		if _, err := os.Stat(filepath.Join(b.Dir, AcceptFile)); err == nil {
+			t.Error("what was accepted once counts again")
+		}
+	})
+}
