@@ -9,6 +9,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine/facts"
 	"hermes-reconcile/engine/hometest"
+	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/watch"
 )
 
@@ -38,23 +39,35 @@ func TestTheMemoryIsTheFact(t *testing.T) {
 	}
 }
 
+// The watch takes the lease as the rules that decided have it in their settings.
 func TestLeaseSettings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	hometest.Put(t, dir, "data/settings.yaml", "settings:\n  volume_owner_ttl_seconds: 60\n")
 	for _, test := range []struct {
-		why   string
-		c     config.Config
-		share bool
-		ttl   time.Duration
+		why  string
+		c    config.Config
+		step watch.LeaseStep
+		ttl  int
 	}{
-		{"nothing is set", config.Config{}, false, 30 * time.Second},
-		{"in the configuration", config.Config{Settings: map[string]any{"volume_owner_share": true, "volume_owner_ttl_seconds": 90}}, true, 90 * time.Second},
-		{"in a policy directory", config.Config{Policy: []string{dir}}, false, time.Minute},
-		{"out of range", config.Config{Settings: map[string]any{"volume_owner_share": "x", "volume_owner_ttl_seconds": 1}}, false, 30 * time.Second},
+		{"nothing is set", config.Config{}, watch.LeaseTake, 30},
+		{"in the configuration", config.Config{Settings: map[string]any{"volume_owner_share": true, "volume_owner_ttl_seconds": 90}}, watch.LeaseWait, 90},
+		{"in a policy directory", config.Config{Policy: []string{dir}, Distrusted: "0:0"}, watch.LeaseTake, 60},
+		{"out of range", config.Config{Settings: map[string]any{"volume_owner_ttl_seconds": 1}}, watch.LeaseTake, 30},
 	} {
-		if share, ttl := leaseSettings(test.c); share != test.share || ttl != test.ttl {
-			t.Errorf("%s: %v, %v, want %v, %v", test.why, share, ttl, test.share, test.ttl)
+		rules := newRules(test.c)
+		defer rules.Close()
+		e, err := rules.LoadOrFallBack(t.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", test.why, err)
+		}
+		keeper, err := newLeaseKeeper(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		keeper.passed(reconcile.Report{Evaluator: e}, time.Now())
+		if keeper.step != test.step || keeper.lease.TTL != test.ttl {
+			t.Errorf("%s: %s for %d s, want %s for %d s", test.why, keeper.step, keeper.lease.TTL, test.step, test.ttl)
 		}
 	}
 }

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"strconv"
-	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine"
@@ -111,22 +108,4 @@ func (e *explained) close() {
 	if e.other != nil {
 		e.other.Close()
 	}
-}
-
-// leaseSettings returns settings.volume_owner_share and volume_owner_ttl_seconds, as the layers
-// and the configuration have them. What cannot be used counts as not set.
-func leaseSettings(c config.Config) (share bool, ttl time.Duration) {
-	values := map[string]any{}
-	for _, layer := range layers(c) {
-		more, _, err := rego.ReadSettings(layer)
-		if err == nil {
-			maps.Copy(values, more)
-		}
-	}
-	maps.Copy(values, c.Settings)
-	seconds, err := strconv.Atoi(fmt.Sprint(values["volume_owner_ttl_seconds"]))
-	if err != nil || seconds < 6 || seconds > 3600 {
-		seconds = 30
-	}
-	return values["volume_owner_share"] == true, time.Duration(seconds) * time.Second
 }

@@ -151,7 +151,7 @@ func (k *leaseKeeper) alarms() []policy.Alarm {
 	if k.problem == "" {
 		return nil
 	}
-	return []policy.Alarm{{Code: "lease_not_written", Reason: "the lease of the volume cannot be written, so another container may take it: " + k.problem}}
+	return []policy.Alarm{{Code: watch.CodeLease, Reason: "the lease of the volume cannot be written, so another container may take it: " + k.problem}}
 }
 
 // tendLease writes the lease when it is time. It reports whether a pass is needed: the lease
@@ -224,5 +224,6 @@ func (w *watcher) release() error {
 	if err := child.ReleaseLease(ctx, w.lease.memory.ID); err != nil {
 		return fmt.Errorf("release the lease of the volume: %w", err)
 	}
-	return nil
+	// What was seen of other leases gets old without a watch.
+	return watch.LeaseMemory{ID: w.lease.memory.ID}.Keep(w.lease.dir)
 }

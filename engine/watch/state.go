@@ -28,8 +28,11 @@ const (
 // CodeNoPass is the code of the alarm that a pass ended before it decided.
 const CodeNoPass = "no_pass"
 
+// CodeLease is the code of the alarm that the lease of the volume cannot be written.
+const CodeLease = "lease_not_written"
+
 // OwnCodes are the codes of the alarms that only a watch can know.
-var OwnCodes = []string{CodeContested, CodeMaxStops, CodeNoPass, engine.CodeVolume, policy.CodePolicyRefused}
+var OwnCodes = []string{CodeContested, CodeMaxStops, CodeNoPass, CodeLease, engine.CodeVolume, policy.CodePolicyRefused}
 
 // maxState bounds StateFile, in bytes.
 const maxState = 1 << 20

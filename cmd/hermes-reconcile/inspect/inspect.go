@@ -100,6 +100,9 @@ var Mends = map[string]string{
 	CodeNoUser:                "make the user in the image, or set user to UID:GID",
 	status.CodeWatch:          "read the log of the service, and start it with s6-svc -u on its slot hermes-reconcile",
 	watch.CodeMaxStops:        "call hermes-reconcile apply, or watch --accept, if these gateways should stop",
+	watch.CodeContested:       "find out who undoes it, or call hermes-reconcile apply",
+	watch.CodeLease:           "make the volume writable for user",
+	policy.CodePolicyRefused:  "call hermes-reconcile policy check",
 	watch.CodeNoPass:          "read the message; it names the place",
 	codeNoEvents:              "call hermes-reconcile apply after a change, or shorten watch.resync",
 }
