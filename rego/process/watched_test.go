@@ -1,12 +1,16 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"hermes-reconcile/engine"
+	"hermes-reconcile/policy"
 )
 
 // The rules are compiled again only after a file of the operator changed.
@@ -42,4 +46,47 @@ func TestWatchedCompilesChangedRules(t *testing.T) {
 	if load().Status().Revision == first.Status().Revision {
 		t.Error("changed rules are not compiled")
 	}
+}
+
+// Changed rules with a mistake, and rules that are gone, leave the present ones in force.
+func TestBrokenRulesLeaveThePresentOnes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "policy")
+	write := func(text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "site.rego"), []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(site)
+	r := &Watched{Directories: []string{dir}, Rules: &Rules{Configure: func() (Settings, error) {
+		return Settings{Policy: []string{dir}, User: "10000:10000", Timeout: 10 * time.Second}, nil
+	}}}
+	defer func() { r.Close() }()
+	decides := func(what string, refused bool, reason string) {
+		t.Helper()
+		alarms := r.Refresh(t.Context())
+		if is := len(alarms) == 1 && alarms[0].Code == policy.CodePolicyRefused; is != refused || len(alarms) > 1 {
+			t.Errorf("%s: alarms %v, want the rules refused: %v", what, alarms, refused)
+		}
+		e, err := r.LoadOrFallBack(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := policy.Input{Phase: policy.PhaseApply, Container: policy.Facts{}, Profiles: map[string]policy.Facts{"coder": {}}}
+		result := e.Evaluate(t.Context(), policy.StageRules, in)
+		holds := func(c policy.Contribution) bool { return c.Set == policy.SetHold && c.Reason == reason }
+		if len(result.Failures) > 0 || !slices.ContainsFunc(result.Contributions, holds) {
+			t.Errorf("%s: contributions %v, failures %v", what, result.Contributions, result.Failures)
+		}
+	}
+	decides("first", false, "mine")
+	write(site + "hold contains {\n")
+	decides("broken", true, "mine")
+	decides("still broken", true, "mine")
+	write(strings.ReplaceAll(site, "mine", "changed"))
+	decides("mended", false, "changed")
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	decides("gone", true, "changed")
 }
