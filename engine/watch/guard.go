@@ -271,11 +271,13 @@ const (
 func (g *guard) learn(r reconcile.Report, err error, now time.Time) {
 	failed := map[string]bool{"": err != nil || r.PlanErr != nil || r.VolumeErr != nil}
 	tried := map[string]bool{"": true}
+	slots := r.Slots.ByProfile()
 	for _, result := range r.Results {
-		name := result.Operation.Profile
-		tried[name] = true
-		failed[name] = failed[name] || result.Err != nil
-		if key := keyOf(result.Operation); result.Done && key != "" {
+		op := result.Operation
+		tried[op.Profile] = true
+		failed[op.Profile] = failed[op.Profile] || result.Err != nil
+		stillStops := op.Op == policy.OpBringDown && !slots[op.Profile].WantedUp
+		if key := keyOf(op); result.Done && key != "" && !stillStops {
 			g.done[key] = append(g.done[key], now)
 		}
 	}

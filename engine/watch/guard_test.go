@@ -40,7 +40,7 @@ func (s *scene) hold(name string) {
 
 // slot adds a supervised slot, whose profile may be gone.
 func (s *scene) slot(name string, up bool, ops ...policy.Operation) {
-	s.Slots.Slots[policy.SlotName(name)] = policy.Slot{Profile: name, Kind: "directory", Ours: true, Supervised: new(true), Up: up}
+	s.Slots.Slots[policy.SlotName(name)] = policy.Slot{Profile: name, Kind: "directory", Ours: true, Supervised: new(true), Up: up, WantedUp: up}
 	for _, op := range ops {
 		op.Profile, op.Slot = name, policy.SlotName(name)
 		s.Plan.Operations = append(s.Plan.Operations, op)
@@ -163,6 +163,25 @@ func TestContested(t *testing.T) {
 	expect(t, "after ten minutes, once more", left, "bring-down a")
 	left, _ = pass(11*time.Minute+time.Second, policy.ActionStart)
 	expect(t, "another decision begins anew", left, "bring-down a")
+}
+
+// A gateway that takes its time to stop is no contest.
+func TestASlowStopIsNotContested(t *testing.T) {
+	g := newGuard(map[string]Applied{"a": {Action: policy.ActionDown}})
+	for i := range 2 * contestedTimes {
+		s := newScene()
+		s.profile("a", policy.ActionDown, true, down)
+		s.hold("a")
+		slot := s.Slots.Slots[policy.SlotName("a")]
+		slot.WantedUp = i == 0
+		s.Slots.Slots[policy.SlotName("a")] = slot
+		s.left(g, start)
+		expect(t, "alarms", s.codes())
+		for _, op := range s.Plan.Operations {
+			s.Results = append(s.Results, policy.Result{Operation: op, Done: true})
+		}
+		g.learn(s.Report, nil, start)
+	}
 }
 
 func TestMaxStops(t *testing.T) {

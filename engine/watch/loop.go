@@ -122,6 +122,10 @@ func (l *Loop) due() (at time.Time, kind Kind) {
 	return at, kind
 }
 
+// patience is how long one pass waits for a gateway whose slot is removed or sealed, and for a
+// scan. The others wait meanwhile, and what is not done is tried again.
+const patience = 5 * time.Second
+
 // look runs one pass and learns from it.
 func (l *Loop) look(ctx context.Context, taken []Trigger) {
 	begun := time.Now()
@@ -130,7 +134,7 @@ func (l *Loop) look(ctx context.Context, taken []Trigger) {
 	l.guard.maxStops, l.guard.accepted = l.times.MaxStops, l.acceptedStops(begun)
 	report, err := l.Pass(ctx, slog.New(l.once), reconcile.Options{
 		Phase: policy.PhaseApply, Command: Command, Cause: kinds, Extent: reconcile.ToEnd, FallBack: true, Rescan: true, KeepRules: true,
-		Execute: policy.ExecuteOptions{NoWait: true},
+		Execute: policy.ExecuteOptions{NoWait: true, Wait: patience},
 		Amend:   func(r *reconcile.Report) { l.guard.amend(r, time.Now()) },
 	})
 	if ctx.Err() != nil {
