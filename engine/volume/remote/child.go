@@ -99,7 +99,7 @@ func (v *Child) ask(ctx context.Context, limit time.Duration, r request, use fun
 	if v.gone != nil {
 		return v.gone
 	}
-	if v.settings.Phase == policy.PhaseApply && !r.Collect {
+	if v.settings.Phase == policy.PhaseApply && !r.Collect && r.Events == nil {
 		v.left += time.Duration(max(1, len(r.Execute))) * callTime
 		limit = min(limit, v.left)
 		defer func(begun time.Time) { v.left -= time.Since(begun) }(time.Now())

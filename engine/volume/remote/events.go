@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hermes-reconcile/engine/facts"
 	"hermes-reconcile/engine/memory"
 	"hermes-reconcile/engine/notify"
@@ -120,6 +122,8 @@ func (v *server) events(ctx context.Context, limit time.Duration) changes {
 			keys: map[string]bool{}, gists: map[string]string{},
 		}
 		go v.watcher.run(ctx)
+		// The parent may be killed while this process waits.
+		_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
 	}
 	return v.watcher.wait(limit)
 }

@@ -169,6 +169,17 @@ func TestTheEndOfAWaitForEvents(t *testing.T) {
 	}
 }
 
+// A watch waits longer for events than a command waits for the volume.
+func TestALongWaitForEvents(t *testing.T) {
+	t.Parallel()
+	v := startChild(t, Settings{Phase: policy.PhaseApply})
+	for began := time.Now(); time.Since(began) < patience+shortTime; {
+		if _, err := v.Events(t.Context(), patience+time.Second); err != nil {
+			t.Fatalf("Events: %v", err)
+		}
+	}
+}
+
 // Without events the caller hears why, once at once, and then only after its limit.
 func TestNoEvents(t *testing.T) {
 	t.Parallel()
