@@ -21,6 +21,8 @@ const (
 	freeLooks  = 3           // that lead to nothing, before a trigger has to wait
 	dullFor    = time.Minute // without a trigger, or longer when it waits longer
 	maxPending = 1000        // triggers; the agent can make any number of them
+
+	longestPoke = 5 * time.Second // somebody may wait for an answer
 )
 
 func newQueue() *queue {
@@ -38,6 +40,9 @@ func (q *queue) add(t Trigger, now time.Time, debounce, resync time.Duration) {
 	wait := debounce
 	if d := q.dull[t]; d.times >= freeLooks {
 		wait = min(time.Second<<min(d.times-freeLooks, 20), resync)
+		if t.Kind == Poke {
+			wait = min(wait, longestPoke)
+		}
 		if now.Sub(d.last) > max(dullFor, 2*wait) {
 			delete(q.dull, t)
 			wait = debounce

@@ -56,6 +56,20 @@ func TestDullTriggers(t *testing.T) {
 	}
 }
 
+// Who asks waits for the answer, however often somebody has asked for nothing.
+func TestPokesAreHeardSoon(t *testing.T) {
+	q := newQueue()
+	now := start
+	for range 20 {
+		q.add(Trigger{Kind: Poke}, now, time.Second/5, time.Minute)
+		if wait := q.due().Sub(now); wait > 5*time.Second {
+			t.Fatalf("it waits %v", wait)
+		}
+		now = q.due()
+		q.learn(q.take(), false, now)
+	}
+}
+
 func TestQueueIsBounded(t *testing.T) {
 	q := newQueue()
 	for i := range 3 * maxPending {
