@@ -353,6 +353,18 @@ func TestEventsOfLeases(t *testing.T) {
 	}
 }
 
+// Nothing changes for longer than a command on a running container would wait.
+func TestEventsOfAQuietVolume(t *testing.T) {
+	t.Parallel()
+	v := startChild(t, Settings{Phase: policy.PhaseApply})
+	if _, err := v.Events(t.Context(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := v.Events(t.Context(), patience+time.Second); err != nil || len(keys) > 0 {
+		t.Errorf("Events of a quiet volume: %q, %v", keys, err)
+	}
+}
+
 // The child notices that it hears nothing of its own lease.
 func TestEventsThatDoNotReachTheChild(t *testing.T) {
 	t.Parallel()
