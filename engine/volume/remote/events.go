@@ -217,6 +217,15 @@ func (w *watcher) writes(ours string) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	w.ours, w.others = ours, ""
+}
+
+// wrote notes that the lease was written or removed.
+func (w *watcher) wrote() {
+	if w == nil {
+		return
+	}
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
 	w.unseen++
 }
 
