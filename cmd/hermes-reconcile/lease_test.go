@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/watch"
+	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/s6test"
 )
 
 // The rules see what the watch remembers.
@@ -69,5 +72,27 @@ func TestLeaseSettings(t *testing.T) {
 		if keeper.step != test.step || keeper.lease.TTL != test.ttl {
 			t.Errorf("%s: %s for %d s, want %s for %d s", test.why, keeper.step, keeper.lease.TTL, test.step, test.ttl)
 		}
+	}
+}
+
+// What a watch remembers of the lease is written as soon as it can be.
+func TestLeaseMemoryThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	k, err := newLeaseKeeper(dir)
+	s6test.Must(t, err)
+	file := filepath.Join(dir, policy.LeaseMemoryFile)
+	s6test.Must(t, os.Remove(file))
+	s6test.Must(t, os.Mkdir(file, 0o755))
+	next := k.memory
+	next.HeldUnix = 7
+	k.remember(next)
+	if len(k.alarms()) != 1 || k.memory != next {
+		t.Errorf("alarms %v, memory %+v", k.alarms(), k.memory)
+	}
+	s6test.Must(t, os.Remove(file))
+	k.remember(next)
+	if m, err := watch.ReadLeaseMemory(dir); err != nil || m != next {
+		t.Errorf("the file has %+v, %v, want %+v", m, err, next)
 	}
 }

@@ -59,6 +59,7 @@ type leaseKeeper struct {
 	dir     string
 	step    watch.LeaseStep
 	memory  watch.LeaseMemory
+	kept    watch.LeaseMemory // what its file has
 	next    watch.LeaseMemory // once the lease is written
 	lease   engine.Lease      // to be written
 	written time.Time
@@ -69,6 +70,7 @@ func newLeaseKeeper(dir string) (*leaseKeeper, error) {
 	k := &leaseKeeper{dir: dir}
 	var err error
 	if k.memory, err = watch.ReadLeaseMemory(dir); err == nil && k.memory.ID != "" {
+		k.kept = k.memory
 		return k, nil
 	}
 	k.memory = watch.LeaseMemory{ID: rand.Text()}
@@ -135,13 +137,15 @@ func (k *leaseKeeper) said(r reconcile.Report) *watch.Lease {
 }
 
 func (k *leaseKeeper) remember(m watch.LeaseMemory) {
-	if m == k.memory {
+	k.memory = m
+	if m == k.kept {
 		return
 	}
 	if err := m.Keep(k.dir); err != nil {
 		k.problem = err.Error()
+		return
 	}
-	k.memory = m
+	k.kept = m
 }
 
 // alarms returns the alarm that the lease cannot be written.

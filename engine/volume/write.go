@@ -22,6 +22,9 @@ func writeFile(fd int, name string, text []byte, mode uint32, place func(temp st
 	removeLeftovers(fd)
 	temp := "." + name + "." + rand.Text() + ".tmp"
 	err := writeTemp(fd, temp, text, mode)
+	if reason, ok := errors.AsType[unix.Errno](err); ok { // without the random name: the same each time
+		err = reason
+	}
 	if err == nil {
 		err = place(temp)
 	}

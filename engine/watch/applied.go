@@ -1,13 +1,10 @@
 package watch
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
@@ -28,17 +25,13 @@ type appliedFile struct {
 // readApplied returns the last applied decisions; nil when nobody has applied any since the
 // container started.
 func readApplied(dir string) (map[string]Applied, error) {
-	path := filepath.Join(dir, AppliedFile)
-	text, err := os.ReadFile(path)
+	f := appliedFile{Profiles: map[string]Applied{}}
+	err := read(dir, AppliedFile, &f)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
-	}
-	f := appliedFile{Profiles: map[string]Applied{}}
-	if err := json.Unmarshal(text, &f); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f.Profiles, nil
 }

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -38,7 +39,7 @@ const (
 type guard struct {
 	applied  map[string]Applied     // nil: what was applied before is not known
 	done     map[string][]time.Time // when an operation was done, by its text
-	failures map[string]failure     // by profile; "" is what is about no profile
+	failures map[string]failure     // by subject; "" is a whole pass
 	decided  map[string]policy.Action
 	accepted []string // profiles whose gateways an operator lets stop
 	maxStops int      // -1: half of those that run, at least 2
@@ -124,9 +125,15 @@ func supervisorsLack(r *reconcile.Report) bool {
 	return false
 }
 
+// subject is whom a failure of an operation is about: its profile, or what it does for all.
+// It is not the whole pass, which fails while the volume does not answer: a scan goes on.
+func subject(op policy.Operation) string {
+	return cmp.Or(op.Profile, string(op.Op)+" "+op.Slot)
+}
+
 // isFailing reports whether an operation waits because one for its profile has failed.
 func (g *guard) isFailing(op policy.Operation, now time.Time) bool {
-	waits := now.Before(g.failures[op.Profile].until)
+	waits := now.Before(g.failures[subject(op)].until)
 	if waits {
 		g.alone[op.Profile] = true
 	}
@@ -274,8 +281,8 @@ func (g *guard) learn(r reconcile.Report, err error, now time.Time) {
 	slots := r.Slots.ByProfile()
 	for _, result := range r.Results {
 		op := result.Operation
-		tried[op.Profile] = true
-		failed[op.Profile] = failed[op.Profile] || result.Err != nil
+		tried[subject(op)] = true
+		failed[subject(op)] = failed[subject(op)] || result.Err != nil
 		stillStops := op.Op == policy.OpBringDown && !slots[op.Profile].WantedUp
 		if key := keyOf(op); result.Done && key != "" && !stillStops {
 			g.done[key] = append(g.done[key], now)

@@ -272,6 +272,24 @@ func TestFailuresBackOffAlone(t *testing.T) {
 	}
 }
 
+// While the volume does not answer, a new slot of a known profile is scanned for, as before.
+func TestAFailedPassDoesNotKeepScansBack(t *testing.T) {
+	g := newGuard(map[string]Applied{})
+	g.learn(reconcile.Report{Situation: engine.Situation{VolumeErr: errors.New("it does not answer")}}, nil, start)
+	rescan := policy.Operation{Op: policy.OpRescan}
+	for _, want := range [][]string{{"publish new", "rescan", "bring-up new"}, {"publish new"}} {
+		s := newScene()
+		s.profile("new", policy.ActionStart, false, policy.Operation{Op: policy.OpPublish})
+		s.Plan.Operations = append(s.Plan.Operations, rescan, policy.Operation{Op: policy.OpBringUp, Profile: "new"})
+		if len(want) == 1 {
+			s.Plan.Operations = s.Plan.Operations[:2]
+		}
+		expect(t, "a profile comes", s.left(g, start), want...)
+		s.Results = []policy.Result{{Operation: rescan, Err: errors.New("no")}}
+		g.learn(s.Report, nil, start)
+	}
+}
+
 // What failed and is not tried again, because it is right by now, must not keep the watch awake.
 func TestAFailureThatWentAway(t *testing.T) {
 	g := newGuard(map[string]Applied{})

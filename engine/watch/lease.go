@@ -2,8 +2,6 @@ package watch
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"time"
 
 	"hermes-reconcile/policy"
@@ -24,11 +22,8 @@ type LeaseMemory struct {
 // ReadLeaseMemory reads what the watch of a directory remembers. The error wraps
 // fs.ErrNotExist when there is nothing.
 func ReadLeaseMemory(dir string) (m LeaseMemory, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, policy.LeaseMemoryFile))
-	if err != nil {
-		return m, err
-	}
-	return m, json.Unmarshal(text, &m)
+	err = read(dir, policy.LeaseMemoryFile, &m)
+	return m, err
 }
 
 // Keep writes it.

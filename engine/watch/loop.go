@@ -1,9 +1,7 @@
 package watch
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -51,8 +49,10 @@ type Loop struct {
 	once  *once
 	times Times
 	state State
-	last  time.Time // the end of the last pass
-	next  time.Time // when the rules want to be asked; zero is never
+	saved map[string]Applied // what AppliedFile has
+	stale bool               // StateFile has not what state has
+	last  time.Time          // the end of the last pass
+	next  time.Time          // when the rules want to be asked; zero is never
 }
 
 // Run looks again and again until ctx ends. Its error is that it cannot begin.
@@ -61,6 +61,8 @@ func (l *Loop) Run(ctx context.Context) error {
 	if err != nil {
 		l.Log.Warn("which decisions were applied is not known", "err", err)
 	}
+	removeTemps(l.Dir, time.Now())
+	l.saved = applied
 	l.guard, l.queue, l.once, l.times = newGuard(applied), newQueue(), newOnce(l.Log.Handler()), l.Times()
 	l.state = State{
 		SchemaVersion: policy.SchemaVersion, PID: os.Getpid(), Version: l.Version, StartedUnix: time.Now().Unix(),
@@ -173,8 +175,10 @@ func (l *Loop) keep(report reconcile.Report, err error) {
 		l.next, l.state.NextUnix, l.state.NextReason = at, at.Unix(), reason
 	}
 	applied := after(l.guard.applied, report, l.guard.alone)
-	if err := saveApplied(l.Dir, l.guard.applied, applied); err != nil {
-		l.Log.Error("the applied decisions cannot be kept", "err", err)
+	if err := saveApplied(l.Dir, l.saved, applied); err != nil {
+		slog.New(l.once).Error("the applied decisions cannot be kept", "err", err)
+	} else {
+		l.saved = applied
 	}
 	l.guard.applied = applied
 	if len(l.guard.blocked) == 0 {
@@ -194,7 +198,7 @@ func (l *Loop) publish(report reconcile.Report, err error, kinds []string, begun
 	if l.Passed != nil {
 		l.Passed(report, err, kinds, time.Since(begun), &s)
 	}
-	isNew := changed || slices.Contains(kinds, string(Poke)) || slices.Contains(kinds, string(Started)) || !reflect.DeepEqual(s.withoutTimes(), l.state.withoutTimes())
+	isNew := l.stale || changed || slices.Contains(kinds, string(Poke)) || slices.Contains(kinds, string(Started)) || !reflect.DeepEqual(s.withoutTimes(), l.state.withoutTimes())
 	s.Passes++
 	l.state = s
 	if !isNew {
@@ -203,8 +207,8 @@ func (l *Loop) publish(report reconcile.Report, err error, kinds []string, begun
 		l.state.Triggers, l.state.BegunUnixNS = kinds, begun.UnixNano()
 		err = write(l.Dir, StateFile, l.state)
 	}
-	if err != nil {
-		l.Log.Error("the state cannot be written", "err", err)
+	if l.stale = err != nil; l.stale {
+		slog.New(l.once).Error("the state cannot be written", "err", err)
 	}
 }
 
@@ -239,11 +243,11 @@ func Accept(dir string, now time.Time) ([]string, error) {
 // acceptedStops returns the profiles whose gateways an operator lets stop.
 func (l *Loop) acceptedStops(now time.Time) []string {
 	var a acceptance
-	text, err := os.ReadFile(filepath.Join(l.Dir, AcceptFile))
+	err := read(l.Dir, AcceptFile, &a)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err = cmp.Or(err, json.Unmarshal(text, &a)); err != nil {
+	if err != nil {
 		l.Log.Error("what is accepted cannot be read", "err", err)
 		return nil
 	}

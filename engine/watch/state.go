@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -34,7 +36,7 @@ const CodeLease = "lease_not_written"
 // OwnCodes are the codes of the alarms that only a watch can know.
 var OwnCodes = []string{CodeContested, CodeMaxStops, CodeNoPass, CodeLease, engine.CodeVolume, policy.CodePolicyRefused}
 
-// maxState bounds StateFile, in bytes.
+// maxState bounds each of the files, in bytes.
 const maxState = 1 << 20
 
 // A State is what a watch tells of itself. It is written when a pass changed something,
@@ -75,20 +77,29 @@ type Lease struct {
 // has written any since the container started, and is a *trust.Error when others than root
 // and the caller could have written it.
 func ReadState(dir string) (State, error) {
-	path := filepath.Join(dir, StateFile)
 	var s State
-	text, err := trust.Read(path, trust.Only(os.Geteuid()), maxState)
-	if err != nil {
+	if err := read(dir, StateFile, &s); err != nil {
 		return s, err
 	}
-	if err := json.Unmarshal(text, &s); err != nil {
-		return s, fmt.Errorf("%s: %w", path, err)
-	}
-	info, err := os.Stat(path)
+	info, err := os.Stat(filepath.Join(dir, StateFile))
 	if err == nil {
 		s.LookedUnix = info.ModTime().Unix()
 	}
 	return s, err
+}
+
+// read reads a document of the directory. The error wraps fs.ErrNotExist when there is none,
+// and is a *trust.Error when others than root and the caller could have written it.
+func read(dir, name string, document any) error {
+	path := filepath.Join(dir, name)
+	text, err := trust.Read(path, trust.Only(os.Geteuid()), maxState)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, document); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 // write writes a document of the directory at once or not at all.
@@ -98,7 +109,25 @@ func write(dir, name string, document any) error {
 		return err
 	}
 	path := filepath.Join(dir, name)
-	return renameio.WriteFile(path, append(text, '\n'), 0o644, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o644))
+	err = renameio.WriteFile(path, append(text, '\n'), 0o644, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o644))
+	if reason, ok := errors.AsType[syscall.Errno](err); ok { // without the random name of a temporary file
+		return fmt.Errorf("write %s: %w", path, reason)
+	}
+	return err
+}
+
+// tempName matches the temporary files of write.
+var tempName = regexp.MustCompile(`^\.[a-z]+\.json[0-9]+$`)
+
+// removeTemps removes what writers left that were killed.
+func removeTemps(dir string, now time.Time) {
+	entries, _ := os.ReadDir(dir) // those before an error
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err == nil && tempName.MatchString(entry.Name()) && now.Sub(info.ModTime()) > time.Minute { // nobody writes so long
+			_ = os.Remove(filepath.Join(dir, entry.Name()))
+		}
+	}
 }
 
 // looked notes that a pass is over which changed nothing.

@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"hermes-reconcile/engine"
@@ -49,11 +51,11 @@ func Start(s Settings) (*Child, error) {
 
 // Spawn starts the child. It waits for its settings.
 func Spawn() (*Child, error) {
-	process, err := start()
+	pipes, err := start()
 	if err != nil {
 		return nil, err
 	}
-	v := newChild(process, Settings{})
+	v := newChild(pipes, Settings{})
 	v.restart = start
 	return v, nil
 }
@@ -61,12 +63,39 @@ func Spawn() (*Child, error) {
 // Unreachable is a child that could not be started: whatever needs it gets the error.
 func Unreachable(err error) *Child { return &Child{gone: err} }
 
+// maxDying is how many children may be killed and still there. A process that waits for a
+// volume that hangs may not end before the volume answers, and a watch would add one after the
+// other.
+const maxDying = 16
+
+var dying atomic.Int32
+
+// A process counts as dying from its first Close to its end.
+type process struct {
+	*child.Process
+	closed sync.Once
+}
+
+func (p *process) Close() error {
+	p.closed.Do(func() {
+		dying.Add(1)
+		go func() {
+			p.Wait()
+			dying.Add(-1)
+		}()
+	})
+	return p.Process.Close()
+}
+
 func start() (io.ReadWriteCloser, error) {
-	process, err := child.Start(Command, os.Stderr)
+	if n := dying.Load(); n >= maxDying {
+		return nil, fmt.Errorf("%w: %d processes that wait for it cannot be ended, and no more are started", errLate, n)
+	}
+	p, err := child.Start(Command, os.Stderr)
 	if err != nil {
 		return nil, fmt.Errorf("start the process for the volume: %w", err)
 	}
-	return process, nil
+	return &process{Process: p}, nil
 }
 
 // Configure sends the settings. It is called once, before any other method.

@@ -47,7 +47,7 @@ func startChild(t *testing.T, s Settings) *Child {
 	return v
 }
 
-func processOf(v *Child) *child.Process { return v.pipes.(*child.Process) }
+func processOf(v *Child) *child.Process { return v.pipes.(*process).Process }
 
 // A fakeChild answers every request with the same list of messages while the pipes are
 // open.
@@ -242,7 +242,7 @@ func TestTheProcessForTheVolumeDies(t *testing.T) {
 	v.restart = func() (io.ReadWriteCloser, error) {
 		pipes, err := restart()
 		if err == nil {
-			err = pipes.(*child.Process).Kill()
+			err = pipes.(*process).Kill()
 		}
 		return pipes, err
 	}

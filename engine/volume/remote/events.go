@@ -47,7 +47,7 @@ type changes struct {
 // once a minute; until then a call takes as long as its limit. The end of ctx ends the child,
 // and the next request goes to a new one. After any other error the child is of no use.
 func (v *Child) Events(ctx context.Context, limit time.Duration) ([]string, error) {
-	v.left = patience // a watch asks for as long as it lives
+	v.left = limit + patience // a watch asks for as long as it lives
 	got, err := valueOf[changes](ctx, v, limit+shortTime, request{Events: &limit})
 	if ctx.Err() != nil && errors.Is(err, errLate) {
 		v.gone = nil
@@ -221,6 +221,15 @@ func (w *watcher) writes(ours string) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	w.ours, w.others = ours, ""
+}
+
+// wrote notes that the lease was written or removed.
+func (w *watcher) wrote() {
+	if w == nil {
+		return
+	}
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
 	w.unseen++
 }
 

@@ -364,6 +364,42 @@ func TestEventsOfLeases(t *testing.T) {
 	}
 }
 
+// Nothing changes for longer than a command on a running container would wait.
+func TestEventsOfAQuietVolume(t *testing.T) {
+	t.Parallel()
+	v := startChild(t, Settings{Phase: policy.PhaseApply})
+	if _, err := v.Events(t.Context(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := v.Events(t.Context(), patience+time.Second); err != nil || len(keys) > 0 {
+		t.Errorf("Events of a quiet volume: %q, %v", keys, err)
+	}
+}
+
+// That the lease cannot be written, or is another's, does not mean that events are not seen.
+func TestEventsWithoutALease(t *testing.T) {
+	t.Parallel()
+	v := watchedChild(t, map[string]string{"state/": ""})
+	hometest.Put(t, v.settings.Home, policy.LeaseFile, `{"id":"b"}`)
+	for range 3 {
+		if err := v.WriteLease(t.Context(), testLease("a")); !errors.Is(err, engine.ErrLeaseTaken) {
+			t.Fatal(err)
+		}
+	}
+	hometest.Put(t, v.settings.Home, "blocked", "")
+	if err := errors.Join(os.RemoveAll(filepath.Join(v.settings.Home, "state")), os.Rename(filepath.Join(v.settings.Home, "blocked"), filepath.Join(v.settings.Home, "state"))); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := v.WriteLease(t.Context(), testLease("a")); err == nil {
+			t.Fatal("the lease was written where it cannot be")
+		}
+	}
+	if told(t, v); !v.EventsSeen() {
+		t.Error("events are not seen")
+	}
+}
+
 // The child notices that it hears nothing of its own lease.
 func TestEventsThatDoNotReachTheChild(t *testing.T) {
 	t.Parallel()

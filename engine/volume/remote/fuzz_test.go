@@ -25,6 +25,7 @@ func FuzzVolumeRequests(f *testing.F) {
 		`{"Log":"../x"}`, `{"Log":"x.log"}`, `{"Ledger":"coder"}`, `{"Runs":{"Most":-1}}`, `{"Runs":{"Most":1,"Profiles":["coder"]}}`, `{}`,
 		`{"Change":{"Kind":"write-hold","Profile":"coder"}}`, `{"Change":{"Kind":"write-intent","Profile":"coder","Intent":"x"}}`, `{"Change":{"Kind":"read-intent","Profile":""}}`,
 		`{"Change":{"Kind":"planned-stop","Profile":"default","PID":-1}}`, `{"Change":{"Kind":"remove-hold","Profile":"../coder"}}`, `{"Change":{}}`,
+		`{"Events":0}`, `{"Change":{"Kind":"write-lease","Lease":{"id":"x"}}}`, `{"Change":{"Kind":"release-lease","Lease":{"id":"../x"}}}`,
 	} {
 		f.Add([]byte(text), []byte("x"))
 	}
@@ -36,6 +37,9 @@ func FuzzVolumeRequests(f *testing.F) {
 			return
 		}
 		r.Settings = nil
+		if r.Events != nil {
+			r.Events = new(time.Duration) // the wait is the caller's wish
+		}
 		// Each request finds a new home: what one wrote would be there for all later ones.
 		err := errors.Join(os.RemoveAll(home), os.MkdirAll(home+"/profiles/coder", 0o755), os.Mkdir(home+"/logs", 0o755))
 		if err != nil {
@@ -90,7 +94,7 @@ func FuzzVolumeAnswers(f *testing.F) {
 		}
 		f.Add(stream.Bytes())
 	}
-	for _, value := range []string{"null", "[]", "7", `[{"Done":true},{"Error":"x"}]`, `[{},{},{}]`, `[{"action":7}]`, `{"Runs":[{}]}`, `{"Missing":true}`} {
+	for _, value := range []string{`{"Keys":["coder","","a\nb","coder"],"Unseen":-1}`, `{"Problem":"x\u001b[2J"}`, "null", "[]", "7", `[{"Done":true},{"Error":"x"}]`, `[{},{},{}]`, `[{"action":7}]`, `{"Runs":[{}]}`, `{"Missing":true}`} {
 		var stream bytes.Buffer
 		answers := child.NewStream(nil, &stream)
 		if err := errors.Join(answers.Write(answer{Done: true}, []byte(value)), answers.Flush()); err != nil {
@@ -117,5 +121,14 @@ func FuzzVolumeAnswers(f *testing.F) {
 		_, _ = child().Runs(context.Background(), ledger.Query{Profiles: []string{"coder"}, Most: 5, Whole: true})
 		_, _ = child().Runs(context.Background(), ledger.Query{})
 		_, _ = child().Change(context.Background(), engine.Change{})
+		keys, err := child().Events(context.Background(), time.Minute)
+		if errors.Is(err, ErrNoEvents) && len(err.Error()) > 2*policy.MaxText {
+			t.Errorf("%q gives a problem of %d bytes", stream, len(err.Error()))
+		}
+		for i, key := range keys {
+			if len(keys) > maxKeys || len(key) > maxKey || policy.Line(key) != key || i > 0 && keys[i-1] >= key {
+				t.Errorf("%q gives the keys %q", stream, keys)
+			}
+		}
 	})
 }

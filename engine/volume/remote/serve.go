@@ -276,7 +276,12 @@ func (v *server) lease(c engine.Change) (ours bool, err error) {
 	}
 	v.watcher.writes(c.Lease.ID)
 	if c.Kind == engine.ReleaseLease {
-		return v.home.ReleaseLease(c.Lease.ID)
+		ours, err = v.home.ReleaseLease(c.Lease.ID)
+	} else {
+		ours, err = v.home.WriteLease(*c.Lease, c.Lease.ID, c.Over)
 	}
-	return v.home.WriteLease(*c.Lease, c.Lease.ID, c.Over)
+	if ours {
+		v.watcher.wrote()
+	}
+	return ours, err
 }
