@@ -333,9 +333,9 @@ func TestWatchMetricsAreWellFormed(t *testing.T) {
 	}
 }
 
-// docs/watch.md explains every metric of the watch, and no other.
+// docs/metrics.md explains every metric of the watch, and no other.
 func TestWatchMetricsAreDocumented(t *testing.T) {
-	page, err := os.ReadFile("../../../docs/watch.md")
+	page, err := os.ReadFile("../../../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,12 +348,12 @@ func TestWatchMetricsAreDocumented(t *testing.T) {
 	have := regexp.MustCompile(`(?m)^# TYPE (\w+) `).FindAllSubmatch(text, -1)
 	for _, name := range have {
 		if bytes.Contains(name[1], []byte("_watch_")) && !bytes.Contains(page, append([]byte("| `"), name[1]...)) {
-			t.Errorf("docs/watch.md does not explain %s", name[1])
+			t.Errorf("docs/metrics.md does not explain %s", name[1])
 		}
 	}
 	for _, name := range regexp.MustCompile(`hermes_reconcile_\w+`).FindAll(page, -1) {
 		if !bytes.Contains(text, append([]byte("# TYPE "), name...)) {
-			t.Errorf("docs/watch.md names the metric %s, which does not exist", name)
+			t.Errorf("docs/metrics.md names the metric %s, which does not exist", name)
 		}
 	}
 }
