@@ -24,6 +24,14 @@ recheck contains {"code": "volume_owned", "at": _time(_lost_at + _ttl), "reason"
 	_grace
 }
 
+# The sooner a renewal is seen, the sooner its absence is.
+recheck contains {"code": "volume_owned", "after_seconds": ceil(_bound / 3), "reason": reason} if {
+	owned
+	not _grace
+	_own.id
+	reason := "whether another container still renews the lease of the volume"
+}
+
 recheck contains {"code": "volume_owner", "after_seconds": _bound, "reason": reason} if {
 	_another
 	not _fresh

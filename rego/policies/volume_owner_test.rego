@@ -47,6 +47,12 @@ test_a_fresh_lease_of_another_container_holds_all if {
 		with input as found
 }
 
+test_a_watch_that_waits_sees_each_renewal_soon if {
+	soon := {member.after_seconds | some member in volume_owner.recheck}
+	soon == {10} with data.settings as shipped with input as situation("apply", seen(12, 12), lease(2))
+	soon == set() with data.settings as shipped with input as boot(lease(2))
+}
+
 test_its_runtime_files_stay if {
 	stale_runtime_files.sweep == set() with data.settings as shipped with input as boot(lease(12))
 	count(stale_runtime_files.sweep) == 1 with data.settings as shipped with input as boot(lease(31))

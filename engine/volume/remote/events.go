@@ -119,7 +119,7 @@ func (v *server) events(ctx context.Context, limit time.Duration) changes {
 		v.watcher = &watcher{
 			home: v.home, path: filepath.Clean(v.settings.Home), began: time.Now(), woken: make(chan struct{}, 1),
 			ofAll: newWatched(facts.Watched(v.settings.OperatorFiles)), ofHome: newWatched(facts.WatchedInHome()),
-			keys: map[string]bool{}, gists: map[string]string{},
+			keys: map[string]bool{}, gists: map[string]string{}, others: v.home.LeaseID(),
 		}
 		go v.watcher.run(ctx)
 		// The parent may be killed while this process waits.
@@ -207,7 +207,7 @@ func (w *watcher) sawLease() {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	w.unseen = 0
-	if id != w.ours && id != w.others {
+	if id != w.others && (id != w.ours || id == "") {
 		w.others = id
 		w.note("")
 	}

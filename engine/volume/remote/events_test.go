@@ -400,6 +400,24 @@ func TestEventsWithoutALease(t *testing.T) {
 	}
 }
 
+// A watch that waits hears at once that the owner of the volume gave up its lease.
+func TestEventsOfAReleasedLease(t *testing.T) {
+	t.Parallel()
+	for name, renew := range map[string]bool{"renewed meanwhile": true, "not renewed": false} {
+		v := watchedChild(t, map[string]string{policy.LeaseFile: `{"id":"b"}`})
+		if renew {
+			hometest.Put(t, v.settings.Home, policy.LeaseFile, `{"id":"b"}`)
+			told(t, v)
+		}
+		if err := os.Remove(filepath.Join(v.settings.Home, policy.LeaseFile)); err != nil {
+			t.Fatal(err)
+		}
+		if got := told(t, v); !slices.Equal(got, []string{""}) {
+			t.Errorf("%s: keys %q", name, got)
+		}
+	}
+}
+
 // The child notices that it hears nothing of its own lease.
 func TestEventsThatDoNotReachTheChild(t *testing.T) {
 	t.Parallel()
