@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -11,8 +12,8 @@ type activeProfileFact struct {
 }
 
 // activeProfile is the profile that commands without -p use.
-func activeProfile(c Config) Source {
-	return containerFact("active_profile", byAgent, "the profile that commands without -p use", func() activeProfileFact {
+func activeProfile(c Config) fact.Source {
+	return fact.OfContainer("active_profile", fact.ByAgent, "the profile that commands without -p use", func() activeProfileFact {
 		data, out := read.File(c.Root, "active_profile", 4096)
 		f := activeProfileFact{out, read.FirstLine(data, 255)}
 		switch {

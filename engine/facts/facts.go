@@ -1,21 +1,21 @@
-// Package facts holds the fact sources, one file each. A source finds out one kind of thing
-// about the container or about a profile, and its schema describes all that it may find.
+// Package facts holds the fact sources that read the volume, one file each. A source finds out
+// one kind of thing about the home or about a profile, and its schema describes all that it may
+// find. Package container has the sources that do not touch the volume.
 //
 // A source knows what a file means. It does not know how the file is parsed (read does) or
 // reached safely (a policy.Directory does), and it does not decide: missing, unreadable,
 // invalid and empty stay four different values, and the rules choose.
 //
-// No value of a secret leaves this package, only names and fingerprints. No error quotes a
-// file.
+// No value of a secret becomes a fact, only names and fingerprints. No error quotes a file.
 package facts
 
 import (
 	"cmp"
 	"context"
-	"os"
 	"sync"
 	"time"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -31,17 +31,9 @@ type Config struct {
 	Phase       string // policy.PhaseBoot or policy.PhaseApply
 
 	Proc       read.Proc // "/proc"
-	EnvDir     string    // "/run/s6/container_environment"
-	Environ    []string  // nil: that of this process
-	Cgroup     string    // "/sys/fs/cgroup"
-	Tmp        string    // "/tmp"
-	CodeDir    string    // "/opt/hermes"
-	Provenance string    // "/etc/hermes/image-provenance.json"
+	EnvDir     string    // see read.ReadEnvironment
+	Environ    []string  // see read.ReadEnvironment
 	ManagedDir string    // "/etc/hermes", if HERMES_MANAGED_DIR names no other
-	RunDir     string    // "/run/hermes-reconcile": what the watch remembers
-
-	// StateDir holds the operator's overrides; empty: there are none.
-	StateDir string
 
 	// OperatorFiles are looked for in every profile, besides .no-auto-start and .autostart.
 	OperatorFiles []string
@@ -61,16 +53,7 @@ func (c Config) withDefaults() Config {
 	c.Home = cmp.Or(c.Home, "/opt/data")
 	c.Phase = cmp.Or(c.Phase, policy.PhaseBoot)
 	c.Proc = cmp.Or(c.Proc, "/proc")
-	c.EnvDir = cmp.Or(c.EnvDir, "/run/s6/container_environment")
-	c.Cgroup = cmp.Or(c.Cgroup, "/sys/fs/cgroup")
-	c.Tmp = cmp.Or(c.Tmp, "/tmp")
-	c.CodeDir = cmp.Or(c.CodeDir, "/opt/hermes")
 	c.ManagedDir = cmp.Or(c.ManagedDir, "/etc/hermes")
-	c.RunDir = cmp.Or(c.RunDir, "/run/hermes-reconcile")
-	c.Provenance = cmp.Or(c.Provenance, "/etc/hermes/image-provenance.json")
-	if c.Environ == nil {
-		c.Environ = os.Environ()
-	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -80,72 +63,17 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// described is the name of a fact and its schema.
-type described struct {
-	name   string
-	schema func() string
-}
-
-// Name is the key of the fact in input.container or in input.profiles[<name>].
-func (d described) Name() string { return d.name }
-
-// Schema is the JSON Schema of the value.
-func (d described) Schema() string { return d.schema() }
-
-// A Source finds out one kind of fact about the container.
-type Source struct {
-	described
-	collect func(context.Context) any
-}
-
-// Collect finds out the fact. The error is always nil.
-func (s Source) Collect(ctx context.Context) (any, error) { return s.collect(ctx), nil }
-
-// containerFact returns a source of facts of type T.
-func containerFact[T any](name string, by writer, about string, collect func() T) Source {
-	return Source{described{name, schemaText[T](by, about)}, func(context.Context) any { return collect() }}
-}
-
-// A ProfileSource finds out one kind of fact about a profile.
-type ProfileSource struct {
-	described
-	collect func(policy.Directory) any
-}
-
-// Collect finds out the fact. It may be called for several profiles at once. The error is
-// always nil.
-func (s ProfileSource) Collect(_ context.Context, dir policy.Directory) (any, error) {
-	return s.collect(dir), nil
-}
-
-// profileFact returns a source of facts of type T.
-func profileFact[T any](name string, by writer, about string, collect func(policy.Directory) T) ProfileSource {
-	return ProfileSource{described{name, schemaText[T](by, about)}, func(dir policy.Directory) any { return collect(dir) }}
-}
-
-// Sources are all built-in sources, by what they touch.
+// Sources are the built-in sources that read the volume.
 type Sources struct {
-	Container []Source        // kernel, image and environment: nothing on the volume
-	Volume    []Source        // facts about the container that are on the volume
-	Profile   []ProfileSource // facts about each profile
+	Volume  []fact.Source        // facts about the container that are on the volume
+	Profile []fact.ProfileSource // facts about each profile
 }
 
 // Builtin returns the sources. To add a fact, write its file and name it here.
 func Builtin(c Config) Sources {
 	c = c.withDefaults()
 	return Sources{
-		Container: []Source{
-			command(c),
-			environment(c),
-			host(c),
-			identity(c),
-			mounts(c),
-			resources(c),
-			image(c),
-			overrides(c),
-			ownLease(c),
-		},
-		Volume: []Source{
+		Volume: []fact.Source{
 			multiplex(c),
 			sentinels(c),
 			activeProfile(c),
@@ -154,7 +82,7 @@ func Builtin(c Config) Sources {
 			profilesDir(c),
 			previous(c),
 		},
-		Profile: []ProfileSource{
+		Profile: []fact.ProfileSource{
 			name(),
 			markers(),
 			priorState(),

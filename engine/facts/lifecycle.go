@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -19,8 +20,8 @@ type lifecycleFact struct {
 }
 
 // lifecycle is how the last gateway ended.
-func lifecycle() ProfileSource {
-	return profileFact("lifecycle", byAgent, "how the last gateway ended, from state/gateway.lifecycle.json", func(dir policy.Directory) lifecycleFact {
+func lifecycle() fact.ProfileSource {
+	return fact.OfProfile("lifecycle", fact.ByAgent, "how the last gateway ended, from state/gateway.lifecycle.json", func(dir policy.Directory) lifecycleFact {
 		f := describeLifecycle(read.JSON(dir, "state/gateway.lifecycle.json", read.MaxState))
 		if f.Exit == "unclean" {
 			if lock := probeGatewayLock(dir, "."); lock.Status == policy.StatusRecorded && lock.Held {

@@ -3,6 +3,7 @@ package facts
 import (
 	"io/fs"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -22,8 +23,8 @@ type fileFact struct {
 }
 
 // markers are the well-known files of a profile that exist.
-func markers() ProfileSource {
-	return profileFact("markers", byAgent, "well-known files of the profile", func(dir policy.Directory) markersFact {
+func markers() fact.ProfileSource {
+	return fact.OfProfile("markers", fact.ByAgent, "well-known files of the profile", func(dir policy.Directory) markersFact {
 		files, out := describeFiles(dir, markerFiles)
 		return markersFact{out, files}
 	})

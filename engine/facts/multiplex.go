@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -20,8 +21,8 @@ const multiplexVariable = "GATEWAY_MULTIPLEX_PROFILES"
 
 // multiplex is whether the root profile's gateway serves the other profiles. The variable
 // decides if it is set and valid, else config.yaml, else it is off.
-func multiplex(c Config) Source {
-	return containerFact("multiplex", byAgent, "whether one gateway serves several profiles", func() multiplexFact {
+func multiplex(c Config) fact.Source {
+	return fact.OfContainer("multiplex", fact.ByAgent, "whether one gateway serves several profiles", func() multiplexFact {
 		return describeMultiplex(c.setup(c.Root))
 	})
 }

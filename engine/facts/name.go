@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -22,8 +23,8 @@ type nameFact struct {
 
 // name is whether a slot can have the name of a profile, and whether the profile is a
 // directory.
-func name() ProfileSource {
-	return profileFact("name", byAgent, "whether the profile can have a slot", func(dir policy.Directory) nameFact {
+func name() fact.ProfileSource {
+	return fact.OfProfile("name", fact.ByAgent, "whether the profile can have a slot", func(dir policy.Directory) nameFact {
 		p := dir.Profile()
 		entry := entryOf(p)
 		f := nameFact{Outcome: read.Recorded, Problem: nameProblem(p, entry), Length: len(entry)}

@@ -3,6 +3,7 @@ package facts
 import (
 	"io/fs"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -28,10 +29,10 @@ func operatorNames(configured []string) []string {
 }
 
 // operatorFiles are the operator's files that exist in a profile.
-func operatorFiles(c Config) ProfileSource {
+func operatorFiles(c Config) fact.ProfileSource {
 	names := operatorNames(c.OperatorFiles)
 	const about = "files with which an operator marks a profile; the agent could make them too"
-	return profileFact("operator_files", byAgent, about, func(dir policy.Directory) operatorFilesFact {
+	return fact.OfProfile("operator_files", fact.ByAgent, about, func(dir policy.Directory) operatorFilesFact {
 		files, out := describeFiles(dir, names)
 		return operatorFilesFact{out, files}
 	})

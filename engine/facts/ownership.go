@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"syscall"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -17,8 +18,8 @@ type ownershipFact struct {
 }
 
 // ownership is who owns the directory of a profile.
-func ownership() ProfileSource {
-	return profileFact("ownership", byAgent, "who owns the directory of the profile", func(dir policy.Directory) ownershipFact {
+func ownership() fact.ProfileSource {
+	return fact.OfProfile("ownership", fact.ByAgent, "who owns the directory of the profile", func(dir policy.Directory) ownershipFact {
 		info, err := dir.Lstat(".")
 		if err != nil {
 			return ownershipFact{Outcome: read.OutcomeOf(err)}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -33,9 +34,9 @@ type port struct {
 }
 
 // ports are the ports that a profile's gateway would listen on.
-func (c Config) ports() ProfileSource {
+func (c Config) ports() fact.ProfileSource {
 	const about = "ports of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment"
-	return profileFact("ports", byAgent, about, func(dir policy.Directory) portsFact {
+	return fact.OfProfile("ports", fact.ByAgent, about, func(dir policy.Directory) portsFact {
 		return describePorts(entryOf(dir.Profile()), c.setup(dir))
 	})
 }

@@ -3,6 +3,7 @@ package facts
 import (
 	"slices"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -39,8 +40,8 @@ type platformState struct {
 }
 
 // priorState is what the gateway and its operator last recorded: what should run.
-func priorState() ProfileSource {
-	return profileFact("prior_state", byAgent, "what the gateway and its operator last recorded, from gateway_state.json", func(dir policy.Directory) priorStateFact {
+func priorState() fact.ProfileSource {
+	return fact.OfProfile("prior_state", fact.ByAgent, "what the gateway and its operator last recorded, from gateway_state.json", func(dir policy.Directory) priorStateFact {
 		return describePriorState(read.JSON(dir, policy.StateFile, read.MaxState))
 	})
 }

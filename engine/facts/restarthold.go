@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -22,9 +23,9 @@ type restartHoldFact struct {
 
 // restartHold is the hold that the slot recorded when the gateway had used up its budget of
 // deaths, and whether it still counts.
-func restartHold(c Config) ProfileSource {
+func restartHold(c Config) fact.ProfileSource {
 	const about = "the gateway used up its budget of deaths, from " + policy.RestartHoldFile + "; it stays down until the hold ends"
-	return profileFact("restart_hold", byAgent, about, func(dir policy.Directory) restartHoldFact {
+	return fact.OfProfile("restart_hold", fact.ByAgent, about, func(dir policy.Directory) restartHoldFact {
 		keys, out := read.JSON(dir, policy.RestartHoldFile, read.MaxState)
 		return describeRestartHold(keys, out, c.Now().Unix(), func(name string) (string, bool) {
 			info, err := dir.Lstat(name)

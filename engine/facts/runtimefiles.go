@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -49,8 +50,8 @@ const maxPath = 512
 // runtimeFiles are the files that name a running gateway. They outlive the gateway. The lock is
 // the best sign of life, because containers on one kernel see each other's locks but not each
 // other's pids.
-func runtimeFiles(c Config) ProfileSource {
-	return profileFact("runtime_files", byAgent, "files that name a running gateway", c.describeRuntimeFiles)
+func runtimeFiles(c Config) fact.ProfileSource {
+	return fact.OfProfile("runtime_files", fact.ByAgent, "files that name a running gateway", c.describeRuntimeFiles)
 }
 
 func (c Config) describeRuntimeFiles(dir policy.Directory) runtimeFilesFact {

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -36,8 +37,8 @@ func describeMigration(keys read.Object, out read.Outcome) migration {
 
 // sentinels are files in the home whose mere existence means something, even as a link or a
 // directory.
-func sentinels(c Config) Source {
-	return containerFact("sentinels", byAgent, "files in the home that stop or hold the fleet", func() sentinelsFact {
+func sentinels(c Config) fact.Source {
+	return fact.OfContainer("sentinels", fact.ByAgent, "files in the home that stop or hold the fleet", func() sentinelsFact {
 		f := sentinelsFact{Outcome: read.Recorded}
 		f.EStop.Present = present(c.Root, "ESTOP")
 		f.DrainRequest = present(c.Root, ".drain_request.json")

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -22,8 +23,8 @@ type startsFact struct {
 }
 
 // starts are the recent starts of the profile's gateway.
-func starts() ProfileSource {
-	return profileFact("starts", byAgent, "recent starts of the gateway, from gateway-starts.log", func(dir policy.Directory) startsFact {
+func starts() fact.ProfileSource {
+	return fact.OfProfile("starts", fact.ByAgent, "recent starts of the gateway, from gateway-starts.log", func(dir policy.Directory) startsFact {
 		f := startsFact{TimesUnix: []int64{}}
 		data, out := read.Tail(dir, "gateway-starts.log", 4096)
 		f.Outcome = out

@@ -3,6 +3,7 @@ package facts
 import (
 	"bytes"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -25,9 +26,9 @@ type uncleanExit struct {
 }
 
 // uncleanExits are recent deaths of the gateway that nothing recorded at the time.
-func uncleanExits() ProfileSource {
+func uncleanExits() fact.ProfileSource {
 	const about = "deaths of the gateway that nothing recorded at the time, from the last 64 KiB of logs/gateway-exit-diag.log"
-	return profileFact("unclean_exits", byAgent, about, func(dir policy.Directory) uncleanExitsFact {
+	return fact.OfProfile("unclean_exits", fact.ByAgent, about, func(dir policy.Directory) uncleanExitsFact {
 		data, out := read.Tail(dir, "logs/gateway-exit-diag.log", read.MaxTail)
 		if out.Status != "" {
 			return uncleanExitsFact{Outcome: out, TimesUnix: []int64{}}

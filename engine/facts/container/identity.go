@@ -1,9 +1,10 @@
-package facts
+package container
 
 import (
 	"os"
 	"strconv"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -17,8 +18,8 @@ type identityFact struct {
 }
 
 // identity is the user that runs this process, and what the process may do.
-func identity(c Config) Source {
-	return containerFact("identity", byOperator, "the user and the permissions of the program", func() identityFact {
+func identity(c Config) fact.Source {
+	return fact.OfContainer("identity", fact.ByOperator, "the user and the permissions of the program", func() identityFact {
 		f := identityFact{Outcome: read.Recorded, UID: os.Geteuid(), GID: os.Getegid()}
 		set, err := strconv.ParseUint(c.Proc.Status("self", "CapEff"), 16, 64)
 		if err != nil {

@@ -1,9 +1,10 @@
-package facts
+package container
 
 import (
 	"slices"
 	"strings"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -24,8 +25,8 @@ type mount struct {
 }
 
 // mounts are the mounts of the container.
-func mounts(c Config) Source {
-	return containerFact("mounts", byOperator, "the mounts of the container, from /proc/self/mountinfo", func() mountsFact {
+func mounts(c Config) fact.Source {
+	return fact.OfContainer("mounts", fact.ByOperator, "the mounts of the container, from /proc/self/mountinfo", func() mountsFact {
 		all, more, err := c.mountPoints()
 		if err != nil {
 			return mountsFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "mountinfo cannot be read"}, Mounts: []mount{}}

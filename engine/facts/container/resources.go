@@ -1,12 +1,12 @@
-package facts
+package container
 
 import (
 	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -20,14 +20,14 @@ type resourcesFact struct {
 }
 
 // resources are what the container may use.
-func resources(c Config) Source {
-	return containerFact("resources", byOperator, "what the container may use, from its control group", func() resourcesFact {
+func resources(c Config) fact.Source {
+	return fact.OfContainer("resources", fact.ByOperator, "what the container may use, from its control group", func() resourcesFact {
 		f := resourcesFact{
 			Outcome: read.Recorded, MemoryLimit: parseWhole(c.cgroupText("memory.max")),
 			OOMKills: parseWhole(read.Field([]byte(c.cgroupText("memory.events")), "oom_kill")), CPUs: parseCPUs(c.cgroupText("cpu.max")),
 		}
-		if space, err := spaceOf(c.Tmp); err == nil {
-			f.TmpFreeBytes = &space.free
+		if free, _, err := read.Space(c.Tmp); err == nil {
+			f.TmpFreeBytes = &free
 		}
 		if f.MemoryLimit == nil && f.OOMKills == nil && f.CPUs == nil && f.TmpFreeBytes == nil {
 			f.Status = policy.StatusMissing
@@ -57,22 +57,4 @@ func parseCPUs(s string) *float64 {
 		return nil
 	}
 	return new(q / p)
-}
-
-// A space is how full a file system is, in bytes. Space that only root may use is not free.
-type space struct{ free, total int64 }
-
-func spaceOf(path string) (space, error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(path, &s); err != nil {
-		return space{}, err
-	}
-	return space{free: blocks(s.Bavail, s.Bsize), total: blocks(s.Blocks, s.Bsize)}, nil
-}
-
-func blocks(n uint64, size int64) int64 {
-	if size > 0 && n > uint64(math.MaxInt64/size) {
-		return math.MaxInt64
-	}
-	return int64(n) * size
 }

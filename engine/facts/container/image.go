@@ -1,4 +1,4 @@
-package facts
+package container
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -19,8 +20,8 @@ type imageFact struct {
 
 // image identifies the image. The two files and their releases name the keys differently, so
 // the first key that has a value wins.
-func image(c Config) Source {
-	return containerFact("image", byImage, "which image this is", func() imageFact {
+func image(c Config) fact.Source {
+	return fact.OfContainer("image", fact.ByImage, "which image this is", func() imageFact {
 		f := imageFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
 		for _, place := range []struct{ name, path string }{{"install_stamp", filepath.Join(c.CodeDir, "install-stamp.json")}, {"provenance", c.Provenance}} {
 			data, out := read.Path(place.path, read.MaxState)

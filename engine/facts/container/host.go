@@ -1,8 +1,9 @@
-package facts
+package container
 
 import (
 	"time"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -16,8 +17,8 @@ type hostFact struct {
 }
 
 // host is which container this is, and since when it runs.
-func host(c Config) Source {
-	return containerFact("host", byKernel, "which container this is", func() hostFact {
+func host(c Config) fact.Source {
+	return fact.OfContainer("host", fact.ByKernel, "which container this is", func() hostFact {
 		f := hostFact{Outcome: read.Recorded, Hostname: c.Proc.Kernel("hostname"), BootID: c.Proc.Kernel("random/boot_id")}
 		if t, ok := c.Proc.ContainerStarted(); ok {
 			f.StartedAtUnix = t

@@ -1,0 +1,58 @@
+// Package container holds the fact sources about the container itself, one file each: its
+// processes, its environment, its image, and what the operator and the watch keep outside of
+// the volume. None of them touches the volume, so root collects them itself.
+package container
+
+import (
+	"cmp"
+	"time"
+
+	"hermes-reconcile/engine/facts/fact"
+	"hermes-reconcile/engine/facts/read"
+)
+
+// Config says where things are, so that a test can put them elsewhere. Empty fields mean the
+// usual places.
+type Config struct {
+	Proc       read.Proc // "/proc"
+	EnvDir     string    // see read.ReadEnvironment
+	Environ    []string  // see read.ReadEnvironment
+	Cgroup     string    // "/sys/fs/cgroup"
+	Tmp        string    // "/tmp"
+	CodeDir    string    // "/opt/hermes"
+	Provenance string    // "/etc/hermes/image-provenance.json"
+	RunDir     string    // "/run/hermes-reconcile": what the watch remembers
+	StateDir   string    // holds the operator's overrides; empty: there are none
+
+	Now func() time.Time // nil: time.Now
+}
+
+// withDefaults fills in the empty fields.
+func (c Config) withDefaults() Config {
+	c.Proc = cmp.Or(c.Proc, "/proc")
+	c.Cgroup = cmp.Or(c.Cgroup, "/sys/fs/cgroup")
+	c.Tmp = cmp.Or(c.Tmp, "/tmp")
+	c.CodeDir = cmp.Or(c.CodeDir, "/opt/hermes")
+	c.Provenance = cmp.Or(c.Provenance, "/etc/hermes/image-provenance.json")
+	c.RunDir = cmp.Or(c.RunDir, "/run/hermes-reconcile")
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Sources returns the sources. To add a fact, write its file and name it here.
+func Sources(c Config) []fact.Source {
+	c = c.withDefaults()
+	return []fact.Source{
+		command(c),
+		environment(c),
+		host(c),
+		identity(c),
+		mounts(c),
+		resources(c),
+		image(c),
+		overrides(c),
+		ownLease(c),
+	}
+}
