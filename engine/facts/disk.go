@@ -1,7 +1,6 @@
 package facts
 
 import (
-	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -14,16 +13,14 @@ type diskFact struct {
 }
 
 // disk is how full the volume is.
-func disk(c Config) fact.Source {
-	return fact.OfContainer("disk", fact.ByKernel, "space on the volume, from statfs of the home", func() diskFact {
-		free, total, err := read.Space(c.Home)
-		if err != nil {
-			return diskFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: read.Reason(err)}}
-		}
-		f := diskFact{Outcome: read.Recorded, HomeFreeBytes: free, HomeTotalBytes: total}
-		if total > 0 {
-			f.HomeFreePercent = 100 * float64(free) / float64(total)
-		}
-		return f
-	})
+func (c Config) disk() diskFact {
+	free, total, err := read.Space(c.Home)
+	if err != nil {
+		return diskFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: read.Reason(err)}}
+	}
+	f := diskFact{Outcome: read.Recorded, HomeFreeBytes: free, HomeTotalBytes: total}
+	if total > 0 {
+		f.HomeFreePercent = 100 * float64(free) / float64(total)
+	}
+	return f
 }

@@ -43,6 +43,7 @@ type Config struct {
 
 	Now func() time.Time // nil: time.Now
 
+	marks      []string          // OperatorFiles, and those that are always looked for
 	inherited  func() *inherited // reads once
 	tokenLocks func() tokenLocks // reads once
 	lastLines  func() lastLines  // reads once
@@ -57,6 +58,7 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.marks = operatorNames(c.OperatorFiles)
 	c.inherited = sync.OnceValue(c.inherit)
 	c.tokenLocks = sync.OnceValue(c.readTokenLocks)
 	c.lastLines = sync.OnceValue(c.readLastLines)
@@ -74,31 +76,31 @@ func Builtin(c Config) Sources {
 	c = c.withDefaults()
 	return Sources{
 		Volume: []fact.Source{
-			multiplex(c),
-			sentinels(c),
-			activeProfile(c),
-			disk(c),
-			ownerLease(c),
-			profilesDir(c),
-			previous(c),
+			fact.OfContainer("multiplex", fact.ByAgent, "whether one gateway serves several profiles", c.multiplex),
+			fact.OfContainer("sentinels", fact.ByAgent, "files in the home that stop or hold the fleet", c.sentinels),
+			fact.OfContainer("active_profile", fact.ByAgent, "the profile that commands without -p use", c.activeProfile),
+			fact.OfContainer("disk", fact.ByKernel, "space on the volume, from statfs of the home", c.disk),
+			fact.OfContainer("owner_lease", fact.ByAgent, "the container that owns the volume, from "+policy.LeaseFile+" in the home", c.ownerLease),
+			fact.Within("profiles_dir", fact.ByAgent, "how listing the directory profiles of the home went; unreadable if it is a link or not a directory; the root profile exists anyway", c.profilesDir),
+			fact.OfContainer("previous", fact.ByAgent, aboutPrevious, c.previous),
 		},
 		Profile: []fact.ProfileSource{
-			name(),
-			markers(),
-			priorState(),
-			lifecycle(),
-			runtimeFiles(c),
-			c.tokens(),
-			c.ports(),
-			c.platforms(),
-			starts(),
-			uncleanExits(),
-			restartHold(c),
-			c.profileConfig(),
-			operatorFiles(c),
-			ownership(),
-			logDirectory(c),
-			previousOfProfile(c),
+			fact.OfProfile("name", fact.ByAgent, "whether the profile can have a slot", name),
+			fact.OfProfile("markers", fact.ByAgent, "well-known files of the profile", markers),
+			fact.OfProfile("prior_state", fact.ByAgent, "what the gateway and its operator last recorded, from gateway_state.json", priorState),
+			fact.OfProfile("lifecycle", fact.ByAgent, "how the last gateway ended, from state/gateway.lifecycle.json", lifecycle),
+			fact.OfProfile("runtime_files", fact.ByAgent, "files that name a running gateway", c.runtimeFiles),
+			fact.OfProfile("tokens", fact.ByAgent, "credentials of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env", c.tokens),
+			fact.OfProfile("ports", fact.ByAgent, "ports of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment", c.ports),
+			fact.OfProfile("platforms", fact.ByAgent, "the messaging platforms of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env", c.platforms),
+			fact.OfProfile("starts", fact.ByAgent, "recent starts of the gateway, from gateway-starts.log", starts),
+			fact.OfProfile("unclean_exits", fact.ByAgent, "deaths of the gateway that nothing recorded at the time, from the last 64 KiB of logs/gateway-exit-diag.log", uncleanExits),
+			fact.OfProfile("restart_hold", fact.ByAgent, "the gateway used up its budget of deaths, from "+policy.RestartHoldFile+"; it stays down until the hold ends", c.restartHold),
+			fact.OfProfile("config", fact.ByAgent, "what the profile is set up for; the status is that of config.yaml", c.profileConfig),
+			fact.OfProfile("operator_files", fact.ByAgent, "files with which an operator marks a profile; the agent could make them too", c.operatorFiles),
+			fact.OfProfile("ownership", fact.ByAgent, "who owns the directory of the profile", ownership),
+			fact.OfProfile("log_directory", fact.ByAgent, "the directory of the slot's logger, logs/gateways/<profile> in the home; missing too for a name that no slot can have", c.logDirectory),
+			fact.OfProfile("previous", fact.ByAgent, aboutPrevious+". A pass counts only if it decided about the profile", c.previousOfProfile),
 		},
 	}
 }

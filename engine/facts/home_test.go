@@ -63,6 +63,18 @@ func collectedFor(t testing.TB, s fact.ProfileSource, h *volume.Home, profile st
 	return nil
 }
 
+// containerSource returns a built-in source by name.
+func containerSource(t testing.TB, c Config, name string) fact.Source {
+	t.Helper()
+	for _, s := range Builtin(c).Volume {
+		if s.Name() == name {
+			return s
+		}
+	}
+	t.Fatalf("there is no source %q", name)
+	return fact.Source{}
+}
+
 // profileSource returns a built-in source by name.
 func profileSource(t testing.TB, c Config, name string) fact.ProfileSource {
 	t.Helper()

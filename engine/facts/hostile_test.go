@@ -145,7 +145,7 @@ func FuzzHold(f *testing.F) {
 	} {
 		f.Add([]byte(text), true)
 	}
-	holdSchema := restartHold(Config{}).Schema()
+	holdSchema := profileSource(f, Config{}, "restart_hold").Schema()
 	f.Fuzz(func(t *testing.T, data []byte, known bool) {
 		keys, out := read.ParseObject(data)
 		hold := describeRestartHold(keys, out, now.Unix(), func(string) (string, bool) { return "id", known })

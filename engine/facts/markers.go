@@ -3,7 +3,6 @@ package facts
 import (
 	"io/fs"
 
-	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -23,11 +22,9 @@ type fileFact struct {
 }
 
 // markers are the well-known files of a profile that exist.
-func markers() fact.ProfileSource {
-	return fact.OfProfile("markers", fact.ByAgent, "well-known files of the profile", func(dir policy.Directory) markersFact {
-		files, out := describeFiles(dir, markerFiles)
-		return markersFact{out, files}
-	})
+func markers(dir policy.Directory) markersFact {
+	files, out := describeFiles(dir, markerFiles)
+	return markersFact{out, files}
 }
 
 // describeFiles describes the named files that exist. A file that cannot be described makes

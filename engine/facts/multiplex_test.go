@@ -32,7 +32,7 @@ func TestMultiplex(t *testing.T) {
 			}
 			config := configFor(t, newHome(t, files))
 			config.Environ = []string{"GATEWAY_MULTIPLEX_PROFILES=" + c.env}
-			facttest.Want(t, facttest.Collect(t, multiplex(config.withDefaults())), c.want)
+			facttest.Want(t, facttest.Collect(t, containerSource(t, config, "multiplex")), c.want)
 		})
 	}
 }
@@ -42,12 +42,12 @@ func TestMultiplexLayers(t *testing.T) {
 	h := newHome(t, map[string]string{".env": "GATEWAY_MULTIPLEX_PROFILES=off\n", "config.yaml": "gateway: {multiplex_profiles: true}"})
 	c := configFor(t, h)
 	c.Environ = []string{"GATEWAY_MULTIPLEX_PROFILES=on"}
-	facttest.Want(t, facttest.Collect(t, multiplex(c.withDefaults())), map[string]string{"on": "false", "source": `".env"`})
+	facttest.Want(t, facttest.Collect(t, containerSource(t, c, "multiplex")), map[string]string{"on": "false", "source": `".env"`})
 	hometest.Put(t, c.ManagedDir, ".env", "GATEWAY_MULTIPLEX_PROFILES=1\n")
-	facttest.Want(t, facttest.Collect(t, multiplex(c.withDefaults())), map[string]string{"on": "true", "source": `"managed"`})
+	facttest.Want(t, facttest.Collect(t, containerSource(t, c, "multiplex")), map[string]string{"on": "true", "source": `"managed"`})
 
 	h = newHome(t, map[string]string{"config.yaml": "gateway: {multiplex_profiles: true}"})
 	c = configFor(t, h)
 	hometest.Put(t, c.ManagedDir, "config.yaml", "gateway: {multiplex_profiles: false}")
-	facttest.Want(t, facttest.Collect(t, multiplex(c)), map[string]string{"on": "false", "source": `"managed"`})
+	facttest.Want(t, facttest.Collect(t, containerSource(t, c, "multiplex")), map[string]string{"on": "false", "source": `"managed"`})
 }

@@ -1,7 +1,6 @@
 package facts
 
 import (
-	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -18,16 +17,14 @@ type ownerLeaseFact struct {
 }
 
 // ownerLease is which container used the volume last.
-func ownerLease(c Config) fact.Source {
-	return fact.OfContainer("owner_lease", fact.ByAgent, "the container that owns the volume, from "+policy.LeaseFile+" in the home", func() ownerLeaseFact {
-		keys, out := read.JSON(c.Root, policy.LeaseFile, read.MaxState)
-		f := ownerLeaseFact{
-			Outcome: out, Host: keys.Text("host", 255), BootID: keys.Text("boot_id", 64), ContainerStart: keys.Moment("container_start"),
-			ID: keys.Text("id", 64), SeenAtUnix: keys.Moment("seen_at"), TTL: keys.Integer("ttl"),
-		}
-		if f.SeenAtUnix != nil {
-			f.SeenAt = keys.Text("seen_at", 64)
-		}
-		return f
-	})
+func (c Config) ownerLease() ownerLeaseFact {
+	keys, out := read.JSON(c.Root, policy.LeaseFile, read.MaxState)
+	f := ownerLeaseFact{
+		Outcome: out, Host: keys.Text("host", 255), BootID: keys.Text("boot_id", 64), ContainerStart: keys.Moment("container_start"),
+		ID: keys.Text("id", 64), SeenAtUnix: keys.Moment("seen_at"), TTL: keys.Integer("ttl"),
+	}
+	if f.SeenAtUnix != nil {
+		f.SeenAt = keys.Text("seen_at", 64)
+	}
+	return f
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -98,11 +97,8 @@ type shownPlatform struct {
 }
 
 // platforms are what the gateway of a profile would serve.
-func (c Config) platforms() fact.ProfileSource {
-	const about = "the messaging platforms of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env"
-	return fact.OfProfile("platforms", fact.ByAgent, about, func(dir policy.Directory) platformsFact {
-		return platformsOf(c.setup(dir))
-	})
+func (c Config) platforms(dir policy.Directory) platformsFact {
+	return platformsOf(c.setup(dir))
 }
 
 func platformsOf(s setup) platformsFact {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 
-	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -34,11 +33,8 @@ type port struct {
 }
 
 // ports are the ports that a profile's gateway would listen on.
-func (c Config) ports() fact.ProfileSource {
-	const about = "ports of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment"
-	return fact.OfProfile("ports", fact.ByAgent, about, func(dir policy.Directory) portsFact {
-		return describePorts(entryOf(dir.Profile()), c.setup(dir))
-	})
+func (c Config) ports(dir policy.Directory) portsFact {
+	return describePorts(entryOf(dir.Profile()), c.setup(dir))
 }
 
 func describePorts(name string, s setup) portsFact {

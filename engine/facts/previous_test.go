@@ -39,7 +39,7 @@ func TestPrevious(t *testing.T) {
 			}
 			h := newHome(t, files)
 			c := configFor(t, h)
-			facttest.Want(t, facttest.Collect(t, previous(c)), test.container)
+			facttest.Want(t, facttest.Collect(t, containerSource(t, c, "previous")), test.container)
 			facttest.Want(t, collectedFor(t, profileSource(t, c, "previous"), h, "coder"), test.profile)
 		})
 	}

@@ -3,7 +3,6 @@ package facts
 import (
 	"slices"
 
-	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -40,10 +39,8 @@ type platformState struct {
 }
 
 // priorState is what the gateway and its operator last recorded: what should run.
-func priorState() fact.ProfileSource {
-	return fact.OfProfile("prior_state", fact.ByAgent, "what the gateway and its operator last recorded, from gateway_state.json", func(dir policy.Directory) priorStateFact {
-		return describePriorState(read.JSON(dir, policy.StateFile, read.MaxState))
-	})
+func priorState(dir policy.Directory) priorStateFact {
+	return describePriorState(read.JSON(dir, policy.StateFile, read.MaxState))
 }
 
 // describePriorState describes a state file. Only the two states decide whether it is valid:

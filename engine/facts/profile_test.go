@@ -161,7 +161,7 @@ func TestNames(t *testing.T) {
 		"default": `""`, "coder": `""`, "link": `"link"`, "UPPER": `"characters"`, "-dash": `"characters"`, "a b": `"characters"`,
 		"profiles/default": `"reserved"`, long: `"too_long"`, long[1:]: `""`,
 	} {
-		fact := collectedFor(t, name(), h, profile)
+		fact := collectedFor(t, profileSource(t, configFor(t, h), "name"), h, profile)
 		if facttest.Get(fact, "problem") != want || facttest.Get(fact, "valid") != strconv.FormatBool(want == `""`) {
 			t.Errorf("name of %.20q is %v, want problem %s", profile, fact, want)
 		}

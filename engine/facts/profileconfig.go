@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -105,29 +104,27 @@ func (s setup) firstShown(paths ...[]string) *string {
 }
 
 // profileConfig is what a profile is set up for.
-func (c Config) profileConfig() fact.ProfileSource {
-	return fact.OfProfile("config", fact.ByAgent, "what the profile is set up for; the status is that of config.yaml", func(dir policy.Directory) configFact {
-		s := c.setup(dir)
-		standalone, _ := s.key("gateway", "standalone")
-		f := configFact{Outcome: s.config.Outcome, Standalone: standalone.Bool(), Platforms: map[string]platformConfig{}, Values: map[string]configValue{}}
-		f.Model = s.firstShown([]string{"model"}, []string{"model", "default"}, []string{"model", "model"})
-		f.Provider = s.firstShown([]string{"model", "provider"}, []string{"provider"})
-		for _, key := range c.ConfigKeys {
-			if v, ok := s.shown(strings.Split(key, ".")...); ok {
-				f.Values[key] = v
-			}
+func (c Config) profileConfig(dir policy.Directory) configFact {
+	s := c.setup(dir)
+	standalone, _ := s.key("gateway", "standalone")
+	f := configFact{Outcome: s.config.Outcome, Standalone: standalone.Bool(), Platforms: map[string]platformConfig{}, Values: map[string]configValue{}}
+	f.Model = s.firstShown([]string{"model"}, []string{"model", "default"}, []string{"model", "model"})
+	f.Provider = s.firstShown([]string{"model", "provider"}, []string{"provider"})
+	for _, key := range c.ConfigKeys {
+		if v, ok := s.shown(strings.Split(key, ".")...); ok {
+			f.Values[key] = v
 		}
-		for _, name := range s.configured() {
-			on, _ := s.switched(name)
-			f.Platforms[read.Bounded(name, 128)] = platformConfig{on}
-		}
-		if c.Phase == policy.PhaseApply {
-			f.ChangedUnix = lastChange(dir, ".env", "config.yaml")
-		}
-		f.JobCount, f.EnabledJobs, f.JobsStatus = countJobs(read.File(dir, jobsFile, read.MaxConfig))
-		f.ProviderCount, f.ProvidersStatus = countProviders(read.JSON(dir, "auth.json", read.MaxConfig))
-		return f
-	})
+	}
+	for _, name := range s.configured() {
+		on, _ := s.switched(name)
+		f.Platforms[read.Bounded(name, 128)] = platformConfig{on}
+	}
+	if c.Phase == policy.PhaseApply {
+		f.ChangedUnix = lastChange(dir, ".env", "config.yaml")
+	}
+	f.JobCount, f.EnabledJobs, f.JobsStatus = countJobs(read.File(dir, jobsFile, read.MaxConfig))
+	f.ProviderCount, f.ProvidersStatus = countProviders(read.JSON(dir, "auth.json", read.MaxConfig))
+	return f
 }
 
 // lastChange returns when the newest of the files was changed, in seconds since 1970.

@@ -3,7 +3,6 @@ package facts
 import (
 	"context"
 
-	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -16,13 +15,10 @@ type profilesDirFact struct {
 }
 
 // profilesDir is how listing the profiles went.
-func profilesDir(c Config) fact.Source {
-	const about = "how listing the directory profiles of the home went; unreadable if it is a link or not a directory; the root profile exists anyway"
-	return fact.Within("profiles_dir", fact.ByAgent, about, func(ctx context.Context) profilesDirFact {
-		dir, err := c.ProfilesDir(ctx)
-		if err != nil {
-			return profilesDirFact{Outcome: read.Outcome{Status: policy.StatusTimedOut}}
-		}
-		return profilesDirFact{read.Outcome{Status: dir.Status, Error: dir.Error}, dir.Entries, dir.Others, dir.Truncated}
-	})
+func (c Config) profilesDir(ctx context.Context) profilesDirFact {
+	dir, err := c.ProfilesDir(ctx)
+	if err != nil {
+		return profilesDirFact{Outcome: read.Outcome{Status: policy.StatusTimedOut}}
+	}
+	return profilesDirFact{read.Outcome{Status: dir.Status, Error: dir.Error}, dir.Entries, dir.Others, dir.Truncated}
 }

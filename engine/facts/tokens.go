@@ -30,9 +30,8 @@ type token struct {
 }
 
 // tokens are the credentials that a profile's gateway would use.
-func (c Config) tokens() fact.ProfileSource {
-	const about = "credentials of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env"
-	return fact.OfProfile("tokens", fact.ByAgent, about, func(dir policy.Directory) tokensFact { return describeTokens(c.setup(dir)) })
+func (c Config) tokens(dir policy.Directory) tokensFact {
+	return describeTokens(c.setup(dir))
 }
 
 func describeTokens(s setup) tokensFact {

@@ -28,14 +28,12 @@ type commandFact struct {
 
 // command is the main command of the container: that of the rc.init of s6-overlay, else
 // PID 1.
-func command(c Config) fact.Source {
-	return fact.OfContainer("command", fact.ByImage, "the main command of the container, from /proc", func() commandFact {
-		argv, source, err := c.mainCommand()
-		if err != nil {
-			return commandFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "the command of PID 1 cannot be read"}, Argv: []string{}, Role: "none", Source: "none"}
-		}
-		return describeCommand(argv, source)
-	})
+func (c Config) command() commandFact {
+	argv, source, err := c.mainCommand()
+	if err != nil {
+		return commandFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "the command of PID 1 cannot be read"}, Argv: []string{}, Role: "none", Source: "none"}
+	}
+	return describeCommand(argv, source)
 }
 
 // mainCommand returns the arguments of the main command. s6-overlay starts it from a shell

@@ -88,7 +88,7 @@ func TestCommand(t *testing.T) {
 		{"no /proc", nil, map[string]string{"status": `"unreadable"`, "role": `"none"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			fact := facttest.Collect(t, command(Config{Proc: fakeProc(t, c.processes...)}))
+			fact := facttest.Collect(t, source(t, Config{Proc: fakeProc(t, c.processes...)}, "command"))
 			for key, want := range c.want {
 				if got := facttest.Get(fact, key); got != want {
 					t.Errorf("%s is %s, want %s in %v", key, got, want, fact)
@@ -111,7 +111,7 @@ func TestCommandCannotBeSpoofed(t *testing.T) {
 		"younger than it": {pid: 20, parent: 1, started: 200, argv: spoofed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fact := facttest.Collect(t, command(Config{Proc: fakeProc(t, svscan, spoof, real)}))
+			fact := facttest.Collect(t, source(t, Config{Proc: fakeProc(t, svscan, spoof, real)}, "command"))
 			if facttest.Get(fact, "role") != `"gateway run"` {
 				t.Errorf("the command is %v, want gateway run", fact)
 			}
@@ -157,13 +157,13 @@ func TestCommandIsNotThatOfARealImpostor(t *testing.T) {
 	if err != nil || afterRcInit(argv) == nil {
 		t.Fatalf("the impostor has the arguments %q, %v", argv, err)
 	}
-	if fact := facttest.Collect(t, command(Config{Proc: proc})); facttest.Get(fact, "role") != `"none"` {
+	if fact := facttest.Collect(t, source(t, Config{Proc: proc}, "command")); facttest.Get(fact, "role") != `"none"` {
 		t.Errorf("the command is %v, want none", fact)
 	}
 }
 
 func TestHost(t *testing.T) {
-	fact := facttest.Collect(t, host(Config{Proc: fakeProc(t, fakeProcess{pid: 1, started: 1234, comm: "s6-svscan) S 9 ("})}))
+	fact := facttest.Collect(t, source(t, Config{Proc: fakeProc(t, fakeProcess{pid: 1, started: 1234, comm: "s6-svscan) S 9 ("})}, "host"))
 	for key, want := range map[string]string{
 		"hostname": `"gateway-1"`, "boot_id": `"7f3a0000-0000-4000-8000-000000000000"`, "started_at_unix": "1795000012", "started_at": `"2026-11-18T11:06:52Z"`,
 	} {
@@ -171,7 +171,7 @@ func TestHost(t *testing.T) {
 			t.Errorf("%s is %s, want %s", key, got, want)
 		}
 	}
-	if fact := facttest.Collect(t, host(Config{Proc: "/proc"})); facttest.Get(fact, "status") != `"recorded"` || facttest.Get(fact, "started_at") == "absent" {
+	if fact := facttest.Collect(t, source(t, Config{Proc: "/proc"}, "host")); facttest.Get(fact, "status") != `"recorded"` || facttest.Get(fact, "started_at") == "absent" {
 		t.Errorf("host of this machine: %v", fact)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
+	"hermes-reconcile/policy"
 )
 
 // Config says where things are, so that a test can put them elsewhere. Empty fields mean the
@@ -45,14 +46,14 @@ func (c Config) withDefaults() Config {
 func Sources(c Config) []fact.Source {
 	c = c.withDefaults()
 	return []fact.Source{
-		command(c),
-		environment(c),
-		host(c),
-		identity(c),
-		mounts(c),
-		resources(c),
-		image(c),
-		overrides(c),
-		ownLease(c),
+		fact.OfContainer("command", fact.ByImage, "the main command of the container, from /proc", c.command),
+		fact.OfContainer("environment", fact.ByOperator, "the environment of the container", c.environment),
+		fact.OfContainer("host", fact.ByKernel, "which container this is", c.host),
+		fact.OfContainer("identity", fact.ByOperator, "the user and the permissions of the program", c.identity),
+		fact.OfContainer("mounts", fact.ByOperator, "the mounts of the container, from /proc/self/mountinfo", c.mounts),
+		fact.OfContainer("resources", fact.ByOperator, "what the container may use, from its control group", c.resources),
+		fact.OfContainer("image", fact.ByImage, "which image this is", c.image),
+		fact.OfContainer("overrides", fact.ByOperator, "holds of rules that an operator has set aside, from "+policy.OverridesFile+" in the state directory; unreadable if another user could have written the file", c.overrides),
+		fact.OfContainer("own_lease", fact.ByOperator, "what the watch of this container remembers of the lease of the volume, from "+policy.LeaseMemoryFile+" in run_dir; missing without a watch", c.ownLease),
 	}
 }

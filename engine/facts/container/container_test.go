@@ -11,6 +11,18 @@ import (
 	"hermes-reconcile/engine/hometest"
 )
 
+// source returns a source by name.
+func source(t testing.TB, c Config, name string) fact.Source {
+	t.Helper()
+	for _, s := range Sources(c) {
+		if s.Name() == name {
+			return s
+		}
+	}
+	t.Fatalf("there is no source %q", name)
+	return fact.Source{}
+}
+
 func TestEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -25,7 +37,7 @@ func TestEnvironment(t *testing.T) {
 		"HERMES_RECONCILE_BUNDLE=https://user:" + facttest.Secret + "@example.org/b",
 	}}
 	print := fact.Fingerprint(facttest.Secret)
-	fact := facttest.Collect(t, environment(c))
+	fact := facttest.Collect(t, source(t, c, "environment"))
 	facttest.Want(t, fact, map[string]string{
 		"status": `"recorded"`, "source": `"process+directory"`,
 		"vars/HERMES_HOME": `"/from/process"`, "vars/PUID": `"1000"`, "vars/PATH": "absent", "vars/AWS_PROFILE": "absent",
@@ -36,10 +48,10 @@ func TestEnvironment(t *testing.T) {
 		"secrets":  `[{"fingerprint":"` + print + `","name":"HERMES_RECONCILE_PASSWORD"},{"fingerprint":"` + print + `","name":"SLACK_BOT_TOKEN"},{"fingerprint":"` + print + `","name":"TELEGRAM_BOT_TOKEN"}]`,
 	})
 	facttest.NoSecret(t, "environment", fact)
-	fact = facttest.Collect(t, environment(Config{EnvDir: "/nowhere", Environ: []string{`HERMES_GATEWAY_NO_SUPERVISE=" yes "`, "HERMES_DASHBOARD='off'"}}))
+	fact = facttest.Collect(t, source(t, Config{EnvDir: "/nowhere", Environ: []string{`HERMES_GATEWAY_NO_SUPERVISE=" yes "`, "HERMES_DASHBOARD='off'"}}, "environment"))
 	facttest.Want(t, fact, map[string]string{"flags": `{"HERMES_DASHBOARD":false,"HERMES_GATEWAY_NO_SUPERVISE":true}`, "invalid_flags": "[]",
 		"warnings": `["HERMES_GATEWAY_NO_SUPERVISE: the value has quotes in it","HERMES_DASHBOARD: the value has quotes in it"]`})
-	fact = facttest.Collect(t, environment(Config{EnvDir: "/nowhere", Environ: []string{}}))
+	fact = facttest.Collect(t, source(t, Config{EnvDir: "/nowhere", Environ: []string{}}, "environment"))
 	facttest.Want(t, fact, map[string]string{"status": `"empty"`, "source": `"none"`})
 }
 
@@ -56,7 +68,7 @@ func TestEnvironmentThatCannotBeRead(t *testing.T) {
 	if err := os.Symlink("no-directory", file); err != nil { // an error for root, too
 		t.Fatal(err)
 	}
-	fact := facttest.Collect(t, environment(Config{EnvDir: file, Environ: []string{"HERMES_UID=7"}}))
+	fact := facttest.Collect(t, source(t, Config{EnvDir: file, Environ: []string{"HERMES_UID=7"}}, "environment"))
 	facttest.Want(t, fact, map[string]string{"status": `"unreadable"`, "vars/HERMES_UID": `"7"`, "source": `"process"`})
 }
 
@@ -68,31 +80,31 @@ func TestMountsIdentityAndResources(t *testing.T) {
 	hometest.Put(t, cgroup, "memory.events", "low 0\noom 3\noom_kill 2\n")
 	hometest.Put(t, cgroup, "cpu.max", "150000 100000\n")
 	c := Config{Proc: read.Proc(proc), Cgroup: cgroup, Tmp: t.TempDir()}
-	facttest.Want(t, facttest.Collect(t, mounts(c)), map[string]string{"mounts": `[{"fstype":"overlay","point":"/","read_only":true},{"fstype":"ext4","point":"/opt/my data","read_only":false},{"fstype":"nfs4","point":"/mnt","read_only":true}]`})
-	facttest.Want(t, facttest.Collect(t, identity(c)), map[string]string{"capabilities": `["CAP_SETGID","CAP_SETUID"]`, "root_read_only": "true"})
-	facttest.Want(t, facttest.Collect(t, resources(c)), map[string]string{"memory_limit_bytes": "1073741824", "memory_oom_kills": "2", "cpus": "1.5"})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "mounts")), map[string]string{"mounts": `[{"fstype":"overlay","point":"/","read_only":true},{"fstype":"ext4","point":"/opt/my data","read_only":false},{"fstype":"nfs4","point":"/mnt","read_only":true}]`})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "identity")), map[string]string{"capabilities": `["CAP_SETGID","CAP_SETUID"]`, "root_read_only": "true"})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "resources")), map[string]string{"memory_limit_bytes": "1073741824", "memory_oom_kills": "2", "cpus": "1.5"})
 	hometest.Put(t, cgroup, "memory.max", "max\n")
 	hometest.Put(t, cgroup, "cpu.max", "max 100000\n")
-	facttest.Want(t, facttest.Collect(t, resources(c)), map[string]string{"memory_limit_bytes": "absent", "cpus": "absent"})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "resources")), map[string]string{"memory_limit_bytes": "absent", "cpus": "absent"})
 }
 
 func TestImage(t *testing.T) {
 	dir := t.TempDir()
 	c := Config{CodeDir: dir, Provenance: filepath.Join(dir, "provenance")}
-	facttest.Want(t, facttest.Collect(t, image(c)), map[string]string{"status": `"missing"`})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"missing"`})
 	hometest.Put(t, dir, "provenance", `{"version":"2026.9.21","revision":"abc"}`)
-	facttest.Want(t, facttest.Collect(t, image(c)), map[string]string{"status": `"recorded"`, "version": `"2026.9.21"`, "sha": `"abc"`, "source": `"provenance"`})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"recorded"`, "version": `"2026.9.21"`, "sha": `"abc"`, "source": `"provenance"`})
 	hometest.Put(t, dir, "install-stamp.json", `{"commit":"def","schemaVersion":1}`)
-	facttest.Want(t, facttest.Collect(t, image(c)), map[string]string{"version": `"2026.9.21"`, "sha": `"def"`, "source": `"install_stamp"`})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"version": `"2026.9.21"`, "sha": `"def"`, "source": `"install_stamp"`})
 	if err := os.Remove(c.Provenance); err != nil {
 		t.Fatal(err)
 	}
 	hometest.Put(t, dir, "install-stamp.json", "not json")
-	facttest.Want(t, facttest.Collect(t, image(c)), map[string]string{"status": `"invalid"`})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"invalid"`})
 	if err := os.Remove(filepath.Join(dir, "install-stamp.json")); err != nil {
 		t.Fatal(err)
 	}
 	hometest.Put(t, dir, ".hermes_build_sha", "0123456789abcdef\n")
 	hometest.Put(t, dir, "pyproject.toml", "[project]\nname = \"hermes-agent\"\nversion = \"0.14.2\"\n[tool.x]\nversion = \"9\"\n")
-	facttest.Want(t, facttest.Collect(t, image(c)), map[string]string{"status": `"recorded"`, "version": `"0.14.2"`, "sha": `"0123456789abcdef"`, "source": `"build_sha"`})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"recorded"`, "version": `"0.14.2"`, "sha": `"0123456789abcdef"`, "source": `"build_sha"`})
 }

@@ -46,10 +46,8 @@ type environSecret struct {
 }
 
 // environment is the environment that the container was given.
-func environment(c Config) fact.Source {
-	return fact.OfContainer("environment", fact.ByOperator, "the environment of the container", func() environmentFact {
-		return describeEnvironment(read.ReadEnvironment(c.EnvDir, c.Environ))
-	})
+func (c Config) environment() environmentFact {
+	return describeEnvironment(read.ReadEnvironment(c.EnvDir, c.Environ))
 }
 
 func describeEnvironment(e read.Environment) environmentFact {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -25,14 +24,12 @@ type mount struct {
 }
 
 // mounts are the mounts of the container.
-func mounts(c Config) fact.Source {
-	return fact.OfContainer("mounts", fact.ByOperator, "the mounts of the container, from /proc/self/mountinfo", func() mountsFact {
-		all, more, err := c.mountPoints()
-		if err != nil {
-			return mountsFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "mountinfo cannot be read"}, Mounts: []mount{}}
-		}
-		return mountsFact{read.Recorded, all, more}
-	})
+func (c Config) mounts() mountsFact {
+	all, more, err := c.mountPoints()
+	if err != nil {
+		return mountsFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "mountinfo cannot be read"}, Mounts: []mount{}}
+	}
+	return mountsFact{read.Recorded, all, more}
 }
 
 func (c Config) mountPoints() (all []mount, more bool, err error) {

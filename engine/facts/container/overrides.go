@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -27,18 +26,15 @@ type override struct {
 
 // overrides are the holds that an operator has set aside. They count only when no other
 // user could have written them.
-func overrides(c Config) fact.Source {
-	const about = "holds of rules that an operator has set aside, from " + policy.OverridesFile + " in the state directory; unreadable if another user could have written the file"
-	return fact.OfContainer("overrides", fact.ByOperator, about, func() overridesFact {
-		out, data := read.Outcome{Status: policy.StatusMissing}, []byte(nil)
-		if c.StateDir != "" {
-			data, out = read.Trusted(filepath.Join(c.StateDir, policy.OverridesFile), os.Geteuid())
-		}
-		if out.Status != "" {
-			return overridesFact{out, map[string][]override{}}
-		}
-		return parseOverrides(data, c.Now(), containerStart(c.Proc))
-	})
+func (c Config) overrides() overridesFact {
+	out, data := read.Outcome{Status: policy.StatusMissing}, []byte(nil)
+	if c.StateDir != "" {
+		data, out = read.Trusted(filepath.Join(c.StateDir, policy.OverridesFile), os.Geteuid())
+	}
+	if out.Status != "" {
+		return overridesFact{out, map[string][]override{}}
+	}
+	return parseOverrides(data, c.Now(), containerStart(c.Proc))
 }
 
 // parseOverrides parses the list. start identifies the present start of the container, and is

@@ -62,7 +62,7 @@ func TestOverrides(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			config := Config{Proc: "/proc", StateDir: t.TempDir(), Now: func() time.Time { return now }}
 			hometest.Put(t, config.StateDir, policy.OverridesFile, c.text)
-			fact := facttest.Collect(t, overrides(config))
+			fact := facttest.Collect(t, source(t, config, "overrides"))
 			facttest.Want(t, fact, c.want)
 			facttest.NoSecret(t, "overrides", fact)
 		})
@@ -99,12 +99,12 @@ func TestOverridesThatOthersCouldHaveWrittenAreNotBelieved(t *testing.T) {
 			if err := change(config.StateDir, file); err != nil {
 				t.Fatal(err)
 			}
-			facttest.Want(t, facttest.Collect(t, overrides(config)), map[string]string{"status": `"unreadable"`, "profiles": "{}"})
+			facttest.Want(t, facttest.Collect(t, source(t, config, "overrides")), map[string]string{"status": `"unreadable"`, "profiles": "{}"})
 		})
 	}
 	t.Run("nowhere", func(t *testing.T) {
 		for _, dir := range []string{"", t.TempDir(), filepath.Join(t.TempDir(), "none")} {
-			facttest.Want(t, facttest.Collect(t, overrides(Config{StateDir: dir})), map[string]string{"status": `"missing"`, "error": "absent", "profiles": "{}"})
+			facttest.Want(t, facttest.Collect(t, source(t, Config{StateDir: dir}, "overrides")), map[string]string{"status": `"missing"`, "error": "absent", "profiles": "{}"})
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -21,17 +20,14 @@ type ownLeaseFact struct {
 }
 
 // ownLease is what the watch of this container remembers of the lease.
-func ownLease(c Config) fact.Source {
-	const about = "what the watch of this container remembers of the lease of the volume, from " + policy.LeaseMemoryFile + " in run_dir; missing without a watch"
-	return fact.OfContainer("own_lease", fact.ByOperator, about, func() ownLeaseFact {
-		data, out := read.Trusted(filepath.Join(c.RunDir, policy.LeaseMemoryFile), os.Geteuid())
-		var keys read.Object
-		if out.Status == "" {
-			keys, out = read.ParseObject(data)
-		}
-		return ownLeaseFact{
-			Outcome: out, ID: keys.Text("id", 64), HeldUnix: keys.Integer("held_unix"), LostUnix: keys.Integer("lost_unix"), OtherID: keys.Text("other_id", 64),
-			OtherSeenAt: keys.Integer("other_seen_at_unix"), Changed: keys.Integer("changed_unix"), Renewed: keys.Bool("renewed"),
-		}
-	})
+func (c Config) ownLease() ownLeaseFact {
+	data, out := read.Trusted(filepath.Join(c.RunDir, policy.LeaseMemoryFile), os.Geteuid())
+	var keys read.Object
+	if out.Status == "" {
+		keys, out = read.ParseObject(data)
+	}
+	return ownLeaseFact{
+		Outcome: out, ID: keys.Text("id", 64), HeldUnix: keys.Integer("held_unix"), LostUnix: keys.Integer("lost_unix"), OtherID: keys.Text("other_id", 64),
+		OtherSeenAt: keys.Integer("other_seen_at_unix"), Changed: keys.Integer("changed_unix"), Renewed: keys.Bool("renewed"),
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -20,20 +19,18 @@ type resourcesFact struct {
 }
 
 // resources are what the container may use.
-func resources(c Config) fact.Source {
-	return fact.OfContainer("resources", fact.ByOperator, "what the container may use, from its control group", func() resourcesFact {
-		f := resourcesFact{
-			Outcome: read.Recorded, MemoryLimit: parseWhole(c.cgroupText("memory.max")),
-			OOMKills: parseWhole(read.Field([]byte(c.cgroupText("memory.events")), "oom_kill")), CPUs: parseCPUs(c.cgroupText("cpu.max")),
-		}
-		if free, _, err := read.Space(c.Tmp); err == nil {
-			f.TmpFreeBytes = &free
-		}
-		if f.MemoryLimit == nil && f.OOMKills == nil && f.CPUs == nil && f.TmpFreeBytes == nil {
-			f.Status = policy.StatusMissing
-		}
-		return f
-	})
+func (c Config) resources() resourcesFact {
+	f := resourcesFact{
+		Outcome: read.Recorded, MemoryLimit: parseWhole(c.cgroupText("memory.max")),
+		OOMKills: parseWhole(read.Field([]byte(c.cgroupText("memory.events")), "oom_kill")), CPUs: parseCPUs(c.cgroupText("cpu.max")),
+	}
+	if free, _, err := read.Space(c.Tmp); err == nil {
+		f.TmpFreeBytes = &free
+	}
+	if f.MemoryLimit == nil && f.OOMKills == nil && f.CPUs == nil && f.TmpFreeBytes == nil {
+		f.Status = policy.StatusMissing
+	}
+	return f
 }
 
 func (c Config) cgroupText(name string) string {
