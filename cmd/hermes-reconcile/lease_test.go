@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/engine/facts/container"
 	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/watch"
@@ -31,7 +31,7 @@ func TestTheMemoryIsTheFact(t *testing.T) {
 		t.Errorf("read again: %+v, %v", again, err)
 	}
 	want := `{"status":"recorded","id":"ours","held_unix":1,"lost_unix":2,"other_id":"theirs","other_seen_at_unix":3,"changed_unix":4,"renewed":true}`
-	for _, source := range facts.Builtin(facts.Config{RunDir: dir}).Container {
+	for _, source := range container.Sources(container.Config{RunDir: dir}) {
 		if source.Name() != "own_lease" {
 			continue
 		}

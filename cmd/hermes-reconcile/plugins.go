@@ -14,6 +14,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/inspect"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/engine/facts/container"
 	"hermes-reconcile/engine/facts/plugins"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume/remote"
@@ -32,17 +33,17 @@ import (
 // the others.
 func containerSources(c config.Config) []engine.Source {
 	var sources []engine.Source
-	for _, source := range facts.Builtin(facts.Config{Home: c.Home, StateDir: c.StateDir, RunDir: c.RunDir}).Container {
+	for _, source := range container.Sources(container.Config{StateDir: c.StateDir, RunDir: c.RunDir}) {
 		sources = append(sources, source)
 	}
 	return append(sources, &s6.Source{ScanDir: c.ScanDir})
 }
 
 // allSources describe every fact of the input document. They collect none.
-func allSources() (container []engine.Source, profile []engine.ProfileSource) {
-	container, profile = remote.Sources(remote.Settings{}, nil)
+func allSources() (ofContainer []engine.Source, ofProfile []engine.ProfileSource) {
+	ofVolume, profile := remote.Sources(remote.Settings{}, nil)
 	external, externalOfProfile := facts.External()
-	return append(append(containerSources(config.Config{}), container...), external), append(profile, externalOfProfile)
+	return append(append(containerSources(config.Config{}), ofVolume...), external), append(profile, externalOfProfile)
 }
 
 // inputSchema composes the schema of the input document. It needs no home.
@@ -70,7 +71,7 @@ func worldOn(c config.Config, rules *process.Rules, log, problems *slog.Logger, 
 	w := reconcile.World{
 		Slots: slots, Rules: rules, ScanDir: c.ScanDir,
 		Sources: containerSources(c), SourceTimeout: c.Facts.SourceTimeout, OnRuleError: engine.OnRuleError(c.OnRuleError),
-		KeepOverrides: func(overrides []policy.Override) error { return facts.KeepOverrides(c.StateDir, overrides) },
+		KeepOverrides: func(overrides []policy.Override) error { return container.KeepOverrides(c.StateDir, overrides) },
 		Alarms:        inspect.Alarms(inspect.Installation(c, false)),
 		External:      func(ctx context.Context, in *policy.Input) { facts.AddExternal(ctx, pluginsConfig(c), in) },
 		Log:           problems,

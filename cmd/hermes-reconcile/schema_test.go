@@ -55,6 +55,58 @@ func TestBuiltInRulesFitTheFacts(t *testing.T) {
 	}
 }
 
+// Every fact has a name of its own, and a schema that says where each part of it comes from.
+func TestSchemasSayWhereEverythingComesFrom(t *testing.T) {
+	seen := map[string]bool{}
+	check := func(name, text string) {
+		if seen[name] {
+			t.Errorf("two sources are called %q", name)
+		}
+		seen[name] = true
+		var s map[string]any
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		checkSchema(t, name, s)
+	}
+	ofContainer, ofProfile := allSources()
+	for _, s := range ofContainer {
+		if s.Name() != "s6" { // package s6 tests its own
+			check(s.Name(), s.Schema())
+		}
+	}
+	for _, s := range ofProfile {
+		check("profile "+s.Name(), s.Schema())
+	}
+}
+
+func checkSchema(t *testing.T, path string, s map[string]any) {
+	t.Helper()
+	if s["description"] == "" || s["description"] == nil || s["x-written-by"] == nil {
+		t.Errorf("%s has no description or writer", path)
+	}
+	if s["type"] == "object" && s["additionalProperties"] == nil {
+		t.Errorf("%s has no additionalProperties", path)
+	}
+	for key, below := range s {
+		switch key {
+		case "properties":
+			for name, property := range below.(map[string]any) {
+				checkSchema(t, path+"."+name, property.(map[string]any))
+			}
+		case "items":
+			checkSchema(t, path+"[]", below.(map[string]any))
+		case "additionalProperties":
+			if object, ok := below.(map[string]any); ok && len(object) > 0 {
+				checkSchema(t, path+".*", object)
+			}
+		case "type", "description", "x-written-by", "enum":
+		default:
+			t.Errorf("%s uses %q, which the check of rules ignores", path, key)
+		}
+	}
+}
+
 // The output of the commands fits the schemas, over a home that contains everything.
 func TestDocumentsFitTheirSchemas(t *testing.T) {
 	home, scan := t.TempDir(), t.TempDir()

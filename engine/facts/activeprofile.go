@@ -11,17 +11,15 @@ type activeProfileFact struct {
 }
 
 // activeProfile is the profile that commands without -p use.
-func activeProfile(c Config) Source {
-	return containerFact("active_profile", byAgent, "the profile that commands without -p use", func() activeProfileFact {
-		data, out := read.File(c.Root, "active_profile", 4096)
-		f := activeProfileFact{out, read.FirstLine(data, 255)}
-		switch {
-		case out.Status != "":
-		case f.Name == "":
-			f.Status = policy.StatusEmpty
-		default:
-			f.Outcome = read.Recorded
-		}
-		return f
-	})
+func (c Config) activeProfile() activeProfileFact {
+	data, out := read.File(c.Root, "active_profile", 4096)
+	f := activeProfileFact{out, read.FirstLine(data, 255)}
+	switch {
+	case out.Status != "":
+	case f.Name == "":
+		f.Status = policy.StatusEmpty
+	default:
+		f.Outcome = read.Recorded
+	}
+	return f
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/facts/plugins"
 	"hermes-reconcile/engine/hometest"
 )
@@ -63,12 +64,12 @@ fds=$(cd /proc/$$/fd; echo *)
 printf '{"container":{"who":"%s %s %s","umask":"%s","fds":"%s","path":"%s"}}' "$(id -u)" "$(id -g)" "$(id -G)" "$(umask)" "$fds" "$PATH"
 `})
 	fact, _ := ask(t, c)
-	checkFact(t, fact, map[string]string{
+	facttest.Want(t, fact, map[string]string{
 		"values/who/who": `"65534 65534 65534"`, "values/who/umask": `"0022"`,
 		"values/who/path": `"/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"`,
 	})
 	// 3 is the program itself; the shell has more, to read it and the directory.
-	if fds := get(fact, "values", "who", "fds"); strings.Contains(fds, "5") {
+	if fds := facttest.Get(fact, "values", "who", "fds"); strings.Contains(fds, "5") {
 		t.Errorf("a plug-in has the descriptors %s", fds)
 	}
 }
@@ -83,7 +84,7 @@ kill -9 $pid && echo killed; kill -STOP $pid && echo stopped; : < /proc/$pid/mem
 		attacked <- out
 	}()
 	fact, _ := ask(t, c)
-	checkFact(t, fact, map[string]string{"plugins/slow/status": `"recorded"`, "values/slow": `{"x":1}`})
+	facttest.Want(t, fact, map[string]string{"plugins/slow/status": `"recorded"`, "values/slow": `{"x":1}`})
 	if out := <-attacked; strings.Contains(out, "killed") || strings.Contains(out, "stopped") || strings.Contains(out, "read\n") || strings.Contains(out, "wrote\n") || !strings.Contains(out, "ermi") {
 		t.Errorf("the agent: %s", out)
 	}
@@ -114,12 +115,12 @@ func TestPluginsCannotUseUpTheBoot(t *testing.T) {
 	if took := time.Since(before); took > timeout+2*time.Second {
 		t.Errorf("it took %s, and the plug-ins have %s", took, timeout)
 	}
-	checkFact(t, fact, map[string]string{
+	facttest.Want(t, fact, map[string]string{
 		"status": `"recorded"`, "plugins/quick/status": `"recorded"`, "plugins/escape/status": `"recorded"`,
 		"plugins/murder/status": `"recorded"`, "plugins/deaf/status": `"timed_out"`, "plugins/hang7/status": `"timed_out"`,
 		"plugins/stderr/status": `"timed_out"`, "plugins/stdin/status": `"timed_out"`, "plugins/broken/status": `"invalid"`, "values/limit/processes": "4096",
 	})
-	checkFact(t, profile("coder"), map[string]string{"status": `"recorded"`})
+	facttest.Want(t, profile("coder"), map[string]string{"status": `"recorded"`})
 	text, err := os.ReadFile(filepath.Join(c.Home, "pids"))
 	if pids := strings.Fields(string(text)); err != nil || len(pids) < 20 {
 		t.Fatalf("the plug-ins left %q, %v", text, err)
@@ -159,15 +160,15 @@ func TestStaticPluginsOfTheAgentAreNotBelieved(t *testing.T) {
 				t.Fatal(err)
 			}
 			fact, _ := ask(t, c)
-			checkFact(t, fact, map[string]string{"plugins/p/status": `"recorded"`})
+			facttest.Want(t, fact, map[string]string{"plugins/p/status": `"recorded"`})
 			if err := spoil(c.Dir); err != nil {
 				t.Fatal(err)
 			}
 			fact, _ = ask(t, c)
 			if name == "link" || name == "fifo" {
-				checkFact(t, fact, map[string]string{"plugins/linked/status": `"unreadable"`, "plugins/p/status": `"recorded"`})
+				facttest.Want(t, fact, map[string]string{"plugins/linked/status": `"unreadable"`, "plugins/p/status": `"recorded"`})
 			} else {
-				checkFact(t, fact, map[string]string{"plugins/p/status": `"unreadable"`, "values": "{}"})
+				facttest.Want(t, fact, map[string]string{"plugins/p/status": `"unreadable"`, "values": "{}"})
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/hometest"
 )
 
@@ -47,7 +48,7 @@ func TestConfigKeys(t *testing.T) {
 			c := configFor(t, h)
 			c.ConfigKeys = test.keys
 			hometest.Put(t, c.ManagedDir, "config.yaml", test.managed)
-			checkFact(t, collectedFor(t, profileSource(t, c.withDefaults(), "config"), h, "coder"), test.want)
+			facttest.Want(t, collectedFor(t, profileSource(t, c.withDefaults(), "config"), h, "coder"), test.want)
 		})
 	}
 }

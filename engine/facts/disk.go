@@ -13,16 +13,14 @@ type diskFact struct {
 }
 
 // disk is how full the volume is.
-func disk(c Config) Source {
-	return containerFact("disk", byKernel, "space on the volume, from statfs of the home", func() diskFact {
-		s, err := spaceOf(c.Home)
-		if err != nil {
-			return diskFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: read.Reason(err)}}
-		}
-		f := diskFact{Outcome: read.Recorded, HomeFreeBytes: s.free, HomeTotalBytes: s.total}
-		if s.total > 0 {
-			f.HomeFreePercent = 100 * float64(s.free) / float64(s.total)
-		}
-		return f
-	})
+func (c Config) disk() diskFact {
+	free, total, err := read.Space(c.Home)
+	if err != nil {
+		return diskFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: read.Reason(err)}}
+	}
+	f := diskFact{Outcome: read.Recorded, HomeFreeBytes: free, HomeTotalBytes: total}
+	if total > 0 {
+		f.HomeFreePercent = 100 * float64(free) / float64(total)
+	}
+	return f
 }

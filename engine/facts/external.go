@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/plugins"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
@@ -70,7 +71,7 @@ func externalOf(r plugins.Report) externalFact {
 }
 
 // External returns sources that only describe the facts that AddExternal adds.
-func External() (Source, ProfileSource) {
-	return containerFact[externalFact](policy.ExternalFact, byOperator, "facts of the operator's plug-ins, which are files in the facts directory", nil),
-		profileFact[externalProfileFact](policy.ExternalFact, byOperator, "facts of the operator's plug-ins about this profile", nil)
+func External() (fact.Source, fact.ProfileSource) {
+	return fact.OfContainer[externalFact](policy.ExternalFact, fact.ByOperator, "facts of the operator's plug-ins, which are files in the facts directory", nil),
+		fact.OfProfile[externalProfileFact](policy.ExternalFact, fact.ByOperator, "facts of the operator's plug-ins about this profile", nil)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/facts/plugins"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/hometest"
@@ -53,10 +54,10 @@ func ask(t *testing.T, c plugins.Config) (container map[string]any, profile func
 	in := policy.Input{Phase: policy.PhaseBoot, Container: policy.Facts{}, Profiles: map[string]policy.Facts{"default": {}, "coder": {}, "writer": {}}}
 	AddExternal(t.Context(), c, &in)
 	ofContainer, ofProfile := External()
-	container = checked(t, "external", ofContainer.Schema(), in.Container["external"], nil)
-	withoutSecret(t, "external", container)
+	container = facttest.Check(t, "external", ofContainer.Schema(), in.Container["external"])
+	facttest.NoSecret(t, "external", container)
 	return container, func(name string) map[string]any {
-		return checked(t, "external", ofProfile.Schema(), in.Profiles[name]["external"], nil)
+		return facttest.Check(t, "external", ofProfile.Schema(), in.Profiles[name]["external"])
 	}
 }
 
@@ -66,7 +67,7 @@ func TestPlugins(t *testing.T) {
 		"site.json":    `{"container":{"region":"eu"},"profiles":{"coder":{"owner":"anna"},"nobody":{"x":1}}}`,
 		"plan.yaml":    "profiles:\n  coder: {tier: 2}\n",
 		"echo":         "#!/bin/sh\nin=$(cat)\nprintf '{\"container\":{\"env\":\"%s\",\"asked\":%s}}' \"$(env | cut -d= -f1 | grep -vE '^(PWD|SHLVL|_|OLDPWD)$' | sort | tr '\\n' ' ')\" \"$in\"\n",
-		"fails.sh":     "#!/bin/sh\necho " + secret + " >&2\nexit 3\n",
+		"fails.sh":     "#!/bin/sh\necho " + facttest.Secret + " >&2\nexit 3\n",
 		"array.sh":     "#!/bin/sh\necho '[]'\n",
 		"silent.sh":    "#!/bin/sh\nexit 0\n",
 		"extra.json":   `{"contaner":{}}`,
@@ -84,11 +85,11 @@ func TestPlugins(t *testing.T) {
 		"intkey.yaml":  "container: {1: x}\n",
 	})
 	fact, profile := ask(t, c)
-	checkFact(t, fact, map[string]string{
+	facttest.Want(t, fact, map[string]string{
 		"status": `"recorded"`, "ignored": `["README.md","site.yml"]`,
 		"values/site": `{"region":"eu"}`, "plugins/site/status": `"recorded"`, "plugins/site/kind": `"static"`, "plugins/site/unknown_profiles": "1",
 		"values/echo/env": `"HERMES_HOME LANG PATH "`, "values/echo/asked/phase": `"boot"`,
-		"plugins/fails/status": `"failed"`, "plugins/fails/error": `"it ended with exit status 3"`, "plugins/fails/stderr_bytes": strconv.Itoa(len(secret) + 1),
+		"plugins/fails/status": `"failed"`, "plugins/fails/error": `"it ended with exit status 3"`, "plugins/fails/stderr_bytes": strconv.Itoa(len(facttest.Secret) + 1),
 		"plugins/array/status": `"invalid"`, "plugins/silent/status": `"invalid"`, "plugins/extra/status": `"invalid"`, "plugins/scalar/status": `"invalid"`,
 		"plugins/notes/status": `"unreadable"`, "plugins/gone/status": `"failed"`, "plugins/linked/status": `"unreadable"`,
 		"values/twice": `{"a":2}`, "plugins/nokeys/status": `"empty"`, "plugins/loop/status": `"invalid"`, "plugins/intkey/status": `"invalid"`,
@@ -100,8 +101,8 @@ func TestPlugins(t *testing.T) {
 	if len(asked) != 3 {
 		t.Errorf("the plug-in was asked about %v, want three profiles", asked)
 	}
-	checkFact(t, profile("coder"), map[string]string{"values": `{"plan":{"tier":2},"site":{"owner":"anna"}}`, "status": `"recorded"`})
-	checkFact(t, profile("writer"), map[string]string{"values": `{}`})
+	facttest.Want(t, profile("coder"), map[string]string{"values": `{"plan":{"tier":2},"site":{"owner":"anna"}}`, "status": `"recorded"`})
+	facttest.Want(t, profile("writer"), map[string]string{"values": `{}`})
 }
 
 // No name of a profile, which the agents' user can choose, leads a plug-in out of the home.
@@ -116,7 +117,7 @@ func TestPluginsAreAskedAboutPlainNamesOnly(t *testing.T) {
 	if err := json.Unmarshal(in.Container["external"], &fact); err != nil {
 		t.Fatal(err)
 	}
-	checkFact(t, fact, map[string]string{
+	facttest.Want(t, fact, map[string]string{
 		"values/echo/profiles": fmt.Sprintf(`[{"name":"coder","path":"%s/profiles/coder"},{"name":"default","path":"%s"}]`, c.Home, c.Home),
 	})
 }
@@ -128,14 +129,14 @@ func TestPluginThatDoesNotEndIsKilledWithWhatItStarted(t *testing.T) {
 	})
 	c.Timeout = 500 * time.Millisecond
 	fact, _ := ask(t, c)
-	checkFact(t, fact, map[string]string{"plugins/slow/status": `"timed_out"`, "values/quick": `{"x":1}`})
+	facttest.Want(t, fact, map[string]string{"plugins/slow/status": `"timed_out"`, "values/quick": `{"x":1}`})
 	isGone(t, filepath.Join(c.Home, "child"))
 }
 
 func TestWhatAPluginLeavesBehindIsKilled(t *testing.T) {
 	c := withPlugins(t, map[string]string{"leave.sh": "#!/bin/sh\nsleep 1000 &\necho $! > \"$HERMES_HOME/child\"\necho '{\"container\":{\"x\":1}}'\n"})
 	fact, _ := ask(t, c)
-	checkFact(t, fact, map[string]string{"plugins/leave/status": `"recorded"`, "values/leave": `{"x":1}`})
+	facttest.Want(t, fact, map[string]string{"plugins/leave/status": `"recorded"`, "values/leave": `{"x":1}`})
 	isGone(t, filepath.Join(c.Home, "child"))
 }
 
@@ -163,7 +164,7 @@ func isGone(t *testing.T, path string) {
 
 func TestPluginThatPrintsTooMuch(t *testing.T) {
 	fact, _ := ask(t, withPlugins(t, map[string]string{"flood.sh": "#!/bin/sh\nexec cat /dev/zero\n"}))
-	checkFact(t, fact, map[string]string{"plugins/flood/status": `"invalid"`, "plugins/flood/error": `"it printed more than 1048576 bytes"`})
+	facttest.Want(t, fact, map[string]string{"plugins/flood/status": `"invalid"`, "plugins/flood/error": `"it printed more than 1048576 bytes"`})
 }
 
 func TestOnlyTrustedPluginsRun(t *testing.T) {
@@ -186,12 +187,12 @@ func TestOnlyTrustedPluginsRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			fact, _ := ask(t, c)
-			checkFact(t, fact, map[string]string{"plugins/p/status": `"recorded"`})
+			facttest.Want(t, fact, map[string]string{"plugins/p/status": `"recorded"`})
 			if err := spoil(c.Dir); err != nil {
 				t.Skipf("needs root: %v", err)
 			}
 			fact, _ = ask(t, c)
-			checkFact(t, fact, map[string]string{"plugins/p/status": `"unreadable"`, "values": "{}"})
+			facttest.Want(t, fact, map[string]string{"plugins/p/status": `"unreadable"`, "values": "{}"})
 		})
 	}
 }
@@ -201,8 +202,8 @@ func TestWithoutPlugins(t *testing.T) {
 	for dir, want := range map[string]string{"": `"missing"`, "/nowhere": `"missing"`, t.TempDir(): `"empty"`} {
 		c.Dir = dir
 		fact, profile := ask(t, c)
-		checkFact(t, fact, map[string]string{"status": want})
-		checkFact(t, profile("coder"), map[string]string{"status": want, "values": "{}"})
+		facttest.Want(t, fact, map[string]string{"status": want})
+		facttest.Want(t, profile("coder"), map[string]string{"status": want, "values": "{}"})
 	}
 }
 

@@ -1,21 +1,21 @@
-// Package facts holds the fact sources, one file each. A source finds out one kind of thing
-// about the container or about a profile, and its schema describes all that it may find.
+// Package facts holds the fact sources that read the volume, one file each. A source finds out
+// one kind of thing about the home or about a profile, and its schema describes all that it may
+// find. Package container has the sources that do not touch the volume.
 //
 // A source knows what a file means. It does not know how the file is parsed (read does) or
 // reached safely (a policy.Directory does), and it does not decide: missing, unreadable,
 // invalid and empty stay four different values, and the rules choose.
 //
-// No value of a secret leaves this package, only names and fingerprints. No error quotes a
-// file.
+// No value of a secret becomes a fact, only names and fingerprints. No error quotes a file.
 package facts
 
 import (
 	"cmp"
 	"context"
-	"os"
 	"sync"
 	"time"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -31,17 +31,9 @@ type Config struct {
 	Phase       string // policy.PhaseBoot or policy.PhaseApply
 
 	Proc       read.Proc // "/proc"
-	EnvDir     string    // "/run/s6/container_environment"
-	Environ    []string  // nil: that of this process
-	Cgroup     string    // "/sys/fs/cgroup"
-	Tmp        string    // "/tmp"
-	CodeDir    string    // "/opt/hermes"
-	Provenance string    // "/etc/hermes/image-provenance.json"
+	EnvDir     string    // see read.ReadEnvironment
+	Environ    []string  // see read.ReadEnvironment
 	ManagedDir string    // "/etc/hermes", if HERMES_MANAGED_DIR names no other
-	RunDir     string    // "/run/hermes-reconcile": what the watch remembers
-
-	// StateDir holds the operator's overrides; empty: there are none.
-	StateDir string
 
 	// OperatorFiles are looked for in every profile, besides .no-auto-start and .autostart.
 	OperatorFiles []string
@@ -51,6 +43,7 @@ type Config struct {
 
 	Now func() time.Time // nil: time.Now
 
+	marks      []string          // OperatorFiles, and those that are always looked for
 	inherited  func() *inherited // reads once
 	tokenLocks func() tokenLocks // reads once
 	lastLines  func() lastLines  // reads once
@@ -61,116 +54,53 @@ func (c Config) withDefaults() Config {
 	c.Home = cmp.Or(c.Home, "/opt/data")
 	c.Phase = cmp.Or(c.Phase, policy.PhaseBoot)
 	c.Proc = cmp.Or(c.Proc, "/proc")
-	c.EnvDir = cmp.Or(c.EnvDir, "/run/s6/container_environment")
-	c.Cgroup = cmp.Or(c.Cgroup, "/sys/fs/cgroup")
-	c.Tmp = cmp.Or(c.Tmp, "/tmp")
-	c.CodeDir = cmp.Or(c.CodeDir, "/opt/hermes")
 	c.ManagedDir = cmp.Or(c.ManagedDir, "/etc/hermes")
-	c.RunDir = cmp.Or(c.RunDir, "/run/hermes-reconcile")
-	c.Provenance = cmp.Or(c.Provenance, "/etc/hermes/image-provenance.json")
-	if c.Environ == nil {
-		c.Environ = os.Environ()
-	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.marks = operatorNames(c.OperatorFiles)
 	c.inherited = sync.OnceValue(c.inherit)
 	c.tokenLocks = sync.OnceValue(c.readTokenLocks)
 	c.lastLines = sync.OnceValue(c.readLastLines)
 	return c
 }
 
-// described is the name of a fact and its schema.
-type described struct {
-	name   string
-	schema func() string
-}
-
-// Name is the key of the fact in input.container or in input.profiles[<name>].
-func (d described) Name() string { return d.name }
-
-// Schema is the JSON Schema of the value.
-func (d described) Schema() string { return d.schema() }
-
-// A Source finds out one kind of fact about the container.
-type Source struct {
-	described
-	collect func(context.Context) any
-}
-
-// Collect finds out the fact. The error is always nil.
-func (s Source) Collect(ctx context.Context) (any, error) { return s.collect(ctx), nil }
-
-// containerFact returns a source of facts of type T.
-func containerFact[T any](name string, by writer, about string, collect func() T) Source {
-	return Source{described{name, schemaText[T](by, about)}, func(context.Context) any { return collect() }}
-}
-
-// A ProfileSource finds out one kind of fact about a profile.
-type ProfileSource struct {
-	described
-	collect func(policy.Directory) any
-}
-
-// Collect finds out the fact. It may be called for several profiles at once. The error is
-// always nil.
-func (s ProfileSource) Collect(_ context.Context, dir policy.Directory) (any, error) {
-	return s.collect(dir), nil
-}
-
-// profileFact returns a source of facts of type T.
-func profileFact[T any](name string, by writer, about string, collect func(policy.Directory) T) ProfileSource {
-	return ProfileSource{described{name, schemaText[T](by, about)}, func(dir policy.Directory) any { return collect(dir) }}
-}
-
-// Sources are all built-in sources, by what they touch.
+// Sources are the built-in sources that read the volume.
 type Sources struct {
-	Container []Source        // kernel, image and environment: nothing on the volume
-	Volume    []Source        // facts about the container that are on the volume
-	Profile   []ProfileSource // facts about each profile
+	Volume  []fact.Source        // facts about the container that are on the volume
+	Profile []fact.ProfileSource // facts about each profile
 }
 
 // Builtin returns the sources. To add a fact, write its file and name it here.
 func Builtin(c Config) Sources {
 	c = c.withDefaults()
 	return Sources{
-		Container: []Source{
-			command(c),
-			environment(c),
-			host(c),
-			identity(c),
-			mounts(c),
-			resources(c),
-			image(c),
-			overrides(c),
-			ownLease(c),
+		Volume: []fact.Source{
+			fact.OfContainer("multiplex", fact.ByAgent, "whether one gateway serves several profiles", c.multiplex),
+			fact.OfContainer("sentinels", fact.ByAgent, "files in the home that stop or hold the fleet", c.sentinels),
+			fact.OfContainer("active_profile", fact.ByAgent, "the profile that commands without -p use", c.activeProfile),
+			fact.OfContainer("disk", fact.ByKernel, "space on the volume, from statfs of the home", c.disk),
+			fact.OfContainer("owner_lease", fact.ByAgent, "the container that owns the volume, from "+policy.LeaseFile+" in the home", c.ownerLease),
+			fact.Within("profiles_dir", fact.ByAgent, "how listing the directory profiles of the home went; unreadable if it is a link or not a directory; the root profile exists anyway", c.profilesDir),
+			fact.OfContainer("previous", fact.ByAgent, aboutPrevious, c.previous),
 		},
-		Volume: []Source{
-			multiplex(c),
-			sentinels(c),
-			activeProfile(c),
-			disk(c),
-			ownerLease(c),
-			profilesDir(c),
-			previous(c),
-		},
-		Profile: []ProfileSource{
-			name(),
-			markers(),
-			priorState(),
-			lifecycle(),
-			runtimeFiles(c),
-			c.tokens(),
-			c.ports(),
-			c.platforms(),
-			starts(),
-			uncleanExits(),
-			restartHold(c),
-			c.profileConfig(),
-			operatorFiles(c),
-			ownership(),
-			logDirectory(c),
-			previousOfProfile(c),
+		Profile: []fact.ProfileSource{
+			fact.OfProfile("name", fact.ByAgent, "whether the profile can have a slot", name),
+			fact.OfProfile("markers", fact.ByAgent, "well-known files of the profile", markers),
+			fact.OfProfile("prior_state", fact.ByAgent, "what the gateway and its operator last recorded, from gateway_state.json", priorState),
+			fact.OfProfile("lifecycle", fact.ByAgent, "how the last gateway ended, from state/gateway.lifecycle.json", lifecycle),
+			fact.OfProfile("runtime_files", fact.ByAgent, "files that name a running gateway", c.runtimeFiles),
+			fact.OfProfile("tokens", fact.ByAgent, "credentials of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env", c.tokens),
+			fact.OfProfile("ports", fact.ByAgent, "ports of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment", c.ports),
+			fact.OfProfile("platforms", fact.ByAgent, "the messaging platforms of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env", c.platforms),
+			fact.OfProfile("starts", fact.ByAgent, "recent starts of the gateway, from gateway-starts.log", starts),
+			fact.OfProfile("unclean_exits", fact.ByAgent, "deaths of the gateway that nothing recorded at the time, from the last 64 KiB of logs/gateway-exit-diag.log", uncleanExits),
+			fact.OfProfile("restart_hold", fact.ByAgent, "the gateway used up its budget of deaths, from "+policy.RestartHoldFile+"; it stays down until the hold ends", c.restartHold),
+			fact.OfProfile("config", fact.ByAgent, "what the profile is set up for; the status is that of config.yaml", c.profileConfig),
+			fact.OfProfile("operator_files", fact.ByAgent, "files with which an operator marks a profile; the agent could make them too", c.operatorFiles),
+			fact.OfProfile("ownership", fact.ByAgent, "who owns the directory of the profile", ownership),
+			fact.OfProfile("log_directory", fact.ByAgent, "the directory of the slot's logger, logs/gateways/<profile> in the home; missing too for a name that no slot can have", c.logDirectory),
+			fact.OfProfile("previous", fact.ByAgent, aboutPrevious+". A pass counts only if it decided about the profile", c.previousOfProfile),
 		},
 	}
 }

@@ -1,10 +1,9 @@
 package facts
 
 import (
-	"slices"
-	"strings"
 	"testing"
 
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/facts/read"
 )
 
@@ -24,10 +23,9 @@ func FuzzFacts(f *testing.F) {
 	f.Add([]byte(`export A_TOKEN="x\n" # c` + "\nB='multi\nline'\nC=d # e"))
 	f.Add([]byte("platforms:\n  telegram: {token: x, extra: {app_key: y}}\n  api_server: {enabled: true, extra: {port: 1}}\n"))
 	f.Add([]byte(`{"since_unix":1,"until_unix":2,"deaths":5,"window_seconds":600,"exit_code":256,"signal":9,"files":{".env":"a"}}`))
-	f.Add([]byte(`[{"profile":"coder","rule":"r","code":"c","until":"2026-11-24T02:00:00Z","at_unix":1,"container_start":"b1/7"}]`))
 	sources := map[string]string{}
 	all := Builtin(Config{})
-	for _, source := range slices.Concat(all.Container, all.Volume) {
+	for _, source := range all.Volume {
 		sources[source.Name()] = source.Schema()
 	}
 	for _, source := range all.Profile {
@@ -39,7 +37,6 @@ func FuzzFacts(f *testing.F) {
 		out, times := parseStarts(data)
 		chained, chain := chainedBoots(read.ParseObject(data))
 		keys, held := read.ParseObject(data)
-		argv := strings.Split(string(data), "\x00")
 		for name, value := range map[string]any{
 			"prior_state":   describePriorState(read.ParseObject(data)),
 			"lifecycle":     describeLifecycle(read.ParseObject(data)),
@@ -49,15 +46,11 @@ func FuzzFacts(f *testing.F) {
 			"ports":         describePorts("coder", own),
 			"platforms":     platformsOf(own),
 			"multiplex":     describeMultiplex(own),
-			"command":       describeCommand(launched(argv), "pid1"),
-			"environment":   describeEnvironment(variables{values: env.Values, source: "process"}),
 			"restart_hold":  describeRestartHold(keys, held, now.Unix(), func(string) (string, bool) { return "", true }),
-			"overrides":     parseOverrides(data, now, "b1/7"),
 		} {
-			checked(t, name, sources[name], value, nil)
+			facttest.Check(t, name, sources[name], value)
 		}
 		parsePID(data)
-		parseMount(string(data))
 		_, _, _ = countJobs(data, read.Outcome{})
 	})
 }

@@ -1,16 +1,14 @@
 package facts
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
+	"hermes-reconcile/engine/facts/fact"
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/engine/volume"
 )
@@ -34,21 +32,13 @@ func configFor(t testing.TB, h *volume.Home) Config {
 	empty := t.TempDir()
 	return Config{
 		Home: h.Path(), Root: h.Root(), ProfilesDir: h.ProfilesDir,
-		EnvDir: empty, Environ: []string{}, Cgroup: empty, Tmp: empty,
-		CodeDir: empty, ManagedDir: empty, Provenance: filepath.Join(empty, "provenance"), RunDir: empty,
+		EnvDir: empty, Environ: []string{}, ManagedDir: empty,
 		Now: func() time.Time { return now },
 	}.withDefaults()
 }
 
-// collected returns the value of a fact about the container as JSON.
-func collected(t testing.TB, s Source) map[string]any {
-	t.Helper()
-	value, err := s.Collect(context.Background())
-	return checked(t, s.Name(), s.Schema(), value, err)
-}
-
 // collectedFor returns the value of a fact about a profile as JSON.
-func collectedFor(t testing.TB, s ProfileSource, h *volume.Home, profile string) map[string]any {
+func collectedFor(t testing.TB, s fact.ProfileSource, h *volume.Home, profile string) map[string]any {
 	t.Helper()
 	profiles, err := h.Profiles(context.Background())
 	if err != nil {
@@ -64,80 +54,29 @@ func collectedFor(t testing.TB, s ProfileSource, h *volume.Home, profile string)
 		}
 		defer done()
 		value, err := s.Collect(context.Background(), dir)
-		return checked(t, s.Name(), s.Schema(), value, err)
+		if err != nil {
+			t.Fatalf("%s: %v", s.Name(), err)
+		}
+		return facttest.Check(t, s.Name(), s.Schema(), value)
 	}
 	t.Fatalf("there is no profile %q", profile)
 	return nil
 }
 
-// checked validates a value against the schema of its source.
-func checked(t testing.TB, name, schema string, value any, err error) map[string]any {
+// containerSource returns a built-in source by name.
+func containerSource(t testing.TB, c Config, name string) fact.Source {
 	t.Helper()
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	if err := compiled(t, name, schema).Validate(instance); err != nil {
-		t.Errorf("%s: %s\n%v", name, text, err)
-	}
-	var object map[string]any
-	if err := json.Unmarshal(text, &object); err != nil || object["status"] == "" || object["status"] == nil {
-		t.Errorf("%s: %s has no status", name, text)
-	}
-	return object
-}
-
-var schemas = map[string]*jsonschema.Schema{}
-
-func compiled(t testing.TB, name, text string) *jsonschema.Schema {
-	t.Helper()
-	if s, ok := schemas[text]; ok {
-		return s
-	}
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
-	if err != nil {
-		t.Fatalf("schema of %s: %v", name, err)
-	}
-	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource(name+".json", document); err != nil {
-		t.Fatalf("schema of %s: %v", name, err)
-	}
-	s, err := compiler.Compile(name + ".json")
-	if err != nil {
-		t.Fatalf("schema of %s: %v", name, err)
-	}
-	schemas[text] = s
-	return s
-}
-
-// get follows keys into a fact and returns the value as JSON.
-func get(fact map[string]any, keys ...string) string {
-	var at any = fact
-	for _, key := range keys {
-		m, ok := at.(map[string]any)
-		if !ok {
-			return "absent"
-		}
-		if at, ok = m[key]; !ok {
-			return "absent"
+	for _, s := range Builtin(c).Volume {
+		if s.Name() == name {
+			return s
 		}
 	}
-	text, err := json.Marshal(at)
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
+	t.Fatalf("there is no source %q", name)
+	return fact.Source{}
 }
 
 // profileSource returns a built-in source by name.
-func profileSource(t testing.TB, c Config, name string) ProfileSource {
+func profileSource(t testing.TB, c Config, name string) fact.ProfileSource {
 	t.Helper()
 	for _, s := range Builtin(c).Profile {
 		if s.Name() == name {
@@ -145,7 +84,7 @@ func profileSource(t testing.TB, c Config, name string) ProfileSource {
 		}
 	}
 	t.Fatalf("there is no profile source %q", name)
-	return ProfileSource{}
+	return fact.ProfileSource{}
 }
 
 // A profileCase is a file of a profile and the fact that a source reads from it.
@@ -166,7 +105,7 @@ func checkProfiles(t *testing.T, source string, cases []profileCase) {
 			h := newHome(t, files)
 			fact := collectedFor(t, profileSource(t, configFor(t, h), source), h, "coder")
 			for keys, want := range c.want {
-				if got := get(fact, strings.Split(keys, "/")...); got != want {
+				if got := facttest.Get(fact, strings.Split(keys, "/")...); got != want {
 					t.Errorf("%s of %s is %s, want %s", keys, source, got, want)
 				}
 			}

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/policy"
@@ -51,7 +52,7 @@ func TestTheListsOfFilesAreComplete(t *testing.T) {
 	c.Root = home
 	all := Builtin(c)
 	for _, s := range all.Volume {
-		collected(t, s)
+		facttest.Collect(t, s)
 	}
 	profiles, err := h.Profiles(context.Background())
 	if err != nil {
@@ -104,7 +105,7 @@ func TestSocketsAndDevicesAreNotRead(t *testing.T) {
 			}
 			validateAll(t, h)
 			for source, key := range map[string]string{"prior_state": "status", "lifecycle": "status", "tokens": "status", "config": "status", "restart_hold": "status", "starts": "status"} {
-				checkFact(t, collectedFor(t, profileSource(t, configFor(t, h), source), h, "coder"), map[string]string{key: `"unreadable"`})
+				facttest.Want(t, collectedFor(t, profileSource(t, configFor(t, h), source), h, "coder"), map[string]string{key: `"unreadable"`})
 			}
 		})
 	}
@@ -112,10 +113,10 @@ func TestSocketsAndDevicesAreNotRead(t *testing.T) {
 
 // An operator's plug-in may misbehave: it then loses its own answer and nothing else.
 func TestPluginsThatMisbehave(t *testing.T) {
-	t.Setenv("TELEGRAM_BOT_TOKEN", secret)
+	t.Setenv("TELEGRAM_BOT_TOKEN", facttest.Secret)
 	c := withPlugins(t, map[string]string{
 		"deaf.sh":   "#!/bin/sh\ntrap '' TERM INT HUP\nwhile :; do sleep 1000; done\n",
-		"shout.sh":  "#!/bin/sh\nhead -c 3000000 /dev/zero >&2\necho '" + secret + "' >&2\necho '{\"container\":{\"x\":1}}'\n",
+		"shout.sh":  "#!/bin/sh\nhead -c 3000000 /dev/zero >&2\necho '" + facttest.Secret + "' >&2\necho '{\"container\":{\"x\":1}}'\n",
 		"many.sh":   "#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8; do sleep 1000 & done\necho '{\"container\":{\"x\":1}}'\n",
 		"deep.sh":   "#!/bin/sh\nhead -c 200000 /dev/zero | tr '\\0' '['\n",
 		"long.sh":   "#!/bin/sh\nprintf '{\"container\":{\"n\":'\nhead -c 5000 /dev/zero | tr '\\0' 9\nprintf '}}'\n",
@@ -126,13 +127,13 @@ func TestPluginsThatMisbehave(t *testing.T) {
 	})
 	c.Timeout = 2 * time.Second
 	fact, profile := ask(t, c)
-	checkFact(t, fact, map[string]string{
+	facttest.Want(t, fact, map[string]string{
 		"plugins/deaf/status": `"timed_out"`, "plugins/closed/status": `"timed_out"`, "plugins/shout/status": `"recorded"`,
-		"plugins/shout/stderr_bytes": fmt.Sprint(3000000 + len(secret) + 1), "plugins/many/status": `"recorded"`, "plugins/deep/status": `"invalid"`,
+		"plugins/shout/stderr_bytes": fmt.Sprint(3000000 + len(facttest.Secret) + 1), "plugins/many/status": `"recorded"`, "plugins/deep/status": `"invalid"`,
 		"plugins/long/status": `"invalid"`, "plugins/dies/status": `"failed"`, "plugins/names/status": `"recorded"`, "plugins/names/unknown_profiles": "3",
 	})
-	checkFact(t, profile("coder"), map[string]string{"values": `{"names":{"a":1}}`})
-	checkFact(t, profile("default"), map[string]string{"values": `{}`})
+	facttest.Want(t, profile("coder"), map[string]string{"values": `{"names":{"a":1}}`})
+	facttest.Want(t, profile("default"), map[string]string{"values": `{}`})
 }
 
 // FuzzHold: any record counts from now at the latest. Only a changed file or an elapsed
@@ -144,11 +145,11 @@ func FuzzHold(f *testing.F) {
 	} {
 		f.Add([]byte(text), true)
 	}
-	holdSchema := restartHold(Config{}).Schema()
+	holdSchema := profileSource(f, Config{}, "restart_hold").Schema()
 	f.Fuzz(func(t *testing.T, data []byte, known bool) {
 		keys, out := read.ParseObject(data)
 		hold := describeRestartHold(keys, out, now.Unix(), func(string) (string, bool) { return "id", known })
-		checked(t, "restart_hold", holdSchema, hold, nil)
+		facttest.Check(t, "restart_hold", holdSchema, hold)
 		if hold.Status != policy.StatusRecorded {
 			if hold.Ended != "" || hold.SinceUnix != nil || hold.Deaths != nil {
 				t.Errorf("%q is %+v", data, hold)
@@ -158,76 +159,6 @@ func FuzzHold(f *testing.F) {
 		over := hold.UntilUnix != nil && *hold.UntilUnix <= now.Unix()
 		if *hold.SinceUnix > now.Unix() || *hold.Deaths < 0 || (hold.Ended == "changed") != (len(hold.ChangedFiles) > 0) || !known && len(hold.ChangedFiles) > 0 || hold.Ended == "time" && !over {
 			t.Errorf("%q is %+v", data, hold)
-		}
-	})
-}
-
-// FuzzOverrides: an override counts only until a time in the future that it names, or
-// during the current start of the container.
-func FuzzOverrides(f *testing.F) {
-	f.Add([]byte(`[{"profile":"coder","rule":"r","until":"2026-11-24T02:00:00Z","container_start":"b1/7"}]`))
-	f.Add([]byte(`[{"profile":"coder","rule":"r","container_start":"b1/7"},{"Profile":"x","RULE":"y","container_start":""}]`))
-	f.Add([]byte(`[null,{"profile":"coder","rule":"r","at_unix":1e99}]`))
-	overridesSchema := overrides(Config{}).Schema()
-	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, start := range []string{"b1/7", ""} {
-			f := parseOverrides(data, now, start)
-			checked(t, "overrides", overridesSchema, f, nil)
-			for name, all := range f.Profiles {
-				for _, o := range all {
-					until, err := time.Parse(time.RFC3339, o.Until)
-					if o.Active && o.Until != "" && (err != nil || !until.After(now)) || o.Active && o.Until == "" && start == "" || name == "" || o.Rule == "" {
-						t.Errorf("%q with start %q: %s %+v", data, start, name, o)
-					}
-				}
-			}
-		}
-	})
-}
-
-// FuzzArgv: for any arguments of a process, no value that looks secret is shown, and only
-// the words after rc.init are the main command.
-func FuzzArgv(f *testing.F) {
-	for _, argv := range []string{
-		"/bin/sh\x00-e\x00/run/s6/basedir/scripts/rc.init\x00top\x00/opt/main-wrapper.sh\x00gateway\x00run", "hermes\x00--api-key\x00" + secret, "hermes\x00--token=" + secret + "\x00-p\x00coder",
-		"sh\x00-c\x00x", "", "\x00\x00", "env\x00A_SECRET=" + secret, "tini\x00--\x00hermes", "python3.12\x00/opt/hermes\x00gateway\x00run\x00--no-supervise", "http://u:" + secret + "@host/",
-	} {
-		f.Add(argv)
-	}
-	commandSchema := command(Config{}).Schema()
-	f.Fuzz(func(t *testing.T, data string) {
-		argv := strings.Split(data, "\x00")
-		if main := afterRcInit(argv); main != nil && (len(main) >= len(argv) || !strings.Contains(data, "/scripts/rc.init\x00top")) {
-			t.Errorf("the main command of %q is %q", argv, main)
-		}
-		fact := describeCommand(launched(argv), "s6")
-		checked(t, "command", commandSchema, fact, nil)
-		shown := shownArgs([]string{"hermes", "--bot-token", secret, "--x-key=" + secret, "http://" + data + ":" + secret + "@h/"})
-		if strings.Contains(strings.Join(shown[:4], " "), secret) {
-			t.Errorf("shown is %q", shown)
-		}
-	})
-}
-
-// FuzzSmallFiles: what a file's first line, a control group or an environment file says
-// is bounded and can be printed.
-func FuzzSmallFiles(f *testing.F) {
-	for _, text := range []string{"coder\n", "\ufeff x \x1b[2J\r\n", "max\n", "9223372036854775808", "100000 0", "-1 100000", "yes ", "\xff", strings.Repeat("x", 500)} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		if s := read.FirstLine([]byte(text), 256); len(s) > 256+len("…") || strings.ContainsAny(s, "\n\r\x1b\x00\u202e") {
-			t.Errorf("the first line of %q is %q", text, s)
-		}
-		if n := parseCPUs(text); n != nil && !(*n >= 0 && *n < 1e19) {
-			t.Errorf("%q is %v CPUs", text, *n)
-		}
-		parseWhole(text)
-		if on, problem := read.ParseSwitch(text); on != nil && problem != "" {
-			t.Errorf("%q is %v and %s", text, *on, problem)
-		}
-		if m, ok := parseMount(text); ok && m == (mount{}) {
-			t.Errorf("%q is an empty mount", text)
 		}
 	})
 }

@@ -19,16 +19,14 @@ type lifecycleFact struct {
 }
 
 // lifecycle is how the last gateway ended.
-func lifecycle() ProfileSource {
-	return profileFact("lifecycle", byAgent, "how the last gateway ended, from state/gateway.lifecycle.json", func(dir policy.Directory) lifecycleFact {
-		f := describeLifecycle(read.JSON(dir, "state/gateway.lifecycle.json", read.MaxState))
-		if f.Exit == "unclean" {
-			if lock := probeGatewayLock(dir, "."); lock.Status == policy.StatusRecorded && lock.Held {
-				f.Exit = "running"
-			}
+func lifecycle(dir policy.Directory) lifecycleFact {
+	f := describeLifecycle(read.JSON(dir, "state/gateway.lifecycle.json", read.MaxState))
+	if f.Exit == "unclean" {
+		if lock := probeGatewayLock(dir, "."); lock.Status == policy.StatusRecorded && lock.Held {
+			f.Exit = "running"
 		}
-		return f
-	})
+	}
+	return f
 }
 
 func describeLifecycle(keys read.Object, out read.Outcome) lifecycleFact {

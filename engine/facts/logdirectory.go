@@ -22,15 +22,12 @@ type logDirectoryFact struct {
 
 // logDirectory is where the logger of a profile's slot writes: below the home, not in the
 // profile.
-func logDirectory(c Config) ProfileSource {
-	const about = "the directory of the slot's logger, logs/gateways/<profile> in the home; missing too for a name that no slot can have"
-	return profileFact("log_directory", byAgent, about, func(dir policy.Directory) logDirectoryFact {
-		entry := entryOf(dir.Profile())
-		if nameProblem(dir.Profile(), entry) != "" {
-			return logDirectoryFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
-		}
-		return c.describeLogDirectory("logs/gateways/" + entry)
-	})
+func (c Config) logDirectory(dir policy.Directory) logDirectoryFact {
+	entry := entryOf(dir.Profile())
+	if nameProblem(dir.Profile(), entry) != "" {
+		return logDirectoryFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
+	}
+	return c.describeLogDirectory("logs/gateways/" + entry)
 }
 
 func (c Config) describeLogDirectory(name string) logDirectoryFact {

@@ -22,11 +22,9 @@ type fileFact struct {
 }
 
 // markers are the well-known files of a profile that exist.
-func markers() ProfileSource {
-	return profileFact("markers", byAgent, "well-known files of the profile", func(dir policy.Directory) markersFact {
-		files, out := describeFiles(dir, markerFiles)
-		return markersFact{out, files}
-	})
+func markers(dir policy.Directory) markersFact {
+	files, out := describeFiles(dir, markerFiles)
+	return markersFact{out, files}
 }
 
 // describeFiles describes the named files that exist. A file that cannot be described makes

@@ -20,10 +20,8 @@ const multiplexVariable = "GATEWAY_MULTIPLEX_PROFILES"
 
 // multiplex is whether the root profile's gateway serves the other profiles. The variable
 // decides if it is set and valid, else config.yaml, else it is off.
-func multiplex(c Config) Source {
-	return containerFact("multiplex", byAgent, "whether one gateway serves several profiles", func() multiplexFact {
-		return describeMultiplex(c.setup(c.Root))
-	})
+func (c Config) multiplex() multiplexFact {
+	return describeMultiplex(c.setup(c.Root))
 }
 
 func describeMultiplex(s setup) multiplexFact {

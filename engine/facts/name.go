@@ -22,25 +22,23 @@ type nameFact struct {
 
 // name is whether a slot can have the name of a profile, and whether the profile is a
 // directory.
-func name() ProfileSource {
-	return profileFact("name", byAgent, "whether the profile can have a slot", func(dir policy.Directory) nameFact {
-		p := dir.Profile()
-		entry := entryOf(p)
-		f := nameFact{Outcome: read.Recorded, Problem: nameProblem(p, entry), Length: len(entry)}
-		if f.Problem == "" {
-			info, err := dir.Lstat(".")
-			switch {
-			case err != nil:
-				f.Outcome = read.OutcomeOf(err)
-			case info.Mode()&fs.ModeSymlink != 0:
-				f.Problem = "link"
-			case !info.IsDir():
-				f.Problem = "not_a_directory"
-			}
+func name(dir policy.Directory) nameFact {
+	p := dir.Profile()
+	entry := entryOf(p)
+	f := nameFact{Outcome: read.Recorded, Problem: nameProblem(p, entry), Length: len(entry)}
+	if f.Problem == "" {
+		info, err := dir.Lstat(".")
+		switch {
+		case err != nil:
+			f.Outcome = read.OutcomeOf(err)
+		case info.Mode()&fs.ModeSymlink != 0:
+			f.Problem = "link"
+		case !info.IsDir():
+			f.Problem = "not_a_directory"
 		}
-		f.Valid = f.Problem == ""
-		return f
-	})
+	}
+	f.Valid = f.Problem == ""
+	return f
 }
 
 // entryOf returns the name of the profile's directory. For the root profile it is RootProfile.

@@ -28,11 +28,7 @@ func operatorNames(configured []string) []string {
 }
 
 // operatorFiles are the operator's files that exist in a profile.
-func operatorFiles(c Config) ProfileSource {
-	names := operatorNames(c.OperatorFiles)
-	const about = "files with which an operator marks a profile; the agent could make them too"
-	return profileFact("operator_files", byAgent, about, func(dir policy.Directory) operatorFilesFact {
-		files, out := describeFiles(dir, names)
-		return operatorFilesFact{out, files}
-	})
+func (c Config) operatorFiles(dir policy.Directory) operatorFilesFact {
+	files, out := describeFiles(dir, c.marks)
+	return operatorFilesFact{out, files}
 }

@@ -17,16 +17,14 @@ type ownershipFact struct {
 }
 
 // ownership is who owns the directory of a profile.
-func ownership() ProfileSource {
-	return profileFact("ownership", byAgent, "who owns the directory of the profile", func(dir policy.Directory) ownershipFact {
-		info, err := dir.Lstat(".")
-		if err != nil {
-			return ownershipFact{Outcome: read.OutcomeOf(err)}
-		}
-		f := ownershipFact{Outcome: read.Recorded, Mode: fmt.Sprintf("%04o", info.Mode().Perm()), Writable: dir.Writable()}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			f.UID, f.GID, f.Mode = &st.Uid, &st.Gid, fmt.Sprintf("%04o", st.Mode&0o7777)
-		}
-		return f
-	})
+func ownership(dir policy.Directory) ownershipFact {
+	info, err := dir.Lstat(".")
+	if err != nil {
+		return ownershipFact{Outcome: read.OutcomeOf(err)}
+	}
+	f := ownershipFact{Outcome: read.Recorded, Mode: fmt.Sprintf("%04o", info.Mode().Perm()), Writable: dir.Writable()}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		f.UID, f.GID, f.Mode = &st.Uid, &st.Gid, fmt.Sprintf("%04o", st.Mode&0o7777)
+	}
+	return f
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/volume"
 )
 
@@ -64,7 +65,7 @@ func TestWhatMayNotBeReadIsUnreadable(t *testing.T) {
 				}
 			}
 			allowParents(t, h)
-			sources := map[string]ProfileSource{}
+			sources := map[string]fact.ProfileSource{}
 			for _, s := range Builtin(configFor(t, h)).Profile {
 				sources[s.Name()] = s
 			}

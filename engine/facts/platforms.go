@@ -97,11 +97,8 @@ type shownPlatform struct {
 }
 
 // platforms are what the gateway of a profile would serve.
-func (c Config) platforms() ProfileSource {
-	const about = "the messaging platforms of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env"
-	return profileFact("platforms", byAgent, about, func(dir policy.Directory) platformsFact {
-		return platformsOf(c.setup(dir))
-	})
+func (c Config) platforms(dir policy.Directory) platformsFact {
+	return platformsOf(c.setup(dir))
 }
 
 func platformsOf(s setup) platformsFact {

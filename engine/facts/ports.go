@@ -33,11 +33,8 @@ type port struct {
 }
 
 // ports are the ports that a profile's gateway would listen on.
-func (c Config) ports() ProfileSource {
-	const about = "ports of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment"
-	return profileFact("ports", byAgent, about, func(dir policy.Directory) portsFact {
-		return describePorts(entryOf(dir.Profile()), c.setup(dir))
-	})
+func (c Config) ports(dir policy.Directory) portsFact {
+	return describePorts(entryOf(dir.Profile()), c.setup(dir))
 }
 
 func describePorts(name string, s setup) portsFact {

@@ -26,15 +26,13 @@ type previousFact struct {
 const aboutPrevious = "what the ledger has of the last boot or command, without the passes of the watch, from the last MiB of logs/" + ledger.Name + "; the agent can write this file, so the fact is no reason to grant anything"
 
 // previous is what the last pass did with the container.
-func previous(c Config) Source {
-	return containerFact("previous", byAgent, aboutPrevious, func() previousFact { return c.previousOf("") })
+func (c Config) previous() previousFact {
+	return c.previousOf("")
 }
 
 // previousOfProfile is what the last pass that decided about the profile did with it.
-func previousOfProfile(c Config) ProfileSource {
-	return profileFact("previous", byAgent, aboutPrevious+". A pass counts only if it decided about the profile", func(dir policy.Directory) previousFact {
-		return c.previousOf(dir.Profile().Name)
-	})
+func (c Config) previousOfProfile(dir policy.Directory) previousFact {
+	return c.previousOf(dir.Profile().Name)
 }
 
 // previousOf describes the newest line about a profile, or about the container for "".

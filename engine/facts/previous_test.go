@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"hermes-reconcile/engine/facts/facttest"
 	"strings"
 	"testing"
 )
@@ -38,8 +39,8 @@ func TestPrevious(t *testing.T) {
 			}
 			h := newHome(t, files)
 			c := configFor(t, h)
-			checkFact(t, collected(t, previous(c)), test.container)
-			checkFact(t, collectedFor(t, profileSource(t, c, "previous"), h, "coder"), test.profile)
+			facttest.Want(t, facttest.Collect(t, containerSource(t, c, "previous")), test.container)
+			facttest.Want(t, collectedFor(t, profileSource(t, c, "previous"), h, "coder"), test.profile)
 		})
 	}
 }

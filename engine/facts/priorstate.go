@@ -39,10 +39,8 @@ type platformState struct {
 }
 
 // priorState is what the gateway and its operator last recorded: what should run.
-func priorState() ProfileSource {
-	return profileFact("prior_state", byAgent, "what the gateway and its operator last recorded, from gateway_state.json", func(dir policy.Directory) priorStateFact {
-		return describePriorState(read.JSON(dir, policy.StateFile, read.MaxState))
-	})
+func priorState(dir policy.Directory) priorStateFact {
+	return describePriorState(read.JSON(dir, policy.StateFile, read.MaxState))
 }
 
 // describePriorState describes a state file. Only the two states decide whether it is valid:

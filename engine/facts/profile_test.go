@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/facts/read"
 )
 
@@ -100,7 +101,7 @@ func TestNothingIsSweepableWhileTheLockIsHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	fact := collectedFor(t, profileSource(t, configFor(t, h), "runtime_files"), h, "coder")
-	if get(fact, "lock", "held") != "true" || get(fact, "files", "gateway.pid", "sweepable") != "false" {
+	if facttest.Get(fact, "lock", "held") != "true" || facttest.Get(fact, "files", "gateway.pid", "sweepable") != "false" {
 		t.Errorf("with a held lock: %v", fact)
 	}
 }
@@ -160,8 +161,8 @@ func TestNames(t *testing.T) {
 		"default": `""`, "coder": `""`, "link": `"link"`, "UPPER": `"characters"`, "-dash": `"characters"`, "a b": `"characters"`,
 		"profiles/default": `"reserved"`, long: `"too_long"`, long[1:]: `""`,
 	} {
-		fact := collectedFor(t, name(), h, profile)
-		if get(fact, "problem") != want || get(fact, "valid") != strconv.FormatBool(want == `""`) {
+		fact := collectedFor(t, profileSource(t, configFor(t, h), "name"), h, profile)
+		if facttest.Get(fact, "problem") != want || facttest.Get(fact, "valid") != strconv.FormatBool(want == `""`) {
 			t.Errorf("name of %.20q is %v, want problem %s", profile, fact, want)
 		}
 	}
@@ -179,10 +180,10 @@ func TestLogDirectory(t *testing.T) {
 		"fresh": {`"empty"`, "0"}, "default": {`"recorded"`, "3"}, "profiles/default": {`"missing"`, "0"},
 	} {
 		fact := collectedFor(t, source, h, profile)
-		if get(fact, "status") != want[0] || get(fact, "bytes") != want[1] {
+		if facttest.Get(fact, "status") != want[0] || facttest.Get(fact, "bytes") != want[1] {
 			t.Errorf("log_directory of %s is %v, want status %s and %s bytes", profile, fact, want[0], want[1])
 		}
-		if lock := get(fact, "lock"); lock != strconv.FormatBool(profile == "coder") {
+		if lock := facttest.Get(fact, "lock"); lock != strconv.FormatBool(profile == "coder") {
 			t.Errorf("lock of %s is %s", profile, lock)
 		}
 	}

@@ -3,6 +3,7 @@ package facts
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -71,6 +72,27 @@ func (s setup) isSecret(text string) bool {
 	return named != nil && policy.NamesSecret(named[1]) || looksSecret(text) || looksSecret(s.resolve(text))
 }
 
+// knownSecret matches credentials of well-known services, and long hexadecimal words.
+var knownSecret = regexp.MustCompile(`-----BEGIN|://[^/?#]*@` +
+	`|\b(sk|pk|rk|xapp|xox[a-z]|gh[oprsu]|github_pat|glpat|hf)[-_][-_.A-Za-z0-9]{14,}` +
+	`|\b(AKIA|AIza|ya29|eyJ)[-_.A-Za-z0-9]{12,}|\b[0-9]{6,}:[-_A-Za-z0-9]{20,}|\b[0-9a-fA-F]{32,}\b`)
+
+var longWord = regexp.MustCompile(`[A-Za-z0-9]{20,}`)
+
+// looksSecret reports whether a value might be a credential, whatever its name: it has the form
+// of a known one, or a word of 20 characters with capitals, small letters and digits.
+func looksSecret(value string) bool {
+	if knownSecret.MatchString(value) {
+		return true
+	}
+	for _, word := range longWord.FindAllString(value, -1) {
+		if strings.ToLower(word) != word && strings.ToUpper(word) != word && strings.ContainsAny(word, "0123456789") {
+			return true
+		}
+	}
+	return false
+}
+
 // firstShown returns the text of the first of the keys that has one that may be shown.
 func (s setup) firstShown(paths ...[]string) *string {
 	for _, path := range paths {
@@ -82,29 +104,27 @@ func (s setup) firstShown(paths ...[]string) *string {
 }
 
 // profileConfig is what a profile is set up for.
-func (c Config) profileConfig() ProfileSource {
-	return profileFact("config", byAgent, "what the profile is set up for; the status is that of config.yaml", func(dir policy.Directory) configFact {
-		s := c.setup(dir)
-		standalone, _ := s.key("gateway", "standalone")
-		f := configFact{Outcome: s.config.Outcome, Standalone: standalone.Bool(), Platforms: map[string]platformConfig{}, Values: map[string]configValue{}}
-		f.Model = s.firstShown([]string{"model"}, []string{"model", "default"}, []string{"model", "model"})
-		f.Provider = s.firstShown([]string{"model", "provider"}, []string{"provider"})
-		for _, key := range c.ConfigKeys {
-			if v, ok := s.shown(strings.Split(key, ".")...); ok {
-				f.Values[key] = v
-			}
+func (c Config) profileConfig(dir policy.Directory) configFact {
+	s := c.setup(dir)
+	standalone, _ := s.key("gateway", "standalone")
+	f := configFact{Outcome: s.config.Outcome, Standalone: standalone.Bool(), Platforms: map[string]platformConfig{}, Values: map[string]configValue{}}
+	f.Model = s.firstShown([]string{"model"}, []string{"model", "default"}, []string{"model", "model"})
+	f.Provider = s.firstShown([]string{"model", "provider"}, []string{"provider"})
+	for _, key := range c.ConfigKeys {
+		if v, ok := s.shown(strings.Split(key, ".")...); ok {
+			f.Values[key] = v
 		}
-		for _, name := range s.configured() {
-			on, _ := s.switched(name)
-			f.Platforms[read.Bounded(name, 128)] = platformConfig{on}
-		}
-		if c.Phase == policy.PhaseApply {
-			f.ChangedUnix = lastChange(dir, ".env", "config.yaml")
-		}
-		f.JobCount, f.EnabledJobs, f.JobsStatus = countJobs(read.File(dir, jobsFile, read.MaxConfig))
-		f.ProviderCount, f.ProvidersStatus = countProviders(read.JSON(dir, "auth.json", read.MaxConfig))
-		return f
-	})
+	}
+	for _, name := range s.configured() {
+		on, _ := s.switched(name)
+		f.Platforms[read.Bounded(name, 128)] = platformConfig{on}
+	}
+	if c.Phase == policy.PhaseApply {
+		f.ChangedUnix = lastChange(dir, ".env", "config.yaml")
+	}
+	f.JobCount, f.EnabledJobs, f.JobsStatus = countJobs(read.File(dir, jobsFile, read.MaxConfig))
+	f.ProviderCount, f.ProvidersStatus = countProviders(read.JSON(dir, "auth.json", read.MaxConfig))
+	return f
 }
 
 // lastChange returns when the newest of the files was changed, in seconds since 1970.

@@ -15,13 +15,10 @@ type profilesDirFact struct {
 }
 
 // profilesDir is how listing the profiles went.
-func profilesDir(c Config) Source {
-	const about = "how listing the directory profiles of the home went; unreadable if it is a link or not a directory; the root profile exists anyway"
-	return Source{described{"profiles_dir", schemaText[profilesDirFact](byAgent, about)}, func(ctx context.Context) any {
-		dir, err := c.ProfilesDir(ctx)
-		if err != nil {
-			return profilesDirFact{Outcome: read.Outcome{Status: policy.StatusTimedOut}}
-		}
-		return profilesDirFact{read.Outcome{Status: dir.Status, Error: dir.Error}, dir.Entries, dir.Others, dir.Truncated}
-	}}
+func (c Config) profilesDir(ctx context.Context) profilesDirFact {
+	dir, err := c.ProfilesDir(ctx)
+	if err != nil {
+		return profilesDirFact{Outcome: read.Outcome{Status: policy.StatusTimedOut}}
+	}
+	return profilesDirFact{read.Outcome{Status: dir.Status, Error: dir.Error}, dir.Entries, dir.Others, dir.Truncated}
 }

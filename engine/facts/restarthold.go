@@ -22,17 +22,14 @@ type restartHoldFact struct {
 
 // restartHold is the hold that the slot recorded when the gateway had used up its budget of
 // deaths, and whether it still counts.
-func restartHold(c Config) ProfileSource {
-	const about = "the gateway used up its budget of deaths, from " + policy.RestartHoldFile + "; it stays down until the hold ends"
-	return profileFact("restart_hold", byAgent, about, func(dir policy.Directory) restartHoldFact {
-		keys, out := read.JSON(dir, policy.RestartHoldFile, read.MaxState)
-		return describeRestartHold(keys, out, c.Now().Unix(), func(name string) (string, bool) {
-			info, err := dir.Lstat(name)
-			if err != nil {
-				return "", errors.Is(err, fs.ErrNotExist)
-			}
-			return policy.Identity(info), true
-		})
+func (c Config) restartHold(dir policy.Directory) restartHoldFact {
+	keys, out := read.JSON(dir, policy.RestartHoldFile, read.MaxState)
+	return describeRestartHold(keys, out, c.Now().Unix(), func(name string) (string, bool) {
+		info, err := dir.Lstat(name)
+		if err != nil {
+			return "", errors.Is(err, fs.ErrNotExist)
+		}
+		return policy.Identity(info), true
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/policy"
 )
@@ -43,12 +44,12 @@ func TestRestartHoldEndsWithAChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	source := profileSource(t, configFor(t, h), "restart_hold")
-	checkFact(t, collectedFor(t, source, h, "coder"), map[string]string{"status": `"recorded"`, "ended": `""`, "changed_files": "[]", "exit_code": "1"})
+	facttest.Want(t, collectedFor(t, source, h, "coder"), map[string]string{"status": `"recorded"`, "ended": `""`, "changed_files": "[]", "exit_code": "1"})
 	config := filepath.Join(h.Path(), "profiles/coder/config.yaml")
 	later := time.Now().Add(time.Second)
 	if err := os.Chtimes(config, later, later); err != nil {
 		t.Fatal(err)
 	}
 	hometest.Put(t, h.Path(), "profiles/coder/.env", "A=1")
-	checkFact(t, collectedFor(t, source, h, "coder"), map[string]string{"ended": `"changed"`, "changed_files": `[".env","config.yaml"]`})
+	facttest.Want(t, collectedFor(t, source, h, "coder"), map[string]string{"ended": `"changed"`, "changed_files": `[".env","config.yaml"]`})
 }

@@ -49,11 +49,7 @@ const maxPath = 512
 // runtimeFiles are the files that name a running gateway. They outlive the gateway. The lock is
 // the best sign of life, because containers on one kernel see each other's locks but not each
 // other's pids.
-func runtimeFiles(c Config) ProfileSource {
-	return profileFact("runtime_files", byAgent, "files that name a running gateway", c.describeRuntimeFiles)
-}
-
-func (c Config) describeRuntimeFiles(dir policy.Directory) runtimeFilesFact {
+func (c Config) runtimeFiles(dir policy.Directory) runtimeFilesFact {
 	f := runtimeFilesFact{Outcome: read.Recorded, Files: map[string]runtimeFile{}, Lock: probeGatewayLock(dir, ".")}
 	if f.Lock.Status != policy.StatusMissing {
 		if info, err := dir.Lstat(policy.GatewayLock); err == nil {

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -41,7 +42,7 @@ func LastLog(root policy.Directory, p policy.Profile) []string {
 	lines := strings.Split(text, "\n")
 	lines = lines[max(0, len(lines)-lastLogLines):]
 	for i, line := range lines {
-		lines[i] = read.Bounded(secretInText.ReplaceAllString(line, redacted), lastLogLine)
+		lines[i] = read.Bounded(secretInText.ReplaceAllString(line, fact.Redacted), lastLogLine)
 	}
 	return lines
 }

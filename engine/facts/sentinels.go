@@ -36,19 +36,17 @@ func describeMigration(keys read.Object, out read.Outcome) migration {
 
 // sentinels are files in the home whose mere existence means something, even as a link or a
 // directory.
-func sentinels(c Config) Source {
-	return containerFact("sentinels", byAgent, "files in the home that stop or hold the fleet", func() sentinelsFact {
-		f := sentinelsFact{Outcome: read.Recorded}
-		f.EStop.Present = present(c.Root, "ESTOP")
-		f.DrainRequest = present(c.Root, ".drain_request.json")
-		f.FleetRestartPending = present(c.Root, "fleet_restart_pending")
-		f.Migration = describeMigration(read.JSON(c.Root, "gateway_migration.json", read.MaxState))
-		if f.EStop.Present {
-			data, _ := read.File(c.Root, "ESTOP", read.MaxState)
-			f.EStop.Reason = read.FirstLine(data, 256)
-		}
-		return f
-	})
+func (c Config) sentinels() sentinelsFact {
+	f := sentinelsFact{Outcome: read.Recorded}
+	f.EStop.Present = present(c.Root, "ESTOP")
+	f.DrainRequest = present(c.Root, ".drain_request.json")
+	f.FleetRestartPending = present(c.Root, "fleet_restart_pending")
+	f.Migration = describeMigration(read.JSON(c.Root, "gateway_migration.json", read.MaxState))
+	if f.EStop.Present {
+		data, _ := read.File(c.Root, "ESTOP", read.MaxState)
+		f.EStop.Reason = read.FirstLine(data, 256)
+	}
+	return f
 }
 
 func present(dir policy.Directory, name string) bool {

@@ -40,7 +40,7 @@ type inherited struct {
 // inherit reads what all profiles share. HERMES_MANAGED_DIR names the directory of the
 // administrator; a file that is missing or broken has no effect.
 func (c Config) inherit() *inherited {
-	environ := c.variables().values
+	environ := read.ReadEnvironment(c.EnvDir, c.Environ).Values
 	dir := c.ManagedDir
 	if named := strings.TrimSpace(environ["HERMES_MANAGED_DIR"]); named != "" {
 		dir = named

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-reconcile/engine/facts/fact"
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/hometest"
 )
 
@@ -39,7 +41,7 @@ func checkSetups(t *testing.T, fact string, cases []setupCase) {
 					hometest.Put(t, c.ManagedDir, name, text)
 				}
 			}
-			checkFact(t, collectedFor(t, profileSource(t, c.withDefaults(), fact), h, "coder"), test.want)
+			facttest.Want(t, collectedFor(t, profileSource(t, c.withDefaults(), fact), h, "coder"), test.want)
 		})
 	}
 }
@@ -148,7 +150,7 @@ func TestPlatforms(t *testing.T) {
 
 func TestTokens(t *testing.T) {
 	token := func(value, name, scope, source, exclusive string) string {
-		return `{"exclusive":` + exclusive + `,"fingerprint":"` + fingerprint(value) + `","name":"` + name + `","scope":"` + scope + `","source":"` + source + `"}`
+		return `{"exclusive":` + exclusive + `,"fingerprint":"` + fact.Fingerprint(value) + `","name":"` + name + `","scope":"` + scope + `","source":"` + source + `"}`
 	}
 	const file = "platforms:\n  telegram: {enabled: true, token: "
 	checkSetups(t, "tokens", []setupCase{
@@ -202,7 +204,7 @@ func TestLifecycleOfALivingGateway(t *testing.T) {
 	lifecycle := func() map[string]any {
 		return collectedFor(t, profileSource(t, configFor(t, h), "lifecycle"), h, "coder")
 	}
-	checkFact(t, lifecycle(), map[string]string{"exit": `"unclean"`})
+	facttest.Want(t, lifecycle(), map[string]string{"exit": `"unclean"`})
 	f, err := os.Open(h.Path() + "/profiles/coder/gateway.lock")
 	if err != nil {
 		t.Fatal(err)
@@ -211,5 +213,5 @@ func TestLifecycleOfALivingGateway(t *testing.T) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	checkFact(t, lifecycle(), map[string]string{"exit": `"running"`})
+	facttest.Want(t, lifecycle(), map[string]string{"exit": `"running"`})
 }

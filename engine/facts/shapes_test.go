@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/hometest"
 )
 
@@ -69,10 +70,10 @@ func TestRealShapes(t *testing.T) {
 			for _, s := range Builtin(configFor(t, h)).Profile {
 				facts[s.Name()] = collectedFor(t, s, h, "coder")
 			}
-			checkFact(t, facts, test.want)
+			facttest.Want(t, facts, test.want)
 			var on []string
 			for name := range facts["platforms"].(map[string]any)["platforms"].(map[string]any) {
-				if get(facts, "platforms", "platforms", name, "on") == "true" {
+				if facttest.Get(facts, "platforms", "platforms", name, "on") == "true" {
 					on = append(on, name)
 				}
 			}

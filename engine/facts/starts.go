@@ -22,21 +22,19 @@ type startsFact struct {
 }
 
 // starts are the recent starts of the profile's gateway.
-func starts() ProfileSource {
-	return profileFact("starts", byAgent, "recent starts of the gateway, from gateway-starts.log", func(dir policy.Directory) startsFact {
-		f := startsFact{TimesUnix: []int64{}}
-		data, out := read.Tail(dir, "gateway-starts.log", 4096)
-		f.Outcome = out
-		if out.Status == "" {
-			f.Outcome, f.TimesUnix = parseStarts(data)
-		}
-		f.Count = len(f.TimesUnix)
-		if f.Count > 0 {
-			f.LastUnix = &f.TimesUnix[f.Count-1]
-		}
-		f.ChainedBoots, f.ChainStatus = chainedBoots(read.JSON(dir, "gateway/restart_loop.json", read.MaxState))
-		return f
-	})
+func starts(dir policy.Directory) startsFact {
+	f := startsFact{TimesUnix: []int64{}}
+	data, out := read.Tail(dir, "gateway-starts.log", 4096)
+	f.Outcome = out
+	if out.Status == "" {
+		f.Outcome, f.TimesUnix = parseStarts(data)
+	}
+	f.Count = len(f.TimesUnix)
+	if f.Count > 0 {
+		f.LastUnix = &f.TimesUnix[f.Count-1]
+	}
+	f.ChainedBoots, f.ChainStatus = chainedBoots(read.JSON(dir, "gateway/restart_loop.json", read.MaxState))
+	return f
 }
 
 // parseStarts parses one number of seconds a line and skips other lines. A file without any

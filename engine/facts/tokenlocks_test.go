@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/volume"
 )
@@ -80,8 +81,8 @@ func TestTokenLocks(t *testing.T) {
 					lock = file.(map[string]any)
 				}
 			}
-			checkFact(t, lock, test.want)
-			checkFact(t, fact, map[string]string{"token_locks_status": `"recorded"`})
+			facttest.Want(t, lock, test.want)
+			facttest.Want(t, fact, map[string]string{"token_locks_status": `"recorded"`})
 		})
 	}
 }
@@ -98,7 +99,7 @@ func TestTokenLocksStatus(t *testing.T) {
 		{"not a directory", map[string]string{strings.TrimSuffix(lockDir, "/"): "x"}, nil, `"unreadable"`},
 	} {
 		_, fact := runtimeFilesOf(t, "coder", test.files, test.environ...)
-		if got := get(fact, "token_locks_status"); got != test.want {
+		if got := facttest.Get(fact, "token_locks_status"); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
 	}
@@ -113,7 +114,7 @@ func TestTokenLocksOfALivingGateway(t *testing.T) {
 	}
 	alive := strings.NewReplacer("4194303", strconv.Itoa(me.PID), "4242", strconv.FormatUint(me.Started, 10)).Replace(lockRecord("HOME/profiles/coder", ""))
 	_, fact := runtimeFilesOf(t, "coder", map[string]string{telegramOf: alive})
-	checkFact(t, fact["files"].(map[string]any)[telegramOf].(map[string]any), map[string]string{"pid_alive": "true", "sweepable": "false"})
+	facttest.Want(t, fact["files"].(map[string]any)[telegramOf].(map[string]any), map[string]string{"pid_alive": "true", "sweepable": "false"})
 
 	h, _ := runtimeFilesOf(t, "coder", map[string]string{telegramOf: lockRecord("HOME/profiles/coder", ""), "profiles/coder/gateway.lock": ""})
 	f, err := os.Open(h.Path() + "/profiles/coder/gateway.lock")
@@ -125,7 +126,7 @@ func TestTokenLocksOfALivingGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	fact = collectedFor(t, profileSource(t, configFor(t, h), "runtime_files"), h, "coder")
-	checkFact(t, fact["files"].(map[string]any)[telegramOf].(map[string]any), map[string]string{"sweepable": "false"})
+	facttest.Want(t, fact["files"].(map[string]any)[telegramOf].(map[string]any), map[string]string{"sweepable": "false"})
 }
 
 // The gateway's lock and the takeover marker name the homes of the gateways.
@@ -141,7 +142,7 @@ func TestHomesInRuntimeFiles(t *testing.T) {
 		"gateway.pid":            {"home": `"/opt/data/profiles/other"`, "sweepable": "true"},
 		".gateway-takeover.json": {"home": `"/opt/data/profiles/coder"`, "replacer_home": `"/opt/data"`, "pid": "7", "age_seconds": "11"},
 	} {
-		checkFact(t, files[name].(map[string]any), want)
+		facttest.Want(t, files[name].(map[string]any), want)
 	}
 }
 

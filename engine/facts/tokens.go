@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -29,9 +30,8 @@ type token struct {
 }
 
 // tokens are the credentials that a profile's gateway would use.
-func (c Config) tokens() ProfileSource {
-	const about = "credentials of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env"
-	return profileFact("tokens", byAgent, about, func(dir policy.Directory) tokensFact { return describeTokens(c.setup(dir)) })
+func (c Config) tokens(dir policy.Directory) tokensFact {
+	return describeTokens(c.setup(dir))
 }
 
 func describeTokens(s setup) tokensFact {
@@ -45,7 +45,7 @@ func (f *tokensFact) add(t token, value string) {
 	if value == "" || len(f.Tokens) == maxTokens {
 		return
 	}
-	t.Scope, t.Name, t.Fingerprint = read.Bounded(t.Scope, 128), read.Bounded(t.Name, 256), fingerprint(value)
+	t.Scope, t.Name, t.Fingerprint = read.Bounded(t.Scope, 128), read.Bounded(t.Name, 256), fact.Fingerprint(value)
 	f.Tokens = append(f.Tokens, t)
 }
 
@@ -88,4 +88,13 @@ func (f *tokensFact) addConfig(s setup) {
 			f.add(token{Scope: strings.ToLower(name), Source: source, Name: strings.Join(path, "."), Exclusive: key == "token" && len(p.claims) > 0}, value)
 		}
 	}
+}
+
+// scopeOf returns what a credential is for: "telegram" for TELEGRAM_BOT_TOKEN.
+func scopeOf(name string) string {
+	scope := strings.ToLower(strings.TrimSuffix(name, policy.SecretEnding(name)))
+	if short := strings.TrimSuffix(scope, "_bot"); short != "" {
+		scope = short
+	}
+	return scope
 }

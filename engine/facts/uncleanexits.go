@@ -25,15 +25,12 @@ type uncleanExit struct {
 }
 
 // uncleanExits are recent deaths of the gateway that nothing recorded at the time.
-func uncleanExits() ProfileSource {
-	const about = "deaths of the gateway that nothing recorded at the time, from the last 64 KiB of logs/gateway-exit-diag.log"
-	return profileFact("unclean_exits", byAgent, about, func(dir policy.Directory) uncleanExitsFact {
-		data, out := read.Tail(dir, "logs/gateway-exit-diag.log", read.MaxTail)
-		if out.Status != "" {
-			return uncleanExitsFact{Outcome: out, TimesUnix: []int64{}}
-		}
-		return parseUncleanExits(data)
-	})
+func uncleanExits(dir policy.Directory) uncleanExitsFact {
+	data, out := read.Tail(dir, "logs/gateway-exit-diag.log", read.MaxTail)
+	if out.Status != "" {
+		return uncleanExitsFact{Outcome: out, TimesUnix: []int64{}}
+	}
+	return parseUncleanExits(data)
 }
 
 // parseUncleanExits parses JSON lines. It skips other lines, which a process leaves that dies

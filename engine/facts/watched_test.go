@@ -61,12 +61,12 @@ func TestEveryFileThatAFactReadsIsWatched(t *testing.T) {
 	c.Root = root
 	all := Builtin(c)
 	for _, s := range all.Volume {
-		s.collect(context.Background())
+		_, _ = s.Collect(context.Background())
 	}
 	err := h.Visit(context.Background(), "coder", func(dir policy.Directory) {
 		profile.Directory = dir
 		for _, s := range all.Profile {
-			s.collect(profile)
+			_, _ = s.Collect(context.Background(), profile)
 		}
 	})
 	if err != nil {

@@ -2,11 +2,11 @@ package facts
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"strings"
 	"testing"
 
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/volume"
 )
 
@@ -21,40 +21,38 @@ var readFiles = []string{
 // homeFiles lists the files of the home that a source about the container reads.
 var homeFiles = []string{"config.yaml", ".env", "ESTOP", ".drain_request.json", "fleet_restart_pending", "active_profile", "gateway_migration.json", "state/reconcile.owner.json", "logs/container-boot.jsonl", lockDir + "telegram-bot-token-0123456789abcdef.lock"}
 
-const secret = "hunter2-1234567890"
-
 // texts are contents that each of the files may have.
 var texts = map[string]string{
 	"empty":          "",
 	"blank":          " \n\t\n",
 	"null":           "null",
-	"array":          `["` + secret + `"]`,
+	"array":          `["` + facttest.Secret + `"]`,
 	"number":         "12",
-	"string":         `"` + secret + `"`,
+	"string":         `"` + facttest.Secret + `"`,
 	"empty object":   "{}",
 	"bom":            "\ufeff{\"desired_state\":\"running\"}",
 	"other case":     `{"Desired_State":"running","PID":1}`,
 	"twice":          `{"desired_state":"stopped","desired_state":"running"}`,
-	"not UTF-8":      "{\"desired_state\":\"\xff" + secret + "\"}",
+	"not UTF-8":      "{\"desired_state\":\"\xff" + facttest.Secret + "\"}",
 	"deep":           strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5000),
 	"deep arrays":    strings.Repeat("[", 30000),
 	"digits":         `{"pid":` + strings.Repeat("9", 5000) + `}`,
 	"exponent":       `{"pid":1e999999999,"active_agents":1E+12345,"desired_state":"running"}`,
 	"wrong types":    `{"desired_state":["running"],"gateway_state":7,"pid":"x","platforms":[1],"served_profiles":{},"phase":1,"boots":{},"providers":[],"jobs":7,"written_at":[],"updated_at":{}}`,
-	"wrong inner":    `{"desired_state":"running","platforms":{"a":1,"b":{"state":2}},"active_agents":1.5,"updated_at":-1,"pid":1e300,"exit_code":"x","jobs":[1,"` + secret + `"]}`,
-	"torn":           `{"desired_state":"` + secret,
-	"trailing":       `{"desired_state":"running"} ` + secret,
-	"yaml":           "gateway:\n  standalone: yes\nplatforms: {telegram: {token: " + secret + ", enabled: on}}\n",
-	"bad yaml":       "a: [1\nb: *" + secret + "\n\t- x",
+	"wrong inner":    `{"desired_state":"running","platforms":{"a":1,"b":{"state":2}},"active_agents":1.5,"updated_at":-1,"pid":1e300,"exit_code":"x","jobs":[1,"` + facttest.Secret + `"]}`,
+	"torn":           `{"desired_state":"` + facttest.Secret,
+	"trailing":       `{"desired_state":"running"} ` + facttest.Secret,
+	"yaml":           "gateway:\n  standalone: yes\nplatforms: {telegram: {token: " + facttest.Secret + ", enabled: on}}\n",
+	"bad yaml":       "a: [1\nb: *" + facttest.Secret + "\n\t- x",
 	"yaml bomb":      "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nplatforms: &p {<<: *p, x: *c}\ngateway: *p\n",
 	"yaml self":      "a: &a\n  <<: *a\n  gateway: *a\nplatforms: *a\n",
-	"dotenv":         "TELEGRAM_BOT_TOKEN=" + secret + "\nAPI_SERVER_PORT=99999999\nexport X_KEY='" + secret,
+	"dotenv":         "TELEGRAM_BOT_TOKEN=" + facttest.Secret + "\nAPI_SERVER_PORT=99999999\nexport X_KEY='" + facttest.Secret,
 	"times":          "1795000000.5\nnan\ninf\n-1\n1e400\nx\n1795000001\n",
 	"exits":          `{"tag":"gateway.previous_unclean_exit","ts":"2026-11-22T05:58:40+00:00","suspected_oom":true}` + "\n" + `{"tag":"gateway.previous_unclean_exit","ts":[1]}` + "\n{torn",
 	"zero bytes":     "\x00\x00\x00",
 	"long line":      strings.Repeat("x", 70000),
 	"control chars":  "a\x1b[31m\rb",
-	"hold":           `{"since_unix":1,"deaths":5,"files":{".env":"x"},"signal":"` + secret + `"}`,
+	"hold":           `{"since_unix":1,"deaths":5,"files":{".env":"x"},"signal":"` + facttest.Secret + `"}`,
 	"pid and starts": `{"pid":1,"start_time":0,"target_pid":1,"target_start_time":1,"written_at":"2026-11-22T06:00:00Z"}`,
 }
 
@@ -109,14 +107,18 @@ func TestEveryFactKeepsItsPromise(t *testing.T) {
 }
 
 // validateAll collects every fact and checks its schema, its status, and that it contains
-// no secret. A fact that hangs makes the test hang.
+// no secret. The state, the sticky profile and the reason for a stop are shown unchanged. A
+// fact that hangs makes the test hang.
 func validateAll(t *testing.T, h *volume.Home) {
 	t.Helper()
 	c := configFor(t, h)
-	c.Environ = []string{"SLACK_BOT_TOKEN=" + secret, "HERMES_RECONCILE_URL=http://u:" + secret + "@host/", "GATEWAY_MULTIPLEX_PROFILES=maybe"}
+	c.Environ = []string{"SLACK_BOT_TOKEN=" + facttest.Secret, "HERMES_RECONCILE_URL=http://u:" + facttest.Secret + "@host/", "GATEWAY_MULTIPLEX_PROFILES=maybe"}
 	all := Builtin(c)
-	for _, s := range append(all.Container, all.Volume...) {
-		withoutSecret(t, s.Name(), collected(t, s))
+	for _, s := range all.Volume {
+		fact := facttest.Collect(t, s)
+		if s.Name() != "active_profile" && s.Name() != "sentinels" {
+			facttest.NoSecret(t, s.Name(), fact)
+		}
 	}
 	profiles, err := h.Profiles(context.Background())
 	if err != nil {
@@ -125,25 +127,13 @@ func validateAll(t *testing.T, h *volume.Home) {
 	for _, p := range profiles {
 		for _, s := range all.Profile {
 			fact := collectedFor(t, s, h, p.Name)
-			if s.Name() != "prior_state" && s.Name() != "active_profile" {
-				withoutSecret(t, s.Name(), fact)
+			if s.Name() != "prior_state" {
+				facttest.NoSecret(t, s.Name(), fact)
 			}
-			if e := get(fact, "error"); strings.Contains(e, "hunter2") {
+			if e := facttest.Get(fact, "error"); strings.Contains(e, "hunter2") {
 				t.Errorf("%s quotes the file: %s", s.Name(), e)
 			}
 		}
-	}
-}
-
-// The state, the sticky profile and the reason for a stop are shown unchanged. All other
-// facts must not repeat the text of a file.
-func withoutSecret(t *testing.T, name string, fact map[string]any) {
-	t.Helper()
-	if name == "active_profile" || name == "sentinels" {
-		return
-	}
-	if text, _ := json.Marshal(fact); strings.Contains(string(text), "hunter2") {
-		t.Errorf("%s holds the secret: %s", name, text)
 	}
 }
 
@@ -173,55 +163,4 @@ func openDescriptors(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return len(entries)
-}
-
-func TestSchemasSayWhereEverythingComesFrom(t *testing.T) {
-	all := Builtin(configFor(t, newHome(t, nil)))
-	seen := map[string]bool{}
-	check := func(name, text string) {
-		if seen[name] {
-			t.Errorf("two sources are called %q", name)
-		}
-		seen[name] = true
-		var s map[string]any
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		checkSchema(t, name, s)
-	}
-	for _, s := range append(all.Container, all.Volume...) {
-		check(s.Name(), s.Schema())
-	}
-	external, ofProfile := External()
-	check(external.Name(), external.Schema())
-	for _, s := range append(all.Profile, ofProfile) {
-		check("profile "+s.Name(), s.Schema())
-	}
-}
-
-func checkSchema(t *testing.T, path string, s map[string]any) {
-	t.Helper()
-	if s["description"] == "" || s["description"] == nil || s["x-written-by"] == nil {
-		t.Errorf("%s has no description or writer", path)
-	}
-	if s["type"] == "object" && s["additionalProperties"] == nil {
-		t.Errorf("%s has no additionalProperties", path)
-	}
-	for key, below := range s {
-		switch key {
-		case "properties":
-			for name, property := range below.(map[string]any) {
-				checkSchema(t, path+"."+name, property.(map[string]any))
-			}
-		case "items":
-			checkSchema(t, path+"[]", below.(map[string]any))
-		case "additionalProperties":
-			if object, ok := below.(map[string]any); ok && len(object) > 0 {
-				checkSchema(t, path+".*", object)
-			}
-		case "type", "description", "x-written-by", "enum":
-		default:
-			t.Errorf("%s uses %q, which the check of rules ignores", path, key)
-		}
-	}
 }

@@ -3,6 +3,7 @@ package read
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -55,6 +56,22 @@ func FuzzProcess(f *testing.F) {
 		p, err := Proc(dir).Process(41)
 		if err != nil || p != (Process{41, 7, 1234}) {
 			t.Errorf("the process %q is %+v, %v", name, p, err)
+		}
+	})
+}
+
+// FuzzSmallFiles: the first line of a file is bounded and can be printed, and a switch is on or
+// off, or is not valid.
+func FuzzSmallFiles(f *testing.F) {
+	for _, text := range []string{"coder\n", "\ufeff x \x1b[2J\r\n", "yes ", "'off'", "\xff", strings.Repeat("x", 500)} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if s := FirstLine([]byte(text), 256); len(s) > 256+len("…") || strings.ContainsAny(s, "\n\r\x1b\x00\u202e") {
+			t.Errorf("the first line of %q is %q", text, s)
+		}
+		if on, problem := ParseSwitch(text); on != nil && problem != "" && !strings.Contains(problem, "quotes") {
+			t.Errorf("%q is %v and %s", text, *on, problem)
 		}
 	})
 }

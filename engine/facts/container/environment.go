@@ -1,11 +1,10 @@
-package facts
+package container
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -25,11 +24,10 @@ const shownPrefix = "HERMES_RECONCILE_"
 // switches are the variables that are on or off.
 var switches = []string{"HERMES_GATEWAY_NO_SUPERVISE", "GATEWAY_MULTIPLEX_PROFILES", "HERMES_DASHBOARD", "API_SERVER_ENABLED"}
 
-// How much of the environment is read.
+// How much of the environment is shown.
 const (
-	maxEnvFiles = 4096
-	maxEnvValue = 1024
-	maxSecrets  = 256
+	maxValue   = 1024
+	maxSecrets = 256
 )
 
 type environmentFact struct {
@@ -48,81 +46,34 @@ type environSecret struct {
 }
 
 // environment is the environment that the container was given.
-func environment(c Config) Source {
-	return containerFact("environment", byOperator, "the environment of the container", func() environmentFact {
-		return describeEnvironment(c.variables())
-	})
+func (c Config) environment() environmentFact {
+	return describeEnvironment(read.ReadEnvironment(c.EnvDir, c.Environ))
 }
 
-// variables are the environment variables of the container.
-type variables struct {
-	values  map[string]string
-	source  string
-	problem string // why some may be missing
-}
-
-// variables returns the environment of the process, and the variables that only the directory
-// of s6-overlay has, as a file each. A process that s6 started without with-contenv has only
-// those of the directory.
-func (c Config) variables() variables {
-	v := variables{values: map[string]string{}, source: "none"}
-	for _, pair := range c.Environ {
-		if name, value, ok := strings.Cut(pair, "="); ok {
-			v.values[name] = value
-			v.source = "process"
-		}
-	}
-	dir, err := os.Open(c.EnvDir)
-	if err != nil {
-		if out := read.OutcomeOf(err); out.Status != policy.StatusMissing {
-			v.problem = "the variables that s6-overlay keeps cannot be read, so some may be missing: " + out.Error
-		}
-		return v
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(maxEnvFiles)
-	for _, name := range names {
-		if _, set := v.values[name]; set || !read.IsVariable(name) {
-			continue
-		}
-		data, out := read.Path(filepath.Join(c.EnvDir, name), read.MaxState)
-		if out.Status != "" {
-			continue
-		}
-		v.values[name] = strings.TrimSuffix(string(data), "\n")
-		if v.source == "none" {
-			v.source = "directory"
-		} else if v.source == "process" {
-			v.source = "process+directory"
-		}
-	}
-	return v
-}
-
-func describeEnvironment(v variables) environmentFact {
+func describeEnvironment(e read.Environment) environmentFact {
 	f := environmentFact{
-		Outcome: read.Recorded, Source: v.source,
+		Outcome: read.Recorded, Source: e.Source,
 		Vars: map[string]string{}, Flags: map[string]bool{}, InvalidFlags: []string{}, Warnings: []string{}, Secrets: []environSecret{},
 	}
 	switch {
-	case v.problem != "":
-		f.Outcome = read.Outcome{Status: policy.StatusUnreadable, Error: v.problem}
-	case len(v.values) == 0:
+	case e.Problem != "":
+		f.Outcome = read.Outcome{Status: policy.StatusUnreadable, Error: e.Problem}
+	case len(e.Values) == 0:
 		f.Status = policy.StatusEmpty
 	}
-	for name, value := range v.values {
+	for name, value := range e.Values {
 		ours := strings.HasPrefix(name, shownPrefix)
 		switch {
 		case policy.SecretEnding(name) != "" || (ours && policy.NamesSecret(name)):
 			if value != "" && read.IsVariable(name) {
-				f.Secrets = append(f.Secrets, environSecret{name, fingerprint(value)})
+				f.Secrets = append(f.Secrets, environSecret{name, fact.Fingerprint(value)})
 			}
 		case (ours && read.IsVariable(name)) || slices.Contains(shownVariables, name):
-			f.Vars[name] = read.Bounded(withoutUserinfo(value), maxEnvValue)
+			f.Vars[name] = read.Bounded(fact.WithoutUserinfo(value), maxValue)
 		}
 	}
 	for _, name := range switches {
-		on, problem := parseSwitchOf(name, v.values[name])
+		on, problem := parseSwitchOf(name, e.Values[name])
 		if problem != "" {
 			f.Warnings = append(f.Warnings, name+": "+problem)
 		}

@@ -1,4 +1,4 @@
-package facts
+package container
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/hometest"
 )
@@ -81,15 +82,15 @@ func TestCommand(t *testing.T) {
 		{"PID 1 itself", pid1("/bin/bash", "/opt/hermes/docker/entrypoint.sh", "gateway", "run"), map[string]string{"role": `"gateway run"`, "source": `"pid1"`}},
 		{"under tini", pid1("/usr/bin/tini", "-g", "--", "/usr/bin/python3.13", "/opt/hermes/.venv/bin/hermes", "serve"), map[string]string{"role": `"serve"`}},
 		{"a shell", pid1("/bin/sh", "-c", "hermes gateway run"), map[string]string{"role": `"other"`}},
-		{"secrets", main("/opt/main-wrapper.sh", "gateway", "run", "--token", secret, "--api-key="+secret, "BOT_TOKEN="+secret, "--url", "http://u:"+secret+"@h/"),
+		{"secrets", main("/opt/main-wrapper.sh", "gateway", "run", "--token", facttest.Secret, "--api-key="+facttest.Secret, "BOT_TOKEN="+facttest.Secret, "--url", "http://u:"+facttest.Secret+"@h/"),
 			map[string]string{"argv": `["gateway","run","--token","\u003credacted\u003e","--api-key=\u003credacted\u003e","BOT_TOKEN=\u003credacted\u003e","--url","http://\u003credacted\u003e@h/"]`}},
 		{"user without root", []fakeProcess{{pid: 1, uid: 10000, comm: "s6-svscan"}, {pid: 9, parent: 1, uid: 10000, argv: rcInit("/w/main-wrapper.sh", "serve")}}, map[string]string{"role": `"serve"`}},
 		{"no /proc", nil, map[string]string{"status": `"unreadable"`, "role": `"none"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			fact := collected(t, command(Config{Proc: fakeProc(t, c.processes...)}))
+			fact := facttest.Collect(t, source(t, Config{Proc: fakeProc(t, c.processes...)}, "command"))
 			for key, want := range c.want {
-				if got := get(fact, key); got != want {
+				if got := facttest.Get(fact, key); got != want {
 					t.Errorf("%s is %s, want %s in %v", key, got, want, fact)
 				}
 			}
@@ -110,8 +111,8 @@ func TestCommandCannotBeSpoofed(t *testing.T) {
 		"younger than it": {pid: 20, parent: 1, started: 200, argv: spoofed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fact := collected(t, command(Config{Proc: fakeProc(t, svscan, spoof, real)}))
-			if get(fact, "role") != `"gateway run"` {
+			fact := facttest.Collect(t, source(t, Config{Proc: fakeProc(t, svscan, spoof, real)}, "command"))
+			if facttest.Get(fact, "role") != `"gateway run"` {
 				t.Errorf("the command is %v, want gateway run", fact)
 			}
 		})
@@ -156,21 +157,21 @@ func TestCommandIsNotThatOfARealImpostor(t *testing.T) {
 	if err != nil || afterRcInit(argv) == nil {
 		t.Fatalf("the impostor has the arguments %q, %v", argv, err)
 	}
-	if fact := collected(t, command(Config{Proc: proc})); get(fact, "role") != `"none"` {
+	if fact := facttest.Collect(t, source(t, Config{Proc: proc}, "command")); facttest.Get(fact, "role") != `"none"` {
 		t.Errorf("the command is %v, want none", fact)
 	}
 }
 
 func TestHost(t *testing.T) {
-	fact := collected(t, host(Config{Proc: fakeProc(t, fakeProcess{pid: 1, started: 1234, comm: "s6-svscan) S 9 ("})}))
+	fact := facttest.Collect(t, source(t, Config{Proc: fakeProc(t, fakeProcess{pid: 1, started: 1234, comm: "s6-svscan) S 9 ("})}, "host"))
 	for key, want := range map[string]string{
 		"hostname": `"gateway-1"`, "boot_id": `"7f3a0000-0000-4000-8000-000000000000"`, "started_at_unix": "1795000012", "started_at": `"2026-11-18T11:06:52Z"`,
 	} {
-		if got := get(fact, key); got != want {
+		if got := facttest.Get(fact, key); got != want {
 			t.Errorf("%s is %s, want %s", key, got, want)
 		}
 	}
-	if fact := collected(t, host(Config{Proc: "/proc"})); get(fact, "status") != `"recorded"` || get(fact, "started_at") == "absent" {
+	if fact := facttest.Collect(t, source(t, Config{Proc: "/proc"}, "host")); facttest.Get(fact, "status") != `"recorded"` || facttest.Get(fact, "started_at") == "absent" {
 		t.Errorf("host of this machine: %v", fact)
 	}
 }

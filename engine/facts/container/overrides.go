@@ -1,4 +1,4 @@
-package facts
+package container
 
 import (
 	"encoding/json"
@@ -26,18 +26,15 @@ type override struct {
 
 // overrides are the holds that an operator has set aside. They count only when no other
 // user could have written them.
-func overrides(c Config) Source {
-	const about = "holds of rules that an operator has set aside, from " + policy.OverridesFile + " in the state directory; unreadable if another user could have written the file"
-	return containerFact("overrides", byOperator, about, func() overridesFact {
-		out, data := read.Outcome{Status: policy.StatusMissing}, []byte(nil)
-		if c.StateDir != "" {
-			data, out = read.Trusted(filepath.Join(c.StateDir, policy.OverridesFile), os.Geteuid())
-		}
-		if out.Status != "" {
-			return overridesFact{out, map[string][]override{}}
-		}
-		return parseOverrides(data, c.Now(), ContainerStart(c.Proc))
-	})
+func (c Config) overrides() overridesFact {
+	out, data := read.Outcome{Status: policy.StatusMissing}, []byte(nil)
+	if c.StateDir != "" {
+		data, out = read.Trusted(filepath.Join(c.StateDir, policy.OverridesFile), os.Geteuid())
+	}
+	if out.Status != "" {
+		return overridesFact{out, map[string][]override{}}
+	}
+	return parseOverrides(data, c.Now(), containerStart(c.Proc))
 }
 
 // parseOverrides parses the list. start identifies the present start of the container, and is
@@ -60,7 +57,7 @@ func parseOverrides(data []byte, now time.Time, start string) overridesFact {
 		}
 		name := read.Bounded(o.Profile, 255)
 		f.Profiles[name] = append(f.Profiles[name], override{
-			Rule: read.Bounded(o.Rule, 255), Code: read.Bounded(o.Code, maxWord), Until: read.Bounded(o.Until, 64), AtUnix: o.AtUnix,
+			Rule: read.Bounded(o.Rule, 255), Code: read.Bounded(o.Code, 256), Until: read.Bounded(o.Until, 64), AtUnix: o.AtUnix,
 			Active: o.Active(now, start),
 		})
 	}
@@ -70,9 +67,9 @@ func parseOverrides(data []byte, now time.Time, start string) overridesFact {
 	return f
 }
 
-// ContainerStart identifies the present start of the container: the boot of the kernel, and
+// containerStart identifies the present start of the container: the boot of the kernel, and
 // when PID 1 started, in clock ticks. It is empty when it is unknown.
-func ContainerStart(proc read.Proc) string {
+func containerStart(proc read.Proc) string {
 	boot := proc.Kernel("random/boot_id")
 	first, err := proc.Process(1)
 	if boot == "" || err != nil {

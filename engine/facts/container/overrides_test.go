@@ -1,23 +1,28 @@
-package facts
+package container
 
 import (
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/policy"
 )
 
+// now is the time in the tests of overrides.
+var now = time.Date(2026, 11, 22, 6, 0, 11, 0, time.UTC)
+
 func TestOverrides(t *testing.T) {
-	here := ContainerStart("/proc")
-	if here == "" || here == ContainerStart(read.Proc(t.TempDir())) {
-		t.Fatalf("ContainerStart = %q", here)
+	here := containerStart("/proc")
+	if here == "" || here == containerStart(read.Proc(t.TempDir())) {
+		t.Fatalf("containerStart = %q", here)
 	}
 	later, past := now.Add(time.Hour).Format(time.RFC3339), now.Format(time.RFC3339)
 	list := func(all ...policy.Override) string {
@@ -50,17 +55,16 @@ func TestOverrides(t *testing.T) {
 		{"several", list(one, policy.Override{Profile: "writer", Rule: "r"}, one), map[string]string{"profiles/writer": `[{"active":false,"at_unix":0,"rule":"r"}]`}},
 		{"none", "[]", map[string]string{"status": `"empty"`, "profiles": "{}"}},
 		{"without a rule", `[{"profile":"coder"}]`, map[string]string{"status": `"invalid"`, "profiles": "{}"}},
-		{"no array", `{"profile":"` + secret + `"}`, map[string]string{"status": `"invalid"`, "profiles": "{}"}},
-		{"torn", `[{"profile":"` + secret, map[string]string{"status": `"invalid"`, "profiles": "{}"}},
-		{"deep", texts["deep arrays"], map[string]string{"status": `"invalid"`}},
+		{"no array", `{"profile":"` + facttest.Secret + `"}`, map[string]string{"status": `"invalid"`, "profiles": "{}"}},
+		{"torn", `[{"profile":"` + facttest.Secret, map[string]string{"status": `"invalid"`, "profiles": "{}"}},
+		{"deep", strings.Repeat("[", 30000), map[string]string{"status": `"invalid"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			config := configFor(t, newHome(t, nil))
-			config.StateDir = t.TempDir()
+			config := Config{Proc: "/proc", StateDir: t.TempDir(), Now: func() time.Time { return now }}
 			hometest.Put(t, config.StateDir, policy.OverridesFile, c.text)
-			fact := collected(t, overrides(config))
-			checkFact(t, fact, c.want)
-			withoutSecret(t, "overrides", fact)
+			fact := facttest.Collect(t, source(t, config, "overrides"))
+			facttest.Want(t, fact, c.want)
+			facttest.NoSecret(t, "overrides", fact)
 		})
 	}
 }
@@ -89,21 +93,18 @@ func TestOverridesThatOthersCouldHaveWrittenAreNotBelieved(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := configFor(t, newHome(t, nil))
-			config.StateDir = t.TempDir()
+			config := Config{Proc: "/proc", StateDir: t.TempDir(), Now: func() time.Time { return now }}
 			file := filepath.Join(config.StateDir, policy.OverridesFile)
 			hometest.Put(t, config.StateDir, policy.OverridesFile, text)
 			if err := change(config.StateDir, file); err != nil {
 				t.Fatal(err)
 			}
-			checkFact(t, collected(t, overrides(config)), map[string]string{"status": `"unreadable"`, "profiles": "{}"})
+			facttest.Want(t, facttest.Collect(t, source(t, config, "overrides")), map[string]string{"status": `"unreadable"`, "profiles": "{}"})
 		})
 	}
 	t.Run("nowhere", func(t *testing.T) {
 		for _, dir := range []string{"", t.TempDir(), filepath.Join(t.TempDir(), "none")} {
-			config := configFor(t, newHome(t, nil))
-			config.StateDir = dir
-			checkFact(t, collected(t, overrides(config)), map[string]string{"status": `"missing"`, "error": "absent", "profiles": "{}"})
+			facttest.Want(t, facttest.Collect(t, source(t, Config{StateDir: dir}, "overrides")), map[string]string{"status": `"missing"`, "error": "absent", "profiles": "{}"})
 		}
 	})
 }

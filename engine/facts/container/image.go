@@ -1,4 +1,4 @@
-package facts
+package container
 
 import (
 	"cmp"
@@ -19,27 +19,25 @@ type imageFact struct {
 
 // image identifies the image. The two files and their releases name the keys differently, so
 // the first key that has a value wins.
-func image(c Config) Source {
-	return containerFact("image", byImage, "which image this is", func() imageFact {
-		f := imageFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
-		for _, place := range []struct{ name, path string }{{"install_stamp", filepath.Join(c.CodeDir, "install-stamp.json")}, {"provenance", c.Provenance}} {
-			data, out := read.Path(place.path, read.MaxState)
-			var keys read.Object
-			if out.Status == "" {
-				keys, out = read.ParseObject(data)
-			}
-			switch {
-			case out.Status == policy.StatusRecorded:
-				f.Outcome, f.Source = read.Recorded, cmp.Or(f.Source, place.name)
-				f.Version = cmp.Or(f.Version, firstText(keys, "version", "derived_version", "base_version", "release", "tag", "image_tag"))
-				f.SHA = cmp.Or(f.SHA, firstText(keys, "commit", "sha", "revision", "git_sha", "vcs_ref", "digest"))
-			case out.Status != policy.StatusMissing && f.Source == "":
-				f.Outcome = out
-			}
+func (c Config) image() imageFact {
+	f := imageFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
+	for _, place := range []struct{ name, path string }{{"install_stamp", filepath.Join(c.CodeDir, "install-stamp.json")}, {"provenance", c.Provenance}} {
+		data, out := read.Path(place.path, read.MaxState)
+		var keys read.Object
+		if out.Status == "" {
+			keys, out = read.ParseObject(data)
 		}
-		f.addBuild(c.CodeDir)
-		return f
-	})
+		switch {
+		case out.Status == policy.StatusRecorded:
+			f.Outcome, f.Source = read.Recorded, cmp.Or(f.Source, place.name)
+			f.Version = cmp.Or(f.Version, firstText(keys, "version", "derived_version", "base_version", "release", "tag", "image_tag"))
+			f.SHA = cmp.Or(f.SHA, firstText(keys, "commit", "sha", "revision", "git_sha", "vcs_ref", "digest"))
+		case out.Status != policy.StatusMissing && f.Source == "":
+			f.Outcome = out
+		}
+	}
+	f.addBuild(c.CodeDir)
+	return f
 }
 
 var projectVersion = regexp.MustCompile(`(?m)^version\s*=\s*"([^"\s]{1,64})"`)

@@ -1,4 +1,4 @@
-package facts
+package fact
 
 import (
 	"encoding/json"
@@ -9,14 +9,15 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A writer is who could have written what a fact is made from.
-type writer string
+// A Writer is who could have written what a fact is made from.
+type Writer string
 
+// The writers.
 const (
-	byImage    writer = "image"
-	byOperator writer = "operator"
-	byKernel   writer = "kernel"
-	byAgent    writer = "agent"
+	ByImage    Writer = "image"
+	ByOperator Writer = "operator"
+	ByKernel   Writer = "kernel"
+	ByAgent    Writer = "agent"
 )
 
 // schema is a JSON Schema, or a part of one.
@@ -29,7 +30,7 @@ type schema map[string]any
 //	of      the description of each item of a list or value of a map; "|" leads one level deeper
 //	words   the only values of a string, with commas between them; "status": those of every fact
 //	by      the writer, if it is not that of the whole fact
-func schemaOf(t reflect.Type, by writer, tag reflect.StructTag) schema {
+func schemaOf(t reflect.Type, by Writer, tag reflect.StructTag) schema {
 	s := schema{"description": tag.Get("about"), "x-written-by": by}
 	about, deeper, _ := strings.Cut(tag.Get("of"), "|")
 	of := reflect.StructTag(fmt.Sprintf(`about:%q of:%q`, about, deeper))
@@ -67,7 +68,7 @@ func schemaOf(t reflect.Type, by writer, tag reflect.StructTag) schema {
 }
 
 // addKeys adds the schemas of the fields of a struct, by their names in JSON.
-func addKeys(keys schema, t reflect.Type, by writer) {
+func addKeys(keys schema, t reflect.Type, by Writer) {
 	for _, field := range reflect.VisibleFields(t) {
 		if field.Anonymous {
 			continue // its fields are visible
@@ -75,7 +76,7 @@ func addKeys(keys schema, t reflect.Type, by writer) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		own := by
 		if w, ok := field.Tag.Lookup("by"); ok {
-			own = writer(w)
+			own = Writer(w)
 		}
 		keys[name] = schemaOf(field.Type, own, field.Tag)
 	}
@@ -88,7 +89,7 @@ var statuses = []string{
 }
 
 // schemaText returns the JSON Schema of a whole fact of type T.
-func schemaText[T any](by writer, about string) func() string {
+func schemaText[T any](by Writer, about string) func() string {
 	return func() string {
 		s := schemaOf(reflect.TypeFor[T](), by, "")
 		s["description"] = about

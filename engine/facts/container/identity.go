@@ -1,4 +1,4 @@
-package facts
+package container
 
 import (
 	"os"
@@ -17,22 +17,20 @@ type identityFact struct {
 }
 
 // identity is the user that runs this process, and what the process may do.
-func identity(c Config) Source {
-	return containerFact("identity", byOperator, "the user and the permissions of the program", func() identityFact {
-		f := identityFact{Outcome: read.Recorded, UID: os.Geteuid(), GID: os.Getegid()}
-		set, err := strconv.ParseUint(c.Proc.Status("self", "CapEff"), 16, 64)
-		if err != nil {
-			f.Outcome = read.Outcome{Status: policy.StatusUnreadable, Error: "the capabilities of this process cannot be read"}
+func (c Config) identity() identityFact {
+	f := identityFact{Outcome: read.Recorded, UID: os.Geteuid(), GID: os.Getegid()}
+	set, err := strconv.ParseUint(c.Proc.Status("self", "CapEff"), 16, 64)
+	if err != nil {
+		f.Outcome = read.Outcome{Status: policy.StatusUnreadable, Error: "the capabilities of this process cannot be read"}
+	}
+	f.Capabilities = capabilityNames(set)
+	all, _, _ := c.mountPoints()
+	for _, m := range all {
+		if m.Point == "/" {
+			f.RootReadOnly = &m.ReadOnly
 		}
-		f.Capabilities = capabilityNames(set)
-		all, _, _ := c.mountPoints()
-		for _, m := range all {
-			if m.Point == "/" {
-				f.RootReadOnly = &m.ReadOnly
-			}
-		}
-		return f
-	})
+	}
+	return f
 }
 
 // capabilities in the order of their bits in the kernel.

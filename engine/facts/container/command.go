@@ -1,4 +1,4 @@
-package facts
+package container
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
 )
@@ -27,14 +28,12 @@ type commandFact struct {
 
 // command is the main command of the container: that of the rc.init of s6-overlay, else
 // PID 1.
-func command(c Config) Source {
-	return containerFact("command", byImage, "the main command of the container, from /proc", func() commandFact {
-		argv, source, err := c.mainCommand()
-		if err != nil {
-			return commandFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "the command of PID 1 cannot be read"}, Argv: []string{}, Role: "none", Source: "none"}
-		}
-		return describeCommand(argv, source)
-	})
+func (c Config) command() commandFact {
+	argv, source, err := c.mainCommand()
+	if err != nil {
+		return commandFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "the command of PID 1 cannot be read"}, Argv: []string{}, Role: "none", Source: "none"}
+	}
+	return describeCommand(argv, source)
 }
 
 // mainCommand returns the arguments of the main command. s6-overlay starts it from a shell
@@ -210,12 +209,12 @@ func shownArgs(argv []string) []string {
 		secret := policy.NamesSecret(strings.TrimLeft(name, "-"))
 		switch {
 		case hide && !strings.HasPrefix(arg, "-"):
-			arg = redacted
+			arg = fact.Redacted
 		case joined && secret:
-			arg = name + "=" + redacted
+			arg = name + "=" + fact.Redacted
 		}
 		hide = !joined && secret && strings.HasPrefix(arg, "-")
-		shown = append(shown, read.Bounded(withoutUserinfo(arg), maxArg))
+		shown = append(shown, read.Bounded(fact.WithoutUserinfo(arg), maxArg))
 	}
 	return shown
 }

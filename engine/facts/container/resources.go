@@ -1,11 +1,10 @@
-package facts
+package container
 
 import (
 	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
@@ -20,20 +19,18 @@ type resourcesFact struct {
 }
 
 // resources are what the container may use.
-func resources(c Config) Source {
-	return containerFact("resources", byOperator, "what the container may use, from its control group", func() resourcesFact {
-		f := resourcesFact{
-			Outcome: read.Recorded, MemoryLimit: parseWhole(c.cgroupText("memory.max")),
-			OOMKills: parseWhole(read.Field([]byte(c.cgroupText("memory.events")), "oom_kill")), CPUs: parseCPUs(c.cgroupText("cpu.max")),
-		}
-		if space, err := spaceOf(c.Tmp); err == nil {
-			f.TmpFreeBytes = &space.free
-		}
-		if f.MemoryLimit == nil && f.OOMKills == nil && f.CPUs == nil && f.TmpFreeBytes == nil {
-			f.Status = policy.StatusMissing
-		}
-		return f
-	})
+func (c Config) resources() resourcesFact {
+	f := resourcesFact{
+		Outcome: read.Recorded, MemoryLimit: parseWhole(c.cgroupText("memory.max")),
+		OOMKills: parseWhole(read.Field([]byte(c.cgroupText("memory.events")), "oom_kill")), CPUs: parseCPUs(c.cgroupText("cpu.max")),
+	}
+	if free, _, err := read.Space(c.Tmp); err == nil {
+		f.TmpFreeBytes = &free
+	}
+	if f.MemoryLimit == nil && f.OOMKills == nil && f.CPUs == nil && f.TmpFreeBytes == nil {
+		f.Status = policy.StatusMissing
+	}
+	return f
 }
 
 func (c Config) cgroupText(name string) string {
@@ -57,22 +54,4 @@ func parseCPUs(s string) *float64 {
 		return nil
 	}
 	return new(q / p)
-}
-
-// A space is how full a file system is, in bytes. Space that only root may use is not free.
-type space struct{ free, total int64 }
-
-func spaceOf(path string) (space, error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(path, &s); err != nil {
-		return space{}, err
-	}
-	return space{free: blocks(s.Bavail, s.Bsize), total: blocks(s.Blocks, s.Bsize)}, nil
-}
-
-func blocks(n uint64, size int64) int64 {
-	if size > 0 && n > uint64(math.MaxInt64/size) {
-		return math.MaxInt64
-	}
-	return int64(n) * size
 }

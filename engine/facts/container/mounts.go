@@ -1,4 +1,4 @@
-package facts
+package container
 
 import (
 	"slices"
@@ -24,14 +24,12 @@ type mount struct {
 }
 
 // mounts are the mounts of the container.
-func mounts(c Config) Source {
-	return containerFact("mounts", byOperator, "the mounts of the container, from /proc/self/mountinfo", func() mountsFact {
-		all, more, err := c.mountPoints()
-		if err != nil {
-			return mountsFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "mountinfo cannot be read"}, Mounts: []mount{}}
-		}
-		return mountsFact{read.Recorded, all, more}
-	})
+func (c Config) mounts() mountsFact {
+	all, more, err := c.mountPoints()
+	if err != nil {
+		return mountsFact{Outcome: read.Outcome{Status: policy.StatusUnreadable, Error: "mountinfo cannot be read"}, Mounts: []mount{}}
+	}
+	return mountsFact{read.Recorded, all, more}
 }
 
 func (c Config) mountPoints() (all []mount, more bool, err error) {

@@ -1,4 +1,4 @@
-package facts
+package container
 
 import (
 	"encoding/json"
@@ -34,7 +34,7 @@ func KeepOverrides(stateDir string, more []policy.Override) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w; remove the file to begin anew", path, err)
 	}
-	start, now := ContainerStart("/proc"), time.Now()
+	start, now := containerStart("/proc"), time.Now()
 	for _, o := range more {
 		o.Start = start
 		all = append(all, o)

@@ -1,4 +1,4 @@
-package facts
+package container
 
 import (
 	"time"
@@ -16,16 +16,14 @@ type hostFact struct {
 }
 
 // host is which container this is, and since when it runs.
-func host(c Config) Source {
-	return containerFact("host", byKernel, "which container this is", func() hostFact {
-		f := hostFact{Outcome: read.Recorded, Hostname: c.Proc.Kernel("hostname"), BootID: c.Proc.Kernel("random/boot_id")}
-		if t, ok := c.Proc.ContainerStarted(); ok {
-			f.StartedAtUnix = t
-			f.StartedAt = time.Unix(t, 0).UTC().Format(time.RFC3339)
-		}
-		if f.Hostname == "" && f.BootID == "" && f.StartedAt == "" {
-			f.Outcome = read.Outcome{Status: policy.StatusUnreadable, Error: "/proc cannot be read"}
-		}
-		return f
-	})
+func (c Config) host() hostFact {
+	f := hostFact{Outcome: read.Recorded, Hostname: c.Proc.Kernel("hostname"), BootID: c.Proc.Kernel("random/boot_id")}
+	if t, ok := c.Proc.ContainerStarted(); ok {
+		f.StartedAtUnix = t
+		f.StartedAt = time.Unix(t, 0).UTC().Format(time.RFC3339)
+	}
+	if f.Hostname == "" && f.BootID == "" && f.StartedAt == "" {
+		f.Outcome = read.Outcome{Status: policy.StatusUnreadable, Error: "/proc cannot be read"}
+	}
+	return f
 }
