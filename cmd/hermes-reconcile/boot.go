@@ -12,6 +12,7 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
@@ -48,7 +49,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	rules := &process.Rules{Configure: func() (process.Settings, error) { return rulesSettings(c) }} // c as it is by then
+	rules := &process.Rules{Configure: func() (process.Settings, error) { return world.RulesSettings(c) }} // c as it is by then
 	defer rules.Close()
 	if len(c.Policy) > 0 {
 		rules.Start()
@@ -60,14 +61,14 @@ func boot(cmd *cobra.Command, _ []string) error {
 	logIgnored(c, log)
 	options := bootOptions(c, reconcile.ToEnd)
 	options.FallBack = true
-	for _, problem := range usable(&c, wrong) {
+	for _, problem := range world.Usable(&c, wrong) {
 		log.Error(problem.Reason)
 		options.Errors = append(options.Errors, problem.Reason)
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
-	w, _, err := worldOn(c, rules, log, log, func() (*remote.Child, error) {
-		s, err := volumeSettings(c, policy.PhaseBoot)
+	w, _, err := world.On(c, rules, log, log, func() (*remote.Child, error) {
+		s, err := world.VolumeSettings(c, policy.PhaseBoot)
 		if err := cmp.Or(childErr, err); err != nil {
 			return nil, err
 		}

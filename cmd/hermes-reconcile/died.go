@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/volume/remote"
@@ -17,9 +18,6 @@ import (
 	"hermes-reconcile/s6/deaths"
 	"hermes-reconcile/s6/scripts"
 )
-
-// diedName is the hidden command that finish scripts call.
-const diedName = "died"
 
 // exitStayDown is the exit status by which a finish script ends restarts.
 const exitStayDown = 125
@@ -30,7 +28,7 @@ const diedTime = 3 * time.Second
 func newDied() *cobra.Command {
 	var home, user string
 	cmd := &cobra.Command{
-		Use:    diedName + " --home DIR --user USER -- EXITCODE SIGNAL [NAME [PGID]]",
+		Use:    world.DiedName + " --home DIR --user USER -- EXITCODE SIGNAL [NAME [PGID]]",
 		Short:  "Count the death of a gateway for a finish script (internal)",
 		Hidden: true,
 		Args:   cobra.RangeArgs(2, 4),
@@ -52,11 +50,11 @@ func died(cmd *cobra.Command, home, user string, args []string) error {
 	code, err := strconv.Atoi(args[0])
 	signal, signalErr := strconv.Atoi(args[1])
 	if err := errors.Join(err, signalErr); err != nil {
-		return fmt.Errorf("%s is for finish scripts: %w", diedName, err)
+		return fmt.Errorf("%s is for finish scripts: %w", world.DiedName, err)
 	}
 	answer, err := deaths.Death{Dir: ".", ExitCode: code, Signal: signal, OOMKills: oomKills(), Now: time.Now()}.Answer()
 	if err != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: %s %s: %v\n", diedName, answer.Profile, err)
+		fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: %s %s: %v\n", world.DiedName, answer.Profile, err)
 	}
 	if answer.Hold != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "hermes-reconcile: profile %s is held: %d deaths within %g s\n", policy.Word(answer.Profile), answer.Hold.Deaths, answer.Hold.WindowSeconds)
@@ -83,7 +81,7 @@ func oomKills() int64 {
 
 // keepHold records the hold on the volume, as the unprivileged user.
 func keepHold(ctx context.Context, home, user string, answer deaths.Answer) error {
-	volume, err := openVolume(config.Config{Home: home, User: user}, policy.PhaseApply)
+	volume, err := world.Volume(config.Config{Home: home, User: user}, policy.PhaseApply)
 	if err != nil {
 		return err
 	}

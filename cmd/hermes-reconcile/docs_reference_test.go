@@ -14,13 +14,14 @@ import (
 
 	godiff "github.com/google/go-cmp/cmp"
 
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
 )
 
 // docs/input.md and docs/decision.md are made from the schemas:
 // `go test ./cmd/hermes-reconcile -run ReferencePages -update` writes them.
 func TestReferencePages(t *testing.T) {
-	input, err := inputSchema()
+	input, err := world.Schema()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,12 +11,14 @@ import (
 	"testing"
 
 	godiff "github.com/google/go-cmp/cmp"
+
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 )
 
 // The table of docs/security.md is made from the schemas:
 // `go test ./cmd/hermes-reconcile -run SecurityPage -update` writes it.
 func TestSecurityPage(t *testing.T) {
-	text, err := inputSchema()
+	text, err := world.Schema()
 	if err != nil {
 		t.Fatal(err)
 	}

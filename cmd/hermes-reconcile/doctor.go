@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"slices"
 
@@ -10,10 +9,10 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/inspect"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
-	"hermes-reconcile/policy/trust"
 )
 
 func newDoctor() *cobra.Command {
@@ -38,7 +37,7 @@ func doctor(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	found := append(usable(&c, wrong), inspect.Installation(c, true)...)
+	found := append(world.Usable(&c, wrong), inspect.Installation(c, true)...)
 	alarms := []policy.Alarm{}
 	d, _, err := currentStatus(cmd.Context(), cmd, c, nil, nil)
 	if err != nil {
@@ -59,21 +58,4 @@ func doctor(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	return silently(exitProfile)
-}
-
-// usable makes a configuration one that works, and returns what was wrong with it.
-func usable(c *config.Config, wrong error) []view.Finding {
-	var found []view.Finding
-	note := func(code, what string, err error) {
-		if err != nil {
-			found = append(found, view.Finding{Code: code, Mend: inspect.Mends[code], Reason: fmt.Sprintf("%s: %v", what, err)})
-		}
-	}
-	note(inspect.CodeConfiguration, "the configuration is wrong; going on without that part", wrong)
-	note(inspect.CodeConfiguration, "going on with the default programs", trustPrograms(c))
-	if _, err := lookupUser(c.User); err != nil {
-		note(inspect.CodeNoUser, "going on as "+trust.UpstreamUser, err)
-		c.User = trust.UpstreamUser
-	}
-	return found
 }

@@ -11,6 +11,7 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/engine/reconcile"
@@ -141,7 +142,7 @@ func runCompare(cmd *cobra.Command, candidate config.Config, f evalFlags, profil
 	if err != nil {
 		return false, err
 	}
-	rules := newRules(candidate)
+	rules := world.Rules(candidate)
 	defer rules.Close()
 	candidateRules, err := rules.Load(cmd.Context())
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
@@ -51,8 +52,8 @@ each boot, also where nothing was done, and what changed between two boots.`,
 // until the context ends.
 func showEvents(cmd *cobra.Command, c config.Config, q ledger.Query, follow bool) error {
 	log := newLogger(c, cmd.ErrOrStderr())
-	asUpstream(&c, log)
-	volume, err := openVolume(c, policy.PhaseBoot)
+	world.AsUpstream(&c, log)
+	volume, err := world.Volume(c, policy.PhaseBoot)
 	if err != nil {
 		return failed(err)
 	}

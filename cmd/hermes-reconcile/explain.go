@@ -11,6 +11,7 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/engine/ledger"
@@ -54,8 +55,8 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 	options := bootOptions(c, reconcile.ToPlan)
 	options.FallBack, options.Input = true, saved
 	log := newLogger(c, cmd.ErrOrStderr())
-	asUpstream(&c, log)
-	w, closeWorld, err := newWorld(c, options.Phase, log, noLog)
+	world.AsUpstream(&c, log)
+	w, closeWorld, err := world.New(c, options.Phase, log, world.NoLog)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 	}
 	rules := &explained{Policy: decided, texts: texts, config: c}
 	defer rules.close()
-	schema, err := inputSchema()
+	schema, err := world.Schema()
 	if err != nil {
 		return &exitError{exitPolicy, err}
 	}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
 )
@@ -45,7 +46,7 @@ func TestTheVolumesSideReplacesNoFactOfOurs(t *testing.T) {
 	c := configOf(t, "--home", t.TempDir(), "--scandir", t.TempDir())
 	forged := json.RawMessage(`{"status":"recorded","forged":true}`)
 	lies := policy.Facts{"sentinels": forged}
-	for _, source := range containerSources(c) {
+	for _, source := range world.ContainerSources(c) {
 		lies[source.Name()] = forged
 	}
 	r := passOver(t, c, lyingSide{container: lies}, reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToFacts})
@@ -59,7 +60,7 @@ func TestTheVolumesSideReplacesNoFactOfOurs(t *testing.T) {
 // passOver runs a pass over a volume that lies.
 func passOver(t *testing.T, c config.Config, volume lyingSide, o reconcile.Options) reconcile.Report {
 	t.Helper()
-	w, closeWorld, err := newWorld(c, o.Phase, newLogger(c, io.Discard), noLog)
+	w, closeWorld, err := world.New(c, o.Phase, newLogger(c, io.Discard), world.NoLog)
 	if err != nil {
 		t.Fatal(err)
 	}

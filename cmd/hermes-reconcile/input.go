@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 )
@@ -60,7 +61,7 @@ func readInput(name string, stdin io.Reader) (in policy.Input, err error) {
 	if in.SchemaVersion != policy.SchemaVersion {
 		return in, fmt.Errorf("%s has schema_version %d, want %d", name, in.SchemaVersion, policy.SchemaVersion)
 	}
-	sources, profileSources := allSources()
+	sources, profileSources := world.AllSources()
 	if err := engine.CheckFactNames(in, sources, profileSources); err != nil {
 		return in, fmt.Errorf("%s: %w", name, err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
@@ -69,9 +70,9 @@ func livePass(cmd *cobra.Command, c config.Config, timeout time.Duration, o reco
 	defer cancel()
 	log := newLogger(c, cmd.ErrOrStderr())
 	if o.Extent != reconcile.ToEnd {
-		asUpstream(&c, log)
+		world.AsUpstream(&c, log)
 	}
-	w, closeWorld, err := newWorld(c, policy.PhaseApply, log, noLog)
+	w, closeWorld, err := world.New(c, policy.PhaseApply, log, world.NoLog)
 	if err != nil {
 		return reconcile.Report{}, err
 	}

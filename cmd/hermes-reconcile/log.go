@@ -8,6 +8,7 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
@@ -42,8 +43,8 @@ func showLog(cmd *cobra.Command, c config.Config, names []string, boots int) err
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
-	asUpstream(&c, newLogger(c, cmd.ErrOrStderr()))
-	volume, err := openVolume(c, policy.PhaseBoot)
+	world.AsUpstream(&c, newLogger(c, cmd.ErrOrStderr()))
+	volume, err := world.Volume(c, policy.PhaseBoot)
 	if err != nil {
 		return failed(err)
 	}

@@ -1,6 +1,6 @@
-// Command hermes-reconcile decides at each container boot which profiles'
-// gateways start, and makes their slots. It is where everything meets: the
-// configuration, the commands, and the lists of what is plugged in (plugins.go).
+// Command hermes-reconcile decides at each container boot which profiles' gateways start, makes
+// their slots, and keeps them as decided. It has the commands; package world has the lists of
+// what is plugged in.
 package main
 
 import (

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -73,7 +74,7 @@ func authorLayers(cmd *cobra.Command, dirs []string) (config.Config, []rego.Laye
 			return c, nil, fmt.Errorf("%w; `hermes-reconcile policy init DIR` makes a directory to begin with", err)
 		}
 	}
-	return c, layers(c), nil
+	return c, world.Layers(c), nil
 }
 
 // presentHome collects the facts of the home. The error is also about a home that is
@@ -82,7 +83,7 @@ func presentHome(cmd *cobra.Command, c config.Config) (policy.Input, error) {
 	if _, err := os.Stat(c.Home); err != nil {
 		return policy.Input{}, err
 	}
-	r, err := pass(cmd.Context(), c, nil, noLog, reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
+	r, err := pass(cmd.Context(), c, nil, world.NoLog, reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
 	return r.Input, cmp.Or(err, r.VolumeErr)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/tester"
 
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/rego/example"
 	"hermes-reconcile/rego/workbench"
 )
@@ -24,7 +25,7 @@ import (
 // The example situations satisfy the schema of the input, and together they contain every
 // fact.
 func TestExampleSituationsFitTheFacts(t *testing.T) {
-	text, err := inputSchema()
+	text, err := world.Schema()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/rego/check"
 	"hermes-reconcile/rego/example"
 )
@@ -50,7 +51,7 @@ func policyCheck(cmd *cobra.Command, dirs []string, github, strict bool) error {
 	if err != nil {
 		return err
 	}
-	options, err := policyOptions(c)
+	options, err := world.PolicyOptions(c)
 	if err != nil {
 		return policyProblem(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/workbench"
 )
@@ -39,7 +40,7 @@ func policyInit(cmd *cobra.Command, dir string, force bool) error {
 	if len(entries) > 0 && !force {
 		return fmt.Errorf("%s is not empty; name a new directory, or add what is missing with --force", dir)
 	}
-	schema, err := inputSchema()
+	schema, err := world.Schema()
 	if err != nil {
 		return failed(err)
 	}

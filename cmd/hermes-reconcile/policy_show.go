@@ -8,6 +8,7 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -31,7 +32,7 @@ func policyShow(cmd *cobra.Command, c config.Config, _ []string) error {
 	if err != nil {
 		return err
 	}
-	packages, err := workbench.Packages(layers(c), c.Settings)
+	packages, err := workbench.Packages(world.Layers(c), c.Settings)
 	if err != nil {
 		return policyProblem(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -24,7 +25,7 @@ func installed(r workbench.Recipe) rego.Layer {
 
 // Every recipe names only existing facts.
 func TestRecipesFitTheFacts(t *testing.T) {
-	schema, err := inputSchema()
+	schema, err := world.Schema()
 	if err != nil {
 		t.Fatal(err)
 	}

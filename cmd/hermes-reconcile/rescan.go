@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
 )
 
@@ -21,7 +22,7 @@ failed service of the image prevents that scan, no gateway comes up, and "rescan
 for it. "rescan" is safe at any time.`,
 		Args: cobra.NoArgs,
 		RunE: configured(func(cmd *cobra.Command, c config.Config, _ []string) error {
-			executor, err := newExecutor(c, newLogger(c, cmd.ErrOrStderr()))
+			executor, err := world.Executor(c, newLogger(c, cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/engine/reconcile"
@@ -14,38 +15,13 @@ import (
 	"hermes-reconcile/rego/process"
 )
 
-// newRules are the rules of a configuration, which run in a process of their own. The caller
-// closes them.
-func newRules(c config.Config) *process.Rules {
-	return &process.Rules{Configure: func() (process.Settings, error) { return rulesSettings(c) }}
-}
-
-// rulesSettings are those of the process that runs the rules.
-func rulesSettings(c config.Config) (process.Settings, error) {
-	o, err := policyOptions(c)
-	return process.Settings{
-		Policy: c.Policy, User: c.Distrusted, Schema: o.Schema, Values: o.Settings, Places: o.Places, Timeout: o.Timeout, Memory: o.Memory, StateDir: c.StateDir,
-	}, err
-}
-
-// policyOptions are what compiling the rules needs of the configuration.
-func policyOptions(c config.Config) (rego.Options, error) {
-	o := rego.Options{Settings: c.Settings, Places: c.SettingPlaces, Timeout: c.PolicyTimeout, Memory: int64(c.PolicyMemory)}
-	if len(c.Policy) == 0 {
-		return o, nil
-	}
-	schema, err := inputSchema()
-	o.Schema = schema
-	return o, err
-}
-
 // loadPolicy compiles the present rules in this process, for a command that shows them.
 func loadPolicy(c config.Config) (*rego.Evaluator, error) {
-	options, err := policyOptions(c)
+	options, err := world.PolicyOptions(c)
 	if err != nil {
 		return nil, err
 	}
-	e, err := rego.Load(layers(c), options)
+	e, err := rego.Load(world.Layers(c), options)
 	if err != nil {
 		return nil, passError(&reconcile.RulesError{Err: err})
 	}
@@ -55,13 +31,13 @@ func loadPolicy(c config.Config) (*rego.Evaluator, error) {
 // compiled compiles in this process the rules that decided in the other one, one
 // evaluator a part. For a trace, print() in rules is compiled too.
 func compiled(c config.Config, decided *process.Policy, tracing bool) (all []*rego.Evaluator, err error) {
-	options, err := policyOptions(c)
+	options, err := world.PolicyOptions(c)
 	if err != nil {
 		return nil, err
 	}
 	options.Trace = tracing
 	for _, part := range decided.Parts() {
-		e, err := bundle.Load(part.Choice, layers(c), options, c.StateDir)
+		e, err := bundle.Load(part.Choice, world.Layers(c), options, c.StateDir)
 		if e == nil {
 			return nil, err
 		}
@@ -99,7 +75,7 @@ func (e *explained) WithSetting(ctx context.Context, key string, value any) (eng
 	}
 	c.Settings[key] = value
 	e.close()
-	e.other = newRules(c)
+	e.other = world.Rules(c)
 	return e.other.Load(ctx)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
 )
 
@@ -29,7 +30,7 @@ func newSchema() *cobra.Command {
 			schema := []byte(policy.DecisionSchema)
 			if args[0] == "input" {
 				var err error
-				if schema, err = inputSchema(); err != nil {
+				if schema, err = world.Schema(); err != nil {
 					return &exitError{exitProfile, err}
 				}
 			}

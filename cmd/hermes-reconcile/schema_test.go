@@ -12,6 +12,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 )
@@ -46,7 +47,7 @@ func fits(t *testing.T, schema *jsonschema.Schema, text []byte) {
 
 // The built-in rules name only existing facts. An ordinary boot does not check this again.
 func TestBuiltInRulesFitTheFacts(t *testing.T) {
-	schema, err := inputSchema()
+	schema, err := world.Schema()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func TestSchemasSayWhereEverythingComesFrom(t *testing.T) {
 		}
 		checkSchema(t, name, s)
 	}
-	ofContainer, ofProfile := allSources()
+	ofContainer, ofProfile := world.AllSources()
 	for _, s := range ofContainer {
 		if s.Name() != "s6" { // package s6 tests its own
 			check(s.Name(), s.Schema())

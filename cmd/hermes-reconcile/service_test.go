@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
@@ -128,11 +129,11 @@ func TestFlagsOfTheService(t *testing.T) {
 	here, err := os.Getwd()
 	s6test.Must(t, err)
 	want := []string{"--home=/home", "--log-format=text", "--policy=" + here + "/rules", "--policy=/b", "--trust-policy=true"}
-	if got := watchCommand(c)[1:]; !slices.Equal(got, append([]string{"watch"}, want...)) {
+	if got := world.WatchCommand(c)[1:]; !slices.Equal(got, append([]string{"watch"}, want...)) {
 		t.Errorf("got %q, want watch and %q", got, want)
 	}
 	s6test.Must(t, cmd.ParseFlags([]string{"--no-watch"}))
-	if c, err = config.Load(cmd.Flags(), nil); err != nil || c.Watch.Enabled || watchCommand(c) != nil {
-		t.Errorf("with --no-watch: %v, %v", watchCommand(c), err)
+	if c, err = config.Load(cmd.Flags(), nil); err != nil || c.Watch.Enabled || world.WatchCommand(c) != nil {
+		t.Errorf("with --no-watch: %v, %v", world.WatchCommand(c), err)
 	}
 }

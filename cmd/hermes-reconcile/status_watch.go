@@ -9,13 +9,14 @@ import (
 	"strings"
 	"time"
 
-	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/rego/process"
-
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
+	"hermes-reconcile/rego/process"
 )
 
 // watchInterval is the time from one drawing to the next.
@@ -33,7 +34,7 @@ func watchStatus(cmd *cobra.Command, c config.Config, names []string) error {
 		return failed(fmt.Errorf("--watch: %w", err))
 	}
 	defer restore()
-	rules := &process.Watched{Rules: newRules(c), Directories: c.Policy}
+	rules := &process.Watched{Rules: world.Rules(c), Directories: c.Policy}
 	defer rules.Close()
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()

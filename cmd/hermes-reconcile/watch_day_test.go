@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/engine/ledger"
@@ -111,7 +112,7 @@ settings:
 			},
 			Events: func() map[string]string { return nil },
 			Pass: func(ctx context.Context, log *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
-				w, closeWorld, err := newWorld(c, o.Phase, log, log)
+				w, closeWorld, err := world.New(c, o.Phase, log, log)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -1,4 +1,4 @@
-package main
+package world
 
 import (
 	"errors"
@@ -9,6 +9,9 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/inspect"
 	"hermes-reconcile/s6/scripts"
 )
+
+// DiedName is the hidden command that finish scripts call.
+const DiedName = "died"
 
 // trustPrograms empties the keys that name a program which root must not run, so that
 // their defaults count. The error has all of them.
@@ -50,12 +53,12 @@ func slotProgram(c config.Config) string {
 
 // diedCommand is how a finish script calls this program back.
 func diedCommand(c config.Config) []string {
-	return []string{slotProgram(c), diedName, "--home", c.Home, "--user", c.User, "--"}
+	return []string{slotProgram(c), DiedName, "--home", c.Home, "--user", c.User, "--"}
 }
 
-// watchCommand is what the service runs: the same configuration as now, whatever the working
+// WatchCommand is what the service runs: the same configuration as now, whatever the working
 // directory.
-func watchCommand(c config.Config) []string {
+func WatchCommand(c config.Config) []string {
 	if !c.Watch.Enabled {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/facts/container"
 	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/engine/reconcile"
@@ -58,7 +59,7 @@ func TestLeaseSettings(t *testing.T) {
 		{"in a policy directory", config.Config{Policy: []string{dir}, Distrusted: "0:0"}, watch.LeaseTake, 60},
 		{"out of range", config.Config{Settings: map[string]any{"volume_owner_ttl_seconds": 1}}, watch.LeaseTake, 30},
 	} {
-		rules := newRules(test.c)
+		rules := world.Rules(test.c)
 		defer rules.Close()
 		e, err := rules.LoadOrFallBack(t.Context())
 		if err != nil {

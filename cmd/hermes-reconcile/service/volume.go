@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume/remote"
@@ -24,7 +25,7 @@ var errUnseen = errors.New("the file system tells nothing of changes, not even o
 
 // watchVolume turns changes on the volume into triggers, and writes the lease meanwhile.
 func (w *watcher) watchVolume(ctx context.Context) error {
-	child, err := openVolume(w.current(), policy.PhaseApply)
+	child, err := world.Volume(w.current(), policy.PhaseApply)
 	if err != nil {
 		return err
 	}
@@ -196,7 +197,7 @@ func (w *watcher) release() error {
 	w.lease.mutex.Lock()
 	defer w.lease.mutex.Unlock()
 	c := w.current()
-	executor, err := newExecutor(c, w.log)
+	executor, err := world.Executor(c, w.Log)
 	if err != nil || w.lease.step != watch.LeaseRenew {
 		return err
 	}
@@ -220,7 +221,7 @@ func (w *watcher) release() error {
 			break
 		}
 	}
-	child, err := openVolume(c, policy.PhaseApply)
+	child, err := world.Volume(c, policy.PhaseApply)
 	if err != nil {
 		return err
 	}

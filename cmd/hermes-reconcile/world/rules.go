@@ -1,0 +1,32 @@
+package world
+
+import (
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/process"
+)
+
+// Rules are the rules of a configuration, which run in a process of their own. The caller
+// closes them.
+func Rules(c config.Config) *process.Rules {
+	return &process.Rules{Configure: func() (process.Settings, error) { return RulesSettings(c) }}
+}
+
+// RulesSettings are those of the process that runs the rules.
+func RulesSettings(c config.Config) (process.Settings, error) {
+	o, err := PolicyOptions(c)
+	return process.Settings{
+		Policy: c.Policy, User: c.Distrusted, Schema: o.Schema, Values: o.Settings, Places: o.Places, Timeout: o.Timeout, Memory: o.Memory, StateDir: c.StateDir,
+	}, err
+}
+
+// PolicyOptions are what compiling the rules needs of the configuration.
+func PolicyOptions(c config.Config) (rego.Options, error) {
+	o := rego.Options{Settings: c.Settings, Places: c.SettingPlaces, Timeout: c.PolicyTimeout, Memory: int64(c.PolicyMemory)}
+	if len(c.Policy) == 0 {
+		return o, nil
+	}
+	schema, err := Schema()
+	o.Schema = schema
+	return o, err
+}
