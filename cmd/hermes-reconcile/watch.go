@@ -98,6 +98,7 @@ func runWatch(cmd *cobra.Command) error {
 	if w.lease, err = newLeaseKeeper(c.RunDir); err != nil {
 		return failed(fmt.Errorf("watch: %w", err))
 	}
+	moreGrace.Store(int64(lastWait))
 	ctx, cancel := context.WithCancel(cmd.Context())
 	var sources sync.WaitGroup
 	defer sources.Wait()
