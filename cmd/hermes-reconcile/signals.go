@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -17,6 +18,10 @@ const (
 	graceForMessage  = 100 * time.Millisecond
 )
 
+// moreGrace is added by a watch, which gives back the lease of the volume when its gateways have
+// ended.
+var moreGrace atomic.Int64 // a time.Duration
+
 const endedBySignal = "hermes-reconcile: ended by a signal before it was done"
 
 // untilSignal returns a context that ends with the first signal that asks this program to
@@ -27,7 +32,7 @@ func untilSignal() context.Context {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
 	context.AfterFunc(ctx, func() {
 		stop()
-		time.Sleep(graceAfterSignal)
+		time.Sleep(graceAfterSignal + time.Duration(moreGrace.Load()))
 		go func() {
 			time.Sleep(graceForMessage)
 			os.Exit(exitProfile)

@@ -72,6 +72,7 @@ func runWatch(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	moreGrace.Store(int64(service.LastWait))
 	s := service.Service{Flags: cmd.Flags(), Version: version, Status: statusOf, Log: newLogger(c, cmd.ErrOrStderr())}
 	return failed(s.Run(cmd.Context(), c, wrong))
 }

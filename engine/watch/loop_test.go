@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -24,10 +25,12 @@ type bench struct {
 	causes   [][]string
 	report   func(n int) (reconcile.Report, error)
 	running  int
+	turn     sync.Mutex
 }
 
-// run runs a loop under a clock of the test, and the test beside it.
-func run(t *testing.T, report func(n int) (reconcile.Report, error), beside func(b *bench)) {
+// run runs a loop under a clock of the test, and the test beside it. Prepare changes the loop
+// before it runs, and may be nil.
+func run(t *testing.T, report func(n int) (reconcile.Report, error), prepare, beside func(b *bench)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
@@ -37,6 +40,7 @@ func run(t *testing.T, report func(n int) (reconcile.Report, error), beside func
 			Times:  func() Times { return Times{Debounce: 200 * time.Millisecond, Resync: time.Minute, MaxStops: -1} },
 			Events: func() map[string]string { return nil },
 			Pass: func(_ context.Context, _ *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
+				b.taken()
 				if b.running++; b.running > 1 {
 					t.Error("two passes at a time")
 				}
@@ -49,6 +53,9 @@ func run(t *testing.T, report func(n int) (reconcile.Report, error), beside func
 				}
 				return r, err
 			},
+		}
+		if prepare != nil {
+			prepare(b)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
@@ -63,21 +70,34 @@ func run(t *testing.T, report func(n int) (reconcile.Report, error), beside func
 	})
 }
 
+// pause lets time pass, and the loop do what it does by then.
+func (b *bench) pause(d time.Duration) {
+	b.taken() // what the test has read
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// taken orders what the test and the loop do, for the race detector.
+func (b *bench) taken() {
+	b.turn.Lock()
+	defer b.turn.Unlock()
+}
+
 func nothing(int) (reconcile.Report, error) { return newScene().Report, nil }
 
 func TestChangesCoalesce(t *testing.T) {
-	run(t, nothing, func(b *bench) {
-		time.Sleep(time.Second)
+	run(t, nothing, nil, func(b *bench) {
+		b.pause(time.Second)
 		for _, key := range []string{"a", "b", "c"} {
 			b.triggers <- Trigger{Volume, key}
-			time.Sleep(50 * time.Millisecond)
+			b.pause(50 * time.Millisecond)
 		}
 		b.triggers <- Trigger{Slots, "a"}
-		time.Sleep(10 * time.Second)
+		b.pause(10 * time.Second)
 		if want := []time.Duration{0, 1200 * time.Millisecond}; !slices.Equal(b.passes, want) || !slices.Equal(b.causes[1], []string{"slots", "volume"}) {
 			t.Errorf("passes at %v for %v", b.passes, b.causes)
 		}
-		time.Sleep(2 * time.Minute)
+		b.pause(2 * time.Minute)
 		if len(b.passes) != 4 || !slices.Equal(b.causes[3], []string{"resync"}) {
 			t.Errorf("passes at %v for %v, want one each minute", b.passes, b.causes)
 		}
@@ -92,7 +112,8 @@ func TestAQuietPassWritesNothing(t *testing.T) {
 			seen++
 			s.Lease = &Lease{Ours: true, Host: "here", SeenUnix: seen} // renewed by others
 		}
-		time.Sleep(90 * time.Second)
+	}, func(b *bench) {
+		b.pause(90 * time.Second)
 		inode := func() (uint64, time.Time) {
 			info, err := os.Stat(filepath.Join(b.Dir, StateFile))
 			if err != nil {
@@ -101,12 +122,12 @@ func TestAQuietPassWritesNothing(t *testing.T) {
 			return info.Sys().(*syscall.Stat_t).Ino, info.ModTime()
 		}
 		before, looked := inode()
-		time.Sleep(2 * time.Minute)
+		b.pause(2 * time.Minute)
 		if after, again := inode(); after != before || !again.After(looked) {
 			t.Errorf("the state is written again: %v, or no look is noted: %v", after != before, again)
 		}
 		b.triggers <- Trigger{Kind: Poke}
-		time.Sleep(time.Second)
+		b.pause(time.Second)
 		if after, _ := inode(); after == before {
 			t.Error("who asked for a look is told nothing")
 		}
@@ -120,15 +141,15 @@ func TestAPassThatFailsIsTriedAgain(t *testing.T) {
 		}
 		return nothing(n)
 	}
-	run(t, fails, func(b *bench) {
-		time.Sleep(50 * time.Second)
+	run(t, fails, nil, func(b *bench) {
+		b.pause(50 * time.Second)
 		if n := len(b.passes); n != 6 { // after 1, 2, 4, 8 and 16 s
 			t.Errorf("passes at %v", b.passes)
 		}
 		if s, err := ReadState(b.Dir); err != nil || len(s.Alarms) != 1 || s.Alarms[0].Code != CodeNoPass {
 			t.Errorf("%v %v", s.Alarms, err)
 		}
-		time.Sleep(time.Minute)
+		b.pause(time.Minute)
 		if s, err := ReadState(b.Dir); err != nil || len(s.Alarms) != 0 {
 			t.Errorf("%v %v", s.Alarms, err)
 		}
@@ -157,7 +178,8 @@ func TestAcceptedStops(t *testing.T) {
 			}
 			return r, err
 		}
-		time.Sleep(5 * time.Minute)
+	}, func(b *bench) {
+		b.pause(5 * time.Minute)
 		if len(done) > 0 {
 			t.Fatalf("stopped %v", done)
 		}
@@ -166,7 +188,7 @@ func TestAcceptedStops(t *testing.T) {
 			t.Fatalf("accepted %v %v", names, err)
 		}
 		b.triggers <- Trigger{Kind: Poke}
-		time.Sleep(time.Second)
+		b.pause(time.Second)
 		if !slices.Equal(done, names) {
 			t.Errorf("stopped %v", done)
 		}

@@ -185,10 +185,11 @@ func (w *watcher) tendLease(ctx context.Context, child *remote.Child) (look bool
 	return takes
 }
 
-// The end of a watch: how long its gateways get to end, when the container does.
+// The end of a watch.
 const (
-	lastLook = 200 * time.Millisecond // until the supervisors know
-	lastWait = 3 * time.Second
+	// LastWait is how long its gateways get to end when the container does.
+	LastWait = 3 * time.Second
+	lastLook = time.Second // until the supervisors of a busy machine know
 )
 
 // release gives the lease away when the container ends. A watch that only starts anew keeps
@@ -201,9 +202,9 @@ func (w *watcher) release() error {
 	if err != nil || w.lease.step != watch.LeaseRenew {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lastWait)
+	ctx, cancel := context.WithTimeout(context.Background(), LastWait)
 	defer cancel()
-	for time.Sleep(lastLook); ; time.Sleep(lastLook / 4) {
+	for begun := time.Now(); ; time.Sleep(lastLook / 20) {
 		slots := executor.Slots(ctx)
 		ending, running := 0, 0
 		for _, slot := range slots.Slots {
@@ -214,10 +215,10 @@ func (w *watcher) release() error {
 				ending++
 			}
 		}
-		if running > 0 || ctx.Err() != nil || !slots.Known() {
+		if running > 0 && time.Since(begun) > lastLook || ctx.Err() != nil || !slots.Known() {
 			return nil
 		}
-		if ending == 0 {
+		if running+ending == 0 {
 			break
 		}
 	}

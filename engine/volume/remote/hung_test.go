@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,7 +19,7 @@ import (
 
 // hungVolume mounts a file system that answers nothing but its begin, until answer is called.
 // A process that waits for it cannot be killed.
-func hungVolume(t *testing.T) (dir string, answer func()) {
+func hungVolume(t *testing.T) (dir string, asked *atomic.Int32, answer func()) {
 	t.Helper()
 	dir = t.TempDir()
 	fuse, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -54,14 +56,25 @@ func hungVolume(t *testing.T) (dir string, answer func()) {
 		t.Fatal(err)
 	}
 	// Requests that were read wait for their answers, and no signal ends them.
+	asked = new(atomic.Int32)
 	go func() {
 		for {
 			if _, err := unix.Read(fuse, make([]byte, 1<<17)); err != nil {
 				return
 			}
+			asked.Add(1)
 		}
 	}()
-	return dir, answer
+	return dir, asked, answer
+}
+
+func until(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("still not: %s", what)
+		}
+	}
 }
 
 // The processes that wait for a volume which hangs cannot be ended. They do not become more and
@@ -70,28 +83,31 @@ func TestProcessesThatHang(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it mounts a file system")
 	}
-	dir, answer := hungVolume(t)
+	dir, asked, answer := hungVolume(t)
 	s := Settings{Home: filepath.Join(dir, "home"), Phase: policy.PhaseApply, Timeout: time.Millisecond, SourceTimeout: time.Millisecond}
 	started := 0
 	var err error
 	for range 3 * maxDying {
 		var v *Child
+		before := asked.Load()
 		if v, err = Start(s); err != nil {
 			break
 		}
 		started++
-		time.Sleep(20 * time.Millisecond) // until it has asked the volume
+		until(t, "the process waits for the volume, or for one that does", func() bool {
+			threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", processOf(v).PID))
+			return asked.Load() > before || slices.ContainsFunc(threads, func(thread string) bool {
+				stat, _ := os.ReadFile(thread) // it may be gone
+				return strings.Contains(string(stat), ") D ")
+			})
+		})
 		v.Close()
 	}
 	if started < maxDying || started > 2*maxDying || !errors.Is(err, errLate) || !strings.Contains(err.Error(), "cannot be ended") {
 		t.Errorf("%d processes, %v, want about %d and an error", started, err, maxDying)
 	}
 	answer()
-	for end := time.Now().Add(30 * time.Second); dying.Load() > 0; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d processes are left", dying.Load())
-		}
-	}
+	until(t, "all of them have ended", func() bool { return dying.Load() == 0 })
 	if v, err := Start(s); err != nil {
 		t.Errorf("when the volume answers: %v", err)
 	} else {
