@@ -186,7 +186,7 @@ func (w *watcher) tendLease(ctx context.Context, child *remote.Child) (look bool
 
 // The end of a watch: how long its gateways get to end, when the container does.
 const (
-	lastLook = 200 * time.Millisecond // until the supervisors know
+	lastLook = time.Second // until the supervisors of a busy machine know
 	lastWait = 3 * time.Second
 )
 
@@ -202,7 +202,7 @@ func (w *watcher) release() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastWait)
 	defer cancel()
-	for time.Sleep(lastLook); ; time.Sleep(lastLook / 4) {
+	for begun := time.Now(); ; time.Sleep(lastLook / 20) {
 		slots := executor.Slots(ctx)
 		ending, running := 0, 0
 		for _, slot := range slots.Slots {
@@ -213,10 +213,10 @@ func (w *watcher) release() error {
 				ending++
 			}
 		}
-		if running > 0 || ctx.Err() != nil || !slots.Known() {
+		if running > 0 && time.Since(begun) > lastLook || ctx.Err() != nil || !slots.Known() {
 			return nil
 		}
-		if ending == 0 {
+		if running+ending == 0 {
 			break
 		}
 	}
