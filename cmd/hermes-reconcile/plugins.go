@@ -13,7 +13,6 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/inspect"
 	"hermes-reconcile/engine"
-	"hermes-reconcile/engine/facts"
 	"hermes-reconcile/engine/facts/container"
 	"hermes-reconcile/engine/facts/plugins"
 	"hermes-reconcile/engine/reconcile"
@@ -42,7 +41,7 @@ func containerSources(c config.Config) []engine.Source {
 // allSources describe every fact of the input document. They collect none.
 func allSources() (ofContainer []engine.Source, ofProfile []engine.ProfileSource) {
 	ofVolume, profile := remote.Sources(remote.Settings{}, nil)
-	external, externalOfProfile := facts.External()
+	external, externalOfProfile := plugins.Sources()
 	return append(append(containerSources(config.Config{}), ofVolume...), external), append(profile, externalOfProfile)
 }
 
@@ -73,7 +72,7 @@ func worldOn(c config.Config, rules *process.Rules, log, problems *slog.Logger, 
 		Sources: containerSources(c), SourceTimeout: c.Facts.SourceTimeout, OnRuleError: engine.OnRuleError(c.OnRuleError),
 		KeepOverrides: func(overrides []policy.Override) error { return container.KeepOverrides(c.StateDir, overrides) },
 		Alarms:        inspect.Alarms(inspect.Installation(c, false)),
-		External:      func(ctx context.Context, in *policy.Input) { facts.AddExternal(ctx, pluginsConfig(c), in) },
+		External:      func(ctx context.Context, in *policy.Input) { plugins.AddFacts(ctx, pluginsConfig(c), in) },
 		Log:           problems,
 	}
 	volume, err := open()

@@ -70,8 +70,8 @@ func schemaOf(t reflect.Type, by Writer, tag reflect.StructTag) schema {
 // addKeys adds the schemas of the fields of a struct, by their names in JSON.
 func addKeys(keys schema, t reflect.Type, by Writer) {
 	for _, field := range reflect.VisibleFields(t) {
-		if field.Anonymous {
-			continue // its fields are visible
+		if field.Anonymous || !field.IsExported() {
+			continue // the fields of an anonymous one are visible
 		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		own := by
