@@ -87,16 +87,3 @@ var statuses = []string{
 	policy.StatusMissing, policy.StatusUnreadable, policy.StatusInvalid, policy.StatusEmpty,
 	policy.StatusRecorded, policy.StatusTimedOut, policy.StatusFailed,
 }
-
-// schemaText returns the JSON Schema of a whole fact of type T.
-func schemaText[T any](by Writer, about string) func() string {
-	return func() string {
-		s := schemaOf(reflect.TypeFor[T](), by, "")
-		s["description"] = about
-		text, err := json.Marshal(s)
-		if err != nil {
-			panic(err) // plain maps and strings: cannot happen
-		}
-		return string(text)
-	}
-}

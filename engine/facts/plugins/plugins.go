@@ -148,31 +148,21 @@ func (c Config) askAll(ctx context.Context, files []string, question []byte) []a
 	answers := make([]answer, len(files))
 	var group sync.WaitGroup
 	for i, file := range files {
-		group.Go(func() {
-			started := c.Now()
-			late := ended(read.Outcome{Status: policy.StatusTimedOut, Error: "it took too long, and killing it did not help"})
-			answers[i] = inTime(ctx, grace, late, func() answer { return c.askOne(ctx, file, question) })
-			answers[i].Kind = "executable"
-			if isStatic(file) {
-				answers[i].Kind = "static"
-			}
-			answers[i].DurationMS = c.Now().Sub(started).Milliseconds()
-		})
+		group.Go(func() { answers[i] = c.askOne(ctx, file, question) })
 	}
 	group.Wait()
 	return answers
 }
 
-func isStatic(file string) bool {
-	return slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(file))
-}
-
 func (c Config) askOne(ctx context.Context, file string, question []byte) answer {
-	path := filepath.Join(c.Dir, file)
-	if isStatic(file) {
-		return c.readStatic(path)
+	started, path := c.Now(), filepath.Join(c.Dir, file)
+	kind, find := "executable", func() answer { return c.execute(ctx, path, question) }
+	if slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(file)) {
+		kind, find = "static", func() answer { return c.readStatic(path) }
 	}
-	return c.execute(ctx, path, question)
+	a := inTime(ctx, grace, ended(read.Outcome{Status: policy.StatusTimedOut, Error: "it took too long, and killing it did not help"}), find)
+	a.Kind, a.DurationMS = kind, c.Now().Sub(started).Milliseconds()
+	return a
 }
 
 // readStatic reads a static plug-in. It follows links, because mounted configuration
