@@ -15,12 +15,12 @@ var mayImport = map[string][]string{
 	"policy/trust":           {"policy"},
 	"engine":                 {"policy", "policy/suggest"},
 	"engine/child":           {},
-	"engine/facts":           {"policy", "engine/facts/fact", "engine/facts/read", "engine/facts/plugins", "engine/ledger"},
+	"engine/facts":           {"policy", "engine/facts/fact", "engine/facts/read", "engine/ledger"},
 	"engine/facts/container": {"policy", "policy/trust", "engine/facts/fact", "engine/facts/read"},
 	"engine/facts/fact":      {"policy"},
 	"engine/facts/facttest":  {"engine/facts/fact"},
 	"engine/facts/read":      {"policy", "policy/trust"},
-	"engine/facts/plugins":   {"policy", "policy/trust", "engine/facts/read"},
+	"engine/facts/plugins":   {"policy", "policy/trust", "engine/facts/fact", "engine/facts/read"},
 	"engine/hometest":        {},
 	"engine/ledger":          {"policy"},
 	"engine/volume":          {"policy"},
@@ -70,7 +70,7 @@ var mayImport = map[string][]string{
 
 // testsMayImport lists the additional imports of tests.
 var testsMayImport = map[string][]string{
-	"policy": {"engine/hometest"}, "engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest", "engine/facts/facttest"}, "engine/facts/container": {"engine/hometest", "engine/facts/facttest"}, "engine/ledger": {"engine/volume", "engine/hometest"},
+	"policy": {"engine/hometest"}, "engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest", "engine/facts/facttest"}, "engine/facts/container": {"engine/hometest", "engine/facts/facttest"}, "engine/facts/plugins": {"engine/hometest", "engine/facts/facttest"}, "engine/ledger": {"engine/volume", "engine/hometest"},
 	"cmd/hermes-reconcile/metrics": {"engine/watch"}, "engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "engine/volume/remote": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/deaths": {"s6/s6test"}, "s6/scripts": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
 	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/service": {"engine/facts/container", "engine/hometest", "s6/s6test"}, "cmd/hermes-reconcile/view": {"engine/volume"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
 }

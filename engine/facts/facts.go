@@ -17,6 +17,7 @@ import (
 
 	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/read"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
 
@@ -43,16 +44,14 @@ type Config struct {
 
 	Now func() time.Time // nil: time.Now
 
-	marks      []string          // OperatorFiles, and those that are always looked for
-	inherited  func() *inherited // reads once
-	tokenLocks func() tokenLocks // reads once
-	lastLines  func() lastLines  // reads once
+	marks      []string                               // OperatorFiles, and those that are always looked for
+	inherited  func() *inherited                      // reads once
+	tokenLocks func() tokenLocks                      // reads once
+	lastLines  func() (map[string]ledger.Line, error) // reads once
 }
 
 // withDefaults fills in the empty fields.
 func (c Config) withDefaults() Config {
-	c.Home = cmp.Or(c.Home, "/opt/data")
-	c.Phase = cmp.Or(c.Phase, policy.PhaseBoot)
 	c.Proc = cmp.Or(c.Proc, "/proc")
 	c.ManagedDir = cmp.Or(c.ManagedDir, "/etc/hermes")
 	if c.Now == nil {
@@ -61,7 +60,7 @@ func (c Config) withDefaults() Config {
 	c.marks = operatorNames(c.OperatorFiles)
 	c.inherited = sync.OnceValue(c.inherit)
 	c.tokenLocks = sync.OnceValue(c.readTokenLocks)
-	c.lastLines = sync.OnceValue(c.readLastLines)
+	c.lastLines = sync.OnceValues(func() (map[string]ledger.Line, error) { return ledger.Last(c.Root) })
 	return c
 }
 
@@ -82,7 +81,7 @@ func Builtin(c Config) Sources {
 			fact.OfContainer("disk", fact.ByKernel, "space on the volume, from statfs of the home", c.disk),
 			fact.OfContainer("owner_lease", fact.ByAgent, "the container that owns the volume, from "+policy.LeaseFile+" in the home", c.ownerLease),
 			fact.Within("profiles_dir", fact.ByAgent, "how listing the directory profiles of the home went; unreadable if it is a link or not a directory; the root profile exists anyway", c.profilesDir),
-			fact.OfContainer("previous", fact.ByAgent, aboutPrevious, c.previous),
+			fact.OfContainer("previous", fact.ByAgent, aboutPrevious, func() previousFact { return c.previous("") }),
 		},
 		Profile: []fact.ProfileSource{
 			fact.OfProfile("name", fact.ByAgent, "whether the profile can have a slot", name),
@@ -100,7 +99,9 @@ func Builtin(c Config) Sources {
 			fact.OfProfile("operator_files", fact.ByAgent, "files with which an operator marks a profile; the agent could make them too", c.operatorFiles),
 			fact.OfProfile("ownership", fact.ByAgent, "who owns the directory of the profile", ownership),
 			fact.OfProfile("log_directory", fact.ByAgent, "the directory of the slot's logger, logs/gateways/<profile> in the home; missing too for a name that no slot can have", c.logDirectory),
-			fact.OfProfile("previous", fact.ByAgent, aboutPrevious+". A pass counts only if it decided about the profile", c.previousOfProfile),
+			fact.OfProfile("previous", fact.ByAgent, aboutPrevious+". A pass counts only if it decided about the profile", func(dir policy.Directory) previousFact {
+				return c.previous(dir.Profile().Name)
+			}),
 		},
 	}
 }

@@ -3,14 +3,12 @@ package facts
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -109,31 +107,6 @@ func TestSocketsAndDevicesAreNotRead(t *testing.T) {
 			}
 		})
 	}
-}
-
-// An operator's plug-in may misbehave: it then loses its own answer and nothing else.
-func TestPluginsThatMisbehave(t *testing.T) {
-	t.Setenv("TELEGRAM_BOT_TOKEN", facttest.Secret)
-	c := withPlugins(t, map[string]string{
-		"deaf.sh":   "#!/bin/sh\ntrap '' TERM INT HUP\nwhile :; do sleep 1000; done\n",
-		"shout.sh":  "#!/bin/sh\nhead -c 3000000 /dev/zero >&2\necho '" + facttest.Secret + "' >&2\necho '{\"container\":{\"x\":1}}'\n",
-		"many.sh":   "#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8; do sleep 1000 & done\necho '{\"container\":{\"x\":1}}'\n",
-		"deep.sh":   "#!/bin/sh\nhead -c 200000 /dev/zero | tr '\\0' '['\n",
-		"long.sh":   "#!/bin/sh\nprintf '{\"container\":{\"n\":'\nhead -c 5000 /dev/zero | tr '\\0' 9\nprintf '}}'\n",
-		"names.sh":  "#!/bin/sh\nprintf '{\"profiles\":{\"../../x\":{\"a\":1},\"coder\\\\u0000\":{\"a\":1},\"\":{\"a\":1},\"coder\":{\"a\":1}}}'\n",
-		"dies.sh":   "#!/bin/sh\nkill -SEGV $$\n",
-		"closed.sh": "#!/bin/sh\nexec <&- >&- 2>&-\nsleep 1000\n",
-		"envs.sh":   "#!/bin/sh\nprintf '{\"container\":{\"n\":%s}}' \"$(ls /proc/self/fd | wc -l)\"\n",
-	})
-	c.Timeout = 2 * time.Second
-	fact, profile := ask(t, c)
-	facttest.Want(t, fact, map[string]string{
-		"plugins/deaf/status": `"timed_out"`, "plugins/closed/status": `"timed_out"`, "plugins/shout/status": `"recorded"`,
-		"plugins/shout/stderr_bytes": fmt.Sprint(3000000 + len(facttest.Secret) + 1), "plugins/many/status": `"recorded"`, "plugins/deep/status": `"invalid"`,
-		"plugins/long/status": `"invalid"`, "plugins/dies/status": `"failed"`, "plugins/names/status": `"recorded"`, "plugins/names/unknown_profiles": "3",
-	})
-	facttest.Want(t, profile("coder"), map[string]string{"values": `{"names":{"a":1}}`})
-	facttest.Want(t, profile("default"), map[string]string{"values": `{}`})
 }
 
 // FuzzHold: any record counts from now at the latest. Only a changed file or an elapsed

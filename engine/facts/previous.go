@@ -25,23 +25,14 @@ type previousFact struct {
 
 const aboutPrevious = "what the ledger has of the last boot or command, without the passes of the watch, from the last MiB of logs/" + ledger.Name + "; the agent can write this file, so the fact is no reason to grant anything"
 
-// previous is what the last pass did with the container.
-func (c Config) previous() previousFact {
-	return c.previousOf("")
-}
-
-// previousOfProfile is what the last pass that decided about the profile did with it.
-func (c Config) previousOfProfile(dir policy.Directory) previousFact {
-	return c.previousOf(dir.Profile().Name)
-}
-
-// previousOf describes the newest line about a profile, or about the container for "".
-func (c Config) previousOf(profile string) previousFact {
-	last := c.lastLines()
-	l, ok := last.lines[profile]
+// previous is what the last pass that decided about a profile did with it, or the last pass
+// with the container for "".
+func (c Config) previous(profile string) previousFact {
+	last, err := c.lastLines()
+	l, ok := last[profile]
 	switch {
-	case last.out.Status != "":
-		return previousFact{Outcome: last.out}
+	case err != nil:
+		return previousFact{Outcome: read.OutcomeOf(err)}
 	case !ok:
 		return previousFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
 	}
@@ -56,15 +47,4 @@ func (c Config) previousOf(profile string) previousFact {
 		*shown = read.Bounded(text, maxWord)
 	}
 	return f
-}
-
-// lastLines are the newest lines of the ledger, by profile.
-type lastLines struct {
-	lines map[string]ledger.Line
-	out   read.Outcome // of the file
-}
-
-func (c Config) readLastLines() lastLines {
-	lines, err := ledger.Last(c.Root)
-	return lastLines{lines, read.OutcomeOf(err)}
 }

@@ -12,7 +12,7 @@ import (
 
 // Said is what the gateway of a profile has recorded of itself by now.
 func Said(dir policy.Directory) policy.Said {
-	fact, _ := json.Marshal(describePriorState(read.JSON(dir, policy.StateFile, read.MaxState))) // plain values marshal
+	fact, _ := json.Marshal(priorState(dir)) // plain values marshal
 	return policy.SaidOf(policy.Facts{"prior_state": fact})
 }
 

@@ -31,7 +31,7 @@ func Busy(name string) bool { return name == policy.StateFile || name == jobsFil
 // Gist returns what counts of the busy files of a profile: the state without its counters and
 // times, and how many jobs there are.
 func Gist(dir policy.Directory) string {
-	state := describePriorState(read.JSON(dir, policy.StateFile, read.MaxState))
+	state := priorState(dir)
 	state.ActiveAgents, state.UpdatedAtUnix = nil, nil
 	jobs, enabled, status := countJobs(read.File(dir, jobsFile, read.MaxConfig))
 	text, _ := json.Marshal([]any{state, jobs, enabled, status}) // plain values marshal

@@ -15,7 +15,6 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/inspect"
 	"hermes-reconcile/engine"
-	"hermes-reconcile/engine/facts"
 	"hermes-reconcile/engine/facts/container"
 	"hermes-reconcile/engine/facts/plugins"
 	"hermes-reconcile/engine/reconcile"
@@ -41,7 +40,7 @@ func ContainerSources(c config.Config) []engine.Source {
 // AllSources describe every fact of the input document. They collect none.
 func AllSources() (ofContainer []engine.Source, ofProfile []engine.ProfileSource) {
 	ofVolume, profile := remote.Sources(remote.Settings{}, nil)
-	external, externalOfProfile := facts.External()
+	external, externalOfProfile := plugins.Sources()
 	return append(append(ContainerSources(config.Config{}), ofVolume...), external), append(profile, externalOfProfile)
 }
 
@@ -72,7 +71,7 @@ func On(c config.Config, rules *process.Rules, log, problems *slog.Logger, open 
 		Sources: ContainerSources(c), SourceTimeout: c.Facts.SourceTimeout, OnRuleError: engine.OnRuleError(c.OnRuleError),
 		KeepOverrides: func(overrides []policy.Override) error { return container.KeepOverrides(c.StateDir, overrides) },
 		Alarms:        inspect.Alarms(inspect.Installation(c, false)),
-		External:      func(ctx context.Context, in *policy.Input) { facts.AddExternal(ctx, pluginsConfig(c), in) },
+		External:      func(ctx context.Context, in *policy.Input) { plugins.AddFacts(ctx, pluginsConfig(c), in) },
 		Log:           problems,
 	}
 	volume, err := open()

@@ -28,8 +28,8 @@ type Config struct {
 	Now func() time.Time // nil: time.Now
 }
 
-// withDefaults fills in the empty fields.
-func (c Config) withDefaults() Config {
+// Sources returns the sources. To add a fact, write its file and name it here.
+func Sources(c Config) []fact.Source {
 	c.Proc = cmp.Or(c.Proc, "/proc")
 	c.Cgroup = cmp.Or(c.Cgroup, "/sys/fs/cgroup")
 	c.Tmp = cmp.Or(c.Tmp, "/tmp")
@@ -39,12 +39,6 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return c
-}
-
-// Sources returns the sources. To add a fact, write its file and name it here.
-func Sources(c Config) []fact.Source {
-	c = c.withDefaults()
 	return []fact.Source{
 		fact.OfContainer("command", fact.ByImage, "the main command of the container, from /proc", c.command),
 		fact.OfContainer("environment", fact.ByOperator, "the environment of the container", c.environment),

@@ -22,11 +22,7 @@ type imageFact struct {
 func (c Config) image() imageFact {
 	f := imageFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
 	for _, place := range []struct{ name, path string }{{"install_stamp", filepath.Join(c.CodeDir, "install-stamp.json")}, {"provenance", c.Provenance}} {
-		data, out := read.Path(place.path, read.MaxState)
-		var keys read.Object
-		if out.Status == "" {
-			keys, out = read.ParseObject(data)
-		}
+		keys, out := read.ObjectIn(read.Path(place.path, read.MaxState))
 		switch {
 		case out.Status == policy.StatusRecorded:
 			f.Outcome, f.Source = read.Recorded, cmp.Or(f.Source, place.name)

@@ -21,11 +21,7 @@ type ownLeaseFact struct {
 
 // ownLease is what the watch of this container remembers of the lease.
 func (c Config) ownLease() ownLeaseFact {
-	data, out := read.Trusted(filepath.Join(c.RunDir, policy.LeaseMemoryFile), os.Geteuid())
-	var keys read.Object
-	if out.Status == "" {
-		keys, out = read.ParseObject(data)
-	}
+	keys, out := read.ObjectIn(read.Trusted(filepath.Join(c.RunDir, policy.LeaseMemoryFile), os.Geteuid()))
 	return ownLeaseFact{
 		Outcome: out, ID: keys.Text("id", 64), HeldUnix: keys.Integer("held_unix"), LostUnix: keys.Integer("lost_unix"), OtherID: keys.Text("other_id", 64),
 		OtherSeenAt: keys.Integer("other_seen_at_unix"), Changed: keys.Integer("changed_unix"), Renewed: keys.Bool("renewed"),

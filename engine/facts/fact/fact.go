@@ -4,21 +4,33 @@ package fact
 
 import (
 	"context"
+	"encoding/json"
+	"reflect"
 
 	"hermes-reconcile/policy"
 )
 
-// described is the name of a fact and its schema.
+// described is the name of a fact and what its schema is made from.
 type described struct {
-	name   string
-	schema func() string
+	name  string
+	by    Writer
+	about string
+	of    reflect.Type
 }
 
 // Name is the key of the fact in input.container or in input.profiles[<name>].
 func (d described) Name() string { return d.name }
 
 // Schema is the JSON Schema of the value.
-func (d described) Schema() string { return d.schema() }
+func (d described) Schema() string {
+	s := schemaOf(d.of, d.by, "")
+	s["description"] = d.about
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // plain maps and strings: cannot happen
+	}
+	return string(text)
+}
 
 // A Source finds out one kind of fact about the container.
 type Source struct {
@@ -36,7 +48,7 @@ func OfContainer[T any](name string, by Writer, about string, collect func() T) 
 
 // Within is OfContainer for a source that may have to wait, until its context ends.
 func Within[T any](name string, by Writer, about string, collect func(context.Context) T) Source {
-	return Source{described{name, schemaText[T](by, about)}, func(ctx context.Context) any { return collect(ctx) }}
+	return Source{described{name, by, about, reflect.TypeFor[T]()}, func(ctx context.Context) any { return collect(ctx) }}
 }
 
 // A ProfileSource finds out one kind of fact about a profile.
@@ -53,5 +65,5 @@ func (s ProfileSource) Collect(_ context.Context, dir policy.Directory) (any, er
 
 // OfProfile returns a source of facts of type T about a profile.
 func OfProfile[T any](name string, by Writer, about string, collect func(policy.Directory) T) ProfileSource {
-	return ProfileSource{described{name, schemaText[T](by, about)}, func(dir policy.Directory) any { return collect(dir) }}
+	return ProfileSource{described{name, by, about, reflect.TypeFor[T]()}, func(dir policy.Directory) any { return collect(dir) }}
 }

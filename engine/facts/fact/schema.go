@@ -70,8 +70,8 @@ func schemaOf(t reflect.Type, by Writer, tag reflect.StructTag) schema {
 // addKeys adds the schemas of the fields of a struct, by their names in JSON.
 func addKeys(keys schema, t reflect.Type, by Writer) {
 	for _, field := range reflect.VisibleFields(t) {
-		if field.Anonymous {
-			continue // its fields are visible
+		if field.Anonymous || !field.IsExported() {
+			continue // the fields of an anonymous one are visible
 		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		own := by
@@ -86,17 +86,4 @@ func addKeys(keys schema, t reflect.Type, by Writer) {
 var statuses = []string{
 	policy.StatusMissing, policy.StatusUnreadable, policy.StatusInvalid, policy.StatusEmpty,
 	policy.StatusRecorded, policy.StatusTimedOut, policy.StatusFailed,
-}
-
-// schemaText returns the JSON Schema of a whole fact of type T.
-func schemaText[T any](by Writer, about string) func() string {
-	return func() string {
-		s := schemaOf(reflect.TypeFor[T](), by, "")
-		s["description"] = about
-		text, err := json.Marshal(s)
-		if err != nil {
-			panic(err) // plain maps and strings: cannot happen
-		}
-		return string(text)
-	}
 }

@@ -18,10 +18,10 @@ const maxOutput = 1 << 20
 // execute runs a plug-in that is a program. The file is opened once, checked, and executed
 // through its descriptor, so the checked file is the one that runs. The program has a session
 // and so a process group of its own, which is killed when the program ends or its time is up.
-func (c Config) execute(ctx context.Context, path string, question []byte) Answer {
+func (c Config) execute(ctx context.Context, path string, question []byte) answer {
 	f, out := c.openProgram(path)
 	if out.Status != "" {
-		return Answer{Outcome: out}
+		return ended(out)
 	}
 	defer f.Close()
 
@@ -47,11 +47,12 @@ func (c Config) execute(ctx context.Context, path string, question []byte) Answe
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}
 
-	a := Answer{Outcome: outcomeOfRun(ctx, err, cmd.ProcessState, stdout.full)}
-	if a.Status == "" && len(bytes.TrimSpace(stdout.text)) == 0 {
-		a.Outcome = read.Invalid("it printed nothing, want a JSON object")
+	out = outcomeOfRun(ctx, err, cmd.ProcessState, stdout.full)
+	if out.Status == "" && len(bytes.TrimSpace(stdout.text)) == 0 {
+		out = read.Invalid("it printed nothing, want a JSON object")
 	}
-	if a.Status == "" {
+	a := ended(out)
+	if out.Status == "" {
 		a = parseAnswer(stdout.text)
 	}
 	a.StderrBytes = int64(stderr)

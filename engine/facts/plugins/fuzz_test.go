@@ -23,9 +23,9 @@ func FuzzStaticPlugin(f *testing.F) {
 			if a.Status == "" || a.Status != policy.StatusRecorded && (a.container != nil || a.profiles != nil) {
 				t.Errorf("%q (%v): %+v", data, out, a)
 			}
-			r := NewReport(read.Recorded)
+			r := newReport(read.Recorded)
 			r.add("p", a, map[string]bool{"coder": true})
-			for profile := range r.Profiles {
+			for profile := range r.profiles {
 				if profile != "coder" {
 					t.Errorf("%q says something of %q", data, profile)
 				}

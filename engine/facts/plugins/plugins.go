@@ -33,11 +33,12 @@ const grace = 200 * time.Millisecond
 type Config struct {
 	Dir     string // of the plug-ins; empty: none
 	Home    string
-	Phase   string        // policy.PhaseBoot or policy.PhaseApply
 	Timeout time.Duration // for all plug-ins together
 	// Users are set when this process is root.
 	Users *Users
 	Now   func() time.Time
+
+	phase string // of the pass
 }
 
 // Users are the users that root tells apart.
@@ -50,50 +51,20 @@ type Users struct {
 // A User is a user of the system.
 type User struct{ UID, GID int }
 
-// A Report is what all plug-ins answered.
-type Report struct {
-	read.Outcome
-	Plugins  map[string]Answer
-	Ignored  []string                              // files that are not plug-ins by their name
-	Values   map[string]json.RawMessage            // by plug-in, for the container
-	Profiles map[string]map[string]json.RawMessage // by profile, then by plug-in
-}
-
-// NewReport returns a report without answers.
-func NewReport(out read.Outcome) Report {
-	return Report{
-		Outcome: out, Plugins: map[string]Answer{}, Ignored: []string{},
-		Values: map[string]json.RawMessage{}, Profiles: map[string]map[string]json.RawMessage{},
-	}
-}
-
-// An Answer is what one plug-in answered, and how.
-type Answer struct {
-	read.Outcome
-	Static          bool // it is a file with the answer, not a program
-	Duration        time.Duration
-	StderrBytes     int64 // written to standard error, which is not kept
-	UnknownProfiles int   // in the answer
-
-	container json.RawMessage
-	profiles  map[string]json.RawMessage
-}
-
-// running lets one Run at a time look for the processes that its plug-ins left.
+// running lets one AddFacts at a time look for the processes that its plug-ins left.
 var running sync.Mutex
 
-// Run asks all plug-ins about the profiles. It returns soon after the time limit, whatever the
-// plug-ins do, with the answers that came by then.
-func Run(ctx context.Context, c Config, profiles []string) Report {
+// ask asks all plug-ins about the profiles.
+func (c Config) ask(ctx context.Context, profiles []string) report {
 	if c.Dir == "" {
-		return NewReport(read.Outcome{Status: policy.StatusMissing})
+		return newReport(read.Outcome{Status: policy.StatusMissing})
 	}
 	running.Lock()
 	defer running.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	late := NewReport(read.Outcome{Status: policy.StatusTimedOut, Error: "the facts directory does not answer"})
-	return inTime(ctx, 2*grace+2*patience, late, func() Report { return c.run(ctx, profiles) })
+	late := newReport(read.Outcome{Status: policy.StatusTimedOut, Error: "the facts directory does not answer"})
+	return inTime(ctx, 2*grace+2*patience, late, func() report { return c.run(ctx, profiles) })
 }
 
 // inTime returns what f returns, or late when f needs longer than ctx and then some. A panic
@@ -121,8 +92,8 @@ func inTime[T any](ctx context.Context, some time.Duration, late T, f func() T) 
 	}
 }
 
-func (c Config) run(ctx context.Context, profiles []string) Report {
-	r := NewReport(read.Recorded)
+func (c Config) run(ctx context.Context, profiles []string) report {
+	r := newReport(read.Recorded)
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil {
 		r.Outcome = read.OutcomeOf(err)
@@ -170,40 +141,33 @@ func nameOf(file string) string { return strings.TrimSuffix(file, filepath.Ext(f
 var isName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`).MatchString
 
 // askAll asks the plug-ins and returns their answers in the order of the files.
-func (c Config) askAll(ctx context.Context, files []string, question []byte) []Answer {
+func (c Config) askAll(ctx context.Context, files []string, question []byte) []answer {
 	if c.Users != nil {
 		defer killLeft(c.Users.Plugins, adopt())
 	}
-	answers := make([]Answer, len(files))
+	answers := make([]answer, len(files))
 	var group sync.WaitGroup
 	for i, file := range files {
-		group.Go(func() {
-			started := c.Now()
-			late := Answer{Outcome: read.Outcome{Status: policy.StatusTimedOut, Error: "it took too long, and killing it did not help"}}
-			answers[i] = inTime(ctx, grace, late, func() Answer { return c.ask(ctx, file, question) })
-			answers[i].Static = isStatic(file)
-			answers[i].Duration = c.Now().Sub(started)
-		})
+		group.Go(func() { answers[i] = c.askOne(ctx, file, question) })
 	}
 	group.Wait()
 	return answers
 }
 
-func isStatic(file string) bool {
-	return slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(file))
-}
-
-func (c Config) ask(ctx context.Context, file string, question []byte) Answer {
-	path := filepath.Join(c.Dir, file)
-	if isStatic(file) {
-		return c.readStatic(path)
+func (c Config) askOne(ctx context.Context, file string, question []byte) answer {
+	started, path := c.Now(), filepath.Join(c.Dir, file)
+	kind, find := "executable", func() answer { return c.execute(ctx, path, question) }
+	if slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(file)) {
+		kind, find = "static", func() answer { return c.readStatic(path) }
 	}
-	return c.execute(ctx, path, question)
+	a := inTime(ctx, grace, ended(read.Outcome{Status: policy.StatusTimedOut, Error: "it took too long, and killing it did not help"}), find)
+	a.Kind, a.DurationMS = kind, c.Now().Sub(started).Milliseconds()
+	return a
 }
 
 // readStatic reads a static plug-in. It follows links, because mounted configuration
 // consists of them.
-func (c Config) readStatic(path string) Answer {
+func (c Config) readStatic(path string) answer {
 	var data []byte
 	var out read.Outcome
 	if c.Users == nil || c.Users.Agents.UID == 0 { // agents that are root can write anything
@@ -215,7 +179,7 @@ func (c Config) readStatic(path string) Answer {
 		data, out = read.YAMLToJSON(data)
 	}
 	if out.Status != "" {
-		return Answer{Outcome: out}
+		return ended(out)
 	}
 	return parseAnswer(data)
 }
@@ -232,7 +196,7 @@ func (c Config) question(profiles []string) []byte {
 		Phase    string  `json:"phase"`
 		Home     string  `json:"home"`
 		Profiles []asked `json:"profiles"`
-	}{c.Phase, c.Home, []asked{}}
+	}{c.phase, c.Home, []asked{}}
 	for _, name := range profiles {
 		switch {
 		case name == policy.RootProfile:
@@ -247,13 +211,12 @@ func (c Config) question(profiles []string) []byte {
 
 // parseAnswer parses {"container": {...}, "profiles": {"coder": {...}}}. Either key may be
 // missing, and no other key is valid.
-func parseAnswer(data []byte) Answer {
+func parseAnswer(data []byte) answer {
 	keys, out := read.ParseObject(data)
-	a := Answer{Outcome: out}
+	a := ended(out)
 	for key := range keys.Raw {
 		if key != "container" && key != "profiles" {
-			a.Outcome = read.Invalid(`a key that is neither "container" nor "profiles"`)
-			return a
+			return ended(read.Invalid(`a key that is neither "container" nor "profiles"`))
 		}
 	}
 	if keys.Object("container") != nil {
@@ -267,22 +230,22 @@ func parseAnswer(data []byte) Answer {
 		keys.Unexpected = append(keys.Unexpected, profiles.Unexpected...)
 	}
 	if len(keys.Unexpected) > 0 {
-		return Answer{Outcome: read.Invalid("a value is not a JSON object")}
+		return ended(read.Invalid("a value is not a JSON object"))
 	}
 	return a
 }
 
 // add adds the answer of one plug-in.
-func (r *Report) add(name string, a Answer, known map[string]bool) {
+func (r *report) add(name string, a answer, known map[string]bool) {
 	for profile, value := range a.profiles {
 		switch {
 		case !known[profile]:
 			a.UnknownProfiles++
 		case string(value) != "null":
-			if r.Profiles[profile] == nil {
-				r.Profiles[profile] = map[string]json.RawMessage{}
+			if r.profiles[profile] == nil {
+				r.profiles[profile] = map[string]json.RawMessage{}
 			}
-			r.Profiles[profile][name] = value
+			r.profiles[profile][name] = value
 		}
 	}
 	if a.container != nil {

@@ -19,7 +19,11 @@ import (
 // they are written, the last of two equal keys wins, and a BOM is accepted. Unless the
 // outcome is Recorded, the object has no fields.
 func JSON(dir policy.Directory, name string, limit int64) (Object, Outcome) {
-	data, out := File(dir, name, limit)
+	return ObjectIn(File(dir, name, limit))
+}
+
+// ObjectIn parses what was read of a file as JSON does, if it could be read.
+func ObjectIn(data []byte, out Outcome) (Object, Outcome) {
 	if out.Status != "" {
 		return Object{}, out
 	}

@@ -1,4 +1,4 @@
-package facts
+package plugins
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"hermes-reconcile/engine/facts/facttest"
-	"hermes-reconcile/engine/facts/plugins"
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/policy"
@@ -42,18 +41,18 @@ func factsDir(t *testing.T, files map[string]string) string {
 }
 
 // withPlugins returns how plug-ins are asked as the user of the test.
-func withPlugins(t *testing.T, files map[string]string) plugins.Config {
+func withPlugins(t *testing.T, files map[string]string) Config {
 	t.Helper()
-	return plugins.Config{Dir: factsDir(t, files), Home: t.TempDir(), Timeout: 20 * time.Second, Now: time.Now}
+	return Config{Dir: factsDir(t, files), Home: t.TempDir(), Timeout: 20 * time.Second, Now: time.Now}
 }
 
 // ask asks the plug-ins about three profiles. It checks all facts against their schemas and
 // returns those about the container and about a profile.
-func ask(t *testing.T, c plugins.Config) (container map[string]any, profile func(name string) map[string]any) {
+func ask(t *testing.T, c Config) (container map[string]any, profile func(name string) map[string]any) {
 	t.Helper()
 	in := policy.Input{Phase: policy.PhaseBoot, Container: policy.Facts{}, Profiles: map[string]policy.Facts{"default": {}, "coder": {}, "writer": {}}}
-	AddExternal(t.Context(), c, &in)
-	ofContainer, ofProfile := External()
+	AddFacts(t.Context(), c, &in)
+	ofContainer, ofProfile := Sources()
 	container = facttest.Check(t, "external", ofContainer.Schema(), in.Container["external"])
 	facttest.NoSecret(t, "external", container)
 	return container, func(name string) map[string]any {
@@ -112,7 +111,7 @@ func TestPluginsAreAskedAboutPlainNamesOnly(t *testing.T) {
 	for _, name := range []string{"default", "coder", "profiles/default", "..", ".", "", "../../etc", `"a\nb"`, "a\nb"} {
 		in.Profiles[name] = policy.Facts{}
 	}
-	AddExternal(t.Context(), c, &in)
+	AddFacts(t.Context(), c, &in)
 	var fact map[string]any
 	if err := json.Unmarshal(in.Container["external"], &fact); err != nil {
 		t.Fatal(err)
@@ -211,8 +210,33 @@ func TestPluginsEndWithTheirCaller(t *testing.T) {
 	c := withPlugins(t, map[string]string{"slow.sh": "#!/bin/sh\nsleep 1000\n"})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	r := plugins.Run(ctx, c, nil)
+	r := c.ask(ctx, nil)
 	if r.Plugins["slow"].Status != policy.StatusTimedOut {
 		t.Errorf("the plug-in is %+v, want timed_out", r.Plugins["slow"])
 	}
+}
+
+// An operator's plug-in may misbehave: it then loses its own answer and nothing else.
+func TestPluginsThatMisbehave(t *testing.T) {
+	t.Setenv("TELEGRAM_BOT_TOKEN", facttest.Secret)
+	c := withPlugins(t, map[string]string{
+		"deaf.sh":   "#!/bin/sh\ntrap '' TERM INT HUP\nwhile :; do sleep 1000; done\n",
+		"shout.sh":  "#!/bin/sh\nhead -c 3000000 /dev/zero >&2\necho '" + facttest.Secret + "' >&2\necho '{\"container\":{\"x\":1}}'\n",
+		"many.sh":   "#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8; do sleep 1000 & done\necho '{\"container\":{\"x\":1}}'\n",
+		"deep.sh":   "#!/bin/sh\nhead -c 200000 /dev/zero | tr '\\0' '['\n",
+		"long.sh":   "#!/bin/sh\nprintf '{\"container\":{\"n\":'\nhead -c 5000 /dev/zero | tr '\\0' 9\nprintf '}}'\n",
+		"names.sh":  "#!/bin/sh\nprintf '{\"profiles\":{\"../../x\":{\"a\":1},\"coder\\\\u0000\":{\"a\":1},\"\":{\"a\":1},\"coder\":{\"a\":1}}}'\n",
+		"dies.sh":   "#!/bin/sh\nkill -SEGV $$\n",
+		"closed.sh": "#!/bin/sh\nexec <&- >&- 2>&-\nsleep 1000\n",
+		"envs.sh":   "#!/bin/sh\nprintf '{\"container\":{\"n\":%s}}' \"$(ls /proc/self/fd | wc -l)\"\n",
+	})
+	c.Timeout = 2 * time.Second
+	fact, profile := ask(t, c)
+	facttest.Want(t, fact, map[string]string{
+		"plugins/deaf/status": `"timed_out"`, "plugins/closed/status": `"timed_out"`, "plugins/shout/status": `"recorded"`,
+		"plugins/shout/stderr_bytes": fmt.Sprint(3000000 + len(facttest.Secret) + 1), "plugins/many/status": `"recorded"`, "plugins/deep/status": `"invalid"`,
+		"plugins/long/status": `"invalid"`, "plugins/dies/status": `"failed"`, "plugins/names/status": `"recorded"`, "plugins/names/unknown_profiles": "3",
+	})
+	facttest.Want(t, profile("coder"), map[string]string{"values": `{"names":{"a":1}}`})
+	facttest.Want(t, profile("default"), map[string]string{"values": `{}`})
 }

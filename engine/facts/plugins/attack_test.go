@@ -1,4 +1,4 @@
-package facts
+package plugins
 
 import (
 	"fmt"
@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/engine/facts/facttest"
-	"hermes-reconcile/engine/facts/plugins"
 	"hermes-reconcile/engine/hometest"
 )
 
@@ -25,14 +24,14 @@ const (
 )
 
 // asRoot returns how root asks plug-ins. Their home is open to all.
-func asRoot(t *testing.T, files map[string]string) plugins.Config {
+func asRoot(t *testing.T, files map[string]string) Config {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become another user")
 	}
 	c := withPlugins(t, files)
 	c.Timeout = timeout
-	c.Users = &plugins.Users{Plugins: plugins.User{UID: nobody, GID: nobody}, Agents: plugins.User{UID: agent, GID: agent}}
+	c.Users = &Users{Plugins: User{UID: nobody, GID: nobody}, Agents: User{UID: agent, GID: agent}}
 	for dir, mode := range map[string]os.FileMode{c.Home: 0o777, filepath.Dir(c.Home): 0o755} {
 		if err := os.Chmod(dir, mode); err != nil {
 			t.Fatal(err)
