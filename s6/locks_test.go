@@ -18,6 +18,36 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
+// After a scan by others, a boot leaves the locks closed, and the next pass opens those of the
+// supervisors that run. One that nobody has is closed.
+func TestLocksOfSupervisorsThatRun(t *testing.T) {
+	t.Parallel()
+	s6test.WantRoot(t)
+	w := newWorld(t)
+	d := decide("coder=start")
+	w.apply(d)
+	svscan := w.startSvscan()
+	w.untilUp("coder")
+	w.wantPlan(d, "")
+	wantMode(t, w.slot("coder", superviseLock), 0o600, 0, 0)
+
+	w.options.Live = true
+	w.carryOut(w.wantPlan(d, "update coder supervise/lock"))
+	if got, want := w.last.Operations[0].Cause, "its supervisor runs, so every user may look at its lock"; got != want {
+		t.Errorf("cause: %q, want %q", got, want)
+	}
+	wantMode(t, w.slot("coder", superviseLock), openLockMode, 0, 0)
+	wantMode(t, w.slot("coder", "log/"+superviseLock), 0o600, 0, 0)
+	w.wantPlan(d, "")
+	w.options.Live = false
+	w.wantPlan(d, "")
+
+	svscan.Kill()
+	s6test.Kill(t, w.base)
+	w.carryOut(w.wantPlan(d, "publish coder"))
+	wantMode(t, w.slot("coder", superviseLock), 0o600, 0, 0)
+}
+
 // The agent waits for the lock of every supervisor, so it has each as soon as a supervisor
 // ends, and the agent can end supervisors. Whatever root does succeeds all the same.
 func TestUserWaitsForTheLocks(t *testing.T) {
