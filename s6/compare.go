@@ -28,6 +28,7 @@ type slotPlan struct {
 	free     bool // the slot has no supervisor
 	idle     bool // the slot is as decided and has no supervisor
 	unsealed bool // a hold keeps the gateway down, and the user could start it
+	opens    bool // every user may look at the lock of its supervisor, and cannot yet
 	pending  bool // the gateway runs with an older run script
 	surplus  bool // the slot does not fit
 }
@@ -89,16 +90,19 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 	}
 	var f faults
 	if s.guarded {
-		if f, err = s.faultsOf(dir, s.slotParts(s.slot, s.decision.Held)); err != nil {
+		if f, err = s.faultsOf(dir, s.partsNow(dir, s.slot, s.decision.Held)); err != nil {
 			return err
+		}
+		if s.opens = slices.Contains(f.names, serviceLock) && isClosed(dir); s.opens && !s.Live {
+			f.names = slices.DeleteFunc(f.names, func(name string) bool { return name == serviceLock }) // the next pass does it
+		}
+		if s.decision.Held && slices.Contains(f.names, controlName) {
+			// To seal it takes a new FIFO and a new lock, because the user may have these open.
+			f.names = slices.DeleteFunc(f.names, func(name string) bool { return name == controlName || name == serviceLock })
+			s.unsealed = true
 		}
 		blocked := slices.DeleteFunc(slices.Clone(blocked), func(name string) bool { return slices.Contains(f.names, name) })
 		f.names = append(f.names, blocked...)
-	}
-	if s.decision.Held && slices.Contains(f.names, controlName) {
-		// To seal it takes a new FIFO, because the user may have this one open.
-		f.names = slices.DeleteFunc(f.names, func(name string) bool { return name == controlName })
-		s.unsealed = true
 	}
 	switch {
 	case s.decision.Undecided:
@@ -108,10 +112,21 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 		return s.unsupervised(dir, len(differ) > 0 || len(f.names) > 0 || f.odd != nil || s.unsealed || len(blocked) > 0)
 	}
 	s.takeBack(f, differ)
-	if s.Live && len(blocked) == 0 && !s.isWatch() {
-		return s.supervised(ctx, dir, slices.Contains(differ, "run"))
+	switch {
+	case !s.Live || s.isWatch():
+		return s.downFile(dir)
+	case slices.Contains(blocked, serviceLock): // its supervisor starts soon
+		s.idle = true
+		s.startAfterScan()
+		return s.downFile(dir)
 	}
-	return s.downFile(dir)
+	return s.supervised(ctx, dir, slices.Contains(differ, "run"))
+}
+
+// isClosed reports whether only root can open the lock of a slot's supervisor.
+func isClosed(dir beneath.Dir) bool {
+	st, err := dir.Lstat(serviceLock)
+	return err == nil && st.Uid == 0 && st.Mode&0o7777 == 0o600
 }
 
 // takeBack plans for the parts of a slot that are not root's alone, and for the files that
@@ -130,8 +145,12 @@ func (s *slotPlan) takeBack(f faults, differ []string) {
 	if names := append(f.names, differ...); len(names) > 0 {
 		op := s.operation(policy.OpUpdate)
 		op.Env, op.Restart, op.Files, op.Held = s.decision.Env, s.decision.Restart, names, s.decision.Held
-		if len(f.names) > 0 && !slices.Equal(f.names, []string{controlName}) {
+		wrong := func(name string) bool { return name != controlName && !(s.opens && name == serviceLock) }
+		switch {
+		case slices.ContainsFunc(f.names, wrong):
 			op.Cause = notRoots
+		case s.opens && len(names) == 1:
+			op.Cause = "its supervisor runs, so every user may look at its lock"
 		}
 		s.changes = append(s.changes, op)
 	}

@@ -91,7 +91,7 @@ func (x *execution) newControl(slot beneath.Dir) error {
 // user has written or still writes: a supervisor reads them as long as any come, and then
 // handles neither a signal nor the death of its gateway (seen with s6 2.11). The supervisor
 // is stopped first, since it must start no gateway that nobody knows. s6-svscan starts
-// another one after a second, which finds the down file and the new FIFO.
+// another one after a second, which finds the down file, the new FIFO and a new lock file.
 func (x *execution) overrule(ctx context.Context, t *transition) error {
 	x.Log.Warn("another user could start or starts a gateway that is to be down; its supervisor is started anew", "slot", t.result.Operation.Slot)
 	t.overruled = true
@@ -115,6 +115,9 @@ func (x *execution) overrule(ctx context.Context, t *transition) error {
 		return err
 	}
 	poll(ctx, time.Second, func() bool { return !supervisor.Lives() })
+	if err := x.renewLock(t.slot, supervise.Service); err != nil {
+		return err
+	}
 	// The old supervisor may have been told to remove it.
 	if err := t.slot.Create(downFile); err != nil && !errors.Is(err, unix.EEXIST) {
 		return err

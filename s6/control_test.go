@@ -126,15 +126,22 @@ func TestHeldSlotIsSealed(t *testing.T) {
 	w.carryOut(w.wantPlan(hold("coder=down", "writer=start"), "publish coder down; publish writer; rescan; bring-up writer"))
 	wantMode(t, w.slot("coder", controlName), sealedMode, 0, 0)
 	wantMode(t, w.slot("writer", controlName), controlMode, 0, hermesID)
+	wantMode(t, w.slot("coder", superviseLock), 0o600, 0, 0)
+	wantMode(t, w.slot("writer", superviseLock), 0o644, 0, 0)
 	w.wantPlan(hold("coder=down", "writer=start"), "")
 
-	w.carryOut(w.wantPlan(decide("coder=down", "writer=start"), "update coder supervise/control"))
+	w.carryOut(w.wantPlan(decide("coder=down", "writer=start"), "update coder supervise/control,supervise/lock"))
 	wantMode(t, w.slot("coder", controlName), controlMode, 0, hermesID)
 	w.wantPlan(decide("coder=down", "writer=start"), "")
 	late := s6test.Shell(t, hermesID, "exec 3>"+w.slot("coder", controlName)+"; touch "+w.home+"/opened; while [ ! -e "+w.home+"/go ]; do sleep 0.05; done; trap '' PIPE; printf u >&3")
 	must(t, late.Start())
 	w.until("the user has the FIFO open", func() bool { return exec.Command("test", "-e", w.home+"/opened").Run() == nil })
+	open := inodeOf(t, w.slot("coder", superviseLock))
 	w.carryOut(w.wantPlan(hold("coder=down", "writer=start"), "bring-down coder"))
+	wantMode(t, w.slot("coder", superviseLock), 0o600, 0, 0)
+	if inodeOf(t, w.slot("coder", superviseLock)) == open {
+		t.Error("the user may have the lock of the sealed slot open")
+	}
 	w.wantPlan(hold("coder=down", "writer=start"), "")
 	must(t, exec.Command("touch", w.home+"/go").Run())
 	_ = late.Wait()
@@ -142,7 +149,7 @@ func TestHeldSlotIsSealed(t *testing.T) {
 	if f := w.facts().Slots["gateway-coder"]; f.Up {
 		t.Errorf("a user who had the FIFO open started it: %s", asJSON(f))
 	}
-	w.carryOut(w.wantPlan(decide("coder=start", "writer=start"), "update coder supervise/control; bring-up coder"))
+	w.carryOut(w.wantPlan(decide("coder=start", "writer=start"), "update coder supervise/control,supervise/lock; bring-up coder"))
 	w.untilUp("coder")
 	wantMode(t, w.slot("coder", controlName), controlMode, 0, hermesID)
 }

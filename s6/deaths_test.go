@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 		applyAndPrint(scan, os.Args[1:])
 		os.Exit(0)
 	}
+	if scan := os.Getenv("HERMES_TEST_LOCKS"); scan != "" {
+		waitForLocks(scan, os.Getenv("HERMES_TEST_LOCK_KIND"))
+	}
 	if lock := os.Getenv("HERMES_TEST_LOCK"); lock != "" {
 		holdLock(lock)
 	}

@@ -32,14 +32,14 @@ type part struct {
 // leaves existing ones as they are; it would make them for root only. The group can write
 // control commands, and every user can look at the status file. With Upstream ownership
 // the group can also wait for events, and every user can look at the locks, for the price
-// that such a user can become root. The slot of a held gateway is sealed, see controlName. The
-// slot of the service is root's alone.
+// that such a user can become root. The slot of a held gateway is sealed, see controlName; for
+// the lock of one that runs, see partsNow. The slot of the service is root's alone.
 func (e *Executor) slotParts(slot string, held bool) []part {
 	watch := slot == policy.WatchSlot
 	event := part{kind: unix.S_IFDIR, mode: 0o700}
 	lock := part{kind: unix.S_IFREG, mode: 0o600}
 	if e.Ownership == Upstream && !watch {
-		event.mode, event.group, lock.mode = 0o3730, true, 0o644
+		event.mode, event.group, lock.mode = 0o3730, true, openLockMode
 	}
 	parts := []part{
 		{name: ".", kind: unix.S_IFDIR, mode: 0o755},
@@ -59,6 +59,24 @@ func (e *Executor) slotParts(slot string, held bool) []part {
 	}
 	return parts
 }
+
+// partsNow are the parts of a slot that exists. Whoever can open the lock of a supervisor can
+// have it as soon as the supervisor ends, and then no other one starts. So only root can, but
+// for the time in which a supervisor has it: s6-svstat and s6-svok open it to look. That of
+// a sealed slot and of a logger stays closed.
+func (e *Executor) partsNow(dir beneath.Dir, slot string, held bool) []part {
+	parts := e.slotParts(slot, held)
+	runs, _, err := supervise.Service.Runs(dir)
+	if err == nil && runs && !held && e.guards() && slot != policy.WatchSlot {
+		parts[slices.IndexFunc(parts, func(p part) bool { return p.name == serviceLock })].mode = openLockMode
+	}
+	return parts
+}
+
+var serviceLock = supervise.Service.LockFile()
+
+// openLockMode is the mode of a lock file that every user may look at.
+const openLockMode = 0o644
 
 // controlMode is the mode of a control FIFO that the user's group can write.
 const controlMode = 0o620
@@ -144,9 +162,10 @@ func (x *execution) takeBack(ctx context.Context, dir beneath.Dir, parts []part,
 			continue
 		}
 		err := x.takePart(ctx, dir, p)
-		if err == nil && isBlocked(dir, p.name) {
-			// The supervisor that s6-svscan starts within a second takes the new file.
-			err = x.replace(dir, beneath.File{Name: p.name, Mode: p.mode})
+		for _, supervisor := range supervise.OfSlot {
+			if err == nil && supervisor.LockFile() == p.name {
+				err = x.renewLock(dir, supervisor)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("take %s back: %w", p.name, err)
@@ -155,16 +174,25 @@ func (x *execution) takeBack(ctx context.Context, dir beneath.Dir, parts []part,
 	return nil
 }
 
-// isBlocked reports whether a name is that of a lock file of a slot on which another process
-// has a lock, which keeps the supervisor from starting.
-func isBlocked(slot beneath.Dir, name string) bool {
-	for _, p := range []supervise.Process{supervise.Service, supervise.Logger} {
-		if p.LockFile() == name {
-			runs, pid, err := p.Runs(slot)
-			return err == nil && !runs && pid > 0
-		}
+// renewLock replaces the lock file of a supervisor that does not run, so that no process that
+// has the old one open keeps a supervisor from starting. Root has a lock on the old one
+// meanwhile: a supervisor that starts just then ends, and the one that s6-svscan starts after
+// a second takes the new file.
+func (x *execution) renewLock(slot beneath.Dir, supervisor supervise.Process) error {
+	name := supervisor.LockFile()
+	fd, _, err := slot.OpenRegular(name)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", name, err)
 	}
-	return false
+	defer unix.Close(fd)
+	err = unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_RDLCK, Whence: io.SeekStart})
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return nil // a supervisor has it
+	case err != nil:
+		return fmt.Errorf("lock %s: %w", name, err)
+	}
+	return x.replace(slot, beneath.File{Name: name, Mode: 0o600})
 }
 
 // openPart opens a part that is of its kind and has no second name.

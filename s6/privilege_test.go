@@ -22,7 +22,7 @@ func (w *world) asHermes(script string) (string, error) {
 }
 
 // The unprivileged user controls a slot that it does not own, and sees its state. The tools
-// of s6 that wait for events or look at the lock are root's.
+// of s6 that wait for events are root's, and so is the lock of a logger.
 func TestUserControlsSlots(t *testing.T) {
 	t.Parallel()
 	s6test.WantRoot(t)
@@ -32,14 +32,14 @@ func TestUserControlsSlots(t *testing.T) {
 	w.untilUp("coder")
 	slot := w.slot("coder")
 	for _, script := range []string{
-		"s6-svc -d " + slot, "s6-svc -u " + slot, "s6-svc -r " + slot, "s6-svc -x " + slot + "/log", "s6-svdt " + slot,
+		"s6-svok " + slot, "s6-svstat " + slot, "s6-svstat -o up,wantedup,pid " + slot, "s6-svc -d " + slot, "s6-svc -u " + slot, "s6-svc -r " + slot, "s6-svc -x " + slot + "/log", "s6-svdt " + slot,
 		"cat " + slot + "/supervise/status " + slot + "/supervise/death_tally >/dev/null",
 	} {
 		if out, err := w.asHermes(script); err != nil {
 			t.Errorf("%s: %v: %s", script, err, out)
 		}
 	}
-	for _, script := range []string{"s6-svok " + slot, "s6-svstat " + slot, "s6-svwait -t 9000 -u " + slot, "s6-svc -wD -T 9000 -d " + slot} {
+	for _, script := range []string{"s6-svok " + slot + "/log", "s6-svstat " + slot + "/log", "s6-svwait -t 9000 -u " + slot, "s6-svc -wD -T 9000 -d " + slot} {
 		if out, err := w.asHermes(script); err == nil || !strings.Contains(out, "Permission denied") {
 			t.Errorf("%s: %v: %s; if it works by now, the pages say otherwise", script, err, out)
 		}
@@ -75,7 +75,8 @@ func TestUserCannotBecomeRootThroughASlot(t *testing.T) {
 		"in event":        "ln -s " + victim + " " + slot + "/event/" + subscription,
 		"in log/event":    "ln -s " + victim + " " + slot + "/log/event/" + subscription,
 		"the names there": "ls " + slot + "/event",
-		"supervise/lock":  "cat " + slot + "/supervise/lock",
+		"supervise/lock":  ": >>" + slot + "/supervise/lock",
+		"a lock on it":    "s6-setlock -r -n " + slot + "/supervise/lock true",
 		"log's lock":      "cat " + slot + "/log/supervise/lock",
 		"slot":            "mv " + slot + " " + w.scan + "/gateway-other",
 		"new slot":        "mkdir " + w.scan + "/gateway-mine",

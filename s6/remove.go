@@ -163,7 +163,7 @@ func (x *execution) release(ctx context.Context, going []*removal) {
 
 func (x *execution) askSupervisors(held []*removal) {
 	for _, r := range held {
-		for _, supervisor := range []supervise.Process{supervise.Service, supervise.Logger} {
+		for _, supervisor := range supervise.OfSlot {
 			if err := supervisor.Ask(r.slot, "dx"); err != nil && !errors.Is(err, supervise.ErrNobody) {
 				x.Log.Warn("a supervisor was not asked to end", "slot", r.result.Operation.Slot, "err", err)
 			}

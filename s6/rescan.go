@@ -9,7 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/beneath"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -69,15 +72,39 @@ func (x *execution) ownSlots() ([]string, error) {
 	return slots, nil
 }
 
-// isSupervised reports whether a slot has both supervisors, or was removed meanwhile.
+// isSupervised reports whether a slot has both supervisors, or was removed meanwhile. It
+// makes the locks right: no other process keeps a supervisor from starting, and every user
+// may look at the lock of one that runs.
 func (x *execution) isSupervised(slot string) bool {
 	dir, err := x.scan.OpenDir(slot)
 	if err != nil {
 		return true
 	}
 	defer dir.Close()
-	service, logger, err := supervise.Held(dir)
-	return err == nil && service && logger
+	both := true
+	for _, p := range supervise.OfSlot {
+		runs, pid, err := p.Runs(dir)
+		if err == nil && !runs && pid != 0 && x.guards() {
+			err = x.renewLock(dir, p)
+		}
+		both = both && err == nil && runs
+	}
+	if both {
+		x.openLock(dir)
+	}
+	return both
+}
+
+// openLock opens the lock of a supervisor that runs to every user, unless root alone may
+// control it. After an error, and in slots that another scan started, the next pass does it.
+func (x *execution) openLock(slot beneath.Dir) {
+	control, err := slot.Lstat(controlName)
+	if err != nil || !x.guards() || control.Mode&0o777 != controlMode {
+		return
+	}
+	if lock, err := slot.Lstat(serviceLock); err == nil && lock.Mode&0o777 != openLockMode {
+		_ = x.takePart(context.Background(), slot, part{name: serviceLock, kind: unix.S_IFREG, mode: openLockMode})
+	}
 }
 
 // takeAwayAndBack renames slots to staging names, asks for a scan, renames them

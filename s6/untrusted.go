@@ -213,19 +213,23 @@ func (p *planner) services(plan policy.Plan, slots []slotPlan) {
 // supervisors looks whether a supervisor of a slot lives, and raises an alarm about another
 // process that keeps one from starting; blocked are the files on which it has a lock.
 func (s *slotPlan) supervisors(dir beneath.Dir) (alive bool, blocked []string, err error) {
-	for _, p := range []supervise.Process{supervise.Service, supervise.Logger} {
+	for _, p := range supervise.OfSlot {
 		runs, pid, err := p.Runs(dir)
 		if err != nil {
 			return false, nil, err
 		}
 		alive = alive || runs
 		switch {
-		case !runs && pid > 0:
+		case !runs && pid != 0:
 			blocked = append(blocked, p.LockFile())
 		case !s.guarded || pid <= 0 || supervise.UID(pid) <= 0:
 			continue
 		}
-		s.alarm(policy.CodeUntrusted, fmt.Errorf("%s: process %d has a lock on %s and keeps the supervisor from starting: end that process", s.slot, pid, p.LockFile()))
+		who := fmt.Sprintf("process %d", pid)
+		if pid < 0 {
+			who = "a process with the file open"
+		}
+		s.alarm(policy.CodeUntrusted, fmt.Errorf("%s: %s has a lock on %s and keeps the supervisor from starting: end that process", s.slot, who, p.LockFile()))
 	}
 	return alive, blocked, nil
 }

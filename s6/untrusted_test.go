@@ -72,7 +72,7 @@ func TestNoEventOfAStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := inodeOf(t, w.slot("coder"))
-	w.carryOut(w.wantPlan(d, "update coder "+oldParts))
+	w.carryOut(w.wantPlan(d, "update coder event,log/supervise/lock,log/event"))
 	if got := w.last.Operations[0].Cause; got != notRoots {
 		t.Errorf("cause: %s", got)
 	}
@@ -80,9 +80,10 @@ func TestNoEventOfAStranger(t *testing.T) {
 	if inodeOf(t, w.slot("coder")) != before {
 		t.Error("the slot is another directory")
 	}
+	wantMode(t, w.slot("coder", superviseLock), 0o644, 0, 0) // a supervisor has it
+	wantMode(t, w.slot("coder", "log/"+superviseLock), 0o600, 0, 0)
 	for _, prefix := range []string{"", "log/"} {
 		wantMode(t, w.slot("coder", prefix+"event"), 0o700, 0, 0)
-		wantMode(t, w.slot("coder", prefix+superviseLock), 0o600, 0, 0)
 		if left, err := os.ReadDir(w.slot("coder", prefix+"event")); err != nil || len(left) > 0 {
 			t.Errorf("%sevent: %v, %v", prefix, left, err)
 		}
@@ -130,7 +131,7 @@ func TestLockOfAStranger(t *testing.T) {
 	time.Sleep(1200 * time.Millisecond) // s6-svscan tries again each second
 
 	w.options.Live = true
-	w.carryOut(w.wantPlan(d, "update coder "+oldParts))
+	w.carryOut(w.wantPlan(d, "update coder "+oldParts+"; update live supervise/lock; rescan; bring-up coder"))
 	want := fmt.Sprintf("gateway-coder: process %d has a lock on supervise/lock and keeps the supervisor from starting: end that process", holding.Process.Pid)
 	if len(w.last.Alarms) != 1 || w.last.Alarms[0].Code != policy.CodeUntrusted || w.last.Alarms[0].Reason != want {
 		t.Errorf("alarms: %s, want %s", asJSON(w.last.Alarms), want)

@@ -21,7 +21,7 @@ import (
 // and never adds a logger to a supervised slot. Before that it takes back the parts that
 // are not root's alone.
 func (x *execution) update(ctx context.Context, slot beneath.Dir, op policy.Operation) error {
-	if err := x.takeBack(ctx, slot, x.slotParts(op.Slot, op.Held), op.Files); err != nil {
+	if err := x.takeBack(ctx, slot, x.partsNow(slot, op.Slot, op.Held), op.Files); err != nil {
 		return err
 	}
 	files, err := filesOf(x.render, op)

@@ -267,14 +267,8 @@ func TestScanStartsTheService(t *testing.T) {
 	w.exec.Watch = []string{filepath.Join(w.base, "program")}
 	w.options.Rescan = false
 	w.apply(d)
-	holding := exec.CommandContext(t.Context(), w.testBinary())
-	holding.Env = append(os.Environ(), "HERMES_TEST_LOCK="+w.service(superviseLock))
-	out, err := holding.StdoutPipe()
-	must(t, err)
-	must(t, holding.Start())
-	defer func() { _ = holding.Process.Kill(); _ = holding.Wait() }()
-	_, err = out.Read(make([]byte, 1))
-	must(t, err)
+	must(t, os.Remove(w.service(superviseLock)))
+	must(t, os.Mkdir(w.service(superviseLock), 0o700)) // so its supervisor cannot start
 	w.waiting.Wait = time.Second
 	results := w.execute([]policy.Operation{{Op: policy.OpRescan}})
 	if err := results[0].Err; err == nil || !strings.Contains(err.Error(), "not supervised after 1s: hermes-reconcile") {

@@ -31,6 +31,9 @@ var (
 	Svscan  = Process{".s6-svscan/lock", ".s6-svscan/control"}
 )
 
+// OfSlot are the processes of a service directory.
+var OfSlot = []Process{Service, Logger}
+
 // SvscanControl is the control FIFO of s6-svscan, below a scan directory.
 const SvscanControl = ".s6-svscan/control"
 
@@ -45,9 +48,9 @@ func (p Process) LockFile() string { return p.lock }
 
 // Runs reports whether the process runs, and the pid of the process that has a lock on
 // its lock file; 0 is none, or one of another pid namespace. A pid without runs is that of
-// another process, which keeps this one from starting. When this user may not open the
-// lock file, as in most slots, Runs looks whether anything reads the control FIFO, and the
-// pid is 0. The error is that of the lock when this user may open neither.
+// another process, which keeps this one from starting; -1 is one that the kernel does not
+// tell. When this user may not open the lock file, as in a sealed slot, Runs looks whether
+// anything reads the control FIFO, and the pid is 0. The error is that of the lock when this user may open neither.
 func (p Process) Runs(dir beneath.Dir) (runs bool, pid int, err error) {
 	runs, pid, err = p.holder(dir)
 	if !beneath.IsForbidden(err) {
@@ -79,10 +82,16 @@ func (p Process) holder(dir beneath.Dir) (held bool, pid int, err error) {
 	if err := unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock); err != nil {
 		return false, 0, fmt.Errorf("look at the lock %s: %w", p.lock, err)
 	}
-	if lock.Type == unix.F_UNLCK {
+	switch lock.Type {
+	case unix.F_UNLCK:
 		return false, 0, nil
+	case unix.F_WRLCK:
+		return true, int(lock.Pid), nil
 	}
-	return lock.Type == unix.F_WRLCK, int(lock.Pid), nil
+	if lock.Pid <= 0 { // of an open file, not of a process
+		return false, -1, nil
+	}
+	return false, int(lock.Pid), nil
 }
 
 // Held reports which supervisors of a service directory live. Either keeps the directory
