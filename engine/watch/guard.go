@@ -40,7 +40,7 @@ type guard struct {
 	applied  map[string]Applied     // nil: what was applied before is not known
 	done     map[string][]time.Time // when an operation was done, by its text
 	failures map[string]failure     // by subject; "" is a whole pass
-	decided  map[string]policy.Action
+	decided  map[string]Applied
 	accepted []string // profiles whose gateways an operator lets stop
 	maxStops int      // -1: half of those that run, at least 2
 
@@ -55,7 +55,7 @@ type failure struct {
 }
 
 func newGuard(applied map[string]Applied) *guard {
-	return &guard{applied: applied, decided: map[string]policy.Action{}, done: map[string][]time.Time{}, failures: map[string]failure{}, maxStops: -1}
+	return &guard{applied: applied, decided: map[string]Applied{}, done: map[string][]time.Time{}, failures: map[string]failure{}, maxStops: -1}
 }
 
 // changed reports whether the decision about a profile is another one than the last applied.
@@ -69,10 +69,11 @@ func (g *guard) amend(r *reconcile.Report, now time.Time) {
 	g.alone, g.blocked = map[string]bool{}, nil
 	g.forgetOld(now)
 	for name, d := range r.Decisions.Profiles {
-		if was, known := g.decided[name]; known && was != d.Action {
+		is := Applied{d.Action, d.Code} // a hold may begin or end while the gateway is down
+		if was, known := g.decided[name]; known && was != is {
 			g.forget(name)
 		}
-		g.decided[name] = d.Action
+		g.decided[name] = is
 	}
 	for name := range g.decided {
 		if _, exists := r.Decisions.Profiles[name]; !exists {

@@ -165,6 +165,22 @@ func TestContested(t *testing.T) {
 	expect(t, "another decision begins anew", left, "bring-down a")
 }
 
+// A hold that begins and ends again and again while the gateway is down is no contest.
+func TestAHoldThatComesAndGoesIsNotContested(t *testing.T) {
+	g := newGuard(map[string]Applied{"a": {Action: policy.ActionDown}})
+	for i := range 4 * contestedTimes {
+		s := newScene()
+		s.profile("a", policy.ActionDown, false, policy.Operation{Op: policy.OpUpdate, File: "supervise/control"})
+		d := s.Decisions.Profiles["a"]
+		d.Code = []string{"rest", "no_start_rule"}[i%2]
+		s.Decisions.Profiles["a"] = d
+		expect(t, "it is opened or sealed", s.left(g, start), "update a")
+		expect(t, "alarms", s.codes())
+		s.Results = []policy.Result{{Operation: s.Plan.Operations[0], Done: true}}
+		g.learn(s.Report, nil, start)
+	}
+}
+
 // A gateway that takes its time to stop is no contest.
 func TestASlowStopIsNotContested(t *testing.T) {
 	g := newGuard(map[string]Applied{"a": {Action: policy.ActionDown}})
