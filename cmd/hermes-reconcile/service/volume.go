@@ -188,8 +188,8 @@ func (w *watcher) tendLease(ctx context.Context, child *remote.Child) (look bool
 // The end of a watch.
 const (
 	// LastWait is how long its gateways get to end when the container does.
-	LastWait = 3 * time.Second
-	lastLook = time.Second // until the supervisors of a busy machine know
+	LastWait = 5 * time.Second
+	lastLook = time.Second // until the supervisors of a busy machine know that they are to end
 )
 
 // release gives the lease away when the container ends. A watch that only starts anew keeps
@@ -215,7 +215,8 @@ func (w *watcher) release() error {
 				ending++
 			}
 		}
-		if running > 0 && time.Since(begun) > lastLook || ctx.Err() != nil || !slots.Known() {
+		startsAnew := slots.Watch == nil || slots.Watch.WantedUp
+		if running > 0 && startsAnew && time.Since(begun) > lastLook || ctx.Err() != nil || !slots.Known() {
 			return nil
 		}
 		if running+ending == 0 {
