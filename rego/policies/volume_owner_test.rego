@@ -36,6 +36,8 @@ held := {member.profile | some member in volume_owner.hold}
 
 until := {member.until | some member in volume_owner.hold}
 
+soon := {member.after_seconds | some member in volume_owner.recheck}
+
 codes := {member.code | some member in volume_owner.alarm}
 
 test_a_fresh_lease_of_another_container_holds_all if {
@@ -48,7 +50,6 @@ test_a_fresh_lease_of_another_container_holds_all if {
 }
 
 test_a_watch_that_waits_sees_each_renewal_soon if {
-	soon := {member.after_seconds | some member in volume_owner.recheck}
 	soon == {10} with data.settings as shipped with input as situation("apply", seen(12, 12), lease(2))
 	soon == set() with data.settings as shipped with input as boot(lease(2))
 }
