@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
 	},
 	"cmd/hermes-reconcile/world": {
-		"policy", "policy/trust", "engine", "engine/facts", "engine/facts/container", "engine/facts/plugins", "engine/reconcile", "engine/volume/remote", "rego", "rego/process", "s6", "s6/scripts",
+		"policy", "policy/trust", "engine", "engine/facts/container", "engine/facts/plugins", "engine/reconcile", "engine/volume/remote", "rego", "rego/process", "s6", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/view",
 	},
 	"cmd/hermes-reconcile/service": {
