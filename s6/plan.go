@@ -213,7 +213,7 @@ func (p *planner) withinCapacity(slots []slotPlan, removals []policy.Operation) 
 		}
 	}
 	if len(surplus) > 0 {
-		p.alarm("capacity", "no slot for %s: there is room for %d (%s)", fewOf(surplus), limit, why)
+		p.alarm("capacity", "no slot for %s: there is room for %d (%s)", policy.Few(surplus), limit, why)
 	}
 	return slices.DeleteFunc(slots, func(s slotPlan) bool { return s.surplus })
 }

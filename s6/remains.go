@@ -126,5 +126,5 @@ func remainsError(left []supervise.Task) error {
 	if len(left) != 1 {
 		of = "processes of it still run"
 	}
-	return fmt.Errorf("the gateway is down, and %d %s (pid %s); --kill ends them", len(left), of, fewOf(pids))
+	return fmt.Errorf("the gateway is down, and %d %s (pid %s); --kill ends them", len(left), of, policy.Few(pids))
 }

@@ -51,7 +51,7 @@ func (x *execution) rescan(ctx context.Context) (done bool, err error) {
 		poll(ctx, x.Wait/2, supervised)
 	}
 	if len(waiting) > 0 {
-		err := fmt.Errorf("not supervised after %v: %s", x.Wait, fewOf(waiting))
+		err := fmt.Errorf("not supervised after %v: %s", x.Wait, policy.Few(waiting))
 		return false, errors.Join(err, ctx.Err())
 	}
 	return true, nil

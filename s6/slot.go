@@ -146,12 +146,3 @@ func mustBeFree(slot beneath.Dir) error {
 
 // causeOf is why a decision is as it is, in a few words.
 func causeOf(d policy.Decision) string { return cmp.Or(d.Reason, d.Code) }
-
-// fewOf lists the first names and how many more there are.
-func fewOf(names []string) string {
-	const few = 5
-	if len(names) <= few {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
-}

@@ -62,7 +62,7 @@ func (p *planner) setAside(plan *policy.Plan) {
 		return
 	}
 	p.alarm(policy.CodeUntrusted, "in the scan directory %s: uid %d made %s, which s6-svscan would run as root; it is set aside, restart the container if this user is not trusted",
-		p.ScanDir, p.User.UID, fewOf(planted))
+		p.ScanDir, p.User.UID, policy.Few(planted))
 	if len(plan.Operations) == 0 || plan.Operations[0].Slot != scanDirSlot {
 		plan.Operations = slices.Insert(plan.Operations, 0, policy.Operation{Op: policy.OpUpdate, Slot: scanDirSlot, Cause: notRoots})
 	}
@@ -124,7 +124,7 @@ func (x *execution) mayScan() error {
 	}
 	planted, err := x.plantedNow(nil)
 	if len(planted) > 0 {
-		err = fmt.Errorf("no scan: uid %d made %s in %s, which s6-svscan would run as root; `hermes-reconcile apply` sets it aside", x.User.UID, fewOf(planted), x.ScanDir)
+		err = fmt.Errorf("no scan: uid %d made %s in %s, which s6-svscan would run as root; `hermes-reconcile apply` sets it aside", x.User.UID, policy.Few(planted), x.ScanDir)
 	}
 	return err
 }
@@ -206,7 +206,7 @@ func (p *planner) services(plan policy.Plan, slots []slotPlan) {
 	}
 	if len(found) > 0 {
 		slices.Sort(found)
-		p.alarm(policy.CodeUntrusted, "in the scan directory %s: %s; s6-svscan runs it as root: remove it", p.ScanDir, fewOf(found))
+		p.alarm(policy.CodeUntrusted, "in the scan directory %s: %s; s6-svscan runs it as root: remove it", p.ScanDir, policy.Few(found))
 	}
 }
 

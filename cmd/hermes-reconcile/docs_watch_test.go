@@ -29,8 +29,8 @@ func TestWatchPage(t *testing.T) {
 	l.write("scan/.keep", "", 0o644)
 	l.write("etc/policy/data/settings.yaml", "", 0o644)
 	at := func(name string) string { return filepath.Join(l.base, name) }
-	r.exports = append(r.exports, strings.NewReplacer("BASE", l.base, "SERVICE", withoutService).Replace(
-		`export SERVICE=true HERMES_HOME=BASE/work/home S6_PROFILE_GATEWAY_SCANDIR=BASE/scan HERMES_RECONCILE_USER=0:0
+	r.exports = append(r.exports, strings.NewReplacer("BASE", l.base, "OURS", r.dir, "SERVICE", withoutService).Replace(
+		`export SERVICE=true HERMES_HOME=OURS/home S6_PROFILE_GATEWAY_SCANDIR=BASE/scan HERMES_RECONCILE_USER=0:0
 export HERMES_RECONCILE_STATE_DIR=BASE/state HERMES_RECONCILE_RUN_DIR=BASE/run HERMES_RECONCILE_S6__PROGRAM=BASE/program
 export HERMES_RECONCILE_GATEWAY__COMMAND=BASE/gateway HERMES_RECONCILE_S6__SHELL=/bin/sh HERMES_RECONCILE_POLICY=BASE/etc/policy
 `))

@@ -62,7 +62,7 @@ func acceptStops(cmd *cobra.Command, c config.Config, _ []string) error {
 	if err := watch.Ask(cmd.Context(), c.RunDir, askLimit); err != nil {
 		return failed(fmt.Errorf("watch --accept: %w", err))
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "stopped: %s\n", policy.Line(strings.Join(names, ", ")))
+	fmt.Fprintf(cmd.OutOrStdout(), "asked to stop: %s\n", policy.Line(strings.Join(names, ", ")))
 	return nil
 }
 

@@ -87,3 +87,42 @@ func TestAskingTheWatch(t *testing.T) {
 	want(0, exitProfile, "watch_not_running  "+problem, "doctor")
 	want(agent, exitProfile, "has not looked for 1h0m\n", "status --check")
 }
+
+// A pass that would stop too many gateways stops none, until an operator accepts it.
+func TestAcceptOfTheWatch(t *testing.T) {
+	s6test.WantRoot(t)
+	t.Parallel()
+	names := []string{"a", "b", "c"}
+	l := startLiveAs(t, agent, "a=running", "b=running", "c=running")
+	l.configure(agent, agent)
+	on := []string{withoutService + "=true", "HERMES_RECONCILE_S6__PROGRAM=" + filepath.Join(l.base, "program")}
+	l.write("program", fmt.Sprintf("#!/bin/sh\nexport %s\nexec %s \"$@\"\n", strings.Join(on, " "), l.program()), 0o755)
+	says := func(command string, code int, words string) {
+		t.Helper()
+		if got, text := l.as(0, command, on...); got != code || !strings.Contains(text, words) {
+			t.Errorf("%s: exit %d, want %d with %q:\n%s", command, got, code, words, text)
+		}
+	}
+	says("watch --accept", exitProfile, "no watch runs")
+	says("boot --rescan now", exitDone, "profile=a")
+	for _, name := range names {
+		l.untilNow(name, policy.NowUp)
+	}
+	says("watch --accept", exitDone, "no stop waits to be accepted")
+	for _, name := range names {
+		l.write("home/profiles/"+name+"/gateway_state.json", `{"desired_state":"stopped"}`, 0o644)
+	}
+	s6test.Until(t, "the watch asks", func() bool {
+		s, err := watch.ReadState(l.runDir())
+		return err == nil && len(s.Blocked) == len(names)
+	})
+	says("status", exitDone, "3 of 3 gateways would be stopped, more than 2 (watch.max_stops)")
+	for _, name := range names {
+		l.untilNow(name, policy.NowUp)
+	}
+	says("watch --accept", exitDone, "asked to stop: a, b, c\n")
+	for _, name := range names {
+		l.untilNow(name, policy.NowDown)
+	}
+	says("watch --accept", exitDone, "no stop waits to be accepted")
+}

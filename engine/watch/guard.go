@@ -38,7 +38,7 @@ const (
 //   - the removal of its own slot
 type guard struct {
 	applied  map[string]Applied     // nil: what was applied before is not known
-	done     map[string][]time.Time // when an operation was done, by its text
+	done     map[change][]time.Time // when it was done
 	failures map[string]failure     // by subject; "" is a whole pass
 	decided  map[string]Applied
 	accepted []string // profiles whose gateways an operator lets stop
@@ -48,6 +48,9 @@ type guard struct {
 	blocked []string        // profiles whose gateways the last plan did not stop, sorted
 }
 
+// A change is what an operation makes of the slot of a profile, whatever its cause.
+type change struct{ profile, text string }
+
 // A failure is what the last try for a profile was.
 type failure struct {
 	times int
@@ -55,7 +58,7 @@ type failure struct {
 }
 
 func newGuard(applied map[string]Applied) *guard {
-	return &guard{applied: applied, decided: map[string]Applied{}, done: map[string][]time.Time{}, failures: map[string]failure{}, maxStops: -1}
+	return &guard{applied: applied, decided: map[string]Applied{}, done: map[change][]time.Time{}, failures: map[string]failure{}, maxStops: -1}
 }
 
 // changed reports whether the decision about a profile is another one than the last applied.
@@ -97,19 +100,15 @@ func (g *guard) amend(r *reconcile.Report, now time.Time) {
 // forget begins anew with a profile about which something else is decided.
 func (g *guard) forget(name string) {
 	delete(g.failures, name)
-	for key := range g.done {
-		if operationOf(key).Profile == name {
-			delete(g.done, key)
-		}
-	}
+	maps.DeleteFunc(g.done, func(c change, _ []time.Time) bool { return c.profile == name })
 }
 
 // forgetOld forgets what was done long ago.
 func (g *guard) forgetOld(now time.Time) {
-	for key, times := range g.done {
-		g.done[key] = slices.DeleteFunc(times, func(at time.Time) bool { return now.Sub(at) > contestedWithin })
+	for c, times := range g.done {
+		g.done[c] = slices.DeleteFunc(times, func(at time.Time) bool { return now.Sub(at) > contestedWithin })
 	}
-	maps.DeleteFunc(g.done, func(_ string, times []time.Time) bool { return len(times) == 0 })
+	maps.DeleteFunc(g.done, func(_ change, times []time.Time) bool { return len(times) == 0 })
 }
 
 func needsScan(op policy.Operation) bool {
@@ -167,7 +166,7 @@ func (g *guard) withoutOldWishes(r *reconcile.Report, operations []policy.Operat
 // nothing else was decided: somebody undoes it.
 func (g *guard) withoutContested(r *reconcile.Report, operations []policy.Operation) []policy.Operation {
 	return slices.DeleteFunc(operations, func(op policy.Operation) bool {
-		times := len(g.done[keyOf(op)])
+		times := len(g.done[changeOf(op)])
 		if times < contestedTimes {
 			return false
 		}
@@ -179,25 +178,19 @@ func (g *guard) withoutContested(r *reconcile.Report, operations []policy.Operat
 	})
 }
 
-// keyOf identifies what an operation changes of a slot, whatever its cause; "" is nothing
-// that can be undone.
-func keyOf(op policy.Operation) string {
+// changeOf returns the change; it is empty if nothing can be undone.
+func changeOf(op policy.Operation) change {
 	switch op.Op {
 	case policy.OpPublish, policy.OpUpdate, policy.OpMarkDown, policy.OpClearDown, policy.OpRemove, policy.OpBringDown:
 	default:
-		return ""
+		return change{}
 	}
 	op.Cause = ""
 	text, err := json.Marshal(op)
 	if err != nil || strings.HasPrefix(op.Slot, ".") {
-		return ""
+		return change{}
 	}
-	return string(text)
-}
-
-func operationOf(key string) (op policy.Operation) {
-	_ = json.Unmarshal([]byte(key), &op) // keyOf made it
-	return op
+	return change{op.Profile, string(text)}
 }
 
 // withoutVanished leaves the slots of several profiles that are gone all at once, the last
@@ -256,17 +249,8 @@ func (g *guard) withinStops(r *reconcile.Report, operations []policy.Operation) 
 	}
 	r.Alarms = append(r.Alarms, policy.Alarm{Code: CodeMaxStops, Reason: fmt.Sprintf(
 		"%d of %d gateways would be stopped, more than %d (watch.max_stops), so none is: %s; if they are to stop, call hermes-reconcile apply or hermes-reconcile watch --accept",
-		len(names), running, limit, few(names))})
+		len(names), running, limit, policy.Few(names))})
 	return slices.DeleteFunc(operations, func(op policy.Operation) bool { return stops[op.Profile] })
-}
-
-// few lists the first names and how many more there are.
-func few(names []string) string {
-	const most = 10
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // The pauses after a failure: each is twice as long as the one before.
@@ -285,8 +269,8 @@ func (g *guard) learn(r reconcile.Report, err error, now time.Time) {
 		tried[subject(op)] = true
 		failed[subject(op)] = failed[subject(op)] || result.Err != nil
 		stillStops := op.Op == policy.OpBringDown && !slots[op.Profile].WantedUp
-		if key := keyOf(op); result.Done && key != "" && !stillStops {
-			g.done[key] = append(g.done[key], now)
+		if c := changeOf(op); result.Done && c != (change{}) && !stillStops {
+			g.done[c] = append(g.done[c], now)
 		}
 	}
 	for name := range tried {

@@ -49,6 +49,33 @@ type LeaseLook struct {
 	Aside bool
 }
 
+// A Host is what the fact host says of this container.
+type Host struct {
+	Hostname string
+	BootID   string `json:"boot_id"`
+	Started  int64  `json:"started_at_unix"`
+}
+
+// Host returns it. An unknown host has no name.
+func (l LeaseLook) Host() (h Host) {
+	_ = json.Unmarshal(l.Container["host"], &h)
+	return h
+}
+
+// Found returns the lease on the volume as the state tells it; nil is none.
+func (l LeaseLook) Found(step LeaseStep) *Lease {
+	found := l.found()
+	if found.Host == "" {
+		return nil
+	}
+	return &Lease{Ours: step == LeaseRenew, Host: found.Host, SeenUnix: found.SeenAt}
+}
+
+func (l LeaseLook) found() (f foundLease) {
+	_ = json.Unmarshal(l.Container["owner_lease"], &f) // what is missing counts as none
+	return f
+}
+
 // foundLease is the fact owner_lease.
 type foundLease struct {
 	Status, Host, ID string
@@ -60,13 +87,7 @@ type foundLease struct {
 // is taken only when the watch has seen nobody renew it for its whole time: the clock of the
 // other container may be wrong.
 func (m LeaseMemory) Next(look LeaseLook) (LeaseStep, LeaseMemory) {
-	var lease foundLease
-	_ = json.Unmarshal(look.Container["owner_lease"], &lease) // what is missing counts as none
-	var host struct {
-		Hostname string
-		Started  int64 `json:"started_at_unix"`
-	}
-	_ = json.Unmarshal(look.Container["host"], &host)
+	lease, host := look.found(), look.Host()
 	now, ttl := look.Now.Unix(), int64(look.TTL.Seconds())
 	if m.HeldUnix < host.Started { // before this start of the container
 		m.HeldUnix, m.LostUnix = 0, 0

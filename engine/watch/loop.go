@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -50,7 +49,7 @@ type Loop struct {
 	times Times
 	state State
 	saved map[string]Applied // what AppliedFile has
-	stale bool               // StateFile has not what state has
+	said  State              // what StateFile has
 	last  time.Time          // the end of the last pass
 	next  time.Time          // when the rules want to be asked; zero is never
 }
@@ -194,26 +193,31 @@ func (l *Loop) publish(report reconcile.Report, err error, kinds []string, begun
 		s.Alarms = append(s.Alarms, policy.Alarm{Code: CodeNoPass, Reason: policy.Cut(err.Error())})
 	}
 	s.Blocked = append([]string{}, l.guard.blocked...)
-	s.Events = maps.Clone(l.Events())
+	s.Events = l.Events()
 	if l.Passed != nil {
 		l.Passed(report, err, kinds, time.Since(begun), &s)
 	}
-	isNew := l.stale || changed || slices.Contains(kinds, string(Poke)) || slices.Contains(kinds, string(Started)) || !reflect.DeepEqual(s.withoutTimes(), l.state.withoutTimes())
+	isNew := changed || slices.Contains(kinds, string(Poke)) || slices.Contains(kinds, string(Started)) || !reflect.DeepEqual(s.news(), l.said.news())
 	s.Passes++
-	l.state = s
-	if !isNew {
-		err = looked(l.Dir, l.last)
+	if isNew {
+		s.Triggers, s.BegunUnixNS = kinds, begun.UnixNano()
+		err = write(l.Dir, StateFile, s)
 	} else {
-		l.state.Triggers, l.state.BegunUnixNS = kinds, begun.UnixNano()
-		err = write(l.Dir, StateFile, l.state)
+		err = looked(l.Dir, l.last)
 	}
-	if l.stale = err != nil; l.stale {
+	l.state = s
+	switch {
+	case err != nil:
+		l.said = State{}
 		slog.New(l.once).Error("the state cannot be written", "err", err)
+	case isNew:
+		l.said = s
 	}
 }
 
-// withoutTimes returns the state without what is different at each look.
-func (s State) withoutTimes() State {
+// news returns the state without what is different at each look.
+func (s State) news() State {
+	s.Passes, s.Triggers, s.BegunUnixNS = 0, nil, 0
 	if s.Lease != nil {
 		s.Lease = new(*s.Lease)
 		s.Lease.SeenUnix = 0

@@ -200,3 +200,26 @@ func TestAcceptedStops(t *testing.T) {
 		}
 	})
 }
+
+// The time of the next look is told when it is all that changed.
+func TestAnotherNextLookIsTold(t *testing.T) {
+	until := ""
+	held := func(int) (reconcile.Report, error) {
+		s := newScene()
+		s.profile("a", policy.ActionDown, false)
+		s.hold("a")
+		s.Decisions.Profiles["a"].Contributions[0].Until = until
+		s.Input.Now = policy.NewNow(time.Now())
+		return s.Report, nil
+	}
+	run(t, held, nil, func(b *bench) {
+		for _, wait := range []time.Duration{time.Hour, 2 * time.Hour} {
+			at := time.Now().Add(wait).Truncate(time.Second)
+			until = at.Format(time.RFC3339)
+			time.Sleep(2 * time.Minute)
+			if s, err := ReadState(b.Dir); err != nil || s.NextUnix != at.Unix() {
+				t.Errorf("the next look is told to be at %d, want %d: %v", s.NextUnix, at.Unix(), err)
+			}
+		}
+	})
+}

@@ -84,7 +84,9 @@ func Ask(ctx context.Context, dir string, limit time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	for tick := time.NewTicker(looking); ; {
+	tick := time.NewTicker(looking)
+	defer tick.Stop()
+	for {
 		if s, err := ReadState(dir); err == nil && s.BegunUnixNS >= asked.UnixNano() {
 			return nil
 		}

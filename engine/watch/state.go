@@ -67,10 +67,9 @@ type State struct {
 
 // A Lease is what a watch knows of the lease of the volume.
 type Lease struct {
-	Ours      bool   `json:"ours"`
-	Host      string `json:"host"`
-	SeenUnix  int64  `json:"seen_unix"`
-	LostSince int64  `json:"lost_since_unix,omitempty"`
+	Ours     bool   `json:"ours"`
+	Host     string `json:"host"`
+	SeenUnix int64  `json:"seen_unix"`
 }
 
 // ReadState reads the state that a watch wrote. The error wraps fs.ErrNotExist when none

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -45,7 +46,7 @@ type Service struct {
 // configuration. The error is that the watch cannot begin, or that it could not give the lease of
 // the volume away.
 func (s Service) Run(ctx context.Context, c config.Config, wrong error) error {
-	w := &watcher{Service: s, triggers: make(chan watch.Trigger), silent: map[watch.Kind]string{}}
+	w := &watcher{Service: s, triggers: make(chan watch.Trigger), silent: map[string]string{}}
 	for _, problem := range world.Usable(&c, wrong) {
 		w.alarms = append(w.alarms, policy.Alarm{Code: problem.Code, Reason: problem.Reason})
 	}
@@ -134,8 +135,8 @@ type watcher struct {
 	mutex  sync.Mutex // of the rest
 	config config.Config
 	rules  *process.Watched
-	alarms []policy.Alarm        // about the configuration
-	silent map[watch.Kind]string // why a source gives no events
+	alarms []policy.Alarm    // about the configuration
+	silent map[string]string // why a source gives no events, by its kind
 }
 
 // use takes a configuration into use.
@@ -179,11 +180,7 @@ func (w *watcher) times() watch.Times {
 func (w *watcher) events() map[string]string {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	all := map[string]string{}
-	for kind, why := range w.silent {
-		all[string(kind)] = why
-	}
-	return all
+	return maps.Clone(w.silent)
 }
 
 // pass runs one pass on the present configuration.
@@ -232,13 +229,13 @@ func (w *watcher) quiet(kind watch.Kind, err error) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	if err == nil {
-		delete(w.silent, kind)
+		delete(w.silent, string(kind))
 		return
 	}
-	if w.silent[kind] != err.Error() {
+	if w.silent[string(kind)] != err.Error() {
 		w.Log.Warn("no events", "of", kind, "err", err)
 	}
-	w.silent[kind] = err.Error()
+	w.silent[string(kind)] = err.Error()
 }
 
 func (w *watcher) trigger(ctx context.Context, t watch.Trigger) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -102,18 +101,14 @@ func (k *leaseKeeper) passed(r reconcile.Report, now time.Time) *watch.Lease {
 		return nil
 	}
 	ttl, _ := strconv.Atoi(p.Setting("volume_owner_ttl_seconds"))
-	var host struct {
-		Hostname string
-		BootID   string `json:"boot_id"`
-		Started  int64  `json:"started_at_unix"`
-	}
-	_ = json.Unmarshal(r.Input.Container["host"], &host) // an unknown host has no name
-	k.mutex.Lock()
-	defer k.mutex.Unlock()
-	step, memory := k.memory.Next(watch.LeaseLook{
+	look := watch.LeaseLook{
 		Now: now, Container: r.Input.Container, TTL: time.Duration(ttl) * time.Second,
 		Aside: len(r.Decisions.Skip) > 0 || ttl <= 0 || p.Setting("volume_owner_share") == "true",
-	})
+	}
+	host := look.Host()
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	step, memory := k.memory.Next(look)
 	k.step, k.next = step, memory
 	k.lease = engine.Lease{
 		Host: cmp.Or(host.Hostname, "unknown"), BootID: host.BootID, ContainerStart: host.Started, ID: k.memory.ID, TTL: ttl, Over: memory.OtherID,
@@ -121,20 +116,7 @@ func (k *leaseKeeper) passed(r reconcile.Report, now time.Time) *watch.Lease {
 	if step != watch.LeaseTake {
 		k.remember(memory)
 	}
-	return k.said(r)
-}
-
-// said is what the state says of the lease.
-func (k *leaseKeeper) said(r reconcile.Report) *watch.Lease {
-	var found struct {
-		Host string
-		Seen int64 `json:"seen_at_unix"`
-	}
-	_ = json.Unmarshal(r.Input.Container["owner_lease"], &found) // nobody has it
-	if found.Host == "" {
-		return nil
-	}
-	return &watch.Lease{Ours: k.step == watch.LeaseRenew, Host: found.Host, SeenUnix: found.Seen, LostSince: k.memory.LostUnix}
+	return look.Found(step)
 }
 
 func (k *leaseKeeper) remember(m watch.LeaseMemory) {

@@ -60,7 +60,7 @@ func New(c config.Config, phase string, log, problems *slog.Logger) (reconcile.W
 	return On(c, Rules(c), log, problems, func() (*remote.Child, error) { return Volume(c, phase) })
 }
 
-// On is newWorld with rules, and on a volume that open opens.
+// On is New with rules, and on a volume that open opens.
 func On(c config.Config, rules *process.Rules, log, problems *slog.Logger, open func() (*remote.Child, error)) (reconcile.World, func(), error) {
 	slots, err := Executor(c, log)
 	if err != nil {
