@@ -84,7 +84,7 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 			return err
 		}
 	}
-	alive, blocked, err := s.supervisors(dir)
+	served, logged, blocked, err := s.supervisors(dir)
 	if err != nil {
 		return err
 	}
@@ -108,14 +108,14 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 	case s.decision.Undecided:
 		s.takeBack(f, nil)
 		return nil
-	case !alive:
+	case !served && !logged:
 		return s.unsupervised(dir, len(differ) > 0 || len(f.names) > 0 || f.odd != nil || s.unsealed || len(blocked) > 0)
 	}
 	s.takeBack(f, differ)
 	switch {
 	case !s.Live || s.isWatch():
 		return s.downFile(dir)
-	case slices.Contains(blocked, serviceLock): // its supervisor starts soon
+	case !served: // its supervisor starts soon, or s6-svscan has forgotten it
 		s.idle = true
 		s.startAfterScan()
 		return s.downFile(dir)

@@ -87,6 +87,11 @@ func (x *execution) newControl(slot beneath.Dir) error {
 	return nil
 }
 
+// grown is the age from which s6-svscan surely starts a supervisor again that was killed.
+// From s6 2.12 on it starts none twice in a second, and it forgets the one that waits for
+// that when another one is to be started (seen with 2.15).
+const grown = 1200 * time.Millisecond
+
 // overrule ends the supervisor of a slot, so that no control command counts which another
 // user has written or still writes: a supervisor reads them as long as any come, and then
 // handles neither a signal nor the death of its gateway (seen with s6 2.11). The supervisor
@@ -106,6 +111,7 @@ func (x *execution) overrule(ctx context.Context, t *transition) error {
 		return errors.New("its supervisor has no pid here")
 	}
 	supervisor := supervise.TaskOf(pid)
+	poll(ctx, grown, func() bool { return supervisor.Age() > grown })
 	if err := supervisor.Signal(unix.SIGSTOP); err != nil {
 		return err
 	}

@@ -21,9 +21,10 @@ import (
 const settle = 300 * time.Millisecond
 
 // rescan asks s6-svscan for a scan and waits until every slot of ours is supervised.
-// From s6 2.12 on, an aborted scan forgets the slots that it has met: later scans do
-// not start them. Such slots are taken away and brought back once (seen to work with
-// 2.13 and 2.15). The error names the slots that stay without a supervisor.
+// From s6 2.12 on, s6-svscan forgets slots that an aborted scan has met, and supervisors
+// that ended in their first second: later scans do not start them. Such slots are taken
+// away and brought back once (seen to work with 2.13 and 2.15). The error names the slots
+// that stay without a supervisor.
 func (x *execution) rescan(ctx context.Context) (done bool, err error) {
 	if err := x.mayScan(); err != nil {
 		return false, err
@@ -107,33 +108,39 @@ func (x *execution) openLock(slot beneath.Dir) {
 	}
 }
 
-// takeAwayAndBack renames slots to staging names, asks for a scan, renames them
-// back and asks again. A slot with only one of its two supervisors stays in place. After
-// an interruption the slot is missing, and the next run removes the leftover and makes
-// the slot.
+// takeAwayAndBack renames slots to staging names, has s6-svscan forget them and their
+// loggers, renames them back and asks for a scan. A slot whose gateway has its supervisor
+// stays in place. After an interruption the slot is missing, and the next run removes the
+// leftover and makes the slot.
 func (x *execution) takeAwayAndBack(ctx context.Context, slots []string) error {
-	away := map[string]string{}
-	for _, slot := range slots {
-		dir, err := x.scan.OpenDir(slot)
+	results := make([]policy.Result, len(slots))
+	var away []*removal
+	for i, name := range slots {
+		slot, err := x.scan.OpenDir(name)
 		if err != nil {
 			continue
 		}
-		err = mustBeFree(dir)
-		dir.Close()
-		name := stagingName()
-		if err == nil && x.scan.rename(slot, name) == nil {
-			away[name] = slot
+		defer slot.Close()
+		results[i].Operation.Slot = name
+		if service, _, err := supervise.Held(slot); err == nil && !service {
+			away = append(away, &removal{result: &results[i], slot: slot, name: name})
 		}
 	}
-	err := supervise.Svscan.Ask(x.scan.Dir, "a")
+	x.setAside(away)
+	away = withoutError(away)
+	errs := []error{supervise.Svscan.Ask(x.scan.Dir, "an")}
 	select {
 	case <-time.After(settle):
 	case <-ctx.Done():
 	}
-	for name, slot := range away {
-		if e := x.scan.rename(name, slot); e != nil {
-			err = errors.Join(err, fmt.Errorf("bring %s back: %w", slot, e))
+	x.release(ctx, away)
+	for _, r := range withoutError(away) {
+		if err := x.scan.rename(r.name, r.result.Operation.Slot); err != nil {
+			finish(r.result, false, fmt.Errorf("bring it back: %w", err))
 		}
 	}
-	return errors.Join(err, supervise.Svscan.Ask(x.scan.Dir, "a"))
+	for _, r := range results {
+		errs = append(errs, r.Err)
+	}
+	return errors.Join(append(errs, supervise.Svscan.Ask(x.scan.Dir, "a"))...)
 }

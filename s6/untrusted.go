@@ -210,15 +210,20 @@ func (p *planner) services(plan policy.Plan, slots []slotPlan) {
 	}
 }
 
-// supervisors looks whether a supervisor of a slot lives, and raises an alarm about another
-// process that keeps one from starting; blocked are the files on which it has a lock.
-func (s *slotPlan) supervisors(dir beneath.Dir) (alive bool, blocked []string, err error) {
+// supervisors looks whether the gateway of a slot and its logger have their supervisors, and
+// raises an alarm about another process that keeps one from starting; blocked are the files
+// on which it has a lock.
+func (s *slotPlan) supervisors(dir beneath.Dir) (served, logged bool, blocked []string, err error) {
 	for _, p := range supervise.OfSlot {
 		runs, pid, err := p.Runs(dir)
 		if err != nil {
-			return false, nil, err
+			return false, false, nil, err
 		}
-		alive = alive || runs
+		if p == supervise.Service {
+			served = runs
+		} else {
+			logged = runs
+		}
 		switch {
 		case !runs && pid != 0:
 			blocked = append(blocked, p.LockFile())
@@ -231,5 +236,5 @@ func (s *slotPlan) supervisors(dir beneath.Dir) (alive bool, blocked []string, e
 		}
 		s.alarm(policy.CodeUntrusted, fmt.Errorf("%s: %s has a lock on %s and keeps the supervisor from starting: end that process", s.slot, who, p.LockFile()))
 	}
-	return alive, blocked, nil
+	return served, logged, blocked, nil
 }

@@ -213,10 +213,11 @@ func TestAnotherNextLookIsTold(t *testing.T) {
 		return s.Report, nil
 	}
 	run(t, held, nil, func(b *bench) {
+		b.pause(time.Second)
 		for _, wait := range []time.Duration{time.Hour, 2 * time.Hour} {
 			at := time.Now().Add(wait).Truncate(time.Second)
 			until = at.Format(time.RFC3339)
-			time.Sleep(2 * time.Minute)
+			b.pause(2 * time.Minute)
 			if s, err := ReadState(b.Dir); err != nil || s.NextUnix != at.Unix() {
 				t.Errorf("the next look is told to be at %d, want %d: %v", s.NextUnix, at.Unix(), err)
 			}

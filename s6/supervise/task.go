@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -183,6 +184,18 @@ func (t Task) Stopped() bool {
 	now, ok := readTask(t.PID)
 	return ok && now.Started == t.Started && (now.state == "T" || now.state == "t")
 }
+
+// Age returns how long ago the process was started, to a hundredth of a second.
+func (t Task) Age() time.Duration {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+		return 0
+	}
+	return time.Duration(now.Nano()) - time.Duration(t.Started)*tick
+}
+
+// tick is the unit of Task.Started: USER_HZ is 100 on every architecture that Go has.
+const tick = time.Second / 100
 
 // Lives reports whether the process still runs.
 func (t Task) Lives() bool {

@@ -1,8 +1,10 @@
 package supervise
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // stat is /proc/PID/stat of a process with a name.
@@ -58,5 +60,20 @@ func TestSignalTakesNoSpecialPID(t *testing.T) {
 		if err := (Task{PID: pid}).Signal(0); err == nil {
 			t.Errorf("process %d was signalled", pid)
 		}
+	}
+}
+
+// A process is as old as its run.
+func TestAge(t *testing.T) {
+	t.Parallel()
+	child := exec.Command("sleep", "10")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Wait()
+	defer child.Process.Kill()
+	time.Sleep(300 * time.Millisecond)
+	if age := TaskOf(child.Process.Pid).Age(); age < 250*time.Millisecond || age > time.Minute {
+		t.Errorf("it is %v old after 300 ms", age)
 	}
 }
