@@ -50,17 +50,22 @@ func (r Rules) dependents(broken []Source) Errors {
 	for _, s := range r.Sources {
 		defined[s.Package()] = true
 	}
-	broken = slices.DeleteFunc(slices.Clone(broken), func(s Source) bool { return defined[s.Package()] })
+	var missing []string // looked for once: the name may stand anywhere in a large file
+	for _, s := range broken {
+		if name := s.Package(); !defined[name] {
+			missing = append(missing, name)
+		}
+	}
 	var errs Errors
 	for _, s := range r.Sources {
-		if len(broken) == 0 {
+		if len(missing) == 0 {
 			break
 		}
 		ast.WalkRefs(s.Module, func(ref ast.Ref) bool {
 			to := ref.ConstantPrefix().String() + "."
-			for _, b := range broken {
-				if name := "data." + b.Package() + "."; strings.HasPrefix(to, name) || strings.HasPrefix(name, to) {
-					errs = append(errs, at(ref[0].Location, "needs_broken", "it needs %s, which cannot be used", b.Package()))
+			for _, m := range missing {
+				if name := "data." + m + "."; strings.HasPrefix(to, name) || strings.HasPrefix(name, to) {
+					errs = append(errs, at(ref[0].Location, "needs_broken", "it needs %s, which cannot be used", m))
 				}
 			}
 			return false
