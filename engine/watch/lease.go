@@ -84,8 +84,8 @@ type foundLease struct {
 }
 
 // Next returns what to do, and what to remember if that can be done. A stale lease of another
-// is taken only when the watch has seen nobody renew it for its whole time: the clock of the
-// other container may be wrong.
+// is taken only when the watch has seen nobody renew it for two thirds of its time, by its own
+// clock. The owner renews four times in it, and a renewal is seen a quarter late at most.
 func (m LeaseMemory) Next(look LeaseLook) (LeaseStep, LeaseMemory) {
 	lease, host := look.found(), look.Host()
 	now, ttl := look.Now.Unix(), int64(look.TTL.Seconds())
@@ -109,7 +109,7 @@ func (m LeaseMemory) Next(look LeaseLook) (LeaseStep, LeaseMemory) {
 	}
 	age, still := now-lease.SeenAt, now-m.ChangedUnix
 	switch fresh := m.Renewed || -bound <= age && age < bound; {
-	case still >= bound:
+	case 3*still >= 2*bound:
 		return LeaseTake, m.held(now)
 	case m.HeldUnix == 0 || !fresh:
 		return LeaseWait, m

@@ -65,14 +65,14 @@ func TestLeaseStories(t *testing.T) {
 	}
 	const gone = `{"status":"missing"}`
 	for why, story := range map[string][]moment{
-		"the owner dies":                   {{0, theirs(t0), LeaseWait}, {29, theirs(t0), LeaseWait}, {30, theirs(t0), LeaseTake}},
-		"the owner lives":                  {{0, theirs(t0), LeaseWait}, {30, theirs(t0 + 30), LeaseWait}, {60, theirs(t0 + 55), LeaseWait}, {89, theirs(t0 + 55), LeaseWait}, {90, theirs(t0 + 55), LeaseTake}},
-		"its clock is ten minutes behind":  {{0, theirs(t0 - 600), LeaseWait}, {20, theirs(t0 - 580), LeaseWait}, {50, theirs(t0 - 550), LeaseWait}, {80, theirs(t0 - 550), LeaseTake}},
-		"its clock is ten minutes ahead":   {{0, theirs(t0 + 600), LeaseWait}, {20, theirs(t0 + 620), LeaseWait}, {50, theirs(t0 + 620), LeaseTake}},
+		"the owner dies":                   {{0, theirs(t0), LeaseWait}, {19, theirs(t0), LeaseWait}, {20, theirs(t0), LeaseTake}},
+		"the owner lives":                  {{0, theirs(t0), LeaseWait}, {30, theirs(t0 + 30), LeaseWait}, {60, theirs(t0 + 55), LeaseWait}, {79, theirs(t0 + 55), LeaseWait}, {80, theirs(t0 + 55), LeaseTake}},
+		"its clock is ten minutes behind":  {{0, theirs(t0 - 600), LeaseWait}, {20, theirs(t0 - 580), LeaseWait}, {50, theirs(t0 - 550), LeaseWait}, {70, theirs(t0 - 550), LeaseTake}},
+		"its clock is ten minutes ahead":   {{0, theirs(t0 + 600), LeaseWait}, {20, theirs(t0 + 620), LeaseWait}, {40, theirs(t0 + 620), LeaseTake}},
 		"the owner releases":               {{0, theirs(t0), LeaseWait}, {3, gone, LeaseTake}},
 		"this container was paused":        {{0, gone, LeaseTake}, {200, theirs(t0 + 195), LeaseLost}, {229, theirs(t0 + 225), LeaseLost}, {230, theirs(t0 + 225), LeaseWait}, {231, theirs(t0 + 225), LeaseWait}},
-		"a planted lease for a moment":     {{0, gone, LeaseTake}, {10, theirs(t0 + 10), LeaseLost}, {20, gone, LeaseTake}, {30, theirs(t0 + 30), LeaseLost}, {59, theirs(t0 + 30), LeaseLost}, {60, theirs(t0 + 30), LeaseTake}},
-		"a lease without id that is alive": {{0, `{"status":"recorded","host":"x","seen_at_unix":1}`, LeaseWait}, {20, `{"status":"recorded","host":"x","seen_at_unix":2}`, LeaseWait}, {49, `{"status":"recorded","host":"x","seen_at_unix":2}`, LeaseWait}},
+		"a planted lease for a moment":     {{0, gone, LeaseTake}, {10, theirs(t0 + 10), LeaseLost}, {20, gone, LeaseTake}, {30, theirs(t0 + 30), LeaseLost}, {49, theirs(t0 + 30), LeaseLost}, {50, theirs(t0 + 30), LeaseTake}},
+		"a lease without id that is alive": {{0, `{"status":"recorded","host":"x","seen_at_unix":1}`, LeaseWait}, {20, `{"status":"recorded","host":"x","seen_at_unix":2}`, LeaseWait}, {39, `{"status":"recorded","host":"x","seen_at_unix":2}`, LeaseWait}},
 	} {
 		m := LeaseMemory{ID: "ours"}
 		for _, now := range story {
@@ -108,7 +108,7 @@ func TestTwoContainersOneLease(t *testing.T) {
 			t.Errorf("clocks %d s apart: owners %v, want one", skew, owners)
 		}
 		died := int64(t0 + 300)
-		for now := died; now <= died+40; now += 10 {
+		for now := died; now <= died+30; now += 10 {
 			step(&b, now, skew)
 		}
 		if !owners["b"] || b.HeldUnix == 0 {

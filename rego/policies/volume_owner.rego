@@ -25,14 +25,14 @@ recheck contains {"code": "volume_owned", "at": _time(_lost_at + _ttl), "reason"
 }
 
 # The sooner a renewal is seen, the sooner its absence is.
-recheck contains {"code": "volume_owned", "after_seconds": ceil(_bound / 3), "reason": reason} if {
+recheck contains {"code": "volume_owned", "after_seconds": ceil(_bound / 4), "reason": reason} if {
 	owned
 	not _grace
 	_own.id
 	reason := "whether another container still renews the lease of the volume"
 }
 
-recheck contains {"code": "volume_owner", "after_seconds": _bound, "reason": reason} if {
+recheck contains {"code": "volume_owner", "after_seconds": _patience, "reason": reason} if {
 	_another
 	not _fresh
 	not _left
@@ -76,6 +76,10 @@ _bound := min([_lease.ttl_seconds, 3 * _ttl]) if _lease.ttl_seconds > 0
 
 else := _ttl
 
+# The owner renews four times in its time, and a renewal is seen a quarter late at most. So
+# whoever waits as long as this takes over within the time of the lease.
+_patience := ceil((2 * _bound) / 3)
+
 _now := floor(input.now.unix_ns / 1000000000)
 
 _age := _now - _lease.seen_at_unix
@@ -114,7 +118,7 @@ _renewed_since if {
 _left if {
 	_known
 	not _renewed_since
-	_now - _own.changed_unix >= _bound
+	_now - _own.changed_unix >= _patience
 }
 
 _fresh if _renewed_since
@@ -132,15 +136,15 @@ _fresh if {
 }
 
 # The clock of the other container counts only until the watch has seen a renewal.
-_stale_at := _now + _bound if _renewed_since
+_stale_at := _now + _patience if _renewed_since
 
-_stale_at := _own.changed_unix + _bound if {
+_stale_at := _own.changed_unix + _patience if {
 	_known
 	_own.renewed
 	not _renewed_since
 }
 
-_stale_at := min([_lease.seen_at_unix, _own.changed_unix]) + _bound if {
+_stale_at := min([_lease.seen_at_unix + _bound, _own.changed_unix + _patience]) if {
 	_known
 	not _own.renewed
 	not _renewed_since

@@ -50,7 +50,7 @@ test_a_fresh_lease_of_another_container_holds_all if {
 }
 
 test_a_watch_that_waits_sees_each_renewal_soon if {
-	soon == {10} with data.settings as shipped with input as situation("apply", seen(12, 12), lease(2))
+	soon == {8} with data.settings as shipped with input as situation("apply", seen(12, 12), lease(2))
 	soon == set() with data.settings as shipped with input as boot(lease(2))
 }
 
@@ -126,8 +126,8 @@ test_a_renewal_counts_more_than_the_clocks if {
 	every skew in [600, -600] {
 		since_the_last_look := object.union(seen(skew + 10, 25), {"renewed": false})
 		held == {"coder", "writer"} with data.settings as shipped with input as situation("apply", since_the_last_look, lease(skew))
-		until == {"2026-11-22T06:00:30Z"} with data.settings as shipped with input as situation("apply", since_the_last_look, lease(skew))
-		before := object.union(seen(skew, 25), {"renewed": true})
+		until == {"2026-11-22T06:00:20Z"} with data.settings as shipped with input as situation("apply", since_the_last_look, lease(skew))
+		before := object.union(seen(skew, 15), {"renewed": true})
 		until == {"2026-11-22T06:00:05Z"} with data.settings as shipped with input as situation("apply", before, lease(skew))
 		codes == set() with data.settings as shipped with input as situation("apply", before, lease(skew))
 	}
@@ -136,7 +136,7 @@ test_a_renewal_counts_more_than_the_clocks if {
 test_nobody_renews_it if {
 	every renewed in [true, false] {
 		every age in [600, 5, -20, -600] {
-			left := object.union(seen(age, 30), {"renewed": renewed})
+			left := object.union(seen(age, 20), {"renewed": renewed})
 			held == set() with data.settings as shipped with input as situation("apply", left, lease(age))
 			volume_owner.recheck == set() with data.settings as shipped with input as situation("apply", left, lease(age))
 		}
@@ -150,7 +150,7 @@ test_what_a_watch_saw_does_not_count_at_a_boot if {
 
 # The clock says stale. Whether that is true, a watch knows after a while.
 test_a_watch_looks_again_at_a_stale_lease if {
-	{member.after_seconds | some member in volume_owner.recheck} == {30} with data.settings as shipped with input as situation("apply", {}, lease(600))
+	{member.after_seconds | some member in volume_owner.recheck} == {20} with data.settings as shipped with input as situation("apply", {}, lease(600))
 	volume_owner.recheck == set() with data.settings as shipped with input as with_own("apply", {"status": "missing"}, lease(600))
 }
 

@@ -91,8 +91,9 @@ func (k *leaseKeeper) pause(now time.Time) time.Duration {
 	return max(time.Millisecond, k.written.Add(k.renewal()).Sub(now))
 }
 
-// renewal is the time from one writing to the next: two may fail.
-func (k *leaseKeeper) renewal() time.Duration { return time.Duration(k.lease.TTL) * time.Second / 3 }
+// renewal is the time from one writing to the next. One may fail before another container
+// takes the lease.
+func (k *leaseKeeper) renewal() time.Duration { return time.Duration(k.lease.TTL) * time.Second / 4 }
 
 // passed learns from a pass what to do about the lease.
 func (k *leaseKeeper) passed(r reconcile.Report, now time.Time) *watch.Lease {
