@@ -25,6 +25,7 @@ const Command = "watch"
 type Times struct {
 	Debounce time.Duration // from the first trigger to the pass
 	Resync   time.Duration // from one pass to the next without any trigger
+	Polls    bool          // there are facts of whose change no event tells
 	MaxStops int           // gateways that one pass stops; -1: half of those that run, at least 2
 }
 
@@ -52,6 +53,7 @@ type Loop struct {
 	said  State              // what StateFile has
 	last  time.Time          // the end of the last pass
 	next  time.Time          // when the rules want to be asked; zero is never
+	calm  int                // resyncs since the last pass
 }
 
 // Run looks again and again until ctx ends. Its error is that it cannot begin.
@@ -79,6 +81,9 @@ func (l *Loop) Run(ctx context.Context) error {
 		taken := l.wait(ctx)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if l.mayRest(taken) {
+			continue
 		}
 		l.look(ctx, taken)
 	}
@@ -123,6 +128,24 @@ func (l *Loop) due() (at time.Time, kind Kind) {
 	return at, kind
 }
 
+// calmest is how many resyncs make a pass where every source gives events.
+const calmest = 5
+
+// mayRest reports whether no pass is needed, and then only tells that the watch lives.
+func (l *Loop) mayRest(taken []Trigger) bool {
+	l.calm++
+	onlyTime := len(taken) == 1 && taken[0].Kind == Resync
+	if !onlyTime || l.calm >= calmest || l.times.Polls || len(l.Events()) > 0 {
+		l.calm = 0
+		return false
+	}
+	l.last = time.Now()
+	if err := looked(l.Dir, l.last); err != nil {
+		slog.New(l.once).Error("the state cannot be written", "err", err)
+	}
+	return true
+}
+
 // patience is how long one pass waits for a gateway whose slot is removed or sealed, and for a
 // scan. The others wait meanwhile, and what is not done is tried again.
 const patience = 5 * time.Second
@@ -134,7 +157,7 @@ func (l *Loop) look(ctx context.Context, taken []Trigger) {
 	l.times = l.Times()
 	l.guard.maxStops, l.guard.accepted = l.times.MaxStops, l.acceptedStops(begun)
 	report, err := l.Pass(ctx, slog.New(l.once), reconcile.Options{
-		Phase: policy.PhaseApply, Command: Command, Cause: kinds, Extent: reconcile.ToEnd, FallBack: true, Rescan: true, KeepRules: true,
+		Phase: policy.PhaseApply, Command: Command, Cause: kinds, Extent: reconcile.ToEnd, FallBack: true, Rescan: true, KeepRules: true, Blind: true,
 		Execute: policy.ExecuteOptions{NoWait: true, Wait: patience},
 		Amend:   func(r *reconcile.Report) { l.guard.amend(r, time.Now()) },
 	})

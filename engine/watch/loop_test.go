@@ -26,6 +26,7 @@ type bench struct {
 	report   func(n int) (reconcile.Report, error)
 	running  int
 	turn     sync.Mutex
+	silent   map[string]string
 }
 
 // run runs a loop under a clock of the test, and the test beside it. Prepare changes the loop
@@ -34,11 +35,11 @@ func run(t *testing.T, report func(n int) (reconcile.Report, error), prepare, be
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
-		b := &bench{triggers: make(chan Trigger), report: report}
+		b := &bench{triggers: make(chan Trigger), report: report, silent: map[string]string{"volume": "it is on NFS"}}
 		b.Loop = &Loop{
 			Dir: dir, Triggers: b.triggers, Log: slog.New(slog.DiscardHandler),
 			Times:  func() Times { return Times{Debounce: 200 * time.Millisecond, Resync: time.Minute, MaxStops: -1} },
-			Events: func() map[string]string { return nil },
+			Events: func() map[string]string { return b.silent },
 			Pass: func(_ context.Context, _ *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
 				b.taken()
 				if b.running++; b.running > 1 {
@@ -102,6 +103,32 @@ func TestChangesCoalesce(t *testing.T) {
 			t.Errorf("passes at %v for %v, want one each minute", b.passes, b.causes)
 		}
 	})
+}
+
+// Where every source gives events, a pass without one comes five times as rarely. The watch
+// still tells that it lives.
+func TestACalmWatchLooksRarely(t *testing.T) {
+	for _, polls := range []bool{false, true} {
+		calm := func(b *bench) {
+			b.silent = nil
+			times := b.Times()
+			times.Polls = polls
+			b.Times = func() Times { return times }
+		}
+		run(t, nothing, calm, func(b *bench) {
+			b.pause(11 * time.Minute)
+			want := 3
+			if polls {
+				want = 11
+			}
+			if len(b.passes) != want {
+				t.Errorf("facts without events %v: passes at %v, want %d", polls, b.passes, want)
+			}
+			if at, err := os.Stat(filepath.Join(b.Dir, StateFile)); err != nil || time.Since(at.ModTime()) > 2*time.Minute {
+				t.Errorf("it looked %v, %v", at.ModTime(), err)
+			}
+		})
+	}
 }
 
 // A pass that changed nothing writes nothing: it only notes the time of the look.

@@ -174,7 +174,8 @@ func (w *watcher) current() config.Config {
 
 func (w *watcher) times() watch.Times {
 	c := w.current()
-	return watch.Times{Debounce: c.Watch.Debounce, Resync: c.Watch.Resync, MaxStops: c.Watch.MaxStops}
+	plugins, _ := os.ReadDir(c.Facts.Dir) // a pass tells what is wrong with it
+	return watch.Times{Debounce: c.Watch.Debounce, Resync: c.Watch.Resync, MaxStops: c.Watch.MaxStops, Polls: len(plugins) > 0}
 }
 
 func (w *watcher) events() map[string]string {
