@@ -94,13 +94,13 @@ func (d *directory) listNames() map[string]bool {
 	if err != nil {
 		return nil
 	}
-	names := map[string]bool{}
-	err = scan(fd, func(entry string, _ fs.FileMode) bool {
-		names[entry] = true
-		return len(names) <= maxListed
-	})
-	if err != nil || len(names) > maxListed {
+	listed, err := beneath.Names(fd, maxListed+1)
+	if err != nil || len(listed) > maxListed {
 		return nil
+	}
+	names := make(map[string]bool, len(listed))
+	for _, name := range listed {
+		names[name] = true
 	}
 	return names
 }
@@ -172,26 +172,16 @@ func (d *directory) remove(name string) error {
 	return d.use("unlink", name, func(fd beneath.Dir) error { return fd.InParent(name, beneath.Dir.Remove) })
 }
 
-func (d *directory) ReadDir(name string, limit int) (entries []fs.DirEntry, more bool, err error) {
+func (d *directory) ReadDir(name string, limit int) (names []string, err error) {
 	err = d.use("readdir", name, func(at beneath.Dir) error {
 		fd, err := at.Open(name, listFlags)
-		if err != nil {
-			return err
+		if err == nil {
+			names, err = beneath.Names(fd, limit)
 		}
-		return scan(fd, func(entry string, kind fs.FileMode) bool {
-			if len(entries) == limit {
-				more = true
-				return false
-			}
-			entries = append(entries, dirEntry{dir: d, parent: name, name: entry, kind: kind})
-			return true
-		})
+		return err
 	})
-	if err != nil {
-		return nil, false, err
-	}
-	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-	return entries, more, nil
+	slices.Sort(names)
+	return names, err
 }
 
 func (d *directory) Writable() bool {
