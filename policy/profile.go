@@ -78,9 +78,8 @@ type Directory interface {
 	Open(name string) (File, error)
 	// Lstat describes name itself; "." is the directory. Errors as for Open.
 	Lstat(name string) (fs.FileInfo, error)
-	// ReadDir returns at most limit entries of the directory name, sorted, and
-	// whether there were more.
-	ReadDir(name string, limit int) (entries []fs.DirEntry, more bool, err error)
+	// ReadDir returns at most limit names in the directory name, sorted.
+	ReadDir(name string, limit int) ([]string, error)
 	// Writable reports whether this process may create and remove files in the directory.
 	// On a read-only file system it may not.
 	Writable() bool

@@ -3,10 +3,8 @@ package rego
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"time"
 
@@ -27,27 +25,18 @@ func NewDocument(in policy.Input) (Document, error) {
 	if err != nil {
 		return Document{}, fmt.Errorf("input.now: %w", err)
 	}
-	container, err := newConverter().object(in.Container)
+	c := newConverter()
+	container, err := c.object(in.Container)
 	if err != nil {
 		return Document{}, fmt.Errorf("container: %w", err)
 	}
-	names := slices.Sorted(maps.Keys(in.Profiles))
-	profiles := make([][2]*ast.Term, len(names))
-	parts := min(len(names), runtime.GOMAXPROCS(0))
-	errs := make([]error, parts)
-	onAllProcessors(parts, func(part int) { // saves 4 ms of a boot with 480 profiles
-		c := newConverter()
-		for i := part * len(names) / parts; i < (part+1)*len(names)/parts; i++ {
-			facts, err := c.object(in.Profiles[names[i]])
-			if err != nil {
-				errs[part] = fmt.Errorf("profile %s: %w", names[i], err)
-				return
-			}
-			profiles[i] = [2]*ast.Term{ast.StringTerm(names[i]), facts}
+	profiles := make([][2]*ast.Term, 0, len(in.Profiles))
+	for _, name := range slices.Sorted(maps.Keys(in.Profiles)) {
+		facts, err := c.object(in.Profiles[name])
+		if err != nil {
+			return Document{}, fmt.Errorf("profile %s: %w", name, err)
 		}
-	})
-	if err := errors.Join(errs...); err != nil {
-		return Document{}, err
+		profiles = append(profiles, [2]*ast.Term{ast.StringTerm(name), facts})
 	}
 	document := ast.NewObject(
 		ast.Item(ast.StringTerm("schema_version"), ast.IntNumberTerm(in.SchemaVersion)),

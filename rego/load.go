@@ -68,14 +68,13 @@ func readLayer(index int, layer Layer, wanted func(name string) bool) (parsed, u
 	if err != nil {
 		return nil, nil, fmt.Errorf("policy directory %s: %w", layer.Name, err)
 	}
-	read, problems := make([]Source, len(names)), make([]error, len(names))
-	onAllProcessors(len(names), func(i int) { read[i], problems[i] = readSource(index, layer, names[i]) })
 	var errs Errors
-	for i, problem := range problems {
-		if found, ok := errors.AsType[Errors](problem); ok {
-			errs, unparsed = append(errs, found...), append(unparsed, read[i])
+	for _, name := range names {
+		source, err := readSource(index, layer, name)
+		if found, ok := errors.AsType[Errors](err); ok {
+			errs, unparsed = append(errs, found...), append(unparsed, source)
 		} else {
-			parsed = append(parsed, read[i])
+			parsed = append(parsed, source)
 		}
 	}
 	return parsed, unparsed, errs.OrNil()

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/s6/s6test"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 )
 
 // An interruption between two steps of a publish leaves no slot or a complete one. The

@@ -301,7 +301,7 @@ func TestRescanWaitsForSupervisors(t *testing.T) {
 func TestRescanNamesWhatStaysUnsupervised(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.startSvscan(s6test.Holding(2)...)
+	w.startSvscan(holding(2)...)
 	w.exec.Capacity = new(0)
 	w.waiting.Wait = 2 * time.Second
 	results := w.execute(w.plan(decide("a=down", "b=down", "c=down")))

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
@@ -180,7 +180,7 @@ func (x *execution) takeBack(ctx context.Context, dir beneath.Dir, parts []part,
 // a second takes the new file.
 func (x *execution) renewLock(slot beneath.Dir, supervisor supervise.Process) error {
 	name := supervisor.LockFile()
-	fd, _, err := slot.OpenRegular(name)
+	fd, _, err := slot.OpenRegular(name, unix.O_RDONLY, 0)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", name, err)
 	}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/s6/supervise"
 )
 

@@ -31,7 +31,7 @@ func (w *world) agentPath() (path string, told func() string) {
 		if err != nil {
 			real = "/bin/true"
 		}
-		s6test.Script(w.t, filepath.Join(bin, name), "[ \"$(/usr/bin/id -u)\" != 0 ] || echo "+name+" >>"+proof+"\nexec "+real+" \"$@\"\n")
+		script(w.t, filepath.Join(bin, name), "[ \"$(/usr/bin/id -u)\" != 0 ] || echo "+name+" >>"+proof+"\nexec "+real+" \"$@\"\n")
 	}
 	must(w.t, exec.Command("chown", "-R", strconv.Itoa(hermesID), w.home).Run())
 	return bin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", func() string {
@@ -88,7 +88,7 @@ func TestRootRunsNoProgramOfTheAgent(t *testing.T) {
 	s6test.WantRoot(t)
 	w := newWorld(t)
 	path, told := w.agentPath()
-	s6test.StartCommand(t, w.base, w.scan, s6test.WithEnv(exec.Command("s6-svscan", w.scan), "PATH="+path, "GIVEN=yes"))
+	s6test.StartCommand(t, w.base, w.scan, withEnv(exec.Command("s6-svscan", w.scan), "PATH="+path, "GIVEN=yes"))
 	w.hermesLives()
 	if got := told(); got != "" {
 		t.Errorf("root ran programs of the agent: %s", strings.Join(strings.Fields(got), " "))
@@ -139,7 +139,7 @@ func TestRootExecutesRootsPathsOnly(t *testing.T) {
 	path, _ := w.agentPath()
 	trace := filepath.Join(w.base, "trace")
 	svscan := exec.Command(s6test.Installed(t, "strace"), "-D", "-f", "-qq", "-o", trace, "-e", "trace=execve,setuid,fork,vfork,clone,clone3", "s6-svscan", w.scan)
-	s := s6test.StartCommand(t, w.base, w.scan, s6test.WithEnv(svscan, "PATH="+path))
+	s := s6test.StartCommand(t, w.base, w.scan, withEnv(svscan, "PATH="+path))
 	w.hermesLives()
 	s.Stop()
 	text, err := os.ReadFile(trace)
@@ -173,7 +173,7 @@ func TestGatewayHasTheContainersEnvironment(t *testing.T) {
 	w := newWorld(t)
 	bin := filepath.Join(w.home, "bin")
 	must(t, os.Mkdir(bin, 0o755))
-	s6test.Script(t, filepath.Join(bin, "agents-hermes"), "echo \"$GIVEN $HOME $HERMES_S6_SUPERVISED_CHILD $RULES $(id -u)\" >env\nexec sleep 10000\n")
+	script(t, filepath.Join(bin, "agents-hermes"), "echo \"$GIVEN $HOME $HERMES_S6_SUPERVISED_CHILD $RULES $(id -u)\" >env\nexec sleep 10000\n")
 	must(t, exec.Command("chown", "-R", strconv.Itoa(hermesID), w.home).Run())
 	w.exec.Command = []string{"agents-hermes"}
 	w.exec.Contenv = w.script("with-contenv", "exec env -i PATH="+bin+":/usr/bin:/bin GIVEN=\"yes $(id -u)\" HOME=/root RULES=no \"$@\"\n")
@@ -241,7 +241,7 @@ func TestProgramsOfTheAgentAreRefused(t *testing.T) {
 	theirs := filepath.Join(w.base, "theirs")
 	must(t, os.MkdirAll(theirs+"/bin", 0o755))
 	for _, name := range []string{"sh", "s6-log", "s6-setuidgid"} {
-		s6test.Script(t, theirs+"/bin/"+name, "")
+		script(t, theirs+"/bin/"+name, "")
 	}
 	must(t, os.Chown(theirs, hermesID, hermesID))
 	good := *w.exec
@@ -300,9 +300,15 @@ func TestHelperGetsNothingOfTheEnvironment(t *testing.T) {
 	w := newWorld(t)
 	w.exec.Died = []string{w.script("died", "env\n")}
 	w.apply(withRestart(decide("coder=down"), "coder", policy.Restart{ExitCodes: map[string]string{"3": "backoff"}}))
-	finish := s6test.WithEnv(exec.CommandContext(t.Context(), w.slot("coder", "finish"), "3", "0", "gateway-coder"), "PATH="+w.home, "GIVEN=yes", "HOME="+w.home)
+	finish := withEnv(exec.CommandContext(t.Context(), w.slot("coder", "finish"), "3", "0", "gateway-coder"), "PATH="+w.home, "GIVEN=yes", "HOME="+w.home)
 	out, err := finish.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "PATH=/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n") || strings.Contains(string(out), "GIVEN") || strings.Contains(string(out), w.home) {
 		t.Errorf("finish: %v: %s", err, out)
 	}
+}
+
+// withEnv makes a command run with these variables only.
+func withEnv(cmd *exec.Cmd, variables ...string) *exec.Cmd {
+	cmd.Env = variables
+	return cmd
 }

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
@@ -42,13 +42,13 @@ func isUpstreamStaging(name string) bool {
 // madeBy reports whether this program made a service directory, or upstream's. Slots of
 // upstream's have a type file, no marker, and a run script that starts a gateway.
 func madeBy(slot beneath.Dir) (ours, upstreams bool, err error) {
-	fd, _, err := slot.OpenRegular(scripts.MarkerName)
+	fd, _, err := slot.OpenRegular(scripts.MarkerName, unix.O_RDONLY, 0)
 	if err == nil {
 		_ = unix.Close(fd)
 		return true, false, nil
 	}
 	if !errors.Is(err, policy.ErrNotRegular) && !beneath.IsAbsent(err) {
-		return false, false, err
+		return false, false, fmt.Errorf("open %s: %w", scripts.MarkerName, err)
 	}
 	kind, err := slot.Read("type")
 	if err != nil || strings.TrimSpace(string(kind)) != "longrun" {

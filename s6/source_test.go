@@ -156,7 +156,7 @@ func TestStatusWithoutSupervisor(t *testing.T) {
 func TestLiveFactsKeepTheSchema(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.startSvscan(s6test.Holding(30)...)
+	w.startSvscan(holding(30)...)
 	w.apply(decide("coder=start", "writer=down"))
 	w.untilUp("coder")
 	f := w.facts()

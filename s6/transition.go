@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/s6/deaths"
 	"hermes-reconcile/s6/progress"
 	"hermes-reconcile/s6/scripts"

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/policy/trust"
-	"hermes-reconcile/s6/beneath"
 	"hermes-reconcile/s6/supervise"
 )
 

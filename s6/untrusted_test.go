@@ -296,7 +296,7 @@ func TestPlantedServicesNeverRun(t *testing.T) {
 	proof := filepath.Join(w.base, "proof")
 	for _, name := range []string{"own", "gateway-other", "gateway-writer"} {
 		w.stranger(name)
-		s6test.Script(t, filepath.Join(w.scan, name, "run"), "echo "+name+" >>"+proof+"\nexec sleep 10000\n")
+		script(t, filepath.Join(w.scan, name, "run"), "echo "+name+" >>"+proof+"\nexec sleep 10000\n")
 	}
 
 	w.exec.Ownership = Strict

@@ -23,7 +23,7 @@ func newWatchWorld(t *testing.T) *world {
 	t.Helper()
 	s6test.WantRoot(t)
 	w := newWorld(t)
-	s6test.Script(t, filepath.Join(w.base, "program"), "echo \"uid $(id -u) path $PATH args $*\"\nexec sleep 10000\n")
+	script(t, filepath.Join(w.base, "program"), "echo \"uid $(id -u) path $PATH args $*\"\nexec sleep 10000\n")
 	w.exec.Watch = []string{filepath.Join(w.base, "program"), "watch", "--home=" + w.home}
 	w.options.Service = true
 	return w
@@ -227,7 +227,7 @@ func TestServiceOfAStranger(t *testing.T) {
 func TestServiceHasAPlace(t *testing.T) {
 	t.Parallel()
 	w := newWatchWorld(t)
-	w.startSvscan(s6test.Holding(5)...) // s6-overlay has three places
+	w.startSvscan(holding(5)...) // s6-overlay has three places
 	d := decide("a=start", "b=start", "c=start", "d=down")
 	w.carryOut(w.wantPlan(d, "publish hermes-reconcile; publish a; publish b; rescan"))
 	if got := w.last.Alarms[0].Reason; !strings.Contains(got, "no slot for c, d: there is room for 2 ") {

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,7 +77,7 @@ func must(t testing.TB, err error) {
 
 func (w *world) script(name, text string) string {
 	path := filepath.Join(w.base, name)
-	s6test.Script(w.t, path, text)
+	script(w.t, path, text)
 	return path
 }
 
@@ -252,3 +254,18 @@ func asJSON(v any) string {
 }
 
 func sorted(s []string) []string { slices.Sort(s); return s }
+
+// script writes an executable shell script.
+func script(t testing.TB, path, text string) {
+	t.Helper()
+	s6test.Must(t, os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o755))
+}
+
+// holding returns the options with which s6-svscan holds that many slots with loggers.
+func holding(slots int) []string {
+	usage, _ := exec.Command("s6-svscan", "-h").CombinedOutput()
+	if strings.Contains(string(usage), "-c maxservices") {
+		return []string{"-c", strconv.Itoa(slots)}
+	}
+	return []string{"-C", strconv.Itoa(2 * slots)}
+}

@@ -42,7 +42,7 @@ func (c Config) describeLogDirectory(name string) logDirectoryFact {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		f.UID = &st.Uid
 	}
-	entries, _, err := c.Root.ReadDir(name, maxLogFiles)
+	entries, err := c.Root.ReadDir(name, maxLogFiles)
 	if err != nil {
 		f.Outcome = read.OutcomeOf(err)
 		return f
@@ -50,8 +50,8 @@ func (c Config) describeLogDirectory(name string) logDirectoryFact {
 	if len(entries) == 0 {
 		f.Status = policy.StatusEmpty
 	}
-	for _, e := range entries {
-		info, err := e.Info()
+	for _, entry := range entries {
+		info, err := c.Root.Lstat(name + "/" + entry)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -62,7 +62,7 @@ func (c Config) describeLogDirectory(name string) logDirectoryFact {
 		if info.Mode().IsRegular() {
 			f.Bytes += info.Size()
 		}
-		if e.Name() == "lock" {
+		if entry == "lock" {
 			f.Lock, f.LockAgeSeconds = true, new(max(0, int64(c.Now().Sub(info.ModTime()).Seconds())))
 		}
 	}

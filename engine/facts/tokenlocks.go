@@ -32,13 +32,13 @@ func (c Config) readTokenLocks() tokenLocks {
 		locks.status = policy.StatusUnreadable
 		return locks
 	}
-	entries, _, err := c.Root.ReadDir(dir, maxTokenLocks)
+	entries, err := c.Root.ReadDir(dir, maxTokenLocks)
 	if err != nil {
 		locks.status = read.OutcomeOf(err).Status
 		return locks
 	}
 	for _, entry := range entries {
-		name := path.Join(dir, entry.Name())
+		name := path.Join(dir, entry)
 		info, err := c.Root.Lstat(name)
 		if err != nil || !policy.IsTokenLock(name) {
 			continue

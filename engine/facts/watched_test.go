@@ -35,7 +35,7 @@ func (r recorder) Lstat(name string) (fs.FileInfo, error) {
 	return r.Directory.Lstat(name)
 }
 
-func (r recorder) ReadDir(name string, limit int) ([]fs.DirEntry, bool, error) {
+func (r recorder) ReadDir(name string, limit int) ([]string, error) {
 	r.names[name] = true
 	return r.Directory.ReadDir(name, limit)
 }

@@ -13,13 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/beneath"
 )
 
 // A directory is the directory of one profile: one descriptor, through which
 // everything else is opened.
 type directory struct {
 	profile policy.Profile
-	fd      int // -1: nothing can be opened, and broken says why
+	fd      beneath.Dir // -1: nothing can be opened, and broken says why
 	broken  error
 	self    fs.FileInfo // of a broken directory; nil when unknown
 
@@ -38,22 +39,38 @@ type directory struct {
 }
 
 // use calls f with the descriptor, which stays open meanwhile. It adds the operation and
-// the name to an error.
-func (d *directory) use(op, name string, f func(fd int) error) error {
+// the name to an error, which wraps policy.ErrNotRegular for a link, and for another file
+// where a directory is wanted.
+func (d *directory) use(op, name string, f func(fd beneath.Dir) error) error {
 	d.using.RLock()
 	defer d.using.RUnlock()
 	err := d.broken
-	if d.shut {
+	switch {
+	case d.shut:
 		err = fs.ErrClosed
-	}
-	if err == nil && d.absent(name) {
+	case err != nil:
+	case checkName(name) != nil && (name != "." || op == "open"):
+		err = fs.ErrInvalid
+	case d.absent(name):
 		err = unix.ENOENT
-	}
-	if err == nil {
+	default:
 		err = f(d.fd)
+	}
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
+		err = policy.ErrNotRegular
 	}
 	if err != nil {
 		return &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	return nil
+}
+
+// checkName refuses names that would leave the directory or are the directory.
+func checkName(name string) error {
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "" || part == "." || part == ".." {
+			return fs.ErrInvalid
+		}
 	}
 	return nil
 }
@@ -64,7 +81,7 @@ const maxListed = 256
 // absent reports whether the first part of a name was missing when the directory was
 // listed. The caller holds using.
 func (d *directory) absent(name string) bool {
-	if !d.listed || checkName(name) != nil || strings.Contains(name, "\x00") {
+	if !d.listed || name == "." || strings.Contains(name, "\x00") {
 		return false
 	}
 	d.list.Do(func() { d.names = d.listNames() })
@@ -73,17 +90,17 @@ func (d *directory) absent(name string) bool {
 }
 
 func (d *directory) listNames() map[string]bool {
-	fd, err := openDirectory(d.fd, ".", listFlags)
+	fd, err := d.fd.Open(".", listFlags)
 	if err != nil {
 		return nil
 	}
-	names := map[string]bool{}
-	err = scan(fd, func(entry string, _ fs.FileMode) bool {
-		names[entry] = true
-		return len(names) <= maxListed
-	})
-	if err != nil || len(names) > maxListed {
+	listed, err := beneath.Names(fd, maxListed+1)
+	if err != nil || len(listed) > maxListed {
 		return nil
+	}
+	names := make(map[string]bool, len(listed))
+	for _, name := range listed {
+		names[name] = true
 	}
 	return names
 }
@@ -96,14 +113,13 @@ func (d *directory) close() error {
 		return nil
 	}
 	d.shut = true
-	return unix.Close(d.fd)
+	return unix.Close(int(d.fd))
 }
 
 // openAt opens a directory.
-func (d *directory) openAt(name string, flags int) (int, error) {
-	fd := -1
-	err := d.use("open", name, func(at int) (err error) {
-		fd, err = openDirectory(at, name, flags)
+func (d *directory) openAt(name string, flags int) (fd int, err error) {
+	err = d.use("opendir", name, func(at beneath.Dir) (err error) {
+		fd, err = at.Open(name, flags)
 		return err
 	})
 	return fd, err
@@ -121,8 +137,8 @@ func (d *directory) Open(name string) (policy.File, error) {
 
 func (d *directory) openFile(name string) (*file, error) {
 	fd, st := -1, unix.Stat_t{}
-	err := d.use("open", name, func(at int) (err error) {
-		fd, st, err = openRegular(at, name, unix.O_RDONLY, 0)
+	err := d.use("open", name, func(at beneath.Dir) (err error) {
+		fd, st, err = at.OpenRegular(name, unix.O_RDONLY, 0)
 		return err
 	})
 	if err != nil {
@@ -136,9 +152,14 @@ func (d *directory) Lstat(name string) (fs.FileInfo, error) {
 		return d.self, nil
 	}
 	var st unix.Stat_t
-	err := d.use("lstat", name, func(at int) (err error) {
-		st, err = lstatBeneath(at, name)
-		return err
+	err := d.use("lstat", name, func(at beneath.Dir) error {
+		if name == "." {
+			return unix.Fstat(int(at), &st)
+		}
+		return at.InParent(name, func(parent beneath.Dir, last string) (err error) {
+			st, err = parent.Lstat(last)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -146,74 +167,26 @@ func (d *directory) Lstat(name string) (fs.FileInfo, error) {
 	return fileInfo{name: path.Base(name), st: st}, nil
 }
 
-func lstatBeneath(fd int, name string) (unix.Stat_t, error) {
-	var st unix.Stat_t
-	if name == "." {
-		return st, unix.Fstat(fd, &st)
-	}
-	err := atParent(fd, name, func(parent int, last string) error {
-		return unix.Fstatat(parent, last, &st, unix.AT_SYMLINK_NOFOLLOW)
-	})
-	return st, err
-}
-
-// atParent calls f with a descriptor of the directory that holds name.
-func atParent(fd int, name string, f func(parent int, last string) error) error {
-	if err := checkName(name); err != nil {
-		return err
-	}
-	slash := strings.LastIndexByte(name, '/')
-	if slash < 0 {
-		return f(fd, name)
-	}
-	parent, err := openBeneath(fd, name[:slash], dirFlags, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(parent)
-	return f(parent, name[slash+1:])
-}
-
 // remove removes a file, or a link as such.
 func (d *directory) remove(name string) error {
-	return d.use("unlink", name, func(fd int) error {
-		return atParent(fd, name, func(parent int, last string) error { return unix.Unlinkat(parent, last, 0) })
-	})
+	return d.use("unlink", name, func(fd beneath.Dir) error { return fd.InParent(name, beneath.Dir.Remove) })
 }
 
-func (d *directory) ReadDir(name string, limit int) (entries []fs.DirEntry, more bool, err error) {
-	err = d.use("readdir", name, func(at int) error {
-		fd, err := openDirectory(at, name, listFlags)
-		if err != nil {
-			return err
+func (d *directory) ReadDir(name string, limit int) (names []string, err error) {
+	err = d.use("readdir", name, func(at beneath.Dir) error {
+		fd, err := at.Open(name, listFlags)
+		if err == nil {
+			names, err = beneath.Names(fd, limit)
 		}
-		return scan(fd, func(entry string, kind fs.FileMode) bool {
-			if len(entries) == limit {
-				more = true
-				return false
-			}
-			entries = append(entries, dirEntry{dir: d, parent: name, name: entry, kind: kind})
-			return true
-		})
+		return err
 	})
-	if err != nil {
-		return nil, false, err
-	}
-	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-	return entries, more, nil
-}
-
-// openDirectory opens name, or the directory fd itself for ".".
-func openDirectory(fd int, name string, flags int) (int, error) {
-	if name == "." {
-		return openAt(fd, ".", flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
-	}
-	return openBeneath(fd, name, flags, 0)
+	slices.Sort(names)
+	return names, err
 }
 
 func (d *directory) Writable() bool {
-	return d.use("access", ".", func(fd int) error {
-		return unix.Faccessat(fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	return d.use("access", ".", func(fd beneath.Dir) error {
+		return unix.Faccessat(int(fd), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 	}) == nil
 }
 
@@ -237,7 +210,7 @@ func probeLock(fd int) (held bool, err error) {
 	if err == nil && record.Type != unix.F_UNLCK {
 		return true, nil
 	}
-	_, err = ignoringEINTR(func() (int, error) { return 0, unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) })
+	err = lock(fd, unix.LOCK_SH)
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		return true, nil
@@ -245,6 +218,21 @@ func probeLock(fd int) (held bool, err error) {
 		return false, err
 	}
 	return false, unix.Flock(fd, unix.LOCK_UN)
+}
+
+// lock takes a lock on a file, if it is free.
+func lock(fd, kind int) error {
+	_, err := ignoringEINTR(func() (int, error) { return 0, unix.Flock(fd, kind|unix.LOCK_NB) })
+	return err
+}
+
+// ignoringEINTR repeats a system call that a signal interrupted, which happens
+// on slow and network file systems.
+func ignoringEINTR(call func() (int, error)) (n int, err error) {
+	for err = unix.EINTR; err == unix.EINTR; {
+		n, err = call()
+	}
+	return n, err
 }
 
 func (d *directory) Remember(key string, make func() any) any {

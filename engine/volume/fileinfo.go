@@ -62,24 +62,6 @@ func fileMode(mode uint32) fs.FileMode {
 	return m
 }
 
-// dirEntry is an entry of a directory; its Info does not follow a link.
-type dirEntry struct {
-	dir          *directory
-	parent, name string
-	kind         fs.FileMode
-}
-
-func (e dirEntry) Name() string      { return e.name }
-func (e dirEntry) IsDir() bool       { return e.kind.IsDir() }
-func (e dirEntry) Type() fs.FileMode { return e.kind }
-
-func (e dirEntry) Info() (fs.FileInfo, error) {
-	if e.parent == "." {
-		return e.dir.Lstat(e.name)
-	}
-	return e.dir.Lstat(e.parent + "/" + e.name)
-}
-
 // scan calls each for every entry of the open directory fd, in the directory's order, until
 // each returns false. It closes fd.
 func scan(fd int, each func(name string, kind fs.FileMode) bool) error {

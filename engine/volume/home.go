@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/beneath"
 )
 
 // MaxProfiles bounds how many named profiles are listed. The fact "profiles_dir" reports
@@ -52,13 +53,11 @@ type Home struct {
 // Open opens the home. The path itself belongs to the operator and may lead
 // through links; nothing below it may.
 func Open(home string) (*Home, error) {
-	fd, err := ignoringEINTR(func() (int, error) {
-		return unix.Open(home, dirFlags&^unix.O_NOFOLLOW, 0)
-	})
+	fd, err := ignoringEINTR(func() (int, error) { return unix.Open(home, dirFlags&^unix.O_NOFOLLOW, 0) })
 	if err != nil {
 		return nil, &fs.PathError{Op: "open home", Path: home, Err: err}
 	}
-	root := &directory{profile: policy.Profile{Name: policy.RootProfile, Dir: "."}, fd: fd}
+	root := &directory{profile: policy.Profile{Name: policy.RootProfile, Dir: "."}, fd: beneath.Dir(fd)}
 	return &Home{path: home, root: root, limit: MaxProfiles}, nil
 }
 
@@ -164,7 +163,7 @@ func (h *Home) open(p policy.Profile) (*directory, error) {
 	fd, err := h.root.openAt(p.Dir, dirFlags)
 	switch {
 	case err == nil:
-		d.fd = fd
+		d.fd = beneath.Dir(fd)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("profile %s: %w", p.Name, err)
 	default:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/beneath"
 )
 
 // invalidStateFile keeps a state file that does not hold a JSON object.
@@ -121,7 +122,7 @@ func hasIntent(dir *directory, state string) error {
 
 // replaceState replaces the state file that was read before with text.
 func (h *Home) replaceState(dir *directory, before stateFileText, text []byte) error {
-	return dir.use("write", policy.StateFile, func(fd int) error {
+	return dir.use("write", policy.StateFile, func(fd beneath.Dir) error {
 		return writeFile(fd, policy.StateFile, text, before.mode, func(temp string) error {
 			if h.beforeRename != nil {
 				h.beforeRename()
@@ -163,8 +164,8 @@ func (s stateFileText) close() {
 }
 
 // isStill returns errChanged unless the file is the one that was read.
-func (s stateFileText) isStill(fd int) error {
-	st, err := lstatBeneath(fd, policy.StateFile)
+func (s stateFileText) isStill(fd beneath.Dir) error {
+	st, err := fd.Lstat(policy.StateFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && s.file == nil:
 		return nil

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/beneath"
 )
 
 // logsDir is where the logs are, relative to the home.
@@ -30,37 +31,37 @@ const lockWait = 2 * time.Second
 // log directory. When only the rotation fails, the text is in the log and the error is that
 // of the rotation.
 func (h *Home) AppendLog(name string, text []byte, rotateAt int64) error {
-	if checkName(name) != nil || strings.Contains(name, "/") {
+	if strings.Contains(name, "/") {
 		return fmt.Errorf("log %q: want the name of a file", name)
 	}
-	return h.root.use("append", logsDir+"/"+name, func(home int) error {
+	return h.root.use("append", logsDir+"/"+name, func(home beneath.Dir) error {
 		logs, err := openLogs(home)
 		if err != nil {
 			return err
 		}
-		defer unix.Close(logs)
+		defer logs.Close()
 		unlock, locked := lockLog(logs, name)
 		defer unlock()
 		return appendLog(logs, name, text, rotateAt, locked)
 	})
 }
 
-func openLogs(home int) (int, error) {
-	if err := unix.Mkdirat(home, logsDir, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
-		return -1, fmt.Errorf("mkdir: %w", err)
+func openLogs(home beneath.Dir) (beneath.Dir, error) {
+	if err := home.Mkdir(logsDir, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
+		return -1, err
 	}
-	return openBeneath(home, logsDir, dirFlags, 0)
+	return home.OpenDir(logsDir)
 }
 
 // lockLog takes the lock of a log. An append without the lock is safe, because the system
 // appends whole writes; a rotation is not.
-func lockLog(logs int, name string) (unlock func(), locked bool) {
-	fd, _, err := openRegular(logs, "."+name+".lock", unix.O_RDWR|unix.O_CREAT, 0o644)
+func lockLog(logs beneath.Dir, name string) (unlock func(), locked bool) {
+	fd, _, err := logs.OpenRegular("."+name+".lock", unix.O_RDWR|unix.O_CREAT, 0o644)
 	if err != nil {
 		return func() {}, false
 	}
 	for deadline := time.Now().Add(lockWait); ; time.Sleep(5 * time.Millisecond) {
-		_, err := ignoringEINTR(func() (int, error) { return 0, unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+		err := lock(fd, unix.LOCK_EX)
 		if err == nil {
 			return func() { unix.Close(fd) }, true
 		}
@@ -71,7 +72,7 @@ func lockLog(logs int, name string) (unlock func(), locked bool) {
 	}
 }
 
-func appendLog(logs int, name string, text []byte, rotateAt int64, mayRotate bool) error {
+func appendLog(logs beneath.Dir, name string, text []byte, rotateAt int64, mayRotate bool) error {
 	fd, st, err := openLog(logs, name)
 	if err != nil {
 		return err
@@ -88,18 +89,18 @@ func appendLog(logs int, name string, text []byte, rotateAt int64, mayRotate boo
 	return write(fd, st, text)
 }
 
-func rotate(logs int, name string, may bool) (int, unix.Stat_t, error) {
+func rotate(logs beneath.Dir, name string, may bool) (int, unix.Stat_t, error) {
 	if !may {
 		return -1, unix.Stat_t{}, errors.New("another run holds the lock of the log")
 	}
-	if err := unix.Renameat(logs, name, logs, name+".1"); err != nil {
+	if err := unix.Renameat(int(logs), name, int(logs), name+".1"); err != nil {
 		return -1, unix.Stat_t{}, err
 	}
 	return openLog(logs, name)
 }
 
-func openLog(logs int, name string) (int, unix.Stat_t, error) {
-	fd, st, err := openRegular(logs, name, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT, 0o644)
+func openLog(logs beneath.Dir, name string) (int, unix.Stat_t, error) {
+	fd, st, err := logs.OpenRegular(name, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT, 0o644)
 	if err != nil {
 		return -1, st, err
 	}

@@ -8,9 +8,8 @@ import (
 	"path"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/beneath"
 )
 
 // plannedStop is the marker as upstream's gateway reads it.
@@ -59,18 +58,18 @@ func (h *Home) WriteHold(ctx context.Context, profile string, hold policy.Restar
 
 // writeJSON writes a file, which rename gives its name, and makes the directory that holds
 // the file if it is missing.
-func (d *directory) writeJSON(name string, value any, rename func(fd int, temp, name string) error) error {
+func (d *directory) writeJSON(name string, value any, rename func(fd beneath.Dir, temp, name string) error) error {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	return d.use("write", name, func(fd int) error {
+	return d.use("write", name, func(fd beneath.Dir) error {
 		if parent := path.Dir(name); parent != "." {
-			if err := unix.Mkdirat(fd, parent, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			if err := fd.Mkdir(parent, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 				return err
 			}
 		}
-		return atParent(fd, name, func(parent int, last string) error {
+		return fd.InParent(name, func(parent beneath.Dir, last string) error {
 			return writeFile(parent, last, append(text, '\n'), stateMode, func(temp string) error { return rename(parent, temp, last) })
 		})
 	})

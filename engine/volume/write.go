@@ -13,12 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/beneath"
 )
 
 // writeFile writes a file under a dot name and calls place, which gives it its
 // name. An error leaves nothing behind, a killed run at most the file with the
 // dot name, which a later run removes.
-func writeFile(fd int, name string, text []byte, mode uint32, place func(temp string) error) error {
+func writeFile(fd beneath.Dir, name string, text []byte, mode uint32, place func(temp string) error) error {
 	removeLeftovers(fd)
 	temp := "." + name + "." + rand.Text() + ".tmp"
 	err := writeTemp(fd, temp, text, mode)
@@ -34,8 +35,8 @@ func writeFile(fd int, name string, text []byte, mode uint32, place func(temp st
 	return syncDir(fd)
 }
 
-func writeTemp(fd int, temp string, text []byte, mode uint32) (err error) {
-	opened, err := openBeneath(fd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, mode)
+func writeTemp(fd beneath.Dir, temp string, text []byte, mode uint32) (err error) {
+	opened, err := fd.OpenFile(temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
@@ -49,26 +50,26 @@ func writeTemp(fd int, temp string, text []byte, mode uint32) (err error) {
 
 // renameNew gives temp its name. File systems without a rename that refuses to
 // replace have links that do.
-func renameNew(fd int, temp, name string) error {
-	err := unix.Renameat2(fd, temp, fd, name, unix.RENAME_NOREPLACE)
+func renameNew(fd beneath.Dir, temp, name string) error {
+	err := unix.Renameat2(int(fd), temp, int(fd), name, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
-		if err := unix.Linkat(fd, temp, fd, name, 0); err != nil {
+		if err := unix.Linkat(int(fd), temp, int(fd), name, 0); err != nil {
 			return fmt.Errorf("link: %w", err)
 		}
-		return unix.Unlinkat(fd, temp, 0)
+		return fd.Remove(temp)
 	}
 	return err
 }
 
-func renameOver(fd int, from, to string) error {
-	if err := unix.Renameat(fd, from, fd, to); err != nil {
+func renameOver(fd beneath.Dir, from, to string) error {
+	if err := unix.Renameat(int(fd), from, int(fd), to); err != nil {
 		return fmt.Errorf("rename to %s: %w", to, err)
 	}
 	return nil
 }
 
-func removeIfThere(fd int, name string) error {
-	if err := unix.Unlinkat(fd, name, 0); err != nil && !errors.Is(err, unix.ENOENT) {
+func removeIfThere(fd beneath.Dir, name string) error {
+	if err := fd.Remove(name); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
 	return nil
@@ -83,8 +84,8 @@ const (
 
 // removeLeftovers removes the temporary files that killed runs left in the directory. It
 // ignores errors, because they do not prevent the write that follows.
-func removeLeftovers(fd int) {
-	opened, err := openDirectory(fd, ".", listFlags)
+func removeLeftovers(fd beneath.Dir) {
+	opened, err := fd.Open(".", listFlags)
 	if err != nil {
 		return
 	}
@@ -98,7 +99,7 @@ func removeLeftovers(fd int) {
 		return looked < maxLeftoverEntries
 	})
 	for _, entry := range found {
-		st, err := lstatBeneath(fd, entry)
+		st, err := fd.Lstat(entry)
 		if err == nil && time.Since(time.Unix(st.Mtim.Unix())) > leftoverAge {
 			_ = removeIfThere(fd, entry)
 		}
@@ -110,8 +111,8 @@ var leftover = regexp.MustCompile(`^\.(` + regexp.QuoteMeta(policy.StateFile) + 
 	regexp.QuoteMeta(path.Base(policy.RestartHoldFile)) + "|" + regexp.QuoteMeta(path.Base(policy.LeaseFile)) + `)\.[A-Z2-7]{26,}\.tmp$`)
 
 // syncDir makes a new name survive a crash, on file systems that can.
-func syncDir(fd int) error {
-	opened, err := openDirectory(fd, ".", listFlags)
+func syncDir(fd beneath.Dir) error {
+	opened, err := fd.Open(".", listFlags)
 	if err != nil {
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )

@@ -60,12 +60,6 @@ func OpenToOthers(t testing.TB, dir string) {
 	}
 }
 
-// Script writes an executable shell script.
-func Script(t testing.TB, path, text string) {
-	t.Helper()
-	Must(t, os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o755))
-}
-
 // Poll waits until condition is true and reports whether it became true in time. It
 // calls condition less and less often, since some conditions look at every process of
 // the machine.
@@ -239,21 +233,6 @@ func (s *Svscan) Stop() {
 		s.t.Errorf("process %d is left: %s", p.PID, p.Command)
 	}
 	Kill(s.t, s.base)
-}
-
-// Holding returns the options with which s6-svscan holds that many slots with loggers.
-func Holding(slots int) []string {
-	usage, _ := exec.Command("s6-svscan", "-h").CombinedOutput()
-	if strings.Contains(string(usage), "-c maxservices") {
-		return []string{"-c", strconv.Itoa(slots)}
-	}
-	return []string{"-C", strconv.Itoa(2 * slots)}
-}
-
-// WithEnv makes a command run with these variables only.
-func WithEnv(cmd *exec.Cmd, variables ...string) *exec.Cmd {
-	cmd.Env = variables
-	return cmd
 }
 
 // Shell returns a command that runs a shell script as another user.

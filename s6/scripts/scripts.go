@@ -23,7 +23,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/s6/supervise"
 )
 

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 )
 
 // defaultPlaces is how many services s6-svscan holds without an option. A service with

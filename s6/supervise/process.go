@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 )
 
 // A Scanner is what is known about the s6-svscan of a scan directory.

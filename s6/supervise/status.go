@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 )
 
 // StatusFile is the status file of a supervisor, below its service directory.

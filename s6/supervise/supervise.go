@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 )
 
 // A Process is a process of s6 with a lock and a control FIFO.
@@ -70,12 +70,12 @@ func (p Process) Runs(dir beneath.Dir) (runs bool, pid int, err error) {
 // holder looks at the lock; that of a missing file is free. s6 has a lock for writing. A
 // lock for reading is another's.
 func (p Process) holder(dir beneath.Dir) (held bool, pid int, err error) {
-	fd, _, err := dir.OpenRegular(p.lock)
+	fd, _, err := dir.OpenRegular(p.lock, unix.O_RDONLY, 0)
 	if beneath.IsAbsent(err) {
 		return false, 0, nil
 	}
 	if err != nil {
-		return false, 0, err
+		return false, 0, fmt.Errorf("open %s: %w", p.lock, err)
 	}
 	defer unix.Close(fd)
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}

@@ -34,7 +34,7 @@ type File struct {
 
 // OpenDir opens a directory that is not a link.
 func OpenDir(path string) (Dir, error) {
-	fd, err := openat(unix.AT_FDCWD, path, directory)
+	fd, err := openat(unix.AT_FDCWD, path, directory, 0)
 	return Dir(fd), err
 }
 
@@ -53,15 +53,18 @@ func (d Dir) OpenDir(name string) (Dir, error) {
 // Open opens a file without blocking; the caller closes the descriptor. The error for a
 // link is ELOOP. Open does without openat2, which older kernels and system call filters
 // refuse; openat2 would save 2 ms in 480 slots.
-func (d Dir) Open(name string, flags int) (int, error) {
+func (d Dir) Open(name string, flags int) (int, error) { return d.OpenFile(name, flags, 0) }
+
+// OpenFile is Open with the mode of a file that it makes.
+func (d Dir) OpenFile(name string, flags int, mode uint32) (int, error) {
 	at := int(d)
 	for {
 		component, rest, more := strings.Cut(name, "/")
-		how := flags | unix.O_NONBLOCK | unix.O_NOFOLLOW | unix.O_CLOEXEC
+		how := flags | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 		if more {
 			how = directory
 		}
-		fd, err := openat(at, component, how)
+		fd, err := openat(at, component, how, mode)
 		if err == unix.ENOTDIR && more && Dir(at).kind(component) == unix.S_IFLNK {
 			err = unix.ELOOP // O_DIRECTORY wins over O_NOFOLLOW
 		}
@@ -75,24 +78,24 @@ func (d Dir) Open(name string, flags int) (int, error) {
 	}
 }
 
-func openat(dirfd int, name string, flags int) (int, error) {
+func openat(dirfd int, name string, flags int, mode uint32) (int, error) {
 	for {
-		fd, err := unix.Openat(dirfd, name, flags, 0)
+		fd, err := unix.Openat(dirfd, name, flags, mode)
 		if err != unix.EINTR {
 			return fd, err
 		}
 	}
 }
 
-// OpenRegular opens a regular file for reading. The error wraps policy.ErrNotRegular
-// when another kind of file has the name.
-func (d Dir) OpenRegular(name string) (fd int, st unix.Stat_t, err error) {
-	fd, err = d.Open(name, unix.O_RDONLY)
-	if err == unix.ELOOP || err == unix.ENXIO {
-		return -1, st, fmt.Errorf("%s: %w", name, policy.ErrNotRegular)
-	}
-	if err != nil {
-		return -1, st, fmt.Errorf("open %s: %w", name, err)
+// OpenRegular opens a regular file as OpenFile does. The error is policy.ErrNotRegular when
+// another kind of file has the name.
+func (d Dir) OpenRegular(name string, flags int, mode uint32) (fd int, st unix.Stat_t, err error) {
+	fd, err = d.OpenFile(name, flags, mode)
+	switch {
+	case err == unix.ELOOP, err == unix.ENXIO, err == unix.EISDIR:
+		return -1, st, policy.ErrNotRegular
+	case err != nil:
+		return -1, st, err
 	}
 	err = unix.Fstat(fd, &st)
 	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
@@ -100,16 +103,30 @@ func (d Dir) OpenRegular(name string) (fd int, st unix.Stat_t, err error) {
 	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return -1, st, fmt.Errorf("%s: %w", name, err)
+		return -1, st, err
 	}
 	return fd, st, nil
 }
 
+// InParent calls do with the directory that holds a name, and the last part of the name.
+func (d Dir) InParent(name string, do func(parent Dir, last string) error) error {
+	dir, last := path.Split(name)
+	if dir == "" {
+		return do(d, last)
+	}
+	parent, err := d.OpenDir(path.Clean(dir))
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return do(parent, last)
+}
+
 // Read reads a regular file. It fails when the file has more than 64 KiB.
 func (d Dir) Read(name string) ([]byte, error) {
-	fd, st, err := d.OpenRegular(name)
+	fd, st, err := d.OpenRegular(name, unix.O_RDONLY, 0)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	defer unix.Close(fd)
 	if st.Size > maxFile {
@@ -141,12 +158,12 @@ func readFull(fd, size int) ([]byte, error) {
 // Has reports whether a regular file has this name, mode and content, and belongs to the
 // user owner; -1 is any. A missing file and another kind of file are not errors.
 func (d Dir) Has(f File, owner int) (bool, error) {
-	fd, st, err := d.OpenRegular(f.Name)
+	fd, st, err := d.OpenRegular(f.Name, unix.O_RDONLY, 0)
 	if errors.Is(err, policy.ErrNotRegular) || IsAbsent(err) {
 		return false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("open %s: %w", f.Name, err)
 	}
 	defer unix.Close(fd)
 	if st.Mode&0o7777 != f.Mode || st.Size != int64(len(f.Content)) || owner >= 0 && int(st.Uid) != owner {
@@ -227,27 +244,23 @@ func writeFull(fd int, data []byte) error {
 // Replace makes a file as staging/temp and renames it over the old one, so no reader
 // sees a part of it. temp must not exist. On error temp is removed and the old file stays.
 func (d Dir) Replace(f File, staging Dir, temp string) error {
-	parent, name := d, path.Base(f.Name)
-	if name != f.Name {
-		var err error
-		if parent, err = d.OpenDir(path.Dir(f.Name)); err != nil {
-			return fmt.Errorf("open %s: %w", path.Dir(f.Name), err)
+	err := d.InParent(f.Name, func(parent Dir, name string) error {
+		err := staging.Create(File{Name: temp, Mode: f.Mode, Content: f.Content})
+		if err == nil {
+			err = unix.Renameat(int(staging), temp, int(parent), name)
 		}
-		defer parent.Close()
-	}
-	err := staging.Create(File{Name: temp, Mode: f.Mode, Content: f.Content})
-	if err == nil {
-		err = unix.Renameat(int(staging), temp, int(parent), name)
-	}
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, unix.EEXIST) { // else temp is another's
+		if err == nil || errors.Is(err, unix.EEXIST) { // temp is another's
+			return err
+		}
 		if left := staging.Remove(temp); left != nil && left != unix.ENOENT {
 			err = errors.Join(err, left)
 		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("replace %s: %w", f.Name, err)
 	}
-	return fmt.Errorf("replace %s: %w", f.Name, err)
+	return nil
 }
 
 // Remove removes a file that is not a directory.
