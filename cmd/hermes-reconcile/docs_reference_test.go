@@ -28,6 +28,7 @@ func TestReferencePages(t *testing.T) {
 	for name, want := range map[string]string{
 		"../../docs/input.md":    inputPage(t, decodeSchema(t, input), exampleFacts(t)),
 		"../../docs/decision.md": decisionPage(t, decodeSchema(t, []byte(policy.DecisionSchema))),
+		"../../docs/commands.md": commandsPage(newRoot()),
 	} {
 		if *update {
 			if err := os.WriteFile(name, []byte(want), 0o644); err != nil {

@@ -173,9 +173,12 @@ configuration, 3 policy error.`,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	config.AddFlags(root.PersistentFlags())
+	root.Version = "version" // makes the flag
+	root.SetVersionTemplate("{{versionLine}}\n")
+	cobra.AddTemplateFunc("versionLine", versionLine)
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(
-		newApply(), newBoot(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(),
+		newApply(), newBoot(), newConfig(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(),
 		newStatus(), newVersion(), newWatch(),
 	)
 	for _, l := range lifecycles {

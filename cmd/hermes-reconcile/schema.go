@@ -9,13 +9,17 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/suggest"
 )
 
 var schemas = []string{"input", "decision"}
 
 func oneSchema(_ *cobra.Command, args []string) error {
-	if len(args) != 1 || !slices.Contains(schemas, args[0]) {
-		return fmt.Errorf("want one schema of %s, have %q", strings.Join(schemas, ", "), args)
+	if len(args) != 1 {
+		return fmt.Errorf("want one schema of %s", strings.Join(schemas, ", "))
+	}
+	if !slices.Contains(schemas, args[0]) {
+		return fmt.Errorf("unknown schema %q%s", args[0], suggest.Words(args[0], schemas))
 	}
 	return nil
 }

@@ -18,19 +18,23 @@ func newVersion() *cobra.Command {
 		Short: "Print the version, and that of the policy engine",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			own, engine := version, "unknown"
-			if info, ok := debug.ReadBuildInfo(); ok {
-				if own == "" {
-					own = info.Main.Version
-				}
-				for _, m := range info.Deps {
-					if m.Path == "github.com/open-policy-agent/opa" {
-						engine = m.Version
-					}
-				}
-			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "hermes-reconcile %s (OPA %s, %s)\n", own, engine, runtime.Version())
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine())
 			return err
 		},
 	}
+}
+
+func versionLine() string {
+	own, engine := version, "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if own == "" {
+			own = info.Main.Version
+		}
+		for _, m := range info.Deps {
+			if m.Path == "github.com/open-policy-agent/opa" {
+				engine = m.Version
+			}
+		}
+	}
+	return fmt.Sprintf("hermes-reconcile %s (OPA %s, %s)", own, engine, runtime.Version())
 }

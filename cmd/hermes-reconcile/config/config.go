@@ -183,19 +183,20 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, error) {
 // wrong variable are left out, and wrong reports them. The error is about the command
 // line.
 func Read(flags *pflag.FlagSet, environ []string) (c Config, wrong, err error) {
-	k := koanf.New(".")
+	_, _, c, wrong, err = read(flags, environ)
+	return c, wrong, err
+}
+
+func read(flags *pflag.FlagSet, environ []string) (k *koanf.Koanf, from origins, c Config, wrong, err error) {
+	k, from = koanf.New("."), origins{}
 	if err := k.Load(confmap.Provider(defaults(), "."), nil); err != nil {
-		return Config{}, nil, err
+		return k, from, Config{}, nil, err
 	}
-	places := map[string]string{}
-	fileErr := loadFile(k, flags, places, cmp.Or(lookup(environ, "HERMES_RECONCILE_USER"), k.String("user")))
-	ignored, environmentErr := loadEnvironment(k, environ)
-	c, err = finish(k, flags)
-	c.Distrusted, c.SettingPlaces, c.Ignored, c.Given = distrusted(flags, c.User), places, ignored, given(flags)
-	if err != nil {
-		return c, errors.Join(fileErr, environmentErr), err
-	}
-	return c, errors.Join(fileErr, environmentErr), nil
+	fileErr := loadFile(k, flags, from, cmp.Or(lookup(environ, "HERMES_RECONCILE_USER"), k.String("user")))
+	ignored, environmentErr := loadEnvironment(k, from, environ)
+	c, err = finish(k, from, flags)
+	c.Distrusted, c.SettingPlaces, c.Ignored, c.Given = distrusted(flags, c.User), from.settings(), ignored, given(flags)
+	return k, from, c, errors.Join(fileErr, environmentErr), err
 }
 
 // distrusted returns the user whose rules and configuration are not believed: user, or with
@@ -246,13 +247,14 @@ func PolicyWithoutFlags(flags *pflag.FlagSet, environ []string) ([]string, error
 }
 
 // finish adds the flags, decodes and validates.
-func finish(k *koanf.Koanf, flags *pflag.FlagSet) (Config, error) {
+func finish(k *koanf.Koanf, from origins, flags *pflag.FlagSet) (Config, error) {
 	provider := posflag.ProviderWithFlag(flags, ".", nil, func(f *pflag.Flag) (string, any) {
 		key, ok := flagKeys[f.Name]
 		if !ok || !f.Changed {
 			return "", nil
 		}
 		value := posflag.FlagVal(flags, f)
+		from[key] = Value{Source: "flag", Location: "--" + f.Name}
 		if no, isNo := value.(bool); isNo && f.Name == noWatch {
 			value = !no
 		}

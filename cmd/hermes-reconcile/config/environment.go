@@ -23,11 +23,11 @@ const factPrefix = "HERMES_RECONCILE_FACT_"
 // comma separates the items of a list, and an empty variable counts as unset. A variable of
 // no key is no error, but listed in ignored: Kubernetes, for example, makes
 // HERMES_RECONCILE_SERVICE_HOST for a service of that name.
-func loadEnvironment(k *koanf.Koanf, environ []string) (ignored []string, err error) {
+func loadEnvironment(k *koanf.Koanf, from origins, environ []string) (ignored []string, err error) {
 	values := map[string]any{}
 	for name, key := range upstreamVariables {
 		if value := lookup(environ, name); value != "" {
-			values[key] = value
+			values[key], from[key] = value, Value{Source: "environment", Location: name}
 		}
 	}
 	var errs []error
@@ -47,7 +47,7 @@ func loadEnvironment(k *koanf.Koanf, environ []string) (ignored []string, err er
 			errs = append(errs, fmt.Errorf("environment: %s: %w", name, err))
 			continue
 		}
-		values[key] = typed
+		values[key], from[key] = typed, Value{Source: "environment", Location: name}
 	}
 	return ignored, errors.Join(append(errs, k.Load(confmap.Provider(values, "."), nil))...)
 }

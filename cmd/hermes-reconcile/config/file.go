@@ -26,10 +26,10 @@ func File(flags *pflag.FlagSet) string {
 	return cmp.Or(given, defaultConfigFile)
 }
 
-// loadFile adds the configuration file, and file:row:col of its settings to places. A wrong
+// loadFile adds the configuration file, and where its keys stand. A wrong
 // key is left out, and is an error. So is the whole file if the user of the agents could have
 // written it: user, or the one that the file names.
-func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, places map[string]string, user string) error {
+func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, from origins, user string) error {
 	given, _ := flags.GetString("config")
 	name := File(flags)
 	text, err := trust.Read(name, trust.NotByUser(distrusted(flags, user)), maxFile)
@@ -51,17 +51,15 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, places map[string]string, us
 			return refuse(name, err)
 		}
 	}
-	var file struct{ Settings node.Node }
-	_ = node.Unmarshal(text, &file) // without places it is as good
-	for i := 0; i+1 < len(file.Settings.Content); i += 2 {
-		key := file.Settings.Content[i]
-		places[key.Value] = fmt.Sprintf("%s:%d:%d", name, key.Line, key.Column)
-	}
 	var errs []error
 	for _, key := range alone.Keys() {
 		if err := checkKey(alone, key); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
+	}
+	var file node.Node
+	if node.Unmarshal(text, &file) == nil { // without places it is as good
+		from.locate(alone, file.Content[0], "", name)
 	}
 	return errors.Join(append(errs, k.Merge(alone))...)
 }

@@ -1,0 +1,76 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+	node "go.yaml.in/yaml/v3"
+
+	"hermes-reconcile/policy"
+)
+
+// A Value is a key of the configuration that is in force, and where its value comes from.
+type Value struct {
+	Key   string `json:"key"`
+	Value any    `json:"value"` // HiddenValue if the key names a secret
+	// Source is default, file, environment or flag.
+	Source string `json:"source"`
+	// Location is file:row:col, the name of the variable, or the flag; "" for a default.
+	Location string `json:"location,omitempty"`
+}
+
+// HiddenValue stands for the value of a setting whose name is that of a secret.
+const HiddenValue = "(not shown: the name is that of a secret)"
+
+// Values returns every key with its value, by key. The errors are those of Read.
+func Values(flags *pflag.FlagSet, environ []string) (values []Value, wrong, err error) {
+	k, from, _, wrong, err := read(flags, environ)
+	keys := Keys()
+	for _, name := range k.MapKeys("settings") {
+		keys = append(keys, "settings."+name)
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		v, known := from[key]
+		if !known {
+			v.Source = "default"
+		}
+		v.Key, v.Value = key, k.Get(key)
+		if slices.ContainsFunc(strings.Split(key, "."), policy.NamesSecret) {
+			v.Value = HiddenValue
+		}
+		values = append(values, v)
+	}
+	return values, wrong, err
+}
+
+// Origins say where the keys come from that have no default any more.
+type origins map[string]Value
+
+// settings returns the places of the settings in the file.
+func (o origins) settings() map[string]string {
+	places := map[string]string{}
+	for key, v := range o {
+		if name, ok := strings.CutPrefix(key, "settings."); ok {
+			places[name] = v.Location
+		}
+	}
+	return places
+}
+
+// locate notes where the keys of a file stand that are used. Of the keys below a setting, the
+// place of the setting is enough.
+func (o origins) locate(used *koanf.Koanf, n *node.Node, above, file string) {
+	for i := 0; n.Kind == node.MappingNode && i+1 < len(n.Content); i += 2 {
+		name, value := n.Content[i], n.Content[i+1]
+		key := above + name.Value
+		if value.Kind == node.MappingNode && above == "" {
+			o.locate(used, value, key+".", file)
+		} else if used.Exists(key) {
+			o[key] = Value{Source: "file", Location: fmt.Sprintf("%s:%d:%d", file, name.Line, name.Column)}
+		}
+	}
+}
