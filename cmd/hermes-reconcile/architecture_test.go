@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 
 	"cmd/hermes-reconcile/config":  {"policy", "policy/suggest", "policy/trust"},
 	"cmd/hermes-reconcile/metrics": {"policy", "policy/trust", "engine/status"},
-	"cmd/hermes-reconcile/view":    {"policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
+	"cmd/hermes-reconcile/view":    {"cmd/hermes-reconcile/config", "policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile/inspect": {
 		"policy", "policy/trust", "engine", "engine/facts/read", "engine/ledger", "engine/status", "engine/watch", "rego/bundle", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
