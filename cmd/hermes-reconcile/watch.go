@@ -14,7 +14,6 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/service"
 	"hermes-reconcile/engine/reconcile"
-	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 )
@@ -73,7 +72,6 @@ func runWatch(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	remote.TuneMemory()
 	moreGrace.Store(int64(service.LastWait))
 	s := service.Service{Flags: cmd.Flags(), Version: version, Status: statusOf, Log: newLogger(c, cmd.ErrOrStderr())}
 	return failed(s.Run(cmd.Context(), c, wrong))
