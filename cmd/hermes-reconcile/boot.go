@@ -35,6 +35,7 @@ last cont-init script.`,
 	cmd.Flags().String("rescan", "", "never: leave the scan to the caller; now: ask s6-svscan for a scan, and verify (default never)")
 	cmd.Flags().Bool("no-watch", false, "make no service that keeps the gateways as decided; watch.enabled: false is for good")
 	cmd.Flags().String("deadline", "", "give up after this time (default 30s)")
+	completeWords(cmd, cmd.Flags())
 	return cmd
 }
 

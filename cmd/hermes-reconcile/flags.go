@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"strings"
 
-	"hermes-reconcile/policy/suggest"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/policy/suggest"
 )
 
 // takeFormat reports whether --output is a format that only this command has, and then makes
@@ -18,6 +19,15 @@ func takeFormat(cmd *cobra.Command, format string) bool {
 		return false
 	}
 	return flag.Value.Set("table") == nil
+}
+
+// completeWords lets a shell complete the values of the flags that take one of a few words.
+func completeWords(cmd *cobra.Command, flags *pflag.FlagSet) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if words := config.Words(f.Name); words != nil {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+		}
+	})
 }
 
 // suggestFlag adds to the error of an unknown flag the one that was probably meant.

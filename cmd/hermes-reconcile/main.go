@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/volume/remote"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/process"
 )
 
@@ -78,7 +80,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(out)
 	root.SetErr(errs)
-	code := report(root.ExecuteContext(ctx), errs)
+	err := root.ExecuteContext(ctx)
+	output, _ := root.PersistentFlags().GetString("output")
+	code := report(err, output, errs)
 	if err := out.end(); err != nil {
 		fmt.Fprintf(errs, "hermes-reconcile: %v\n", err)
 		if code == exitDone && !out.optional {
@@ -90,8 +94,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 // report prints an error once and returns its exit status. An error without one
-// of its own comes from the command line.
-func report(err error, stderr io.Writer) int {
+// of its own comes from the command line. With the output json it is a JSON object.
+func report(err error, output string, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
@@ -99,7 +103,12 @@ func report(err error, stderr io.Writer) int {
 	if exit, ok := errors.AsType[*exitError](err); ok {
 		code, err = exit.code, exit.err
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case output == "json":
+		text, _ := json.Marshal(map[string]any{"schema_version": policy.SchemaVersion, "error": err.Error(), "exit_status": code})
+		fmt.Fprintf(stderr, "%s\n", text)
+	default:
 		// No text in an error begins a line.
 		fmt.Fprintf(stderr, "hermes-reconcile: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 	}
@@ -173,6 +182,7 @@ configuration, 3 policy error.`,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	config.AddFlags(root.PersistentFlags())
+	completeWords(root, root.PersistentFlags())
 	root.Version = "version" // makes the flag
 	root.SetVersionTemplate("{{versionLine}}\n")
 	cobra.AddTemplateFunc("versionLine", versionLine)

@@ -158,6 +158,9 @@ var flagKeys = map[string]string{
 	noWatch: "watch.enabled",
 }
 
+// Words returns the words of which a flag takes one; nil is any.
+func Words(flag string) []string { return choices[flagKeys[flag]] }
+
 // noWatch is the flag that sets its key to the opposite.
 const noWatch = "no-watch"
 
