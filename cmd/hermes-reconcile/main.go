@@ -185,7 +185,7 @@ configuration, 3 policy error.`,
 	completeWords(root, root.PersistentFlags())
 	root.Version = "version" // makes the flag
 	root.SetVersionTemplate("{{versionLine}}\n")
-	cobra.AddTemplateFunc("versionLine", versionLine)
+	cobra.AddTemplateFunc("versionLine", func() string { return currentVersions().String() })
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(
 		newApply(), newBoot(), newConfig(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(),
