@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/policy"
 )
 
@@ -18,8 +19,8 @@ import (
 // answer in time is {"status": "timed_out"}.
 type Collector struct {
 	Home           Home
-	Sources        []Source
-	ProfileSources []ProfileSource
+	Sources        []fact.Source
+	ProfileSources []fact.ProfileSource
 	// SourceTimeout bounds one source for one profile, or one source for the
 	// container.
 	SourceTimeout time.Duration

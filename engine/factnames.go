@@ -6,13 +6,14 @@ import (
 	"maps"
 	"slices"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/suggest"
 )
 
 // CheckFactNames refuses an input document with facts that no source collects: rules look for
 // the right name and would find nothing.
-func CheckFactNames(in policy.Input, sources []Source, profileSources []ProfileSource) error {
+func CheckFactNames(in policy.Input, sources []fact.Source, profileSources []fact.ProfileSource) error {
 	var container, profile []string
 	for _, source := range sources {
 		container = append(container, source.Name())

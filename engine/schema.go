@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+
+	"hermes-reconcile/engine/facts/fact"
 )
 
 // InputSchema composes the JSON Schema of the input document from the schemas of the sources.
 // `schema input` prints it, and the rules are compiled against it.
-func InputSchema(sources []Source, profileSources []ProfileSource) (json.RawMessage, error) {
+func InputSchema(sources []fact.Source, profileSources []fact.ProfileSource) (json.RawMessage, error) {
 	container, profile := object{}, object{}
 	for _, s := range sources {
 		if err := addFact(container, s.Name(), s.Schema()); err != nil {

@@ -23,19 +23,15 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
+// Schema is the JSON Schema of what Collect returns.
+//
 //go:embed schema.json
-var schema string
+var Schema string
 
 // A Source finds out what is in a scan directory: who supervises it, its slots and
 // their state, what interrupted runs left, and how many gateways fit. It takes no
 // lock.
 type Source struct{ ScanDir string }
-
-// Name is the key of the fact in input.container.
-func (s *Source) Name() string { return "s6" }
-
-// Schema is the JSON Schema of what Collect returns.
-func (s *Source) Schema() string { return schema }
 
 // maxEntries bounds how many entries of a scan directory are read; s6-svscan itself
 // holds a thousand services unless an option changes that.

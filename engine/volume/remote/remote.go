@@ -10,8 +10,8 @@ package remote
 import (
 	"time"
 
-	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/volume"
 )
 
@@ -30,17 +30,11 @@ type Settings struct {
 type User struct{ UID, GID int }
 
 // Sources returns the sources that read the volume. A nil home serves for their schemas.
-func Sources(s Settings, home *volume.Home) (container []engine.Source, profile []engine.ProfileSource) {
+func Sources(s Settings, home *volume.Home) ([]fact.Source, []fact.ProfileSource) {
 	config := facts.Config{Home: s.Home, Phase: s.Phase, OperatorFiles: s.OperatorFiles, ConfigKeys: s.ConfigKeys}
 	if home != nil {
 		config.Root, config.ProfilesDir = home.Root(), home.ProfilesDir
 	}
 	builtin := facts.Builtin(config)
-	for _, source := range builtin.Volume {
-		container = append(container, source)
-	}
-	for _, source := range builtin.Profile {
-		profile = append(profile, source)
-	}
-	return container, profile
+	return builtin.Volume, builtin.Profile
 }
