@@ -21,6 +21,13 @@ import (
 // UserID is the uid and gid of the unprivileged user of the tests.
 const UserID = 10000
 
+// HostileWords do harm in a shell script that does not quote them. Root runs the scripts
+// of slots.
+var HostileWords = []string{
+	"$(touch pwned)", "`touch pwned`", "a;touch pwned", "a&touch pwned", "a|touch pwned", "a>pwned", "a'b", "'; touch pwned; '", `a\`, `\'; touch pwned; \'`,
+	"a b", "*", "~root", "#x", "!x", "${IFS}touch${IFS}pwned", "%s%n", "é", "(touch pwned)", "{a,b}", "[a-z]*", "$0", "$$",
+}
+
 // patience bounds every wait; a busy machine needs a fraction of it.
 const patience = 30 * time.Second
 
