@@ -210,8 +210,7 @@ func TestPrintFacts(t *testing.T) {
 	if dir == "" {
 		return // not started by TestFactsAsUser
 	}
-	f, err := (&Source{ScanDir: dir}).Collect(t.Context())
-	must(t, err)
-	_, err = os.Stdout.WriteString("facts: " + asJSON(f) + "\n")
+	f := (&Executor{ScanDir: dir}).Slots(t.Context())
+	_, err := os.Stdout.WriteString("facts: " + asJSON(f) + "\n")
 	must(t, err)
 }

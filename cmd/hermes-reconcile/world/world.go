@@ -32,7 +32,8 @@ import (
 // the others.
 func ContainerSources(c config.Config) []fact.Source {
 	sources := container.Sources(container.Config{StateDir: c.StateDir, RunDir: c.RunDir})
-	return append(sources, fact.New("s6", s6.Schema, (&s6.Source{ScanDir: c.ScanDir}).Collect))
+	slots := func(ctx context.Context) (any, error) { return (&s6.Executor{ScanDir: c.ScanDir}).Slots(ctx), nil }
+	return append(sources, fact.New("s6", s6.Schema, slots))
 }
 
 // AllSources describe every fact of the input document. They collect none.
