@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/policy"
 )
 
@@ -18,8 +19,8 @@ import (
 // answer in time is {"status": "timed_out"}.
 type Collector struct {
 	Home           Home
-	Sources        []Source
-	ProfileSources []ProfileSource
+	Sources        []fact.Source
+	ProfileSources []fact.ProfileSource
 	// SourceTimeout bounds one source for one profile, or one source for the
 	// container.
 	SourceTimeout time.Duration
@@ -30,20 +31,13 @@ func (c *Collector) Container(ctx context.Context) policy.Facts {
 	ctx, cancel := context.WithTimeout(ctx, c.SourceTimeout)
 	defer cancel()
 	r := newReading(c.Sources)
-	var sources sync.WaitGroup
-	for _, s := range c.Sources {
-		sources.Go(func() { r.add(s.Name(), collected(func() (any, error) { return s.Collect(ctx) })) })
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	return c.within(ctx, r, func() {
+		var sources sync.WaitGroup
+		for _, s := range c.Sources {
+			sources.Go(func() { r.add(s.Name(), collected(func() (any, error) { return s.Collect(ctx) })) })
+		}
 		sources.Wait()
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-	return r.end()
+	})
 }
 
 // Profiles runs the profile sources for every profile, several profiles at once. It calls emit
@@ -70,17 +64,23 @@ func (c *Collector) Profiles(ctx context.Context, emit func(profile string, fact
 	return workers.Wait()
 }
 
-// profile collects the facts of one profile. Another goroutine does the reading, and is left
-// behind when it hangs: nothing interrupts a system call on a volume that does not answer.
+// profile collects the facts of one profile.
 func (c *Collector) profile(ctx context.Context, p policy.Profile) policy.Facts {
 	r := newReading(c.ProfileSources)
+	return c.within(ctx, r, func() { c.readProfile(ctx, p, r) })
+}
+
+// within returns what a reading has when read returns, or when one source takes too long.
+// Another goroutine does the reading, and is left behind when it hangs: nothing interrupts a
+// system call on a volume that does not answer.
+func (c *Collector) within(ctx context.Context, r *reading, read func()) policy.Facts {
 	if ctx.Err() != nil {
 		return r.end()
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.readProfile(ctx, p, r)
+		read()
 	}()
 	patience := time.NewTimer(c.SourceTimeout)
 	defer patience.Stop()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
 )
@@ -21,17 +22,18 @@ type probe struct {
 	collect func(ctx context.Context, profile string) (any, error)
 }
 
-func (p probe) Name() string   { return p.name }
-func (p probe) Schema() string { return `{"properties": {"value": {"type": "string"}}}` }
+func containerProbe(p probe) fact.Source {
+	return fact.New(p.name, `{"properties": {"value": {"type": "string"}}}`, func(ctx context.Context) (any, error) { return p.collect(ctx, "") })
+}
 
-type containerProbe struct{ probe }
-
-func (p containerProbe) Collect(ctx context.Context) (any, error) { return p.collect(ctx, "") }
-
-type profileProbe struct{ probe }
-
-func (p profileProbe) Collect(ctx context.Context, dir policy.Directory) (any, error) {
-	return p.collect(ctx, dir.Profile().Name)
+func profileProbe(p probe) fact.ProfileSource {
+	source := fact.OfProfile[struct {
+		Value string `json:"value"`
+	}](p.name, fact.ByAgent, "", nil)
+	source.Collect = func(ctx context.Context, dir policy.Directory) (any, error) {
+		return p.collect(ctx, dir.Profile().Name)
+	}
+	return source
 }
 
 // hang blocks until the test ends, like a volume that does not answer.
@@ -57,12 +59,12 @@ func wantFact(t *testing.T, facts policy.Facts, name, want string) {
 
 // A source that fails does not affect the facts of other sources.
 func TestASourceThatDoesNotWorkIsAFact(t *testing.T) {
-	c := Collector{SourceTimeout: 50 * time.Millisecond, Sources: []Source{
-		containerProbe{probe{"good", answer(map[string]string{"status": "recorded"}, nil)}},
-		containerProbe{probe{"fails", answer(nil, errors.New("no way"))}},
-		containerProbe{probe{"panics", func(context.Context, string) (any, error) { panic("oh") }}},
-		containerProbe{probe{"unprintable", answer(make(chan int), nil)}},
-		containerProbe{probe{"hangs", hang(t)}},
+	c := Collector{SourceTimeout: 50 * time.Millisecond, Sources: []fact.Source{
+		containerProbe(probe{"good", answer(map[string]string{"status": "recorded"}, nil)}),
+		containerProbe(probe{"fails", answer(nil, errors.New("no way"))}),
+		containerProbe(probe{"panics", func(context.Context, string) (any, error) { panic("oh") }}),
+		containerProbe(probe{"unprintable", answer(make(chan int), nil)}),
+		containerProbe(probe{"hangs", hang(t)}),
 	}}
 	facts := c.Container(t.Context())
 	wantFact(t, facts, "good", `{"status":"recorded"}`)
@@ -75,7 +77,7 @@ func TestASourceThatDoesNotWorkIsAFact(t *testing.T) {
 }
 
 // collectProfiles collects over a real home with three profiles.
-func collectProfiles(t *testing.T, ctx context.Context, timeout time.Duration, sources ...ProfileSource) map[string]policy.Facts {
+func collectProfiles(t *testing.T, ctx context.Context, timeout time.Duration, sources ...fact.ProfileSource) map[string]policy.Facts {
 	t.Helper()
 	dir := t.TempDir()
 	home, err := volume.Open(dir)
@@ -112,9 +114,9 @@ func TestAProfileThatHangsStopsNoOther(t *testing.T) {
 		return map[string]string{"status": "recorded"}, nil
 	}
 	all := collectProfiles(t, t.Context(), 100*time.Millisecond,
-		profileProbe{probe{"first", answer(map[string]string{"status": "recorded"}, nil)}},
-		profileProbe{probe{"slow", slow}},
-		profileProbe{probe{"last", answer(map[string]string{"status": "recorded"}, nil)}},
+		profileProbe(probe{"first", answer(map[string]string{"status": "recorded"}, nil)}),
+		profileProbe(probe{"slow", slow}),
+		profileProbe(probe{"last", answer(map[string]string{"status": "recorded"}, nil)}),
 	)
 	wantFact(t, all["coder"], "first", `{"status":"recorded"}`)
 	wantFact(t, all["coder"], "slow", `{"status":"timed_out"}`)
@@ -130,7 +132,7 @@ func TestAProfileThatHangsStopsNoOther(t *testing.T) {
 func TestTheTimeForEverything(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	all := collectProfiles(t, ctx, time.Hour, profileProbe{probe{"hangs", hang(t)}})
+	all := collectProfiles(t, ctx, time.Hour, profileProbe(probe{"hangs", hang(t)}))
 	for name := range all {
 		wantFact(t, all[name], "hangs", `{"status":"timed_out"}`)
 	}
@@ -139,8 +141,8 @@ func TestTheTimeForEverything(t *testing.T) {
 // Every fact may have a status and an error, whether its source names them or not.
 func TestInputSchema(t *testing.T) {
 	text, err := InputSchema(
-		[]Source{containerProbe{probe{name: "host"}}},
-		[]ProfileSource{profileProbe{probe{name: "state"}}})
+		[]fact.Source{containerProbe(probe{name: "host"})},
+		[]fact.ProfileSource{profileProbe(probe{name: "state"})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +164,7 @@ func TestInputSchema(t *testing.T) {
 			t.Errorf("the schema of a fact has no %s: %s", key, text)
 		}
 	}
-	_, err = InputSchema([]Source{containerProbe{probe{name: "host"}}, containerProbe{probe{name: "host"}}}, nil)
+	_, err = InputSchema([]fact.Source{containerProbe(probe{name: "host"}), containerProbe(probe{name: "host"})}, nil)
 	if err == nil || !strings.Contains(err.Error(), `two sources are called "host"`) {
 		t.Errorf("two sources of one name: %v", err)
 	}

@@ -15,31 +15,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A Source finds out one kind of fact about the container.
-type Source interface {
-	// Name is the key of the fact in input.container, in snake_case.
-	Name() string
-	// Schema is the JSON Schema of the value: an object with a "description"
-	// for every property that says where it comes from, and with
-	// "x-written-by": "image", "operator", "kernel" or "agent" for who could
-	// have written it. It need not list "status" and "error", which every fact
-	// may have.
-	Schema() string
-	// Collect returns a value that marshals to a JSON object that the schema
-	// allows. Something missing or unreadable is a fact, not an error: an error
-	// means that the source itself cannot work. It ends soon after ctx does.
-	Collect(ctx context.Context) (any, error)
-}
-
-// A ProfileSource finds out one kind of fact about a profile. Name, Schema and
-// the result of Collect are as for a Source; the key is in
-// input.profiles[<name>]. Collect is called for several profiles at once.
-type ProfileSource interface {
-	Name() string
-	Schema() string
-	Collect(ctx context.Context, dir policy.Directory) (any, error)
-}
-
 // A Home finds the profiles on the volume.
 type Home interface {
 	// Profiles returns the root profile and every candidate, sorted by name.

@@ -1,15 +1,29 @@
 package engine
 
 import (
+	_ "embed" // for the schema
 	"encoding/json"
 	"fmt"
 	"maps"
+
+	"hermes-reconcile/engine/facts/fact"
 )
+
+// inputSchema is the JSON Schema of the input document without facts.
+//
+//go:embed input.schema.json
+var inputSchema []byte
 
 // InputSchema composes the JSON Schema of the input document from the schemas of the sources.
 // `schema input` prints it, and the rules are compiled against it.
-func InputSchema(sources []Source, profileSources []ProfileSource) (json.RawMessage, error) {
-	container, profile := object{}, object{}
+func InputSchema(sources []fact.Source, profileSources []fact.ProfileSource) (json.RawMessage, error) {
+	var root object
+	if err := json.Unmarshal(inputSchema, &root); err != nil {
+		return nil, err
+	}
+	properties := root["properties"].(object)
+	container := properties["container"].(object)["properties"].(object)
+	profile := properties["profiles"].(object)["additionalProperties"].(object)["properties"].(object)
 	for _, s := range sources {
 		if err := addFact(container, s.Name(), s.Schema()); err != nil {
 			return nil, err
@@ -19,39 +33,6 @@ func InputSchema(sources []Source, profileSources []ProfileSource) (json.RawMess
 		if err := addFact(profile, s.Name(), s.Schema()); err != nil {
 			return nil, err
 		}
-	}
-	root := object{
-		"$schema": "https://json-schema.org/draft/2020-12/schema",
-		"title":   "hermes-reconcile input",
-		"type":    "object",
-		"properties": object{
-			"schema_version": object{"type": "integer", "description": "version of this document"},
-			"phase":          object{"type": "string", "enum": []string{"boot", "apply"}, "description": "what the program is doing"},
-			"now": closed(object{
-				"unix_ns": object{"type": "integer", "description": "nanoseconds since 1970, as the time builtins expect it"},
-				"rfc3339": object{"type": "string", "description": "the time in the container's zone"},
-				"weekday": object{"type": "string", "description": "Monday to Sunday, in the container's zone"},
-				"minute":  object{"type": "integer", "description": "minute of the day, 0 to 1439, in the container's zone"},
-				"zone":    object{"type": "string", "description": "abbreviation of the container's zone"},
-				"problem": object{"type": "string", "description": "why the zone is UTC although TZ names another; absent when TZ is good"},
-			}, "the clock"),
-			"container": closed(container, "facts about the container"),
-			"profiles": object{
-				"type":                 "object",
-				"description":          "facts about each profile, by name; \"default\" is the root profile",
-				"additionalProperties": closed(profile, "facts about one profile"),
-			},
-			"decisions": object{
-				"type":        "object",
-				"description": "reconcile.after packages only: the decisions so far, by profile",
-				"additionalProperties": closed(object{
-					"action": object{"type": "string", "enum": []string{"start", "down", "skip"}, "description": "what would be done"},
-					"code":   object{"type": "string", "description": "why, as a stable word"},
-				}, "one decision"),
-			},
-		},
-		"required":             []string{"schema_version", "phase", "now", "container", "profiles"},
-		"additionalProperties": false,
 	}
 	return json.MarshalIndent(root, "", "  ")
 }
@@ -77,8 +58,4 @@ func addFact(to object, name, schema string) error {
 	s["type"], s["properties"] = "object", properties
 	to[name] = s
 	return nil
-}
-
-func closed(properties object, description string) object {
-	return object{"type": "object", "description": description, "properties": properties, "additionalProperties": false}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -179,44 +180,47 @@ func checkKeys(set Set, object map[string]any) error {
 	return nil
 }
 
+// The fields of a contribution and of its restart, by their keys.
+var (
+	memberFields  = fieldsOf[Contribution]()
+	restartFields = fieldsOf[Restart]()
+)
+
+func fieldsOf[T any]() map[string]int {
+	all := map[string]int{}
+	for i, field := range slices.Collect(reflect.TypeFor[T]().Fields()) {
+		key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		all[key] = i
+	}
+	return all
+}
+
 // assign sets the field that key names. checkKeys has refused unknown keys.
 func (c *Contribution) assign(key string, value any) (err error) {
-	switch key {
-	case "profile":
-		c.Profile, err = text(key, value)
-	case "reason":
-		if reason, ok := value.(string); ok {
-			value = Cut(reason)
+	in, name := reflect.ValueOf(c).Elem(), key
+	if key == "rule" { // else it is that of the contribution
+		name = "waives"
+	}
+	at, ok := memberFields[name]
+	if !ok {
+		if c.Restart == nil {
+			c.Restart = &Restart{}
 		}
-		c.Reason, err = text(key, value)
-	case "code":
-		c.Code, err = text(key, value)
-	case "until":
-		c.Until, err = text(key, value)
-	case "at":
-		if c.At, err = text(key, value); err == nil {
-			err = checkTime(key, c.At)
+		in, at = reflect.ValueOf(c.Restart).Elem(), restartFields[name]
+	}
+	switch field := in.Field(at).Addr().Interface().(type) {
+	case *string:
+		if *field, err = text(key, value); err == nil && key == "at" {
+			err = checkTime(key, *field)
 		}
-	case "after_seconds":
-		c.AfterSeconds, err = number(key, value)
-	case "rule":
-		c.Waives, err = text(key, value)
-	case "file":
-		c.File, err = text(key, value)
-	case "name":
-		c.Name, err = text(key, value)
-	case "value":
-		c.Value, err = text(key, value)
-	case "state":
-		c.State, err = text(key, value)
-	case "migrated_from":
-		c.MigratedFrom, err = text(key, value)
-	case "seconds":
-		c.Seconds, err = number(key, value)
-	case "priority":
-		c.Priority, err = number(key, value)
+	case *float64:
+		*field, err = number(key, value)
+	case *bool:
+		if *field, ok = value.(bool); !ok {
+			err = fmt.Errorf("%s is %s, want a boolean", key, jsonType(value))
+		}
 	default:
-		err = c.assignRestart(key, value)
+		err = decodeObject(key, value, field)
 	}
 	return err
 }
@@ -227,8 +231,11 @@ func text(key string, value any) (string, error) {
 		return "", fmt.Errorf("%s is %s, want a string", key, jsonType(value))
 	}
 	most := MaxText
-	if key == "value" {
+	switch key {
+	case "value":
 		most = MaxValue
+	case "reason":
+		s = Cut(s)
 	}
 	if len(s) > most {
 		return "", fmt.Errorf("%s has %d bytes, want at most %d", key, len(s), most)

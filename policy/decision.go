@@ -1,6 +1,9 @@
 package policy
 
-import "encoding/json"
+import (
+	_ "embed" // for the schema
+	"encoding/json"
+)
 
 // An Action is what is decided for a profile.
 type Action string
@@ -192,3 +195,8 @@ func orEmpty[T any](s []T) []T {
 	}
 	return s
 }
+
+// DecisionSchema is the JSON Schema of the decision document.
+//
+//go:embed decision.schema.json
+var DecisionSchema string

@@ -102,33 +102,10 @@ func isEnding(name string) bool {
 	return exitCodePattern.MatchString(name) || name == EndingOOM || name == EndingOther || slices.Contains(slices.Collect(maps.Values(signalNames)), name)
 }
 
-// assignRestart sets one key of a restart member. Values may be objects.
-func (c *Contribution) assignRestart(key string, value any) (err error) {
-	if c.Restart == nil {
-		c.Restart = &Restart{}
-	}
-	r := c.Restart
-	switch key {
-	case "on_exhaustion":
-		r.OnExhaustion, err = text(key, value)
-	case "hold_seconds":
-		r.HoldSeconds, err = number(key, value)
-	case "reset_after_seconds":
-		r.ResetAfterSeconds, err = number(key, value)
-	case "budget":
-		err = decodeObject(key, value, &r.Budget, `{"deaths": 5, "window_seconds": 600}`)
-	case "exit_codes":
-		err = decodeObject(key, value, &r.ExitCodes, `{"78": "never"}`)
-	case "count_term":
-		var ok bool
-		if r.CountTerm, ok = value.(bool); !ok {
-			err = fmt.Errorf("%s is %s, want a boolean", key, jsonType(value))
-		}
-	}
-	return err
-}
+// examples are right values of the keys that are objects.
+var examples = map[string]string{"budget": `{"deaths": 5, "window_seconds": 600}`, "exit_codes": `{"78": "never"}`}
 
-func decodeObject(key string, value, into any, example string) error {
+func decodeObject(key string, value, into any) error {
 	data, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
@@ -136,7 +113,7 @@ func decodeObject(key string, value, into any, example string) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		return fmt.Errorf("%s: %w; have %s", key, err, example)
+		return fmt.Errorf("%s: %w; have %s", key, err, examples[key])
 	}
 	return nil
 }

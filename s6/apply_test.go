@@ -57,7 +57,7 @@ func TestSupervisorThatDoesNotListenYet(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.options.Live = true
-	s6test.StartSlow(t, w.base, w.scan, superviseControl, 500*time.Millisecond)
+	startSlow(t, w.base, w.scan, superviseControl, 500*time.Millisecond)
 	w.apply(decide("coder=start", "writer=down"))
 	w.apply(decide("coder=down", "writer=start"))
 	w.apply(decide("coder=start"))
@@ -230,7 +230,7 @@ func TestStartDuringFinish(t *testing.T) {
 func TestApplyWhileSvscanStarts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s6test.StartSlow(t, w.base, w.scan, supervise.SvscanControl, 500*time.Millisecond)
+	startSlow(t, w.base, w.scan, supervise.SvscanControl, 500*time.Millisecond)
 	w.options.Live = true
 	w.apply(decide("coder=start"))
 	if f := w.facts().Slots["gateway-coder"]; !f.Up {
@@ -435,4 +435,17 @@ func TestEnvironmentOfRulesIsNotRoots(t *testing.T) {
 	if text, err := os.ReadFile(ran); err == nil {
 		t.Errorf("run before the gateway: %s", text)
 	}
+}
+
+// startSlow starts s6-svscan with a delay before any open of a control FIFO: control is its
+// path relative to the directory of the process that opens it.
+func startSlow(t testing.TB, base, scan, control string, delay time.Duration) *s6test.Svscan {
+	t.Helper()
+	strace, svscan := s6test.Installed(t, "strace"), s6test.Installed(t, "s6-svscan")
+	if out, err := exec.Command(strace, "-o", os.DevNull, "true").CombinedOutput(); err != nil {
+		t.Skipf("strace does not work here: %s", out)
+	}
+	inject := fmt.Sprintf("inject=openat:delay_enter=%d", delay.Microseconds())
+	// -D: the process is s6-svscan itself.
+	return s6test.Begin(t, base, scan, exec.Command(strace, "-D", "-f", "-qq", "-o", os.DevNull, "-P", control, "-e", "trace=openat", "-e", inject, svscan, scan))
 }

@@ -7,9 +7,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"mvdan.cc/sh/v3/syntax"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
@@ -221,7 +224,7 @@ func TestScriptsNameRootsPathsOnly(t *testing.T) {
 			continue
 		}
 		checked++
-		for _, path := range append(s6test.RootsCommands(t, string(f.Content)), interpreter) {
+		for _, path := range append(rootsCommands(t, string(f.Content)), interpreter) {
 			if err := scripts.CheckProgram(path); err != nil {
 				t.Errorf("%s runs %s: %v", f.Name, path, err)
 			}
@@ -311,4 +314,90 @@ func TestHelperGetsNothingOfTheEnvironment(t *testing.T) {
 func withEnv(cmd *exec.Cmd, variables ...string) *exec.Cmd {
 	cmd.Env = variables
 	return cmd
+}
+
+// The hooks run as root with the container's PATH, which may begin with a directory of the
+// volume. Everything in them is a path, and what with-contenv looks up is in root's PATH.
+func TestHooksNameRootsPathsOnly(t *testing.T) {
+	t.Parallel()
+	hooks, err := filepath.Glob("../cmd/hermes-reconcile/hook/*")
+	if err != nil || len(hooks) != 2 {
+		t.Fatalf("hooks: %v, %v", hooks, err)
+	}
+	const rootPath = "/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	for _, hook := range hooks {
+		data, err := os.ReadFile(hook)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(data)
+		if !strings.HasPrefix(text, "#!/bin/sh\n") || !strings.Contains(text, "\nexport PATH="+rootPath+"\nexec /command/with-contenv /usr/local/bin/hermes-reconcile ") {
+			t.Errorf("%s sets no PATH for root, or looks a program up: %s", hook, text)
+		}
+		for _, program := range rootsCommands(t, text) {
+			if !slices.Contains(strings.Split(rootPath, ":"), filepath.Dir(program)) {
+				t.Errorf("%s runs %s", hook, program)
+			}
+		}
+	}
+}
+
+// shellBuiltins are the words of the scripts that a shell runs itself.
+var shellBuiltins = map[string]bool{
+	"[": true, ":": true, "exec": true, "exit": true, "export": true, "kill": true, "read": true, "set": true, "trap": true,
+	"umask": true, "wait": true,
+}
+
+// rootsCommands returns the words of a script that name a program which the shell runs. It
+// also looks at the program that "exec" and "set --" name, and into traps.
+func rootsCommands(t testing.TB, script string) []string {
+	t.Helper()
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(script), "")
+	must(t, err)
+	var found []string
+	syntax.Walk(file, func(node syntax.Node) bool {
+		call, ok := node.(*syntax.CallExpr)
+		if !ok || len(call.Args) == 0 {
+			return true
+		}
+		words := make([]string, len(call.Args))
+		for i, word := range call.Args {
+			words[i] = plain(word)
+		}
+		switch {
+		case words[0] == "trap" && words[1] != "-":
+			found = append(found, rootsCommands(t, words[1])...)
+		case words[0] == "exec" && words[1] == "$@":
+			found = append(found, words[2])
+		case words[0] == "exec":
+			found = append(found, words[1])
+		case words[0] == "set" && len(words) > 2:
+			found = append(found, words[2])
+		case !shellBuiltins[words[0]]:
+			found = append(found, words[0])
+		}
+		return true
+	})
+	return found
+}
+
+// plain is a word without its quotes. Expansions stay as they are written.
+func plain(word *syntax.Word) string {
+	var b strings.Builder
+	printer := syntax.NewPrinter()
+	var write func(parts []syntax.WordPart)
+	write = func(parts []syntax.WordPart) {
+		for _, part := range parts {
+			switch p := part.(type) {
+			case *syntax.SglQuoted:
+				b.WriteString(p.Value)
+			case *syntax.DblQuoted:
+				write(p.Parts)
+			default:
+				_ = printer.Print(&b, part)
+			}
+		}
+	}
+	write(word.Parts)
+	return b.String()
 }

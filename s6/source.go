@@ -23,19 +23,10 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
+// Schema is the JSON Schema of what Slots returns.
+//
 //go:embed schema.json
-var schema string
-
-// A Source finds out what is in a scan directory: who supervises it, its slots and
-// their state, what interrupted runs left, and how many gateways fit. It takes no
-// lock.
-type Source struct{ ScanDir string }
-
-// Name is the key of the fact in input.container.
-func (s *Source) Name() string { return "s6" }
-
-// Schema is the JSON Schema of what Collect returns.
-func (s *Source) Schema() string { return schema }
+var Schema string
 
 // maxEntries bounds how many entries of a scan directory are read; s6-svscan itself
 // holds a thousand services unless an option changes that.
@@ -44,33 +35,23 @@ const maxEntries = 1 << 16
 // maxLeftovers bounds the list of leftovers.
 const maxLeftovers = 256
 
-// Collect returns a policy.Slots. Its error is that of ctx: something that cannot be
-// read is part of the fact.
-func (s *Source) Collect(ctx context.Context) (any, error) { return s.look(ctx) }
-
-// Slots looks at the scan directory. It returns what a Source collects; the status is
-// policy.StatusFailed when ctx has ended.
+// Slots finds out what is in the scan directory: who supervises it, its slots and their
+// state, what interrupted runs left, and how many gateways fit. It takes no lock. Something
+// that cannot be read is part of the answer; the status is policy.StatusFailed when ctx ends
+// before.
 func (e *Executor) Slots(ctx context.Context) policy.Slots {
-	s, err := (&Source{ScanDir: e.ScanDir}).look(ctx)
-	if err != nil {
-		return policy.Slots{Status: policy.StatusFailed}
-	}
-	return s
-}
-
-func (s *Source) look(ctx context.Context) (policy.Slots, error) {
 	f := policy.Slots{
 		Status:  policy.StatusRecorded,
-		ScanDir: policy.ScanDir{Path: s.ScanDir, Status: policy.StatusRecorded},
+		ScanDir: policy.ScanDir{Path: e.ScanDir, Status: policy.StatusRecorded},
 		Slots:   map[string]policy.Slot{}, Leftovers: []policy.Leftover{},
 	}
-	scan, err := openScanDir(s.ScanDir)
+	scan, err := openScanDir(e.ScanDir)
 	if err != nil {
 		f.ScanDir.Status, f.ScanDir.Error = absentOrUnreadable(err), err.Error()
 		f.Status = f.ScanDir.Status
 		f.Manager = manager(supervise.Scanner{})
 		f.Capacity = supervise.Capacity(supervise.Scanner{}, 0, 0)
-		return f, nil
+		return f
 	}
 	defer scan.close()
 	found := scan.scanner()
@@ -87,8 +68,8 @@ func (s *Source) look(ctx context.Context) (policy.Slots, error) {
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
 	f.Capacity = scan.capacity(found, entries)
 	for _, entry := range entries {
-		if err := ctx.Err(); err != nil {
-			return f, err
+		if ctx.Err() != nil {
+			return policy.Slots{Status: policy.StatusFailed}
 		}
 		name := entry.Name()
 		switch {
@@ -100,7 +81,7 @@ func (s *Source) look(ctx context.Context) (policy.Slots, error) {
 			f.Leftovers = appendLeftover(f.Leftovers, scan.Dir, name)
 		}
 	}
-	return f, nil
+	return f
 }
 
 func absentOrUnreadable(err error) string {

@@ -21,7 +21,7 @@ import (
 // checkSchema fails the test when the value does not match the schema.
 func checkSchema(t *testing.T, value any) {
 	t.Helper()
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader((&Source{}).Schema()))
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(Schema))
 	must(t, err)
 	compiler := jsonschema.NewCompiler()
 	must(t, compiler.AddResource("s6.json", document))
@@ -37,7 +37,7 @@ func checkSchema(t *testing.T, value any) {
 func TestSchemaDescribesEveryProperty(t *testing.T) {
 	t.Parallel()
 	var schema map[string]any
-	must(t, json.Unmarshal([]byte((&Source{}).Schema()), &schema))
+	must(t, json.Unmarshal([]byte(Schema), &schema))
 	var walk func(path string, node map[string]any)
 	walk = func(path string, node map[string]any) {
 		writer, _ := node["x-written-by"].(string)
@@ -210,8 +210,7 @@ func TestPrintFacts(t *testing.T) {
 	if dir == "" {
 		return // not started by TestFactsAsUser
 	}
-	f, err := (&Source{ScanDir: dir}).Collect(t.Context())
-	must(t, err)
-	_, err = os.Stdout.WriteString("facts: " + asJSON(f) + "\n")
+	f := (&Executor{ScanDir: dir}).Slots(t.Context())
+	_, err := os.Stdout.WriteString("facts: " + asJSON(f) + "\n")
 	must(t, err)
 }

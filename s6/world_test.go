@@ -162,10 +162,7 @@ func (w *world) alarmCodes() string {
 
 func (w *world) facts() policy.Slots {
 	w.t.Helper()
-	source := &Source{ScanDir: w.scan}
-	got, err := source.Collect(w.t.Context())
-	must(w.t, err)
-	return got.(policy.Slots)
+	return (&Executor{ScanDir: w.scan}).Slots(w.t.Context())
 }
 
 // visible lists the names that s6-svscan would look at.

@@ -14,7 +14,7 @@ var mayImport = map[string][]string{
 	"policy/suggest":         {},
 	"policy/trust":           {"policy"},
 	"policy/beneath":         {"policy"},
-	"engine":                 {"policy", "policy/suggest"},
+	"engine":                 {"policy", "policy/suggest", "engine/facts/fact"},
 	"engine/child":           {},
 	"engine/facts":           {"policy", "engine/facts/fact", "engine/facts/read", "engine/ledger"},
 	"engine/facts/container": {"policy", "policy/trust", "engine/facts/fact", "engine/facts/read"},
@@ -25,8 +25,8 @@ var mayImport = map[string][]string{
 	"engine/hometest":        {},
 	"engine/ledger":          {"policy"},
 	"engine/volume":          {"policy", "policy/beneath"},
-	"engine/volume/remote":   {"policy", "engine", "engine/child", "engine/facts", "engine/memory", "engine/notify", "engine/volume", "engine/ledger"},
-	"engine/reconcile":       {"policy", "engine", "engine/ledger"},
+	"engine/volume/remote":   {"policy", "engine", "engine/child", "engine/facts", "engine/facts/fact", "engine/memory", "engine/notify", "engine/volume", "engine/ledger"},
+	"engine/reconcile":       {"policy", "engine", "engine/facts/fact", "engine/ledger"},
 	"engine/memory":          {},
 	"engine/notify":          {},
 	"engine/watch":           {"policy", "policy/trust", "engine", "engine/ledger", "engine/memory", "engine/reconcile"},
@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
 	},
 	"cmd/hermes-reconcile/world": {
-		"policy", "policy/trust", "engine", "engine/facts/container", "engine/facts/plugins", "engine/reconcile", "engine/volume/remote", "rego", "rego/process", "s6", "s6/scripts",
+		"policy", "policy/trust", "engine", "engine/facts/container", "engine/facts/fact", "engine/facts/plugins", "engine/reconcile", "engine/volume/remote", "rego", "rego/process", "s6", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/view",
 	},
 	"cmd/hermes-reconcile/service": {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
@@ -75,7 +76,7 @@ type World struct {
 	Rules   Rules
 	ScanDir string
 	// Sources find out facts about the container that are not on the volume.
-	Sources []engine.Source
+	Sources []fact.Source
 	// External adds what the operator's plug-ins know about the container and the profiles of
 	// an input document. It keeps to a time limit of its own.
 	External      func(context.Context, *policy.Input)

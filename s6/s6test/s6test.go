@@ -21,6 +21,13 @@ import (
 // UserID is the uid and gid of the unprivileged user of the tests.
 const UserID = 10000
 
+// HostileWords do harm in a shell script that does not quote them. Root runs the scripts
+// of slots.
+var HostileWords = []string{
+	"$(touch pwned)", "`touch pwned`", "a;touch pwned", "a&touch pwned", "a|touch pwned", "a>pwned", "a'b", "'; touch pwned; '", `a\`, `\'; touch pwned; \'`,
+	"a b", "*", "~root", "#x", "!x", "${IFS}touch${IFS}pwned", "%s%n", "é", "(touch pwned)", "{a,b}", "[a-z]*", "$0", "$$",
+}
+
 // patience bounds every wait; a busy machine needs a fraction of it.
 const patience = 30 * time.Second
 
@@ -162,7 +169,7 @@ func Start(t testing.TB, base, scan string, options ...string) *Svscan {
 // StartCommand is Start with a command that runs s6-svscan.
 func StartCommand(t testing.TB, base, scan string, cmd *exec.Cmd) *Svscan {
 	t.Helper()
-	s := start(t, base, scan, cmd)
+	s := Begin(t, base, scan, cmd)
 	Until(t, "s6-svscan waits for commands", func() bool { return s.listens(scan) && s.sleeps() })
 	return s
 }
@@ -182,20 +189,8 @@ func (s *Svscan) sleeps() bool {
 	return err == nil && strings.Contains(string(stat), ") S ")
 }
 
-// StartSlow is Start with a delay before any open of a control FIFO: control is its
-// path relative to the directory of the process that opens it.
-func StartSlow(t testing.TB, base, scan, control string, delay time.Duration) *Svscan {
-	t.Helper()
-	strace, svscan := Installed(t, "strace"), Installed(t, "s6-svscan")
-	if out, err := exec.Command(strace, "-o", os.DevNull, "true").CombinedOutput(); err != nil {
-		t.Skipf("strace does not work here: %s", out)
-	}
-	inject := fmt.Sprintf("inject=openat:delay_enter=%d", delay.Microseconds())
-	// -D: the process is s6-svscan itself.
-	return start(t, base, scan, exec.Command(strace, "-D", "-f", "-qq", "-o", os.DevNull, "-P", control, "-e", "trace=openat", "-e", inject, svscan, scan))
-}
-
-func start(t testing.TB, base, scan string, cmd *exec.Cmd) *Svscan {
+// Begin is StartCommand without the wait for the first scan: it waits for the lock alone.
+func Begin(t testing.TB, base, scan string, cmd *exec.Cmd) *Svscan {
 	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stderr = t.Output()

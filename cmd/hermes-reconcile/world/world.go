@@ -16,6 +16,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/inspect"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/facts/container"
+	"hermes-reconcile/engine/facts/fact"
 	"hermes-reconcile/engine/facts/plugins"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume/remote"
@@ -29,16 +30,14 @@ import (
 
 // ContainerSources are the sources that touch nothing on the volume. Package remote has
 // the others.
-func ContainerSources(c config.Config) []engine.Source {
-	var sources []engine.Source
-	for _, source := range container.Sources(container.Config{StateDir: c.StateDir, RunDir: c.RunDir}) {
-		sources = append(sources, source)
-	}
-	return append(sources, &s6.Source{ScanDir: c.ScanDir})
+func ContainerSources(c config.Config) []fact.Source {
+	sources := container.Sources(container.Config{StateDir: c.StateDir, RunDir: c.RunDir})
+	slots := func(ctx context.Context) (any, error) { return (&s6.Executor{ScanDir: c.ScanDir}).Slots(ctx), nil }
+	return append(sources, fact.New("s6", s6.Schema, slots))
 }
 
 // AllSources describe every fact of the input document. They collect none.
-func AllSources() (ofContainer []engine.Source, ofProfile []engine.ProfileSource) {
+func AllSources() (ofContainer []fact.Source, ofProfile []fact.ProfileSource) {
 	ofVolume, profile := remote.Sources(remote.Settings{}, nil)
 	external, externalOfProfile := plugins.Sources()
 	return append(append(ContainerSources(config.Config{}), ofVolume...), external), append(profile, externalOfProfile)

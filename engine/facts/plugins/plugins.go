@@ -8,8 +8,11 @@
 package plugins
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +23,7 @@ import (
 
 	"hermes-reconcile/engine/facts/read"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 // maxPlugins is how many plug-ins there may be. They all run side by side.
@@ -252,4 +256,23 @@ func (r *report) add(name string, a answer, known map[string]bool) {
 		r.Values[name] = a.container
 	}
 	r.Plugins[name] = a
+}
+
+// UserOf finds the user that plug-ins run as for root; without a name it is nobody. The
+// agents' user is one only where the operator names it.
+func UserOf(name string, agents User) (User, error) {
+	uid, gid, err := trust.LookupUser(cmp.Or(name, "nobody"))
+	if err != nil && name == "" {
+		uid, gid, err = 65534, 65534, nil
+	}
+	u := User{UID: uid, GID: gid}
+	switch {
+	case err != nil:
+		return u, fmt.Errorf("configuration: facts.user: %w", err)
+	case uid == 0 || gid == 0:
+		return u, errors.New("facts.user is root or in the group of root, want another user for plug-ins")
+	case name == "" && uid == agents.UID:
+		return u, errors.New("facts.user is not set, and nobody is the agents' user: name another one for plug-ins")
+	}
+	return u, nil
 }

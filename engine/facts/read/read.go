@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strings"
 	"syscall"
@@ -177,4 +178,52 @@ func withoutBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xef
 // remember shares one reading of a file between the sources of a profile.
 func remember[T any](dir policy.Directory, key string, read func() T) T {
 	return dir.Remember(key, func() any { return read() }).(T)
+}
+
+// Trusted reads a file like OpenTrusted, up to MaxConfig bytes.
+func Trusted(path string, owner int) ([]byte, Outcome) {
+	f, _, out := OpenTrusted(path, owner)
+	if out.Status != "" {
+		return nil, out
+	}
+	defer f.Close()
+	return all(f, MaxConfig)
+}
+
+// NotBy reads a regular file that a user could neither have written nor replaced, up to limit
+// bytes. It follows links that are trusted too.
+func NotBy(path string, uid, gid int, limit int64) ([]byte, Outcome) {
+	f, _, err := trust.Open(path, trust.NotBy(uid, gid))
+	if err != nil {
+		return nil, OutcomeOf(err)
+	}
+	defer f.Close()
+	return all(f, limit)
+}
+
+// OpenTrusted opens a regular file, not a link, that only root or the user owner could
+// have written or replaced.
+func OpenTrusted(path string, owner int) (*os.File, os.FileInfo, Outcome) {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, nil, OutcomeOf(policy.ErrNotRegular)
+	}
+	f, info, err := trust.Open(path, trust.Only(owner))
+	return f, info, OutcomeOf(err)
+}
+
+// Space returns how full the file system of a path is, in bytes. Space that only root may use
+// is not free.
+func Space(path string) (free, total int64, err error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(path, &s); err != nil {
+		return 0, 0, err
+	}
+	return blocks(s.Bavail, s.Bsize), blocks(s.Blocks, s.Bsize), nil
+}
+
+func blocks(n uint64, size int64) int64 {
+	if size > 0 && n > uint64(math.MaxInt64/size) {
+		return math.MaxInt64
+	}
+	return int64(n) * size
 }

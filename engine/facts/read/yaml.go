@@ -180,7 +180,14 @@ type Node struct{ at *yaml.Node }
 func (n Node) At(keys ...string) Node {
 	at := n.at
 	for _, key := range keys {
-		at = child(at, key, 0)
+		var found *yaml.Node
+		entries(at, 0, func(name string, value *yaml.Node) bool {
+			if name == key {
+				found = value
+			}
+			return name != key
+		})
+		at = found
 	}
 	return Node{at}
 }
@@ -194,33 +201,27 @@ func (n Node) IsMapping() bool {
 	return at != nil && at.Kind == yaml.MappingNode
 }
 
-// child looks up a key in a mapping, and in the mappings that it merges with <<.
-func child(node *yaml.Node, key string, depth int) *yaml.Node {
+// entries calls each with the keys and values of a mapping, the last first, and then with
+// those of the mappings that it merges with <<, until each returns false.
+func entries(node *yaml.Node, depth int, each func(key string, value *yaml.Node) bool) bool {
 	node = resolved(node)
 	if node == nil || node.Kind != yaml.MappingNode || depth > 4 {
-		return nil
+		return true
 	}
-	var merged *yaml.Node
+	var merged []*yaml.Node
 	for i := len(node.Content) - 2; i >= 0; i -= 2 {
-		if node.Content[i].Kind != yaml.ScalarNode {
-			continue
-		}
-		switch node.Content[i].Value {
-		case key:
-			return resolved(node.Content[i+1])
-		case "<<":
-			merged = resolved(node.Content[i+1])
+		key, value := node.Content[i], resolved(node.Content[i+1])
+		switch {
+		case key.Kind != yaml.ScalarNode:
+		case key.Value == "<<" && value != nil && value.Kind == yaml.SequenceNode:
+			merged = value.Content[:min(len(value.Content), 8)]
+		case key.Value == "<<":
+			merged = []*yaml.Node{value}
+		case !each(key.Value, value):
+			return false
 		}
 	}
-	if merged != nil && merged.Kind == yaml.SequenceNode {
-		for _, part := range merged.Content[:min(len(merged.Content), 8)] {
-			if found := child(part, key, depth+1); found != nil {
-				return found
-			}
-		}
-		return nil
-	}
-	return child(merged, key, depth+1)
+	return !slices.ContainsFunc(merged, func(part *yaml.Node) bool { return !entries(part, depth+1, each) })
 }
 
 func resolved(node *yaml.Node) *yaml.Node {
@@ -235,31 +236,15 @@ func resolved(node *yaml.Node) *yaml.Node {
 
 // Keys returns the keys of a mapping and of the mappings that it merges, sorted, each once, at
 // most limit.
-func (n Node) Keys(limit int) []string {
-	keys := addKeys(nil, n.at, limit, 0)
+func (n Node) Keys(limit int) (keys []string) {
+	entries(n.at, 0, func(key string, value *yaml.Node) bool {
+		if len(key) <= 128 && value != nil {
+			keys = append(keys, key)
+		}
+		return len(keys) < limit
+	})
 	slices.Sort(keys)
 	return slices.Compact(keys)
-}
-
-func addKeys(keys []string, node *yaml.Node, limit, depth int) []string {
-	node = resolved(node)
-	if node == nil || node.Kind != yaml.MappingNode || depth > 4 {
-		return keys
-	}
-	for i := 0; i+1 < len(node.Content) && len(keys) < limit; i += 2 {
-		switch key, value := node.Content[i], resolved(node.Content[i+1]); {
-		case key.Kind != yaml.ScalarNode || len(key.Value) > 128 || value == nil:
-		case key.Value != "<<":
-			keys = append(keys, key.Value)
-		case value.Kind == yaml.SequenceNode:
-			for _, part := range value.Content[:min(len(value.Content), 8)] {
-				keys = addKeys(keys, part, limit, depth+1)
-			}
-		default:
-			keys = addKeys(keys, value, limit, depth+1)
-		}
-	}
-	return keys
 }
 
 // Text returns the text of a scalar. A mapping, a list and null have none.

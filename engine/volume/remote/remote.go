@@ -8,11 +8,17 @@
 package remote
 
 import (
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/child"
 	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/engine/facts/fact"
+	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
+	"hermes-reconcile/policy"
 )
 
 // Settings are what the work on the volume needs to know.
@@ -30,17 +36,48 @@ type Settings struct {
 type User struct{ UID, GID int }
 
 // Sources returns the sources that read the volume. A nil home serves for their schemas.
-func Sources(s Settings, home *volume.Home) (container []engine.Source, profile []engine.ProfileSource) {
+func Sources(s Settings, home *volume.Home) ([]fact.Source, []fact.ProfileSource) {
 	config := facts.Config{Home: s.Home, Phase: s.Phase, OperatorFiles: s.OperatorFiles, ConfigKeys: s.ConfigKeys}
 	if home != nil {
 		config.Root, config.ProfilesDir = home.Root(), home.ProfilesDir
 	}
 	builtin := facts.Builtin(config)
-	for _, source := range builtin.Volume {
-		container = append(container, source)
+	return builtin.Volume, builtin.Profile
+}
+
+// A request asks for one thing. The child replies with any number of answers, the last
+// of which is Done.
+type request struct {
+	Settings *Settings          `json:",omitempty"` // the first request, which has no answer
+	Collect  bool               `json:",omitempty"`
+	Execute  []policy.Operation `json:",omitempty"`
+	Log      string             `json:",omitempty"` // its name; the text is attached
+	Runs     *ledger.Query      `json:",omitempty"`
+	Change   *engine.Change     `json:",omitempty"`
+	Events   *time.Duration     `json:",omitempty"` // how long to wait
+}
+
+// An answer of a collection has the facts of one profile attached; the last one has the
+// facts about the container attached. The answer to another request has its value attached.
+type answer struct {
+	Profile string `json:",omitempty"`
+	Error   string `json:",omitempty"` // of the whole request
+	Done    bool   `json:",omitempty"`
+}
+
+// A result is that of one operation.
+type result struct {
+	Done  bool   `json:",omitempty"`
+	Error string `json:",omitempty"`
+}
+
+// factsOf returns the facts that are attached to a message.
+func factsOf(texts [][]byte) (policy.Facts, error) {
+	facts := child.Map(texts)
+	for name, value := range facts {
+		if !json.Valid(value) {
+			return nil, fmt.Errorf("the fact %q is not valid JSON", name)
+		}
 	}
-	for _, source := range builtin.Profile {
-		profile = append(profile, source)
-	}
-	return container, profile
+	return facts, nil
 }
