@@ -17,7 +17,7 @@ var HostileWords = []string{
 // builtins are the words of the scripts that a shell runs itself.
 var builtins = map[string]bool{
 	"[": true, ":": true, "exec": true, "exit": true, "export": true, "kill": true, "read": true, "set": true, "trap": true,
-	"umask": true, "wait": true,
+	"umask": true, "unset": true, "wait": true,
 }
 
 // RootsCommands returns the words of a script that name a program which the shell runs. It
