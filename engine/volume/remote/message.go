@@ -7,6 +7,7 @@ import (
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/child"
+	"hermes-reconcile/engine/gatewaylog"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
@@ -21,6 +22,7 @@ type request struct {
 	Runs     *ledger.Query      `json:",omitempty"`
 	Change   *engine.Change     `json:",omitempty"`
 	Events   *time.Duration     `json:",omitempty"` // how long to wait
+	Lines    *gatewaylog.Query  `json:",omitempty"`
 }
 
 // An answer of a collection has the facts of one profile attached; the last one has the
