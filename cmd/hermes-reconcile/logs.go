@@ -113,11 +113,11 @@ func showLogs(cmd *cobra.Command, c config.Config, names []string, q gatewaylog.
 		}
 		slices.SortStableFunc(lines, gatewaylog.Line.Compare)
 		q.Most, q.Since = gatewaylog.MaxLines, time.Time{}
-		print := view.Log
+		table := view.Log
 		if len(names) > 1 {
-			print = view.Logs
+			table = view.Logs
 		}
-		err := view.Stream(cmd.OutOrStdout(), c.Output, lines, print)
+		err := view.Stream(cmd.OutOrStdout(), c.Output, lines, table)
 		return failed(errors.Join(append(problems, err)...))
 	})
 }
