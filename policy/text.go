@@ -10,12 +10,16 @@ import (
 // MaxText is how many bytes of a text that a rule or an agent wrote are kept.
 const MaxText = 4 << 10
 
-// Cut shortens a text to MaxText bytes, and says in the text how many are missing.
-func Cut(text string) string {
-	if len(text) <= MaxText {
+// Cut is CutTo with MaxText.
+func Cut(text string) string { return CutTo(text, MaxText) }
+
+// CutTo shortens a text to at most that many bytes, at least 50, and says in the text how
+// many are missing.
+func CutTo(text string, most int) string {
+	if len(text) <= most {
 		return text
 	}
-	kept := MaxText - len("… (18446744073709551615 bytes more)")
+	kept := most - len("… (18446744073709551615 bytes more)")
 	for kept > 0 && !utf8.RuneStart(text[kept]) {
 		kept--
 	}

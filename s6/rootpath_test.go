@@ -345,7 +345,7 @@ func TestHooksNameRootsPathsOnly(t *testing.T) {
 // shellBuiltins are the words of the scripts that a shell runs itself.
 var shellBuiltins = map[string]bool{
 	"[": true, ":": true, "exec": true, "exit": true, "export": true, "kill": true, "read": true, "set": true, "trap": true,
-	"umask": true, "wait": true,
+	"umask": true, "unset": true, "wait": true,
 }
 
 // rootsCommands returns the words of a script that name a program which the shell runs. It

@@ -22,10 +22,11 @@ var mayImport = map[string][]string{
 	"engine/facts/facttest":  {"engine/facts/fact"},
 	"engine/facts/read":      {"policy", "policy/trust"},
 	"engine/facts/plugins":   {"policy", "policy/trust", "engine/facts/fact", "engine/facts/read"},
+	"engine/gatewaylog":      {"policy", "engine/ledger"},
 	"engine/hometest":        {},
 	"engine/ledger":          {"policy"},
 	"engine/volume":          {"policy", "policy/beneath"},
-	"engine/volume/remote":   {"policy", "engine", "engine/child", "engine/facts", "engine/facts/fact", "engine/memory", "engine/notify", "engine/volume", "engine/ledger"},
+	"engine/volume/remote":   {"policy", "engine", "engine/child", "engine/facts", "engine/facts/fact", "engine/gatewaylog", "engine/memory", "engine/notify", "engine/volume", "engine/ledger"},
 	"engine/reconcile":       {"policy", "engine", "engine/facts/fact", "engine/ledger"},
 	"engine/memory":          {},
 	"engine/notify":          {},
@@ -48,7 +49,7 @@ var mayImport = map[string][]string{
 
 	"cmd/hermes-reconcile/config":  {"policy", "policy/suggest", "policy/trust"},
 	"cmd/hermes-reconcile/metrics": {"policy", "policy/trust", "engine/status"},
-	"cmd/hermes-reconcile/view":    {"cmd/hermes-reconcile/config", "policy", "engine/explain", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
+	"cmd/hermes-reconcile/view":    {"cmd/hermes-reconcile/config", "policy", "engine/explain", "engine/gatewaylog", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile/inspect": {
 		"policy", "policy/trust", "engine", "engine/facts/read", "engine/ledger", "engine/status", "engine/watch", "rego/bundle", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
@@ -62,7 +63,7 @@ var mayImport = map[string][]string{
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile": {
-		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts/read", "engine/volume", "engine/volume/remote", "engine/ledger", "engine/reconcile", "engine/explain", "engine/status",
+		"policy", "policy/suggest", "policy/trust", "engine", "engine/facts/read", "engine/gatewaylog", "engine/volume", "engine/volume/remote", "engine/ledger", "engine/reconcile", "engine/explain", "engine/status",
 		"engine/watch", "rego", "rego/bundle", "rego/check", "rego/example", "rego/process", "rego/workbench", "s6", "s6/deaths", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/service", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
 	},
@@ -70,7 +71,7 @@ var mayImport = map[string][]string{
 
 // testsMayImport lists the additional imports of tests.
 var testsMayImport = map[string][]string{
-	"policy": {"engine/hometest"}, "engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest", "engine/facts/facttest"}, "engine/facts/container": {"engine/hometest", "engine/facts/facttest"}, "engine/facts/plugins": {"engine/hometest", "engine/facts/facttest"}, "engine/ledger": {"engine/volume", "engine/hometest"},
+	"policy": {"engine/hometest"}, "engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest", "engine/facts/facttest"}, "engine/facts/container": {"engine/hometest", "engine/facts/facttest"}, "engine/facts/plugins": {"engine/hometest", "engine/facts/facttest"}, "engine/gatewaylog": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume", "engine/hometest"},
 	"cmd/hermes-reconcile/metrics": {"engine/watch"}, "engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "engine/volume/remote": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/deaths": {"s6/s6test"}, "s6/scripts": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
 	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/service": {"engine/facts/container", "engine/hometest", "s6/s6test"}, "cmd/hermes-reconcile/view": {"engine/volume"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
 }

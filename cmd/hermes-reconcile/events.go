@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -58,16 +59,12 @@ func showEvents(cmd *cobra.Command, c config.Config, q ledger.Query, follow bool
 		return failed(err)
 	}
 	defer volume.Close()
-	tick := time.NewTicker(eventsInterval)
-	defer tick.Stop()
-	for {
+	return again(cmd.Context(), eventsInterval, follow, func() error {
 		found, err := volume.Runs(cmd.Context(), q)
-		switch {
-		case follow && cmd.Context().Err() != nil:
-			return nil
-		case err != nil:
+		if err != nil {
 			return failed(fmt.Errorf("the ledger: %w", err))
-		case q.After == nil:
+		}
+		if q.After == nil {
 			if err := knownNames(found.Names, q.Profiles); err != nil {
 				return err
 			}
@@ -75,12 +72,25 @@ func showEvents(cmd *cobra.Command, c config.Config, q ledger.Query, follow bool
 				log.Warn("the ledger", "err", note)
 			}
 		}
-		if err := view.Events(cmd.OutOrStdout(), c.Output, found.Events); err != nil || !follow {
-			return failed(err)
-		}
 		q.After, q.Most = found.Places, eventsMost
+		return failed(view.Stream(cmd.OutOrStdout(), c.Output, found.Events, view.Events))
+	})
+}
+
+// again calls look once, or with follow again and again until it fails or the context ends.
+func again(ctx context.Context, every time.Duration, follow bool, look func() error) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		err := look()
+		switch {
+		case follow && ctx.Err() != nil:
+			return nil
+		case err != nil || !follow:
+			return err
+		}
 		select {
-		case <-cmd.Context().Done():
+		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}

@@ -83,6 +83,7 @@ func newHostilePlace(t *testing.T) hostilePlace {
 	all := strings.Join(hometest.Hostile(), " ")
 	hometest.Put(t, h.home, "logs/container-boot.jsonl", ledger.String())
 	hometest.Put(t, h.home, "ESTOP", all)
+	hometest.Put(t, h.home, "logs/gateways/coder/current", "2026-11-22 06:00:11.123456789  "+strings.Join(hometest.Hostile(), "\n2026-11-22 06:00:11.123456789  ")+"\n"+all+"\n")
 	hometest.Put(t, h.home, "active_profile", all)
 	hometest.Put(t, h.home, "config.yaml", "gateway: {multiplex_profiles: "+rawJSON(all)+"}\n")
 	hometest.Put(t, h.home, "state/reconcile.owner.json", `{"host":`+rawJSON(all)+`,"seen_at":`+rawJSON(all)+`}`)
@@ -127,7 +128,7 @@ hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:1
 		{"log", exitDone}, {"log p00 p01", exitDone}, {"log --boots 100", exitDone}, {"status", exitDone}, {"status p03", exitDone},
 		{"status -o prometheus", exitDone}, {"status --check", exitProfile}, {"policy show", exitDone}, {"version", exitDone}, {"schema input", exitDone},
 		{"boot --log-format text --log-level debug", exitDone}, {"boot --log-format json --log-level debug", exitDone}, {"apply --dry-run", exitDone}, {"log -n 3", exitDone},
-		{"events", exitDone}, {"events p00 -n 3", exitDone},
+		{"events", exitDone}, {"events p00 -n 3", exitDone}, {"logs coder", exitDone}, {"logs coder p00", exitProfile},
 		{"eval nobody", exitUsage}, {"explain nobody", exitUsage}, {"start nobody", exitUsage}, {"__complete explain ", exitDone}, {"__complete start x", exitDone},
 	} {
 		for _, format := range []string{"table", "json", "yaml"} {
@@ -150,7 +151,7 @@ hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:1
 					args = append(args, "-o", format)
 				}
 				as := format
-				if strings.HasPrefix(test.words, "events") && format == "json" {
+				if (strings.HasPrefix(test.words, "events") || strings.HasPrefix(test.words, "logs")) && format == "json" {
 					as = "lines"
 				}
 				checkOutput(t, args, as, test.code, saved)
@@ -159,7 +160,7 @@ hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:1
 	}
 	t.Setenv("HERMES_RECONCILE_STATE_DIR", states)
 	for _, text := range hometest.Hostile() {
-		for _, command := range []string{"explain", "start", "log", "events", "unknown"} {
+		for _, command := range []string{"explain", "start", "log", "logs", "events", "unknown"} {
 			checkOutput(t, append([]string{command, "--", text}, places...), "table", exitUsage, "")
 		}
 		checkOutput(t, []string{text}, "table", -1, "")

@@ -188,7 +188,7 @@ configuration, 3 policy error.`,
 	cobra.AddTemplateFunc("versionLine", func() string { return currentVersions().String() })
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(
-		newApply(), newBoot(), newConfig(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newPolicy(), newRescan(), newSchema(),
+		newApply(), newBoot(), newConfig(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newLogs(), newPolicy(), newRescan(), newSchema(),
 		newStatus(), newVersion(), newWatch(),
 	)
 	for _, l := range lifecycles {

@@ -23,14 +23,10 @@ type logDirectoryFact struct {
 // logDirectory is where the logger of a profile's slot writes: below the home, not in the
 // profile.
 func (c Config) logDirectory(dir policy.Directory) logDirectoryFact {
-	entry := entryOf(dir.Profile())
-	if nameProblem(dir.Profile(), entry) != "" {
+	name := LogDirectory(dir.Profile())
+	if name == "" {
 		return logDirectoryFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
 	}
-	return c.describeLogDirectory("logs/gateways/" + entry)
-}
-
-func (c Config) describeLogDirectory(name string) logDirectoryFact {
 	info, err := c.Root.Lstat(name)
 	if err != nil {
 		return logDirectoryFact{Outcome: read.OutcomeOf(err)}
@@ -67,4 +63,14 @@ func (c Config) describeLogDirectory(name string) logDirectoryFact {
 		}
 	}
 	return f
+}
+
+// LogDirectory is the directory of a profile's log, relative to the home. It is empty for a
+// name that no slot can have.
+func LogDirectory(p policy.Profile) string {
+	entry := entryOf(p)
+	if nameProblem(p, entry) != "" {
+		return ""
+	}
+	return "logs/gateways/" + entry
 }

@@ -30,11 +30,11 @@ var secretInText = regexp.MustCompile(`//[^/\s@]*@|[A-Za-z0-9_-]{24,}`)
 // LastLog returns the last lines of the log of a profile's gateway, without what looks like a
 // credential. It is empty when there is no log that can be read.
 func LastLog(root policy.Directory, p policy.Profile) []string {
-	entry := entryOf(p)
-	if nameProblem(p, entry) != "" {
+	dir := LogDirectory(p)
+	if dir == "" {
 		return nil
 	}
-	data, out := read.Tail(root, "logs/gateways/"+entry+"/current", lastLogBytes)
+	data, out := read.Tail(root, dir+"/current", lastLogBytes)
 	text := strings.TrimSpace(string(data))
 	if out.Status != "" || text == "" {
 		return nil

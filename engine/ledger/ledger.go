@@ -61,12 +61,19 @@ type Place struct {
 	Offset int64
 }
 
-// scan calls add with every line of a ledger and of the file that it was rotated to, oldest
-// first, from a place on. add reports whether the line was valid. scan returns the place to
-// which it read, and notes about files that could not be read and lines that are left out.
+// scan scans a ledger and the file that it was rotated to.
 func scan(home policy.Directory, ledger string, from Place, add func(text []byte) bool) (to Place, notes []string) {
+	return Scan(home, []string{"logs/" + ledger + ".1", "logs/" + ledger}, from, maxBytes, add)
+}
+
+// Scan calls add with every line of some files, the oldest first, from a place on, and of each
+// file at most the last most bytes. If no file has the place, only the last is read. add
+// reports whether the line was valid. Scan returns the place to which it read, and notes about
+// files that could not be read and lines that are left out.
+func Scan(home policy.Directory, files []string, from Place, most int64, add func(text []byte) bool) (to Place, notes []string) {
 	to = from
-	for _, name := range []string{"logs/" + ledger + ".1", "logs/" + ledger} {
+	isFound := from == Place{}
+	for i, name := range files {
 		file, err := home.Open(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -75,8 +82,8 @@ func scan(home policy.Directory, ledger string, from Place, add func(text []byte
 		var torn bool
 		if err == nil {
 			offset, isKnown := from.in(file)
-			if isKnown || from == (Place{}) || !strings.HasSuffix(name, ".1") {
-				to, invalid, torn, err = scanFile(file, offset, maxBytes, add)
+			if isFound = isFound || isKnown; isFound || i == len(files)-1 {
+				to, invalid, torn, err = scanFile(file, offset, most, add)
 			}
 			file.Close()
 		}

@@ -70,6 +70,7 @@ type Settings struct {
 	Args    []string // such as gateway run --replace; after -p NAME
 	Shell   string   // of the scripts: /bin/sh
 	Tools   string   // directory of s6-log and s6-setuidgid: the first one that has them, see findPrograms
+	Stderr  string   // of the gateways: StderrContainer, or the log of each
 	Contenv string   // runs a gateway with the container's environment: /command/with-contenv where that exists
 
 	// Died is the command that a finish script runs, with the arguments that
@@ -83,6 +84,10 @@ type Settings struct {
 	// none. Root runs it.
 	Watch []string
 }
+
+// StderrContainer leaves standard error of the gateways to that of s6-svscan, the
+// container's log.
+const StderrContainer = "container"
 
 // A Renderer writes the files of slots. It quotes once what all slots share.
 type Renderer struct {
@@ -138,6 +143,10 @@ func (s Settings) with(p programs, scanDir, account string) (*Renderer, error) {
 	dropUser := "uid=$(" + p.id + " -u)\n" +
 		"if [ \"$uid\" = 0 ]; then set -- " + q.quote(p.setuidgid) + " " + q.quote(account) + "; else set --; fi\n"
 	makeDirAndLog := `mkdir -p "$1" && rm -f "$1/lock" && exec ` + q.quote(p.log) + ` 1 n10 s1000000 T "$1"`
+	redirect := " 2>&1\n"
+	if s.Stderr == StderrContainer {
+		redirect = "\n"
+	}
 	var contenv []string
 	watch := "exec " + p.env + " \"PATH=$path\""
 	if s.Contenv != "" {
@@ -151,8 +160,8 @@ func (s Settings) with(p programs, scanDir, account string) (*Renderer, error) {
 			" HOME=" + home + " HERMES_HOME=" + home + " HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1 " + supervise.SlotVariable + "=",
 		scan:    scanDir,
 		command: " " + shell + " -c " + q.quote(enterHome) + " gateway " + home + " " + q.quote(cmp.Or(s.UserDir, "/opt/data")) + q.words(s.Command),
-		args:    q.words(s.Args) + "\n",
-		logHead: head + setPath + dropUser + "exec \"$@\" " + shell + " -c " + q.quote(makeDirAndLog) + " logger ",
+		args:    q.words(s.Args) + redirect,
+		logHead: head + setPath + "unset TZ\n" + dropUser + "exec \"$@\" " + shell + " -c " + q.quote(makeDirAndLog) + " logger ",
 		logs:    strings.TrimSuffix(s.Home, "/") + "/logs/",
 		finish:  finishScript(nil, ""),
 		watch:   watch + q.words(s.Watch) + "\n",

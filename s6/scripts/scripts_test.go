@@ -35,7 +35,7 @@ if [ -s data/pause ]; then
 fi
 uid=$(/usr/bin/id -u)
 if [ "$uid" = 0 ]; then set -- /command/s6-setuidgid hermes; else set --; fi
-exec "$@" /usr/bin/env "PATH=$path" /command/with-contenv /usr/bin/env HOME=/opt/data HERMES_HOME=/opt/data HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1 HERMES_S6_SLOT=/run/service/gateway-coder "NAME=it's \$HOME" 'PORT=9570' /bin/sh -c 'if [ -d "$2" ]; then [ "$HOME" != "$1" ] || HOME=$2; cd "$2"; else cd "$1"; fi && shift 2 && exec "$@"' gateway /opt/data /opt/data hermes -p coder gateway run --replace
+exec "$@" /usr/bin/env "PATH=$path" /command/with-contenv /usr/bin/env HOME=/opt/data HERMES_HOME=/opt/data HERMES_S6_SUPERVISED_CHILD=1 HERMES_SUPERVISED_CHILD=1 HERMES_S6_SLOT=/run/service/gateway-coder "NAME=it's \$HOME" 'PORT=9570' /bin/sh -c 'if [ -d "$2" ]; then [ "$HOME" != "$1" ] || HOME=$2; cd "$2"; else cd "$1"; fi && shift 2 && exec "$@"' gateway /opt/data /opt/data hermes -p coder gateway run --replace 2>&1
 `,
 		"finish": `#!/bin/sh
 # $1 is the exit code, 256 after a signal; 125 means: leave it down.
@@ -49,6 +49,7 @@ exit 0
 set -e
 umask 022
 export PATH=/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+unset TZ
 uid=$(/usr/bin/id -u)
 if [ "$uid" = 0 ]; then set -- /command/s6-setuidgid hermes; else set --; fi
 exec "$@" /bin/sh -c 'mkdir -p "$1" && rm -f "$1/lock" && exec /command/s6-log 1 n10 s1000000 T "$1"' logger /opt/data/logs/gateways/coder

@@ -79,6 +79,7 @@ type Config struct {
 		Tools     string `koanf:"tools"`
 		Shell     string `koanf:"shell"`
 		Program   string `koanf:"program"`
+		Stderr    string `koanf:"stderr"`
 	} `koanf:"s6"`
 	Gateway struct {
 		Command []string `koanf:"command"`
@@ -128,6 +129,7 @@ func defaults() map[string]any {
 		"s6.tools":               "",
 		"s6.shell":               "",
 		"s6.program":             "",
+		"s6.stderr":              "log",
 		"gateway.command":        []string{"hermes"},
 		"gateway.args":           []string{"gateway", "run", "--replace"},
 	}
@@ -148,6 +150,7 @@ var choices = map[string][]string{
 	"log_format":    {"auto", "text", "json"},
 	"boot.rescan":   {"never", "now"},
 	"s6.ownership":  {"strict", "upstream"},
+	"s6.stderr":     {"log", "container"},
 }
 
 // flagKeys maps flags to the key that each sets. All other flags belong to one command.

@@ -1,12 +1,14 @@
 package view
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 
+	"hermes-reconcile/engine/gatewaylog"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
@@ -37,25 +39,51 @@ func History(w io.Writer, d ledger.History) {
 	}
 }
 
-// Events prints each event: as one line, or as one JSON object a line.
-func Events(w io.Writer, format string, events []ledger.Event) (err error) {
-	for _, e := range events {
-		if format == "json" {
-			err = json.NewEncoder(w).Encode(e)
-		} else {
-			err = Print(w, format, []ledger.Event{e}, event)
-		}
-		if err != nil {
+// Stream prints items of a list that goes on: as lines of text, or each as one JSON object a
+// line.
+func Stream[T any](w io.Writer, format string, items []T, table func(io.Writer, []T)) error {
+	if len(items) == 0 {
+		return nil
+	}
+	if format != "json" {
+		return Print(w, format, items, table)
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	for _, item := range items {
+		if err := encoder.Encode(item); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := w.Write(text.Bytes())
+	return err
 }
 
-func event(w io.Writer, one []ledger.Event) {
-	e := one[0]
-	by := strings.Join(append([]string{e.Command}, e.Cause...), ", ")
-	line(w, "%s  %-16s  %s: %s (%s)", e.Time, wordOrNone(e.Profile), strings.Join(e.Done, ", "), cut(e.Reason, 400), by)
+// Events prints each event as one line.
+func Events(w io.Writer, events []ledger.Event) {
+	for _, e := range events {
+		by := strings.Join(append([]string{e.Command}, e.Cause...), ", ")
+		line(w, "%s  %-16s  %s: %s (%s)", e.Time, wordOrNone(e.Profile), strings.Join(e.Done, ", "), cut(e.Reason, 400), by)
+	}
+}
+
+// Logs prints lines of the logs of several gateways.
+func Logs(w io.Writer, lines []gatewaylog.Line) {
+	for _, l := range lines {
+		fmt.Fprintf(w, "%-16s  ", policy.Word(l.Profile))
+		Log(w, []gatewaylog.Line{l})
+	}
+}
+
+// Log prints lines of the log of a gateway. Tabs stay.
+func Log(w io.Writer, lines []gatewaylog.Line) {
+	for _, l := range lines {
+		at := policy.NowNothing
+		if l.Time != nil {
+			at = l.Time.Format("2006-01-02T15:04:05.000Z07:00")
+		}
+		fmt.Fprintf(w, "%s  %s\n", at, policy.Clean(l.Text))
+	}
 }
 
 // bootOf is the column BOOT. A pass that was not a boot has its command there.

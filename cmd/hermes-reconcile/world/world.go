@@ -133,7 +133,7 @@ func Executor(c config.Config, log *slog.Logger) (*s6.Executor, error) {
 		Root:      os.Geteuid() == 0,
 		Ownership: s6.Ownership(c.S6.Ownership),
 		Settings: scripts.Settings{
-			Home: c.Home, Command: c.Gateway.Command, Args: c.Gateway.Args, Shell: c.S6.Shell, Tools: c.S6.Tools,
+			Home: c.Home, Command: c.Gateway.Command, Args: c.Gateway.Args, Shell: c.S6.Shell, Tools: c.S6.Tools, Stderr: c.S6.Stderr,
 			Died: diedCommand(c), Watch: WatchCommand(c),
 		},
 		Log: log,

@@ -15,6 +15,7 @@ import (
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/child"
+	"hermes-reconcile/engine/gatewaylog"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
@@ -286,4 +287,9 @@ func (v *Child) Close() {
 	if v.pipes != nil {
 		v.pipes.Close()
 	}
+}
+
+// GatewayLog returns lines of the log of a profile's gateway.
+func (v *Child) GatewayLog(ctx context.Context, q gatewaylog.Query) (gatewaylog.Lines, error) {
+	return valueOf[gatewaylog.Lines](ctx, v, v.settings.Timeout, request{Lines: &q})
 }

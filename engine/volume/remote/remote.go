@@ -16,6 +16,7 @@ import (
 	"hermes-reconcile/engine/child"
 	"hermes-reconcile/engine/facts"
 	"hermes-reconcile/engine/facts/fact"
+	"hermes-reconcile/engine/gatewaylog"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
@@ -55,6 +56,7 @@ type request struct {
 	Runs     *ledger.Query      `json:",omitempty"`
 	Change   *engine.Change     `json:",omitempty"`
 	Events   *time.Duration     `json:",omitempty"` // how long to wait
+	Lines    *gatewaylog.Query  `json:",omitempty"`
 }
 
 // An answer of a collection has the facts of one profile attached; the last one has the

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,7 @@ import (
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/child"
 	"hermes-reconcile/engine/facts"
+	"hermes-reconcile/engine/gatewaylog"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
@@ -177,6 +179,8 @@ func (v *server) answer(ctx context.Context, r request, texts [][]byte) error {
 		value = v.execute(ctx, r.Execute)
 	case r.Runs != nil:
 		value, err = v.runs(ctx, *r.Runs)
+	case r.Lines != nil:
+		value, err = v.lines(ctx, *r.Lines)
 	case r.Change != nil:
 		value, err = v.change(ctx, *r.Change)
 	case r.Events != nil:
@@ -233,6 +237,17 @@ func (v *server) runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) 
 	slices.Sort(runs.Names)
 	runs.Names = slices.Compact(runs.Names)
 	return runs, err
+}
+
+// lines reads the log of a gateway.
+func (v *server) lines(ctx context.Context, q gatewaylog.Query) (l gatewaylog.Lines, err error) {
+	visitErr := v.home.Visit(ctx, q.Profile, func(dir policy.Directory) {
+		err = errors.New("no slot can have this name, so there is no log")
+		if name := facts.LogDirectory(dir.Profile()); name != "" {
+			l, err = gatewaylog.Read(v.home.Root(), name, q)
+		}
+	})
+	return l, cmp.Or(visitErr, err)
 }
 
 func (v *server) change(ctx context.Context, c engine.Change) (done engine.Changed, err error) {
