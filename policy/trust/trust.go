@@ -141,7 +141,15 @@ func judgeOne(path string, info os.FileInfo, judge Judge, above int) error {
 		owner.Mode &^= 0o7777
 		st = &owner
 	}
-	if why := judge(st, above); why != "" {
+	why := judge(st, above)
+	if why != "" && info.IsDir() && st.Mode&0o022 != 0 {
+		closed := *st
+		closed.Mode &^= 0o022
+		if judge(&closed, above) == "" && sealed(path) {
+			return nil
+		}
+	}
+	if why != "" {
 		return &Error{path, why}
 	}
 	return nil
