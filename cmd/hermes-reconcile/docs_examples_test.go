@@ -86,7 +86,7 @@ func TestExampleOfRules(t *testing.T) {
 	t.Setenv("HERMES_RECONCILE_S6__OWNERSHIP", "upstream")
 	rules := examplesDir + "/hermes-reconcile/policy"
 	output(t, "policy", "check", "--strict", "--home", dir+"/home", rules)
-	decided := string(output(t, "eval", "--config", examples+"/hermes-reconcile/config.yaml", "--policy", rules, "--home", dir+"/home", "--scandir", dir+"/scan"))
+	decided := string(output(t, "eval", "--config", examplesDir+"/hermes-reconcile/config.yaml", "--policy", rules, "--home", dir+"/home", "--scandir", dir+"/scan"))
 	for _, want := range []string{`coder +start +prior_intent`, `scratch-1 +down +scratch`} {
 		if !regexp.MustCompile(want).MatchString(decided) {
 			t.Errorf("the rules decide\n%s\nwant %s", decided, want)

@@ -77,7 +77,11 @@ func TestLinksOfTheDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range append(pages, "../../README.md") {
+	others, err := filepath.Glob("../../*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, others...) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
