@@ -120,7 +120,7 @@ func TestWhatTheFactsDoNotOffer(t *testing.T) {
 		{Set: policy.SetStart, Rule: "r", Profile: "codr", Reason: "x"},
 	}}, HoldOnRuleError)
 	coder := d.Profiles["coder"]
-	if diff := cmp.Diff([]string{"gateway.pid"}, coder.Sweep); diff != "" {
+	if diff := cmp.Diff(policy.List[string]{"gateway.pid"}, coder.Sweep); diff != "" {
 		t.Errorf("sweep (-want +got):\n%s", diff)
 	}
 	if coder.Identities["gateway.pid"] != "i1" {

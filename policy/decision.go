@@ -49,10 +49,10 @@ type Decision struct {
 	PriorExit  string `json:"prior_exit"`  // "clean", "unclean" or "unknown"
 	// Contributions are all that rules contributed, also those that did not win, sorted.
 	// Those to recheck are in Decisions.Recheck.
-	Contributions []Contribution `json:"contributions"`
+	Contributions List[Contribution] `json:"contributions"`
 	// Sweep names the runtime files to remove, sorted. Each was offered by a
 	// fact.
-	Sweep        []string          `json:"sweep"`
+	Sweep        List[string]      `json:"sweep"`
 	DelaySeconds float64           `json:"delay_seconds"`
 	Env          map[string]string `json:"env,omitempty"`
 	Restart      *Restart          `json:"restart,omitempty"`
@@ -102,8 +102,8 @@ type Status struct {
 	// Revision identifies the rules and settings: equal text, equal revision.
 	Revision string `json:"revision"`
 	// Fallback means that the operator's rules could not be used.
-	Fallback bool     `json:"fallback"`
-	Errors   []string `json:"errors"`
+	Fallback bool         `json:"fallback"`
+	Errors   List[string] `json:"errors"`
 	// After are the packages of StageAfter, in the order in which they run.
 	After []string `json:"after,omitempty"`
 	// Untrusted are the errors about rules that the agents could have written.
@@ -156,8 +156,8 @@ type Decisions struct {
 	SchemaVersion int                 `json:"schema_version"`
 	Phase         string              `json:"phase"`
 	Policy        Status              `json:"policy"`
-	Skip          []Contribution      `json:"skip"` // why this container supervises nothing
-	Alarms        []Alarm             `json:"alarms"`
+	Skip          List[Contribution]  `json:"skip"` // why this container supervises nothing
+	Alarms        List[Alarm]         `json:"alarms"`
 	Profiles      map[string]Decision `json:"profiles"`
 	// Recheck is when rules want to be asked again, each with its time At, the earliest
 	// first. A warn-only rule counts.
@@ -165,35 +165,15 @@ type Decisions struct {
 	Plan    []Operation    `json:"plan,omitempty"`
 }
 
-// MarshalJSON writes empty lists as [], so that a reader needs no case for null.
-func (d Decisions) MarshalJSON() ([]byte, error) {
-	type plain Decisions
-	p := plain(d)
-	p.Skip, p.Alarms = orEmpty(p.Skip), orEmpty(p.Alarms)
-	return json.Marshal(p)
-}
+// A List is [] in JSON if it is empty, so that a reader needs no case for null.
+type List[T any] []T
 
-// MarshalJSON writes empty lists as [].
-func (s Status) MarshalJSON() ([]byte, error) {
-	type plain Status
-	p := plain(s)
-	p.Errors = orEmpty(p.Errors)
-	return json.Marshal(p)
-}
-
-// MarshalJSON writes empty lists as [].
-func (d Decision) MarshalJSON() ([]byte, error) {
-	type plain Decision
-	p := plain(d)
-	p.Contributions, p.Sweep = orEmpty(p.Contributions), orEmpty(p.Sweep)
-	return json.Marshal(p)
-}
-
-func orEmpty[T any](s []T) []T {
-	if s == nil {
-		return []T{}
+// MarshalJSON writes the list.
+func (l List[T]) MarshalJSON() ([]byte, error) {
+	if l == nil {
+		return []byte("[]"), nil
 	}
-	return s
+	return json.Marshal([]T(l))
 }
 
 // DecisionSchema is the JSON Schema of the decision document.

@@ -42,6 +42,21 @@ func ProfileName(entry string) string {
 	return strconv.QuoteToASCII(entry)
 }
 
+// ProfileNamed is the reverse of ProfileName. ok is false for a name that no profile can have.
+func ProfileNamed(name string) (p Profile, ok bool) {
+	entry := name
+	switch {
+	case name == RootProfile:
+		return Profile{Name: name, Dir: "."}, true
+	case name == "profiles/"+RootProfile:
+		entry = RootProfile
+	case strings.HasPrefix(name, `"`):
+		entry, _ = strconv.Unquote(name)
+	}
+	ok = ProfileName(entry) == name && entry != "" && entry != "." && entry != ".." && !strings.Contains(entry, "/")
+	return Profile{Name: name, Dir: "profiles/" + entry}, ok
+}
+
 // ErrNotRegular is the error for something on the volume that is not a regular file where
 // only a regular file is read: a link, a FIFO, a device, a socket, a directory.
 var ErrNotRegular = errors.New("not a regular file")

@@ -98,11 +98,7 @@ func (e *Executor) at(ctx context.Context, op policy.Operation, do func(*directo
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	p, err := e.Home.find(ctx, op.Profile)
-	if err != nil {
-		return false, err
-	}
-	dir, err := e.Home.open(p)
+	dir, err := e.Home.openNamed(op.Profile)
 	if err != nil {
 		return false, err
 	}

@@ -46,7 +46,6 @@ type Home struct {
 	beforeRename func()
 
 	mu     sync.Mutex
-	dirs   map[string]string // directory of each profile, as last listed
 	listed policy.ProfilesDir
 }
 
@@ -86,13 +85,9 @@ func (h *Home) Profiles(ctx context.Context) ([]policy.Profile, error) {
 	}
 	slices.SortFunc(profiles, func(a, b policy.Profile) int { return strings.Compare(a.Name, b.Name) })
 
-	dirs := make(map[string]string, len(profiles))
-	for _, p := range profiles {
-		dirs[p.Name] = p.Dir
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.dirs, h.listed = dirs, listed
+	h.listed = listed
 	return profiles, nil
 }
 
@@ -173,26 +168,18 @@ func (h *Home) open(p policy.Profile) (*directory, error) {
 	return d, nil
 }
 
-// find returns the profile of a name. It lists the profiles when the name is unknown.
-func (h *Home) find(ctx context.Context, name string) (policy.Profile, error) {
-	if dir, ok := h.remembered(name); ok {
-		return policy.Profile{Name: name, Dir: dir}, nil
-	}
-	if _, err := h.Profiles(ctx); err != nil {
-		return policy.Profile{}, err
-	}
-	dir, ok := h.remembered(name)
+// openNamed opens the directory of a profile. The error wraps fs.ErrNotExist unless there is a
+// directory or a link of that name.
+func (h *Home) openNamed(name string) (*directory, error) {
+	p, ok := policy.ProfileNamed(name)
 	if !ok {
-		return policy.Profile{}, fmt.Errorf("profile %s: %w", name, fs.ErrNotExist)
+		return nil, fmt.Errorf("profile %s: %w", name, fs.ErrNotExist)
 	}
-	return policy.Profile{Name: name, Dir: dir}, nil
-}
-
-func (h *Home) remembered(name string) (string, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	dir, ok := h.dirs[name]
-	return dir, ok
+	d, err := h.open(p)
+	if err == nil && d.self != nil && !d.self.IsDir() && d.self.Mode()&fs.ModeSymlink == 0 {
+		err = fmt.Errorf("profile %s: %w", name, fs.ErrNotExist)
+	}
+	return d, err
 }
 
 // unwrapPath removes the path from an error whose caller adds its own.

@@ -252,11 +252,10 @@ func (h *Home) Visit(ctx context.Context, profile string, do func(policy.Directo
 
 // inProfile calls do with the directory of a profile. It adds file and profile to an error.
 func (h *Home) inProfile(ctx context.Context, profile, file string, do func(*directory) error) error {
-	p, err := h.find(ctx, profile)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	dir, err := h.open(p)
+	dir, err := h.openNamed(profile)
 	if err != nil {
 		return err
 	}

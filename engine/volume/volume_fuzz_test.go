@@ -88,6 +88,9 @@ func FuzzProfileName(f *testing.F) {
 		if a != b && x == y {
 			t.Errorf("%q and %q are both called %q", a, b, x)
 		}
+		if p, ok := policy.ProfileNamed(x); a != "." && a != ".." && (!ok || p.Dir != "profiles/"+a) {
+			t.Errorf("%q leads to %q, want %q", x, p.Dir, a)
+		}
 		if x == policy.RootProfile || strings.ContainsAny(x, "\n\r\x1b\u202e") {
 			t.Errorf("%q is called %q", a, x)
 		}

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"regexp"
@@ -89,19 +88,14 @@ func removeLeftovers(fd beneath.Dir) {
 	if err != nil {
 		return
 	}
-	var found []string
-	looked := 0
-	_ = scan(opened, func(entry string, kind fs.FileMode) bool {
-		if kind.IsRegular() && leftover.MatchString(entry) {
-			found = append(found, entry)
+	names, _ := beneath.Names(opened, maxLeftoverEntries)
+	for _, name := range names {
+		if !leftover.MatchString(name) {
+			continue
 		}
-		looked++
-		return looked < maxLeftoverEntries
-	})
-	for _, entry := range found {
-		st, err := fd.Lstat(entry)
-		if err == nil && time.Since(time.Unix(st.Mtim.Unix())) > leftoverAge {
-			_ = removeIfThere(fd, entry)
+		st, err := fd.Lstat(name)
+		if err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && time.Since(time.Unix(st.Mtim.Unix())) > leftoverAge {
+			_ = removeIfThere(fd, name)
 		}
 	}
 }

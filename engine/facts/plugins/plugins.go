@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -202,11 +203,8 @@ func (c Config) question(profiles []string) []byte {
 		Profiles []asked `json:"profiles"`
 	}{c.phase, c.Home, []asked{}}
 	for _, name := range profiles {
-		switch {
-		case name == policy.RootProfile:
-			q.Profiles = append(q.Profiles, asked{name, c.Home})
-		case policy.ProfileName(name) == name && name != "" && name != "." && name != ".." && !strings.Contains(name, "/"):
-			q.Profiles = append(q.Profiles, asked{name, filepath.Join(c.Home, "profiles", name)})
+		if p, ok := policy.ProfileNamed(name); ok && (p.Dir == "." || path.Base(p.Dir) == name) {
+			q.Profiles = append(q.Profiles, asked{name, filepath.Join(c.Home, p.Dir)})
 		}
 	}
 	text, _ := json.Marshal(q) // strings always encode
