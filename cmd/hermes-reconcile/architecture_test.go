@@ -83,6 +83,7 @@ var onlyIn = map[string]string{
 	"github.com/spf13/cobra":           "cmd/hermes-reconcile",
 	"github.com/fsnotify/fsnotify":     "engine/notify",
 	"github.com/prometheus":            "cmd/hermes-reconcile/metrics",
+	"github.com/jedib0t/go-pretty":     "cmd/hermes-reconcile/view",
 }
 
 func TestWhoImportsWhom(t *testing.T) {

@@ -62,13 +62,13 @@ func shownIn(t *testing.T, page, command string) string {
 func TestDocumentedStatus(t *testing.T) {
 	text, d := documentedStatus(t)
 	var again, table bytes.Buffer
-	if err := view.Print(&again, "json", d, view.Status); err != nil {
+	if err := view.Print(&again, "json", d, nil); err != nil {
 		t.Fatal(err)
 	}
 	if again.String() != text {
 		t.Errorf("the program writes\n%s\nand docs/status.md shows\n%s", again.String(), text)
 	}
-	view.Status(&table, d)
+	view.Screen{}.Status(&table, d)
 	if want := shownIn(t, "docs/status.md", "hermes-reconcile status"); table.String() != want {
 		t.Errorf("the table is\n%s\nand docs/status.md shows\n%s", table.String(), want)
 	}

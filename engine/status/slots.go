@@ -36,26 +36,39 @@ func (p Profile) seen(all policy.Slots, slot policy.Slot, exists bool) Profile {
 	return p
 }
 
-// DescribeNow describes how a profile is at a time.
-func (p Profile) DescribeNow(now time.Time) string {
-	switch p.Now {
-	case policy.NowUp:
-		text := fmt.Sprintf("up pid %d", p.PID)
-		if p.SinceUnix > 0 {
-			text += " for " + spell(now.Sub(time.Unix(p.SinceUnix, 0)))
-		}
-		if p.Changed {
-			text += ", older run script"
-		}
-		return fmt.Sprintf("%s, restarts %d", text, p.Restarts)
-	case policy.NowWaiting:
-		return fmt.Sprintf("waiting until %s, restarts %d", p.Until, p.Restarts)
-	case policy.NowDown:
-		if p.Restarts > 0 {
-			return fmt.Sprintf("down, %s, restarts %d", p.lastExit(), p.Restarts)
-		}
+// DescribeNow describes how a profile is.
+func (p Profile) DescribeNow() string {
+	switch {
+	case p.Now == policy.NowUp && p.Changed:
+		return "up, older run script"
+	case p.Now == policy.NowDown && p.Restarts > 0:
+		return "down, " + p.lastExit()
 	}
 	return p.Now
+}
+
+// Summaries are the words of Profile.Summary, in the order in which they are counted.
+var Summaries = []string{"up", "wanted and not up", "not known", "up and not wanted", "served by default", "held", "down", "without a slot"}
+
+// Summary is how a profile is, in a word of Summaries.
+func (p Profile) Summary() string {
+	switch {
+	case p.Wanted == Unknown:
+		return "not known"
+	case p.Wanted == WantedUp && p.Now == policy.NowUp:
+		return "up"
+	case p.Wanted == WantedUp:
+		return "wanted and not up"
+	case p.Now == policy.NowUp:
+		return "up and not wanted"
+	case p.ServedBy == policy.RootProfile:
+		return "served by default"
+	case p.Held:
+		return "held"
+	case p.Slot == policy.SlotNone:
+		return "without a slot"
+	}
+	return "down"
 }
 
 // lastExit describes how the gateway ended last.
@@ -111,16 +124,15 @@ func (p Profile) whyNotUp(s Supervisor) string {
 	return "its supervisor has not started it, or was told to keep it down"
 }
 
-// spell writes a duration as an operator would say it.
-func spell(d time.Duration) string {
-	seconds := max(0, int64(d/time.Second))
-	switch {
-	case seconds < 60:
-		return fmt.Sprintf("%ds", seconds)
-	case seconds < 3600:
-		return fmt.Sprintf("%dm%ds", seconds/60, seconds%60)
-	case seconds < 86400:
-		return fmt.Sprintf("%dh%dm", seconds/3600, seconds/60%60)
+// Spell writes a duration as an operator would say it, in the unit that has two digits.
+func Spell(d time.Duration) string {
+	switch d = max(0, d); {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
 	}
-	return fmt.Sprintf("%dd%dh", seconds/86400, seconds/3600%24)
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }

@@ -25,7 +25,7 @@ type Document struct {
 	Alarms        []policy.Alarm        `json:"alarms"`
 	Profiles      map[string]Profile    `json:"profiles"`
 
-	At       time.Time `json:"-"` // Time
+	At       time.Time `json:"-"` // Time, in the zone in which people read it
 	complete bool      // every profile of the volume is here
 }
 
@@ -71,7 +71,7 @@ func (o Owner) Describe(now time.Time) string {
 	if o.Ours {
 		whose = "this container"
 	}
-	return o.Host + " (" + whose + "), seen " + spell(now.Sub(o.SeenAt)) + " ago"
+	return o.Host + " (" + whose + "), seen " + Spell(now.Sub(o.SeenAt)) + " ago"
 }
 
 // A Profile is one profile.
@@ -91,6 +91,7 @@ type Profile struct {
 	PriorState string `json:"prior_state,omitempty"`
 	Held       bool   `json:"held,omitempty"` // a hold keeps it down
 	ServedBy   string `json:"served_by"`      // self, default, or -
+	Next       *Next  `json:"next,omitempty"` // absent: nothing changes by itself
 
 	SinceUnix   int64  `json:"-"` // 0: not known
 	recent      int    // deaths, see policy.Slot.RecentDeaths
@@ -116,10 +117,10 @@ const (
 
 // New makes the status of a situation and of what was decided on it.
 func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Document {
-	now := time.Unix(0, s.Input.Now.UnixNS).UTC()
+	now := time.Unix(0, s.Input.Now.UnixNS)
 	slots := policy.SlotsOf(s.Input.Container)
 	d := &Document{
-		SchemaVersion: policy.SchemaVersion, Time: now.Format(time.RFC3339), Policy: decisions.Policy,
+		SchemaVersion: policy.SchemaVersion, Time: now.UTC().Format(time.RFC3339), Policy: decisions.Policy,
 		Supervisor: Supervisor{ScanDir: scanDir, Status: slots.Status, Running: slots.Running, SvscanPID: slots.SvscanPID},
 		Volume:     volumeOf(s), Watch: watchOf(slots), Skip: append([]policy.Contribution{}, decisions.Skip...),
 		Profiles: map[string]Profile{}, At: now,
@@ -130,6 +131,7 @@ func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Docume
 		slot, exists := byProfile[name]
 		p := wantedOf(decision, s.Input.Profiles[name], s.VolumeErr).seen(slots, slot, exists)
 		p.Held = p.Wanted == WantedDown && len(engine.Holds(decision, s.Input.Now)) > 0
+		p.Next = nextOf(name, p, decisions, s.Input.Now)
 		d.Profiles[name] = p
 	}
 	for name, slot := range byProfile {
