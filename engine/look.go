@@ -54,17 +54,3 @@ func NextLook(d policy.Decisions, now policy.Now) (at time.Time, reason string, 
 	}
 	return at, reason, ok
 }
-
-// HoldsEnd returns when a profile is not held any more by time alone, and the code of the hold
-// that ends last. A profile that nothing holds, or that a hold without an end holds, is not ok.
-func HoldsEnd(d policy.Decision, now policy.Now) (at time.Time, code string, ok bool) {
-	for _, c := range Holds(d, now) {
-		if c.Until == "" {
-			return time.Time{}, "", false
-		}
-		if end := timeOf(c.Until); !ok || end.After(at) {
-			at, code, ok = end, cmp.Or(c.Code, c.Rule), true
-		}
-	}
-	return at, code, ok
-}

@@ -28,12 +28,6 @@ func documentedStatus(t *testing.T) (text string, d *status.Document) {
 		t.Fatalf("docs/status.md shows JSON that is not a status document: %v", err)
 	}
 	d.At = timeOf(t, d.Time)
-	for name, p := range d.Profiles {
-		if p.Since != "" {
-			p.SinceUnix = timeOf(t, p.Since).Unix()
-			d.Profiles[name] = p
-		}
-	}
 	return block[1], d
 }
 

@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"hermes-reconcile/policy"
@@ -23,15 +24,15 @@ func (p Profile) seen(all policy.Slots, slot policy.Slot, exists bool) Profile {
 	case p.Now == policy.NowNobody:
 		return p
 	}
-	p.Restarts, p.ExitCode, p.Signal, p.SinceUnix, p.recent = slot.Deaths, slot.ExitCode, slot.Signal, slot.SinceUnix, slot.RecentDeaths
+	p.Restarts, p.ExitCode, p.Signal, p.recent = slot.Deaths, slot.ExitCode, slot.Signal, slot.RecentDeaths
 	if slot.SinceUnix > 0 {
-		p.Since = time.Unix(slot.SinceUnix, 0).UTC().Format(time.RFC3339)
+		p.Since = time.Unix(slot.SinceUnix, 0).UTC()
 	}
 	switch p.Now {
 	case policy.NowUp:
 		p.PID, p.ServedBy, p.Changed = slot.PID, ServedSelf, slot.Changed
 	case policy.NowWaiting:
-		p.Until = time.Unix(slot.WaitingUntilUnix, 0).UTC().Format(time.RFC3339)
+		p.Until = time.Unix(slot.WaitingUntilUnix, 0).UTC()
 	}
 	return p
 }
@@ -40,35 +41,13 @@ func (p Profile) seen(all policy.Slots, slot policy.Slot, exists bool) Profile {
 func (p Profile) DescribeNow() string {
 	switch {
 	case p.Now == policy.NowUp && p.Changed:
-		return "up, older run script"
+		return fmt.Sprintf("up, pid %d, older run script", p.PID)
+	case p.Now == policy.NowUp:
+		return fmt.Sprintf("up, pid %d", p.PID)
 	case p.Now == policy.NowDown && p.Restarts > 0:
-		return "down, " + p.lastExit()
+		return "down, " + strings.TrimPrefix(p.lastExit(), "killed by ")
 	}
 	return p.Now
-}
-
-// Summaries are the words of Profile.Summary, in the order in which they are counted.
-var Summaries = []string{"up", "wanted and not up", "not known", "up and not wanted", "served by default", "held", "down", "without a slot"}
-
-// Summary is how a profile is, in a word of Summaries.
-func (p Profile) Summary() string {
-	switch {
-	case p.Wanted == Unknown:
-		return "not known"
-	case p.Wanted == WantedUp && p.Now == policy.NowUp:
-		return "up"
-	case p.Wanted == WantedUp:
-		return "wanted and not up"
-	case p.Now == policy.NowUp:
-		return "up and not wanted"
-	case p.ServedBy == policy.RootProfile:
-		return "served by default"
-	case p.Held:
-		return "held"
-	case p.Slot == policy.SlotNone:
-		return "without a slot"
-	}
-	return "down"
 }
 
 // lastExit describes how the gateway ended last.
@@ -115,7 +94,7 @@ func (p Profile) whyNotUp(s Supervisor) string {
 	case p.Now == policy.NowNobody:
 		return "nobody supervises its slot, see hermes-reconcile rescan"
 	case p.Now == policy.NowWaiting:
-		return "it waits until " + p.Until + ": a delay of the rules, or a pause after a death"
+		return "it waits until " + p.Until.Format(time.RFC3339) + ": a delay of the rules, or a pause after a death"
 	case p.Slot == policy.SlotDown && p.Restarts == 0:
 		return "its slot has a down file"
 	case p.Restarts > 0:

@@ -76,24 +76,27 @@ func (o Owner) Describe(now time.Time) string {
 
 // A Profile is one profile.
 type Profile struct {
-	Wanted     string `json:"wanted"` // up, down, - for no slot, ? for not known
-	Slot       string `json:"slot"`   // see policy.Slots.Words
-	Now        string `json:"now"`
-	PID        int    `json:"pid,omitempty"`
-	Since      string `json:"since,omitempty"`         // of the last change between up and down
-	Until      string `json:"waiting_until,omitempty"` // when its gateway is started
-	Changed    bool   `json:"changed,omitempty"`       // it runs with an older run script than its slot has
-	Restarts   int    `json:"restarts"`                // deaths since the supervisor started; s6 counts to 100
-	ExitCode   *int   `json:"exit_code,omitempty"`
-	Signal     int    `json:"signal,omitempty"`
-	Code       string `json:"code"`
-	Reason     string `json:"reason"`
-	PriorState string `json:"prior_state,omitempty"`
-	Held       bool   `json:"held,omitempty"` // a hold keeps it down
-	ServedBy   string `json:"served_by"`      // self, default, or -
-	Next       *Next  `json:"next,omitempty"` // absent: nothing changes by itself
+	Wanted     string    `json:"wanted"` // up, down, - for no slot, ? for not known
+	Slot       string    `json:"slot"`   // see policy.Slots.Words
+	Now        string    `json:"now"`
+	PID        int       `json:"pid,omitempty"`
+	Since      time.Time `json:"since,omitzero"`         // of the last change between up and down
+	Until      time.Time `json:"waiting_until,omitzero"` // when its gateway is started
+	Changed    bool      `json:"changed,omitempty"`      // it runs with an older run script than its slot has
+	Restarts   int       `json:"restarts"`               // deaths since the supervisor started; s6 counts to 100
+	ExitCode   *int      `json:"exit_code,omitempty"`
+	Signal     int       `json:"signal,omitempty"`
+	Code       string    `json:"code"`
+	Reason     string    `json:"reason"`
+	PriorState string    `json:"prior_state,omitempty"`
+	Held       bool      `json:"held,omitempty"` // a hold keeps it down
+	ServedBy   string    `json:"served_by"`      // self, default, or -
 
-	SinceUnix   int64  `json:"-"` // 0: not known
+	// Next is when something will change by itself; absent: nothing will. When a hold ends,
+	// somebody has to look: the watch does, else the next apply or boot.
+	Next       time.Time `json:"next,omitzero"`
+	NextReason string    `json:"next_reason,omitempty"`
+
 	recent      int    // deaths, see policy.Slot.RecentDeaths
 	lockHeld    bool   // some process holds its gateway.lock
 	asked       bool   // a rule would start it
@@ -131,8 +134,7 @@ func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Docume
 		slot, exists := byProfile[name]
 		p := wantedOf(decision, s.Input.Profiles[name], s.VolumeErr).seen(slots, slot, exists)
 		p.Held = p.Wanted == WantedDown && len(engine.Holds(decision, s.Input.Now)) > 0
-		p.Next = nextOf(name, p, decisions, s.Input.Now)
-		d.Profiles[name] = p
+		d.Profiles[name] = p.expecting(name, decisions, s.Input.Now)
 	}
 	for name, slot := range byProfile {
 		if _, ok := d.Profiles[name]; !ok {

@@ -108,7 +108,7 @@ func (w Watch) Describe(now time.Time) string {
 	case w.Problem != "":
 		return "does not run"
 	case !w.Enabled:
-		return "no service (watch.enabled is false)"
+		return "no service (watch.enabled is false), so what is NEXT waits for apply or a boot"
 	}
 	return "no service"
 }

@@ -44,8 +44,8 @@ func TestStatusOfTheWatch(t *testing.T) {
 		{"its state is broken", false, slot(up), watch.State{}, errors.New("watch.json: broken"), "does not run", "its state cannot be read: watch.json: broken"},
 		{"boot made none", false, "", watch.State{}, fs.ErrNotExist, "no service", ""},
 		{"the scan directory cannot be read", false, "unreadable", watch.State{}, fs.ErrNotExist, "no service", ""},
-		{"nobody wants it", true, "", watch.State{}, fs.ErrNotExist, "no service (watch.enabled is false)", ""},
-		{"it was switched off", true, "", watch.State{LookedUnix: ago(time.Hour)}, nil, "no service (watch.enabled is false)", ""},
+		{"nobody wants it", true, "", watch.State{}, fs.ErrNotExist, "no service (watch.enabled is false), so what is NEXT waits for apply or a boot", ""},
+		{"it was switched off", true, "", watch.State{LookedUnix: ago(time.Hour)}, nil, "no service (watch.enabled is false), so what is NEXT waits for apply or a boot", ""},
 		{"somebody runs it by hand", true, "", watch.State{LookedUnix: ago(time.Second)}, nil, "looked 1 s ago", ""},
 	}
 	for _, test := range tests {

@@ -2,68 +2,48 @@ package view
 
 import (
 	"fmt"
-	"regexp"
+	"io"
 	"strings"
 
 	"hermes-reconcile/policy"
 )
 
-// A cause is one alarm, or the same alarm about many profiles.
-type cause struct {
-	reason   string
-	profiles []string
+// A cause is what alarms with one code and one reason have in common.
+type cause struct{ code, reason string }
+
+// of is the cause of an alarm, without the profile's name.
+func of(a policy.Alarm) cause {
+	if a.Profile == "" {
+		return cause{a.Code, a.Reason}
+	}
+	return cause{a.Code, strings.ReplaceAll(a.Reason, a.Profile, "…")}
 }
 
-// own matches the words of a reason that may be the profile's own.
-var own = regexp.MustCompile(`\b(pid|restarts) [0-9]+|[^][\s:,;()"'/]+`)
-
-// causesOf groups alarms with the same code and the same reason, but for the profile's name,
-// pids and counts of restarts.
-func causesOf(alarms []policy.Alarm) (causes []*cause) {
-	type key struct {
-		code, reason string
-		ofContainer  bool
-	}
-	known := map[key]*cause{}
+// alarms prints a line for each cause. Reasons that differ in the profile's name only are one.
+func (s Screen) alarms(w io.Writer, alarms []policy.Alarm) {
+	alike := map[cause]int{}
 	for _, a := range alarms {
-		general := generalised(a)
-		k := key{a.Code, general, a.Profile == ""}
-		if known[k] == nil {
-			known[k] = &cause{reason: a.Reason}
-			causes = append(causes, known[k])
+		alike[of(a)]++
+	}
+	var causes []cause
+	about := map[cause][]string{}
+	for _, a := range alarms {
+		c := of(a)
+		if alike[c] == 1 {
+			c.reason = a.Reason
 		}
-		if k.ofContainer {
-			continue
+		if _, known := about[c]; !known {
+			causes, about[c] = append(causes, c), nil
 		}
-		c := known[k]
-		if c.profiles = append(c.profiles, a.Profile); len(c.profiles) > 1 {
-			c.reason = general
+		if a.Profile != "" {
+			about[c] = append(about[c], a.Profile)
 		}
 	}
-	return causes
-}
-
-// generalised is the reason of an alarm without what only its profile has.
-func generalised(a policy.Alarm) string {
-	return own.ReplaceAllStringFunc(a.Reason, func(word string) string {
-		number, _, isNumber := strings.Cut(word, " ")
-		switch {
-		case isNumber:
-			return number + " …"
-		case word == a.Profile, word == "gateway-"+a.Profile:
-			return strings.TrimSuffix(word, a.Profile) + "…"
+	for _, c := range causes {
+		who := policy.Few(about[c])
+		if n := len(about[c]); n > 3 {
+			who = fmt.Sprintf("%d profiles (%s)", n, who)
 		}
-		return word
-	})
-}
-
-// String counts the profiles, and names some.
-func (c cause) String() string {
-	switch len(c.profiles) {
-	case 0:
-		return c.reason
-	case 1, 2, 3:
-		return strings.Join(c.profiles, ", ") + ": " + c.reason
+		s.say(w, "ALARM", "%s", strings.TrimPrefix(who+": "+c.reason, ": "))
 	}
-	return fmt.Sprintf("%d profiles (%s): %s", len(c.profiles), policy.Few(c.profiles), c.reason)
 }

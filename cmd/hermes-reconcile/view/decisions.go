@@ -63,13 +63,6 @@ func (s Screen) skip(w io.Writer, skip []policy.Contribution) {
 	}
 }
 
-// alarms prints a line for each cause.
-func (s Screen) alarms(w io.Writer, alarms []policy.Alarm) {
-	for _, c := range causesOf(alarms) {
-		s.say(w, "ALARM", "%s", c)
-	}
-}
-
 // signs stand before operations, as in a plan of terraform.
 var signs = map[policy.Op]string{
 	policy.OpPublish: "+", policy.OpSeed: "+", policy.OpRemove: "-", policy.OpSweep: "-",

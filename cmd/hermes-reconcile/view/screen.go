@@ -19,7 +19,7 @@ type Screen struct {
 
 // paint gives a clean text a colour.
 func (s Screen) paint(colour text.Color, clean string) string {
-	if !s.Colour || strings.TrimSpace(clean) == "" {
+	if !s.Colour || colour == text.Reset || strings.TrimSpace(clean) == "" {
 		return clean
 	}
 	return colour.EscapeSeq() + clean + text.Reset.EscapeSeq()

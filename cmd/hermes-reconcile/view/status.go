@@ -2,7 +2,6 @@ package view
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -25,108 +24,75 @@ func (s Screen) Status(w io.Writer, d *status.Document) {
 	}
 	s.profiles(w, d)
 	fmt.Fprintln(w)
-	if !d.Watch.Running && d.Upcoming() {
-		s.say(w, "NEXT", "holds end, and rules decide again, at the next hermes-reconcile apply or boot: no watch runs")
-	}
 	s.say(w, "WATCH", "%s", d.Watch.Describe(d.At))
 	if d.Volume.Owner != nil {
 		s.say(w, "OWNER", "%s", d.Volume.Owner.Describe(d.At))
 	}
-	s.say(w, "TOTAL", "%s", summary(d))
+	s.summary(w, d)
 }
 
-// dispensable are the columns that a narrow terminal does not have, the least important first.
+// The columns that a narrow terminal does not have, the least important first.
 var dispensable = []string{"SLOT", "SERVED BY", "RESTARTS", "SINCE"}
 
 func (s Screen) profiles(w io.Writer, d *status.Document) {
-	head := []any{"PROFILE", "WANTED", "SLOT", "NOW", "SINCE", "RESTARTS", "REASON", "SERVED BY", "NEXT"}
-	if s.Wide {
-		head = append(head, "PRIOR STATE", "WHY")
-	}
-	table := newTable(w, head...)
+	table := newTable(w, "PROFILE", "WANTED", "NOW", "SLOT", "SINCE", "RESTARTS", "REASON", "SERVED BY", "NEXT")
 	for _, name := range d.Names() {
 		p := d.Profiles[name]
-		cells := []any{name, p.Wanted, p.Slot, p.DescribeNow(), s.since(p, d.At), restarts(p), p.Code, servedBy(p), s.next(p, d.At)}
-		if s.Wide {
-			cells = append(cells, cmp.Or(p.PriorState, policy.NowNothing), p.Reason)
-		}
-		table.row(cells...)
+		next := strings.TrimSuffix(s.when(p.Next, d.At)+", "+p.NextReason, ", ")
+		table.row(name, p.Wanted, p.DescribeNow(), p.Slot, s.when(p.Since, d.At), p.Restarts, p.Code, p.ServedBy, next)
 	}
 	if s.Width > 0 && !s.Wide {
 		table.fit(s.Width, dispensable...)
 	}
-	now := slices.Index(table.rows[0], "NOW")
 	for i, name := range d.Names() {
-		row := table.rows[i+1]
-		row[now] = s.paint(colourOf(d.Profiles[name]), row[now])
-	}
-	for i, word := range table.rows[0] {
-		table.rows[0][i] = s.paint(text.Bold, word)
+		now := &table.rows[i+1][2]
+		*now = s.paint(colourOf(d.Profiles[name]), *now)
 	}
 	table.end()
 }
 
-func (s Screen) since(p status.Profile, now time.Time) string {
-	switch {
-	case p.SinceUnix == 0:
+// when writes a time as a person would say it.
+func (s Screen) when(at, now time.Time) string {
+	switch wait := at.Sub(now); {
+	case at.IsZero():
 		return policy.NowNothing
 	case s.Wide:
-		return p.Since
+		return at.UTC().Format(time.RFC3339)
+	case wait < 0:
+		return status.Spell(-wait) + " ago"
+	case wait < time.Hour:
+		return "in " + status.Spell(wait)
+	case wait < 6*24*time.Hour:
+		return at.In(now.Location()).Format("Mon 15:04")
 	}
-	return status.Spell(now.Sub(time.Unix(p.SinceUnix, 0))) + " ago"
+	return at.In(now.Location()).Format("2006-01-02 15:04")
 }
 
-func (s Screen) next(p status.Profile, now time.Time) string {
-	switch {
-	case p.Next == nil:
-		return policy.NowNothing
-	case s.Wide:
-		return p.Next.Exactly()
-	}
-	return p.Next.Describe(now)
-}
-
-func restarts(p status.Profile) string {
-	switch p.Now {
-	case policy.NowUp, policy.NowDown, policy.NowWaiting:
-		return fmt.Sprint(p.Restarts)
-	}
-	return policy.NowNothing
-}
-
-func servedBy(p status.Profile) string {
-	if p.ServedBy == status.ServedSelf {
-		return fmt.Sprintf("self (%d)", p.PID)
-	}
-	return p.ServedBy
-}
-
-// colourOf is red for what wants attention, green for what runs.
+// colourOf is red for what wants attention, and green for what runs.
 func colourOf(p status.Profile) text.Color {
 	switch up := p.Now == policy.NowUp; {
 	case up != (p.Wanted == status.WantedUp), p.Now == policy.NowNobody, p.Now == policy.NowUnknown:
 		return text.FgRed
 	case up:
 		return text.FgGreen
-	case p.Held:
-		return text.FgYellow
 	}
-	return text.Faint
+	return text.Reset
 }
 
-// summary counts the profiles.
-func summary(d *status.Document) string {
-	counts := map[string]int{}
+func (s Screen) summary(w io.Writer, d *status.Document) {
+	var up, wanted, held int
 	for _, p := range d.Profiles {
-		counts[p.Summary()]++
-	}
-	parts := []string{}
-	for _, word := range status.Summaries {
-		if counts[word] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[word], word))
+		if p.Now == policy.NowUp {
+			up++
+		}
+		if p.Wanted == status.WantedUp {
+			wanted++
+		}
+		if p.Held {
+			held++
 		}
 	}
-	return policy.Count(len(d.Profiles), "profile") + ": " + strings.Join(parts, ", ")
+	s.say(w, "TOTAL", "%s: %d wanted up, %d up, %d held", policy.Count(len(d.Profiles), "profile"), wanted, up, held)
 }
 
 // Names prints the profiles, one a line.

@@ -56,43 +56,38 @@ func (t *table) end() {
 	fmt.Fprintln(t.w, writer.Render())
 }
 
-// fit makes a table at most as wide as a terminal. It leaves out the given columns, the least
-// important first, as far as that is needed, and then shortens the widest ones.
+// fit makes a table at most as wide as a terminal. As far as needed, it leaves out the given
+// columns, the first one first, and then shortens the widest ones. The first column has the
+// names, so it may be twice as wide as others.
 func (t *table) fit(width int, dispensable ...string) {
-	for _, name := range dispensable {
-		if i := slices.Index(t.rows[0], name); i >= 0 && t.excess(t.widths(), width) > 0 {
-			for row := range t.rows {
-				t.rows[row] = slices.Delete(t.rows[row], i, i+1)
-			}
-		}
-	}
-	widths := t.widths()
-	for t.excess(widths, width) > 0 && slices.Max(widths) > 1 {
-		widths[slices.Index(widths, slices.Max(widths))]--
-	}
-	for _, row := range t.rows {
-		for i := range row {
-			row[i] = text.Snip(row[i], widths[i], "…")
-		}
-	}
-}
-
-// widths returns how many cells of a terminal each column has.
-func (t *table) widths() []int {
 	widths := make([]int, len(t.rows[0]))
 	for _, row := range t.rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], text.StringWidthWithoutEscSequences(cell))
 		}
 	}
-	return widths
-}
-
-// excess returns how much too wide a table with columns of these widths is.
-func (t *table) excess(widths []int, width int) int {
-	total := len(gap) * (len(widths) - 1)
-	for _, w := range widths {
-		total += w
+	total := func(limit int) int { // if no column is wider
+		sum := min(widths[0], 2*limit) + len(gap)*(len(widths)-1)
+		for _, w := range widths[1:] {
+			sum += min(w, limit)
+		}
+		return sum
 	}
-	return total - width
+	for ; len(dispensable) > 0 && total(width) > width; dispensable = dispensable[1:] {
+		i := slices.Index(t.rows[0], dispensable[0])
+		widths = slices.Delete(widths, i, i+1)
+		for row := range t.rows {
+			t.rows[row] = slices.Delete(t.rows[row], i, i+1)
+		}
+	}
+	limit := width
+	for limit > 1 && total(limit) > width {
+		limit--
+	}
+	for _, row := range t.rows {
+		row[0] = text.Snip(row[0], 2*limit, "…")
+		for i := range row[1:] {
+			row[i+1] = text.Snip(row[i+1], limit, "…")
+		}
+	}
 }
