@@ -35,25 +35,19 @@ func (s Screen) say(w io.Writer, heading, format string, values ...any) {
 		heading = fmt.Sprintf("%-8s", heading)
 	}
 	for _, part := range s.wrap(policy.Line(fmt.Sprintf(format, values...)), len(heading)) {
-		fmt.Fprintln(w, s.paint(colour, heading)+part)
+		fmt.Fprintln(w, s.paint(colour, heading)+strings.TrimRight(part, " "))
 		heading = strings.Repeat(" ", len(heading))
 	}
 }
 
 // wrap breaks a text between words. A word that is longer than a line loses its end.
-func (s Screen) wrap(line string, indent int) (lines []string) {
-	width := max(s.Width-indent, 1)
-	if s.Width == 0 || text.StringWidthWithoutEscSequences(line) <= width {
+func (s Screen) wrap(line string, indent int) []string {
+	if s.Width == 0 || text.StringWidthWithoutEscSequences(line)+indent <= s.Width {
 		return []string{line}
 	}
-	for _, word := range strings.Fields(line) {
-		word = text.Snip(word, width, "…")
-		last := len(lines) - 1
-		if last >= 0 && text.StringWidthWithoutEscSequences(lines[last]+" "+word) <= width {
-			lines[last] += " " + word
-		} else {
-			lines = append(lines, word)
-		}
+	width, words := max(s.Width-indent, 1), strings.Fields(line)
+	for i, word := range words {
+		words[i] = text.Snip(word, width, "…")
 	}
-	return lines
+	return strings.Split(text.WrapSoft(strings.Join(words, " "), width), "\n")
 }
