@@ -73,7 +73,7 @@ var mayImport = map[string][]string{
 var testsMayImport = map[string][]string{
 	"policy": {"engine/hometest"}, "engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest", "engine/facts/facttest"}, "engine/facts/container": {"engine/hometest", "engine/facts/facttest"}, "engine/facts/plugins": {"engine/hometest", "engine/facts/facttest"}, "engine/gatewaylog": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume", "engine/hometest"},
 	"cmd/hermes-reconcile/metrics": {"engine/watch"}, "engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "engine/volume/remote": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/deaths": {"s6/s6test"}, "s6/scripts": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
-	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/service": {"engine/facts/container", "engine/hometest", "s6/s6test"}, "cmd/hermes-reconcile/view": {"engine/volume"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
+	"cmd/hermes-reconcile": {"s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/service": {"engine/facts/container", "engine/hometest", "s6/s6test"}, "cmd/hermes-reconcile/view": {"engine/hometest", "engine/volume"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
 }
 
 // onlyIn maps a module to the only package that may import it, along with the packages
@@ -84,6 +84,7 @@ var onlyIn = map[string]string{
 	"github.com/spf13/cobra":           "cmd/hermes-reconcile",
 	"github.com/fsnotify/fsnotify":     "engine/notify",
 	"github.com/prometheus":            "cmd/hermes-reconcile/metrics",
+	"github.com/jedib0t/go-pretty":     "cmd/hermes-reconcile/view",
 }
 
 func TestWhoImportsWhom(t *testing.T) {

@@ -424,7 +424,7 @@ func TestWaitingIsShown(t *testing.T) {
 	late := l.policy("package reconcile.rules.late\n\ndelay contains {\"profile\": name, \"seconds\": 3000, \"reason\": \"not all at once\"} if some name, _ in input.profiles\n")
 	l.want(exitDone, "coder: starts at 20", "start coder", late...)
 	d := l.status()
-	if coder := d.Profiles["coder"]; coder.Now != policy.NowWaiting || coder.Until == "" || coder.PID != 0 {
+	if coder := d.Profiles["coder"]; coder.Now != policy.NowWaiting || coder.Until.IsZero() || coder.Next != coder.Until || coder.NextReason != "starts" || coder.PID != 0 {
 		t.Errorf("coder: %+v", coder)
 	}
 	if code, text := l.check(); code != exitProfile || !strings.Contains(text, "it waits until 20") {

@@ -19,17 +19,21 @@ func newLogger(c config.Config, stderr io.Writer) *slog.Logger {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		level = slog.LevelInfo
 	}
-	terminal := terminalOf(stderr) != nil
-	if c.LogFormat != "text" && !(c.LogFormat == "auto" && terminal) {
+	if c.LogFormat != "text" && !(c.LogFormat == "auto" && terminalOf(stderr) != nil) {
 		return slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}))
 	}
-	colours := terminal && os.Getenv("NO_COLOR") == ""
+	colours := hasColours(stderr)
 	if o, ok := stderr.(*sink); ok && colours {
 		stderr = coloured{o}
 	}
 	return slog.New(tint.NewTextHandler(stderr, &tint.Options{
 		Level: level, TimeFormat: "15:04:05", NoColor: !colours, ReplaceAttr: cleanAttr,
 	}))
+}
+
+// hasColours reports whether a stream is a terminal whose user wants colours.
+func hasColours(stream io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && terminalOf(stream) != nil
 }
 
 // cleanAttr cleans what is logged as text.

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/metrics"
@@ -20,10 +22,11 @@ import (
 )
 
 type statusFlags struct {
-	textfile   string
-	watch      bool
-	check      bool
-	prometheus bool
+	textfile string
+	watch    bool
+	check    bool
+	color    string
+	format   string // one that only this command has, or empty
 }
 
 func newStatus() *cobra.Command {
@@ -47,7 +50,8 @@ have written what only root may write, or when the watch does not run.`,
 		ValidArgsFunction: completeProfiles,
 	}
 	flags := cmd.Flags()
-	flags.StringP("output", "o", "", "table, json, yaml or prometheus (default table)")
+	flags.StringP("output", "o", "", "table, wide (all columns, absolute times), name (one profile a line), json, yaml or prometheus (default table)")
+	flags.StringVar(&f.color, "color", "auto", "auto (on a terminal, unless NO_COLOR is set), always or never")
 	flags.StringVar(&f.textfile, "textfile", "", "write Prometheus text to this file, whose name ends in .prom, and print nothing")
 	flags.BoolVarP(&f.watch, "watch", "w", false, "draw the table again every 2 s, on a terminal, until q or ctrl-c")
 	flags.BoolVar(&f.check, "check", false, "print only what is wrong, and then exit 1")
@@ -55,7 +59,11 @@ have written what only root may write, or when the watch does not run.`,
 }
 
 func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
-	f.prometheus = takeFormat(cmd, "prometheus")
+	for _, format := range []string{"wide", "name", "prometheus"} {
+		if takeFormat(cmd, format) {
+			f.format = format
+		}
+	}
 	c, err := loadConfig(cmd)
 	if err != nil {
 		return err
@@ -64,7 +72,7 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 		return err
 	}
 	if f.watch {
-		return watchStatus(cmd, c, names)
+		return watchStatus(cmd, c, f, names)
 	}
 	d, code, err := currentStatus(cmd.Context(), cmd, c, nil, names)
 	if err != nil {
@@ -75,7 +83,6 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 			return failed(fmt.Errorf("--textfile: %w", err))
 		}
 	}
-	table := view.Status
 	switch {
 	case f.check:
 		for _, line := range d.Unhealthy() {
@@ -85,10 +92,34 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 		return silently(code)
 	case f.textfile != "":
 		return silently(code)
-	case f.prometheus:
-		table = metrics.Print
 	}
-	return cmp.Or(show(cmd, c, d, table), silently(code))
+	return cmp.Or(f.show(cmd, c, d), silently(code))
+}
+
+func (f statusFlags) show(cmd *cobra.Command, c config.Config, d *status.Document) error {
+	switch f.format {
+	case "name":
+		return show(cmd, c, d, view.Names)
+	case "prometheus":
+		return show(cmd, c, d, metrics.Print)
+	}
+	if c.Output != "table" {
+		return show(cmd, c, d, nil)
+	}
+	screen, out := f.screen(cmd.OutOrStdout())
+	return failed(view.Print(out, c.Output, d, screen.Status))
+}
+
+// screen is the screen that a stream is, and the writer to draw on it.
+func (f statusFlags) screen(stream io.Writer) (view.Screen, io.Writer) {
+	s := view.Screen{Wide: f.format == "wide", Colour: f.color == "always" || f.color == "auto" && hasColours(stream)}
+	if terminal := terminalOf(stream); terminal != nil {
+		s.Width, _, _ = term.GetSize(int(terminal.Fd())) // an unknown width cuts nothing
+	}
+	if o, ok := stream.(*sink); ok && s.Colour {
+		stream = coloured{o}
+	}
+	return s, stream
 }
 
 // agree checks the flags that exclude each other.
@@ -96,7 +127,9 @@ func (f statusFlags) agree(c config.Config) error {
 	switch {
 	case f.textfile != "" && !strings.HasSuffix(f.textfile, ".prom"):
 		return fmt.Errorf("--textfile %s: want a name that ends in .prom, the collector reads no other", f.textfile)
-	case f.watch && (f.check || f.textfile != "" || f.prometheus || c.Output != "table"):
+	case !slices.Contains([]string{"auto", "always", "never"}, f.color):
+		return fmt.Errorf("--color is %q, want auto, always or never", f.color)
+	case f.watch && (f.check || f.textfile != "" || f.format != "" && f.format != "wide" || c.Output != "table"):
 		return errors.New("--watch draws a table: leave --check, --textfile and --output out")
 	}
 	return nil

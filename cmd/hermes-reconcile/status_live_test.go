@@ -182,7 +182,7 @@ func TestStatusOfLiveGateways(t *testing.T) {
 	l := startLive(t, "coder=running", "writer=stopped")
 	d := l.untilNow("coder", policy.NowUp)
 	coder, writer := d.Profiles["coder"], d.Profiles["writer"]
-	if coder.Wanted != status.WantedUp || coder.Slot != "up" || coder.ServedBy != status.ServedSelf || syscall.Kill(coder.PID, 0) != nil || coder.Since == "" {
+	if coder.Wanted != status.WantedUp || coder.Slot != "up" || coder.ServedBy != status.ServedSelf || syscall.Kill(coder.PID, 0) != nil || coder.Since.IsZero() {
 		t.Errorf("coder: %+v", coder)
 	}
 	if writer.Wanted != status.WantedDown || writer.Slot != "down" || writer.Now != policy.NowDown || writer.PID != 0 {

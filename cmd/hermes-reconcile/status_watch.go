@@ -14,7 +14,6 @@ import (
 	"golang.org/x/term"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/rego/process"
 )
@@ -24,7 +23,7 @@ const watchInterval = 2 * time.Second
 
 // watchStatus draws the table again and again until q, ctrl-c or the end of the
 // context. It needs a terminal on both sides.
-func watchStatus(cmd *cobra.Command, c config.Config, names []string) error {
+func watchStatus(cmd *cobra.Command, c config.Config, f statusFlags, names []string) error {
 	in, out := terminalOf(cmd.InOrStdin()), terminalOf(cmd.OutOrStdout())
 	if in == nil || out == nil {
 		return errors.New("--watch needs a terminal; elsewhere, call status again and again, or use --textfile")
@@ -49,8 +48,9 @@ func watchStatus(cmd *cobra.Command, c config.Config, names []string) error {
 		if err != nil {
 			return err
 		}
+		screen, _ := f.screen(out)
 		_, height, _ := term.GetSize(int(out.Fd())) // an unknown height cuts nothing
-		if _, err := out.Write(view.StatusFrame(d, watchInterval, height)); err != nil {
+		if _, err := out.Write(screen.Frame(d, watchInterval, height)); err != nil {
 			return failed(err)
 		}
 		select {

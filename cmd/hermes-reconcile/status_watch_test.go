@@ -78,7 +78,7 @@ func watchArgs(t *testing.T, profiles int) []string {
 
 // watch redraws until q, then ends and restores the terminal.
 func TestWatchEndsOnQ(t *testing.T) {
-	ours, theirs := newTerminal(t, 10)
+	ours, theirs := newTerminal(t, 12)
 	args := watchArgs(t, 20)
 	before, err := unix.IoctlGetTermios(int(theirs.Fd()), unix.TCGETS)
 	if err != nil {
@@ -89,7 +89,7 @@ func TestWatchEndsOnQ(t *testing.T) {
 	go func() { code <- run(context.Background(), args, theirs, theirs, &stderr) }()
 	drawn := readUntil(t, ours, "more lines", 2)
 	if !strings.Contains(drawn, "\x1b[H\x1b[2J") || !strings.Contains(drawn, "p03") || strings.Contains(drawn, "p09") {
-		t.Errorf("drawn on ten lines: %q", drawn)
+		t.Errorf("drawn on twelve lines: %q", drawn)
 	}
 	if _, err := ours.Write([]byte("q")); err != nil {
 		t.Fatal(err)

@@ -94,7 +94,7 @@ func (p Profile) alarms(s Supervisor) []policy.Alarm {
 	unwanted := p.Wanted == WantedDown || p.Wanted == Nothing
 	switch {
 	case p.Wanted == WantedUp && p.Now != policy.NowUp:
-		add(codeNotUp, "wanted up, "+p.notUp(s))
+		add(codeNotUp, "wanted up ("+p.Code+"), "+p.notUp(s))
 	case p.Now == policy.NowWaiting && unwanted:
 		add(codeNotWanted, fmt.Sprintf("about to start, and not wanted: %s: %s", p.Code, p.Reason))
 	case p.Now == policy.NowUp && unwanted:
@@ -137,29 +137,22 @@ func (d *Document) notServed(name string, m multiplexing) (policy.Alarm, bool) {
 	return a, true
 }
 
-// Unhealthy returns a line for each profile that is wanted and not up or in a crash loop, for
-// what is not known of the wanted ones, for what another user could have written, for rules
-// and settings that do not count as they are, and for a watch that does not run. Without a line the container is healthy.
+// unhealthy are the codes of the alarms with which a container is not healthy.
+var unhealthy = []string{
+	codeNotUp, codeLoop, codeFacts, CodeWatch,
+	policy.CodeUntrusted, policy.CodePolicyFallback, policy.CodePolicyGone, policy.CodeSettings, policy.CodeRuleError,
+}
+
+// Unhealthy returns a line for each alarm with which a container is not healthy, and for a
+// volume that cannot be read. Without a line the container is healthy.
 func (d *Document) Unhealthy() []string {
 	var lines []string
 	if !d.Volume.Readable {
 		lines = append(lines, "what is wanted is not known: "+d.Volume.Error)
 	}
 	for _, a := range d.Alarms {
-		switch a.Code {
-		case CodeWatch, policy.CodeUntrusted, policy.CodePolicyFallback, policy.CodePolicyGone, policy.CodeSettings, policy.CodeRuleError:
+		if slices.Contains(unhealthy, a.Code) {
 			lines = append(lines, strings.TrimPrefix(a.Profile+": "+a.Reason, ": "))
-		}
-	}
-	for _, name := range d.Names() {
-		p := d.Profiles[name]
-		switch {
-		case p.Wanted == WantedUp && p.Now != policy.NowUp:
-			lines = append(lines, name+": wanted up ("+p.Code+"), "+p.notUp(d.Supervisor))
-		case p.isLooping():
-			lines = append(lines, name+": "+p.describeLoop())
-		case p.Wanted == Unknown && p.Code != engine.CodeVolume:
-			lines = append(lines, name+": what is wanted is not known: "+p.Reason)
 		}
 	}
 	return lines

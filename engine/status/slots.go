@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"hermes-reconcile/policy"
@@ -23,37 +24,28 @@ func (p Profile) seen(all policy.Slots, slot policy.Slot, exists bool) Profile {
 	case p.Now == policy.NowNobody:
 		return p
 	}
-	p.Restarts, p.ExitCode, p.Signal, p.SinceUnix, p.recent = slot.Deaths, slot.ExitCode, slot.Signal, slot.SinceUnix, slot.RecentDeaths
+	p.Restarts, p.ExitCode, p.Signal, p.recent = slot.Deaths, slot.ExitCode, slot.Signal, slot.RecentDeaths
 	if slot.SinceUnix > 0 {
-		p.Since = time.Unix(slot.SinceUnix, 0).UTC().Format(time.RFC3339)
+		p.Since = time.Unix(slot.SinceUnix, 0).UTC()
 	}
 	switch p.Now {
 	case policy.NowUp:
 		p.PID, p.ServedBy, p.Changed = slot.PID, ServedSelf, slot.Changed
 	case policy.NowWaiting:
-		p.Until = time.Unix(slot.WaitingUntilUnix, 0).UTC().Format(time.RFC3339)
+		p.Until = time.Unix(slot.WaitingUntilUnix, 0).UTC()
 	}
 	return p
 }
 
-// DescribeNow describes how a profile is at a time.
-func (p Profile) DescribeNow(now time.Time) string {
-	switch p.Now {
-	case policy.NowUp:
-		text := fmt.Sprintf("up pid %d", p.PID)
-		if p.SinceUnix > 0 {
-			text += " for " + spell(now.Sub(time.Unix(p.SinceUnix, 0)))
-		}
-		if p.Changed {
-			text += ", older run script"
-		}
-		return fmt.Sprintf("%s, restarts %d", text, p.Restarts)
-	case policy.NowWaiting:
-		return fmt.Sprintf("waiting until %s, restarts %d", p.Until, p.Restarts)
-	case policy.NowDown:
-		if p.Restarts > 0 {
-			return fmt.Sprintf("down, %s, restarts %d", p.lastExit(), p.Restarts)
-		}
+// DescribeNow describes how a profile is.
+func (p Profile) DescribeNow() string {
+	switch {
+	case p.Now == policy.NowUp && p.Changed:
+		return fmt.Sprintf("up, pid %d, older run script", p.PID)
+	case p.Now == policy.NowUp:
+		return fmt.Sprintf("up, pid %d", p.PID)
+	case p.Now == policy.NowDown && p.Restarts > 0:
+		return "down, " + strings.TrimPrefix(p.lastExit(), "killed by ")
 	}
 	return p.Now
 }
@@ -102,7 +94,7 @@ func (p Profile) whyNotUp(s Supervisor) string {
 	case p.Now == policy.NowNobody:
 		return "nobody supervises its slot, see hermes-reconcile rescan"
 	case p.Now == policy.NowWaiting:
-		return "it waits until " + p.Until + ": a delay of the rules, or a pause after a death"
+		return "it waits until " + p.Until.Format(time.RFC3339) + ": a delay of the rules, or a pause after a death"
 	case p.Slot == policy.SlotDown && p.Restarts == 0:
 		return "its slot has a down file"
 	case p.Restarts > 0:
@@ -111,16 +103,15 @@ func (p Profile) whyNotUp(s Supervisor) string {
 	return "its supervisor has not started it, or was told to keep it down"
 }
 
-// spell writes a duration as an operator would say it.
-func spell(d time.Duration) string {
-	seconds := max(0, int64(d/time.Second))
-	switch {
-	case seconds < 60:
-		return fmt.Sprintf("%ds", seconds)
-	case seconds < 3600:
-		return fmt.Sprintf("%dm%ds", seconds/60, seconds%60)
-	case seconds < 86400:
-		return fmt.Sprintf("%dh%dm", seconds/3600, seconds/60%60)
+// Spell writes a duration as an operator would say it, in the unit that has two digits.
+func Spell(d time.Duration) string {
+	switch d = max(0, d); {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
 	}
-	return fmt.Sprintf("%dd%dh", seconds/86400, seconds/3600%24)
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }

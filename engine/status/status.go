@@ -25,7 +25,7 @@ type Document struct {
 	Alarms        []policy.Alarm        `json:"alarms"`
 	Profiles      map[string]Profile    `json:"profiles"`
 
-	At       time.Time `json:"-"` // Time
+	At       time.Time `json:"-"` // Time, in the zone in which people read it
 	complete bool      // every profile of the volume is here
 }
 
@@ -71,28 +71,32 @@ func (o Owner) Describe(now time.Time) string {
 	if o.Ours {
 		whose = "this container"
 	}
-	return o.Host + " (" + whose + "), seen " + spell(now.Sub(o.SeenAt)) + " ago"
+	return o.Host + " (" + whose + "), seen " + Spell(now.Sub(o.SeenAt)) + " ago"
 }
 
 // A Profile is one profile.
 type Profile struct {
-	Wanted     string `json:"wanted"` // up, down, - for no slot, ? for not known
-	Slot       string `json:"slot"`   // see policy.Slots.Words
-	Now        string `json:"now"`
-	PID        int    `json:"pid,omitempty"`
-	Since      string `json:"since,omitempty"`         // of the last change between up and down
-	Until      string `json:"waiting_until,omitempty"` // when its gateway is started
-	Changed    bool   `json:"changed,omitempty"`       // it runs with an older run script than its slot has
-	Restarts   int    `json:"restarts"`                // deaths since the supervisor started; s6 counts to 100
-	ExitCode   *int   `json:"exit_code,omitempty"`
-	Signal     int    `json:"signal,omitempty"`
-	Code       string `json:"code"`
-	Reason     string `json:"reason"`
-	PriorState string `json:"prior_state,omitempty"`
-	Held       bool   `json:"held,omitempty"` // a hold keeps it down
-	ServedBy   string `json:"served_by"`      // self, default, or -
+	Wanted     string    `json:"wanted"` // up, down, - for no slot, ? for not known
+	Slot       string    `json:"slot"`   // see policy.Slots.Words
+	Now        string    `json:"now"`
+	PID        int       `json:"pid,omitempty"`
+	Since      time.Time `json:"since,omitzero"`         // of the last change between up and down
+	Until      time.Time `json:"waiting_until,omitzero"` // when its gateway is started
+	Changed    bool      `json:"changed,omitempty"`      // it runs with an older run script than its slot has
+	Restarts   int       `json:"restarts"`               // deaths since the supervisor started; s6 counts to 100
+	ExitCode   *int      `json:"exit_code,omitempty"`
+	Signal     int       `json:"signal,omitempty"`
+	Code       string    `json:"code"`
+	Reason     string    `json:"reason"`
+	PriorState string    `json:"prior_state,omitempty"`
+	Held       bool      `json:"held,omitempty"` // a hold keeps it down
+	ServedBy   string    `json:"served_by"`      // self, default, or -
 
-	SinceUnix   int64  `json:"-"` // 0: not known
+	// Next is when something will change by itself; absent: nothing will. When a hold ends,
+	// somebody has to look: the watch does, else the next apply or boot.
+	Next       time.Time `json:"next,omitzero"`
+	NextReason string    `json:"next_reason,omitempty"`
+
 	recent      int    // deaths, see policy.Slot.RecentDeaths
 	lockHeld    bool   // some process holds its gateway.lock
 	asked       bool   // a rule would start it
@@ -116,10 +120,10 @@ const (
 
 // New makes the status of a situation and of what was decided on it.
 func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Document {
-	now := time.Unix(0, s.Input.Now.UnixNS).UTC()
+	now := time.Unix(0, s.Input.Now.UnixNS)
 	slots := policy.SlotsOf(s.Input.Container)
 	d := &Document{
-		SchemaVersion: policy.SchemaVersion, Time: now.Format(time.RFC3339), Policy: decisions.Policy,
+		SchemaVersion: policy.SchemaVersion, Time: now.UTC().Format(time.RFC3339), Policy: decisions.Policy,
 		Supervisor: Supervisor{ScanDir: scanDir, Status: slots.Status, Running: slots.Running, SvscanPID: slots.SvscanPID},
 		Volume:     volumeOf(s), Watch: watchOf(slots), Skip: append([]policy.Contribution{}, decisions.Skip...),
 		Profiles: map[string]Profile{}, At: now,
@@ -130,7 +134,7 @@ func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Docume
 		slot, exists := byProfile[name]
 		p := wantedOf(decision, s.Input.Profiles[name], s.VolumeErr).seen(slots, slot, exists)
 		p.Held = p.Wanted == WantedDown && len(engine.Holds(decision, s.Input.Now)) > 0
-		d.Profiles[name] = p
+		d.Profiles[name] = p.expecting(name, decisions, s.Input.Now)
 	}
 	for name, slot := range byProfile {
 		if _, ok := d.Profiles[name]; !ok {

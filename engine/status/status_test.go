@@ -89,9 +89,9 @@ func alarmCodes(d *Document) string {
 func TestTheOwnerOfTheVolume(t *testing.T) {
 	const lease = `{"status":"recorded","host":"gateway-1","id":"x","seen_at_unix":1795327188}`
 	for _, test := range []struct{ why, lease, own, want string }{
-		{"this container", lease, `{"status":"recorded","id":"x"}`, "gateway-1 (this container), seen 12s ago"},
-		{"another container", lease, `{"status":"recorded","id":"y"}`, "gateway-1 (another container), seen 12s ago"},
-		{"without a watch", lease, `{"status":"missing"}`, "gateway-1 (another container), seen 12s ago"},
+		{"this container", lease, `{"status":"recorded","id":"x"}`, "gateway-1 (this container), seen 12 s ago"},
+		{"another container", lease, `{"status":"recorded","id":"y"}`, "gateway-1 (another container), seen 12 s ago"},
+		{"without a watch", lease, `{"status":"missing"}`, "gateway-1 (another container), seen 12 s ago"},
 		{"no lease", `{"status":"missing"}`, `{"status":"recorded","id":"x"}`, ""},
 		{"a lease of nobody", `{"status":"recorded","seen_at_unix":5}`, `{"status":"missing"}`, ""},
 		{"a fact of another shape", `[]`, `7`, ""},

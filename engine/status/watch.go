@@ -67,7 +67,7 @@ func (d *Document) AddWatch(enabled bool, resync time.Duration, s watch.State, e
 	case seen.IsZero():
 		w.Problem = w.how() + "has not looked yet"
 	default:
-		w.Problem = w.how() + "has not looked for " + spell(d.At.Sub(seen))
+		w.Problem = w.how() + "has not looked for " + Spell(d.At.Sub(seen))
 	}
 	if w.Problem != "" {
 		d.Alarms = append(d.Alarms, policy.Alarm{Code: CodeWatch, Reason: "the service hermes-reconcile does not run: " + w.Problem})
@@ -100,15 +100,15 @@ func (w Watch) Describe(now time.Time) string {
 	case w.Running && w.Looked.IsZero():
 		return w.how() + "has just started"
 	case w.Running:
-		text := w.how() + "looked " + spell(now.Sub(w.Looked)) + " ago"
+		text := w.how() + "looked " + Spell(now.Sub(w.Looked)) + " ago"
 		if !w.Next.IsZero() {
-			text += ", next in " + spell(w.Next.Sub(now)) + " (" + w.NextReason + ")"
+			text += ", next in " + Spell(w.Next.Sub(now)) + " (" + w.NextReason + ")"
 		}
 		return text
 	case w.Problem != "":
 		return "does not run"
 	case !w.Enabled:
-		return "no service (watch.enabled is false)"
+		return "no service (watch.enabled is false), so what is NEXT waits for apply or a boot"
 	}
 	return "no service"
 }

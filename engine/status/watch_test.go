@@ -29,24 +29,24 @@ func TestStatusOfTheWatch(t *testing.T) {
 		want     string // of Describe
 		alarm    string // its reason, without the beginning
 	}{
-		{"it looked", false, slot(up), watch.State{LookedUnix: ago(12 * time.Second)}, nil, "looked 12s ago", ""},
+		{"it looked", false, slot(up), watch.State{LookedUnix: ago(12 * time.Second)}, nil, "looked 12 s ago", ""},
 		{"it knows when it looks again", false, slot(up), watch.State{LookedUnix: ago(time.Minute), NextUnix: ago(-4 * time.Hour), NextReason: "quiet hours begin"},
-			nil, "looked 1m0s ago, next in 4h0m (quiet hours begin)", ""},
-		{"this user cannot see its slot", false, "", watch.State{LookedUnix: ago(time.Second)}, nil, "looked 1s ago", ""},
-		{"at the last moment", false, slot(up), watch.State{LookedUnix: ago(3 * time.Minute)}, nil, "looked 3m0s ago", ""},
-		{"it hangs", false, slot(up), watch.State{LookedUnix: ago(3*time.Minute + time.Second)}, nil, "does not run", "has not looked for 3m1s"},
-		{"it is being restarted", false, slot(down), watch.State{LookedUnix: ago(50 * time.Second)}, nil, "down, looked 50s ago", ""},
-		{"it is stopped", false, slot(down), watch.State{LookedUnix: ago(time.Hour)}, nil, "does not run", "down, has not looked for 1h0m"},
-		{"its slot is gone", false, "", watch.State{LookedUnix: ago(time.Hour)}, nil, "does not run", "has not looked for 1h0m"},
+			nil, "looked 60 s ago, next in 4 h (quiet hours begin)", ""},
+		{"this user cannot see its slot", false, "", watch.State{LookedUnix: ago(time.Second)}, nil, "looked 1 s ago", ""},
+		{"at the last moment", false, slot(up), watch.State{LookedUnix: ago(3 * time.Minute)}, nil, "looked 3 min ago", ""},
+		{"it hangs", false, slot(up), watch.State{LookedUnix: ago(3*time.Minute + time.Second)}, nil, "does not run", "has not looked for 3 min"},
+		{"it is being restarted", false, slot(down), watch.State{LookedUnix: ago(50 * time.Second)}, nil, "down, looked 50 s ago", ""},
+		{"it is stopped", false, slot(down), watch.State{LookedUnix: ago(time.Hour)}, nil, "does not run", "down, has not looked for 60 min"},
+		{"its slot is gone", false, "", watch.State{LookedUnix: ago(time.Hour)}, nil, "does not run", "has not looked for 60 min"},
 		{"it starts", false, slot(up + `,"since_unix":1795335000`), watch.State{}, fs.ErrNotExist, "has just started", ""},
-		{"it never began", false, slot(up + `,"since_unix":1795334000`), watch.State{}, fs.ErrNotExist, "does not run", "has not looked for 16m52s"},
+		{"it never began", false, slot(up + `,"since_unix":1795334000`), watch.State{}, fs.ErrNotExist, "does not run", "has not looked for 16 min"},
 		{"nobody supervises it", false, slot(nobody), watch.State{}, fs.ErrNotExist, "does not run", "not supervised, has not looked yet"},
 		{"its state is broken", false, slot(up), watch.State{}, errors.New("watch.json: broken"), "does not run", "its state cannot be read: watch.json: broken"},
 		{"boot made none", false, "", watch.State{}, fs.ErrNotExist, "no service", ""},
 		{"the scan directory cannot be read", false, "unreadable", watch.State{}, fs.ErrNotExist, "no service", ""},
-		{"nobody wants it", true, "", watch.State{}, fs.ErrNotExist, "no service (watch.enabled is false)", ""},
-		{"it was switched off", true, "", watch.State{LookedUnix: ago(time.Hour)}, nil, "no service (watch.enabled is false)", ""},
-		{"somebody runs it by hand", true, "", watch.State{LookedUnix: ago(time.Second)}, nil, "looked 1s ago", ""},
+		{"nobody wants it", true, "", watch.State{}, fs.ErrNotExist, "no service (watch.enabled is false), so what is NEXT waits for apply or a boot", ""},
+		{"it was switched off", true, "", watch.State{LookedUnix: ago(time.Hour)}, nil, "no service (watch.enabled is false), so what is NEXT waits for apply or a boot", ""},
+		{"somebody runs it by hand", true, "", watch.State{LookedUnix: ago(time.Second)}, nil, "looked 1 s ago", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.why, func(t *testing.T) {

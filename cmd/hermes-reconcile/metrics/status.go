@@ -59,8 +59,8 @@ func (f *families) addProfiles(d *status.Document) {
 		if p.Now == policy.NowUp || p.Now == policy.NowDown || p.Now == policy.NowWaiting {
 			restarts(float64(p.Restarts), name)
 		}
-		if p.SinceUnix > 0 {
-			since(float64(p.SinceUnix), name)
+		if !p.Since.IsZero() {
+			since(float64(p.Since.Unix()), name)
 		}
 		info(1, name, p.Wanted, p.Slot, p.Now, p.Code, p.ServedBy)
 	}

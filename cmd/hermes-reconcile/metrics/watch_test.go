@@ -37,7 +37,7 @@ func good() *status.Document {
 		Policy: policy.Status{Source: "built-in", Revision: "6c1f0a2b9d3e"},
 		Alarms: []policy.Alarm{{Profile: "coder", Code: "not_up"}, {Code: "contested"}, {Code: "contested"}},
 		Profiles: map[string]status.Profile{
-			"coder": {Wanted: status.WantedUp, Now: policy.NowDown, Restarts: 7, SinceUnix: 1763799010},
+			"coder": {Wanted: status.WantedUp, Now: policy.NowDown, Restarts: 7, Since: time.Unix(1763799010, 0)},
 			"old":   {Wanted: status.Nothing, Now: policy.NowNothing},
 		},
 	}
@@ -313,7 +313,7 @@ func TestWatchMetricsAreWellFormed(t *testing.T) {
 	w := newWatch()
 	d := good()
 	for i, name := range []string{"a\"b\\c\nd", "\x1b[31m", "\xff", "}\n# HELP x y"} {
-		d.Profiles[name] = status.Profile{Wanted: status.WantedUp, Slot: name, Code: name, Now: policy.NowUp, SinceUnix: int64(i)}
+		d.Profiles[name] = status.Profile{Wanted: status.WantedUp, Slot: name, Code: name, Now: policy.NowUp, Since: time.Unix(int64(i), 0)}
 	}
 	w.Passed(Pass{Triggers: []string{"volume"}, Status: d})
 	text, err := w.metrics()

@@ -30,6 +30,6 @@ func Comparison(w io.Writer, c explain.Comparison) {
 		}
 		table.end()
 	}
-	writeAlarms(w, c.Alarms)
+	Screen{}.alarms(w, c.Alarms)
 	fmt.Fprintf(w, "%s decided differently, %d alike.\n", policy.Count(len(c.Profiles), "profile"), c.Same)
 }

@@ -13,7 +13,7 @@ import (
 
 // Decisions prints decisions as a table, with the reasons.
 func Decisions(w io.Writer, d policy.Decisions) {
-	writeSkip(w, d.Skip)
+	Screen{}.skip(w, d.Skip)
 	table := newTable(w, "PROFILE", "ACTION", "CODE", "PRIOR STATE", "REASON")
 	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
 		p := d.Profiles[name]
@@ -21,7 +21,7 @@ func Decisions(w io.Writer, d policy.Decisions) {
 	}
 	table.end()
 	writeTried(w, d)
-	writePolicy(w, d)
+	Screen{}.policy(w, d)
 }
 
 // DecisionsAndPlan prints decisions, and below them their plan.
@@ -41,35 +41,25 @@ func writeTried(w io.Writer, d policy.Decisions) {
 	}
 }
 
-// writePolicy prints the errors of the policy, and the alarms.
-func writePolicy(w io.Writer, d policy.Decisions) {
+// policy prints the errors of the policy, and the alarms.
+func (s Screen) policy(w io.Writer, d policy.Decisions) {
 	for _, e := range d.Policy.Errors {
 		heading := "POLICY"
 		for text := range strings.SplitSeq(e, "\n") {
-			line(w, "%-8s%s", heading, text)
-			heading = ""
+			s.say(w, heading, "%s", text)
+			heading = " "
 		}
 	}
 	if d.Policy.Fallback {
-		line(w, "POLICY  rules could not be used as they are; %s decided", d.Policy.Source)
+		s.say(w, "POLICY", "rules could not be used as they are; %s decided", d.Policy.Source)
 	}
-	writeAlarms(w, d.Alarms)
+	s.alarms(w, d.Alarms)
 }
 
-// writeSkip prints why the container supervises nothing.
-func writeSkip(w io.Writer, skip []policy.Contribution) {
+// skip prints why the container supervises nothing.
+func (s Screen) skip(w io.Writer, skip []policy.Contribution) {
 	for _, c := range skip {
-		line(w, "This container supervises nothing: %s (%s, %s)", c.Reason, c.Rule, c.Location)
-	}
-}
-
-func writeAlarms(w io.Writer, alarms []policy.Alarm) {
-	for _, a := range alarms {
-		about := ""
-		if a.Profile != "" {
-			about = a.Profile + ": "
-		}
-		line(w, "ALARM   %s%s", about, a.Reason)
+		s.say(w, "", "This container supervises nothing: %s (%s, %s)", c.Reason, c.Rule, c.Location)
 	}
 }
 
@@ -102,7 +92,7 @@ func writePlan(w io.Writer, plan []policy.Operation) {
 	fmt.Fprintf(w, "Plan: %s.\n", strings.Join(parts, ", "))
 }
 
-func (t table) operation(sign string, op policy.Operation) {
+func (t *table) operation(sign string, op policy.Operation) {
 	t.row(fmt.Sprintf("%s %s", sign, op.Op), op.Profile, object(op), "# "+op.Cause)
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"go.yaml.in/yaml/v3"
 
@@ -88,27 +87,3 @@ func nodeOf(decoder *json.Decoder) (*yaml.Node, error) {
 func line(w io.Writer, format string, values ...any) {
 	fmt.Fprintln(w, policy.Line(fmt.Sprintf(format, values...)))
 }
-
-// A table has columns that are as wide as their widest cell. Its end prints it.
-type table struct{ writer *tabwriter.Writer }
-
-func newTable(w io.Writer, head ...any) table {
-	t := table{tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
-	if len(head) > 0 {
-		t.row(head...)
-	}
-	return t
-}
-
-// row adds a row. No text in it breaks a line or a cell.
-func (t table) row(cells ...any) {
-	for i, cell := range cells {
-		if i > 0 {
-			io.WriteString(t.writer, "\t")
-		}
-		io.WriteString(t.writer, policy.Line(fmt.Sprint(cell)))
-	}
-	io.WriteString(t.writer, "\n")
-}
-
-func (t table) end() { t.writer.Flush() }

@@ -11,7 +11,7 @@ import (
 
 // Report prints what a command did to a running container.
 func Report(w io.Writer, r reconcile.Report) {
-	writeSkip(w, r.Skip)
+	Screen{}.skip(w, r.Skip)
 	switch {
 	case r.Command == "apply" && len(r.Operations) > 0:
 		writeOperations(w, r.Operations)
@@ -23,7 +23,7 @@ func Report(w io.Writer, r reconcile.Report) {
 	for _, name := range r.Pending {
 		line(w, "PENDING %s: its run script changed, effective at its next start (apply --restart-changed restarts it)", name)
 	}
-	writeAlarms(w, r.Alarms)
+	Screen{}.alarms(w, r.Alarms)
 	for _, text := range r.Errors {
 		line(w, "FAILED  %s", text)
 	}
