@@ -12,6 +12,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/s6/deaths"
 	"hermes-reconcile/s6/progress"
 	"hermes-reconcile/s6/scripts"
@@ -182,13 +183,27 @@ const afterKill = 5 * time.Second
 
 // waitFor waits until each transition is done or has failed, and returns those that
 // are neither in time.
-func (x *execution) waitFor(ctx context.Context, wait time.Duration, going []*transition) (late []*transition) {
+func (x *execution) waitFor(ctx context.Context, limit time.Duration, going []*transition) (late []*transition) {
 	late = slices.Clone(going)
-	poll(ctx, wait, func() bool {
+	waiting := wait.Begin(ctx, namesOf(late), limit)
+	defer waiting.End()
+	poll(ctx, limit, func() bool {
+		before := len(late)
 		late = slices.DeleteFunc(late, func(t *transition) bool { return x.advance(ctx, t) })
+		if len(late) < before {
+			waiting.For(namesOf(late))
+		}
 		return len(late) == 0
 	})
 	return late
+}
+
+func namesOf(going []*transition) string {
+	var names []string
+	for _, t := range going {
+		names = append(names, t.result.Operation.Profile)
+	}
+	return policy.Few(names)
 }
 
 // advance looks at a slot once and reports whether its transition is over.

@@ -9,6 +9,7 @@ import (
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/wait"
 )
 
 // listening is how often the words of the gateways are looked at.
@@ -32,7 +33,10 @@ func (p *pass) heed(ctx context.Context, names []string, before map[string]polic
 			started[name] = slot.PID
 		}
 	}
+	waiting := wait.Begin(ctx, "", p.Execute.Wait)
+	defer waiting.End()
 	for speak := p.gatewaysSpeak(); len(started) > 0; {
+		waiting.For(policy.Few(slices.Sorted(maps.Keys(started))) + " to say whether it works")
 		slots = p.Slots.Slots(ctx).ByProfile()
 		for name, pid := range started {
 			said, err := p.Volume.Change(ctx, engine.Change{Kind: engine.ReadSaid, Profile: name})
