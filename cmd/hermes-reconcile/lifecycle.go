@@ -1,12 +1,17 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/policy"
+	"hermes-reconcile/s6"
 )
 
 // A lifecycle is a command about single profiles.
@@ -18,6 +23,19 @@ type lifecycle struct {
 }
 
 var lifecycles = []lifecycle{
+	{
+		kind: reconcile.Pause, name: "pause", kills: true,
+		short: "Stop gateways for a while, and leave their intents as they are",
+		long: `Hold profiles until "resume", or until the time of --until, and stop their gateways. What
+was up comes up again afterwards, and what was down stays down. No recorded intent changes.
+The pause is in state_dir, so it outlives the container. With --all it also holds profiles
+that come later. Only root can pause. Without the watch, --until counts at the next apply
+or boot.`,
+		example: `  hermes-reconcile pause coder --until 07:00 --reason "maintenance of the model"
+  hermes-reconcile pause --all --until 90m
+  hermes-reconcile resume --all`,
+		all: "every profile, also those that come later",
+	},
 	{
 		kind: reconcile.Register, name: "register", starts: true,
 		short: "Make the slots of profiles that came while the container runs",
@@ -47,6 +65,14 @@ start it. A restart does not count as a death. A gateway that is down is started
 		all: "every profile whose gateway is up",
 	},
 	{
+		kind: reconcile.Resume, name: "resume", starts: true,
+		short: "End the pause of gateways: what was up comes up again",
+		long: `End the pause of profiles, and start the gateways that were up before it, where the rules
+let them. What was down stays down. Only root can resume.`,
+		example: `  hermes-reconcile resume coder`,
+		all:     "every profile that is paused",
+	},
+	{
 		kind: reconcile.Start, name: "start", starts: true,
 		short: "Start gateways, and have later boots start them",
 		long: `Record that the operator wants the gateway to run (desired_state in gateway_state.json),
@@ -68,7 +94,8 @@ that in the ledger. Only root can use --override.`,
 		long: `Record that the operator wants the gateway to be down (desired_state in
 gateway_state.json, and a planned-stop marker so that the gateway records an operator's
 stop), and stop it. No rule is asked. A volume that does not answer keeps no gateway up.
-What the gateway started and left is reported, and killed with --kill.`,
+What the gateway started and left is reported, and killed with --kill. "pause" stops
+gateways only for a while, and leaves the intent as it is.`,
 		example: `  hermes-reconcile stop coder
   hermes-reconcile stop coder --timeout 60s --kill`,
 		all: "every profile that has a slot",
@@ -85,6 +112,8 @@ still exists, the next boot or apply makes the slot again, down.`,
 func (l lifecycle) command() *cobra.Command {
 	var f liveFlags
 	var override bool
+	var pause pauseFlags
+	var agreed consent
 	cmd := &cobra.Command{
 		Use: l.name + " PROFILE...", Short: l.short, Long: l.long, Example: l.example,
 		ValidArgsFunction: completeProfiles,
@@ -97,17 +126,69 @@ func (l lifecycle) command() *cobra.Command {
 			if override {
 				command += " --override"
 			}
-			return runLive(cmd, c, f, reconcile.Options{Command: command, Request: reconcile.Request{
+			o := reconcile.Options{Command: command, Request: reconcile.Request{
 				Kind: l.kind, Profiles: slices.Compact(names), All: f.all, Override: override,
-			}})
+			}}
+			var err error
+			switch l.kind {
+			case reconcile.Pause:
+				o.Request.Pause, err = pause.pause(time.Now())
+				fallthrough
+			case reconcile.Resume: // also with rules that are broken
+				o.FallBack = true
+			}
+			if question := l.question(c, f, names); err == nil && question != "" {
+				err = agreed.ask(cmd, question)
+			}
+			if err != nil {
+				return err
+			}
+			return runLive(cmd, c, f, o)
 		}),
 	}
 	f.add(cmd, l.starts, l.kills)
 	if l.all != "" {
 		cmd.Flags().BoolVar(&f.all, "all", false, l.all)
 	}
-	if l.kind == reconcile.Start {
+	f.dryRun.add(cmd, "print what would be done, and touch nothing")
+	switch l.kind {
+	case reconcile.Stop, reconcile.Unregister, reconcile.Release:
+		agreed.add(cmd)
+	case reconcile.Pause:
+		pause.add(cmd)
+	case reconcile.Start:
 		cmd.Flags().BoolVar(&override, "override", false, "start it although rules hold it")
 	}
 	return cmd
+}
+
+// question asks before what cannot be undone by another command; empty: nothing is to be asked.
+func (l lifecycle) question(c config.Config, f liveFlags, names []string) string {
+	if f.dryRun.on {
+		return ""
+	}
+	up := gatewaysUp(c, names)
+	switch {
+	case l.kind == reconcile.Stop && f.all && len(up) > 0:
+		return fmt.Sprintf("Stop %s (%s), and keep them down at later boots? \"hermes-reconcile pause --all\" stops them for a while.",
+			policy.Count(len(up), "gateway"), policy.Few(up))
+	case l.kind == reconcile.Unregister && len(up) > 0:
+		return fmt.Sprintf("Stop %s, and remove the slots?", policy.Few(up))
+	case l.kind == reconcile.Release && f.all:
+		return "Set all holds of the rules aside, and start what they hold?"
+	}
+	return ""
+}
+
+// gatewaysUp returns the profiles whose gateways are up, of those that are named or of all.
+func gatewaysUp(c config.Config, names []string) (up []string) {
+	executor := s6.Executor{ScanDir: c.ScanDir}
+	slots := executor.Slots(context.Background())
+	for name, slot := range slots.ByProfile() {
+		if slot.Up && (len(names) == 0 || slices.Contains(names, name)) {
+			up = append(up, name)
+		}
+	}
+	slices.Sort(up)
+	return up
 }

@@ -3,17 +3,21 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6"
 )
 
 func newRescan() *cobra.Command {
-	return &cobra.Command{
+	var dry dryRun
+	cmd := &cobra.Command{
 		Use:   "rescan",
 		Short: "Ask s6-svscan for a scan, and verify that every slot is supervised",
 		Long: `Ask s6-svscan for a scan of the scan directory, and verify that every slot of
@@ -22,12 +26,18 @@ failed service of the image prevents that scan, no gateway comes up, and "rescan
 for it. "rescan" is safe at any time.`,
 		Args: cobra.NoArgs,
 		RunE: configured(func(cmd *cobra.Command, c config.Config, _ []string) error {
+			if err := dry.check(); err != nil {
+				return err
+			}
 			executor, err := world.Executor(c, newLogger(c, cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
 			if _, err := os.Stat(c.ScanDir); err != nil { // Lock would make it
 				return failed(fmt.Errorf("rescan: nobody scans it: %w", err))
+			}
+			if dry.on {
+				return wouldRescan(cmd, executor, dry)
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 			defer cancel()
@@ -44,4 +54,19 @@ for it. "rescan" is safe at any time.`,
 			return nil
 		}),
 	}
+	dry.add(cmd, "print which slots have no supervisor, and ask for nothing")
+	return cmd
+}
+
+// wouldRescan prints the slots that a scan is to give a supervisor.
+func wouldRescan(cmd *cobra.Command, executor *s6.Executor, dry dryRun) error {
+	var lacking []string
+	slots := executor.Slots(cmd.Context()).Slots
+	for _, name := range slices.Sorted(maps.Keys(slots)) {
+		if slots[name].Now() == policy.NowNobody {
+			lacking = append(lacking, name)
+			fmt.Fprintf(cmd.OutOrStdout(), "without a supervisor: %s\n", policy.Line(name))
+		}
+	}
+	return detailedExit(dry.detailed, len(lacking) > 0, nil)
 }

@@ -43,6 +43,10 @@ func (p *pass) raise(ctx context.Context) error {
 	all := p.report.Decisions
 	p.report.Decisions.Profiles = about(all.Profiles, names)
 	p.plan(ctx, o)
+	if p.isDry() {
+		p.report.Decisions = all
+		return nil
+	}
 	begun := time.Now()
 	p.execute(ctx, p.report.Plan.Operations)
 	p.report.Decisions = all
@@ -100,11 +104,16 @@ func (p *pass) everyProfile(ctx context.Context) []string {
 		running = all
 	}
 	p.decide(ctx, running)
-	slots := p.report.Slots.ByProfile()
+	slots, pauses := p.report.Slots.ByProfile(), policy.PausesOf(p.report.Input.Container)
 	return slices.DeleteFunc(all, func(name string) bool {
 		d := p.report.Decisions.Profiles[name]
 		slot, exists := slots[name]
 		switch p.Request.Kind {
+		case Pause:
+			return d.Action == policy.ActionSkip
+		case Resume:
+			pause, paused := pauses.Of(name)
+			return !paused || pause.Ended
 		case Restart:
 			return !slot.Up
 		case Release:
@@ -168,6 +177,9 @@ func refusal(d policy.Decisions, name string) error {
 			until := ""
 			if c.Until != "" {
 				until = " until " + c.Until
+			}
+			if c.Rule == engine.RulePaused {
+				return fmt.Errorf("it is paused%s: %s; end the pause with: hermes-reconcile resume %s", until, p.Reason, name)
 			}
 			return fmt.Errorf("it is held%s: %s (%s, %s); start it in spite of the hold with --override, or end the hold with: hermes-reconcile release %s",
 				until, p.Reason, c.Rule, c.Location, name)

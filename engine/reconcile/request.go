@@ -21,6 +21,8 @@ const (
 	Release                // end holds, and start what should run
 	Stop                   // stop gateways, and record that they are to be down
 	Unregister             // and remove their slots
+	Pause                  // stop gateways, and leave what is recorded of them
+	Resume                 // end that
 )
 
 // A Request is what somebody asks, and of whom.
@@ -29,10 +31,8 @@ type Request struct {
 	Profiles []string // sorted; with Converge none means all
 	All      bool     // every profile that Kind makes sense for, instead of Profiles
 	Override bool     // Start: set the holds aside
+	Pause    policy.Pause
 }
-
-// asksRules reports whether the rules decide. A stop works without them.
-func (r Request) asksRules() bool { return r.Kind != Stop && r.Kind != Unregister }
 
 // records reports whether the request records that the profiles are to run, and decides
 // as if that were recorded already.

@@ -13,12 +13,18 @@ import (
 func Report(w io.Writer, r reconcile.Report) {
 	writeSkip(w, r.Skip)
 	switch {
+	case r.DryRun:
+		writePlanned(w, r)
 	case r.Command == "apply" && len(r.Operations) > 0:
 		writeOperations(w, r.Operations)
 	case r.Command != "apply" && len(r.Profiles) > 0:
 		writeOutcomes(w, r.Profiles)
 	case len(r.Skip) == 0:
 		fmt.Fprintln(w, "Nothing to do.")
+	}
+	isRecorded := func(name string) bool { return r.Profiles[name].Recorded }
+	if r.Command == "stop" && !r.DryRun && slices.ContainsFunc(slices.Collect(maps.Keys(r.Profiles)), isRecorded) {
+		fmt.Fprintln(w, "Later boots keep them down too, until start. To stop gateways for a while, use pause.")
 	}
 	for _, name := range r.Pending {
 		line(w, "PENDING %s: its run script changed, effective at its next start (apply --restart-changed restarts it)", name)
@@ -27,6 +33,23 @@ func Report(w io.Writer, r reconcile.Report) {
 	for _, text := range r.Errors {
 		line(w, "FAILED  %s", text)
 	}
+}
+
+// writePlanned prints what a command would do.
+func writePlanned(w io.Writer, r reconcile.Report) {
+	for _, name := range slices.Sorted(maps.Keys(r.Profiles)) {
+		p := r.Profiles[name]
+		if p.Outcome != "" && len(p.Errors) == 0 {
+			line(w, "%s: %s", name, p.Outcome)
+		}
+		for _, note := range p.Notes {
+			line(w, "%s: %s", name, note)
+		}
+		for _, text := range p.Errors {
+			line(w, "FAILED  %s: %s", name, text)
+		}
+	}
+	writePlan(w, r.Plan.Operations)
 }
 
 // writeOperations prints what apply did, one operation a line.
