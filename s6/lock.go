@@ -41,7 +41,7 @@ func (e *Executor) Lock(ctx context.Context) (unlock func(), err error) {
 	lock := flock.New(path, flock.SetFlag(flags), flock.SetPermissions(0o600))
 	waiting, cancel := context.WithTimeout(ctx, e.LockTimeout)
 	defer cancel()
-	defer wait.Begin(ctx, "another hermes-reconcile", e.LockTimeout).End()
+	defer wait.For(ctx, "another hermes-reconcile", e.LockTimeout)()
 	locked, err := lock.TryLockContext(waiting, 20*time.Millisecond)
 	switch {
 	case locked:

@@ -65,7 +65,7 @@ func (x *execution) endRemains(ctx context.Context, families []*family) map[*pol
 		return nil
 	}
 	ended := func() bool { return x.haveEnded(families) }
-	defer wait.Begin(ctx, "what the gateways started", x.Wait).End()
+	defer wait.For(ctx, "what the gateways started", x.Wait)()
 	if !x.Kill {
 		poll(ctx, x.Wait, ended)
 	} else if !poll(ctx, min(x.Wait, remainsWait), ended) {

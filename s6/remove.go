@@ -133,7 +133,7 @@ func (x *execution) setAside(going []*removal) {
 // ends loggers whose pipe another process keeps open, and the supervisors are asked
 // directly: the supervisors of an s6-svscan that died are not children of the next one.
 func (x *execution) release(ctx context.Context, going []*removal) {
-	defer wait.Begin(ctx, "the supervisors of slots to end", x.Wait).End()
+	defer wait.For(ctx, "the supervisors of slots to end", x.Wait)()
 	held := slices.Clone(going)
 	free := func() bool {
 		held = slices.DeleteFunc(held, func(r *removal) bool {

@@ -37,7 +37,7 @@ func (x *execution) rescan(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("ask s6-svscan for a scan: %w", err)
 	}
-	defer wait.Begin(ctx, "s6-svscan to supervise every slot", x.Wait).End()
+	defer wait.For(ctx, "s6-svscan to supervise every slot", x.Wait)()
 	waiting, err := x.ownSlots()
 	if err != nil {
 		return false, err

@@ -185,25 +185,16 @@ const afterKill = 5 * time.Second
 // are neither in time.
 func (x *execution) waitFor(ctx context.Context, limit time.Duration, going []*transition) (late []*transition) {
 	late = slices.Clone(going)
-	waiting := wait.Begin(ctx, namesOf(late), limit)
-	defer waiting.End()
+	var names []string
+	for _, t := range late {
+		names = append(names, t.result.Operation.Profile)
+	}
+	defer wait.For(ctx, policy.Few(names), limit)()
 	poll(ctx, limit, func() bool {
-		before := len(late)
 		late = slices.DeleteFunc(late, func(t *transition) bool { return x.advance(ctx, t) })
-		if len(late) < before {
-			waiting.For(namesOf(late))
-		}
 		return len(late) == 0
 	})
 	return late
-}
-
-func namesOf(going []*transition) string {
-	var names []string
-	for _, t := range going {
-		names = append(names, t.result.Operation.Profile)
-	}
-	return policy.Few(names)
 }
 
 // advance looks at a slot once and reports whether its transition is over.

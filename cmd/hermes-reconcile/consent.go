@@ -19,23 +19,15 @@ func (a *consent) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&a.yes, "yes", false, "do not ask on a terminal")
 }
 
-// ask returns an error unless the answer is yes.
+// ask returns an error unless the answer is yes. Without a question nobody is asked.
 func (a consent) ask(cmd *cobra.Command, question string) error {
-	if a.yes || terminalOf(cmd.InOrStdin()) == nil || terminalOf(cmd.ErrOrStderr()) == nil {
+	if question == "" || a.yes || terminalOf(cmd.InOrStdin()) == nil || terminalOf(cmd.ErrOrStderr()) == nil {
 		return nil
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s [y/N] ", policy.Line(question))
-	answer := make(chan string, 1)
-	go func() { // nothing interrupts the reading
-		line, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
-		answer <- line
-	}()
-	select {
-	case line := <-answer:
-		if word := strings.ToLower(strings.TrimSpace(line)); word == "y" || word == "yes" {
-			return nil
-		}
-	case <-cmd.Context().Done():
+	answer, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if word := strings.ToLower(strings.TrimSpace(answer)); word == "y" || word == "yes" {
+		return nil
 	}
 	return failed(errors.New("nothing is done"))
 }

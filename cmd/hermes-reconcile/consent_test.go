@@ -35,22 +35,22 @@ func TestQuestions(t *testing.T) {
 			t.Errorf("coder is %s, want %s", now, want)
 		}
 	}
-	if code := ask("stop --all", `Stop 1 gateway (coder), and keep them down at later boots? "hermes-reconcile pause --all" stops them for a while. [y/N]`, "\n"); code != exitProfile {
+	if code := ask("stop --all", `Stop all gateways, and keep them down at later boots? "hermes-reconcile pause --all" stops them for a while. [y/N]`, "\n"); code != exitProfile {
 		t.Errorf("no answer: exit %d", code)
 	}
 	up(policy.NowUp)
-	if code := ask("unregister coder", "Stop coder, and remove the slots?", "n\n"); code != exitProfile {
+	if code := ask("unregister coder", "Stop the gateways, and remove their slots?", "n\n"); code != exitProfile {
 		t.Errorf("no: exit %d", code)
 	}
 	up(policy.NowUp)
 	if code := ask("release --all", "Set all holds of the rules aside", "yes\n"); code != exitDone {
 		t.Errorf("release: exit %d", code)
 	}
-	if code := ask("stop --all", "Stop 1 gateway", "y\n"); code != exitDone {
+	if code := ask("stop --all", "Stop all gateways", "y\n"); code != exitDone {
 		t.Errorf("yes: exit %d", code)
 	}
 	up(policy.NowDown)
-	for _, command := range []string{"stop --all", "start coder", "stop coder", "start coder", "stop --all --yes"} { // without a question
+	for _, command := range []string{"start coder", "stop coder", "start coder", "stop --all --yes", "unregister coder --yes", "register coder"} { // without a question
 		if code := ask(command, "", ""); code != exitDone {
 			t.Errorf("%s: exit %d", command, code)
 		}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -10,8 +8,6 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine/reconcile"
-	"hermes-reconcile/policy"
-	"hermes-reconcile/s6"
 )
 
 // A lifecycle is a command about single profiles.
@@ -19,6 +15,7 @@ type lifecycle struct {
 	kind                       reconcile.Kind
 	name, short, long, example string
 	all                        string // what --all means; empty: the command has no such flag
+	question                   string // before it is done to all, or by a command without --all; empty: none
 	starts, kills              bool
 }
 
@@ -53,7 +50,7 @@ alone.`,
 rule is set aside until it would have ended or the container starts again, which only
 root can do. A profile that the operator wants to run is started.`,
 		example: `  hermes-reconcile release coder`,
-		all:     "every profile that is held",
+		all:     "every profile that is held", question: "Set all holds of the rules aside, and start what they hold?",
 	},
 	{
 		kind: reconcile.Restart, name: "restart", starts: true, kills: true,
@@ -98,14 +95,15 @@ What the gateway started and left is reported, and killed with --kill. "pause" s
 gateways only for a while, and leaves the intent as it is.`,
 		example: `  hermes-reconcile stop coder
   hermes-reconcile stop coder --timeout 60s --kill`,
-		all: "every profile that has a slot",
+		all: "every profile that has a slot", question: `Stop all gateways, and keep them down at later boots? "hermes-reconcile pause --all" stops them for a while.`,
 	},
 	{
 		kind: reconcile.Unregister, name: "unregister", kills: true,
 		short: "Stop gateways and remove their slots",
 		long: `Stop the gateway as "stop" does, and remove its slot with the supervisors. If the profile
 still exists, the next boot or apply makes the slot again, down.`,
-		example: `  hermes-reconcile unregister coder`,
+		example:  `  hermes-reconcile unregister coder`,
+		question: "Stop the gateways, and remove their slots?",
 	},
 }
 
@@ -137,8 +135,8 @@ func (l lifecycle) command() *cobra.Command {
 			case reconcile.Resume: // also with rules that are broken
 				o.FallBack = true
 			}
-			if question := l.question(c, f, names); err == nil && question != "" {
-				err = agreed.ask(cmd, question)
+			if err == nil && (f.all || l.all == "") && !f.dryRun.on {
+				err = agreed.ask(cmd, l.question)
 			}
 			if err != nil {
 				return err
@@ -151,44 +149,14 @@ func (l lifecycle) command() *cobra.Command {
 		cmd.Flags().BoolVar(&f.all, "all", false, l.all)
 	}
 	f.dryRun.add(cmd, "print what would be done, and touch nothing")
-	switch l.kind {
-	case reconcile.Stop, reconcile.Unregister, reconcile.Release:
+	if l.question != "" {
 		agreed.add(cmd)
+	}
+	switch l.kind {
 	case reconcile.Pause:
 		pause.add(cmd)
 	case reconcile.Start:
 		cmd.Flags().BoolVar(&override, "override", false, "start it although rules hold it")
 	}
 	return cmd
-}
-
-// question asks before what cannot be undone by another command; empty: nothing is to be asked.
-func (l lifecycle) question(c config.Config, f liveFlags, names []string) string {
-	if f.dryRun.on {
-		return ""
-	}
-	up := gatewaysUp(c, names)
-	switch {
-	case l.kind == reconcile.Stop && f.all && len(up) > 0:
-		return fmt.Sprintf("Stop %s (%s), and keep them down at later boots? \"hermes-reconcile pause --all\" stops them for a while.",
-			policy.Count(len(up), "gateway"), policy.Few(up))
-	case l.kind == reconcile.Unregister && len(up) > 0:
-		return fmt.Sprintf("Stop %s, and remove the slots?", policy.Few(up))
-	case l.kind == reconcile.Release && f.all:
-		return "Set all holds of the rules aside, and start what they hold?"
-	}
-	return ""
-}
-
-// gatewaysUp returns the profiles whose gateways are up, of those that are named or of all.
-func gatewaysUp(c config.Config, names []string) (up []string) {
-	executor := s6.Executor{ScanDir: c.ScanDir}
-	slots := executor.Slots(context.Background())
-	for name, slot := range slots.ByProfile() {
-		if slot.Up && (len(names) == 0 || slices.Contains(names, name)) {
-			up = append(up, name)
-		}
-	}
-	slices.Sort(up)
-	return up
 }

@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
-	"hermes-reconcile/s6"
 )
 
 func newRescan() *cobra.Command {
@@ -36,8 +33,9 @@ for it. "rescan" is safe at any time.`,
 			if _, err := os.Stat(c.ScanDir); err != nil { // Lock would make it
 				return failed(fmt.Errorf("rescan: nobody scans it: %w", err))
 			}
-			if dry.on {
-				return wouldRescan(cmd, executor, dry)
+			if slots := executor.Slots(cmd.Context()); dry.on {
+				fmt.Fprintf(cmd.OutOrStdout(), "Slots without a supervisor: %d.\n", slots.Unsupervised())
+				return detailedExit(dry.detailed, slots.Unsupervised() > 0, nil)
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 			defer cancel()
@@ -54,19 +52,6 @@ for it. "rescan" is safe at any time.`,
 			return nil
 		}),
 	}
-	dry.add(cmd, "print which slots have no supervisor, and ask for nothing")
+	dry.add(cmd, "print how many slots have no supervisor, and ask for nothing")
 	return cmd
-}
-
-// wouldRescan prints the slots that a scan is to give a supervisor.
-func wouldRescan(cmd *cobra.Command, executor *s6.Executor, dry dryRun) error {
-	var lacking []string
-	slots := executor.Slots(cmd.Context()).Slots
-	for _, name := range slices.Sorted(maps.Keys(slots)) {
-		if slots[name].Now() == policy.NowNobody {
-			lacking = append(lacking, name)
-			fmt.Fprintf(cmd.OutOrStdout(), "without a supervisor: %s\n", policy.Line(name))
-		}
-	}
-	return detailedExit(dry.detailed, len(lacking) > 0, nil)
 }

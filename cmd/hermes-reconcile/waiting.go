@@ -20,38 +20,34 @@ const (
 	waitLine  = 5 * time.Second
 )
 
-// A signOfLife shows on standard error what a command waits for.
+// A signOfLife shows on standard error what a command waits for: the newest of its waits.
 type signOfLife struct {
 	to *sink
 
 	mutex sync.Mutex
 	waits []*wait.Wait
-	timer *time.Timer // to the next look; nil: nothing was waited for yet
+	timer *time.Timer // to the next look
 	step  int         // of the drawing
 	lines int         // of the newest wait
 	drawn bool        // a line stands on the terminal
 }
 
-// begin is for wait.With. The newest wait is the one that is shown.
+// begin is for wait.With.
 func (s *signOfLife) begin(w *wait.Wait) (end func()) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.waits, s.lines = append(s.waits, w), 0
-	if s.timer == nil {
+	if len(s.waits) == 1 {
 		s.timer = time.AfterFunc(waitShown, s.show)
-	} else if len(s.waits) == 1 {
-		s.timer.Reset(waitShown)
 	}
-	return func() { s.end(w) }
-}
-
-func (s *signOfLife) end(w *wait.Wait) {
-	s.clear()
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	s.waits = slices.DeleteFunc(s.waits, func(other *wait.Wait) bool { return other == w })
-	if len(s.waits) == 0 {
-		s.timer.Stop()
+	return func() {
+		s.clear()
+		s.mutex.Lock()
+		defer s.mutex.Unlock()
+		s.waits = slices.DeleteFunc(s.waits, func(other *wait.Wait) bool { return other == w })
+		if len(s.waits) == 0 {
+			s.timer.Stop()
+		}
 	}
 }
 
@@ -62,28 +58,18 @@ func (s *signOfLife) show() {
 		return
 	}
 	s.timer.Reset(waitDrawn)
-	w, now := s.waits[len(s.waits)-1], time.Now()
-	waited, text := now.Sub(w.Since), policy.Line(w.At(now))
-	terminal := terminalOf(s.to)
-	switch {
-	case terminal != nil && waited >= waitShown:
+	w := s.waits[len(s.waits)-1]
+	waited, text := time.Since(w.Since), policy.Line(w.String())
+	if terminal := terminalOf(s.to); terminal != nil && waited >= waitShown {
 		if width, _, err := term.GetSize(int(terminal.Fd())); err == nil {
-			text = firstOf(text, width-3)
+			text = fmt.Sprintf("%.*s", max(0, width-3), text) // the terminal must not break the line
 		}
 		s.step, s.drawn = s.step+1, true
 		s.to.draw(fmt.Sprintf("\r%c %s\x1b[K", `|/-\`[s.step%4], text))
-	case terminal == nil && waited >= time.Duration(s.lines+1)*waitLine:
+	} else if terminal == nil && waited >= time.Duration(s.lines+1)*waitLine {
 		s.lines = int(waited / waitLine)
 		s.to.draw(text + "\n")
 	}
-}
-
-// firstOf returns the first characters of a text, so that the terminal does not break the line.
-func firstOf(text string, most int) string {
-	if runes := []rune(text); len(runes) > max(0, most) {
-		return string(runes[:max(0, most)])
-	}
-	return text
 }
 
 // clear takes the line from the terminal before something else is written.

@@ -21,20 +21,19 @@ func TestWaitsAreShown(t *testing.T) {
 		life := &signOfLife{to: out}
 		out.before = life.clear
 		ctx := wait.With(t.Context(), life.begin)
-		short := wait.Begin(ctx, "a moment", 0)
+		short := wait.For(ctx, "a moment", 0)
 		time.Sleep(4 * time.Second)
-		short.End()
+		short()
 		time.Sleep(time.Minute)
-		long := wait.Begin(ctx, "coder, writer", 30*time.Second)
+		long := wait.For(ctx, "coder\x1b[31m", 30*time.Second)
 		time.Sleep(6 * time.Second)
-		long.For("writer\x1b[31m")
-		within := wait.Begin(ctx, "the volume", 0)
+		within := wait.For(ctx, "the volume", 0)
 		time.Sleep(6 * time.Second)
-		within.End()
+		within()
 		time.Sleep(5 * time.Second)
-		long.End()
+		long()
 		time.Sleep(time.Minute)
-		const want = "waiting for coder, writer: 5 s of 30 s\nwaiting for the volume: 5 s\nwaiting for writer\\u001b[31m: 12 s of 30 s\nwaiting for writer\\u001b[31m: 15 s of 30 s\n"
+		const want = "waiting for coder\\u001b[31m: 5 s of 30 s\nwaiting for the volume: 5 s\nwaiting for coder\\u001b[31m: 12 s of 30 s\nwaiting for coder\\u001b[31m: 15 s of 30 s\n"
 		if text.String() != want {
 			t.Errorf("shown is\n%q\nwant\n%q", text.String(), want)
 		}

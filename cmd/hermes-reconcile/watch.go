@@ -75,14 +75,14 @@ func acceptStops(cmd *cobra.Command, c config.Config, agreed consent, dry dryRun
 	if err := agreed.ask(cmd, fmt.Sprintf("Stop %s?", policy.Few(s.Blocked))); err != nil {
 		return err
 	}
-	names, err := watch.Accept(c.RunDir, time.Now())
+	err = watch.Accept(c.RunDir, s.Blocked, time.Now())
+	if err == nil {
+		err = watch.Ask(cmd.Context(), c.RunDir, askLimit)
+	}
 	if err != nil {
 		return failed(fmt.Errorf("watch --accept: %w", err))
 	}
-	if err := watch.Ask(cmd.Context(), c.RunDir, askLimit); err != nil {
-		return failed(fmt.Errorf("watch --accept: %w", err))
-	}
-	fmt.Fprintf(cmd.OutOrStdout(), "asked to stop: %s\n", policy.Line(strings.Join(names, ", ")))
+	fmt.Fprintf(cmd.OutOrStdout(), "asked to stop: %s\n", policy.Line(strings.Join(s.Blocked, ", ")))
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 // collectAndLoad gathers all facts and compiles the rules, side by side. At a boot, rules
 // that cannot be used at all leave the pass without an evaluator.
 func (p *pass) collectAndLoad(ctx context.Context) error {
-	defer wait.Begin(ctx, "facts and rules", 0).End()
+	defer wait.For(ctx, "facts and rules", 0)()
 	var loadErr error
 	var loading sync.WaitGroup
 	if p.Extent > ToFacts && p.evaluator == nil {

@@ -33,10 +33,8 @@ func (p *pass) heed(ctx context.Context, names []string, before map[string]polic
 			started[name] = slot.PID
 		}
 	}
-	waiting := wait.Begin(ctx, "", p.Execute.Wait)
-	defer waiting.End()
+	defer wait.For(ctx, policy.Few(slices.Sorted(maps.Keys(started)))+" to say whether it works", p.Execute.Wait)()
 	for speak := p.gatewaysSpeak(); len(started) > 0; {
-		waiting.For(policy.Few(slices.Sorted(maps.Keys(started))) + " to say whether it works")
 		slots = p.Slots.Slots(ctx).ByProfile()
 		for name, pid := range started {
 			said, err := p.Volume.Change(ctx, engine.Change{Kind: engine.ReadSaid, Profile: name})

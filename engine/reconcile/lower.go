@@ -59,7 +59,7 @@ func (p *pass) lower(ctx context.Context) error {
 		p.noted(engine.IntentStopped, p.takeNotes(ctx, names, engine.IntentStopped, slots))
 		return nil
 	}
-	defer wait.Begin(ctx, "the volume", 0).End()
+	defer wait.For(ctx, "the volume", 0)()
 	noted := make(chan []note, 1)
 	go func() { noted <- p.takeNotes(ctx, names, engine.IntentStopped, slots) }()
 	var notes []note

@@ -12,7 +12,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// raise brings up the profiles of a request, or makes their slots, where the rules let it.
+// raise brings up the profiles of a request, or makes their slots, where the rules let it. A
+// pause begins and ends in the same way.
 func (p *pass) raise(ctx context.Context) error {
 	if err := p.collectAndLoad(ctx); err != nil {
 		return err
@@ -24,8 +25,13 @@ func (p *pass) raise(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.Request.Override || p.Request.Kind == Release {
+	switch {
+	case p.Request.Override || p.Request.Kind == Release:
 		p.decideWithoutHolds(ctx, names)
+	case p.Request.pauses():
+		if names, err = p.keepPauses(ctx, names); err != nil {
+			return err
+		}
 	}
 	before := p.report.Slots.ByProfile()
 	names = p.withSlot(ctx, p.permitted(names, before), before)
@@ -135,6 +141,8 @@ func (p *pass) permitted(names []string, slots map[string]policy.Slot) []string 
 		slot, exists := slots[name]
 		hasSlot := exists && slot.Now() != policy.NowNobody
 		switch {
+		case p.Request.pauses():
+			going = append(going, name)
 		case p.Request.Kind == Register && hasSlot && p.madeByWatch(name):
 			p.report.conclude(name, p.raisedWords(slot, slot, d))
 		case p.Request.Kind == Register && hasSlot:
@@ -246,6 +254,12 @@ func (p *pass) raised(ctx context.Context, names []string, before map[string]pol
 
 func (p *pass) raisedWords(before, now policy.Slot, d policy.Decision) string {
 	switch {
+	case p.Request.Kind == Pause:
+		return p.pausedWords(before, now)
+	case p.Request.Kind == Resume && d.Action != policy.ActionStart:
+		return "resumed, and down: " + d.Reason
+	case p.Request.Kind == Resume && now.Up && now.WaitingUntilUnix == 0:
+		return "resumed, " + now.Now()
 	case p.Request.Kind == Register && d.Action == policy.ActionStart:
 		return "registered, " + now.Now()
 	case p.Request.Kind == Register:

@@ -219,8 +219,6 @@ func (p *pass) run(ctx context.Context) error {
 		return p.converge(ctx)
 	case Stop, Unregister: // a stop works without the rules
 		return p.lower(ctx)
-	case Pause, Resume:
-		return p.pause(ctx)
 	}
 	return p.raise(ctx)
 }

@@ -38,6 +38,9 @@ type Request struct {
 // as if that were recorded already.
 func (r Request) records() bool { return r.Kind == Start || r.Kind == Restart }
 
+// pauses reports whether the request begins or ends a pause.
+func (r Request) pauses() bool { return r.Kind == Pause || r.Kind == Resume }
+
 // known checks that each name is that of a profile or of a slot. Its error is an
 // engine.UnknownProfile.
 func known(names, profiles []string, slots map[string]policy.Slot) error {

@@ -92,7 +92,7 @@ func (g *guard) amend(r *reconcile.Report, now time.Time) {
 	kept = withoutVanished(r, kept)
 	kept = g.withinStops(r, kept)
 	if len(kept) < len(r.Plan.Operations) && !slices.ContainsFunc(kept, needsScan) {
-		kept = slices.DeleteFunc(kept, func(op policy.Operation) bool { return op.Op == policy.OpRescan && !supervisorsLack(r) })
+		kept = slices.DeleteFunc(kept, func(op policy.Operation) bool { return op.Op == policy.OpRescan && r.Slots.Unsupervised() == 0 })
 	}
 	r.Plan.Operations = kept
 }
@@ -113,16 +113,6 @@ func (g *guard) forgetOld(now time.Time) {
 
 func needsScan(op policy.Operation) bool {
 	return op.Op == policy.OpPublish || op.Op == policy.OpRemove
-}
-
-// supervisorsLack reports whether a slot is not supervised.
-func supervisorsLack(r *reconcile.Report) bool {
-	for _, slot := range r.Slots.Slots {
-		if slot.Now() == policy.NowNobody {
-			return true
-		}
-	}
-	return false
 }
 
 // subject is whom a failure of an operation is about: its profile, or what it does for all.

@@ -84,7 +84,7 @@ func Ask(ctx context.Context, dir string, limit time.Duration) error {
 	if _, err := fifo.Write([]byte{'\n'}); err != nil && !errors.Is(err, syscall.EAGAIN) { // full: it will look
 		return err
 	}
-	defer wait.Begin(ctx, "the watch", limit).End()
+	defer wait.For(ctx, "the watch", limit)()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(looking)

@@ -5,17 +5,14 @@ package wait
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 )
 
-// A Wait is under way from Begin to End. Its methods may be called from several goroutines.
+// A Wait is what somebody waits for.
 type Wait struct {
+	What  string
 	Since time.Time
-	limit time.Duration // 0: unknown
-	mutex sync.Mutex
-	what  string
-	end   func()
+	Limit time.Duration // 0: unknown
 }
 
 type key struct{}
@@ -26,32 +23,19 @@ func With(ctx context.Context, show func(*Wait) (end func())) context.Context {
 	return context.WithValue(ctx, key{}, show)
 }
 
-// Begin says that the caller waits for something, at most for the limit; 0 is unknown.
-func Begin(ctx context.Context, what string, limit time.Duration) *Wait {
-	w := &Wait{Since: time.Now(), limit: limit, what: what, end: func() {}}
+// For says that the caller waits until it calls end, at most for the limit; 0 is unknown.
+func For(ctx context.Context, what string, limit time.Duration) (end func()) {
 	if show, _ := ctx.Value(key{}).(func(*Wait) func()); show != nil {
-		w.end = show(w)
+		return show(&Wait{what, time.Now(), limit})
 	}
-	return w
+	return func() {}
 }
 
-// For changes what the caller waits for.
-func (w *Wait) For(what string) {
-	w.mutex.Lock()
-	defer w.mutex.Unlock()
-	w.what = what
-}
-
-// End says that the wait is over.
-func (w *Wait) End() { w.end() }
-
-// At returns the text at a time, such as "waiting for coder: 5 s of 30 s".
-func (w *Wait) At(now time.Time) string {
-	w.mutex.Lock()
-	defer w.mutex.Unlock()
-	text := fmt.Sprintf("waiting for %s: %d s", w.what, int(now.Sub(w.Since).Seconds()))
-	if w.limit > 0 {
-		text += fmt.Sprintf(" of %d s", int(w.limit.Seconds()))
+// String returns a text such as "waiting for coder: 5 s of 30 s".
+func (w *Wait) String() string {
+	text := fmt.Sprintf("waiting for %s: %d s", w.What, int(time.Since(w.Since).Seconds()))
+	if w.Limit > 0 {
+		text += fmt.Sprintf(" of %d s", int(w.Limit.Seconds()))
 	}
 	return text
 }

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -14,7 +15,8 @@ func Report(w io.Writer, r reconcile.Report) {
 	writeSkip(w, r.Skip)
 	switch {
 	case r.DryRun:
-		writePlanned(w, r)
+		writeOutcomes(w, r.Profiles)
+		writePlan(w, r.Plan.Operations)
 	case r.Command == "apply" && len(r.Operations) > 0:
 		writeOperations(w, r.Operations)
 	case r.Command != "apply" && len(r.Profiles) > 0:
@@ -33,23 +35,6 @@ func Report(w io.Writer, r reconcile.Report) {
 	for _, text := range r.Errors {
 		line(w, "FAILED  %s", text)
 	}
-}
-
-// writePlanned prints what a command would do.
-func writePlanned(w io.Writer, r reconcile.Report) {
-	for _, name := range slices.Sorted(maps.Keys(r.Profiles)) {
-		p := r.Profiles[name]
-		if p.Outcome != "" && len(p.Errors) == 0 {
-			line(w, "%s: %s", name, p.Outcome)
-		}
-		for _, note := range p.Notes {
-			line(w, "%s: %s", name, note)
-		}
-		for _, text := range p.Errors {
-			line(w, "FAILED  %s: %s", name, text)
-		}
-	}
-	writePlan(w, r.Plan.Operations)
 }
 
 // writeOperations prints what apply did, one operation a line.
@@ -77,7 +62,7 @@ func writeOperations(w io.Writer, operations []reconcile.Operation) {
 func writeOutcomes(w io.Writer, profiles map[string]reconcile.Outcome) {
 	for _, name := range slices.Sorted(maps.Keys(profiles)) {
 		p := profiles[name]
-		text := p.Outcome
+		text := cmp.Or(p.Outcome, "dry run")
 		if p.PID != 0 {
 			text += fmt.Sprintf(", pid %d", p.PID)
 		}
