@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -53,4 +54,35 @@ func TestDryRunsTouchNothing(t *testing.T) {
 		t.Errorf("the intents were\n%s\nand are\n%s", recorded, now)
 	}
 	l.want(exitProfile, "it is held: it is night", "start writer", night...)
+}
+
+// A plan says what changes in a slot, and --diff shows the lines, without a secret.
+func TestPlansSayWhatChanges(t *testing.T) {
+	t.Parallel()
+	l := startLive(t, "coder=running")
+	l.untilNow("coder", policy.NowUp)
+	env := func(pairs ...string) []string {
+		rule := "package reconcile.rules.mine\n"
+		for i := 0; i < len(pairs); i += 2 {
+			rule += fmt.Sprintf("\nenv contains {\"profile\": \"coder\", \"name\": %q, \"value\": %q, \"reason\": \"x\"} if true\n", pairs[i], pairs[i+1])
+		}
+		return l.policy(rule)
+	}
+	l.want(exitDone, "~ update  coder  gateway-coder run: env BOT_TOKEN added, env TZ added", "apply", env("TZ", "UTC", "BOT_TOKEN", "s3cret-1")...)
+	next := env("TZ", "Europe/Berlin", "BOT_TOKEN", "s3cret-2", "GREETING", "hello")
+	text := l.want(exitDone, "gateway-coder run: env BOT_TOKEN changed, env GREETING added, env TZ changed", "apply --dry-run --diff", next...)
+	for _, words := range []string{"--- gateway-coder/run\n+++ gateway-coder/run (as decided)\n", "\n-\t'TZ=UTC' \\\n", "\n+\t'TZ=Europe/Berlin' \\\n", "\tBOT_TOKEN=<redacted> \\\n", "\n+\t'GREETING=hello' \\\n"} {
+		if !strings.Contains(text, words) {
+			t.Errorf("no %q in:\n%s", words, text)
+		}
+	}
+	text += l.want(exitDone, "run: env BOT_TOKEN removed, env TZ removed", "apply --diff", "--policy", "")
+	if strings.Contains(text, "s3cret") {
+		t.Errorf("a secret is shown:\n%s", text)
+	}
+	l.want(exitDone, "Nothing to do.", "apply")
+	_, text = l.call("apply --dry-run -o json", env("TZ", "UTC")...)
+	if !strings.Contains(text, `"env TZ added"`) || strings.Contains(text, `"diff"`) {
+		t.Errorf("a plan without --diff:\n%s", text)
+	}
 }

@@ -124,6 +124,7 @@ type Options struct {
 	Rescan   bool // see policy.PlanOptions
 	// RestartChanged: see policy.PlanOptions.
 	RestartChanged bool
+	Diff           bool // see policy.PlanOptions
 	// KeepRules saves the rules as the last good ones, as a boot does.
 	KeepRules bool
 	// Amend may take operations out of the plan, and add alarms, before anything is done.

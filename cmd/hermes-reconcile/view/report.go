@@ -56,6 +56,9 @@ func writeOperations(w io.Writer, operations []reconcile.Operation) {
 	}
 	table.end()
 	fmt.Fprintf(w, "Done: %d of %d.\n", done, len(operations))
+	for _, op := range operations {
+		writeDiff(w, op.Operation)
+	}
 }
 
 // writeOutcomes prints a line for each profile, with its notes and errors below.
