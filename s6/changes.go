@@ -8,7 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
-	"hermes-reconcile/s6/beneath"
+	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/s6/scripts"
 )
 

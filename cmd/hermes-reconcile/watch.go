@@ -20,7 +20,6 @@ import (
 
 func newWatch() *cobra.Command {
 	var accept bool
-	var agreed consent
 	var dry dryRun
 	cmd := &cobra.Command{
 		Use:   "watch",
@@ -38,7 +37,7 @@ watch that runs stops them.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case accept:
-				return configured(func(cmd *cobra.Command, c config.Config, _ []string) error { return acceptStops(cmd, c, agreed, dry) })(cmd, nil)
+				return configured(func(cmd *cobra.Command, c config.Config, _ []string) error { return acceptStops(cmd, c, dry) })(cmd, nil)
 			case dry.on:
 				return errors.New("--dry-run goes with --accept; hermes-reconcile apply --dry-run shows what a pass would change")
 			}
@@ -47,14 +46,13 @@ watch that runs stops them.`,
 	}
 	cmd.Flags().BoolVar(&accept, "accept", false, "let the watch that runs stop the gateways that it did not stop because there are too many")
 	dry.add(cmd, "with --accept: print the gateways that would be stopped, and stop none")
-	agreed.add(cmd)
 	return cmd
 }
 
 // askLimit is how long a command waits for the watch.
 const askLimit = 30 * time.Second
 
-func acceptStops(cmd *cobra.Command, c config.Config, agreed consent, dry dryRun) error {
+func acceptStops(cmd *cobra.Command, c config.Config, dry dryRun) error {
 	if err := dry.check(); err != nil {
 		return err
 	}
@@ -71,9 +69,6 @@ func acceptStops(cmd *cobra.Command, c config.Config, agreed consent, dry dryRun
 	case dry.on:
 		fmt.Fprintf(cmd.OutOrStdout(), "would be stopped: %s\n", policy.Line(strings.Join(s.Blocked, ", ")))
 		return detailedExit(dry.detailed, true, nil)
-	}
-	if err := agreed.ask(cmd, fmt.Sprintf("Stop %s?", policy.Few(s.Blocked))); err != nil {
-		return err
 	}
 	err = watch.Accept(c.RunDir, s.Blocked, time.Now())
 	if err == nil {
