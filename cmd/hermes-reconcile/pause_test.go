@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
 )
@@ -49,7 +49,10 @@ func TestPauseAndResume(t *testing.T) {
 	l.want(exitDone, "Nothing to do.", "apply")
 	l.want(exitDone, "(a backup)", "explain coder")
 	l.want(exitDone, "pause", "events coder")
-	l.want(exitProfile, "end the pause with: hermes-reconcile resume coder", "start coder")
+	for _, command := range []string{"start coder", "start coder --override", "release coder", "restart coder"} {
+		l.want(exitProfile, "end the pause with: hermes-reconcile resume coder", command)
+	}
+	l.want(exitDone, "Nothing to do.", "release --all")
 	l.want(exitDone, "profile=coder prior_state=running action=registered", "boot")
 	l.write("home/profiles/late/SOUL.md", "", 0o644)
 	l.write("home/profiles/late/gateway_state.json", `{"desired_state":"running"}`, 0o644)
@@ -77,11 +80,12 @@ func TestPauseUntil(t *testing.T) {
 	l.untilNow("coder", policy.NowUp)
 	l.want(exitUsage, "want one such as 07:00", "pause coder --until someday")
 	l.want(exitUsage, "is over", "pause coder --until", "2020-01-01 07:00")
-	l.want(exitDone, "coder: paused", "pause coder --until 2s")
-	if p := l.status().Profiles["coder"]; p.Code != "paused" {
+	l.want(exitDone, "coder: paused", "pause coder --until 1h")
+	if p := l.status().Profiles["coder"]; p.Code != "paused" || p.Now != policy.NowDown {
 		t.Errorf("coder: %+v", p)
 	}
-	time.Sleep(2 * time.Second)
+	l.want(exitDone, "coder: paused, and was down", "pause coder --until 1s")
+	l.until("the pause is over", func(d *status.Document) bool { return d.Profiles["coder"].Code == "prior_intent" })
 	l.want(exitDone, "bring-up  coder", "apply")
 }
 
@@ -106,10 +110,11 @@ func TestTheWatchEndsAPause(t *testing.T) {
 	}
 	s6test.Must(t, exec.Command("s6-svc", "-wd", "-d", filepath.Join(l.base, "scan/gateway-byhand")).Run())
 	says(agent, "pause --all", exitProfile, "only root pauses and resumes")
-	says(0, "pause --all --until 4s", exitDone, "c: paused")
+	says(0, "pause --all --until 1h", exitDone, "c: paused")
 	for _, name := range []string{"a", "b", "c", "byhand"} {
 		l.untilNow(name, policy.NowDown)
 	}
+	says(0, "pause --all --until 2s", exitDone, "c: paused, and was down")
 	for _, name := range []string{"a", "b", "c"} {
 		l.untilNow(name, policy.NowUp)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -57,7 +58,7 @@ func TestAWaitOnATerminal(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	line, _, drawn := strings.Cut(text, "\r\x1b[Kcoder: stopped")
-	if !drawn || !strings.Contains(line, " waiting for coder: 1 s of 10 s\x1b[K\r") {
+	if !drawn || !regexp.MustCompile(`\r[-|/\\] waiting for coder: [1-9] s of 10 s\x1b\[K\r`).MatchString(line) {
 		t.Errorf("drawn is %q", text)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/wait"
 )
 
 func newWatch() *cobra.Command {
@@ -89,7 +90,7 @@ func runWatch(cmd *cobra.Command) error {
 	}
 	moreGrace.Store(int64(service.LastWait))
 	s := service.Service{Flags: cmd.Flags(), Version: version, Status: statusOf, Log: newLogger(c, cmd.ErrOrStderr())}
-	return failed(s.Run(cmd.Context(), c, wrong))
+	return failed(s.Run(wait.With(cmd.Context(), nil), c, wrong)) // its log has no other lines
 }
 
 // keepApplied tells a watch what a pass over all profiles has carried out.

@@ -24,6 +24,10 @@ func (p *pass) liftHolds(ctx context.Context, names []string) {
 	now := policy.NewNow(time.Now())
 	for _, name := range names {
 		for _, hold := range engine.Holds(p.report.Decisions.Profiles[name], now) {
+			if hold.Rule == engine.RulePaused {
+				p.problem(name, fmt.Errorf("it is paused: %s; end the pause with: hermes-reconcile resume %s", hold.Reason, name))
+				continue
+			}
 			if hold.Rule != engine.RuleRestartBudget {
 				overrides = append(overrides, policy.Override{
 					Profile: name, Rule: hold.Rule, Code: hold.Code, Until: hold.Until,

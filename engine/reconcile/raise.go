@@ -123,7 +123,7 @@ func (p *pass) everyProfile(ctx context.Context) []string {
 		case Restart:
 			return !slot.Up
 		case Release:
-			return d.Action != policy.ActionDown || len(engine.Holds(d, p.report.Input.Now)) == 0
+			return d.Action != policy.ActionDown || !slices.ContainsFunc(engine.Holds(d, p.report.Input.Now), func(c policy.Contribution) bool { return c.Rule != engine.RulePaused })
 		case Register:
 			return exists || d.Action == policy.ActionSkip
 		}
