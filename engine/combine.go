@@ -307,6 +307,9 @@ func Over(c policy.Contribution, now policy.Now) bool {
 	return err == nil && !time.Unix(0, now.UnixNS).Before(until)
 }
 
+// RulePaused is the built-in rule whose holds are root's pauses.
+const RulePaused = "reconcile.rules.paused"
+
 // RuleRestartBudget is the built-in rule whose holds are records on the volume, which the
 // agent's user may remove.
 const RuleRestartBudget = "reconcile.rules.restart_budget"

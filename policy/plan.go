@@ -34,7 +34,9 @@ type Operation struct {
 	DelaySeconds float64           `json:"delay_seconds,omitempty"`
 	Env          map[string]string `json:"env,omitempty"`
 	Restart      *Restart          `json:"restart,omitempty"`
-	Files        []string          `json:"files,omitempty"` // update: the files that differ
+	Files        []string          `json:"files,omitempty"`   // update: the files that differ
+	Changes      []string          `json:"changes,omitempty"` // publish, update: what changes in the files, in words
+	Diff         string            `json:"diff,omitempty"`    // publish, update: of the files, with PlanOptions.Diff; has no secret
 
 	File     string `json:"file,omitempty"`     // sweep: relative to the profile's directory
 	Identity string `json:"identity,omitempty"` // sweep: RuntimeFile.Identity of the file to remove
@@ -80,6 +82,8 @@ type PlanOptions struct {
 	// Start, with Live, names profiles whose gateways a user wants to see up: a gateway
 	// that has just ended, or pauses, begins anew.
 	Start []string
+	// Diff also compares the texts of files that change.
+	Diff bool
 	// UpFor is how long a gateway of Start must have been up to be left alone.
 	UpFor time.Duration
 }

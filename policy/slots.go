@@ -92,6 +92,16 @@ func SlotsOf(container Facts) Slots {
 // Known reports whether a slot that is not listed does not exist.
 func (s Slots) Known() bool { return s.Status == StatusRecorded || s.Status == StatusMissing }
 
+// Unsupervised counts the slots that no supervisor holds.
+func (s Slots) Unsupervised() (n int) {
+	for _, slot := range s.Slots {
+		if slot.Now() == NowNobody {
+			n++
+		}
+	}
+	return n
+}
+
 // ByProfile returns the slots by the profile that each belongs to.
 func (s Slots) ByProfile() map[string]Slot {
 	slots := make(map[string]Slot, len(s.Slots))

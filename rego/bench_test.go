@@ -32,15 +32,19 @@ func manyProfiles(n int) policy.Input {
 		},
 		Profiles: map[string]policy.Facts{policy.RootProfile: benchFacts(0)},
 	}
-	var slots, overrides []string
+	var slots, overrides, pauses []string
 	for i := range n {
 		slots = append(slots, fmt.Sprintf(`"gateway-p%05d":{"profile":"p%05[1]d","kind":"directory","status":"recorded","ours":true,"down_file":false,"supervised":true,"logger_supervised":true,"up":%[2]t,"wanted_up":%[2]t,"exit_code":%[3]d,"since_unix":1795317851}`, i+1, i%10 == 2, 78*(i%10/9)))
 		if i%20 == 0 {
 			overrides = append(overrides, fmt.Sprintf(`"p%05d":[{"rule":"reconcile.rules.restart_budget","code":"budget_exhausted","at_unix":1795381851,"active":true}]`, i+1))
 		}
+		if i%20 == 1 {
+			pauses = append(pauses, fmt.Sprintf(`"p%05d":{"at_unix":1795381851,"up":true,"ended":%t,"reason":"a backup"}`, i+1, i%40 == 1))
+		}
 		in.Profiles[fmt.Sprintf("p%05d", i+1)] = benchFacts(i + 1)
 	}
 	in.Container["s6"] = json.RawMessage(`{"status":"recorded","slots":{` + strings.Join(slots, ",") + `}}`)
+	in.Container["pauses"] = json.RawMessage(`{"status":"recorded","profiles":{` + strings.Join(pauses, ",") + `}}`)
 	in.Container["overrides"] = json.RawMessage(`{"status":"recorded","profiles":{` + strings.Join(overrides, ",") + `}}`)
 	return in
 }

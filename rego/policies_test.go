@@ -12,7 +12,7 @@ func TestBuiltInLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(e.packages) != 17 {
-		t.Errorf("%d built-in rule packages, want 17", len(e.packages))
+	if len(e.packages) != 18 {
+		t.Errorf("%d built-in rule packages, want 18", len(e.packages))
 	}
 }

@@ -22,6 +22,8 @@ type slotPlan struct {
 	decision policy.Decision
 
 	changes, stops, starts []policy.Operation
+	said                   []string // what changes in files, in words
+	diff                   string   // with PlanOptions.Diff
 	alarms                 []policy.Alarm
 
 	fresh    bool // nothing has the name of the slot yet
@@ -84,6 +86,7 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 			return err
 		}
 	}
+	s.describe(dir, files, differ)
 	served, logged, blocked, err := s.supervisors(dir)
 	if err != nil {
 		return err
@@ -145,6 +148,7 @@ func (s *slotPlan) takeBack(f faults, differ []string) {
 	if names := append(f.names, differ...); len(names) > 0 {
 		op := s.operation(policy.OpUpdate)
 		op.Env, op.Restart, op.Files, op.Held = s.decision.Env, s.decision.Restart, names, s.decision.Held
+		op.Changes, op.Diff = s.said, s.diff
 		wrong := func(name string) bool { return name != controlName && !(s.opens && name == serviceLock) }
 		switch {
 		case slices.ContainsFunc(f.names, wrong):
@@ -177,6 +181,7 @@ func (s *slotPlan) publish() {
 	op := s.operation(policy.OpPublish)
 	op.Down, op.Held = new(s.decision.Action == policy.ActionDown), s.decision.Held
 	op.DelaySeconds, op.Env, op.Restart = s.decision.DelaySeconds, s.decision.Env, s.decision.Restart
+	op.Changes, op.Diff = s.said, s.diff
 	s.changes = append(s.changes, op)
 	s.startAfterScan()
 }

@@ -17,6 +17,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/s6/deaths"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
@@ -40,6 +41,7 @@ func (e *Executor) Lock(ctx context.Context) (unlock func(), err error) {
 	lock := flock.New(path, flock.SetFlag(flags), flock.SetPermissions(0o600))
 	waiting, cancel := context.WithTimeout(ctx, e.LockTimeout)
 	defer cancel()
+	defer wait.For(ctx, "another hermes-reconcile", e.LockTimeout)()
 	locked, err := lock.TryLockContext(waiting, 20*time.Millisecond)
 	switch {
 	case locked:

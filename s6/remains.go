@@ -13,6 +13,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -64,9 +65,10 @@ func (x *execution) endRemains(ctx context.Context, families []*family) map[*pol
 		return nil
 	}
 	ended := func() bool { return x.haveEnded(families) }
-	if wait := x.Wait; !x.Kill {
-		poll(ctx, wait, ended)
-	} else if !poll(ctx, min(wait, remainsWait), ended) {
+	defer wait.For(ctx, "what the gateways started", x.Wait)()
+	if !x.Kill {
+		poll(ctx, x.Wait, ended)
+	} else if !poll(ctx, min(x.Wait, remainsWait), ended) {
 		poll(ctx, remainsWait, func() bool {
 			for _, f := range families {
 				f.kill(x.Log)

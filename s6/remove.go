@@ -10,6 +10,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/s6/progress"
 	"hermes-reconcile/s6/supervise"
 )
@@ -132,6 +133,7 @@ func (x *execution) setAside(going []*removal) {
 // ends loggers whose pipe another process keeps open, and the supervisors are asked
 // directly: the supervisors of an s6-svscan that died are not children of the next one.
 func (x *execution) release(ctx context.Context, going []*removal) {
+	defer wait.For(ctx, "the supervisors of slots to end", x.Wait)()
 	held := slices.Clone(going)
 	free := func() bool {
 		held = slices.DeleteFunc(held, func(r *removal) bool {

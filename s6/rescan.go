@@ -13,6 +13,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -36,6 +37,7 @@ func (x *execution) rescan(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("ask s6-svscan for a scan: %w", err)
 	}
+	defer wait.For(ctx, "s6-svscan to supervise every slot", x.Wait)()
 	waiting, err := x.ownSlots()
 	if err != nil {
 		return false, err

@@ -12,6 +12,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/s6/deaths"
 	"hermes-reconcile/s6/progress"
 	"hermes-reconcile/s6/scripts"
@@ -182,9 +183,14 @@ const afterKill = 5 * time.Second
 
 // waitFor waits until each transition is done or has failed, and returns those that
 // are neither in time.
-func (x *execution) waitFor(ctx context.Context, wait time.Duration, going []*transition) (late []*transition) {
+func (x *execution) waitFor(ctx context.Context, limit time.Duration, going []*transition) (late []*transition) {
 	late = slices.Clone(going)
-	poll(ctx, wait, func() bool {
+	var names []string
+	for _, t := range late {
+		names = append(names, t.result.Operation.Profile)
+	}
+	defer wait.For(ctx, policy.Few(names), limit)()
+	poll(ctx, limit, func() bool {
 		late = slices.DeleteFunc(late, func(t *transition) bool { return x.advance(ctx, t) })
 		return len(late) == 0
 	})

@@ -9,7 +9,7 @@ import (
 
 func newApply() *cobra.Command {
 	var f liveFlags
-	var restartChanged, dryRun bool
+	var restartChanged, diff bool
 	cmd := &cobra.Command{
 		Use:   "apply [PROFILE...]",
 		Short: "Make a running container what the rules say: only differences are changed",
@@ -21,28 +21,31 @@ that another program made, are left alone. "apply" is safe at any time.
 With rules that cannot be used nothing is touched (exit 3). A gateway whose run script
 changed goes on until its next start, unless --restart-changed is given.`,
 		Example: `  hermes-reconcile apply --dry-run          # what would it change?
+  hermes-reconcile apply --dry-run --diff   # and which lines of the scripts?
   hermes-reconcile apply
   hermes-reconcile apply coder --restart-changed`,
 		ValidArgsFunction: completeProfiles,
 	}
 	f.add(cmd, true, true)
 	cmd.Flags().BoolVar(&restartChanged, "restart-changed", false, "also restart gateways that run with an older run script than their slot has")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print decisions and plan, and touch nothing")
+	cmd.Flags().BoolVar(&diff, "diff", false, "also show which lines of a slot's files change")
+	f.dryRun.add(cmd, "print decisions and plan, and touch nothing")
 	cmd.RunE = configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 		f.all = len(names) == 0
 		if err := f.check(names); err != nil {
 			return err
 		}
-		o := reconcile.Options{Command: "apply", RestartChanged: restartChanged, Request: reconcile.Request{Profiles: names}}
-		if !dryRun {
+		o := reconcile.Options{Command: "apply", RestartChanged: restartChanged, Diff: diff, Request: reconcile.Request{Profiles: names}}
+		if !f.dryRun.on {
 			return runLive(cmd, c, f, o)
 		}
 		o.Extent, o.Execute = reconcile.ToPlan, f.execute()
 		r, err := livePass(cmd, c, f.timeout, o)
+		changes := false
 		if err == nil {
-			_, err = showDecisions(cmd, c, r, nil, true)
+			changes, err = showDecisions(cmd, c, r, nil, true)
 		}
-		return err
+		return detailedExit(f.dryRun.detailed, changes, err)
 	})
 	return cmd
 }

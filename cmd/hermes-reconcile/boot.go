@@ -16,6 +16,7 @@ import (
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/rego/process"
 )
 
@@ -66,7 +67,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 		log.Error(problem.Reason)
 		options.Errors = append(options.Errors, problem.Reason)
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
+	ctx, cancel := context.WithTimeout(wait.With(cmd.Context(), nil), c.Boot.Deadline) // its log has no other lines
 	defer cancel()
 	w, _, err := world.On(c, rules, log, log, func() (*remote.Child, error) {
 		s, err := world.VolumeSettings(c, policy.PhaseBoot)

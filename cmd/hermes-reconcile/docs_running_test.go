@@ -12,6 +12,23 @@ import (
 // Every command of docs/running.md prints what the page shows, under a real s6-svscan.
 func TestRunningContainer(t *testing.T) {
 	t.Parallel()
+	l := followLive(t, "docs/running.md")
+	for _, p := range s6test.Processes(t, l.base) {
+		if strings.Contains(p.Command, "kids") {
+			t.Errorf("a process of kids still runs: %s", p.Command)
+		}
+	}
+}
+
+// So does every command of docs/pause.md.
+func TestPausePage(t *testing.T) {
+	t.Parallel()
+	followLive(t, "docs/pause.md")
+}
+
+// followLive executes a page in a container with two profiles.
+func followLive(t *testing.T, page string) *liveScan {
+	t.Helper()
 	s6test.Installed(t, "s6-svscan")
 	r := newReader(t)
 	l := &liveScan{t: t, base: filepath.Dir(r.dir)}
@@ -34,10 +51,6 @@ func TestRunningContainer(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(r.etc, "policy"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	follow(t, r, readDoc(t, "docs/running.md"))
-	for _, p := range s6test.Processes(t, l.base) {
-		if strings.Contains(p.Command, "kids") {
-			t.Errorf("a process of kids still runs: %s", p.Command)
-		}
-	}
+	follow(t, r, readDoc(t, page))
+	return l
 }

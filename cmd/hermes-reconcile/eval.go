@@ -60,24 +60,8 @@ func eval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string) e
 		return errors.New("--detailed-exitcode goes with --dry-run or --compare")
 	}
 	changes, err := run(cmd, c, f, profiles)
-	if !f.detailedExit {
-		return err
-	}
-	if err != nil {
-		if silent, ok := errors.AsType[*exitError](err); ok && silent.err == nil {
-			err = nil
-		}
-		return &exitError{1, err}
-	}
-	if changes {
-		return &exitError{exitChanges, nil}
-	}
-	return nil
+	return detailedExit(f.detailedExit, changes, err)
 }
-
-// exitChanges is the exit status of eval --detailed-exitcode when there is something to
-// do, or a difference.
-const exitChanges = 2
 
 // runEval prints the decisions, and reports whether the plan has operations.
 func runEval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string) (changes bool, err error) {

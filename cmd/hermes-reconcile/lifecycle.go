@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,10 +15,24 @@ type lifecycle struct {
 	kind                       reconcile.Kind
 	name, short, long, example string
 	all                        string // what --all means; empty: the command has no such flag
+	question                   string // before it is done to all, or by a command without --all; empty: none
 	starts, kills              bool
 }
 
 var lifecycles = []lifecycle{
+	{
+		kind: reconcile.Pause, name: "pause", kills: true,
+		short: "Stop gateways for a while, and leave their intents as they are",
+		long: `Hold profiles until "resume", or until the time of --until, and stop their gateways. What
+was up comes up again afterwards, and what was down stays down. No recorded intent changes.
+The pause is in state_dir, so it outlives the container. With --all it also holds profiles
+that come later. Only root can pause. Without the watch, --until counts at the next apply
+or boot.`,
+		example: `  hermes-reconcile pause coder --until 07:00 --reason "maintenance of the model"
+  hermes-reconcile pause --all --until 90m
+  hermes-reconcile resume --all`,
+		all: "every profile, also those that come later",
+	},
 	{
 		kind: reconcile.Register, name: "register", starts: true,
 		short: "Make the slots of profiles that came while the container runs",
@@ -35,7 +50,7 @@ alone.`,
 rule is set aside until it would have ended or the container starts again, which only
 root can do. A profile that the operator wants to run is started.`,
 		example: `  hermes-reconcile release coder`,
-		all:     "every profile that is held",
+		all:     "every profile that is held", question: "Set all holds of the rules aside, and start what they hold?",
 	},
 	{
 		kind: reconcile.Restart, name: "restart", starts: true, kills: true,
@@ -45,6 +60,14 @@ start it. A restart does not count as a death. A gateway that is down is started
 		example: `  hermes-reconcile restart coder
   hermes-reconcile restart coder --timeout 60s --kill`,
 		all: "every profile whose gateway is up",
+	},
+	{
+		kind: reconcile.Resume, name: "resume", starts: true,
+		short: "End the pause of gateways: what was up comes up again",
+		long: `End the pause of profiles, and start the gateways that were up before it, where the rules
+let them. What was down stays down. Only root can resume.`,
+		example: `  hermes-reconcile resume coder`,
+		all:     "every profile that is paused",
 	},
 	{
 		kind: reconcile.Start, name: "start", starts: true,
@@ -68,23 +91,27 @@ that in the ledger. Only root can use --override.`,
 		long: `Record that the operator wants the gateway to be down (desired_state in
 gateway_state.json, and a planned-stop marker so that the gateway records an operator's
 stop), and stop it. No rule is asked. A volume that does not answer keeps no gateway up.
-What the gateway started and left is reported, and killed with --kill.`,
+What the gateway started and left is reported, and killed with --kill. "pause" stops
+gateways only for a while, and leaves the intent as it is.`,
 		example: `  hermes-reconcile stop coder
   hermes-reconcile stop coder --timeout 60s --kill`,
-		all: "every profile that has a slot",
+		all: "every profile that has a slot", question: `Stop all gateways, and keep them down at later boots? "hermes-reconcile pause --all" stops them for a while.`,
 	},
 	{
 		kind: reconcile.Unregister, name: "unregister", kills: true,
 		short: "Stop gateways and remove their slots",
 		long: `Stop the gateway as "stop" does, and remove its slot with the supervisors. If the profile
 still exists, the next boot or apply makes the slot again, down.`,
-		example: `  hermes-reconcile unregister coder`,
+		example:  `  hermes-reconcile unregister coder`,
+		question: "Stop the gateways, and remove their slots?",
 	},
 }
 
 func (l lifecycle) command() *cobra.Command {
 	var f liveFlags
 	var override bool
+	var pause pauseFlags
+	var agreed consent
 	cmd := &cobra.Command{
 		Use: l.name + " PROFILE...", Short: l.short, Long: l.long, Example: l.example,
 		ValidArgsFunction: completeProfiles,
@@ -97,16 +124,38 @@ func (l lifecycle) command() *cobra.Command {
 			if override {
 				command += " --override"
 			}
-			return runLive(cmd, c, f, reconcile.Options{Command: command, Request: reconcile.Request{
+			o := reconcile.Options{Command: command, Request: reconcile.Request{
 				Kind: l.kind, Profiles: slices.Compact(names), All: f.all, Override: override,
-			}})
+			}}
+			var err error
+			switch l.kind {
+			case reconcile.Pause:
+				o.Request.Pause, err = pause.pause(time.Now())
+				fallthrough
+			case reconcile.Resume: // also with rules that are broken
+				o.FallBack = true
+			}
+			if err == nil && (f.all || l.all == "") && !f.dryRun.on {
+				err = agreed.ask(cmd, l.question)
+			}
+			if err != nil {
+				return err
+			}
+			return runLive(cmd, c, f, o)
 		}),
 	}
 	f.add(cmd, l.starts, l.kills)
 	if l.all != "" {
 		cmd.Flags().BoolVar(&f.all, "all", false, l.all)
 	}
-	if l.kind == reconcile.Start {
+	f.dryRun.add(cmd, "print what would be done, and touch nothing")
+	if l.question != "" {
+		agreed.add(cmd)
+	}
+	switch l.kind {
+	case reconcile.Pause:
+		pause.add(cmd)
+	case reconcile.Start:
 		cmd.Flags().BoolVar(&override, "override", false, "start it although rules hold it")
 	}
 	return cmd

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type liveFlags struct {
 	wait    bool
 	kill    bool
 	all     bool
+	dryRun  dryRun
 }
 
 // add adds the flags of a command. Some commands can start gateways, and some can kill them.
@@ -55,7 +57,7 @@ func (f liveFlags) check(names []string) error {
 	case !f.all && len(names) == 0:
 		return errors.New("which profile? Give names, or --all")
 	}
-	return nil
+	return f.dryRun.check()
 }
 
 // execute is how the pass waits.
@@ -89,16 +91,22 @@ func livePass(cmd *cobra.Command, c config.Config, timeout time.Duration, o reco
 	return r, passError(err)
 }
 
-// runLive runs a pass that changes the running container, and prints its report.
+// runLive runs a pass that changes the running container, or would change it, and prints its
+// report.
 func runLive(cmd *cobra.Command, c config.Config, f liveFlags, o reconcile.Options) error {
 	o.Extent, o.Execute = reconcile.ToEnd, f.execute()
+	if f.dryRun.on {
+		o.Extent = reconcile.ToPlan
+	}
 	r, err := livePass(cmd, c, f.timeout, o)
-	if err != nil {
-		return err
+	if err == nil {
+		err = cmp.Or(show(cmd, c, r, view.Report), liveVerdict(r))
 	}
-	if err := show(cmd, c, r, view.Report); err != nil {
-		return err
-	}
+	return detailedExit(f.dryRun.detailed, r.Changes(), err)
+}
+
+// liveVerdict is the exit status of a report.
+func liveVerdict(r reconcile.Report) error {
 	switch {
 	case len(reconcile.Broken(r.Decisions)) > 0:
 		return &exitError{exitPolicy, nil}

@@ -21,6 +21,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/rego/process"
 )
 
@@ -75,6 +76,9 @@ func (e *exitError) Unwrap() error { return e.err }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	out := &sink{to: stdout, name: "standard output", patience: patienceForData}
 	errs := &sink{to: stderr, name: "standard error", patience: patienceForLog}
+	life := &signOfLife{to: errs}
+	out.before, errs.before = life.clear, life.clear
+	ctx = wait.With(ctx, life.begin)
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(stdin)

@@ -29,7 +29,8 @@ type sink struct {
 	to       io.Writer
 	name     string
 	patience time.Duration
-	optional bool // dropped output is not a failure
+	optional bool   // dropped output is not a failure
+	before   func() // makes room for what is written; nil: nothing is in the way
 
 	mu      sync.Mutex
 	pending chan error // the result of a write that somebody has to read first; nil: none
@@ -39,9 +40,23 @@ type sink struct {
 var errNobodyReads = errors.New("nobody reads it")
 
 func (o *sink) Write(text []byte) (int, error) {
+	o.makeRoom()
+	return len(text), o.locked([]byte(policy.Clean(string(text))))
+}
+
+func (o *sink) makeRoom() {
+	if o.before != nil {
+		o.before()
+	}
+}
+
+// draw writes a sign of life, which has its own way to make room.
+func (o *sink) draw(text string) { _ = o.locked([]byte(text)) }
+
+func (o *sink) locked(text []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(text), o.write([]byte(policy.Clean(string(text))))
+	return o.write(text)
 }
 
 // write writes text as it is. Text that is dropped is no error here, see end.
@@ -118,7 +133,6 @@ func terminalOf(stream any) *os.File {
 type coloured struct{ *sink }
 
 func (c coloured) Write(text []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(text), c.write(text)
+	c.makeRoom()
+	return len(text), c.locked(text)
 }

@@ -13,7 +13,8 @@ import (
 )
 
 func newRescan() *cobra.Command {
-	return &cobra.Command{
+	var dry dryRun
+	cmd := &cobra.Command{
 		Use:   "rescan",
 		Short: "Ask s6-svscan for a scan, and verify that every slot is supervised",
 		Long: `Ask s6-svscan for a scan of the scan directory, and verify that every slot of
@@ -22,12 +23,19 @@ failed service of the image prevents that scan, no gateway comes up, and "rescan
 for it. "rescan" is safe at any time.`,
 		Args: cobra.NoArgs,
 		RunE: configured(func(cmd *cobra.Command, c config.Config, _ []string) error {
+			if err := dry.check(); err != nil {
+				return err
+			}
 			executor, err := world.Executor(c, newLogger(c, cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
 			if _, err := os.Stat(c.ScanDir); err != nil { // Lock would make it
 				return failed(fmt.Errorf("rescan: nobody scans it: %w", err))
+			}
+			if slots := executor.Slots(cmd.Context()); dry.on {
+				fmt.Fprintf(cmd.OutOrStdout(), "Slots without a supervisor: %d.\n", slots.Unsupervised())
+				return detailedExit(dry.detailed, slots.Unsupervised() > 0, nil)
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 			defer cancel()
@@ -44,4 +52,6 @@ for it. "rescan" is safe at any time.`,
 			return nil
 		}),
 	}
+	dry.add(cmd, "print how many slots have no supervisor, and ask for nothing")
+	return cmd
 }

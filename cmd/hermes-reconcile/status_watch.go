@@ -15,6 +15,7 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
+	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/rego/process"
 )
 
@@ -35,7 +36,7 @@ func watchStatus(cmd *cobra.Command, c config.Config, f statusFlags, names []str
 	defer restore()
 	rules := &process.Watched{Rules: world.Rules(c), Directories: c.Policy}
 	defer rules.Close()
-	ctx, cancel := context.WithCancel(cmd.Context())
+	ctx, cancel := context.WithCancel(wait.With(cmd.Context(), nil)) // the screen is its own
 	defer cancel()
 	go waitForQuit(in, cancel)
 	tick := time.NewTicker(watchInterval)

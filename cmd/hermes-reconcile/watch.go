@@ -16,10 +16,12 @@ import (
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/wait"
 )
 
 func newWatch() *cobra.Command {
 	var accept bool
+	var dry dryRun
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Keep a running container what the rules say (the service that boot makes)",
@@ -34,35 +36,49 @@ watch that runs stops them.`,
   s6-svc -r /run/service/hermes-reconcile   # have another version of the program take over`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if accept {
-				return configured(acceptStops)(cmd, nil)
+			switch {
+			case accept:
+				return configured(func(cmd *cobra.Command, c config.Config, _ []string) error { return acceptStops(cmd, c, dry) })(cmd, nil)
+			case dry.on:
+				return errors.New("--dry-run goes with --accept; hermes-reconcile apply --dry-run shows what a pass would change")
 			}
 			return runWatch(cmd)
 		},
 	}
 	cmd.Flags().BoolVar(&accept, "accept", false, "let the watch that runs stop the gateways that it did not stop because there are too many")
+	dry.add(cmd, "with --accept: print the gateways that would be stopped, and stop none")
 	return cmd
 }
 
 // askLimit is how long a command waits for the watch.
 const askLimit = 30 * time.Second
 
-func acceptStops(cmd *cobra.Command, c config.Config, _ []string) error {
-	names, err := watch.Accept(c.RunDir, time.Now())
+func acceptStops(cmd *cobra.Command, c config.Config, dry dryRun) error {
+	if err := dry.check(); err != nil {
+		return err
+	}
+	s, err := watch.ReadState(c.RunDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = watch.ErrNoWatch
 	}
 	switch {
 	case err != nil:
-		return failed(fmt.Errorf("watch --accept: %w", err))
-	case len(names) == 0:
+		return detailedExit(dry.detailed, false, failed(fmt.Errorf("watch --accept: %w", err)))
+	case len(s.Blocked) == 0:
 		fmt.Fprintln(cmd.OutOrStdout(), "no stop waits to be accepted")
 		return nil
+	case dry.on:
+		fmt.Fprintf(cmd.OutOrStdout(), "would be stopped: %s\n", policy.Line(strings.Join(s.Blocked, ", ")))
+		return detailedExit(dry.detailed, true, nil)
 	}
-	if err := watch.Ask(cmd.Context(), c.RunDir, askLimit); err != nil {
+	err = watch.Accept(c.RunDir, s.Blocked, time.Now())
+	if err == nil {
+		err = watch.Ask(cmd.Context(), c.RunDir, askLimit)
+	}
+	if err != nil {
 		return failed(fmt.Errorf("watch --accept: %w", err))
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "asked to stop: %s\n", policy.Line(strings.Join(names, ", ")))
+	fmt.Fprintf(cmd.OutOrStdout(), "asked to stop: %s\n", policy.Line(strings.Join(s.Blocked, ", ")))
 	return nil
 }
 
@@ -74,7 +90,7 @@ func runWatch(cmd *cobra.Command) error {
 	}
 	moreGrace.Store(int64(service.LastWait))
 	s := service.Service{Flags: cmd.Flags(), Version: version, Status: statusOf, Log: newLogger(c, cmd.ErrOrStderr())}
-	return failed(s.Run(cmd.Context(), c, wrong))
+	return failed(s.Run(wait.With(cmd.Context(), nil), c, wrong)) // its log has no other lines
 }
 
 // keepApplied tells a watch what a pass over all profiles has carried out.

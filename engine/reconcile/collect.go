@@ -8,11 +8,13 @@ import (
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/wait"
 )
 
 // collectAndLoad gathers all facts and compiles the rules, side by side. At a boot, rules
 // that cannot be used at all leave the pass without an evaluator.
 func (p *pass) collectAndLoad(ctx context.Context) error {
+	defer wait.For(ctx, "facts and rules", 0)()
 	var loadErr error
 	var loading sync.WaitGroup
 	if p.Extent > ToFacts && p.evaluator == nil {

@@ -17,7 +17,7 @@ import (
 func (p *pass) planOptions() policy.PlanOptions {
 	o := policy.PlanOptions{
 		Live:   p.Phase == policy.PhaseApply,
-		Rescan: p.Rescan, RestartChanged: p.RestartChanged, UpFor: p.Execute.UpFor,
+		Rescan: p.Rescan, RestartChanged: p.RestartChanged, Diff: p.Diff, UpFor: p.Execute.UpFor,
 	}
 	if len(p.Request.Profiles) > 0 || p.Input != nil {
 		return o

@@ -9,6 +9,7 @@ import (
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/wait"
 )
 
 // listening is how often the words of the gateways are looked at.
@@ -32,6 +33,7 @@ func (p *pass) heed(ctx context.Context, names []string, before map[string]polic
 			started[name] = slot.PID
 		}
 	}
+	defer wait.For(ctx, policy.Few(slices.Sorted(maps.Keys(started)))+" to say whether it works", p.Execute.Wait)()
 	for speak := p.gatewaysSpeak(); len(started) > 0; {
 		slots = p.Slots.Slots(ctx).ByProfile()
 		for name, pid := range started {

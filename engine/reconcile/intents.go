@@ -23,11 +23,17 @@ type note struct {
 
 // takeNotes writes down what an operator wants of the profiles: the intent, and for those
 // whose gateways are up in slots the planned-stop marker. Without the marker a gateway takes
-// the signal for a stop of the container.
+// the signal for a stop of the container. A dry run only finds out what would change.
 func (p *pass) takeNotes(ctx context.Context, names []string, intent string, slots map[string]policy.Slot) []note {
 	var notes []note
 	for _, name := range names {
 		n := note{name: name}
+		if p.isDry() {
+			n.intent, n.err = p.Volume.Change(ctx, engine.Change{Kind: engine.ReadIntent, Profile: name})
+			n.intent.Changed = n.intent.Intent != intent
+			notes = append(notes, n)
+			continue
+		}
 		n.intent, n.err = p.Volume.Change(ctx, engine.Change{Kind: engine.WriteIntent, Profile: name, Intent: intent})
 		if slot := slots[name]; slot.Up {
 			_, n.marker = p.Volume.Change(ctx, engine.Change{Kind: engine.PlannedStop, Profile: name, PID: slot.PID, StartTime: slot.StartTime})
@@ -51,6 +57,9 @@ func (p *pass) noted(intent string, notes []note) (recorded []string) {
 		}
 		if n.err == nil && n.intent.Changed {
 			p.report.set(n.name, func(o *Outcome) { o.Recorded = true })
+			if p.isDry() {
+				p.report.note(n.name, fmt.Sprintf("the intent %q would be recorded", intent))
+			}
 		}
 		if n.marker != nil && !errors.Is(n.marker, fs.ErrNotExist) {
 			p.problem(n.name, fmt.Errorf("the planned-stop marker: %w", n.marker))

@@ -11,6 +11,7 @@ import (
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/wait"
 )
 
 // CodeOperator is the code of what an operator decided, without a rule.
@@ -53,6 +54,12 @@ func (p *pass) lower(ctx context.Context) error {
 			operations = append(operations, p.lowering(name, slot))
 		}
 	}
+	if p.isDry() {
+		p.report.planned(policy.Plan{Operations: slices.DeleteFunc(operations, func(op policy.Operation) bool { return isLow(op, slots[op.Profile]) })})
+		p.noted(engine.IntentStopped, p.takeNotes(ctx, names, engine.IntentStopped, slots))
+		return nil
+	}
+	defer wait.For(ctx, "the volume", 0)()
 	noted := make(chan []note, 1)
 	go func() { noted <- p.takeNotes(ctx, names, engine.IntentStopped, slots) }()
 	var notes []note
@@ -138,7 +145,7 @@ func (p *pass) stillThere(names []string, now map[string]policy.Slot) {
 // leftovers removes what interrupted runs left, which may still be supervised. A user who
 // may not make slots left nothing.
 func (p *pass) leftovers(ctx context.Context) []policy.Operation {
-	if p.unlock == nil {
+	if p.unlock == nil && !p.isDry() {
 		return nil
 	}
 	plan, err := p.Slots.Plan(ctx, policy.Decisions{}, policy.PlanOptions{Live: true})
@@ -158,6 +165,11 @@ func (p *pass) lowering(name string, slot policy.Slot) policy.Operation {
 		op.Op = policy.OpMarkDown
 	}
 	return op
+}
+
+// isLow reports whether an operation that stops a gateway has nothing to do.
+func isLow(op policy.Operation, slot policy.Slot) bool {
+	return op.Op != policy.OpRemove && slot.DownFile && !slot.Up && !slot.WantedUp
 }
 
 // noteHolds notes which of the profiles that were down already are held, as far as the

@@ -12,7 +12,8 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// raise brings up the profiles of a request, or makes their slots, where the rules let it.
+// raise brings up the profiles of a request, or makes their slots, where the rules let it. A
+// pause begins and ends in the same way.
 func (p *pass) raise(ctx context.Context) error {
 	if err := p.collectAndLoad(ctx); err != nil {
 		return err
@@ -24,8 +25,13 @@ func (p *pass) raise(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.Request.Override || p.Request.Kind == Release {
+	switch {
+	case p.Request.Override || p.Request.Kind == Release:
 		p.decideWithoutHolds(ctx, names)
+	case p.Request.pauses():
+		if names, err = p.keepPauses(ctx, names); err != nil {
+			return err
+		}
 	}
 	before := p.report.Slots.ByProfile()
 	names = p.withSlot(ctx, p.permitted(names, before), before)
@@ -43,6 +49,10 @@ func (p *pass) raise(ctx context.Context) error {
 	all := p.report.Decisions
 	p.report.Decisions.Profiles = about(all.Profiles, names)
 	p.plan(ctx, o)
+	if p.isDry() {
+		p.report.Decisions = all
+		return nil
+	}
 	begun := time.Now()
 	p.execute(ctx, p.report.Plan.Operations)
 	p.report.Decisions = all
@@ -100,15 +110,20 @@ func (p *pass) everyProfile(ctx context.Context) []string {
 		running = all
 	}
 	p.decide(ctx, running)
-	slots := p.report.Slots.ByProfile()
+	slots, pauses := p.report.Slots.ByProfile(), policy.PausesOf(p.report.Input.Container)
 	return slices.DeleteFunc(all, func(name string) bool {
 		d := p.report.Decisions.Profiles[name]
 		slot, exists := slots[name]
 		switch p.Request.Kind {
+		case Pause:
+			return d.Action == policy.ActionSkip
+		case Resume:
+			pause, paused := pauses.Of(name)
+			return !paused || pause.Ended
 		case Restart:
 			return !slot.Up
 		case Release:
-			return d.Action != policy.ActionDown || len(engine.Holds(d, p.report.Input.Now)) == 0
+			return d.Action != policy.ActionDown || !slices.ContainsFunc(engine.Holds(d, p.report.Input.Now), func(c policy.Contribution) bool { return c.Rule != engine.RulePaused })
 		case Register:
 			return exists || d.Action == policy.ActionSkip
 		}
@@ -126,6 +141,8 @@ func (p *pass) permitted(names []string, slots map[string]policy.Slot) []string 
 		slot, exists := slots[name]
 		hasSlot := exists && slot.Now() != policy.NowNobody
 		switch {
+		case p.Request.pauses():
+			going = append(going, name)
 		case p.Request.Kind == Register && hasSlot && p.madeByWatch(name):
 			p.report.conclude(name, p.raisedWords(slot, slot, d))
 		case p.Request.Kind == Register && hasSlot:
@@ -168,6 +185,9 @@ func refusal(d policy.Decisions, name string) error {
 			until := ""
 			if c.Until != "" {
 				until = " until " + c.Until
+			}
+			if c.Rule == engine.RulePaused {
+				return fmt.Errorf("it is paused%s: %s; end the pause with: hermes-reconcile resume %s", until, p.Reason, name)
 			}
 			return fmt.Errorf("it is held%s: %s (%s, %s); start it in spite of the hold with --override, or end the hold with: hermes-reconcile release %s",
 				until, p.Reason, c.Rule, c.Location, name)
@@ -234,6 +254,12 @@ func (p *pass) raised(ctx context.Context, names []string, before map[string]pol
 
 func (p *pass) raisedWords(before, now policy.Slot, d policy.Decision) string {
 	switch {
+	case p.Request.Kind == Pause:
+		return p.pausedWords(before, now)
+	case p.Request.Kind == Resume && d.Action != policy.ActionStart:
+		return "resumed, and down: " + d.Reason
+	case p.Request.Kind == Resume && now.Up && now.WaitingUntilUnix == 0:
+		return "resumed, " + now.Now()
 	case p.Request.Kind == Register && d.Action == policy.ActionStart:
 		return "registered, " + now.Now()
 	case p.Request.Kind == Register:

@@ -9,6 +9,7 @@ package reconcile
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -82,8 +83,12 @@ type World struct {
 	External      func(context.Context, *policy.Input)
 	SourceTimeout time.Duration // for each source
 	OnRuleError   engine.OnRuleError
-	// KeepOverrides adds to the holds that an operator has set aside.
-	KeepOverrides func([]policy.Override) error
+	// KeepOverrides adds to the holds that an operator has set aside, and returns the fact
+	// "overrides" as it is then. A dry run keeps nothing.
+	KeepOverrides func(more []policy.Override, dryRun bool) (json.RawMessage, error)
+	// KeepPauses changes the pauses, and returns the fact "pauses" as it is then. A dry run keeps
+	// nothing.
+	KeepPauses func(change func(*policy.Pauses), dryRun bool) (json.RawMessage, error)
 	// Poke asks the watch of the scan directory for a look and waits for its end. It is for
 	// users who may only control slots. Its error is that no watch answers.
 	Poke func(context.Context) error
@@ -119,6 +124,7 @@ type Options struct {
 	Rescan   bool // see policy.PlanOptions
 	// RestartChanged: see policy.PlanOptions.
 	RestartChanged bool
+	Diff           bool // see policy.PlanOptions
 	// KeepRules saves the rules as the last good ones, as a boot does.
 	KeepRules bool
 	// Amend may take operations out of the plan, and add alarms, before anything is done.
@@ -209,14 +215,17 @@ func (p *pass) letOthersIn() {
 }
 
 func (p *pass) run(ctx context.Context) error {
-	if !p.Request.asksRules() {
+	switch p.Request.Kind {
+	case Converge:
+		return p.converge(ctx)
+	case Stop, Unregister: // a stop works without the rules
 		return p.lower(ctx)
 	}
-	if p.Request.Kind != Converge {
-		return p.raise(ctx)
-	}
-	return p.converge(ctx)
+	return p.raise(ctx)
 }
+
+// isDry reports whether the pass must not change anything, also not what it would decide on.
+func (p *pass) isDry() bool { return p.Extent != ToEnd }
 
 // rounds bounds how often a pass begins again because an intent changed meanwhile.
 const rounds = 10

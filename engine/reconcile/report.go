@@ -13,7 +13,8 @@ import (
 type Report struct {
 	SchemaVersion int                   `json:"schema_version"`
 	Command       string                `json:"command"`
-	Policy        *policy.Status        `json:"policy,omitempty"` // absent where no rule was asked
+	DryRun        bool                  `json:"dry_run,omitempty"` // nothing was done: operations are what would be
+	Policy        *policy.Status        `json:"policy,omitempty"`  // absent where no rule was asked
 	Skip          []policy.Contribution `json:"skip"`
 	Alarms        []policy.Alarm        `json:"alarms"`     // of the decisions and of the plan
 	Operations    []Operation           `json:"operations"` // in the order in which they were done
@@ -42,6 +43,16 @@ func (r *Report) Failed() bool {
 	return len(r.Errors) > r.given
 }
 
+// Changes reports whether a dry run found something to do.
+func (r *Report) Changes() bool {
+	for _, o := range r.Profiles {
+		if o.Recorded {
+			return true
+		}
+	}
+	return len(r.Operations) > 0
+}
+
 // An Operation is one step and how it ended.
 type Operation struct {
 	policy.Operation
@@ -65,7 +76,7 @@ type Outcome struct {
 func newReport(o Options) Report {
 	command, _, _ := strings.Cut(o.Command, " ")
 	return Report{
-		SchemaVersion: policy.SchemaVersion, Command: command,
+		SchemaVersion: policy.SchemaVersion, Command: command, DryRun: o.Extent != ToEnd,
 		Skip: []policy.Contribution{}, Alarms: []policy.Alarm{}, Operations: []Operation{}, Pending: []string{},
 		Profiles: map[string]Outcome{}, Errors: append([]string{}, o.Errors...), given: len(o.Errors),
 	}
@@ -81,6 +92,11 @@ func (r *Report) planned(p policy.Plan) {
 	r.Plan = p
 	r.Alarms = append(r.Alarms, p.Alarms...)
 	r.Pending = append([]string{}, p.Pending...)
+	for _, op := range p.Operations {
+		if r.DryRun {
+			r.Operations = append(r.Operations, Operation{Operation: op})
+		}
+	}
 }
 
 func (r *Report) add(result policy.Result) {
@@ -124,7 +140,7 @@ func (r *Report) conclude(profile, outcome string) {
 	r.set(profile, func(o *Outcome) {
 		switch {
 		case len(o.Errors) == 0 || outcome == refused:
-		case slices.Contains([]string{"stopped", "started", "restarted", "slot removed"}, outcome):
+		case slices.Contains([]string{"stopped", "started", "restarted", "slot removed", "paused"}, outcome):
 			outcome += ", with an error"
 		default:
 			outcome = "failed"

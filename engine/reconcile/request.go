@@ -21,6 +21,8 @@ const (
 	Release                // end holds, and start what should run
 	Stop                   // stop gateways, and record that they are to be down
 	Unregister             // and remove their slots
+	Pause                  // stop gateways, and leave what is recorded of them
+	Resume                 // end that
 )
 
 // A Request is what somebody asks, and of whom.
@@ -29,14 +31,15 @@ type Request struct {
 	Profiles []string // sorted; with Converge none means all
 	All      bool     // every profile that Kind makes sense for, instead of Profiles
 	Override bool     // Start: set the holds aside
+	Pause    policy.Pause
 }
-
-// asksRules reports whether the rules decide. A stop works without them.
-func (r Request) asksRules() bool { return r.Kind != Stop && r.Kind != Unregister }
 
 // records reports whether the request records that the profiles are to run, and decides
 // as if that were recorded already.
 func (r Request) records() bool { return r.Kind == Start || r.Kind == Restart }
+
+// pauses reports whether the request begins or ends a pause.
+func (r Request) pauses() bool { return r.Kind == Pause || r.Kind == Resume }
 
 // known checks that each name is that of a profile or of a slot. Its error is an
 // engine.UnknownProfile.

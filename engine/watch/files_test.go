@@ -162,7 +162,7 @@ func FuzzRunDirectory(f *testing.F) {
 		}
 		l.Passed = func(reconcile.Report, error, []string, time.Duration, *State) { cancel() }
 		_, _ = ReadLeaseMemory(l.Dir)
-		_, _ = Accept(l.Dir, start)
+		_ = Accept(l.Dir, nil, start)
 		if err := l.Run(ctx); err != nil {
 			t.Fatal(err)
 		}

@@ -92,7 +92,7 @@ func (g *guard) amend(r *reconcile.Report, now time.Time) {
 	kept = withoutVanished(r, kept)
 	kept = g.withinStops(r, kept)
 	if len(kept) < len(r.Plan.Operations) && !slices.ContainsFunc(kept, needsScan) {
-		kept = slices.DeleteFunc(kept, func(op policy.Operation) bool { return op.Op == policy.OpRescan && !supervisorsLack(r) })
+		kept = slices.DeleteFunc(kept, func(op policy.Operation) bool { return op.Op == policy.OpRescan && r.Slots.Unsupervised() == 0 })
 	}
 	r.Plan.Operations = kept
 }
@@ -113,16 +113,6 @@ func (g *guard) forgetOld(now time.Time) {
 
 func needsScan(op policy.Operation) bool {
 	return op.Op == policy.OpPublish || op.Op == policy.OpRemove
-}
-
-// supervisorsLack reports whether a slot is not supervised.
-func supervisorsLack(r *reconcile.Report) bool {
-	for _, slot := range r.Slots.Slots {
-		if slot.Now() == policy.NowNobody {
-			return true
-		}
-	}
-	return false
 }
 
 // subject is whom a failure of an operation is about: its profile, or what it does for all.
@@ -150,16 +140,23 @@ func (g *guard) withoutOldWishes(r *reconcile.Report, operations []policy.Operat
 	for name, slot := range r.Slots.ByProfile() {
 		fresh[name] = fresh[name] || slot.Now() == policy.NowNobody
 	}
+	pauses := policy.PausesOf(r.Input.Container).Profiles
 	return slices.DeleteFunc(operations, func(op policy.Operation) bool {
 		d := r.Decisions.Profiles[op.Profile]
 		switch op.Op {
 		case policy.OpBringUp:
-			return !fresh[op.Profile] && !g.changed(op.Profile, d)
+			return !fresh[op.Profile] && !g.changed(op.Profile, d) || g.wasDown(op.Profile, pauses)
 		case policy.OpBringDown:
 			return !op.ThenUp && !g.changed(op.Profile, d) && len(engine.Holds(d, r.Input.Now)) == 0
 		}
 		return false
 	})
+}
+
+// wasDown reports whether a pause is over before which the gateway was down.
+func (g *guard) wasDown(name string, pauses map[string]policy.Pause) bool {
+	pause, paused := pauses[name]
+	return g.applied[name].Code == policy.CodePaused && paused && !pause.Up
 }
 
 // withoutContested leaves out what was done several times within a short time although
@@ -215,8 +212,11 @@ func withoutVanished(r *reconcile.Report, operations []policy.Operation) []polic
 }
 
 // codeVolumeOwned is the code of the hold by which a container gives up its gateways to
-// another one. It stops them however many they are.
+// another one.
 const codeVolumeOwned = "volume_owned"
+
+// orders are the codes of holds that stop gateways however many they are.
+var orders = []string{codeVolumeOwned, policy.CodePaused}
 
 // withinStops leaves out all stops when there are more than the limit.
 func (g *guard) withinStops(r *reconcile.Report, operations []policy.Operation) []policy.Operation {
@@ -234,7 +234,7 @@ func (g *guard) withinStops(r *reconcile.Report, operations []policy.Operation) 
 	stops := map[string]bool{}
 	for _, op := range operations {
 		isStop := op.Op == policy.OpRemove || op.Op == policy.OpBringDown && !op.ThenUp
-		if isStop && slots[op.Profile].Up && r.Decisions.Profiles[op.Profile].Code != codeVolumeOwned {
+		if isStop && slots[op.Profile].Up && !slices.Contains(orders, r.Decisions.Profiles[op.Profile].Code) {
 			stops[op.Profile] = true
 		}
 	}

@@ -257,14 +257,10 @@ type acceptance struct {
 // acceptFor is how long a watch remembers that stops are accepted.
 const acceptFor = 10 * time.Minute
 
-// Accept lets the watch of a directory stop the gateways that it did not stop because there
-// were too many, and returns their profiles.
-func Accept(dir string, now time.Time) ([]string, error) {
-	s, err := ReadState(dir)
-	if err != nil || len(s.Blocked) == 0 {
-		return nil, err
-	}
-	return s.Blocked, write(dir, AcceptFile, acceptance{s.Blocked, now.Unix()})
+// Accept lets the watch of a directory stop the gateways of profiles that it did not stop
+// because there were too many: those that its state has as blocked.
+func Accept(dir string, profiles []string, now time.Time) error {
+	return write(dir, AcceptFile, acceptance{profiles, now.Unix()})
 }
 
 // acceptedStops returns the profiles whose gateways an operator lets stop.

@@ -210,17 +210,20 @@ func TestAcceptedStops(t *testing.T) {
 		if len(done) > 0 {
 			t.Fatalf("stopped %v", done)
 		}
-		names, err := Accept(b.Dir, time.Now())
-		if err != nil || !slices.Equal(names, []string{"a", "b", "c"}) {
-			t.Fatalf("accepted %v %v", names, err)
+		names := []string{"a", "b", "c"}
+		if s, err := ReadState(b.Dir); err != nil || !slices.Equal(s.Blocked, names) {
+			t.Fatalf("blocked are %v %v", s.Blocked, err)
+		}
+		if err := Accept(b.Dir, names, time.Now()); err != nil {
+			t.Fatal(err)
 		}
 		b.triggers <- Trigger{Kind: Poke}
 		b.pause(time.Second)
 		if !slices.Equal(done, names) {
 			t.Errorf("stopped %v", done)
 		}
-		if names, err := Accept(b.Dir, time.Now()); err != nil || names != nil {
-			t.Errorf("it is accepted once: %v %v", names, err)
+		if s, err := ReadState(b.Dir); err != nil || len(s.Blocked) > 0 {
+			t.Errorf("it is accepted once: %v %v", s.Blocked, err)
 		}
 		if _, err := os.Stat(filepath.Join(b.Dir, AcceptFile)); err == nil {
 			t.Error("what was accepted once counts again")

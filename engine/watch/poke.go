@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/policy/wait"
 )
 
 // makePoke makes the FIFO that members of a group may write to, and opens it. A FIFO that
@@ -82,6 +84,7 @@ func Ask(ctx context.Context, dir string, limit time.Duration) error {
 	if _, err := fifo.Write([]byte{'\n'}); err != nil && !errors.Is(err, syscall.EAGAIN) { // full: it will look
 		return err
 	}
+	defer wait.For(ctx, "the watch", limit)()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(looking)

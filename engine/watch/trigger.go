@@ -16,7 +16,7 @@ const (
 	Started  Kind = "started"  // the watch itself begins
 	Volume   Kind = "volume"   // a file in the home
 	Slots    Kind = "slots"    // the scan directory, or a gateway that came up or ended
-	Operator Kind = "operator" // rules, configuration, plug-ins, overrides
+	Operator Kind = "operator" // rules, configuration, plug-ins, overrides, pauses
 	Time     Kind = "time"     // a hold ends, or a rule wants to be asked again
 	Poke     Kind = "poke"     // somebody asks
 	Resync   Kind = "resync"   // some time has passed

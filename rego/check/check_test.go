@@ -48,7 +48,8 @@ const (
 	liveContainer = `
       "s6": {"type": "object", "properties": {"slots": {"type": "object", "additionalProperties": {"type": "object", "properties": {"up": {"type": "boolean"}, "wanted_up": {"type": "boolean"}}}}}},
       "overrides": {"type": "object", "properties": {"profiles": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "object",
-        "properties": {"rule": {"type": "string"}, "code": {"type": "string"}, "until": {"type": "string"}, "at_unix": {"type": "integer"}, "active": {"type": "boolean"}}}}}}}`
+        "properties": {"rule": {"type": "string"}, "code": {"type": "string"}, "until": {"type": "string"}, "at_unix": {"type": "integer"}, "active": {"type": "boolean"}}}}}}},
+      "pauses": {"type": "object", "properties": {"profiles": {"type": "object", "additionalProperties": {"type": "object", "properties": {"until": {"type": "string"}, "reason": {"type": "string"}, "at_unix": {"type": "integer"}, "up": {"type": "boolean"}, "ended": {"type": "boolean"}}}}, "others": {"type": "object", "properties": {"until": {"type": "string"}, "reason": {"type": "string"}, "at_unix": {"type": "integer"}, "up": {"type": "boolean"}, "ended": {"type": "boolean"}}}}}`
 	holdSchema = `
       "restart_hold": {"type": "object", "properties": {"status": {"type": "string"}, "ended": {"type": "string"}, "until_unix": {"type": "integer"}, "deaths": {"type": "integer"},
         "window_seconds": {"type": "number"}, "exit_code": {"type": "integer"}, "signal": {"type": "integer"}}},`

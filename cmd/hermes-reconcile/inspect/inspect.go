@@ -148,7 +148,7 @@ func untrustedState(c config.Config) (reason, mend string) {
 	if c.StateDir == "" {
 		return "", ""
 	}
-	for _, name := range []string{policy.OverridesFile, bundle.LastGoodFile} {
+	for _, name := range []string{policy.OverridesFile, policy.PausesFile, bundle.LastGoodFile} {
 		_, err := trust.Check(filepath.Join(c.StateDir, name), trust.Only(os.Geteuid()))
 		if _, ok := errors.AsType[*trust.Error](err); ok {
 			return fmt.Sprintf("state_dir %s is not used: %v", c.StateDir, err), "name a directory that no other user can write, off the volume"

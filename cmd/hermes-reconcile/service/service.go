@@ -267,11 +267,11 @@ func (w *watcher) watchSlots(ctx context.Context) error {
 	})
 }
 
-// watchOperator watches the rules, the configuration, the plug-ins and the overrides.
+// watchOperator watches the rules, the configuration, the plug-ins, the overrides and the pauses.
 func (w *watcher) watchOperator(ctx context.Context) error {
 	w.quiet(watch.Operator, nil)
 	return notify.Watch(ctx, w.operatorDirs, func(path string) {
-		if c := w.current(); filepath.Dir(path) != c.StateDir || filepath.Base(path) == policy.OverridesFile {
+		if c := w.current(); filepath.Dir(path) != c.StateDir || slices.Contains([]string{policy.OverridesFile, policy.PausesFile}, filepath.Base(path)) {
 			w.trigger(ctx, watch.Trigger{Kind: watch.Operator})
 		}
 	})

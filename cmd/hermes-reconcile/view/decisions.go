@@ -90,6 +90,9 @@ func writePlan(w io.Writer, plan []policy.Operation) {
 		parts = append(parts, fmt.Sprintf("%d %s", counts[op], op))
 	}
 	fmt.Fprintf(w, "Plan: %s.\n", strings.Join(parts, ", "))
+	for _, op := range plan {
+		writeDiff(w, op)
+	}
 }
 
 func (t *table) operation(sign string, op policy.Operation) {
@@ -107,8 +110,17 @@ func object(op policy.Operation) string {
 		return op.File + " " + op.Seed.State
 	case op.File != "":
 		return op.File
+	case len(op.Changes) > 0:
+		return fmt.Sprintf("%s %s: %s", op.Slot, strings.Join(op.Files, ","), policy.Few(op.Changes))
 	case len(op.Files) > 0:
 		return op.Slot + " " + strings.Join(op.Files, ",")
 	}
 	return op.Slot
+}
+
+// writeDiff prints which lines an operation changes.
+func writeDiff(w io.Writer, op policy.Operation) {
+	if op.Diff != "" {
+		fmt.Fprintf(w, "\n%s", policy.Clean(op.Diff))
+	}
 }

@@ -6,6 +6,7 @@ package world
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -68,10 +69,15 @@ func On(c config.Config, rules *process.Rules, log, problems *slog.Logger, open 
 	w := reconcile.World{
 		Slots: slots, Rules: rules, ScanDir: c.ScanDir,
 		Sources: ContainerSources(c), SourceTimeout: c.Facts.SourceTimeout, OnRuleError: engine.OnRuleError(c.OnRuleError),
-		KeepOverrides: func(overrides []policy.Override) error { return container.KeepOverrides(c.StateDir, overrides) },
-		Alarms:        inspect.Alarms(inspect.Installation(c, false)),
-		External:      func(ctx context.Context, in *policy.Input) { plugins.AddFacts(ctx, pluginsConfig(c), in) },
-		Log:           problems,
+		KeepOverrides: func(more []policy.Override, dryRun bool) (json.RawMessage, error) {
+			return container.KeepOverrides(c.StateDir, more, dryRun)
+		},
+		KeepPauses: func(change func(*policy.Pauses), dryRun bool) (json.RawMessage, error) {
+			return container.KeepPauses(c.StateDir, change, dryRun)
+		},
+		Alarms:   inspect.Alarms(inspect.Installation(c, false)),
+		External: func(ctx context.Context, in *policy.Input) { plugins.AddFacts(ctx, pluginsConfig(c), in) },
+		Log:      problems,
 	}
 	volume, err := open()
 	if err != nil {

@@ -23,7 +23,7 @@ type Config struct {
 	CodeDir    string    // "/opt/hermes"
 	Provenance string    // "/etc/hermes/image-provenance.json"
 	RunDir     string    // "/run/hermes-reconcile": what the watch remembers
-	StateDir   string    // holds the operator's overrides; empty: there are none
+	StateDir   string    // holds the operator's overrides and pauses; empty: there are none
 
 	Now func() time.Time // nil: time.Now
 }
@@ -48,6 +48,7 @@ func Sources(c Config) []fact.Source {
 		fact.OfContainer("resources", fact.ByOperator, "what the container may use, from its control group", c.resources),
 		fact.OfContainer("image", fact.ByImage, "which image this is", c.image),
 		fact.OfContainer("overrides", fact.ByOperator, "holds of rules that an operator has set aside, from "+policy.OverridesFile+" in the state directory; unreadable if another user could have written the file", c.overrides),
+		fact.OfContainer("pauses", fact.ByOperator, "gateways that root has paused, from "+policy.PausesFile+" in the state directory; unreadable if another user could have written the file", c.pauses),
 		fact.OfContainer("own_lease", fact.ByOperator, "what the watch of this container remembers of the lease of the volume, from "+policy.LeaseMemoryFile+" in run_dir; missing without a watch", c.ownLease),
 	}
 }

@@ -27,14 +27,19 @@ type override struct {
 // overrides are the holds that an operator has set aside. They count only when no other
 // user could have written them.
 func (c Config) overrides() overridesFact {
-	out, data := read.Outcome{Status: policy.StatusMissing}, []byte(nil)
-	if c.StateDir != "" {
-		data, out = read.Trusted(filepath.Join(c.StateDir, policy.OverridesFile), os.Geteuid())
-	}
+	data, out := c.state(policy.OverridesFile)
 	if out.Status != "" {
 		return overridesFact{out, map[string][]override{}}
 	}
 	return parseOverrides(data, c.Now(), containerStart(c.Proc))
+}
+
+// state reads a file of the state directory.
+func (c Config) state(name string) ([]byte, read.Outcome) {
+	if c.StateDir == "" {
+		return nil, read.Outcome{Status: policy.StatusMissing}
+	}
+	return read.Trusted(filepath.Join(c.StateDir, name), os.Geteuid())
 }
 
 // parseOverrides parses the list. start identifies the present start of the container, and is
