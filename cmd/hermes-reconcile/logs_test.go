@@ -18,8 +18,7 @@ import (
 func TestStandardErrorIsInTheLog(t *testing.T) {
 	t.Setenv("HERMES_RECONCILE_S6__STDERR", "container")
 	l := startLive(t, "coder=running")
-	l.write("gateway", "#!/bin/sh\necho to-err >&2\necho to-out\nexec sleep 1000000\n", 0o755)
-	l.want(exitDone, "restarted, pid ", "restart coder --up-for 0s")
+	l.restartAs("echo to-err >&2\necho to-out\nexec sleep 1000000\n")
 	log := func(n string) string { _, text := l.call("logs coder -n " + n); return text }
 	s6test.Until(t, "the log has to-out", func() bool { return strings.HasSuffix(log("1"), "  to-out\n") })
 	if text := log("9"); strings.Contains(text, "to-err") {
@@ -38,13 +37,21 @@ func TestStandardErrorIsInTheLog(t *testing.T) {
 	})
 }
 
+// restartAs gives all gateways another script. One that starts meanwhile runs the old script
+// or the new one, and no half of it.
+func (l *liveScan) restartAs(script string) {
+	l.t.Helper()
+	l.write("gateway.new", "#!/bin/sh\n"+script, 0o755)
+	s6test.Must(l.t, os.Rename(filepath.Join(l.base, "gateway.new"), filepath.Join(l.base, "gateway")))
+	l.want(exitDone, "restarted, pid ", "restart --all --up-for 0s")
+}
+
 // startTalking starts gateways that print what is added to the file say.
 func startTalking(t *testing.T, profiles ...string) (l *liveScan, say func(text string)) {
 	t.Helper()
 	l = startLive(t, profiles...)
 	l.write("say", "", 0o644)
-	l.write("gateway", "#!/bin/sh\nexec tail -n +1 -f "+filepath.Join(l.base, "say")+"\n", 0o755)
-	l.want(exitDone, "restarted, pid ", "restart --all --up-for 0s")
+	l.restartAs("exec tail -n +1 -f " + filepath.Join(l.base, "say") + "\n")
 	return l, func(text string) {
 		t.Helper()
 		file, err := os.OpenFile(filepath.Join(l.base, "say"), os.O_APPEND|os.O_WRONLY, 0)
@@ -101,11 +108,14 @@ func TestLogsOfSeveral(t *testing.T) {
 	t.Parallel()
 	l, say := startTalking(t, "coder=running", "writer-2=running")
 	say("a\tb\x1b[2J")
-	s6test.Until(t, "both logs have a line", func() bool {
-		_, text := l.call("logs coder writer-2")
+	text := ""
+	if !s6test.Poll(func() bool {
+		_, text = l.call("logs coder writer-2")
 		return strings.Count(text, "a\tb\\u001b[2J\n") == 2
-	})
-	text := l.want(exitDone, "", "logs writer-2 coder --since 1h")
+	}) {
+		t.Fatalf("both logs do not have one line: %s%+v", text, l.status().Profiles)
+	}
+	text = l.want(exitDone, "", "logs writer-2 coder --since 1h")
 	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, "coder             20") && !strings.HasPrefix(line, "writer-2          20") {
 			t.Errorf("the line %q begins with no profile", line)
