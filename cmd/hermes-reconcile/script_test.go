@@ -53,11 +53,13 @@ func TestScripts(t *testing.T) {
 			env.Setenv(withoutService, "false")
 			env.Setenv("HERMES_HOME", env.WorkDir+"/home")
 			env.Setenv("S6_PROFILE_GATEWAY_SCANDIR", env.WorkDir+"/scan")
-			recipes, err := filepath.Abs("../../rego/recipes")
-			if err != nil {
-				return err
+			for name, dir := range map[string]string{"RECIPES": "../../rego/recipes", "EXAMPLES": "../../docs/examples"} {
+				path, err := filepath.Abs(dir)
+				if err != nil {
+					return err
+				}
+				env.Setenv(name, path)
 			}
-			env.Setenv("RECIPES", recipes)
 			env.Setenv("GORACE", os.Getenv("GORACE")) // a script does not inherit the environment
 			env.Setenv("HERMES_RECONCILE_STATE_DIR", env.WorkDir+"/state")
 			env.Setenv("HERMES_RECONCILE_RUN_DIR", env.WorkDir+"/run")
