@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
@@ -10,6 +12,7 @@ import (
 func newApply() *cobra.Command {
 	var f liveFlags
 	var restartChanged, dryRun bool
+	var when asOf
 	cmd := &cobra.Command{
 		Use:   "apply [PROFILE...]",
 		Short: "Make a running container what the rules say: only differences are changed",
@@ -21,6 +24,7 @@ that another program made, are left alone. "apply" is safe at any time.
 With rules that cannot be used nothing is touched (exit 3). A gateway whose run script
 changed goes on until its next start, unless --restart-changed is given.`,
 		Example: `  hermes-reconcile apply --dry-run          # what would it change?
+  hermes-reconcile apply --dry-run --at "Mon 07:00"
   hermes-reconcile apply
   hermes-reconcile apply coder --restart-changed`,
 		ValidArgsFunction: completeProfiles,
@@ -28,12 +32,19 @@ changed goes on until its next start, unless --restart-changed is given.`,
 	f.add(cmd, true, true)
 	cmd.Flags().BoolVar(&restartChanged, "restart-changed", false, "also restart gateways that run with an older run script than their slot has")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print decisions and plan, and touch nothing")
+	when.add(cmd)
 	cmd.RunE = configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 		f.all = len(names) == 0
 		if err := f.check(names); err != nil {
 			return err
 		}
 		o := reconcile.Options{Command: "apply", RestartChanged: restartChanged, Request: reconcile.Request{Profiles: names}}
+		if err := when.amend(cmd, &o); err != nil {
+			return err
+		}
+		if !dryRun && when.at != "" {
+			return errors.New("--at only looks: it goes with --dry-run")
+		}
 		if !dryRun {
 			return runLive(cmd, c, f, o)
 		}

@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,40 +20,56 @@ import (
 	"hermes-reconcile/rego/workbench"
 )
 
+type explainFlags struct {
+	trace, verbose bool
+	input, rule    string
+	when           asOf
+}
+
 func newExplain() *cobra.Command {
-	var trace bool
-	var input string
+	var f explainFlags
 	cmd := &cobra.Command{
 		Use:   "explain PROFILE",
-		Short: "Say why a profile is up or down, what would change it, and what has changed",
+		Short: "Say why a profile is up or down, and what to do",
 		Long: `Decide as a boot would now, and explain the decision: the rule that decided and its
-place, what other rules said, the facts that they read and who could have written them,
-which single change would turn the decision, how its gateway ended and what that recorded,
-what the last boots did, and what has changed since the last one that started the profile.
+place, what it rests on, how the gateway ended, and what to do. With --verbose: also what
+other rules said, the facts that they read and who could have written them, which single
+change would turn the decision, what the last boots did, and what has changed since the
+last one that started the profile. With --rule: why a rule says nothing of the profile.
 Nothing is touched.`,
 		Example: `  hermes-reconcile explain coder
+  hermes-reconcile explain coder --verbose
+  hermes-reconcile explain coder --rule quiet_hours   # where did this rule stop?
+  hermes-reconcile explain coder --at "Mon 07:00"
   hermes-reconcile explain coder --trace          # every step of the rules
   hermes-reconcile explain coder --input saved.json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeProfiles,
 		RunE: configured(func(cmd *cobra.Command, c config.Config, args []string) error {
-			return runExplain(cmd, c, args[0], input, trace)
+			return runExplain(cmd, c, args[0], f)
 		}),
 	}
-	cmd.Flags().BoolVar(&trace, "trace", false, "also print every step of the rules that said something of the profile, and what they print()")
-	cmd.Flags().StringVar(&input, "input", "", "explain a saved input document (- is standard input)")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print all that is known")
+	cmd.Flags().StringVar(&f.rule, "rule", "", "print where the rules of this package stopped matching the profile, with the values")
+	cmd.Flags().BoolVar(&f.trace, "trace", false, "also print every step of the rules that said something of the profile, and what they print()")
+	cmd.Flags().StringVar(&f.input, "input", "", "explain a saved input document (- is standard input)")
+	f.when.add(cmd)
+	f.when.addPhase(cmd)
 	return cmd
 }
 
-func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trace bool) error {
+func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFlags) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
-	saved, err := savedInput(cmd, input)
-	if err != nil {
+	options := bootOptions(c, reconcile.ToPlan)
+	options.FallBack = true
+	var err error
+	if options.Input, err = savedInput(cmd, f.input); err != nil {
 		return err
 	}
-	options := bootOptions(c, reconcile.ToPlan)
-	options.FallBack, options.Input = true, saved
+	if err := f.when.amend(cmd, &options); err != nil {
+		return err
+	}
 	log := newLogger(c, cmd.ErrOrStderr())
 	world.AsUpstream(&c, log)
 	w, closeWorld, err := world.New(c, options.Phase, log, world.NoLog)
@@ -72,6 +88,9 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 	if !ok {
 		return &exitError{exitPolicy, errors.New("no rules decided")}
 	}
+	if f.rule != "" {
+		return showMatch(cmd, c, decided, r, profile, f.rule)
+	}
 	texts, err := compiled(c, decided, false)
 	if err != nil {
 		return &exitError{exitPolicy, err}
@@ -83,10 +102,10 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 		return &exitError{exitPolicy, err}
 	}
 	e := explain.Of(ctx, explain.Subject{
-		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || input != "",
+		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || f.input != "",
 		Rules: rules, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Boots: boots,
 		ReadLog: func() []string {
-			if input != "" {
+			if f.input != "" {
 				return nil
 			}
 			done, err := w.Volume.Change(ctx, engine.Change{Kind: engine.ReadLog, Profile: profile})
@@ -96,12 +115,16 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 			return done.Log
 		},
 	})
-	if trace {
+	if f.trace {
 		if e.Trace, err = traceOf(ctx, c, decided, r, profile); err != nil {
 			return &exitError{exitPolicy, err}
 		}
 	}
-	if err := show(cmd, c, e, view.Explanation); err != nil {
+	table := view.Explanation
+	if f.verbose || f.trace {
+		table = view.WholeExplanation
+	}
+	if err := show(cmd, c, e, table); err != nil {
 		return err
 	}
 	if r.Decisions.Policy.Fallback {
@@ -151,10 +174,42 @@ func traceOf(ctx context.Context, c config.Config, decided *process.Policy, r re
 	}
 	in := r.Input
 	in.Decisions = engine.Verdicts(r.Decisions)
-	var text strings.Builder
+	text := ""
 	for i, part := range decided.Parts() {
 		of := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(part.Packages, name) })
-		err = errors.Join(err, workbench.Trace(ctx, printing[i], of, in, profile, &text))
+		one, traceErr := workbench.Trace(ctx, printing[i], of, in, profile)
+		text, err = text+one, errors.Join(err, traceErr)
 	}
-	return text.String(), err
+	return text, err
+}
+
+// showMatch prints where the rules of a package stopped for a profile.
+func showMatch(cmd *cobra.Command, c config.Config, decided *process.Policy, r reconcile.Report, profile, rule string) error {
+	texts, err := compiled(c, decided, false)
+	if err != nil {
+		return &exitError{exitPolicy, err}
+	}
+	in := r.Input
+	in.Decisions = engine.Verdicts(r.Decisions)
+	for i, part := range slices.Backward(decided.Parts()) { // copies of rules that broke first
+		m, ok, err := workbench.MatchOf(cmd.Context(), texts[i], part.Packages, rule, in, profile)
+		if err != nil {
+			return &exitError{exitPolicy, err}
+		}
+		if ok {
+			return show(cmd, c, m, view.Match)
+		}
+	}
+	packages, err := workbench.Packages(world.Layers(c), c.Settings)
+	if err != nil {
+		return policyProblem(err)
+	}
+	named, err := workbench.Named(packages, []string{rule})
+	if err != nil {
+		return err
+	}
+	if named[0].Off {
+		return fmt.Errorf("%s is switched off: settings.disabled_rules names it", named[0].Name)
+	}
+	return fmt.Errorf("%s only has helpers, and says nothing of a profile", named[0].Name)
 }

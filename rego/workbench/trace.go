@@ -2,7 +2,6 @@ package workbench
 
 import (
 	"context"
-	"io"
 	"slices"
 	"strings"
 
@@ -14,85 +13,94 @@ import (
 	"hermes-reconcile/rego"
 )
 
-// maxTrace limits how many steps of a trace are kept for one package.
+// maxTrace limits how many steps of a trace are kept for one rule.
 const maxTrace = 200_000
 
-// Trace evaluates the named rule packages once more and writes every step, except those
-// about other profiles. The output of print() stands among the steps if the policy was
+// Trace evaluates the named rule packages once more for one profile, rule by rule, and
+// returns every step. The output of print() follows the steps of its rule if the policy was
 // loaded with Options.Trace. It is for people, and far slower than Evaluate.
-func Trace(ctx context.Context, e *rego.Evaluator, rules []string, in policy.Input, profile string, w io.Writer) error {
+func Trace(ctx context.Context, e *rego.Evaluator, rules []string, in policy.Input, profile string) (string, error) {
 	document, err := rego.NewDocument(in)
 	if err != nil {
-		return err
+		return "", err
 	}
-	others := map[string]bool{}
-	for name := range in.Profiles {
-		others[name] = name != profile
-	}
+	var out strings.Builder
 	for _, p := range e.Packages() {
 		if !slices.Contains(rules, p.Name) {
 			continue
 		}
-		if err := tracePackage(ctx, e, p.Name, document, others, w); err != nil {
-			return err
+		out.WriteString("-- " + p.Name + "\n")
+		for _, rule := range e.SetRules(p.Name) {
+			traceRule(ctx, e, p.Name, rule, document, profile, &out)
 		}
 	}
-	return nil
+	return rego.AsWritten(out.String()), nil
 }
 
-func tracePackage(ctx context.Context, e *rego.Evaluator, rule string, document rego.Document, others map[string]bool, w io.Writer) error {
+func traceRule(ctx context.Context, e *rego.Evaluator, name string, rule *ast.Rule, document rego.Document, profile string, out *strings.Builder) {
 	steps, prints := &tracer{}, &printed{}
-	failed := e.Observe(ctx, rule, document, func(q *topdown.Query) *topdown.Query {
+	failed := e.ObserveBody(ctx, name, bodyFor(rule, profile), document, func(q *topdown.Query) *topdown.Query {
 		return q.WithQueryTracer(steps).WithPrintHook(prints)
 	})
-	var text strings.Builder
-	topdown.PrettyTraceWithLocation(&text, about(steps.events, others))
-	out := "-- " + rule + "\n" + rego.AsWritten(text.String())
-	if steps.dropped > 0 {
-		out += "(the trace is longer than this)\n"
+	topdown.PrettyTraceWithLocation(out, steps.events)
+	if steps.dropped {
+		out.WriteString("(the trace is longer than this)\n")
 	}
 	for _, line := range prints.lines {
-		out += "print " + line + "\n"
+		out.WriteString("print " + line + "\n")
 	}
 	if failed != nil {
-		out += "failed " + strings.TrimPrefix(failed.Location+": "+failed.Error, ": ") + "\n"
+		out.WriteString("failed " + strings.TrimPrefix(failed.Location+": "+failed.Error, ": ") + "\n")
 	}
-	_, err := io.WriteString(w, out)
-	return err
 }
 
-// about removes the steps in which a variable is another profile and no variable is the
-// profile in question.
-func about(events []*topdown.Event, others map[string]bool) []*topdown.Event {
-	return slices.DeleteFunc(events, func(event *topdown.Event) bool {
-		other, this := false, false
-		event.Locals.Iter(func(_, value ast.Value) bool {
-			if text, ok := value.(ast.String); ok {
-				if isOther, known := others[string(text)]; known {
-					other, this = other || isOther, this || !isOther
-				}
+// bodyFor returns the body of a compiled rule, evaluated for one profile only: the variable
+// that is the profile of its members has that value from the beginning. A rule whose members
+// have no such variable is evaluated as it is.
+func bodyFor(rule *ast.Rule, profile string) ast.Body {
+	var body ast.Body
+	if v := profileVariable(rule); v != nil {
+		bound := ast.Equality.Expr(v, ast.StringTerm(profile))
+		bound.Location = rule.Location
+		body.Append(bound)
+	}
+	for _, expr := range rule.Body {
+		body.Append(expr.Copy())
+	}
+	return body
+}
+
+// profileVariable finds the variable of {"profile": variable} in the head of a rule, or in
+// its body, where the compiler puts the arguments of calls. It is nil if there is none.
+func profileVariable(rule *ast.Rule) (found *ast.Term) {
+	ast.WalkTerms(rule, func(t *ast.Term) bool {
+		member, ok := t.Value.(ast.Object)
+		if !ok || found != nil {
+			return found != nil
+		}
+		if value := member.Get(ast.StringTerm("profile")); value != nil {
+			if _, isVar := value.Value.(ast.Var); isVar {
+				found = ast.NewTerm(value.Value)
 			}
-			return false
-		})
-		return other && !this
+		}
+		return false
 	})
+	return found
 }
 
 // A tracer keeps the first steps of an evaluation.
 type tracer struct {
 	events  []*topdown.Event
-	dropped int
+	dropped bool
 }
 
 func (t *tracer) Enabled() bool               { return true }
 func (t *tracer) Config() topdown.TraceConfig { return topdown.TraceConfig{PlugLocalVars: true} }
 
 func (t *tracer) TraceEvent(event topdown.Event) {
-	if len(t.events) == maxTrace {
-		t.dropped++
-		return
+	if t.dropped = len(t.events) == maxTrace; !t.dropped {
+		t.events = append(t.events, &event)
 	}
-	t.events = append(t.events, &event)
 }
 
 // printed keeps what rules print, without immediate repetitions.

@@ -26,16 +26,16 @@ hold contains {"profile": name, "reason": "x"} if {
 		"coder":  {"prior_state": json.RawMessage(`{"desired": "running"}`)},
 		"writer": {"prior_state": json.RawMessage(`{"desired": "stopped"}`)},
 	}}
-	var out strings.Builder
-	if err := Trace(t.Context(), e, []string{"reconcile.rules.site"}, in, "coder", &out); err != nil {
+	out, err := Trace(t.Context(), e, []string{"reconcile.rules.site"}, in, "coder")
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"-- reconcile.rules.site\n", "site.rego:6", "print site/site.rego:5: looking at coder\n"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the trace has no %q:\n%s", want, out.String())
+		if !strings.Contains(out, want) {
+			t.Errorf("the trace has no %q:\n%s", want, out)
 		}
 	}
-	if strings.Contains(out.String(), `name = "writer"`) || strings.Contains(out.String(), "located__") {
-		t.Errorf("the trace shows another profile, or what the loader added:\n%s", out.String())
+	if strings.Contains(out, `name = "writer"`) || strings.Contains(out, "located__") {
+		t.Errorf("the trace shows another profile, or what the loader added:\n%s", out)
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Explanation prints an explanation: one sentence, then one heading a line.
-func Explanation(w io.Writer, e *explain.Explanation) {
+func WholeExplanation(w io.Writer, e *explain.Explanation) {
 	p := &explanationPrinter{}
 	p.because(e)
 	p.facts(e)
@@ -205,3 +205,5 @@ func describeBoot(b *explain.Boot) string {
 	}
 	return text
 }
+
+func Explanation(w io.Writer, e *explain.Explanation) { WholeExplanation(w, e) }
