@@ -114,6 +114,25 @@ func (e *Evaluator) Observe(ctx context.Context, name string, document Document,
 	return e.ObserveBody(ctx, name, e.find(name).query, document, observer)
 }
 
+// First returns the first solution of a body of compiled expressions, with the limits of a
+// package; nil is none. An unknown name is an error of the caller.
+func (e *Evaluator) First(ctx context.Context, name string, body ast.Body, document Document) (first topdown.QueryResult, failed *policy.RuleFailure) {
+	p := e.find(name)
+	p.query = body
+	failed = e.query(ctx, p, document, nil, func(result topdown.QueryResult) {
+		if first == nil {
+			first = result
+		}
+	})
+	return first, failed
+}
+
+// Helpers returns the compiled rules that give a reference its value; none for facts,
+// settings and builtins. The caller must not change them.
+func (e *Evaluator) Helpers(name ast.Ref) []*ast.Rule {
+	return e.compiler.GetRulesExact(name.ConstantPrefix())
+}
+
 // ObserveBody is Observe for a body of compiled expressions, with the limits of a package.
 func (e *Evaluator) ObserveBody(ctx context.Context, name string, body ast.Body, document Document, observer func(*topdown.Query) *topdown.Query) *policy.RuleFailure {
 	p := e.find(name)

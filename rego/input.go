@@ -48,9 +48,6 @@ func NewDocument(in policy.Input) (Document, error) {
 	return Document{ast.NewTerm(document), time.Unix(0, in.Now.UnixNS)}.WithDecisions(in.Decisions), nil
 }
 
-// Term returns the document as a term, which the caller must not change.
-func (d Document) Term() *ast.Term { return d.term }
-
 // WithDecisions returns the document with input.decisions, which is absent if verdicts is
 // nil. It shares everything else with d.
 func (d Document) WithDecisions(verdicts map[string]policy.Verdict) Document {

@@ -2,6 +2,7 @@ package workbench
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -49,8 +50,8 @@ type Value struct {
 	Present bool   `json:"present"`
 }
 
-// MatchOf evaluates a rule package, whose name may be short, once more for one profile, rule
-// by rule. It is not ok when none of the packages that count has the name.
+// MatchOf looks at a rule package, whose name may be short, for one profile, rule by rule. It
+// is not ok when none of the packages that count has the name.
 func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string, in policy.Input, profile string) (m Match, ok bool, err error) {
 	packages := e.Packages()
 	at := slices.IndexFunc(packages, func(p rego.Package) bool { return isNamed(p.Name, name) && slices.Contains(count, p.Name) })
@@ -64,6 +65,7 @@ func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string
 	}
 	m = Match{SchemaVersion: policy.SchemaVersion, Profile: profile, Rule: p.Name, File: p.File, Rules: []RuleMatch{}}
 	said := e.EvaluatePackage(ctx, p.Name, document)
+	s := &stopper{rules: e, find: func(body ast.Body) (topdown.QueryResult, *policy.RuleFailure) { return e.First(ctx, p.Name, body, document) }}
 	for _, rule := range e.SetRules(p.Name) {
 		r := RuleMatch{Set: rego.AsWritten(rego.RuleName(rule)), Location: rego.Place(rule.Location), Says: []string{}, Stopped: []Stop{}}
 		for _, c := range said.Contributions {
@@ -72,7 +74,9 @@ func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string
 			}
 		}
 		if len(r.Says) == 0 {
-			r.stop(ctx, e, p.Name, rule, document, profile)
+			s.failure = ""
+			stopped, _ := s.stop(bodyFor(rule, profile))
+			r.Stopped, r.Failure = append(r.Stopped, stopped...), s.failure
 		}
 		m.Rules = append(m.Rules, r)
 	}
@@ -84,217 +88,128 @@ func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string
 	return m, true, nil
 }
 
-// stop finds where the rule stopped for the profile.
-func (r *RuleMatch) stop(ctx context.Context, e *rego.Evaluator, name string, rule *ast.Rule, document rego.Document, profile string) {
-	w := &stopTracer{queries: map[uint64]*queryTrace{}}
-	failed := e.ObserveBody(ctx, name, bodyFor(rule, profile), document, func(q *topdown.Query) *topdown.Query {
-		return q.WithQueryTracer(w).WithIndexing(false) // an index leaves out rules without a step
-	})
-	if failed != nil {
-		r.Failure = strings.TrimPrefix(failed.Location+": "+failed.Error, ": ")
-		return
-	}
-	reader := valueReader{document: document.Term().Value, settings: e.Settings()}
-	for at := w.deepest(); at != nil; at = at.inner {
-		r.Stopped = append(r.Stopped, reader.stop(at))
-	}
+// A stopper finds where bodies of compiled rules stop.
+type stopper struct {
+	rules   *rego.Evaluator
+	find    func(ast.Body) (topdown.QueryResult, *policy.RuleFailure) // the first solution; nil: none
+	failure string
+	depth   int
 }
 
-// A failedStep is an expression that was false or undefined.
-type failedStep struct {
-	*topdown.Event
-	expr  *ast.Expr
-	body  ast.Body    // that it is in
-	inner *failedStep // in a helper that the expression calls
-}
+// maxValue limits the text of an object that is shown.
+const maxValue = 120
 
-// A queryTrace is what the tracer knows of the evaluation of one body.
-type queryTrace struct {
-	body   ast.Body
-	isRule bool        // not a comprehension or the like
-	best   *failedStep // the one that came furthest
-	inner  *failedStep // of the helpers of the present expression
-	done   bool        // a helper of the present expression had a value
-}
+// maxHelpers limits how many helpers deep a stopper looks.
+const maxHelpers = 20
 
-// A stopTracer finds the expression at which a body stopped.
-type stopTracer struct {
-	queries map[uint64]*queryTrace
-	root    *queryTrace
-}
-
-func (t *stopTracer) Enabled() bool               { return true }
-func (t *stopTracer) Config() topdown.TraceConfig { return topdown.TraceConfig{PlugLocalVars: true} }
-
-func (t *stopTracer) query(id uint64) *queryTrace {
-	q := t.queries[id]
-	if q == nil {
-		q = &queryTrace{}
-		t.queries[id] = q
-	}
-	return q
-}
-
-func (t *stopTracer) TraceEvent(event topdown.Event) {
-	q, parent := t.query(event.QueryID), t.query(event.ParentID)
-	if t.root == nil {
-		t.root = q
-	}
-	expr, _ := event.Node.(*ast.Expr)
-	switch {
-	case event.Op == topdown.EnterOp:
-		var rule *ast.Rule
-		if rule, q.isRule = event.Node.(*ast.Rule); q.isRule {
-			q.body = rule.Body
-		} else {
-			q.body, _ = event.Node.(ast.Body)
+// stop evaluates one expression of a body more each time. The compiler has put the expressions
+// in an order that allows it. The first body without a solution ends with the expression at
+// which the rule stopped, and index is how far it came.
+func (s *stopper) stop(body ast.Body) (stopped []Stop, index int) {
+	for i, expr := range body {
+		found, failed := s.find(body[:i+1])
+		if failed != nil {
+			s.failure = strings.TrimPrefix(failed.Location+": "+failed.Error, ": ")
+			return nil, i
 		}
-	case event.Op == topdown.ExitOp && q.isRule:
-		parent.done = true
-	case event.Op == topdown.EvalOp:
-		q.inner, q.done = nil, false
-	case event.Op == topdown.FailOp && expr != nil:
-		failed := &failedStep{Event: &event, expr: expr, body: q.body}
-		if !q.done && !expr.Negated {
-			failed.inner = q.inner
-		}
-		further := func(than *failedStep) bool { return than == nil || expr.Index > than.expr.Index }
-		if further(q.best) {
-			q.best = failed
-		}
-		if q.isRule && further(parent.inner) {
-			parent.inner = failed
+		if found == nil {
+			return s.describe(body[:i], expr), i
 		}
 	}
+	return nil, len(body)
 }
 
-func (t *stopTracer) deepest() *failedStep {
-	if t.root == nil {
+// describe returns the expression that did not hold, what it read after the body before it,
+// and where a helper stopped that has no value.
+func (s *stopper) describe(before ast.Body, expr *ast.Expr) []Stop {
+	stop := Stop{Location: rego.Place(expr.Location), Expression: textOf(expr.Location, expr), Values: []Value{}}
+	var inner []Stop
+	if expr.IsCall() && !expr.Negated {
+		inner = s.helper(before, expr.Operator(), expr.Operands())
+	}
+	read := func(t *ast.Term) bool {
+		switch t.Value.(type) {
+		case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
+			return true
+		case ast.Ref, ast.Var:
+		default:
+			return false
+		}
+		ref, isRef := t.Value.(ast.Ref)
+		if isRef && strings.Contains(textOf(t.Location, t), "__local") { // it iterates
+			t = ast.NewTerm(ref.GroundPrefix())
+		}
+		value := Value{Name: textOf(t.Location, t)}
+		var known *ast.Term
+		known, value.Present = s.value(before, t)
+		if !value.Present && isRef {
+			stop.Undefined = true
+			inner = append(inner, s.helper(before, ref, nil)...)
+		}
+		if value.Present {
+			if text := known.String(); len(text) > maxValue && text[0] == '{' { // all facts of a profile, for example
+				return false
+			}
+			value.Value, _ = ast.JSON(known.Value)
+		}
+		if value.Present || isRef && len(inner) == 0 {
+			stop.Values = append(stop.Values, value)
+		}
+		return false // there may be variables in a reference
+	}
+	for _, operand := range operands(expr) {
+		ast.WalkTerms(operand, read)
+	}
+	stop.Undefined = stop.Undefined || len(inner) > 0
+	return append([]Stop{stop}, inner...)
+}
+
+// operands are the terms of an expression without the name of what it calls.
+func operands(expr *ast.Expr) []*ast.Term {
+	if term, ok := expr.Terms.(*ast.Term); ok {
+		return []*ast.Term{term}
+	}
+	return expr.Operands()
+}
+
+// value evaluates a term after a body.
+func (s *stopper) value(before ast.Body, t *ast.Term) (*ast.Term, bool) {
+	const name = ast.Var("value__")
+	found, failed := s.find(bodyOf(before, ast.Equality.Expr(ast.NewTerm(name), t)))
+	if failed != nil || found == nil {
+		return nil, false
+	}
+	return found[name], found[name] != nil && found[name].IsGround()
+}
+
+// helper returns where the rules of a helper stopped, of several the one that came furthest.
+// It is nil when the name is none of a helper.
+func (s *stopper) helper(before ast.Body, name ast.Ref, arguments []*ast.Term) (furthest []Stop) {
+	if s.depth == maxHelpers {
 		return nil
 	}
-	return t.root.best
-}
-
-// A valueReader looks up what expressions read.
-type valueReader struct {
-	document ast.Value
-	settings map[string]any
-}
-
-func (v valueReader) stop(at *failedStep) Stop {
-	s := Stop{Location: rego.Place(at.Location), Expression: textOf(at.expr), Values: []Value{}}
-	if at.inner != nil { // which has the values
-		s.Undefined = true
-		return s
-	}
-	ast.WalkTerms(at.expr, func(t *ast.Term) bool {
-		switch value := t.Value.(type) {
-		case ast.Ref:
-			v.read(&s, at, value)
-			return true
-		case ast.Var:
-			v.variable(&s, at, value)
-		}
-		return false
-	})
-	return s
-}
-
-// read adds the value of a reference, as far as its path is known.
-func (v valueReader) read(s *Stop, at *failedStep, ref ast.Ref) {
-	var whole ast.Value
-	name, path := "", ref[1:]
-	head, _ := ref[0].Value.(ast.Var)
-	switch {
-	case ref[0].Equal(ast.InputRootDocument):
-		whole, name = v.document, "input"
-	case ref.HasPrefix(rego.SettingsRef):
-		whole, name, path = v.setting(), "data.settings", ref[2:]
-	default:
-		if whole, name = at.Locals.Get(head), v.nameOf(at, head); whole == nil {
-			return // a helper, or a builtin
-		}
-	}
-	for _, part := range path {
-		key := part.Value
-		if variable, ok := key.(ast.Var); ok {
-			if key = at.Locals.Get(variable); key == nil {
-				break // it iterates
+	s.depth++
+	defer func() { s.depth-- }()
+	best := -1
+	for _, rule := range s.rules.Helpers(name) {
+		var body ast.Body
+		for i, argument := range rule.Head.Args {
+			if value, ok := s.value(before, arguments[i]); ok {
+				body.Append(ast.Equality.Expr(argument, value))
 			}
 		}
-		name += shownKey(key)
-		below, err := whole.Find(ast.Ref{ast.NewTerm(key)})
-		if err != nil {
-			s.Undefined = true
-			s.add(Value{Name: name})
-			return
-		}
-		whole = below
-	}
-	s.known(name, whole)
-}
-
-func (v valueReader) setting() ast.Value {
-	value, err := ast.InterfaceToValue(v.settings)
-	if err != nil {
-		return ast.NewObject()
-	}
-	return value
-}
-
-// variable adds the value of a variable that stands alone. An object, such as all facts of a
-// profile, says little about the expression.
-func (v valueReader) variable(s *Stop, at *failedStep, variable ast.Var) {
-	value := at.Locals.Get(variable)
-	if _, isObject := value.(ast.Object); value != nil && !isObject {
-		s.known(v.nameOf(at, variable), value)
-	}
-}
-
-// nameOf returns the name that an author gave a variable. One of the compiler has the text
-// of what it stands for.
-func (v valueReader) nameOf(at *failedStep, variable ast.Var) string {
-	if meta, ok := at.LocalMetadata[variable]; ok && !meta.Name.IsGenerated() && meta.Name != "" && !strings.HasPrefix(string(meta.Name), "__local") {
-		return string(meta.Name)
-	}
-	for _, expr := range at.body {
-		if expr.IsEquality() && expr.Operand(0).Value.Compare(variable) == 0 {
-			return textOf(expr)
-		}
-		if n := len(expr.Operands()); expr.IsCall() && n > 0 && expr.Operand(n-1).Value.Compare(variable) == 0 {
-			return textOf(expr)
+		if stopped, at := s.stop(bodyOf(body, rule.Body...)); at > best {
+			furthest, best = stopped, at
 		}
 	}
-	return ""
+	return furthest
 }
 
-// known adds a value that is there. A value of the compiler without a name is left out.
-func (s *Stop) known(name string, value ast.Value) {
-	plain, err := ast.JSON(value)
-	if err == nil && name != "" {
-		s.add(Value{Name: name, Value: plain, Present: true})
-	}
-}
-
-func (s *Stop) add(value Value) {
-	if !slices.ContainsFunc(s.Values, func(o Value) bool { return o.Name == value.Name }) {
-		s.Values = append(s.Values, value)
-	}
-}
-
-// shownKey is a part of a reference as an author writes it.
-func shownKey(key ast.Value) string {
-	if text, ok := key.(ast.String); ok && ast.IsVarCompatibleString(string(text)) {
-		return "." + string(text)
-	}
-	return "[" + key.String() + "]"
-}
-
-// textOf is the text of an expression in its file, on one line.
-func textOf(expr *ast.Expr) string {
-	text := expr.String()
-	if expr.Location != nil && len(expr.Location.Text) > 0 {
-		text = string(expr.Location.Text)
+// textOf is the text of a part of a rule in its file, on one line.
+func textOf(at *ast.Location, part fmt.Stringer) string {
+	text := part.String()
+	if at != nil && len(at.Text) > 0 {
+		text = string(at.Text)
 	}
 	return strings.Join(strings.Fields(rego.AsWritten(text)), " ")
 }

@@ -58,13 +58,19 @@ func traceRule(ctx context.Context, e *rego.Evaluator, name string, rule *ast.Ru
 // that is the profile of its members has that value from the beginning. A rule whose members
 // have no such variable is evaluated as it is.
 func bodyFor(rule *ast.Rule, profile string) ast.Body {
-	var body ast.Body
-	if v := profileVariable(rule); v != nil {
-		bound := ast.Equality.Expr(v, ast.StringTerm(profile))
-		bound.Location = rule.Location
-		body.Append(bound)
+	v := profileVariable(rule)
+	if v == nil {
+		return rule.Body
 	}
-	for _, expr := range rule.Body {
+	bound := ast.Equality.Expr(v, ast.StringTerm(profile))
+	bound.Location = rule.Location
+	return bodyOf(ast.NewBody(bound), rule.Body...)
+}
+
+// bodyOf returns a body with more expressions. It changes none of them.
+func bodyOf(body ast.Body, more ...*ast.Expr) ast.Body {
+	body = body.Copy()
+	for _, expr := range more {
 		body.Append(expr.Copy())
 	}
 	return body
