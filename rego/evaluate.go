@@ -111,15 +111,15 @@ func (e *Evaluator) SetRules(name string) []*ast.Rule {
 // or another option to the query. The result is nil if the package did not fail. An unknown
 // name is an error of the caller.
 func (e *Evaluator) Observe(ctx context.Context, name string, document Document, observer func(*topdown.Query) *topdown.Query) *policy.RuleFailure {
-	return e.ObserveBody(ctx, name, e.find(name).query, document, observer)
+	return e.query(ctx, e.find(name), document, observer, func(topdown.QueryResult) {})
 }
 
 // First returns the first solution of a body of compiled expressions, with the limits of a
-// package; nil is none. An unknown name is an error of the caller.
-func (e *Evaluator) First(ctx context.Context, name string, body ast.Body, document Document) (first topdown.QueryResult, failed *policy.RuleFailure) {
+// package; nil is none. Observer is as for Observe; it may be nil.
+func (e *Evaluator) First(ctx context.Context, name string, body ast.Body, document Document, observer func(*topdown.Query) *topdown.Query) (first topdown.QueryResult, failed *policy.RuleFailure) {
 	p := e.find(name)
 	p.query = body
-	failed = e.query(ctx, p, document, nil, func(result topdown.QueryResult) {
+	failed = e.query(ctx, p, document, observer, func(result topdown.QueryResult) {
 		if first == nil {
 			first = result
 		}
@@ -131,13 +131,6 @@ func (e *Evaluator) First(ctx context.Context, name string, body ast.Body, docum
 // settings and builtins. The caller must not change them.
 func (e *Evaluator) Helpers(name ast.Ref) []*ast.Rule {
 	return e.compiler.GetRulesExact(name.ConstantPrefix())
-}
-
-// ObserveBody is Observe for a body of compiled expressions, with the limits of a package.
-func (e *Evaluator) ObserveBody(ctx context.Context, name string, body ast.Body, document Document, observer func(*topdown.Query) *topdown.Query) *policy.RuleFailure {
-	p := e.find(name)
-	p.query = body
-	return e.query(ctx, p, document, observer, func(topdown.QueryResult) {})
 }
 
 var errTime = errors.New("the time limit of a rule package")

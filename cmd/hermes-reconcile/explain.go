@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,8 +41,8 @@ Nothing is touched.`,
 		Example: `  hermes-reconcile explain coder
   hermes-reconcile explain coder --verbose
   hermes-reconcile explain coder --rule quiet_hours   # where did this rule stop?
+  hermes-reconcile explain coder --rule quiet_hours --trace
   hermes-reconcile explain coder --at "Mon 07:00"
-  hermes-reconcile explain coder --trace          # every step of the rules
   hermes-reconcile explain coder --input saved.json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeProfiles,
@@ -51,7 +52,7 @@ Nothing is touched.`,
 	}
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print all that is known")
 	cmd.Flags().StringVar(&f.rule, "rule", "", "print where the rules of this package stopped matching the profile, with the values")
-	cmd.Flags().BoolVar(&f.trace, "trace", false, "also print every step of the rules that said something of the profile, and what they print()")
+	cmd.Flags().BoolVar(&f.trace, "trace", false, "with --rule: also print every step of the rules, and what they print()")
 	cmd.Flags().StringVar(&f.input, "input", "", "explain a saved input document (- is standard input)")
 	f.when.add(cmd)
 	f.when.addPhase(cmd)
@@ -61,6 +62,9 @@ Nothing is touched.`,
 func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFlags) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
+	if f.trace && f.rule == "" {
+		return errors.New("--trace prints the steps of one package: name it with --rule")
+	}
 	options := bootOptions(c, reconcile.ToPlan)
 	options.FallBack = true
 	var err error
@@ -89,21 +93,19 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 		return &exitError{exitPolicy, errors.New("no rules decided")}
 	}
 	if f.rule != "" {
-		return showMatch(cmd, c, decided, r, profile, f.rule)
+		return showMatch(cmd, c, decided, r, profile, f)
 	}
 	texts, err := compiled(c, decided, false)
 	if err != nil {
 		return &exitError{exitPolicy, err}
 	}
-	rules := &explained{Policy: decided, texts: texts, config: c}
-	defer rules.close()
 	schema, err := world.Schema()
 	if err != nil {
 		return &exitError{exitPolicy, err}
 	}
 	e := explain.Of(ctx, explain.Subject{
 		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || f.input != "",
-		Rules: rules, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Boots: boots,
+		Rules: &explained{Policy: decided, texts: texts}, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Boots: boots,
 		ReadLog: func() []string {
 			if f.input != "" {
 				return nil
@@ -115,13 +117,8 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 			return done.Log
 		},
 	})
-	if f.trace {
-		if e.Trace, err = traceOf(ctx, c, decided, r, profile); err != nil {
-			return &exitError{exitPolicy, err}
-		}
-	}
 	table := view.Explanation
-	if f.verbose || f.trace {
+	if f.verbose {
 		table = view.WholeExplanation
 	}
 	if err := show(cmd, c, e, table); err != nil {
@@ -159,52 +156,28 @@ func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, pro
 	return r, runs.Boots(), nil
 }
 
-// traceOf runs the rules that said something of the profile once more, step by step.
-func traceOf(ctx context.Context, c config.Config, decided *process.Policy, r reconcile.Report, profile string) (string, error) {
-	var names []string
-	for _, c := range slices.Concat(r.Decisions.Skip, r.Decisions.Profiles[profile].Contributions) {
-		names = append(names, c.Rule)
-	}
-	for _, a := range r.Decisions.Alarms {
-		names = append(names, a.Rule) // also those that broke
-	}
-	printing, err := compiled(c, decided, true)
-	if err != nil {
-		return "", err
-	}
-	in := r.Input
-	in.Decisions = engine.Verdicts(r.Decisions)
-	text := ""
-	for i, part := range decided.Parts() {
-		of := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(part.Packages, name) })
-		one, traceErr := workbench.Trace(ctx, printing[i], of, in, profile)
-		text, err = text+one, errors.Join(err, traceErr)
-	}
-	return text, err
-}
-
 // showMatch prints where the rules of a package stopped for a profile.
-func showMatch(cmd *cobra.Command, c config.Config, decided *process.Policy, r reconcile.Report, profile, rule string) error {
-	texts, err := compiled(c, decided, false)
+func showMatch(cmd *cobra.Command, c config.Config, decided *process.Policy, r reconcile.Report, profile string, f explainFlags) error {
+	texts, err := compiled(c, decided, f.trace)
 	if err != nil {
 		return &exitError{exitPolicy, err}
 	}
 	in := r.Input
 	in.Decisions = engine.Verdicts(r.Decisions)
 	for i, part := range slices.Backward(decided.Parts()) { // copies of rules that broke first
-		m, ok, err := workbench.MatchOf(cmd.Context(), texts[i], part.Packages, rule, in, profile)
+		m, ok, err := workbench.MatchOf(cmd.Context(), texts[i], part.Packages, f.rule, in, profile, f.trace)
 		if err != nil {
 			return &exitError{exitPolicy, err}
 		}
 		if ok {
-			return show(cmd, c, m, view.Match)
+			return cmp.Or(show(cmd, c, m, view.Match), trouble(r))
 		}
 	}
 	packages, err := workbench.Packages(world.Layers(c), c.Settings)
 	if err != nil {
 		return policyProblem(err)
 	}
-	named, err := workbench.Named(packages, []string{rule})
+	named, err := workbench.Named(packages, []string{f.rule})
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,9 @@ type RuleMatch struct {
 	// expressions in the helpers that made it so follow.
 	Stopped []Stop `json:"stopped"`
 	Failure string `json:"failure,omitempty"` // the rule broke
+	// Printed is the output of print(), and Trace every step, if they were asked for.
+	Printed []string `json:"printed,omitempty"`
+	Trace   string   `json:"trace,omitempty"`
 }
 
 // A Stop is an expression that did not hold.
@@ -51,8 +54,9 @@ type Value struct {
 }
 
 // MatchOf looks at a rule package, whose name may be short, for one profile, rule by rule. It
-// is not ok when none of the packages that count has the name.
-func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string, in policy.Input, profile string) (m Match, ok bool, err error) {
+// is not ok when none of the packages that count has the name. A trace is for people, and is
+// slow; print() needs Options.Trace.
+func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string, in policy.Input, profile string, trace bool) (m Match, ok bool, err error) {
 	packages := e.Packages()
 	at := slices.IndexFunc(packages, func(p rego.Package) bool { return isNamed(p.Name, name) && slices.Contains(count, p.Name) })
 	if at < 0 {
@@ -65,7 +69,9 @@ func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string
 	}
 	m = Match{SchemaVersion: policy.SchemaVersion, Profile: profile, Rule: p.Name, File: p.File, Rules: []RuleMatch{}}
 	said := e.EvaluatePackage(ctx, p.Name, document)
-	s := &stopper{rules: e, find: func(body ast.Body) (topdown.QueryResult, *policy.RuleFailure) { return e.First(ctx, p.Name, body, document) }}
+	s := &stopper{rules: e, find: func(body ast.Body) (topdown.QueryResult, *policy.RuleFailure) {
+		return e.First(ctx, p.Name, body, document, nil)
+	}}
 	for _, rule := range e.SetRules(p.Name) {
 		r := RuleMatch{Set: rego.AsWritten(rego.RuleName(rule)), Location: rego.Place(rule.Location), Says: []string{}, Stopped: []Stop{}}
 		for _, c := range said.Contributions {
@@ -77,6 +83,11 @@ func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string
 			s.failure = ""
 			stopped, _ := s.stop(bodyFor(rule, profile))
 			r.Stopped, r.Failure = append(r.Stopped, stopped...), s.failure
+		}
+		if trace {
+			r.Printed, r.Trace = steps(func(o func(*topdown.Query) *topdown.Query) {
+				_, _ = e.First(ctx, p.Name, bodyFor(rule, profile), document, o)
+			})
 		}
 		m.Rules = append(m.Rules, r)
 	}
@@ -95,9 +106,6 @@ type stopper struct {
 	failure string
 	depth   int
 }
-
-// maxValue limits the text of an object that is shown.
-const maxValue = 120
 
 // maxHelpers limits how many helpers deep a stopper looks.
 const maxHelpers = 20
@@ -147,7 +155,7 @@ func (s *stopper) describe(before ast.Body, expr *ast.Expr) []Stop {
 			inner = append(inner, s.helper(before, ref, nil)...)
 		}
 		if value.Present {
-			if text := known.String(); len(text) > maxValue && text[0] == '{' { // all facts of a profile, for example
+			if object, ok := known.Value.(ast.Object); ok && object.Len() > 0 { // all facts of a profile, for example
 				return false
 			}
 			value.Value, _ = ast.JSON(known.Value)

@@ -63,7 +63,7 @@ func TestMatchSaysWhereARuleStopped(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, ok, err := MatchOf(t.Context(), e, []string{"reconcile.rules.site"}, "site", in, "coder")
+			m, ok, err := MatchOf(t.Context(), e, []string{"reconcile.rules.site"}, "site", in, "coder", false)
 			if err != nil || !ok || len(m.Rules) != 1 {
 				t.Fatalf("the rule is known: %v, %v; it has %d rules", ok, err, len(m.Rules))
 			}

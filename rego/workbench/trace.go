@@ -1,7 +1,6 @@
 package workbench
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -9,49 +8,22 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/topdown/print"
 
-	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 )
 
 // maxTrace limits how many steps of a trace are kept for one rule.
 const maxTrace = 200_000
 
-// Trace evaluates the named rule packages once more for one profile, rule by rule, and
-// returns every step. The output of print() follows the steps of its rule if the policy was
-// loaded with Options.Trace. It is for people, and far slower than Evaluate.
-func Trace(ctx context.Context, e *rego.Evaluator, rules []string, in policy.Input, profile string) (string, error) {
-	document, err := rego.NewDocument(in)
-	if err != nil {
-		return "", err
+// steps returns what rules print() in an evaluation, and its steps.
+func steps(evaluate func(observer func(*topdown.Query) *topdown.Query)) (lines []string, trace string) {
+	kept, prints := &tracer{}, &printed{}
+	evaluate(func(q *topdown.Query) *topdown.Query { return q.WithQueryTracer(kept).WithPrintHook(prints) })
+	var text strings.Builder
+	topdown.PrettyTraceWithLocation(&text, kept.events)
+	if kept.dropped {
+		text.WriteString("(the trace is longer than this)\n")
 	}
-	var out strings.Builder
-	for _, p := range e.Packages() {
-		if !slices.Contains(rules, p.Name) {
-			continue
-		}
-		out.WriteString("-- " + p.Name + "\n")
-		for _, rule := range e.SetRules(p.Name) {
-			traceRule(ctx, e, p.Name, rule, document, profile, &out)
-		}
-	}
-	return rego.AsWritten(out.String()), nil
-}
-
-func traceRule(ctx context.Context, e *rego.Evaluator, name string, rule *ast.Rule, document rego.Document, profile string, out *strings.Builder) {
-	steps, prints := &tracer{}, &printed{}
-	failed := e.ObserveBody(ctx, name, bodyFor(rule, profile), document, func(q *topdown.Query) *topdown.Query {
-		return q.WithQueryTracer(steps).WithPrintHook(prints)
-	})
-	topdown.PrettyTraceWithLocation(out, steps.events)
-	if steps.dropped {
-		out.WriteString("(the trace is longer than this)\n")
-	}
-	for _, line := range prints.lines {
-		out.WriteString("print " + line + "\n")
-	}
-	if failed != nil {
-		out.WriteString("failed " + strings.TrimPrefix(failed.Location+": "+failed.Error, ": ") + "\n")
-	}
+	return prints.lines, rego.AsWritten(text.String())
 }
 
 // bodyFor returns the body of a compiled rule, evaluated for one profile only: the variable

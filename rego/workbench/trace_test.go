@@ -26,11 +26,12 @@ hold contains {"profile": name, "reason": "x"} if {
 		"coder":  {"prior_state": json.RawMessage(`{"desired": "running"}`)},
 		"writer": {"prior_state": json.RawMessage(`{"desired": "stopped"}`)},
 	}}
-	out, err := Trace(t.Context(), e, []string{"reconcile.rules.site"}, in, "coder")
-	if err != nil {
-		t.Fatal(err)
+	m, ok, err := MatchOf(t.Context(), e, []string{"reconcile.rules.site"}, "site", in, "coder", true)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
 	}
-	for _, want := range []string{"-- reconcile.rules.site\n", "site.rego:6", "print site/site.rego:5: looking at coder\n"} {
+	out := m.Rules[0].Trace + strings.Join(m.Rules[0].Printed, "\n")
+	for _, want := range []string{"site.rego:6", "site/site.rego:5: looking at coder"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the trace has no %q:\n%s", want, out)
 		}
