@@ -93,7 +93,7 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 		return &exitError{exitPolicy, errors.New("no rules decided")}
 	}
 	if f.rule != "" {
-		return showMatch(cmd, c, decided, r, profile, f)
+		return showMatch(ctx, cmd, c, decided, r, profile, f)
 	}
 	texts, err := compiled(c, decided, false)
 	if err != nil {
@@ -157,7 +157,7 @@ func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, pro
 }
 
 // showMatch prints where the rules of a package stopped for a profile.
-func showMatch(cmd *cobra.Command, c config.Config, decided *process.Policy, r reconcile.Report, profile string, f explainFlags) error {
+func showMatch(ctx context.Context, cmd *cobra.Command, c config.Config, decided *process.Policy, r reconcile.Report, profile string, f explainFlags) error {
 	texts, err := compiled(c, decided, f.trace)
 	if err != nil {
 		return &exitError{exitPolicy, err}
@@ -165,7 +165,7 @@ func showMatch(cmd *cobra.Command, c config.Config, decided *process.Policy, r r
 	in := r.Input
 	in.Decisions = engine.Verdicts(r.Decisions)
 	for i, part := range slices.Backward(decided.Parts()) { // copies of rules that broke first
-		m, ok, err := workbench.MatchOf(cmd.Context(), texts[i], part.Packages, f.rule, in, profile, f.trace)
+		m, ok, err := workbench.MatchOf(ctx, texts[i], part.Packages, f.rule, in, profile, f.trace)
 		if err != nil {
 			return &exitError{exitPolicy, err}
 		}

@@ -101,7 +101,7 @@ func (s Subject) attempts(d policy.Decision, facts []Fact) []attempt {
 		case c.Set != policy.SetHold:
 			a.words = c.Rule + " said nothing of it (switched off)"
 		case c.Rule == engine.RuleRestartBudget:
-			a.do = s.mendThen("release")
+			a.do = "mend what ended it; a changed .env or config.yaml ends the hold, else: hermes-reconcile release " + s.Profile
 		default:
 			a.do = "if the hold is wrong: hermes-reconcile release " + s.Profile
 		}
