@@ -22,9 +22,9 @@ import (
 )
 
 type explainFlags struct {
-	trace, verbose bool
-	input, rule    string
-	when           asOf
+	verbose     bool
+	input, rule string
+	when        asOf
 }
 
 func newExplain() *cobra.Command {
@@ -41,7 +41,6 @@ Nothing is touched.`,
 		Example: `  hermes-reconcile explain coder
   hermes-reconcile explain coder --verbose
   hermes-reconcile explain coder --rule quiet_hours   # where did this rule stop?
-  hermes-reconcile explain coder --rule quiet_hours --trace
   hermes-reconcile explain coder --at "Mon 07:00"
   hermes-reconcile explain coder --input saved.json`,
 		Args:              cobra.ExactArgs(1),
@@ -51,8 +50,7 @@ Nothing is touched.`,
 		}),
 	}
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print all that is known")
-	cmd.Flags().StringVar(&f.rule, "rule", "", "print where the rules of this package stopped matching the profile, with the values")
-	cmd.Flags().BoolVar(&f.trace, "trace", false, "with --rule: also print every step of the rules, and what they print()")
+	cmd.Flags().StringVar(&f.rule, "rule", "", "print where the rules of this package stopped matching the profile, with the values, and what they print()")
 	cmd.Flags().StringVar(&f.input, "input", "", "explain a saved input document (- is standard input)")
 	f.when.add(cmd)
 	f.when.addPhase(cmd)
@@ -62,9 +60,6 @@ Nothing is touched.`,
 func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFlags) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
-	if f.trace && f.rule == "" {
-		return errors.New("--trace prints the steps of one package: name it with --rule")
-	}
 	options := bootOptions(c, reconcile.ToPlan)
 	options.FallBack = true
 	var err error
@@ -93,7 +88,7 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 		return &exitError{exitPolicy, errors.New("no rules decided")}
 	}
 	if f.rule != "" {
-		return showMatch(ctx, cmd, c, decided, r, profile, f)
+		return showMatch(ctx, cmd, c, decided, r, profile, f.rule)
 	}
 	texts, err := compiled(c, decided, false)
 	if err != nil {
@@ -157,15 +152,15 @@ func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, pro
 }
 
 // showMatch prints where the rules of a package stopped for a profile.
-func showMatch(ctx context.Context, cmd *cobra.Command, c config.Config, decided *process.Policy, r reconcile.Report, profile string, f explainFlags) error {
-	texts, err := compiled(c, decided, f.trace)
+func showMatch(ctx context.Context, cmd *cobra.Command, c config.Config, decided *process.Policy, r reconcile.Report, profile, rule string) error {
+	texts, err := compiled(c, decided, true)
 	if err != nil {
 		return &exitError{exitPolicy, err}
 	}
 	in := r.Input
 	in.Decisions = engine.Verdicts(r.Decisions)
 	for i, part := range slices.Backward(decided.Parts()) { // copies of rules that broke first
-		m, ok, err := workbench.MatchOf(ctx, texts[i], part.Packages, f.rule, in, profile, f.trace)
+		m, ok, err := workbench.MatchOf(ctx, texts[i], part.Packages, rule, in, profile)
 		if err != nil {
 			return &exitError{exitPolicy, err}
 		}
@@ -177,7 +172,7 @@ func showMatch(ctx context.Context, cmd *cobra.Command, c config.Config, decided
 	if err != nil {
 		return policyProblem(err)
 	}
-	named, err := workbench.Named(packages, []string{f.rule})
+	named, err := workbench.Named(packages, []string{rule})
 	if err != nil {
 		return err
 	}

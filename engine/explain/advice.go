@@ -25,7 +25,7 @@ func (s Subject) advice(e *Explanation) []string {
 		}
 		return do
 	case slot.RecentDeaths >= policy.LoopDeaths:
-		return []string{s.mendThen("restart"), "until then: hermes-reconcile stop " + s.Profile}
+		return []string{"if it ends again: " + s.mendThen("restart"), "until then: hermes-reconcile stop " + s.Profile}
 	case slot.Up:
 		return []string{"nothing: it is up"}
 	case slot.ExitCode != nil || len(e.Now.Said) > 0:
@@ -49,7 +49,7 @@ func (s Subject) lists(e *Explanation) []string {
 }
 
 func (s Subject) mendThen(command string) string {
-	return fmt.Sprintf("mend what ended it (its log, .env, config.yaml), then: hermes-reconcile %s %s", command, s.Profile)
+	return fmt.Sprintf("mend what ended it (see hermes-reconcile logs %s), then: hermes-reconcile %s %s", s.Profile, command, s.Profile)
 }
 
 // elsewhere notes that the running container is decided otherwise than the next boot.

@@ -118,8 +118,8 @@ func Of(ctx context.Context, s Subject) *Explanation {
 		action = "UNDECIDED"
 	}
 	e.Sentence = fmt.Sprintf("%s: %s (%s): %s", s.Profile, action, d.Code, d.Reason)
-	if e.Action == policy.ActionStart && s.slotOf().RecentDeaths >= policy.LoopDeaths {
-		e.Sentence += "; but it is in a crash loop"
+	if deaths := s.slotOf().RecentDeaths; e.Action == policy.ActionStart && deaths >= policy.LoopDeaths {
+		e.Sentence += fmt.Sprintf("; but it ended %d times in the last ten minutes", deaths)
 	}
 	e.Now.Notes = append(s.elsewhere(ctx, d), e.Now.Notes...)
 	alarms := s.Decisions.Alarms

@@ -10,7 +10,6 @@ import (
 // A History is the ledger by profile. `log --output json` prints it.
 type History struct {
 	SchemaVersion int      `json:"schema_version"`
-	Boots         int      `json:"boots"`   // that have an entry
 	Entries       []Entry  `json:"entries"` // by profile, then oldest first
 	Notes         []string `json:"notes"`   // what could not be read
 }
@@ -41,15 +40,10 @@ func NewHistory(runs Runs, most int) History {
 	h := History{SchemaVersion: policy.SchemaVersion, Entries: []Entry{}, Notes: append([]string{}, runs.Notes...)}
 	before := map[string]Boot{}
 	entries := map[string][]Entry{}
-	boot := 1
+	boots := 0
 	for _, run := range runs.Runs {
 		if run.isBoot() {
-			boot--
-		}
-	}
-	for _, run := range runs.Runs {
-		if run.isBoot() {
-			boot++
+			boots++
 		}
 		lines := run.Profiles
 		if len(lines) == 0 && run.Container != nil && run.Container.Action != Reconciled {
@@ -60,7 +54,7 @@ func NewHistory(runs Runs, most int) History {
 			if l.Profile != "" {
 				now.Profile = &l
 			}
-			entry := entryOf(l, boot-1)
+			entry := entryOf(l, boots)
 			if old, ok := before[l.Profile]; ok {
 				entry.Changed = changedBetween(old, now)
 			}
@@ -68,15 +62,13 @@ func NewHistory(runs Runs, most int) History {
 			entries[l.Profile] = append(entries[l.Profile], entry)
 		}
 	}
-	shown := map[int]bool{}
 	for _, profile := range slices.Sorted(maps.Keys(entries)) {
 		of := entries[profile]
 		for _, e := range of[max(0, len(of)-most):] {
+			e.Boot -= boots
 			h.Entries = append(h.Entries, e)
-			shown[e.Boot] = true
 		}
 	}
-	h.Boots = len(shown)
 	return h
 }
 

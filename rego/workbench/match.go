@@ -8,6 +8,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/print"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -31,11 +32,9 @@ type RuleMatch struct {
 	Says []string `json:"says"`
 	// Stopped is the first expression that was false or undefined, at the best attempt. The
 	// expressions in the helpers that made it so follow.
-	Stopped []Stop `json:"stopped"`
-	Failure string `json:"failure,omitempty"` // the rule broke
-	// Printed is the output of print(), and Trace every step, if they were asked for.
-	Printed []string `json:"printed,omitempty"`
-	Trace   string   `json:"trace,omitempty"`
+	Stopped []Stop   `json:"stopped"`
+	Failure string   `json:"failure,omitempty"` // the rule broke
+	Printed []string `json:"printed,omitempty"` // by print()
 }
 
 // A Stop is an expression that did not hold.
@@ -54,9 +53,9 @@ type Value struct {
 }
 
 // MatchOf looks at a rule package, whose name may be short, for one profile, rule by rule. It
-// is not ok when none of the packages that count has the name. A trace is for people, and is
-// slow; print() needs Options.Trace.
-func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string, in policy.Input, profile string, trace bool) (m Match, ok bool, err error) {
+// is not ok when none of the packages that count has the name. The output of
+// print() is known if the policy was loaded with Options.Trace.
+func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string, in policy.Input, profile string) (m Match, ok bool, err error) {
 	packages := e.Packages()
 	at := slices.IndexFunc(packages, func(p rego.Package) bool { return isNamed(p.Name, name) && slices.Contains(count, p.Name) })
 	if at < 0 {
@@ -84,11 +83,7 @@ func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string
 			stopped, _ := s.stop(bodyFor(rule, profile))
 			r.Stopped, r.Failure = append(r.Stopped, stopped...), s.failure
 		}
-		if trace {
-			r.Printed, r.Trace = steps(func(o func(*topdown.Query) *topdown.Query) {
-				_, _ = e.First(ctx, p.Name, bodyFor(rule, profile), document, o)
-			})
-		}
+		_, _ = e.First(ctx, p.Name, bodyFor(rule, profile), document, func(q *topdown.Query) *topdown.Query { return q.WithPrintHook(&r) })
 		m.Rules = append(m.Rules, r)
 	}
 	if len(m.Rules) == 0 { // it cannot be used
@@ -98,6 +93,18 @@ func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string
 	}
 	return m, true, nil
 }
+
+// Print keeps what the rule prints, without immediate repetitions.
+func (r *RuleMatch) Print(c print.Context, text string) error {
+	line := rego.Place(c.Location) + ": " + text
+	if len(r.Printed) < maxPrinted && !slices.Contains(r.Printed[max(0, len(r.Printed)-1):], line) {
+		r.Printed = append(r.Printed, line)
+	}
+	return nil
+}
+
+// maxPrinted limits how many lines are kept.
+const maxPrinted = 10_000
 
 // A stopper finds where bodies of compiled rules stop.
 type stopper struct {
@@ -211,6 +218,46 @@ func (s *stopper) helper(before ast.Body, name ast.Ref, arguments []*ast.Term) (
 		}
 	}
 	return furthest
+}
+
+// bodyFor returns the body of a compiled rule, evaluated for one profile only: the variable
+// that is the profile of its members has that value from the beginning. A rule whose members
+// have no such variable is evaluated as it is.
+func bodyFor(rule *ast.Rule, profile string) ast.Body {
+	v := profileVariable(rule)
+	if v == nil {
+		return rule.Body
+	}
+	bound := ast.Equality.Expr(v, ast.StringTerm(profile))
+	bound.Location = rule.Location
+	return bodyOf(ast.NewBody(bound), rule.Body...)
+}
+
+// bodyOf returns a body with more expressions. It changes none of them.
+func bodyOf(body ast.Body, more ...*ast.Expr) ast.Body {
+	body = body.Copy()
+	for _, expr := range more {
+		body.Append(expr.Copy())
+	}
+	return body
+}
+
+// profileVariable finds the variable of {"profile": variable} in the head of a rule, or in
+// its body, where the compiler puts the arguments of calls. It is nil if there is none.
+func profileVariable(rule *ast.Rule) (found *ast.Term) {
+	ast.WalkTerms(rule, func(t *ast.Term) bool {
+		member, ok := t.Value.(ast.Object)
+		if !ok || found != nil {
+			return found != nil
+		}
+		if value := member.Get(ast.StringTerm("profile")); value != nil {
+			if _, isVar := value.Value.(ast.Var); isVar {
+				found = ast.NewTerm(value.Value)
+			}
+		}
+		return false
+	})
+	return found
 }
 
 // textOf is the text of a part of a rule in its file, on one line.

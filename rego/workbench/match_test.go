@@ -63,7 +63,7 @@ func TestMatchSaysWhereARuleStopped(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, ok, err := MatchOf(t.Context(), e, []string{"reconcile.rules.site"}, "site", in, "coder", false)
+			m, ok, err := MatchOf(t.Context(), e, []string{"reconcile.rules.site"}, "site", in, "coder")
 			if err != nil || !ok || len(m.Rules) != 1 {
 				t.Fatalf("the rule is known: %v, %v; it has %d rules", ok, err, len(m.Rules))
 			}
@@ -71,5 +71,31 @@ func TestMatchSaysWhereARuleStopped(t *testing.T) {
 				t.Errorf("it stopped at\n%s\nwant\n%s", got, test.want)
 			}
 		})
+	}
+}
+
+func TestMatchShowsWhatTheRulePrints(t *testing.T) {
+	t.Parallel()
+	e, err := rego.Load(siteLayers(map[string]string{"site.rego": `package reconcile.rules.site
+
+hold contains {"profile": name, "reason": "x"} if {
+	some name, profile in input.profiles
+	print("looking at", name)
+	profile.prior_state.desired == "running"
+}
+`}), rego.Options{Trace: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := policy.Input{Profiles: map[string]policy.Facts{
+		"coder":  {"prior_state": json.RawMessage(`{"desired": "running"}`)},
+		"writer": {"prior_state": json.RawMessage(`{"desired": "stopped"}`)},
+	}}
+	m, ok, err := MatchOf(t.Context(), e, []string{"reconcile.rules.site"}, "site", in, "coder")
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if got := strings.Join(m.Rules[0].Printed, "; "); got != "site/site.rego:5: looking at coder" {
+		t.Errorf("it prints %q, want only what is about coder", got)
 	}
 }

@@ -3,9 +3,7 @@ package view
 import (
 	"encoding/json"
 	"io"
-	"strings"
 
-	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/workbench"
 )
 
@@ -28,17 +26,7 @@ func Match(w io.Writer, m workbench.Match) {
 		for _, text := range r.Printed {
 			line(w, "    print     %s", text)
 		}
-		io.WriteString(w, printable(r.Trace))
 	}
-}
-
-// printable is policy.Line for a text of several lines.
-func printable(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		lines[i] = policy.Line(strings.ReplaceAll(cut(l, 400), "\t", "    "))
-	}
-	return strings.Join(lines, "\n")
 }
 
 func outcomeOf(r workbench.RuleMatch) string {
