@@ -51,6 +51,9 @@ type Slot struct {
 	WaitingUntilUnix int64  `json:"waiting_until_unix,omitempty"` // when its gateway is started
 }
 
+// LoopDeaths is how many RecentDeaths are a crash loop.
+const LoopDeaths = 3
+
 // Ending describes how the gateway ended last.
 func (s Slot) Ending() string {
 	switch {

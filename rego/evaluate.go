@@ -90,11 +90,47 @@ func fewOf(failures []policy.RuleFailure) []policy.RuleFailure {
 	return failures
 }
 
+// SetRules returns the compiled rules of a package that add to sets, in the order of the
+// text. The caller must not change them.
+func (e *Evaluator) SetRules(name string) []*ast.Rule {
+	var rules []*ast.Rule
+	for _, module := range e.compiler.Modules {
+		if PackageName(module.Package.Path) != name {
+			continue
+		}
+		for _, rule := range module.Rules {
+			if strings.HasPrefix(RuleName(rule), locatedPrefix) {
+				rules = append(rules, rule)
+			}
+		}
+	}
+	return rules
+}
+
 // Observe evaluates one package and drops its contributions. Observer may add a tracer
 // or another option to the query. The result is nil if the package did not fail. An unknown
 // name is an error of the caller.
 func (e *Evaluator) Observe(ctx context.Context, name string, document Document, observer func(*topdown.Query) *topdown.Query) *policy.RuleFailure {
 	return e.query(ctx, e.find(name), document, observer, func(topdown.QueryResult) {})
+}
+
+// First returns the first solution of a body of compiled expressions, with the limits of a
+// package; nil is none. Observer is as for Observe; it may be nil.
+func (e *Evaluator) First(ctx context.Context, name string, body ast.Body, document Document, observer func(*topdown.Query) *topdown.Query) (first topdown.QueryResult, failed *policy.RuleFailure) {
+	p := e.find(name)
+	p.query = body
+	failed = e.query(ctx, p, document, observer, func(result topdown.QueryResult) {
+		if first == nil {
+			first = result
+		}
+	})
+	return first, failed
+}
+
+// Helpers returns the compiled rules that give a reference its value; none for facts,
+// settings and builtins. The caller must not change them.
+func (e *Evaluator) Helpers(name ast.Ref) []*ast.Rule {
+	return e.compiler.GetRulesExact(name.ConstantPrefix())
 }
 
 var errTime = errors.New("the time limit of a rule package")

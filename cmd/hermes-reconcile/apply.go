@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
@@ -10,6 +12,7 @@ import (
 func newApply() *cobra.Command {
 	var f liveFlags
 	var restartChanged, diff bool
+	var when asOf
 	cmd := &cobra.Command{
 		Use:   "apply [PROFILE...]",
 		Short: "Make a running container what the rules say: only differences are changed",
@@ -22,6 +25,7 @@ With rules that cannot be used nothing is touched (exit 3). A gateway whose run 
 changed goes on until its next start, unless --restart-changed is given.`,
 		Example: `  hermes-reconcile apply --dry-run          # what would it change?
   hermes-reconcile apply --dry-run --diff   # and which lines of the scripts?
+  hermes-reconcile apply --dry-run --at "Mon 07:00"
   hermes-reconcile apply
   hermes-reconcile apply coder --restart-changed`,
 		ValidArgsFunction: completeProfiles,
@@ -30,12 +34,19 @@ changed goes on until its next start, unless --restart-changed is given.`,
 	cmd.Flags().BoolVar(&restartChanged, "restart-changed", false, "also restart gateways that run with an older run script than their slot has")
 	cmd.Flags().BoolVar(&diff, "diff", false, "also show which lines of a slot's files change")
 	f.dryRun.add(cmd, "print decisions and plan, and touch nothing")
+	when.add(cmd)
 	cmd.RunE = configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 		f.all = len(names) == 0
 		if err := f.check(names); err != nil {
 			return err
 		}
 		o := reconcile.Options{Command: "apply", RestartChanged: restartChanged, Diff: diff, Request: reconcile.Request{Profiles: names}}
+		if err := when.amend(cmd, &o); err != nil {
+			return err
+		}
+		if !f.dryRun.on && when.at != "" {
+			return errors.New("--at only looks: it goes with --dry-run")
+		}
 		if !f.dryRun.on {
 			return runLive(cmd, c, f, o)
 		}

@@ -23,6 +23,7 @@ type evalFlags struct {
 	input        string
 	detailedExit bool
 	compare      bool
+	when         asOf
 }
 
 func newEval() *cobra.Command {
@@ -32,6 +33,8 @@ func newEval() *cobra.Command {
 		Short: "Decide and print what would be done, and why; nothing is touched",
 		Example: `  hermes-reconcile eval                     # what would the next boot decide?
   hermes-reconcile eval --dry-run           # and what would it change?
+  hermes-reconcile eval --dry-run --phase apply   # and what would apply change now?
+  hermes-reconcile eval --at "Mon 07:00"    # what would it decide on Monday?
   hermes-reconcile eval --policy ./mine     # with the rules of another directory
   hermes-reconcile eval --policy ./mine --compare   # and which profiles does that change?
   hermes-reconcile facts -o json > saved.json
@@ -44,6 +47,8 @@ func newEval() *cobra.Command {
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "also print the plan, computed against the scan directory")
 	cmd.Flags().StringVar(&f.input, "input", "", "decide on a saved input document (- is standard input)")
 	cmd.Flags().BoolVar(&f.detailedExit, "detailed-exitcode", false, "with --dry-run or --compare: exit 0 when there is nothing to do or no difference, 2 when there is, 1 on an error")
+	f.when.add(cmd)
+	f.when.addPhase(cmd)
 	cmd.Flags().BoolVar(&f.compare, "compare", false, "print only what the rules of --policy decide otherwise than the rules of the configuration")
 	return cmd
 }
@@ -70,6 +75,9 @@ func runEval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string
 		options.Extent = reconcile.ToPlan
 	}
 	if options.Input, err = savedInput(cmd, f.input); err != nil {
+		return false, err
+	}
+	if err := f.when.amend(cmd, &options); err != nil {
 		return false, err
 	}
 	r, err := pass(cmd.Context(), c, nil, newLogger(c, cmd.ErrOrStderr()), options)
@@ -122,8 +130,11 @@ func runCompare(cmd *cobra.Command, candidate config.Config, f evalFlags, profil
 	if present.Policy, err = config.PolicyWithoutFlags(cmd.Flags(), os.Environ()); err != nil {
 		return false, err
 	}
-	input, err := savedInput(cmd, f.input)
-	if err != nil {
+	options := reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToDecisions, FallBack: true}
+	if options.Input, err = savedInput(cmd, f.input); err != nil {
+		return false, err
+	}
+	if err := f.when.amend(cmd, &options); err != nil {
 		return false, err
 	}
 	rules := world.Rules(candidate)
@@ -132,9 +143,7 @@ func runCompare(cmd *cobra.Command, candidate config.Config, f evalFlags, profil
 	if err != nil {
 		return false, passError(&reconcile.RulesError{Err: err})
 	}
-	was, err := pass(cmd.Context(), present, nil, newLogger(present, cmd.ErrOrStderr()), reconcile.Options{
-		Phase: policy.PhaseBoot, Extent: reconcile.ToDecisions, Input: input, FallBack: true,
-	})
+	was, err := pass(cmd.Context(), present, nil, newLogger(present, cmd.ErrOrStderr()), options)
 	if err != nil {
 		return false, err
 	}

@@ -1,11 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,40 +21,54 @@ import (
 	"hermes-reconcile/rego/workbench"
 )
 
+type explainFlags struct {
+	verbose     bool
+	input, rule string
+	when        asOf
+}
+
 func newExplain() *cobra.Command {
-	var trace bool
-	var input string
+	var f explainFlags
 	cmd := &cobra.Command{
 		Use:   "explain PROFILE",
-		Short: "Say why a profile is up or down, what would change it, and what has changed",
+		Short: "Say why a profile is up or down, and what to do",
 		Long: `Decide as a boot would now, and explain the decision: the rule that decided and its
-place, what other rules said, the facts that they read and who could have written them,
-which single change would turn the decision, how its gateway ended and what that recorded,
-what the last boots did, and what has changed since the last one that started the profile.
+place, what it rests on, how the gateway ended, and what to do. With --verbose: also what
+other rules said, the facts that they read and who could have written them, which single
+change would turn the decision, what the last boots did, and what has changed since the
+last one that started the profile. With --rule: why a rule says nothing of the profile.
 Nothing is touched.`,
 		Example: `  hermes-reconcile explain coder
-  hermes-reconcile explain coder --trace          # every step of the rules
+  hermes-reconcile explain coder --verbose
+  hermes-reconcile explain coder --rule quiet_hours   # where did this rule stop?
+  hermes-reconcile explain coder --at "Mon 07:00"
   hermes-reconcile explain coder --input saved.json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeProfiles,
 		RunE: configured(func(cmd *cobra.Command, c config.Config, args []string) error {
-			return runExplain(cmd, c, args[0], input, trace)
+			return runExplain(cmd, c, args[0], f)
 		}),
 	}
-	cmd.Flags().BoolVar(&trace, "trace", false, "also print every step of the rules that said something of the profile, and what they print()")
-	cmd.Flags().StringVar(&input, "input", "", "explain a saved input document (- is standard input)")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print all that is known")
+	cmd.Flags().StringVar(&f.rule, "rule", "", "print where the rules of this package stopped matching the profile, with the values, and what they print()")
+	cmd.Flags().StringVar(&f.input, "input", "", "explain a saved input document (- is standard input)")
+	f.when.add(cmd)
+	f.when.addPhase(cmd)
 	return cmd
 }
 
-func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trace bool) error {
+func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFlags) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
-	saved, err := savedInput(cmd, input)
-	if err != nil {
+	options := bootOptions(c, reconcile.ToPlan)
+	options.FallBack = true
+	var err error
+	if options.Input, err = savedInput(cmd, f.input); err != nil {
 		return err
 	}
-	options := bootOptions(c, reconcile.ToPlan)
-	options.FallBack, options.Input = true, saved
+	if err := f.when.amend(cmd, &options); err != nil {
+		return err
+	}
 	log := newLogger(c, cmd.ErrOrStderr())
 	world.AsUpstream(&c, log)
 	w, closeWorld, err := world.New(c, options.Phase, log, world.NoLog)
@@ -72,21 +87,22 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 	if !ok {
 		return &exitError{exitPolicy, errors.New("no rules decided")}
 	}
+	if f.rule != "" {
+		return showMatch(ctx, cmd, c, decided, r, profile, f.rule)
+	}
 	texts, err := compiled(c, decided, false)
 	if err != nil {
 		return &exitError{exitPolicy, err}
 	}
-	rules := &explained{Policy: decided, texts: texts, config: c}
-	defer rules.close()
 	schema, err := world.Schema()
 	if err != nil {
 		return &exitError{exitPolicy, err}
 	}
 	e := explain.Of(ctx, explain.Subject{
-		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || input != "",
-		Rules: rules, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Boots: boots,
+		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || f.input != "",
+		Rules: &explained{Policy: decided, texts: texts}, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Boots: boots,
 		ReadLog: func() []string {
-			if input != "" {
+			if f.input != "" {
 				return nil
 			}
 			done, err := w.Volume.Change(ctx, engine.Change{Kind: engine.ReadLog, Profile: profile})
@@ -96,12 +112,11 @@ func runExplain(cmd *cobra.Command, c config.Config, profile, input string, trac
 			return done.Log
 		},
 	})
-	if trace {
-		if e.Trace, err = traceOf(ctx, c, decided, r, profile); err != nil {
-			return &exitError{exitPolicy, err}
-		}
+	table := view.Explanation
+	if f.verbose {
+		table = view.WholeExplanation
 	}
-	if err := show(cmd, c, e, view.Explanation); err != nil {
+	if err := show(cmd, c, e, table); err != nil {
 		return err
 	}
 	if r.Decisions.Policy.Fallback {
@@ -136,25 +151,33 @@ func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, pro
 	return r, runs.Boots(), nil
 }
 
-// traceOf runs the rules that said something of the profile once more, step by step.
-func traceOf(ctx context.Context, c config.Config, decided *process.Policy, r reconcile.Report, profile string) (string, error) {
-	var names []string
-	for _, c := range slices.Concat(r.Decisions.Skip, r.Decisions.Profiles[profile].Contributions) {
-		names = append(names, c.Rule)
-	}
-	for _, a := range r.Decisions.Alarms {
-		names = append(names, a.Rule) // also those that broke
-	}
-	printing, err := compiled(c, decided, true)
+// showMatch prints where the rules of a package stopped for a profile.
+func showMatch(ctx context.Context, cmd *cobra.Command, c config.Config, decided *process.Policy, r reconcile.Report, profile, rule string) error {
+	texts, err := compiled(c, decided, true)
 	if err != nil {
-		return "", err
+		return &exitError{exitPolicy, err}
 	}
 	in := r.Input
 	in.Decisions = engine.Verdicts(r.Decisions)
-	var text strings.Builder
-	for i, part := range decided.Parts() {
-		of := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(part.Packages, name) })
-		err = errors.Join(err, workbench.Trace(ctx, printing[i], of, in, profile, &text))
+	for i, part := range slices.Backward(decided.Parts()) { // copies of rules that broke first
+		m, ok, err := workbench.MatchOf(ctx, texts[i], part.Packages, rule, in, profile)
+		if err != nil {
+			return &exitError{exitPolicy, err}
+		}
+		if ok {
+			return cmp.Or(show(cmd, c, m, view.Match), trouble(r))
+		}
 	}
-	return text.String(), err
+	packages, err := workbench.Packages(world.Layers(c), c.Settings)
+	if err != nil {
+		return policyProblem(err)
+	}
+	named, err := workbench.Named(packages, []string{rule})
+	if err != nil {
+		return err
+	}
+	if named[0].Off {
+		return fmt.Errorf("%s is switched off: settings.disabled_rules names it", named[0].Name)
+	}
+	return fmt.Errorf("%s only has helpers, and says nothing of a profile", named[0].Name)
 }

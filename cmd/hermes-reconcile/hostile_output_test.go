@@ -124,7 +124,7 @@ hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:1
 		code  int
 	}{
 		{"facts", exitDone}, {"facts coder", exitDone}, {"eval", exitDone}, {"eval --dry-run", exitDone}, {"eval coder", exitDone}, {"eval --input " + saved, exitDone},
-		{"explain coder", exitDone}, {"explain p00", exitDone}, {"explain p03 --trace", exitDone}, {"explain default", exitDone},
+		{"explain coder", exitDone}, {"explain p00", exitDone}, {"explain p03 --rule prior_intent", exitDone}, {"explain p03 --verbose", exitDone}, {"explain default", exitDone},
 		{"log", exitDone}, {"log p00 p01", exitDone}, {"log --boots 100", exitDone}, {"status", exitDone}, {"status p03", exitDone},
 		{"status -o prometheus", exitDone}, {"status --check", exitProfile}, {"policy show", exitDone}, {"version", exitDone}, {"schema input", exitDone},
 		{"boot --log-format text --log-level debug", exitDone}, {"boot --log-format json --log-level debug", exitDone}, {"apply --dry-run", exitDone}, {"log -n 3", exitDone},

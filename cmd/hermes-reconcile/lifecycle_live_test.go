@@ -266,8 +266,8 @@ func TestOverride(t *testing.T) {
 	}
 	l.want(exitDone, "coder: started", "start coder --override", night...)
 	l.want(exitDone, "Nothing to do.", "apply", night...)
-	l.want(exitDone, "start --override", "log coder", night...)
-	l.want(exitDone, "reconcile.rules.night: waived", "explain coder", night...)
+	l.want(exitDone, "start --override", "log coder --all", night...)
+	l.want(exitDone, "reconcile.rules.night: waived", "explain coder -v", night...)
 	l.want(exitDone, "it is held: it is night", "stop writer", night...)
 	l.want(exitDone, "writer: released, and down: no rule starts it", "release writer", night...)
 	l.want(exitDone, "writer: not held", "release writer", night...)

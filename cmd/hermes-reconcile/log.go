@@ -13,33 +13,37 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// logMost bounds -n. The ledger keeps fewer boots than that.
+// logMost bounds -n, and the passes that are read. The ledger keeps fewer than that.
 const logMost = 10_000
 
 func newLog() *cobra.Command {
-	var boots int
+	var most int
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "log [PROFILE...]",
 		Short: "Show what the last boots did with each profile, and what changed between them",
 		Long: `Print the ledger of boots as a table. Each profile has a line for each boot, and between
 two boots what changed: facts of the profile and of the container, the rules, the image.
-Boot 0 is the newest, -1 the one before. What a watch did in between is in
+Boot 0 is the newest, -1 the one before. With --all, the commands that changed the profile
+in the running container have a line too, with the boot before them. What a watch did is in
 "hermes-reconcile events".`,
 		Example: `  hermes-reconcile log
   hermes-reconcile log coder -n 20
+  hermes-reconcile log coder --all
   hermes-reconcile log -o json`,
 		RunE: configured(func(cmd *cobra.Command, c config.Config, names []string) error {
-			return showLog(cmd, c, names, boots)
+			return showLog(cmd, c, names, most, all)
 		}),
 		ValidArgsFunction: completeProfiles,
 	}
-	cmd.Flags().IntVarP(&boots, "boots", "n", 5, "how many boots, the newest")
+	cmd.Flags().IntVarP(&most, "boots", "n", 5, "how many boots of each profile, the newest; with --all boots and commands")
+	cmd.Flags().BoolVar(&all, "all", false, "also the commands that changed a profile in the running container")
 	return cmd
 }
 
-func showLog(cmd *cobra.Command, c config.Config, names []string, boots int) error {
-	if boots < 1 || boots > logMost {
-		return fmt.Errorf("-n is %d, want 1 to %d boots", boots, logMost)
+func showLog(cmd *cobra.Command, c config.Config, names []string, most int, all bool) error {
+	if most < 1 || most > logMost {
+		return fmt.Errorf("-n is %d, want 1 to %d boots", most, logMost)
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
@@ -49,13 +53,12 @@ func showLog(cmd *cobra.Command, c config.Config, names []string, boots int) err
 		return failed(err)
 	}
 	defer volume.Close()
-	// One more, to compare the oldest with.
-	runs, err := volume.Runs(ctx, ledger.Query{Profiles: names, Most: boots + 1})
+	runs, err := volume.Runs(ctx, ledger.Query{Profiles: names, Most: logMost, Boots: !all})
 	if err != nil {
 		return failed(fmt.Errorf("the ledger: %w", err))
 	}
 	if err := knownNames(runs.Names, names); err != nil {
 		return err
 	}
-	return show(cmd, c, ledger.NewHistory(runs, boots), view.History)
+	return show(cmd, c, ledger.NewHistory(runs, most), view.History)
 }

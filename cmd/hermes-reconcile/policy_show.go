@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -16,25 +17,44 @@ import (
 )
 
 func newPolicyShow() *cobra.Command {
-	return &cobra.Command{
-		Use:   "show",
+	var source bool
+	cmd := &cobra.Command{
+		Use:   "show [RULE...]",
 		Short: "List the rule packages, and what each contributes for the present home",
 		Long: `List the rule packages of all layers with their titles and places, and how many
 members each adds to which set for the present home. Packages that are switched off
-are listed too.`,
-		Args: cobra.NoArgs,
-		RunE: configured(policyShow),
+are listed too. With --source, print the text of the named packages, also of built-in ones.
+A name may be short: quiet_hours for reconcile.rules.quiet_hours.`,
+		Example: `  hermes-reconcile policy show
+  hermes-reconcile policy show fatal_exit --source`,
+		RunE: configured(func(cmd *cobra.Command, c config.Config, names []string) error {
+			if source && len(names) == 0 {
+				return errors.New("--source prints the text of packages: name them")
+			}
+			return policyShow(cmd, c, names, source)
+		}),
 	}
+	cmd.Flags().BoolVar(&source, "source", false, "print the text of the named packages")
+	return cmd
 }
 
-func policyShow(cmd *cobra.Command, c config.Config, _ []string) error {
-	evaluator, err := loadPolicy(c)
-	if err != nil {
-		return err
-	}
+func policyShow(cmd *cobra.Command, c config.Config, names []string, source bool) error {
 	packages, err := workbench.Packages(world.Layers(c), c.Settings)
 	if err != nil {
 		return policyProblem(err)
+	}
+	if packages, err = workbench.Named(packages, names); err != nil {
+		return err
+	}
+	if source {
+		return show(cmd, c, packages, view.Sources)
+	}
+	for i := range packages {
+		packages[i].Source = ""
+	}
+	evaluator, err := loadPolicy(c)
+	if err != nil {
+		return err
 	}
 	in, homeErr := presentHome(cmd, c)
 	if homeErr == nil {

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"context"
-	"maps"
-
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
-	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
@@ -50,9 +46,7 @@ func compiled(c config.Config, decided *process.Policy, tracing bool) (all []*re
 // evaluates them.
 type explained struct {
 	*process.Policy
-	texts  []*rego.Evaluator // the same rules, to be read
-	config config.Config
-	other  *process.Rules // with another setting
+	texts []*rego.Evaluator // the same rules, to be read
 }
 
 func (e *explained) Setting(key string) any { return e.texts[0].Setting(key) }
@@ -65,23 +59,4 @@ func (e *explained) Reads(c policy.Contribution, profile string) []explain.Read 
 		}
 	}
 	return reads
-}
-
-func (e *explained) WithSetting(ctx context.Context, key string, value any) (engine.Evaluator, error) {
-	c := e.config
-	c.Settings = maps.Clone(c.Settings)
-	if c.Settings == nil {
-		c.Settings = map[string]any{}
-	}
-	c.Settings[key] = value
-	e.close()
-	e.other = world.Rules(c)
-	return e.other.Load(ctx)
-}
-
-// close ends the process of WithSetting.
-func (e *explained) close() {
-	if e.other != nil {
-		e.other.Close()
-	}
 }

@@ -17,7 +17,7 @@ var notTheSameTwice = []struct {
 }{
 	{regexp.MustCompile(`revision [0-9a-f]+`), "revision 6c1f0a2b9d3e"},
 	{regexp.MustCompile(`2[0-9]{3}-[0-9-]+T[0-9:]+Z( started| registered)`), "2026-11-22T06:00:11Z$1"},
-	{regexp.MustCompile(`at the boot of 2[0-9]{3}-[0-9-]+T[0-9:]+Z`), "at the boot of 2026-11-22T06:00:11Z"},
+	{regexp.MustCompile(`it was started at 2[0-9]{3}-[0-9-]+T[0-9:]+Z`), "it was started at 2026-11-22T06:00:11Z"},
 	{regexp.MustCompile(`built-in, policy`), "built-in, /etc/hermes-reconcile/policy"},
 	{regexp.MustCompile(`([ (])policy/`), "${1}/etc/hermes-reconcile/policy/"},
 }

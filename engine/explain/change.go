@@ -19,14 +19,15 @@ type Change struct {
 	If     string        `json:"if"`
 	Action policy.Action `json:"action"` // what would be decided then
 	Code   string        `json:"code"`
+	Do     string        `json:"do,omitempty"` // what an operator does for it
 }
 
 // An attempt is a change to try.
 type attempt struct {
 	words   string
+	do      string
 	in      policy.Input
 	without []string // rule packages that do not contribute to the profile
-	setting string   // whose list gains the profile, or loses it
 	ignore  bool     // broken rules are ignored
 }
 
@@ -43,7 +44,7 @@ func (s Subject) changes(ctx context.Context, d policy.Decision, facts []Fact) [
 	if len(found) > 0 || d.Action == policy.ActionStart {
 		return found
 	}
-	all := attempt{words: "all of: its desired state were running", in: s.wanting("running")}
+	all := attempt{words: "all of: its desired state were running", do: "if it should run: hermes-reconcile start --override " + s.Profile, in: s.wanting("running")}
 	for _, c := range s.against(d) {
 		if !slices.Contains(all.without, c.Rule) {
 			all.without = append(all.without, c.Rule)
@@ -66,19 +67,12 @@ func (s Subject) try(ctx context.Context, d policy.Decision, a attempt) (Change,
 	if a.ignore {
 		onRuleError = engine.IgnoreRuleError
 	}
-	var rules engine.Evaluator = s.Rules
-	if a.setting != "" {
-		var err error
-		if rules, err = s.Rules.WithSetting(ctx, a.setting, s.toggled(a.setting)); err != nil {
-			return Change{}, false
-		}
-	}
-	then := engine.Decide(ctx, without{Evaluator: rules, profile: s.Profile, rules: a.without}, a.in, onRuleError).Profiles[s.Profile]
+	then := engine.Decide(ctx, without{Evaluator: s.Rules, profile: s.Profile, rules: a.without}, a.in, onRuleError).Profiles[s.Profile]
 	if ctx.Err() != nil || then.Code == policy.CodeRuleError && d.Code != policy.CodeRuleError {
 		return Change{}, false
 	}
 	turned := (then.Action == policy.ActionStart) != (d.Action == policy.ActionStart)
-	return Change{If: a.words, Action: then.Action, Code: then.Code}, turned
+	return Change{If: a.words, Action: then.Action, Code: then.Code, Do: a.do}, turned
 }
 
 // attempts lists the single changes that are worth trying.
@@ -86,10 +80,6 @@ func (s Subject) attempts(d policy.Decision, facts []Fact) []attempt {
 	in := s.Situation.Input
 	list := s.intents(d)
 	for _, f := range facts {
-		if f.Path[0] == "settings" {
-			list = append(list, s.listed(f)...)
-			continue
-		}
 		value, isBool := f.Value.(bool)
 		if !isBool {
 			continue
@@ -102,19 +92,25 @@ func (s Subject) attempts(d policy.Decision, facts []Fact) []attempt {
 		list = append(list, s.markers()...)
 	}
 	if d.Code == policy.CodeRuleError {
-		list = append(list, attempt{words: "the broken rule were fixed and held nothing, or on_rule_error were ignore", in: in, ignore: true})
+		list = append(list, attempt{words: "the broken rule were fixed and held nothing, or on_rule_error were ignore", in: in, ignore: true,
+			do: "hermes-reconcile policy check"})
 	}
 	for _, c := range s.against(d) {
 		a := attempt{words: fmt.Sprintf("%s said nothing of it (waived, or switched off)", c.Rule), in: in, without: []string{c.Rule}}
-		if c.Set == policy.SetSkip || c.Set == policy.SetStart {
+		switch {
+		case c.Set != policy.SetHold:
 			a.words = c.Rule + " said nothing of it (switched off)"
+		case c.Rule == engine.RuleRestartBudget:
+			a.do = "mend what ended it; a changed .env or config.yaml ends the hold, else: hermes-reconcile release " + s.Profile
+		default:
+			a.do = "if the hold is wrong: hermes-reconcile release " + s.Profile
 		}
-		list = append(list, a)
 		if until, err := time.Parse(time.RFC3339, c.Until); err == nil {
 			later := in
 			later.Now = policy.NewNow(until.Add(time.Second))
-			list = append(list, attempt{words: "it were " + c.Until, in: later})
+			list = append(list, attempt{words: "it were " + c.Until, in: later, do: "wait: it ends by itself at " + c.Until})
 		}
+		list = append(list, a)
 	}
 	for _, c := range d.Contributions {
 		if c.Set == policy.SetWaive && c.Counts() {
@@ -124,37 +120,13 @@ func (s Subject) attempts(d policy.Decision, facts []Fact) []attempt {
 	return unique(list)
 }
 
-// listed tries a list of names with the profile, or without it when it is listed.
-func (s Subject) listed(f Fact) []attempt {
-	names, isList := f.Value.([]any)
-	if !isList || s.Decisions.Policy.Fallback {
-		return nil
-	}
-	words := f.Name + " had " + s.Profile
-	if slices.Contains(names, any(s.Profile)) {
-		words = f.Name + " did not have " + s.Profile
-	}
-	return []attempt{{words: words, in: s.Situation.Input, setting: f.Path[1]}}
-}
-
-// toggled returns the list of a setting with the profile added, or removed when it is
-// listed.
-func (s Subject) toggled(key string) []any {
-	names, _ := s.Rules.Setting(key).([]any)
-	toggled := slices.DeleteFunc(slices.Clone(names), func(name any) bool { return name == any(s.Profile) })
-	if len(toggled) == len(names) {
-		toggled = append(toggled, s.Profile)
-	}
-	return toggled
-}
-
 // intents are the changes that an operator makes with start and stop.
 func (s Subject) intents(d policy.Decision) []attempt {
-	state := "running"
+	state, do := "running", "if it should run: hermes-reconcile start "+s.Profile
 	if d.Action == policy.ActionStart {
-		state = "stopped"
+		state, do = "stopped", "if it should not run: hermes-reconcile stop "+s.Profile
 	}
-	return []attempt{{words: "its desired state were " + state, in: s.wanting(state)}}
+	return []attempt{{words: "its desired state were " + state, do: do, in: s.wanting(state)}}
 }
 
 // wanting is the situation with a state file that records a desired state.
@@ -171,7 +143,8 @@ func (s Subject) markers() []attempt {
 		file := fmt.Sprint(name)
 		in, ok := setFact(s.wanting("running"), []string{"profiles", s.Profile, "markers", "files", file}, map[string]any{"kind": "file"})
 		if ok {
-			list = append(list, attempt{words: fmt.Sprintf("it had a %s, and its desired state were running", file), in: in})
+			list = append(list, attempt{words: fmt.Sprintf("it had a %s, and its desired state were running", file), in: in,
+				do: fmt.Sprintf("make %s in its directory, or remove the directory", file)})
 		}
 	}
 	return list

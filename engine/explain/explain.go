@@ -23,9 +23,6 @@ type Rules interface {
 	Reads(c policy.Contribution, profile string) []Read
 	// Setting returns the value of a setting, nil when there is none.
 	Setting(key string) any
-	// WithSetting compiles the same rules with another value of a setting, to be used until
-	// the next call.
-	WithSetting(ctx context.Context, key string, value any) (engine.Evaluator, error)
 }
 
 // A Read is something that a rule reads: a path in the input document, or the name of a
@@ -69,7 +66,6 @@ type Explanation struct {
 	// evaluated.
 	Changes []Change       `json:"changes"`
 	Holds   []Hold         `json:"holds"`
-	Sweep   []Sweep        `json:"sweep"`
 	Alarms  []policy.Alarm `json:"alarms"` // about the profile, the container or the policy
 	// Recheck is when rules want to be asked again, about the profile or the container.
 	Recheck []policy.Contribution `json:"recheck,omitempty"`
@@ -81,24 +77,16 @@ type Explanation struct {
 	LastGood  *Boot    `json:"last_good_boot,omitempty"` // the newest that started the profile
 	Boots     int      `json:"boots"`                    // that the ledger knows
 	Changed   []string `json:"changed_since_last_good_boot"`
-	Trace     string   `json:"trace,omitempty"`
+	Do        []string `json:"what_to_do"`
 }
 
-// A Hold is one hold, with the ways to end it.
+// A Hold is one hold.
 type Hold struct {
-	Rule     string   `json:"rule"`
-	Location string   `json:"location"`
-	Reason   string   `json:"reason"`
-	Until    string   `json:"until,omitempty"`
-	State    string   `json:"state"`   // "holds", "waived", "over" or "not enforced"
-	Release  []string `json:"release"` // ways to end it
-}
-
-// A Sweep is one runtime file that was removed, or would be.
-type Sweep struct {
-	File   string `json:"file"`
-	Reason string `json:"reason"`
-	When   string `json:"when"`
+	Rule     string `json:"rule"`
+	Location string `json:"location"`
+	Reason   string `json:"reason"`
+	Until    string `json:"until,omitempty"`
+	State    string `json:"state"` // "holds", "waived", "over" or "not enforced"
 }
 
 // Now is what runs, as far as it can be seen.
@@ -130,6 +118,10 @@ func Of(ctx context.Context, s Subject) *Explanation {
 		action = "UNDECIDED"
 	}
 	e.Sentence = fmt.Sprintf("%s: %s (%s): %s", s.Profile, action, d.Code, d.Reason)
+	if deaths := s.slotOf().RecentDeaths; e.Action == policy.ActionStart && deaths >= policy.LoopDeaths {
+		e.Sentence += fmt.Sprintf("; but it ended %d times in the last ten minutes", deaths)
+	}
+	e.Now.Notes = append(s.elsewhere(ctx, d), e.Now.Notes...)
 	alarms := s.Decisions.Alarms
 	if s.getsNoSlot() {
 		e.Sentence += "; no slot would be made, see alarms"
@@ -142,7 +134,7 @@ func Of(ctx context.Context, s Subject) *Explanation {
 	e.Facts = s.facts(e.Contributions)
 	e.Changes = s.changes(ctx, d, e.Facts)
 	s.history(e)
-	e.Sweep = sweeps(d, e.LastBoot)
+	e.Do = s.advice(e)
 	return e
 }
 
@@ -180,7 +172,7 @@ func (s Subject) holds(d policy.Decision) []Hold {
 		if c.Set != policy.SetHold {
 			continue
 		}
-		h := Hold{Rule: c.Rule, Location: c.Location, Reason: c.Reason, Until: c.Until, State: "holds", Release: []string{}}
+		h := Hold{Rule: c.Rule, Location: c.Location, Reason: c.Reason, Until: c.Until, State: "holds"}
 		switch {
 		case !c.Counts():
 			h.State = "not enforced"
@@ -188,29 +180,10 @@ func (s Subject) holds(d policy.Decision) []Hold {
 			h.State = "waived"
 		case engine.Over(c, s.Situation.Input.Now):
 			h.State = "over"
-		default:
-			h.Release = s.waysToRelease(c)
 		}
 		holds = append(holds, h)
 	}
 	return holds
-}
-
-func (s Subject) waysToRelease(c policy.Contribution) []string {
-	var ways []string
-	if c.Until != "" {
-		ways = append(ways, "by itself at "+c.Until)
-	}
-	ways = append(ways, "hermes-reconcile release "+s.Profile)
-	member, err := json.Marshal(struct {
-		Profile string `json:"profile"`
-		Rule    string `json:"rule"`
-		Reason  string `json:"reason"`
-	}{s.Profile, c.Rule, "why"})
-	if err == nil {
-		ways = append(ways, "a rule of yours: waive contains "+string(member)+" if true")
-	}
-	return append(ways, fmt.Sprintf("for every profile: settings: {disabled_rules: [%s]}", cmp.Or(strings.TrimPrefix(c.Rule, "reconcile.rules."), c.Rule)))
 }
 
 // now returns what can be seen to run.
@@ -235,7 +208,7 @@ func (s Subject) now(d policy.Decision) Now {
 
 // ending adds how the gateway ended.
 func (s Subject) ending(n *Now, facts policy.Facts) {
-	slot := policy.SlotsOf(s.Situation.Input.Container).ByProfile()[s.Profile]
+	slot := s.slotOf()
 	if slot.ExitCode != nil {
 		n.Ended = fmt.Sprintf("%s since its supervisor started, %d in the last ten minutes; last with %s; %s since %s",
 			policy.Count(slot.Deaths, "time"), slot.RecentDeaths, slot.Ending(), slot.Now(), time.Unix(slot.SinceUnix, 0).UTC().Format(time.RFC3339))
@@ -250,6 +223,10 @@ func (s Subject) ending(n *Now, facts policy.Facts) {
 	if s.ReadLog != nil && (slot.RecentDeaths > 0 || !slot.Up && (n.Ended != "" || len(n.Said) > 0)) {
 		n.Log = s.ReadLog()
 	}
+}
+
+func (s Subject) slotOf() policy.Slot {
+	return policy.SlotsOf(s.Situation.Input.Container).ByProfile()[s.Profile]
 }
 
 func (s Subject) slot() string {

@@ -19,7 +19,6 @@ type Boot struct {
 	Fallback bool     `json:"fallback"`
 	Image    string   `json:"image,omitempty"`
 	Errors   []string `json:"errors,omitempty"` // of the profile's operations
-	Swept    []Sweep  `json:"swept,omitempty"`
 }
 
 // history adds what the ledger knows.
@@ -64,31 +63,6 @@ func bootOf(b ledger.Boot) *Boot {
 		if op.Error != "" {
 			v.Errors = append(v.Errors, fmt.Sprintf("%s: %s", op.Op, op.Error))
 		}
-		if op.Op == policy.OpSweep && op.Done {
-			v.Swept = append(v.Swept, Sweep{File: op.File, Reason: sweepReason(l.Rules, op.File), When: "at the boot of " + l.Time})
-		}
 	}
 	return v
-}
-
-// sweepReason is the reason of the rule that wanted a file removed.
-func sweepReason(contributions []policy.Contribution, file string) string {
-	for _, c := range contributions {
-		if c.Set == policy.SetSweep && c.File == file {
-			return c.Reason
-		}
-	}
-	return ""
-}
-
-// sweeps lists what the last boot removed, and what the next one would.
-func sweeps(d policy.Decision, last *Boot) []Sweep {
-	all := []Sweep{}
-	if last != nil {
-		all = append(all, last.Swept...)
-	}
-	for _, file := range d.Sweep {
-		all = append(all, Sweep{File: file, Reason: sweepReason(d.Contributions, file), When: "at the next boot"})
-	}
-	return all
 }

@@ -1,7 +1,7 @@
 package ledger
 
 import (
-	"cmp"
+	"maps"
 	"slices"
 
 	"hermes-reconcile/policy"
@@ -10,7 +10,6 @@ import (
 // A History is the ledger by profile. `log --output json` prints it.
 type History struct {
 	SchemaVersion int      `json:"schema_version"`
-	Boots         int      `json:"boots"`   // shown
 	Entries       []Entry  `json:"entries"` // by profile, then oldest first
 	Notes         []string `json:"notes"`   // what could not be read
 }
@@ -19,7 +18,7 @@ type History struct {
 // without a profile.
 type Entry struct {
 	Profile    string   `json:"profile,omitempty"`
-	Boot       int      `json:"boot"` // 0 is the newest, -1 the one before
+	Boot       int      `json:"boot"` // 0 is the newest, -1 the one before; of a command: the boot before it
 	Time       string   `json:"time"`
 	Phase      string   `json:"phase"`
 	Command    string   `json:"command,omitempty"` // that made the pass; absent at a boot
@@ -35,16 +34,17 @@ type Entry struct {
 	Changed    []string `json:"changed"` // since the entry above for the profile
 }
 
-// NewHistory returns the newest boots of runs. Runs should hold one more, for the oldest
-// entry to be compared with.
-func NewHistory(runs Runs, boots int) History {
-	h := History{
-		SchemaVersion: policy.SchemaVersion, Boots: min(boots, len(runs.Runs)),
-		Entries: []Entry{}, Notes: append([]string{}, runs.Notes...),
-	}
+// NewHistory returns the newest entries of each profile, at most so many. Runs should hold
+// more, for the oldest entries to be compared with.
+func NewHistory(runs Runs, most int) History {
+	h := History{SchemaVersion: policy.SchemaVersion, Entries: []Entry{}, Notes: append([]string{}, runs.Notes...)}
 	before := map[string]Boot{}
-	for i, run := range runs.Runs {
-		boot := i - len(runs.Runs) + 1
+	entries := map[string][]Entry{}
+	boots := 0
+	for _, run := range runs.Runs {
+		if run.isBoot() {
+			boots++
+		}
 		lines := run.Profiles
 		if len(lines) == 0 && run.Container != nil && run.Container.Action != Reconciled {
 			lines = []Line{*run.Container}
@@ -54,17 +54,21 @@ func NewHistory(runs Runs, boots int) History {
 			if l.Profile != "" {
 				now.Profile = &l
 			}
-			entry := entryOf(l, boot)
+			entry := entryOf(l, boots)
 			if old, ok := before[l.Profile]; ok {
 				entry.Changed = changedBetween(old, now)
 			}
 			before[l.Profile] = now
-			if boot > -boots {
-				h.Entries = append(h.Entries, entry)
-			}
+			entries[l.Profile] = append(entries[l.Profile], entry)
 		}
 	}
-	slices.SortStableFunc(h.Entries, func(a, b Entry) int { return cmp.Compare(a.Profile, b.Profile) })
+	for _, profile := range slices.Sorted(maps.Keys(entries)) {
+		of := entries[profile]
+		for _, e := range of[max(0, len(of)-most):] {
+			e.Boot -= boots
+			h.Entries = append(h.Entries, e)
+		}
+	}
 	return h
 }
 

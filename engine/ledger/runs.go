@@ -13,6 +13,7 @@ import (
 type Query struct {
 	Profiles []string
 	Most     int  // runs
+	Boots    bool // without the commands on a running container
 	Whole    bool // with contributions and operations
 	// Events asks for the newest events, at most Most, of all passes and of those of the
 	// watch, instead of runs.
@@ -34,6 +35,17 @@ type Run struct {
 	Time      string
 	Container *Line // nil when its line is lost
 	Profiles  []Line
+}
+
+// isBoot reports whether the pass was a boot, as far as a line of it is left.
+func (r Run) isBoot() bool {
+	switch {
+	case r.Container != nil:
+		return r.Container.Phase == policy.PhaseBoot
+	case len(r.Profiles) > 0:
+		return r.Profiles[0].Phase == policy.PhaseBoot
+	}
+	return true
 }
 
 // runsLines bounds how many lines are held. Beyond it the oldest runs are dropped.
@@ -67,6 +79,10 @@ func (r *runsReader) addLine(text []byte) bool {
 	l, ok := parseLine(text)
 	if !ok {
 		return false
+	}
+	if r.query.Boots && l.Phase != policy.PhaseBoot {
+		r.addName(l.Profile)
+		return true
 	}
 	if !r.query.Whole {
 		l.Rules, l.Operations = nil, nil

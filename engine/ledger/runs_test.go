@@ -90,6 +90,29 @@ func TestReadRunsIsBounded(t *testing.T) {
 	}
 }
 
+// A profile has its newest boots, however many boots of others and commands came later. A
+// command counts only if it is asked for, and has the number of the boot before it.
+func TestLogCountsBootsOfEachProfile(t *testing.T) {
+	command := func(second int) string {
+		return strings.ReplaceAll(line1("coder", "started", second), `"phase":"boot"`, `"phase":"apply","command":"restart"`)
+	}
+	text := container(1) + line1("old", "started", 1) + line1("coder", "started", 1) +
+		container(2) + line1("coder", "started", 2) + command(3) + command(4) + container(5) + line1("coder", "started", 5) + command(6)
+	brief := func(q ledger.Query, most int) string {
+		var all []string
+		for _, e := range ledger.NewHistory(runsOf(t, q, map[string]string{"container-boot.jsonl": text}), most).Entries {
+			all = append(all, fmt.Sprintf("%s %d%s", e.Profile, e.Boot, e.Command))
+		}
+		return strings.Join(all, ", ")
+	}
+	if got, want := brief(ledger.Query{Most: 100, Boots: true}, 2), "coder -1, coder 0, old -2"; got != want {
+		t.Errorf("the boots are %q, want %q", got, want)
+	}
+	if got, want := brief(ledger.Query{Most: 100}, 4), "coder -1restart, coder -1restart, coder 0, coder 0restart, old -2"; got != want {
+		t.Errorf("boots and commands are %q, want %q", got, want)
+	}
+}
+
 // Changes are relative to the last boot that had the profile, even if that boot is not
 // shown.
 func TestLogTellsWhatChanged(t *testing.T) {

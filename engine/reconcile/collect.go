@@ -25,6 +25,9 @@ func (p *pass) collectAndLoad(ctx context.Context) error {
 	} else {
 		p.collect(ctx)
 	}
+	if !p.At.IsZero() {
+		p.report.Input.Now = policy.NewNow(p.At)
+	}
 	loading.Wait()
 	if loadErr != nil && p.Phase == policy.PhaseBoot && p.Extent == ToEnd {
 		p.rulesProblem("the built-in rules cannot be used", loadErr.Error())

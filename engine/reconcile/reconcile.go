@@ -117,6 +117,8 @@ type Options struct {
 	Extent  Extent
 	// Input, when set, is decided on instead of facts that are collected.
 	Input *policy.Input
+	// At, when set, is what input.now says instead of the time of the pass.
+	At time.Time
 	// FallBack decides with other rules where the operator's cannot be used or break.
 	// Without it such rules end the pass with a RulesError.
 	FallBack bool

@@ -62,10 +62,7 @@ func (p Profile) lastExit() string {
 }
 
 // isLooping reports whether a gateway that is wanted ends again and again.
-func (p Profile) isLooping() bool { return p.Wanted == WantedUp && p.recent >= loopDeaths }
-
-// loopDeaths is how many recent deaths are a crash loop.
-const loopDeaths = 3
+func (p Profile) isLooping() bool { return p.Wanted == WantedUp && p.recent >= policy.LoopDeaths }
 
 func (p Profile) describeLoop() string {
 	return fmt.Sprintf("in a crash loop: it ended %d times in the last ten minutes, last: %s", p.recent, p.lastExit())

@@ -1,12 +1,14 @@
 package workbench
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/rego"
 )
 
@@ -25,6 +27,7 @@ type Package struct {
 	// package that is switched off.
 	Contributed map[policy.Set]int `json:"contributed"`
 	Failures    []string           `json:"failures,omitempty"`
+	Source      string             `json:"source,omitempty"` // the text of its file
 }
 
 // Packages describes the rule packages of the layers, also those that are switched off,
@@ -51,10 +54,38 @@ func Packages(layers []rego.Layer, settings map[string]any) ([]Package, error) {
 	return all, nil
 }
 
+// Named returns the packages that have one of the names, which may be short, or all without
+// a name.
+func Named(packages []Package, names []string) ([]Package, error) {
+	if len(names) == 0 {
+		return packages, nil
+	}
+	var found []Package
+	for _, name := range names {
+		at := slices.IndexFunc(packages, func(p Package) bool { return isNamed(p.Name, name) })
+		if at < 0 {
+			return nil, unknownRule(name, packages)
+		}
+		found = append(found, packages[at])
+	}
+	return found, nil
+}
+
+// isNamed reports whether a name means a package: it is the whole name or its last part.
+func isNamed(rule, name string) bool { return rule == name || strings.HasSuffix(rule, "."+name) }
+
+func unknownRule(name string, packages []Package) error {
+	var have []string
+	for _, p := range packages {
+		have = append(have, p.Name[strings.LastIndex(p.Name, ".")+1:])
+	}
+	return fmt.Errorf("no rule package is called %q%s", name, suggest.Words(name, have))
+}
+
 func describe(s rego.Source) Package {
 	p := Package{
 		Name: s.Package(), Stage: s.Kind(), Sets: []policy.Set{},
-		File: s.Name, Row: s.Module.Package.Location.Row,
+		File: s.Name, Row: s.Module.Package.Location.Row, Source: string(s.Text),
 	}
 	for _, set := range policy.Sets {
 		if slices.ContainsFunc(s.Module.Rules, func(r *ast.Rule) bool { return rego.RuleName(r) == string(set) }) {

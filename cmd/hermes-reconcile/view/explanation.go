@@ -11,25 +11,60 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Explanation prints an explanation: one sentence, then one heading a line.
+// Explanation prints the verdict, its cause and what to do, in at most 15 lines.
 func Explanation(w io.Writer, e *explain.Explanation) {
-	p := &explanationPrinter{}
+	p := explanationOf(e, false)
+	p.add("more", "hermes-reconcile explain "+e.Profile+" --verbose")
+	p.print(w, e.Sentence)
+}
+
+// WholeExplanation prints all of an explanation.
+func WholeExplanation(w io.Writer, e *explain.Explanation) {
+	explanationOf(e, true).print(w, e.Sentence)
+}
+
+func explanationOf(e *explain.Explanation, whole bool) *explanationPrinter {
+	p := &explanationPrinter{whole: whole}
 	p.because(e)
+	p.now(e)
 	p.facts(e)
 	p.changes(e)
-	p.holds(e)
-	p.now(e)
 	p.history(e)
-	for _, s := range e.Sweep {
-		p.add("swept", fmt.Sprintf("%s %s: %s", s.File, s.When, cmp.Or(s.Reason, "no reason recorded")))
-	}
 	for _, c := range e.Recheck {
-		p.add("will look again", fmt.Sprintf("at %s: %s (%s at %s)", c.At, c.Reason, c.Rule, c.Location))
+		p.detail("will look again", fmt.Sprintf("at %s: %s (%s at %s)", c.At, c.Reason, c.Rule, c.Location))
 	}
-	for _, a := range e.Alarms {
-		p.add("alarm", a.Reason)
+	for i, a := range e.Alarms {
+		p.first(i, 1, "alarm", a.Reason)
 	}
-	line(w, "%s", e.Sentence)
+	for i, do := range e.Do {
+		p.first(i, 2, "what to do", do)
+	}
+	return p
+}
+
+// An explanationPrinter collects lines of heading and text.
+type explanationPrinter struct {
+	whole bool // with the details
+	lines [][2]string
+}
+
+func (p *explanationPrinter) add(heading, text string) {
+	p.lines = append(p.lines, [2]string{heading, text})
+}
+
+// detail adds a line that only a whole explanation has.
+func (p *explanationPrinter) detail(heading, text string) { p.first(1, 0, heading, text) }
+
+// first adds a line of a list. The others than the first few are details.
+func (p *explanationPrinter) first(i, few int, heading, text string) {
+	if p.whole || i < few {
+		p.add(heading, text)
+	}
+}
+
+// print prints the lines below a sentence. A heading stands once.
+func (p *explanationPrinter) print(w io.Writer, sentence string) {
+	line(w, "%s", sentence)
 	table := newTable(w)
 	heading := ""
 	for _, l := range p.lines {
@@ -41,25 +76,6 @@ func Explanation(w io.Writer, e *explain.Explanation) {
 		table.row("  "+shown, l[1])
 	}
 	table.end()
-	if e.Trace != "" {
-		fmt.Fprintf(w, "\n%s", printable(e.Trace))
-	}
-}
-
-// printable is policy.Line for a text of several lines.
-func printable(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		lines[i] = policy.Line(strings.ReplaceAll(cut(l, 400), "\t", "    "))
-	}
-	return strings.Join(lines, "\n")
-}
-
-// An explanationPrinter collects lines of heading and text.
-type explanationPrinter struct{ lines [][2]string }
-
-func (p *explanationPrinter) add(heading, text string) {
-	p.lines = append(p.lines, [2]string{heading, text})
 }
 
 func (p *explanationPrinter) because(e *explain.Explanation) {
@@ -67,7 +83,7 @@ func (p *explanationPrinter) because(e *explain.Explanation) {
 	if e.Image != "" {
 		policyLine += ", image " + e.Image
 	}
-	p.add("policy", policyLine)
+	p.detail("policy", policyLine)
 	if e.Rule != "" {
 		p.add("because", fmt.Sprintf("%s at %s", e.Rule, e.Location))
 	} else {
@@ -84,7 +100,7 @@ func (p *explanationPrinter) because(e *explain.Explanation) {
 		if !c.Counts() {
 			enforced = ", not enforced"
 		}
-		p.add("also", fmt.Sprintf("%s%s: %s (%s at %s)", c.Set, enforced, c.Reason, c.Rule, c.Location))
+		p.detail("also", fmt.Sprintf("%s%s: %s (%s at %s)", c.Set, enforced, c.Reason, c.Rule, c.Location))
 	}
 }
 
@@ -96,7 +112,10 @@ func withoutRule(code string) string {
 	return "no rule starts it, and what no rule starts stays down"
 }
 
+// facts prints what the rules read. In short it is what the decision rests on, unless the
+// gateway ended: then that is the matter.
 func (p *explanationPrinter) facts(e *explain.Explanation) {
+	shown := 0
 	for _, f := range e.Facts {
 		value := "is not there"
 		if f.Present {
@@ -106,7 +125,18 @@ func (p *explanationPrinter) facts(e *explain.Explanation) {
 			}
 			value = "= " + cut(string(text), 160)
 		}
-		p.add("facts", fmt.Sprintf("%s %s  [%s; written by: %s]", f.Name, value, cmp.Or(f.Description, "no description"), cmp.Or(f.WrittenBy, "unknown")))
+		rests := f.Rule == e.Rule
+		hint := ""
+		if rests && f.WrittenBy == "agent" {
+			hint = "; the agent can write this"
+		}
+		switch {
+		case p.whole:
+			p.add("facts", fmt.Sprintf("%s %s  [%s%s]", f.Name, value, cmp.Or(f.Description, "no description"), hint))
+		case rests && shown < 2 && e.Now.Ended == "" && len(e.Now.Said) == 0:
+			p.add("rests on", f.Name+" "+value+hint)
+			shown++
+		}
 	}
 }
 
@@ -124,71 +154,65 @@ func (p *explanationPrinter) changes(e *explain.Explanation) {
 		heading = "would not if"
 	}
 	if len(e.Changes) == 0 {
-		p.add(heading, "nothing that was tried changes it")
+		p.detail(heading, "nothing that was tried changes it")
 	}
 	for _, c := range e.Changes {
-		p.add(heading, fmt.Sprintf("%s (then %s, %s)", c.If, c.Action, c.Code))
+		p.detail(heading, fmt.Sprintf("%s (then %s, %s)", c.If, c.Action, c.Code))
 	}
-}
-
-func (p *explanationPrinter) holds(e *explain.Explanation) {
 	for _, h := range e.Holds {
 		until := ""
 		if h.Until != "" {
 			until = ", until " + h.Until
 		}
-		p.add("held", fmt.Sprintf("%s: %s%s: %s", h.Rule, h.State, until, h.Reason))
-	}
-	for _, h := range e.Holds {
-		for _, way := range h.Release {
-			p.add("release", way)
-		}
+		p.detail("held", fmt.Sprintf("%s: %s%s: %s", h.Rule, h.State, until, h.Reason))
 	}
 }
 
 func (p *explanationPrinter) now(e *explain.Explanation) {
 	p.add("slot", e.Now.Slot)
 	if e.Now.ServedBy != "" {
-		p.add("served by", e.Now.ServedBy)
+		p.detail("served by", e.Now.ServedBy)
 	}
 	if e.Now.Ended != "" {
 		p.add("ended", e.Now.Ended)
 	}
-	for _, words := range e.Now.Said {
-		p.add("it said", words)
+	for i, words := range e.Now.Said {
+		p.first(i, 2, "it said", words)
 	}
-	for _, text := range e.Now.Log {
-		p.add("log", text)
+	for i, text := range e.Now.Log {
+		p.first(len(e.Now.Log)-1-i, 3, "log", text)
 	}
-	for _, note := range e.Now.Notes {
-		p.add("note", note)
+	for i, note := range e.Now.Notes {
+		p.first(i, 1, "note", note)
 	}
 }
 
 func (p *explanationPrinter) history(e *explain.Explanation) {
 	if e.LastBoot == nil {
-		p.add("last boot", "the ledger has none")
+		p.detail("last boot", "the ledger has none")
 	} else {
-		p.add("last boot", describeBoot(e.LastBoot))
+		p.detail("last boot", describeBoot(e.LastBoot))
 		for _, err := range e.LastBoot.Errors {
-			p.add("last boot", err)
+			p.detail("last boot", err)
 		}
 	}
 	if e.LastApply != nil {
-		p.add("last change", describeBoot(e.LastApply))
+		p.detail("last change", describeBoot(e.LastApply))
 	}
 	if e.LastGood == nil {
 		if e.LastBoot != nil {
-			p.add("last good boot", fmt.Sprintf("none: of %s in the ledger, none started it", policy.Count(e.Boots, "boot")))
+			p.detail("last good boot", fmt.Sprintf("none: of %s in the ledger, none started it", policy.Count(e.Boots, "boot")))
 		}
 		return
 	}
-	p.add("last good boot", describeBoot(e.LastGood))
+	p.detail("last good boot", describeBoot(e.LastGood))
 	if len(e.Changed) == 0 {
-		p.add("changed since", "nothing that the ledger records")
+		p.detail("changed since", "nothing that the ledger records")
+	} else if !p.whole {
+		p.add("changed", fmt.Sprintf("since it was started at %s: %s", e.LastGood.Time, strings.Join(e.Changed, "; ")))
 	}
 	for _, c := range e.Changed {
-		p.add("changed since", c)
+		p.detail("changed since", c)
 	}
 }
 

@@ -95,6 +95,17 @@ func Packages(w io.Writer, packages []workbench.Package, homeErr error) {
 	}
 }
 
+// Sources prints the texts of rule packages.
+func Sources(w io.Writer, packages []workbench.Package) {
+	for i, p := range packages {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		line(w, "# %s: %s", cmp.Or(p.Layer, "built-in"), p.File)
+		io.WriteString(w, p.Source)
+	}
+}
+
 // contributed returns what a package contributed, in the order of the sets.
 func contributed(p workbench.Package) string {
 	switch {

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/policy"
+)
+
+// asOf are the flags of the commands that decide as of another time, or in another phase.
+type asOf struct{ at, phase string }
+
+func (f *asOf) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.at, "at", "", `decide as of this time, with the facts of now: RFC 3339, 15:04, "Mon 07:00" (the next one) or +3h`)
+}
+
+func (f *asOf) addPhase(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.phase, "phase", "", "boot: decide as the next boot; apply: as apply would in the running container (default boot, or the phase of --input)")
+	_ = cmd.RegisterFlagCompletionFunc("phase", cobra.FixedCompletions([]string{policy.PhaseBoot, policy.PhaseApply}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// amend sets the time and the phase of a pass. It says on standard error which time that is.
+func (f asOf) amend(cmd *cobra.Command, o *reconcile.Options) error {
+	switch f.phase {
+	case "":
+	case policy.PhaseBoot, policy.PhaseApply:
+		o.Phase = f.phase
+		if o.Input != nil {
+			o.Input.Phase = f.phase
+		}
+	default:
+		return fmt.Errorf("--phase is %q, want boot or apply", f.phase)
+	}
+	if f.at == "" {
+		return nil
+	}
+	now := time.Now()
+	if o.Input != nil {
+		now = savedTime(o.Input.Now)
+	}
+	at, ok := nextTime(f.at, now)
+	if !ok {
+		return fmt.Errorf(`--at is %q, want a time such as 2026-11-30T07:00:00+01:00, 15:04, "Mon 07:00" or +3h`, f.at)
+	}
+	o.At = at
+	fmt.Fprintf(cmd.ErrOrStderr(), "decided as of %s, with the facts of now\n", at.Format("Monday 2006-01-02 15:04:05 MST"))
+	return nil
+}
+
+// savedTime is the time of a saved input document, in its time zone.
+func savedTime(now policy.Now) time.Time {
+	t := time.Unix(0, now.UnixNS)
+	saved, err := time.Parse(time.RFC3339, now.RFC3339)
+	if err != nil {
+		return t.UTC()
+	}
+	_, offset := saved.Zone()
+	return t.In(time.FixedZone(now.Zone, offset))
+}
+
+// nextTime reads a time. Without a date it is the next such time after now, in the zone of
+// now.
+func nextTime(text string, now time.Time) (time.Time, bool) {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t.In(now.Location()), true
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		return now.Add(d), true
+	}
+	day, clock, isDay := strings.Cut(text, " ")
+	if !isDay {
+		clock = text
+	}
+	at, err := time.Parse("15:04", clock)
+	if err != nil {
+		return at, false
+	}
+	for ahead := range 8 {
+		t := time.Date(now.Year(), now.Month(), now.Day()+ahead, at.Hour(), at.Minute(), 0, 0, now.Location())
+		weekday := t.Weekday().String()
+		if t.After(now) && (!isDay || strings.EqualFold(day, weekday) || strings.EqualFold(day, weekday[:3])) {
+			return t, true
+		}
+	}
+	return at, false
+}
