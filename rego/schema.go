@@ -18,10 +18,13 @@ type Schema struct {
 	Additional *Schema            `json:"additionalProperties"`
 	Items      *Schema            `json:"items"`
 	Enum       []any              `json:"enum"`
-	MinLength  int                `json:"minLength"`
-	Minimum    *float64           `json:"minimum"` // of a number; with it goes a maximum
-	Maximum    float64            `json:"maximum"`
-	WrittenBy  string             `json:"x-written-by"`
+	KeyNames   *struct {
+		Pattern string `json:"pattern"` // ^(A|B|PREFIX_.*)$
+	} `json:"propertyNames"`
+	MinLength int      `json:"minLength"`
+	Minimum   *float64 `json:"minimum"` // of a number; with it goes a maximum
+	Maximum   float64  `json:"maximum"`
+	WrittenBy string   `json:"x-written-by"`
 
 	boolean *bool // the whole schema is true or false
 }
@@ -71,6 +74,24 @@ func (s *Schema) Allows(key string) bool {
 	}
 	_, ok := s.Properties[key]
 	return ok || s.values() != nil
+}
+
+// KnownNames lists the keys that an object may have, the last part of which may be .* for
+// anything. It is nil if any key is possible.
+func (s *Schema) KnownNames() []string {
+	if s == nil || s.KeyNames == nil {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(strings.TrimPrefix(s.KeyNames.Pattern, "^("), ")$"), "|")
+}
+
+// Names reports whether an object may have the key, as far as names are limited.
+func (s *Schema) Names(key string) bool {
+	known := s.KnownNames()
+	return known == nil || slices.ContainsFunc(known, func(name string) bool {
+		prefix, open := strings.CutSuffix(name, ".*")
+		return name == key || open && strings.HasPrefix(key, prefix)
+	})
 }
 
 // check compares a setting with the schema. Node is the place of the value, or nil.

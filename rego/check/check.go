@@ -153,6 +153,7 @@ func (c *checker) addError(e *rego.Error) {
 	case f.Code == "undefined_function" && c.unparsed: // it may be in the file that could not be parsed
 	case f.Code == "unknown_setting" && c.has("settings_error", ""): // it may be in the file that could not be used
 	case f.Code == "contributes_nothing" && c.has("misspelt_set", f.File):
+	case f.Code == "rule_conflict" && (c.has("set_expected", f.File) || c.has("set_default", f.File)): // the same mistake
 	default:
 		c.add(f)
 	}
@@ -174,7 +175,12 @@ func refine(code, message string) string {
 }
 
 var refinements = []struct{ code, words, to string }{
+	{"rego_type_error", "is never a member of", "set_member"},
+	{"rego_type_error", "undefined ref: data.", "unknown_key"},
 	{"rego_type_error", "undefined ref: ", "unknown_fact"},
+	{"rego_type_error", "conflict", "rule_conflict"},
+	{"contributes_nothing", "_test contributes", "test_file_name"},
+	{"rego_compile_error", "assigned above", "assigned_twice"},
 	{"rego_type_error", "undefined function", "undefined_function"},
 	{"", " is not available to rules", "builtin_not_available"},
 	{"rego_compile_error", "assigned var", "unused_variable"},

@@ -69,17 +69,18 @@ func (i *inspector) call(call []*ast.Term) {
 	case len(call) == 4 && operator == "internal.member_3":
 		i.searched(call[3])
 	case len(call) != 3:
-	case slices.Contains([]string{"equal", "eq", "neq"}, operator):
+	case slices.Contains(comparisons, operator):
 		i.compare(call[1], call[2])
 		i.compare(call[2], call[1])
-	case slices.Contains([]string{"gt", "gte", "lt", "lte"}, operator):
-		i.compareTypes(call[1], call[2])
-		i.compareTypes(call[2], call[1])
+		i.compareTypes(operator, call[1], call[2])
 	case operator == "internal.member_2":
 		i.compareAny(call[1], call[2])
 		i.searched(call[2])
 	case operator == "sprintf":
 		i.sprintf(call[1], call[2])
+	}
+	if len(call) >= 4 && call[0].String() == "glob.match" {
+		i.globMatch(call[1], call[3])
 	}
 	if call[0].String() == "print" {
 		i.at(call[0].Location, "print_unseen", "what print() prints is not shown when rules decide")
@@ -106,24 +107,92 @@ func (i *inspector) compare(t, word *ast.Term) {
 		return
 	}
 	have := f.node.EnumText()
-	hint := ""
+	hint := ", have: "
 	if near := suggest.Nearest(string(constant), strings.Split(have, ", ")); near != "" {
-		hint = fmt.Sprintf(", did you mean %q?", near)
+		hint = fmt.Sprintf(", did you mean %q? Have: ", near)
 	}
-	i.at(word.Location, "not_in_enum", "%s is never %s%s Have: %s", f, word, hint, have)
+	i.at(word.Location, "not_in_enum", "%s is never %s%s%s", f, word, hint, have)
 }
 
-// compareTypes finds a number that is ordered against text. In Rego every number comes
-// before every text.
-func (i *inspector) compareTypes(t, constant *ast.Term) {
-	f, ok := i.resolve(t)
-	if !ok || f.node == nil {
+// compareTypes finds a comparison of values of two types. In Rego they are never equal, and
+// every number comes before every text.
+func (i *inspector) compareTypes(operator string, a, b *ast.Term) {
+	left, right := i.typed(a), i.typed(b)
+	if left.kind == "" || right.kind == "" || left.kind == right.kind || left.constant && right.constant {
 		return
 	}
-	_, isText := constant.Value.(ast.String)
-	_, isANumber := constant.Value.(ast.Number)
-	if isText && isNumber(f.node) || isANumber && f.node.Type == "string" {
-		i.at(constant.Location, "unlike_types", "%s is of the type %s, and %s is not", f, f.node.Type, constant)
+	ordered := strings.HasPrefix(operator, "g") || strings.HasPrefix(operator, "l")
+	if !ordered && !left.setting && !right.setting {
+		return // the compiler says it, or the fact may have several types
+	}
+	if left.constant || left.setting && !right.constant {
+		a, b, left, right = b, a, right, left
+	}
+	i.at(b.Location, "unlike_types", "%s is a %s, and %s is a %s", left.name, left.kind, right.name, right.kind)
+}
+
+// A typedTerm is a term whose type is known: a fact, a setting or a constant.
+type typedTerm struct {
+	name, kind        string
+	setting, constant bool
+}
+
+func (i *inspector) typed(t *ast.Term) typedTerm {
+	kindOf := func(value ast.Value) string {
+		switch value.(type) {
+		case ast.String, ast.Number, ast.Boolean:
+			return ast.ValueName(value)
+		}
+		return ""
+	}
+	if kind := kindOf(t.Value); kind != "" {
+		return typedTerm{name: t.String(), kind: kind, constant: true}
+	}
+	if f, ok := i.resolve(t); ok && f.node != nil {
+		kind := strings.Replace(f.node.Type, "integer", "number", 1)
+		if kind == "string" || kind == "number" || kind == "boolean" {
+			return typedTerm{name: f.String(), kind: kind}
+		}
+	}
+	ref := i.scope.Resolve(t)
+	if len(ref) != 3 || !ref.HasPrefix(rego.SettingsRef) {
+		return typedTerm{}
+	}
+	key, _ := ref[2].Value.(ast.String)
+	value, err := ast.InterfaceToValue(i.settings[string(key)])
+	if err != nil {
+		return typedTerm{}
+	}
+	return typedTerm{name: fmt.Sprintf("setting %s, which is %s,", string(key), value), kind: kindOf(value), setting: true}
+}
+
+// globMatch finds a pattern in the place of the text.
+func (i *inspector) globMatch(pattern, text *ast.Term) {
+	constant, isText := text.Value.(ast.String)
+	_, patternToo := pattern.Value.(ast.String)
+	fromSettings := i.scope.Resolve(text).HasPrefix(rego.SettingsRef) && !i.scope.Resolve(pattern).HasPrefix(rego.SettingsRef)
+	if isText && strings.ContainsAny(string(constant), "*?[{") || fromSettings && !patternToo {
+		i.at(text.Location, "glob_swapped", "%s is the text here, and %s the pattern", text, pattern)
+	}
+}
+
+// variable finds a name of the environment that is never collected.
+func (i *inspector) variable(ref ast.Ref) {
+	resolved := i.scope.Resolve(ast.NewTerm(ref))
+	if len(resolved) == 0 || !resolved[0].Equal(ast.InputRootDocument) {
+		return
+	}
+	node := i.schema
+	for n, part := range resolved[1:] {
+		key, ok := part.Value.(ast.String)
+		if ok && !node.Names(string(key)) {
+			i.at(part.Location, "never_collected", "%s never has the name %s%s", resolved[:n+1], key, strings.ReplaceAll(suggest.Words(string(key), node.KnownNames()), ".*", "…"))
+			return
+		}
+		if !ok {
+			key = "*"
+		}
+		node = node.Below(string(key))
 	}
 }
 

@@ -57,8 +57,26 @@ func withFullReferences(sources []rego.Source) []rego.Source {
 	resolved := slices.Clone(sources)
 	for i, s := range resolved {
 		resolved[i].Module = compiler.Modules[s.Name]
+		locate(resolved[i].Module)
 	}
 	return resolved
+}
+
+// locate gives the terms that stand for the name of an import the place where the name is
+// used. The compiler lets all uses share one term, with the place of the last use.
+func locate(module *ast.Module) {
+	ast.WalkTerms(module, func(t *ast.Term) bool {
+		ref, ok := t.Value.(ast.Ref)
+		if !ok || t.Location == nil {
+			return false
+		}
+		for n, shared := 0, ref[0].Location; n < len(ref); n++ {
+			if ref[n].Location == shared {
+				ref[n] = &ast.Term{Value: ref[n].Value, Location: t.Location}
+			}
+		}
+		return false
+	})
 }
 
 // An inspector checks one file. It walks every rule once and hands each node to the
@@ -119,6 +137,7 @@ func (i *inspector) node(node any) {
 	switch node := node.(type) {
 	case ast.Ref:
 		i.decisions(node)
+		i.variable(node)
 		if len(node) > 3 {
 			i.searched(ast.NewTerm(node[:3]))
 		}
@@ -168,6 +187,7 @@ func (i *inspector) head() {
 	}
 	if rego.IsMultiValue(i.rule) {
 		i.member(policy.Set(name), i.rule.Head.Key)
+		i.restsOnAgent(policy.Set(name))
 	}
 	if i.rule.Else != nil {
 		i.at(i.rule.Else.Location, "set_expected", "a rule of a set has no else")
@@ -247,7 +267,8 @@ func (i *inspector) undefinedRule(ref ast.Ref) string {
 		}
 	}
 	asked = strings.Join(parts[:3], ".")
-	return fmt.Sprintf("there is no package %s%s", asked, suggest.Words(asked, sortedKeys(i.packages)))
+	have := slices.DeleteFunc(sortedKeys(i.packages), func(pkg string) bool { return strings.HasSuffix(pkg, "_test") })
+	return fmt.Sprintf("there is no package %s%s", asked, suggest.Words(asked, have))
 }
 
 // constantParts returns the parts of a reference below data, up to the first that is

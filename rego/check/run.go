@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"hermes-reconcile/policy"
@@ -24,6 +25,33 @@ func (c *checker) try(ctx context.Context, e *rego.Evaluator) {
 	for i, s := range slices.Concat(shipped, c.options.Situations) {
 		if c.tryOne(ctx, e, s, i < len(shipped)) {
 			return
+		}
+	}
+	c.tryMany(ctx, e)
+}
+
+// many is a number of profiles that few homes have.
+const many = 500
+
+// tryMany finds values that leave their range only because there are many profiles.
+func (c *checker) tryMany(ctx context.Context, e *rego.Evaluator) {
+	numbers := func(r *ast.Rule) bool {
+		return slices.Contains([]policy.Set{policy.SetDelay, policy.SetRecheck, policy.SetRestart}, policy.Set(rego.RuleName(r)))
+	}
+	if !slices.ContainsFunc(c.sources, func(s rego.Source) bool { return s.Layer > 0 && slices.ContainsFunc(s.Module.Rules, numbers) }) {
+		return
+	}
+	in := example.Home(many)
+	all := e.Evaluate(ctx, policy.StageRules, in)
+	in.Decisions = example.Decided(in, policy.ActionStart)
+	for _, said := range append(all.Contributions, e.Evaluate(ctx, policy.StageAfter, in).Contributions...) {
+		f := Finding{Code: "range_with_many", Col: 1}
+		f.File, f.Row = splitLocation(said.Location)
+		if said.Layer > 0 && said.Set == policy.SetAlarm && said.Code == policy.CodeOutOfRange {
+			f.Message = fmt.Sprintf("with %d profiles: %s", many, strings.TrimPrefix(said.Reason, said.Location+": "))
+			c.addOnce(f, func(g Finding) bool {
+				return g.File == f.File && g.Row == f.Row && (g.Code == f.Code || g.Code == "bad_member")
+			})
 		}
 	}
 }
@@ -71,12 +99,16 @@ func (c *checker) addContribution(s example.Situation, isExample bool, said poli
 				f.File, f.Row = at.file, at.row
 			}
 		}
+	case strings.Contains(said.Reason, "%!"):
+		f.Code, f.Message = "sprintf_verb", fmt.Sprintf("on %s the reason is %q", s.Name, said.Reason)
 	case said.Profile != "" && !exists && !isExample:
 		f.Code, f.Message = "unknown_profile", fmt.Sprintf("%s for %q: %s has no such profile%s", said.Set, said.Profile, s.Name, suggest.Words(said.Profile, sortedKeys(s.Input.Profiles)))
 	default:
 		return
 	}
-	c.addOnce(f, func(g Finding) bool { return g.Code == f.Code && g.Message == f.Message })
+	c.addOnce(f, func(g Finding) bool {
+		return g.Code == f.Code && (g.Message == f.Message || f.Code == "sprintf_verb" && g.File == f.File && g.Row == f.Row)
+	})
 }
 
 // addOnce adds a finding unless there is an equal one: one situation is enough.
@@ -104,7 +136,10 @@ func (c *checker) addFailure(ctx context.Context, e *rego.Evaluator, s example.S
 	if f.File == "" {
 		f.File, f.Row = c.place(ctx, e, s, failure.Rule, f.Code == "too_slow")
 	}
-	c.addOnce(f, func(g Finding) bool { return g.File == f.File && g.Row == f.Row && g.Code == f.Code })
+	c.addOnce(f, func(g Finding) bool {
+		said := g.Code == f.Code || f.Code == "bad_member" && strings.HasPrefix(g.Code, "member_")
+		return said && g.File == f.File && g.Row == f.Row
+	})
 	return f.Code
 }
 

@@ -40,8 +40,8 @@ func (i *inspector) test() {
 	}
 }
 
-// withoutInput finds a test that asks for members of a set of its package and puts nothing
-// in the place of input, neither itself nor in a rule that it refers to.
+// withoutInput finds a test that reads input, or asks for members of a set of its package, and
+// puts nothing in the place of input, neither itself nor in a rule that it refers to.
 func (i *inspector) withoutInput(subject ast.Ref) {
 	own := i.Module.Package.Path
 	type use struct{ asks, gives bool }
@@ -54,6 +54,7 @@ func (i *inspector) withoutInput(subject ast.Ref) {
 				set, _ := ref[len(subject)].Value.(ast.String)
 				u.asks = u.asks || rego.IsSet(string(set))
 			}
+			u.asks = u.asks || ref[0].Equal(ast.InputRootDocument)
 			if ref.HasPrefix(own) && len(ref) > len(own) {
 				helper, _ := ref[len(own)].Value.(ast.String)
 				below[name] = append(below[name], string(helper))
@@ -74,7 +75,7 @@ func (i *inspector) withoutInput(subject ast.Ref) {
 			u.asks, u.gives = u.asks || uses[helper].asks, u.gives || uses[helper].gives
 		}
 		if strings.HasPrefix(name, tester.TestPrefix) && u.asks && !u.gives {
-			i.at(rule.Location, "test_without_input", "%s asks a set of its package without an input", name)
+			i.at(rule.Location, "test_without_input", "%s asks the rules or reads input, and no input is given", name)
 		}
 	}
 }
