@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -52,6 +53,9 @@ type Options struct {
 	rego.Options
 	// Situations are evaluated beside the shipped examples. The present home may be one.
 	Situations []example.Situation
+	// Printed gets what the rules print in the last of these, else in the first example. It
+	// may be nil.
+	Printed io.Writer
 }
 
 // A Report is what Check found, and what it looked at.
@@ -62,6 +66,12 @@ type Report struct {
 	Rules      int      `json:"rules"`
 	Tests      int      `json:"tests"`
 	Situations []string `json:"situations"`
+}
+
+// Only returns the report with the findings of one file, and those about whole directories.
+func (r Report) Only(file string) Report {
+	r.Findings = slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool { return f.File != file && f.Row > 0 })
+	return r
 }
 
 // Errors counts the findings of that severity.
@@ -85,6 +95,7 @@ func Check(ctx context.Context, layers []rego.Layer, o Options) Report {
 	c.readFiles()
 	c.inspect()
 	c.unusedSettings()
+	o.Print = o.Printed != nil
 	evaluator, err := rego.Load(layers, o.Options)
 	if err != nil {
 		c.addErrors(err)

@@ -94,7 +94,7 @@ var codes = []Code{
 	{"builtin_error_likely", SeverityWarning, "a builtin that fails the package if a fact has an unexpected form", "test the value on a line before, for example with regex.match"},
 	{"sprintf_arguments", SeverityWarning, "sprintf with more or fewer values than its format has places", "one value for each %"},
 	{"sprintf_verb", SeverityWarning, "sprintf with a verb that does not fit the value", "write %v, or the verb of that type: %s for text, %d for whole numbers"},
-	{"print_unseen", SeverityWarning, "print() prints nothing when rules decide", "its output shows in `hermes-reconcile policy test` and `explain --trace`; remove it, or contribute an alarm"},
+	{"print_unseen", SeverityWarning, "print() does nothing at a boot", "`eval`, `policy check`, `policy test` and `explain --trace` show what it prints; remove it later, or contribute an alarm"},
 	{"setting_shadowed", SeverityWarning, "a setting that a later file sets too, so this one has no effect", "keep one of the two"},
 	{"setting_unused", SeverityWarning, "a setting that no rule reads", "remove it, or check the name"},
 	{"ignored_file", SeverityWarning, "a file that looks like rules or settings, and that nothing reads", "rules are *.rego, settings are data/settings.yaml; anything else is not read"},

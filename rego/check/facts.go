@@ -83,7 +83,7 @@ func (i *inspector) call(call []*ast.Term) {
 		i.globMatch(call[1], call[3])
 	}
 	if call[0].String() == "print" {
-		i.at(call[0].Location, "print_unseen", "what print() prints is not shown when rules decide")
+		i.at(call[0].Location, "print_unseen", "print() does nothing at a boot")
 	}
 	i.mayFail(call)
 }

@@ -65,12 +65,15 @@ func (c *checker) tryOne(ctx context.Context, e *rego.Evaluator, s example.Situa
 	}
 	c.tried = append(c.tried, s.Name)
 	all := e.Evaluate(ctx, policy.StageRules, s.Input)
+	printed := all.Printed
 	for _, action := range []policy.Action{policy.ActionStart, policy.ActionDown} {
 		s.Input.Decisions = example.Decided(s.Input, action)
 		after := e.Evaluate(ctx, policy.StageAfter, s.Input)
 		all.Contributions = append(all.Contributions, after.Contributions...)
 		all.Failures = append(all.Failures, after.Failures...)
+		printed = append(printed, after.Printed...)
 	}
+	c.show(s, printed)
 	for _, contribution := range all.Contributions {
 		if contribution.Layer > 0 {
 			c.addContribution(s, isExample, contribution)
@@ -81,6 +84,20 @@ func (c *checker) tryOne(ctx context.Context, e *rego.Evaluator, s example.Situa
 		enough = enough || code == "too_slow" || code == "too_much_memory"
 	}
 	return enough
+}
+
+// show prints what the rules print in one situation: in all of them it would be too much.
+func (c *checker) show(s example.Situation, printed []string) {
+	shown := example.Situations()[0].Name
+	if n := len(c.options.Situations); n > 0 {
+		shown = c.options.Situations[n-1].Name
+	}
+	if c.options.Printed == nil || s.Name != shown {
+		return
+	}
+	for _, line := range printed {
+		fmt.Fprintln(c.options.Printed, policy.Line(line))
+	}
 }
 
 // addContribution reports a contribution about a setting that the rule cannot use, or

@@ -8,7 +8,6 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
-	"github.com/open-policy-agent/opa/v1/topdown/print"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -41,7 +40,7 @@ func Trace(ctx context.Context, e *rego.Evaluator, rules []string, in policy.Inp
 }
 
 func tracePackage(ctx context.Context, e *rego.Evaluator, rule string, document rego.Document, others map[string]bool, w io.Writer) error {
-	steps, prints := &tracer{}, &printed{}
+	steps, prints := &tracer{}, &rego.Prints{}
 	failed := e.Observe(ctx, rule, document, func(q *topdown.Query) *topdown.Query {
 		return q.WithQueryTracer(steps).WithPrintHook(prints)
 	})
@@ -51,7 +50,7 @@ func tracePackage(ctx context.Context, e *rego.Evaluator, rule string, document 
 	if steps.dropped > 0 {
 		out += "(the trace is longer than this)\n"
 	}
-	for _, line := range prints.lines {
+	for _, line := range prints.Lines {
 		out += "print " + line + "\n"
 	}
 	if failed != nil {
@@ -93,15 +92,4 @@ func (t *tracer) TraceEvent(event topdown.Event) {
 		return
 	}
 	t.events = append(t.events, &event)
-}
-
-// printed keeps what rules print, without immediate repetitions.
-type printed struct{ lines []string }
-
-func (p *printed) Print(c print.Context, text string) error {
-	line := rego.Place(c.Location) + ": " + text
-	if len(p.lines) < maxTrace && !slices.Contains(p.lines[max(0, len(p.lines)-1):], line) {
-		p.lines = append(p.lines, line)
-	}
-	return nil
 }
