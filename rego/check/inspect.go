@@ -16,7 +16,7 @@ import (
 
 // inspect finds mistakes in the operator's rules and tests that the compiler accepts.
 func (c *checker) inspect() {
-	all := withFullReferences(slices.Concat(c.sources, c.tests))
+	all, _ := rego.Resolved(slices.Concat(c.sources, c.tests))
 	c.packages = map[string][]string{example.LibraryPackage: nil}
 	for _, s := range all {
 		for _, rule := range s.Module.Rules {
@@ -43,40 +43,6 @@ func (c *checker) inspect() {
 type reference struct {
 	rego.Source
 	ref ast.Ref
-}
-
-// withFullReferences returns copies in which every reference is complete: the compiler replaces
-// the names of imports, and of rules of the same package, by their paths below data.
-func withFullReferences(sources []rego.Source) []rego.Source {
-	modules := map[string]*ast.Module{}
-	for _, s := range sources {
-		modules[s.Name] = s.Module
-	}
-	compiler := rego.NewCompiler().WithOnlyStagesUpTo(ast.StageResolveRefs)
-	compiler.Compile(modules)
-	resolved := slices.Clone(sources)
-	for i, s := range resolved {
-		resolved[i].Module = compiler.Modules[s.Name]
-		locate(resolved[i].Module)
-	}
-	return resolved
-}
-
-// locate gives the terms that stand for the name of an import the place where the name is
-// used. The compiler lets all uses share one term, with the place of the last use.
-func locate(module *ast.Module) {
-	ast.WalkTerms(module, func(t *ast.Term) bool {
-		ref, ok := t.Value.(ast.Ref)
-		if !ok || t.Location == nil {
-			return false
-		}
-		for n, shared := 0, ref[0].Location; n < len(ref); n++ {
-			if ref[n].Location == shared {
-				ref[n] = &ast.Term{Value: ref[n].Value, Location: t.Location}
-			}
-		}
-		return false
-	})
 }
 
 // An inspector checks one file. It walks every rule once and hands each node to the
