@@ -153,11 +153,7 @@ func undefinedRef(d *ast.RefErrInvalidDetail) string {
 		}
 	}
 	slices.Sort(have)
-	hint := ", have: "
-	if near := suggest.Nearest(wrong, have); near != "" {
-		hint = fmt.Sprintf(", did you mean %q? Have: ", near)
-	}
-	return fmt.Sprintf("undefined ref: %s has no %q%s%s", plainVars(d.Ref[:d.Pos].String()), wrong, hint, strings.Join(have, ", "))
+	return fmt.Sprintf("undefined ref: %s has no %q%s", plainVars(d.Ref[:d.Pos].String()), wrong, suggest.All(wrong, have))
 }
 
 var localVar = regexp.MustCompile(`__local\d+__`)

@@ -3,6 +3,7 @@ package rego
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -64,32 +65,26 @@ func (s *Schema) values() *Schema {
 	return s.Additional
 }
 
-// Allows reports whether an object may have the key.
-func (s *Schema) Allows(key string) bool {
-	if s == nil || s.Type != "object" || len(s.Properties) == 0 || key == "*" {
-		return true
-	}
-	if s.Additional != nil && s.Additional.boolean != nil && *s.Additional.boolean {
-		return true
-	}
-	_, ok := s.Properties[key]
-	return ok || s.values() != nil
-}
-
-// KnownNames lists the keys that an object may have, the last part of which may be .* for
-// anything. It is nil if any key is possible.
-func (s *Schema) KnownNames() []string {
-	if s == nil || s.KeyNames == nil {
+// Keys lists the keys that an object may have, or is nil if it may have any. A key that ends
+// in … stands for all that begin so.
+func (s *Schema) Keys() []string {
+	switch {
+	case s == nil || s.Type != "object":
+		return nil
+	case s.KeyNames != nil:
+		names := strings.TrimSuffix(strings.TrimPrefix(s.KeyNames.Pattern, "^("), ")$")
+		return strings.Split(strings.ReplaceAll(names, ".*", "…"), "|")
+	case len(s.Properties) == 0 || s.values() != nil || s.Additional != nil && *s.Additional.boolean:
 		return nil
 	}
-	return strings.Split(strings.TrimSuffix(strings.TrimPrefix(s.KeyNames.Pattern, "^("), ")$"), "|")
+	return slices.Sorted(maps.Keys(s.Properties))
 }
 
-// Names reports whether an object may have the key, as far as names are limited.
-func (s *Schema) Names(key string) bool {
-	known := s.KnownNames()
-	return known == nil || slices.ContainsFunc(known, func(name string) bool {
-		prefix, open := strings.CutSuffix(name, ".*")
+// Allows reports whether an object may have the key; "*" stands for any.
+func (s *Schema) Allows(key string) bool {
+	known := s.Keys()
+	return known == nil || key == "*" || slices.ContainsFunc(known, func(name string) bool {
+		prefix, open := strings.CutSuffix(name, "…")
 		return name == key || open && strings.HasPrefix(key, prefix)
 	})
 }

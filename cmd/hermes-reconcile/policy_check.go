@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -109,35 +110,33 @@ func policyCheck(cmd *cobra.Command, args []string, f checkFlags) error {
 // checkedLayers returns the layers, and the one file that the findings are about, or "".
 func checkedLayers(cmd *cobra.Command, args []string, stdin bool) (c config.Config, layers []rego.Layer, file string, err error) {
 	place := append(args, ".")[0]
+	alone := place == "-"
 	info, err := os.Stat(place)
+	isDir := err == nil && info.IsDir()
 	switch {
-	case err == nil && info.IsDir() && stdin:
+	case isDir && stdin:
 		return c, nil, "", errors.New("--stdin wants FILE, the name of the text")
-	case err == nil && info.IsDir() || err != nil && !stdin && place != "-":
+	case isDir || err != nil && !stdin && !alone:
 		c, layers, err = authorLayers(cmd, args)
 		return c, layers, "", err
+	case alone:
+		place = "stdin.rego"
 	}
-	if c, err = config.Load(cmd.Flags(), os.Environ()); err != nil {
+	dir := rulesDirectory(place)
+	if c, err = namedConfig(cmd, []string{dir}); err != nil {
 		return c, nil, "", err
-	}
-	if !cmd.Flags().Changed("policy") {
-		c.Policy = []string{rulesDirectory(place)}
 	}
 	layers = world.Layers(c)
-	layer, name := &layers[len(layers)-1], "stdin.rego"
-	switch {
-	case place != "-":
-		layer, name, err = layerOf(layers[1:], place)
-	case !cmd.Flags().Changed("policy"):
-		layer.Files = embed.FS{}
+	name, err := filepath.Rel(dir, place)
+	if alone {
+		layers[1].Files = embed.FS{}
 	}
-	if err == nil && (stdin || place == "-") {
-		err = overlay(layer, name, cmd.InOrStdin())
+	if stdin || alone {
+		text, readErr := io.ReadAll(io.LimitReader(cmd.InOrStdin(), rego.MaxFile+1))
+		layers[1].Files, err = check.Overlay(layers[1].Files, name, text)
+		err = cmp.Or(readErr, err)
 	}
-	if err != nil {
-		return c, nil, "", err
-	}
-	return c, layers, path.Join(layer.Name, name), nil
+	return c, layers, path.Join(dir, name), err
 }
 
 // rulesDirectory returns the nearest directory above a file that has settings, else that of
@@ -152,23 +151,4 @@ func rulesDirectory(file string) string {
 			return above
 		}
 	}
-}
-
-// layerOf returns the layer that a file is in, and its name there.
-func layerOf(layers []rego.Layer, file string) (*rego.Layer, string, error) {
-	for i := range layers {
-		if name, err := filepath.Rel(layers[i].Name, file); err == nil && filepath.IsLocal(name) {
-			return &layers[i], filepath.ToSlash(name), nil
-		}
-	}
-	return nil, "", fmt.Errorf("%s is in no directory of --policy", file)
-}
-
-// overlay gives one file of a layer the text of standard input.
-func overlay(layer *rego.Layer, name string, stdin io.Reader) error {
-	text, err := io.ReadAll(io.LimitReader(stdin, rego.MaxFile+1))
-	if err == nil {
-		layer.Files, err = check.Overlay(layer.Files, name, text)
-	}
-	return err
 }

@@ -17,6 +17,10 @@ import (
 type fact struct {
 	node *rego.Schema
 	path []string // keys below input; "*" for those that are not constant
+
+	unknown *ast.Term    // the first key that the schema does not have, or nil
+	at      int          // its index in path
+	in      *rego.Schema // where it is missing
 }
 
 func (f fact) String() string {
@@ -57,6 +61,9 @@ func (i *inspector) resolve(t *ast.Term) (fact, bool) {
 		key := "*"
 		if s, ok := part.Value.(ast.String); ok {
 			key = string(s)
+		}
+		if f.unknown == nil && !f.node.Allows(key) {
+			f.unknown, f.at, f.in = part, len(f.path), f.node
 		}
 		f.node, f.path = f.node.Below(key), append(f.path, key)
 	}
@@ -106,64 +113,37 @@ func (i *inspector) compare(t, word *ast.Term) {
 	if !ok || !isFact || f.node == nil || len(f.node.Enum) == 0 || slices.Contains(f.node.Enum, any(string(constant))) {
 		return
 	}
-	have := f.node.EnumText()
-	hint := ", have: "
-	if near := suggest.Nearest(string(constant), strings.Split(have, ", ")); near != "" {
-		hint = fmt.Sprintf(", did you mean %q? Have: ", near)
-	}
-	i.at(word.Location, "not_in_enum", "%s is never %s%s%s", f, word, hint, have)
+	i.at(word.Location, "not_in_enum", "%s is never %s%s", f, word, suggest.All(string(constant), strings.Split(f.node.EnumText(), ", ")))
 }
 
 // compareTypes finds a comparison of values of two types. In Rego they are never equal, and
 // every number comes before every text.
 func (i *inspector) compareTypes(operator string, a, b *ast.Term) {
-	left, right := i.typed(a), i.typed(b)
-	if left.kind == "" || right.kind == "" || left.kind == right.kind || left.constant && right.constant {
-		return
+	nameA, kindA, settingA := i.typed(a)
+	nameB, kindB, settingB := i.typed(b)
+	ordered := strings.HasPrefix(operator, "g") || strings.HasPrefix(operator, "l") // else the compiler knows all but settings
+	if kindA != "" && kindB != "" && kindA != kindB && (ordered || settingA || settingB) {
+		i.at(b.Location, "unlike_types", "%s has the type %s, and %s the type %s", nameA, kindA, nameB, kindB)
 	}
-	ordered := strings.HasPrefix(operator, "g") || strings.HasPrefix(operator, "l")
-	if !ordered && !left.setting && !right.setting {
-		return // the compiler says it, or the fact may have several types
-	}
-	if left.constant || left.setting && !right.constant {
-		a, b, left, right = b, a, right, left
-	}
-	i.at(b.Location, "unlike_types", "%s is a %s, and %s is a %s", left.name, left.kind, right.name, right.kind)
 }
 
-// A typedTerm is a term whose type is known: a fact, a setting or a constant.
-type typedTerm struct {
-	name, kind        string
-	setting, constant bool
-}
-
-func (i *inspector) typed(t *ast.Term) typedTerm {
-	kindOf := func(value ast.Value) string {
-		switch value.(type) {
-		case ast.String, ast.Number, ast.Boolean:
-			return ast.ValueName(value)
-		}
-		return ""
-	}
-	if kind := kindOf(t.Value); kind != "" {
-		return typedTerm{name: t.String(), kind: kind, constant: true}
-	}
+// typed returns how to call a fact, a setting or a constant, and its type, which is "" if it
+// is not known.
+func (i *inspector) typed(t *ast.Term) (name, kind string, isSetting bool) {
 	if f, ok := i.resolve(t); ok && f.node != nil {
-		kind := strings.Replace(f.node.Type, "integer", "number", 1)
-		if kind == "string" || kind == "number" || kind == "boolean" {
-			return typedTerm{name: f.String(), kind: kind}
-		}
+		return f.String(), strings.Replace(f.node.Type, "integer", "number", 1), false
 	}
-	ref := i.scope.Resolve(t)
-	if len(ref) != 3 || !ref.HasPrefix(rego.SettingsRef) {
-		return typedTerm{}
+	name, value := t.String(), t.Value
+	if ref := i.scope.Resolve(t); len(ref) == 3 && ref.HasPrefix(rego.SettingsRef) {
+		key, _ := ref[2].Value.(ast.String)
+		isSetting, value = true, ast.MustInterfaceToValue(i.settings[string(key)])
+		name = fmt.Sprintf("setting %s, which is %s,", string(key), value)
 	}
-	key, _ := ref[2].Value.(ast.String)
-	value, err := ast.InterfaceToValue(i.settings[string(key)])
-	if err != nil {
-		return typedTerm{}
+	switch value.(type) {
+	case ast.String, ast.Number, ast.Boolean:
+		kind = ast.ValueName(value)
 	}
-	return typedTerm{name: fmt.Sprintf("setting %s, which is %s,", string(key), value), kind: kindOf(value), setting: true}
+	return name, kind, isSetting
 }
 
 // globMatch finds a pattern in the place of the text.
@@ -176,27 +156,10 @@ func (i *inspector) globMatch(pattern, text *ast.Term) {
 	}
 }
 
-// variable finds a name of the environment that is never collected.
-func (i *inspector) variable(ref ast.Ref) {
-	resolved := i.scope.Resolve(ast.NewTerm(ref))
-	if len(resolved) == 0 || !resolved[0].Equal(ast.InputRootDocument) {
-		return
-	}
-	node := i.schema
-	for n, part := range resolved[1:] {
-		key, ok := part.Value.(ast.String)
-		if ok && !node.Names(string(key)) {
-			i.at(part.Location, "never_collected", "%s never has the name %s%s", resolved[:n+1], key, strings.ReplaceAll(suggest.Words(string(key), node.KnownNames()), ".*", "…"))
-			return
-		}
-		if !ok {
-			key = "*"
-		}
-		node = node.Below(string(key))
-	}
+// unknownKey reports a key that an object of the input document never has.
+func (i *inspector) unknownKey(f fact, code string) {
+	i.at(f.unknown.Location, code, "%s has no %s%s", fact{path: f.path[:f.at]}, f.unknown, suggest.Words(f.path[f.at], f.in.Keys()))
 }
-
-func isNumber(s *rego.Schema) bool { return s.Type == "number" || s.Type == "integer" }
 
 // errorProne are the builtins that fail on text of another form: which operand is that
 // text, and which builtins test it.
@@ -229,7 +192,7 @@ func (i *inspector) mayFail(call []*ast.Term) {
 	}
 	operand := call[prone.operand+1]
 	f, isFact := i.resolve(operand)
-	if !isFact || f.node != nil && (isNumber(f.node) || f.node.WrittenBy == "kernel") || i.tested(operand, prone.guards) {
+	if !isFact || f.node != nil && (f.node.Type == "number" || f.node.Type == "integer" || f.node.WrittenBy == "kernel") || i.tested(operand, prone.guards) {
 		return
 	}
 	i.at(call[0].Location, "builtin_error_likely", "%s fails the whole package if %s has an unexpected form; test it first with %s", name, f, strings.Join(prone.guards, " or "))

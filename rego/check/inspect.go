@@ -103,7 +103,9 @@ func (i *inspector) node(node any) {
 	switch node := node.(type) {
 	case ast.Ref:
 		i.decisions(node)
-		i.variable(node)
+		if f, ok := i.resolve(ast.NewTerm(node)); ok && f.unknown != nil && f.in.KeyNames != nil { // else the compiler says it
+			i.unknownKey(f, "never_collected")
+		}
 		if len(node) > 3 {
 			i.searched(ast.NewTerm(node[:3]))
 		}

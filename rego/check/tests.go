@@ -83,23 +83,11 @@ func (i *inspector) withoutInput(subject ast.Ref) {
 // with checks what a test puts in the place of input. The compiler does not, and with a
 // misspelt fact the test would test nothing.
 func (i *inspector) with(w *ast.With) {
-	ref, ok := w.Target.Value.(ast.Ref)
-	if !ok || !ref[0].Equal(ast.InputRootDocument) {
-		return
+	if f, ok := i.resolve(w.Target); ok && f.unknown != nil {
+		i.unknownKey(f, "test_unknown_fact")
+	} else if ok {
+		i.literal(f.node, f.String(), w.Value)
 	}
-	node := i.schema
-	for at, t := range ref[1:] {
-		key := "*"
-		if s, ok := t.Value.(ast.String); ok {
-			key = string(s)
-		}
-		if !node.Allows(key) {
-			i.at(ref[at+1].Location, "test_unknown_fact", "there is no %s%s", ref[:at+2], suggest.Words(key, sortedKeys(node.Properties)))
-			return
-		}
-		node = node.Below(key)
-	}
-	i.literal(node, ref.String(), w.Value)
 }
 
 // exampleFacts checks the facts that a test passes to the library of example facts.
@@ -134,7 +122,7 @@ func (i *inspector) literal(node *rego.Schema, path string, t *ast.Term) {
 			return
 		}
 		if !node.Allows(string(key)) {
-			i.at(k.Location, "test_unknown_fact", "%s has no %q%s", path, string(key), suggest.Words(string(key), sortedKeys(node.Properties)))
+			i.at(k.Location, "test_unknown_fact", "%s has no %q%s", path, string(key), suggest.Words(string(key), node.Keys()))
 			return
 		}
 		i.literal(node.Below(string(key)), path+"."+string(key), v)
