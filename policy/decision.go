@@ -149,6 +149,7 @@ type RuleFailure struct {
 type Evaluation struct {
 	Contributions []Contribution
 	Failures      []RuleFailure
+	Printed       []string `json:",omitempty"` // by print(), if the rules were loaded so, as file:row: text
 }
 
 // Decisions is the decision document: `eval --output json` prints it.

@@ -57,7 +57,9 @@ func checkSets(s Source) Errors {
 			continue
 		}
 		contributes = true
-		if !IsMultiValue(rule) {
+		if rule.Default {
+			errs = append(errs, at(rule.Location, "set_default", "%s is a set to which rules contribute, and has no default", name))
+		} else if !IsMultiValue(rule) {
 			errs = append(errs, at(rule.Location, "set_expected",
 				"%s is a set to which rules contribute, write: %s contains {%s} if …", name, name, example(policy.Set(name))))
 		}

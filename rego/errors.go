@@ -136,6 +136,9 @@ func typeName(t types.Type) string {
 
 // undefinedRef names the key that does not exist and the one that was probably meant.
 func undefinedRef(d *ast.RefErrInvalidDetail) string {
+	if name, ok := d.Ref[d.Pos-1].Value.(ast.String); ok && d.Ref[0].Equal(ast.DefaultRootDocument) && IsSet(string(name)) {
+		return fmt.Sprintf("%s is never a member of %s", plainVars(d.Ref[d.Pos].String()), plainVars(d.Ref[:d.Pos].String()))
+	}
 	if len(d.OneOf) == 0 {
 		return fmt.Sprintf("undefined ref: %s", plainVars(d.Ref.String()))
 	}
@@ -150,11 +153,7 @@ func undefinedRef(d *ast.RefErrInvalidDetail) string {
 		}
 	}
 	slices.Sort(have)
-	hint := ", have: "
-	if near := suggest.Nearest(wrong, have); near != "" {
-		hint = fmt.Sprintf(", did you mean %q? Have: ", near)
-	}
-	return fmt.Sprintf("undefined ref: %s has no %q%s%s", plainVars(d.Ref[:d.Pos].String()), wrong, hint, strings.Join(have, ", "))
+	return fmt.Sprintf("undefined ref: %s has no %q%s", plainVars(d.Ref[:d.Pos].String()), wrong, suggest.All(wrong, have))
 }
 
 var localVar = regexp.MustCompile(`__local\d+__`)

@@ -40,6 +40,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 		stop()
 		all.Contributions = append(all.Contributions, one.Contributions...)
 		all.Failures = append(all.Failures, one.Failures...)
+		all.Printed = append(all.Printed, one.Printed...)
 	}
 	return all
 }
@@ -50,7 +51,9 @@ func (e *Evaluator) EvaluatePackage(ctx context.Context, name string, document D
 	p := e.find(name)
 	var found []policy.Contribution
 	failures := slices.Clone(p.failures)
-	failed := e.query(ctx, p, document, nil, func(result topdown.QueryResult) {
+	prints := &Prints{}
+	hear := func(q *topdown.Query) *topdown.Query { return q.WithPrintHook(prints) }
+	failed := e.query(ctx, p, document, hear, func(result topdown.QueryResult) {
 		for _, set := range p.sets {
 			var errs []policy.RuleFailure
 			found, errs = p.decode(set, result[ast.Var(locatedPrefix+string(set))], found)
@@ -64,6 +67,7 @@ func (e *Evaluator) EvaluatePackage(ctx context.Context, name string, document D
 	if len(failures) > 0 {
 		result = policy.Evaluation{Failures: fewOf(failures)}
 	}
+	result.Printed = prints.Lines
 	if p.WarnOnly {
 		return withoutEffect(result)
 	}

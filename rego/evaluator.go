@@ -30,8 +30,9 @@ type Options struct {
 	// Memory limits how many bytes the heap may grow while Evaluate runs one package. 0
 	// means DefaultMemory.
 	Memory int64
-	// Trace keeps the calls of print() in the rules, and gives each package ten times as
-	// long.
+	// Print keeps the calls of print() in the rules.
+	Print bool
+	// Trace does the same, and gives each package ten times as long.
 	Trace bool
 }
 
@@ -53,6 +54,7 @@ type Evaluator struct {
 	status   policy.Status
 	operator OperatorFiles
 	settings map[string]any
+	prints   bool
 }
 
 // Load compiles the layers, the built-in one first, into one policy. The error is an
@@ -86,6 +88,7 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	e := &Evaluator{
 		timeout: cmp.Or(o.Timeout, DefaultTimeout), memory: cmp.Or(o.Memory, DefaultMemory),
 		status: status(layers, slices.Concat(rules.Sources, rules.unparsed), rules.Settings), operator: rules.operator, settings: rules.Settings,
+		prints: o.Print || o.Trace,
 	}
 	if o.Trace {
 		e.timeout *= 10
@@ -94,7 +97,7 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 		if errs := usable.Check(o.Schema); len(errs) > 0 {
 			return errs
 		}
-		return e.compile(usable.Sources, warn, tested, o.Trace)
+		return e.compile(usable.Sources, warn, tested)
 	})
 	mistakes = append(mistakes, more...)
 	if usable == nil {
@@ -108,7 +111,7 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 }
 
 // compile compiles the packages of the sources, whose modules it changes.
-func (e *Evaluator) compile(sources []Source, warn map[string]bool, tested, trace bool) Errors {
+func (e *Evaluator) compile(sources []Source, warn map[string]bool, tested bool) Errors {
 	e.packages = nil
 	modules := make(map[string]*ast.Module, len(sources))
 	for _, s := range sources {
@@ -119,7 +122,7 @@ func (e *Evaluator) compile(sources []Source, warn map[string]bool, tested, trac
 		}
 		modules[s.Name] = s.Module
 	}
-	e.compiler = NewCompiler().WithEnablePrintStatements(trace)
+	e.compiler = NewCompiler().WithEnablePrintStatements(e.prints)
 	if tested {
 		e.compiler.WithStrict(false).WithSkipStages(checkStages...)
 	}

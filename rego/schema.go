@@ -3,6 +3,7 @@ package rego
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -18,10 +19,13 @@ type Schema struct {
 	Additional *Schema            `json:"additionalProperties"`
 	Items      *Schema            `json:"items"`
 	Enum       []any              `json:"enum"`
-	MinLength  int                `json:"minLength"`
-	Minimum    *float64           `json:"minimum"` // of a number; with it goes a maximum
-	Maximum    float64            `json:"maximum"`
-	WrittenBy  string             `json:"x-written-by"`
+	KeyNames   *struct {
+		Pattern string `json:"pattern"` // ^(A|B|PREFIX_.*)$
+	} `json:"propertyNames"`
+	MinLength int      `json:"minLength"`
+	Minimum   *float64 `json:"minimum"` // of a number; with it goes a maximum
+	Maximum   float64  `json:"maximum"`
+	WrittenBy string   `json:"x-written-by"`
 
 	boolean *bool // the whole schema is true or false
 }
@@ -61,16 +65,28 @@ func (s *Schema) values() *Schema {
 	return s.Additional
 }
 
-// Allows reports whether an object may have the key.
+// Keys lists the keys that an object may have, or is nil if it may have any. A key that ends
+// in … stands for all that begin so.
+func (s *Schema) Keys() []string {
+	switch {
+	case s == nil || s.Type != "object":
+		return nil
+	case s.KeyNames != nil:
+		names := strings.TrimSuffix(strings.TrimPrefix(s.KeyNames.Pattern, "^("), ")$")
+		return strings.Split(strings.ReplaceAll(names, ".*", "…"), "|")
+	case len(s.Properties) == 0 || s.values() != nil || s.Additional != nil && *s.Additional.boolean:
+		return nil
+	}
+	return slices.Sorted(maps.Keys(s.Properties))
+}
+
+// Allows reports whether an object may have the key; "*" stands for any.
 func (s *Schema) Allows(key string) bool {
-	if s == nil || s.Type != "object" || len(s.Properties) == 0 || key == "*" {
-		return true
-	}
-	if s.Additional != nil && s.Additional.boolean != nil && *s.Additional.boolean {
-		return true
-	}
-	_, ok := s.Properties[key]
-	return ok || s.values() != nil
+	known := s.Keys()
+	return known == nil || key == "*" || slices.ContainsFunc(known, func(name string) bool {
+		prefix, open := strings.CutSuffix(name, "…")
+		return name == key || open && strings.HasPrefix(key, prefix)
+	})
 }
 
 // check compares a setting with the schema. Node is the place of the value, or nil.

@@ -27,56 +27,67 @@ func checkTypes(sources []Source, schema json.RawMessage) Errors {
 	if err != nil {
 		return Errors{{File: "schema", Code: "schema_error", Message: fmt.Sprintf("schema of the input document: %v", err)}}
 	}
+	resolved, errs := Resolved(sources)
+	if len(errs) > 0 {
+		return errs
+	}
 	modules := map[string]*ast.Module{"types": document}
-	for _, s := range sources {
-		c := s.Module.Copy()
-		replaceInput(c)
-		modules[s.Name] = c
+	for _, s := range resolved {
+		replaceInput(s.Module)
+		modules[s.Name] = s.Module
 	}
 	compiler := NewCompiler()
 	compiler.Compile(modules)
 	return FromOPA(compiler.Errors)
 }
 
-// replaceInput makes every reference to input, also by the name of an import, a reference to
-// the document of types. The compiler would give all uses of such a name one location, that
-// of the last use.
-func replaceInput(module *ast.Module) {
-	document := ast.MustParseRef(typesPackage + ".document")
-	paths := map[ast.Var]ast.Ref{ast.InputRootDocument.Value.(ast.Var): document}
-	module.Imports = slices.DeleteFunc(module.Imports, func(i *ast.Import) bool {
-		path, ok := i.Path.Value.(ast.Ref)
-		below := ok && len(path) > 1 && path[0].Equal(ast.InputRootDocument)
-		if below {
-			paths[i.Name()] = document.Concat(path[1:])
-		}
-		return below
-	})
-	writtenOut := func(t *ast.Term) ast.Ref {
-		name, _ := t.Value.(ast.Var)
-		ref := make(ast.Ref, 0, len(paths[name]))
-		for _, p := range paths[name] {
-			ref = append(ref, &ast.Term{Value: p.Value, Location: t.Location})
-		}
-		return ref
+// Resolved returns copies in which every reference is complete: the compiler replaces the
+// names of imports, and of rules of the same package, by their paths. It gives all uses of an
+// import the place of the last use, so Resolved gives each its own.
+func Resolved(sources []Source) ([]Source, Errors) {
+	modules := map[string]*ast.Module{}
+	for _, s := range sources {
+		modules[s.Name] = s.Module
 	}
-	ast.WalkTerms(module, func(t *ast.Term) bool {
-		switch v := t.Value.(type) {
-		case ast.Ref:
-			if full := writtenOut(v[0]); len(full) > 0 {
-				t.Value = append(full, v[1:]...)
-			}
-			for _, part := range v[1:] {
-				if full := writtenOut(part); len(full) > 0 {
-					part.Value = full
+	compiler := NewCompiler().WithOnlyStagesUpTo(ast.StageResolveRefs)
+	compiler.Compile(modules)
+	resolved := slices.Clone(sources)
+	for i, s := range resolved {
+		resolved[i].Module = compiler.Modules[s.Name]
+		eachRef(resolved[i].Module, func(t *ast.Term, ref ast.Ref) {
+			for n, shared := 0, ref[0].Location; n < len(ref) && t.Location != nil; n++ {
+				if ref[n].Location == shared {
+					ref[n] = &ast.Term{Value: ref[n].Value, Location: t.Location}
 				}
 			}
-		case ast.Var:
-			if full := writtenOut(t); len(full) > 0 {
-				t.Value = full
-			}
+		})
+	}
+	return resolved, FromOPA(compiler.Errors)
+}
+
+func eachRef(module *ast.Module, do func(*ast.Term, ast.Ref)) {
+	ast.WalkTerms(module, func(t *ast.Term) bool {
+		if ref, ok := t.Value.(ast.Ref); ok {
+			do(t, ref)
 		}
 		return false
+	})
+}
+
+// replaceInput makes every reference to input of a resolved module one to the document of
+// types.
+func replaceInput(module *ast.Module) {
+	document := ast.MustParseRef(typesPackage + ".document")
+	module.Imports = nil // nothing uses them
+	eachRef(module, func(t *ast.Term, ref ast.Ref) {
+		if !ref[0].Equal(ast.InputRootDocument) {
+			return
+		}
+		full := make(ast.Ref, 0, len(document)+len(ref))
+		for _, p := range document {
+			full = append(full, &ast.Term{Value: p.Value, Location: t.Location})
+		}
+		t.Value = append(full, ref[1:]...)
 	})
 }
 

@@ -80,7 +80,10 @@ func runEval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string
 	if err := f.when.amend(cmd, &options); err != nil {
 		return false, err
 	}
-	r, err := pass(cmd.Context(), c, nil, newLogger(c, cmd.ErrOrStderr()), options)
+	rules := world.Rules(c)
+	defer rules.Close()
+	rules.Print = cmd.ErrOrStderr()
+	r, err := pass(cmd.Context(), c, rules, newLogger(c, cmd.ErrOrStderr()), options)
 	if err != nil {
 		return false, err
 	}
@@ -139,6 +142,7 @@ func runCompare(cmd *cobra.Command, candidate config.Config, f evalFlags, profil
 	}
 	rules := world.Rules(candidate)
 	defer rules.Close()
+	rules.Print = cmd.ErrOrStderr()
 	candidateRules, err := rules.Load(cmd.Context())
 	if err != nil {
 		return false, passError(&reconcile.RulesError{Err: err})

@@ -40,17 +40,9 @@ or a file that should be formatted.`,
 // authorConfig reads the configuration. Directories that a command names replace the
 // configured ones; without any, it is the present directory.
 func authorConfig(cmd *cobra.Command, dirs []string) (config.Config, error) {
-	c, err := config.Load(cmd.Flags(), os.Environ())
+	c, err := namedConfig(cmd, dirs)
 	if err != nil {
 		return c, err
-	}
-	switch {
-	case len(dirs) > 0 && cmd.Flags().Changed("policy"):
-		return c, errors.New("name the directory once, by --policy or as an argument")
-	case len(dirs) > 0:
-		c.Policy = dirs
-	case len(c.Policy) == 0:
-		c.Policy = []string{"."}
 	}
 	for _, dir := range c.Policy {
 		if info, err := os.Stat(dir); err != nil {
@@ -60,6 +52,21 @@ func authorConfig(cmd *cobra.Command, dirs []string) (config.Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// namedConfig is authorConfig for directories that need not exist.
+func namedConfig(cmd *cobra.Command, dirs []string) (config.Config, error) {
+	c, err := config.Load(cmd.Flags(), os.Environ())
+	switch {
+	case err != nil:
+	case len(dirs) > 0 && cmd.Flags().Changed("policy"):
+		err = errors.New("name the directory once, by --policy or as an argument")
+	case len(dirs) > 0:
+		c.Policy = dirs
+	case len(c.Policy) == 0:
+		c.Policy = []string{"."}
+	}
+	return c, err
 }
 
 // authorLayers returns the configuration and its layers. A directory without a rule is

@@ -86,6 +86,12 @@ func TestInitMakesADirectoryForOPA(t *testing.T) {
 	if compiler.Compile(rules.ParsedModules()); compiler.Failed() || len(rules.Modules) == 0 {
 		t.Errorf("strict check of %d files: %v", len(rules.Modules), compiler.Errors)
 	}
+	modules := rules.ParsedModules()
+	modules["typo.rego"] = ast.MustParseModule("package reconcile.rules.typo\n\nhold contains name if {\n\tsome name, profile in input.profiles\n\tprofile.prior_sate.desired\n}\n")
+	compiler = ast.NewCompiler().WithSchemas(schemas)
+	if compiler.Compile(modules); len(compiler.Errors) != 1 || !strings.Contains(compiler.Errors.Error(), "undefined ref: profile.prior_sate") {
+		t.Errorf("a misspelt fact below a profile: %v", compiler.Errors)
+	}
 	for name, rule := range rules.Modules {
 		if formatted, err := format.Source(name, rule.Raw); err != nil || !bytes.Equal(formatted, rule.Raw) {
 			t.Errorf("%s is not formatted: %v\n%s", name, err, formatted)

@@ -41,8 +41,8 @@ func newPolicyAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add RECIPE [DIR]",
 		Short: "Copy a recipe into a directory of rules",
-		Long: `Copy a recipe, its test and its settings into a directory of rules. The settings are
-added to data/settings.yaml, and no file is overwritten. With its default settings a
+		Long: `Copy a recipe, its test and its settings into a directory of rules, which is made if it
+is missing. The settings are added to data/settings.yaml, and no file is overwritten. With its default settings a
 recipe contributes nothing. --set gives a setting another value, written as YAML.`,
 		Example: `  hermes-reconcile policy add never_autostart ./rules --set 'never_autostart=["test-*"]'`,
 		Args:    cobra.RangeArgs(1, 2),
@@ -60,7 +60,7 @@ func policyAdd(cmd *cobra.Command, args, set []string) error {
 	if err != nil {
 		return err
 	}
-	c, err := authorConfig(cmd, args[1:])
+	c, err := namedConfig(cmd, args[1:])
 	if err != nil {
 		return err
 	}

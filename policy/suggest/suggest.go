@@ -27,6 +27,15 @@ func Words(wrong string, words []string) string {
 	return ", have " + strings.Join(words, ", ")
 }
 
+// All ends an error about a wrong word with the nearest word, and with all of them.
+func All(wrong string, words []string) string {
+	have := strings.Join(words, ", ")
+	if near := Nearest(wrong, words); near != "" {
+		return fmt.Sprintf(", did you mean %q? Have: %s", near, have)
+	}
+	return ", have: " + have
+}
+
 // Few is Words for a list that may be too long to print.
 func Few(wrong string, words []string) string {
 	if len(words) > 10 && Nearest(wrong, words) == "" {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -52,6 +53,9 @@ type Options struct {
 	rego.Options
 	// Situations are evaluated beside the shipped examples. The present home may be one.
 	Situations []example.Situation
+	// Printed gets what the rules print in the last of these, else in the first example. It
+	// may be nil.
+	Printed io.Writer
 }
 
 // A Report is what Check found, and what it looked at.
@@ -62,6 +66,12 @@ type Report struct {
 	Rules      int      `json:"rules"`
 	Tests      int      `json:"tests"`
 	Situations []string `json:"situations"`
+}
+
+// Only returns the report with the findings of one file, and those about whole directories.
+func (r Report) Only(file string) Report {
+	r.Findings = slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool { return f.File != file && f.Row > 0 })
+	return r
 }
 
 // Errors counts the findings of that severity.
@@ -85,6 +95,7 @@ func Check(ctx context.Context, layers []rego.Layer, o Options) Report {
 	c.readFiles()
 	c.inspect()
 	c.unusedSettings()
+	o.Print = o.Printed != nil
 	evaluator, err := rego.Load(layers, o.Options)
 	if err != nil {
 		c.addErrors(err)
@@ -153,6 +164,7 @@ func (c *checker) addError(e *rego.Error) {
 	case f.Code == "undefined_function" && c.unparsed: // it may be in the file that could not be parsed
 	case f.Code == "unknown_setting" && c.has("settings_error", ""): // it may be in the file that could not be used
 	case f.Code == "contributes_nothing" && c.has("misspelt_set", f.File):
+	case f.Code == "rule_conflict" && (c.has("set_expected", f.File) || c.has("set_default", f.File)): // the same mistake
 	default:
 		c.add(f)
 	}
@@ -174,7 +186,12 @@ func refine(code, message string) string {
 }
 
 var refinements = []struct{ code, words, to string }{
+	{"rego_type_error", "is never a member of", "set_member"},
+	{"rego_type_error", "undefined ref: data.", "unknown_key"},
 	{"rego_type_error", "undefined ref: ", "unknown_fact"},
+	{"rego_type_error", "conflict", "rule_conflict"},
+	{"contributes_nothing", "_test contributes", "test_file_name"},
+	{"rego_compile_error", "assigned above", "assigned_twice"},
 	{"rego_type_error", "undefined function", "undefined_function"},
 	{"", " is not available to rules", "builtin_not_available"},
 	{"rego_compile_error", "assigned var", "unused_variable"},

@@ -19,12 +19,12 @@ const checkSchema = `{
   "type": "object",
   "properties": {
     "phase": {"type": "string", "enum": ["boot", "apply"]},
-    "now": {"type": "object", "properties": {"unix_ns": {"type": "integer"}, "minute": {"type": "integer"}, "weekday": {"type": "string"}}},
+    "now": {"type": "object", "properties": {"unix_ns": {"type": "integer"}, "minute": {"type": "integer"}, "weekday": {"type": "string", "enum": ["Saturday", "Sunday"]}}},
     "container": {"type": "object", "additionalProperties": false, "properties": {
       "command": {"type": "object", "properties": {"status": {"type": "string", "enum": ["recorded", "failed"]}, "role": {"type": "string", "enum": ["gateway run", "dashboard", "none"]}, "argv": {"type": "array", "items": {"type": "string"}}, "no_supervise": {"type": "boolean"}}},
       "multiplex": {"type": "object", "properties": {"status": {"type": "string"}, "on": {"type": "boolean"}, "source": {"type": "string"}, "allowlist": {"type": "array", "items": {"type": "string"}}}},
       "environment": {"type": "object", "properties": {"status": {"type": "string"},
-        "vars": {"type": "object", "additionalProperties": {"type": "string"}},
+        "vars": {"type": "object", "propertyNames": {"pattern": "^(HERMES_HOME|LIMIT|ANY_NAME|HERMES_RECONCILE_.*)$"}, "additionalProperties": {"type": "string"}},
         "flags": {"type": "object", "additionalProperties": {"type": "boolean"}}}},
       "external": {"type": "object", "properties": {"values": {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {}}}}},
 ` + liveContainer + `}},
@@ -33,7 +33,7 @@ const checkSchema = `{
       "markers": {"type": "object", "properties": {"status": {"type": "string"}, "files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"kind": {"type": "string"}}}}}},
       "prior_state": {"type": "object", "properties": {"status": {"type": "string", "enum": ["missing", "invalid", "recorded"]}, "desired": {"type": "string"}, "gateway": {"type": "string"}}},
       "tokens": {"type": "object", "properties": {"status": {"type": "string"}, "tokens": {"type": "array", "items": {"type": "object", "properties": {"fingerprint": {"type": "string"}}}}}},
-      "lifecycle": {"type": "object", "properties": {"status": {"type": "string"}, "exit": {"type": "string", "enum": ["clean", "unclean", "unknown"]}}},
+      "lifecycle": {"type": "object", "x-written-by": "agent", "properties": {"status": {"type": "string"}, "reason": {"type": "string", "x-written-by": "agent"}, "exit": {"type": "string", "enum": ["clean", "unclean", "unknown"]}}},
       "starts": {"type": "object", "properties": {"status": {"type": "string"}, "count": {"type": "integer"}}},
 ` + holdSchema + `
       "runtime_files": {"type": "object", "properties": {"status": {"type": "string"}, "files": {"type": "object", "additionalProperties": {"type": "object", "properties": {"sweepable": {"type": "boolean"}, "scope": {"type": "string"}}}}}}
@@ -114,7 +114,30 @@ func TestCheckFindsTypicalMistakes(t *testing.T) {
 		{"the word of another tool", site(sitePackage + "deny contains {\"profile\": \"coder\", \"reason\": \"no\"} if input.phase == \"boot\"\n"), "site/a.rego:3", "misspelt_set", `did you mean "hold"`},
 		{"no contains", site(sitePackage + "hold := {\"profile\": \"coder\", \"reason\": \"no\"} if input.phase == \"boot\"\n"), "site/a.rego:3", "set_expected", "hold contains"},
 		{"an object in place of a set", site(sitePackage + "start[name] := \"yes\" if some name, _ in input.profiles\n"), "site/a.rego:3", "set_expected", "start is a set"},
-		{"a default for a set", site(goodRule + "\ndefault start := false\n"), "site/a.rego:5", "set_expected", "start is a set"},
+		{"a default for a set", site(goodRule + "\ndefault start := false\n"), "site/a.rego:5", "set_default", "start is a set"},
+		{"a default that is the empty set", site(sitePackage + "default hold := set()\n\nhold contains {\"profile\": \"coder\", \"reason\": \"no\"} if input.phase == \"apply\"\n"), "site/a.rego:3", "set_default", "has no default"},
+		{"a test with the name of a rule", map[string]string{"a.rego": goodRule, "test_a.rego": "package reconcile.rules.site_test\n\ntest_a if data.reconcile.rules.site.hold == set() with input as {}\n"}, "site/test_a.rego:1", "test_file_name", "site_test"},
+		{"a name looked for in a set", site(holdEach + "\tdata.reconcile.rules.prior_intent.start[name]\n\tprofile.prior_state\n}\n"), "site/a.rego:5", "set_member", "name is never a member of"},
+		{"a key that a rule does not have", site(sitePackage + "_limits := {\"soft\": 3}\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\t_limits.hard > 2\n}\n"), "site/a.rego:7", "unknown_key", "soft"},
+		{"functions that differ", site(goodRule + "\n_f(x) := x\n\n_f(x, y) := x + y\n"), "site/a.rego:5", "rule_conflict", "_f"},
+		{"a variable twice", site(holdEach + "\tlimit := profile.starts.count\n\tlimit := 3\n}\n"), "site/a.rego:6", "assigned_twice", "limit"},
+		{"a rule misspelt below an import, first use", site(sitePackage + "import data.reconcile.rules.prior_intent\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tprior_intent.startt\n}\n\nalarm contains {\"reason\": \"no\"} if count(prior_intent.start) > 3\n"), "site/a.rego:7", "undefined_rule", `"start"`},
+		{"decisions by an import, first use", site(sitePackage + "import input.decisions\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if some name, _ in decisions\n\nalarm contains {\"reason\": \"no\"} if count(decisions) > 3\n"), "site/a.rego:5", "decisions_too_early", "reconcile.rules"},
+		{"a day that there is not", site(holdOne + "\tinput.now.weekday in {\"Sunday\", \"Sat\"}\n}\n"), "site/a.rego:4", "not_in_enum", "have: Saturday, Sunday"},
+		{"an action that there is not", site("package reconcile.after.site\n\nalarm contains {\"reason\": name} if {\n\tsome name, d in input.decisions\n\td.action == \"hold\"\n}\n"), "site/a.rego:5", "not_in_enum", `is never "hold", have: start, down, skip`},
+		{"unequal to what may be absent", site(holdEach + "\tprofile.prior_state.desired != \"running\"\n}\n"), "site/a.rego:5", "unequal_absence", "input.profiles[_].prior_state.desired may be absent"},
+		{"not before a builtin with what may be absent", site(holdEach + "\tnot startswith(lower(profile.prior_state.desired), \"run\")\n}\n"), "site/a.rego:5", "negated_absence", "prior_state.desired may be absent"},
+		{"not before a function with what may be absent", site(holdEach + "\tnot _on(profile.prior_state.desired)\n}\n\n_on(state) if state == \"running\"\n"), "site/a.rego:5", "negated_absence", "prior_state.desired may be absent"},
+		{"not before in with what may be absent", site(holdEach + "\tnot profile.prior_state.desired in [\"running\"]\n}\n"), "site/a.rego:5", "negated_absence", "prior_state.desired may be absent"},
+		{"glob.match the wrong way round", site(sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tglob.match(name, [], \"scratch-*\")\n}\n"), "site/a.rego:5", "glob_swapped", `"scratch-*" is the text here`},
+		{"glob.match of a setting the wrong way round", map[string]string{"a.rego": sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tsome pattern in data.settings.quiet\n\tglob.match(name, [], pattern)\n}\n", "data/settings.yaml": "settings:\n  quiet: [a]\n"}, "site/a.rego:6", "glob_swapped", "pattern is the text here"},
+		{"a variable that is never collected", site(holdOne + "\tinput.container.environment.vars.HERMES_HOM == \"x\"\n}\n"), "site/a.rego:4", "never_collected", `did you mean "HERMES_HOME"`},
+		{"an end that is no time", site(sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\", \"until\": profile.lifecycle.reason} if some name, profile in input.profiles\n"), "site/a.rego:3", "unchecked_time", "lifecycle.reason"},
+		{"a waive that the agent decides", site(sitePackage + "waive contains {\"profile\": name, \"rule\": \"reconcile.rules.multiplex\", \"reason\": \"no\"} if {\n\tsome name, profile in input.profiles\n\tprofile.lifecycle.reason == \"please\"\n}\n"), "site/a.rego:3", "rests_on_agent", "lifecycle.reason"},
+		{"a delay that grows with the profiles", site(sitePackage + "delay contains {\"profile\": name, \"seconds\": 10 * count(input.profiles), \"reason\": \"x\"} if some name, _ in input.profiles\n"), "site/a.rego:3", "range_with_many", "with 500 profiles"},
+		{"a verb that does not print a value of a helper", site(sitePackage + "hold contains {\"profile\": name, \"reason\": _why(name)} if some name, _ in input.profiles\n\n_why(name) := sprintf(\"%d\", [name])\n"), "site/a.rego:3", "sprintf_verb", "%!d(string="},
+		{"a number and a setting that is text", map[string]string{"a.rego": holdEach + "\tlimit := data.settings.many\n\tprofile.starts.count == limit\n}\n", "data/settings.yaml": "settings:\n  many: \"3\"\n"}, "site/a.rego:6", "unlike_types", `starts.count has the type number, and setting many, which is "3", the type string`},
+		{"a test that reads no input", map[string]string{"a.rego": goodRule, "a_test.rego": "package reconcile.rules.site_test\n\nimport data.reconcile.rules.site\n\ntest_a if site.hold == set() with input as {}\n\ntest_b if input.phase == \"boot\"\n"}, "site/a_test.rego:7", "test_without_input", "test_b"},
 		{"a member without a reason", site(sitePackage + "hold contains {\"profile\": name} if some name, _ in input.profiles\n"), "site/a.rego:3", "member_no_reason", "reason"},
 		{"a member without its profile", site(sitePackage + "hold contains {\"reason\": \"no\"} if input.phase == \"boot\"\n"), "site/a.rego:3", "member_missing_key", "has no profile"},
 		{"a misspelt key of a member", site(sitePackage + "hold contains {\"profil\": \"coder\", \"reason\": \"no\"} if input.phase == \"boot\"\n"), "site/a.rego:3", "member_unknown_key", `did you mean "profile"`},
@@ -165,7 +188,7 @@ func TestCheckFindsTypicalMistakes(t *testing.T) {
 		{"a word of a variable that is never so", site(holdEach + "\texit := profile.lifecycle.exit\n\texit != \"dirty\"\n}\n"), "site/a.rego:6", "not_in_enum", "clean, unclean, unknown"},
 		{"an allow-list that may be absent", site(sitePackage + "_allowed := {name | some name in input.container.multiplex.allowlist}\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tnot name in _allowed\n}\n"), "site/a.rego:3", "maybe_undefined", "input.container.multiplex.allowlist may be absent"},
 		{"an absent list, negated on the spot", site(sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tnot name in {n | some n in input.container.external.values.owners.list}\n}\n"), "site/a.rego:5", "maybe_undefined", "may be absent"},
-		{"an absent list without a comprehension", site(sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tnot name in input.container.multiplex.allowlist\n}\n"), "site/a.rego:5", "maybe_undefined", "holds for every profile"},
+		{"an absent list without a comprehension", site(sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tnot name in input.container.multiplex.allowlist\n}\n"), "site/a.rego:5", "negated_absence", "the body ends here"},
 		{"an allow-list from a variable that may be unset", site(sitePackage + "_allowed := {name | some name in split(input.container.environment.vars.HERMES_RECONCILE_PROFILES, \",\")}\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tnot name in _allowed\n}\n"), "site/a.rego:3", "maybe_undefined", "HERMES_RECONCILE_PROFILES may be absent"},
 		{"an absent list, taken away", site(sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name in object.keys(input.profiles) - {n | some n in input.container.multiplex.allowlist}\n}\n"), "site/a.rego:4", "maybe_undefined", "nothing is taken away"},
 		{"a set of names built rule by rule, negated", site(sitePackage + "_listed contains name if some name in input.container.multiplex.allowlist\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tnot name in _listed\n}\n"), "site/a.rego:3", "maybe_undefined", "holds for every profile"},
@@ -228,6 +251,9 @@ func TestCheckFindsTypicalMistakes(t *testing.T) {
 		})
 	}
 	for _, code := range Codes() {
+		if strings.Contains(code.Fix, "see the message") {
+			t.Errorf("%s: a mend says what would be right, or is empty", code.Code)
+		}
 		if !pinned[code.Code] {
 			t.Errorf("no mistake in the table has the code %s", code.Code)
 		}
@@ -264,6 +290,17 @@ func TestCheckAcceptsGoodRules(t *testing.T) {
 		"a list whose status is asked for":        site(holdEach + "\tprofile.tokens.status == \"recorded\"\n\tcount({t | some t in profile.tokens.tokens}) == 0\n}\n"),
 		"a list in which something is looked for": site(holdEach + "\t\"x\" in {t.fingerprint | some t in profile.tokens.tokens}\n}\n"),
 		"a number that is tested first":           site(holdOne + "\tlimit := input.container.environment.vars.LIMIT\n\tregex.match(`^[0-9]+$`, limit)\n\tto_number(limit) > 3\n}\n"),
+		"a fact asked for before !=":              site(holdEach + "\tprofile.prior_state.desired\n\tprofile.prior_state.desired != \"running\"\n}\n"),
+		"!= of the items of a list":               site(holdEach + "\tsome token in profile.tokens.tokens\n\ttoken.fingerprint != \"x\"\n}\n"),
+		"!= of a default":                         site(holdEach + "\tobject.get(profile.prior_state, \"desired\", \"\") != \"running\"\n}\n"),
+		"not before a function of the profile":    site(holdEach + "\tnot _on(profile)\n}\n\n_on(profile) if profile.prior_state.desired == \"running\"\n"),
+		"glob.match":                              site(sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, _ in input.profiles\n\tglob.match(\"scratch-*\", [], name)\n}\n"),
+		"a variable of our own":                   site(holdOne + "\tinput.container.environment.vars.HERMES_RECONCILE_TEAM == \"x\"\n}\n"),
+		"an end that is tested":                   site(sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\", \"until\": text} if {\n\tsome name, profile in input.profiles\n\ttext := profile.lifecycle.reason\n\tregex.match(`^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ$`, text)\n}\n"),
+		"a waive that a setting allows":           {"a.rego": sitePackage + "waive contains {\"profile\": name, \"rule\": \"reconcile.rules.multiplex\", \"reason\": \"no\"} if {\n\tsome name, profile in input.profiles\n\tname in data.settings.may\n\tprofile.lifecycle.reason == \"please\"\n}\n", "data/settings.yaml": "settings:\n  may: []\n"},
+		"a start by the recorded state":           site(sitePackage + "start contains {\"profile\": name, \"reason\": \"no\"} if {\n\tsome name, profile in input.profiles\n\tprofile.prior_state.desired == \"running\"\n}\n"),
+		"a delay with a limit":                    site(sitePackage + "delay contains {\"profile\": name, \"seconds\": min({3600, 10 * count(input.profiles)}), \"reason\": \"x\"} if some name, _ in input.profiles\n"),
+		"a setting of the type of the fact":       {"a.rego": holdEach + "\tprofile.starts.count == data.settings.many\n}\n", "data/settings.yaml": "settings:\n  many: 3\n"},
 		"a flag that is negated":                  site(holdOne + "\tnot input.container.command.no_supervise\n}\n"),
 		"a helper with a name near that of a set": site(sitePackage + "held contains name if some name, _ in input.profiles\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if some name in held\n"),
 		"a helper that another package reads":     {"a.rego": goodRule + "\nstarts := 3\n", "b.rego": "package reconcile.rules.other\n\nalarm contains {\"reason\": \"no\"} if data.reconcile.rules.site.starts > 3\n"},

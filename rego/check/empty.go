@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -20,19 +21,13 @@ var comparisons = []string{"equal", "eq", "neq", "gt", "gte", "lt", "lte"}
 // subtracts.
 func (i *inspector) emptiness(e *ast.Expr, body ast.Body) {
 	if e.Negated && e.IsCall() && e.Operator().String() == "internal.member_2" {
-		const then = "`not … in` holds for every profile"
-		collection := e.Operand(1)
-		if f, ok := i.absent(collection, body); ok {
-			i.mayBeEmpty(f, collection.Location, then)
-		}
-		i.collection(collection, body, then)
+		i.collection(e.Operand(1), body, "`not … in` holds for every profile")
 	}
-	if e.Negated && e.IsCall() && slices.Contains(comparisons, e.Operator().String()) {
-		for _, operand := range e.Operands() {
-			if f, ok := i.absent(operand, body); ok {
-				i.at(operand.Location, "negated_absence", "%s may be absent, and then the body ends here: nothing follows for that profile, whatever `not` suggests", f)
-			}
-		}
+	if e.Negated && e.IsCall() {
+		i.negated(e.Operands(), body)
+	}
+	if !e.Negated && e.IsCall() && e.Operator().String() == "neq" {
+		i.unequal(e, body)
 	}
 	eachCall(e, func(call []*ast.Term) {
 		switch op := call[0].String(); {
@@ -42,6 +37,29 @@ func (i *inspector) emptiness(e *ast.Expr, body ast.Body) {
 			i.collection(call[2], body, "nothing is taken away")
 		}
 	})
+}
+
+// negated checks what a call below a `not` needs: the compiler evaluates the operands before
+// the `not`.
+func (i *inspector) negated(operands []*ast.Term, body ast.Body) {
+	for _, operand := range operands {
+		if call, ok := operand.Value.(ast.Call); ok {
+			i.negated(call[1:], body)
+		} else if f, ok := i.absent(operand, body); ok {
+			i.at(operand.Location, "negated_absence", "%s may be absent, and then the body ends here: nothing follows for that profile, whatever `not` suggests", f)
+		}
+	}
+}
+
+// unequal finds != for a fact that may be absent. The keys of an item of a list are there.
+func (i *inspector) unequal(e *ast.Expr, body ast.Body) {
+	others := slices.DeleteFunc(slices.Clone(body), e.Equal)
+	for _, operand := range e.Operands() {
+		f, ok := i.absent(operand, others)
+		if key, _ := f.key(); ok && !slices.Contains(f.path[strings.Count(key, ".")+1:], "*") {
+			i.at(operand.Location, "unequal_absence", "%s may be absent, and then != has no result: the line does not mean what has none", f)
+		}
+	}
 }
 
 func (i *inspector) mayBeEmpty(f fact, location *ast.Location, then string) {

@@ -17,6 +17,10 @@ import (
 type fact struct {
 	node *rego.Schema
 	path []string // keys below input; "*" for those that are not constant
+
+	unknown *ast.Term    // the first key that the schema does not have, or nil
+	at      int          // its index in path
+	in      *rego.Schema // where it is missing
 }
 
 func (f fact) String() string {
@@ -58,6 +62,9 @@ func (i *inspector) resolve(t *ast.Term) (fact, bool) {
 		if s, ok := part.Value.(ast.String); ok {
 			key = string(s)
 		}
+		if f.unknown == nil && !f.node.Allows(key) {
+			f.unknown, f.at, f.in = part, len(f.path), f.node
+		}
 		f.node, f.path = f.node.Below(key), append(f.path, key)
 	}
 	return f, true
@@ -69,20 +76,21 @@ func (i *inspector) call(call []*ast.Term) {
 	case len(call) == 4 && operator == "internal.member_3":
 		i.searched(call[3])
 	case len(call) != 3:
-	case slices.Contains([]string{"equal", "eq", "neq"}, operator):
+	case slices.Contains(comparisons, operator):
 		i.compare(call[1], call[2])
 		i.compare(call[2], call[1])
-	case slices.Contains([]string{"gt", "gte", "lt", "lte"}, operator):
-		i.compareTypes(call[1], call[2])
-		i.compareTypes(call[2], call[1])
+		i.compareTypes(operator, call[1], call[2])
 	case operator == "internal.member_2":
 		i.compareAny(call[1], call[2])
 		i.searched(call[2])
 	case operator == "sprintf":
 		i.sprintf(call[1], call[2])
 	}
+	if len(call) >= 4 && call[0].String() == "glob.match" {
+		i.globMatch(call[1], call[3])
+	}
 	if call[0].String() == "print" {
-		i.at(call[0].Location, "print_unseen", "what print() prints is not shown when rules decide")
+		i.at(call[0].Location, "print_unseen", "print() does nothing at a boot")
 	}
 	i.mayFail(call)
 }
@@ -105,29 +113,53 @@ func (i *inspector) compare(t, word *ast.Term) {
 	if !ok || !isFact || f.node == nil || len(f.node.Enum) == 0 || slices.Contains(f.node.Enum, any(string(constant))) {
 		return
 	}
-	have := f.node.EnumText()
-	hint := ""
-	if near := suggest.Nearest(string(constant), strings.Split(have, ", ")); near != "" {
-		hint = fmt.Sprintf(", did you mean %q?", near)
-	}
-	i.at(word.Location, "not_in_enum", "%s is never %s%s Have: %s", f, word, hint, have)
+	i.at(word.Location, "not_in_enum", "%s is never %s%s", f, word, suggest.All(string(constant), strings.Split(f.node.EnumText(), ", ")))
 }
 
-// compareTypes finds a number that is ordered against text. In Rego every number comes
-// before every text.
-func (i *inspector) compareTypes(t, constant *ast.Term) {
-	f, ok := i.resolve(t)
-	if !ok || f.node == nil {
-		return
-	}
-	_, isText := constant.Value.(ast.String)
-	_, isANumber := constant.Value.(ast.Number)
-	if isText && isNumber(f.node) || isANumber && f.node.Type == "string" {
-		i.at(constant.Location, "unlike_types", "%s is of the type %s, and %s is not", f, f.node.Type, constant)
+// compareTypes finds a comparison of values of two types. In Rego they are never equal, and
+// every number comes before every text.
+func (i *inspector) compareTypes(operator string, a, b *ast.Term) {
+	nameA, kindA, settingA := i.typed(a)
+	nameB, kindB, settingB := i.typed(b)
+	ordered := strings.HasPrefix(operator, "g") || strings.HasPrefix(operator, "l") // else the compiler knows all but settings
+	if kindA != "" && kindB != "" && kindA != kindB && (ordered || settingA || settingB) {
+		i.at(b.Location, "unlike_types", "%s has the type %s, and %s the type %s", nameA, kindA, nameB, kindB)
 	}
 }
 
-func isNumber(s *rego.Schema) bool { return s.Type == "number" || s.Type == "integer" }
+// typed returns how to call a fact, a setting or a constant, and its type, which is "" if it
+// is not known.
+func (i *inspector) typed(t *ast.Term) (name, kind string, isSetting bool) {
+	if f, ok := i.resolve(t); ok && f.node != nil {
+		return f.String(), strings.Replace(f.node.Type, "integer", "number", 1), false
+	}
+	name, value := t.String(), t.Value
+	if ref := i.scope.Resolve(t); len(ref) == 3 && ref.HasPrefix(rego.SettingsRef) {
+		key, _ := ref[2].Value.(ast.String)
+		isSetting, value = true, ast.MustInterfaceToValue(i.settings[string(key)])
+		name = fmt.Sprintf("setting %s, which is %s,", string(key), value)
+	}
+	switch value.(type) {
+	case ast.String, ast.Number, ast.Boolean:
+		kind = ast.ValueName(value)
+	}
+	return name, kind, isSetting
+}
+
+// globMatch finds a pattern in the place of the text.
+func (i *inspector) globMatch(pattern, text *ast.Term) {
+	constant, isText := text.Value.(ast.String)
+	_, patternToo := pattern.Value.(ast.String)
+	fromSettings := i.scope.Resolve(text).HasPrefix(rego.SettingsRef) && !i.scope.Resolve(pattern).HasPrefix(rego.SettingsRef)
+	if isText && strings.ContainsAny(string(constant), "*?[{") || fromSettings && !patternToo {
+		i.at(text.Location, "glob_swapped", "%s is the text here, and %s the pattern", text, pattern)
+	}
+}
+
+// unknownKey reports a key that an object of the input document never has.
+func (i *inspector) unknownKey(f fact, code string) {
+	i.at(f.unknown.Location, code, "%s has no %s%s", fact{path: f.path[:f.at]}, f.unknown, suggest.Words(f.path[f.at], f.in.Keys()))
+}
 
 // errorProne are the builtins that fail on text of another form: which operand is that
 // text, and which builtins test it.
@@ -160,7 +192,7 @@ func (i *inspector) mayFail(call []*ast.Term) {
 	}
 	operand := call[prone.operand+1]
 	f, isFact := i.resolve(operand)
-	if !isFact || f.node != nil && (isNumber(f.node) || f.node.WrittenBy == "kernel") || i.tested(operand, prone.guards) {
+	if !isFact || f.node != nil && (f.node.Type == "number" || f.node.Type == "integer" || f.node.WrittenBy == "kernel") || i.tested(operand, prone.guards) {
 		return
 	}
 	i.at(call[0].Location, "builtin_error_likely", "%s fails the whole package if %s has an unexpected form; test it first with %s", name, f, strings.Join(prone.guards, " or "))

@@ -16,7 +16,7 @@ import (
 
 // inspect finds mistakes in the operator's rules and tests that the compiler accepts.
 func (c *checker) inspect() {
-	all := withFullReferences(slices.Concat(c.sources, c.tests))
+	all, _ := rego.Resolved(slices.Concat(c.sources, c.tests))
 	c.packages = map[string][]string{example.LibraryPackage: nil}
 	for _, s := range all {
 		for _, rule := range s.Module.Rules {
@@ -43,22 +43,6 @@ func (c *checker) inspect() {
 type reference struct {
 	rego.Source
 	ref ast.Ref
-}
-
-// withFullReferences returns copies in which every reference is complete: the compiler replaces
-// the names of imports, and of rules of the same package, by their paths below data.
-func withFullReferences(sources []rego.Source) []rego.Source {
-	modules := map[string]*ast.Module{}
-	for _, s := range sources {
-		modules[s.Name] = s.Module
-	}
-	compiler := rego.NewCompiler().WithOnlyStagesUpTo(ast.StageResolveRefs)
-	compiler.Compile(modules)
-	resolved := slices.Clone(sources)
-	for i, s := range resolved {
-		resolved[i].Module = compiler.Modules[s.Name]
-	}
-	return resolved
 }
 
 // An inspector checks one file. It walks every rule once and hands each node to the
@@ -119,6 +103,9 @@ func (i *inspector) node(node any) {
 	switch node := node.(type) {
 	case ast.Ref:
 		i.decisions(node)
+		if f, ok := i.resolve(ast.NewTerm(node)); ok && f.unknown != nil && f.in.KeyNames != nil { // else the compiler says it
+			i.unknownKey(f, "never_collected")
+		}
 		if len(node) > 3 {
 			i.searched(ast.NewTerm(node[:3]))
 		}
@@ -168,6 +155,7 @@ func (i *inspector) head() {
 	}
 	if rego.IsMultiValue(i.rule) {
 		i.member(policy.Set(name), i.rule.Head.Key)
+		i.restsOnAgent(policy.Set(name))
 	}
 	if i.rule.Else != nil {
 		i.at(i.rule.Else.Location, "set_expected", "a rule of a set has no else")
@@ -247,7 +235,8 @@ func (i *inspector) undefinedRule(ref ast.Ref) string {
 		}
 	}
 	asked = strings.Join(parts[:3], ".")
-	return fmt.Sprintf("there is no package %s%s", asked, suggest.Words(asked, sortedKeys(i.packages)))
+	have := slices.DeleteFunc(sortedKeys(i.packages), func(pkg string) bool { return strings.HasSuffix(pkg, "_test") })
+	return fmt.Sprintf("there is no package %s%s", asked, suggest.Words(asked, have))
 }
 
 // constantParts returns the parts of a reference below data, up to the first that is

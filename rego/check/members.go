@@ -60,8 +60,11 @@ func (i *inspector) keys(set policy.Set, location *ast.Location, member ast.Obje
 			complete = false
 		}
 		if f, ok := i.resolve(v); ok && key == "profile" && slices.Equal(f.path, []string{"profiles", "*"}) {
-			i.at(v.Location, "member_type", "%s is the facts of a profile and not its name; write: some %s, _ in input.profiles", v, v)
+			i.at(v.Location, "member_type", "%s is the facts of a profile and not its name; write: some name, _ in input.profiles", v)
 			complete = false
+		}
+		if key == "until" || key == "at" {
+			i.uncheckedTime(string(key), v)
 		}
 		values[string(key)] = i.plainOrExample(string(key), v)
 	})
@@ -82,6 +85,38 @@ func (i *inspector) keys(set policy.Set, location *ast.Location, member ast.Obje
 		i.at(location, "member_type", "%s", cmp.Or(cut, fmt.Sprint(err)))
 	} else if rule, ok := values["rule"].(string); ok && rule != examples["rule"] && !i.isRulePackage(rule) {
 		i.at(location, "unknown_rule", "there is no rule package %q to waive%s", rule, suggest.Words(rule, i.rulePackages(0)))
+	}
+}
+
+// uncheckedTime finds a time that is text from the volume, which may be no time.
+func (i *inspector) uncheckedTime(key string, v *ast.Term) {
+	if f, ok := i.resolve(v); ok && (f.node == nil || f.node.Type == "string") && !i.tested(v, []string{"regex.match"}) {
+		i.at(v.Location, "unchecked_time", "%s is %s, and the whole package fails if that is no time", key, f)
+	}
+}
+
+// restsOnAgent finds a start or a waive about which the agent alone decides: the rule reads
+// facts that the agent can write, and nothing else. The recorded state is the operator's
+// intent, although the agent can write it.
+func (i *inspector) restsOnAgent(set policy.Set) {
+	if set != policy.SetStart && set != policy.SetWaive {
+		return
+	}
+	var agents []fact
+	others := false
+	ast.WalkTerms(i.rule.Body, func(t *ast.Term) bool {
+		f, isFact := i.resolve(t)
+		switch ref, isRef := t.Value.(ast.Ref); {
+		case !isRef || isFact && len(f.path) < 3: // such as input.profiles[name]
+		case isFact && f.node != nil && f.node.WrittenBy == "agent" && (set == policy.SetWaive || f.path[2] != "prior_state"):
+			agents = append(agents, f)
+		case isFact || ref.HasPrefix(ast.DefaultRootRef):
+			others = true
+		}
+		return false
+	})
+	if len(agents) > 0 && !others {
+		i.at(i.rule.Location, "rests_on_agent", "the agent can write %s, and nothing else decides about this %s", agents[0], set)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"hermes-reconcile/policy"
@@ -26,6 +27,33 @@ func (c *checker) try(ctx context.Context, e *rego.Evaluator) {
 			return
 		}
 	}
+	c.tryMany(ctx, e)
+}
+
+// many is a number of profiles that few homes have.
+const many = 500
+
+// tryMany finds values that leave their range only because there are many profiles.
+func (c *checker) tryMany(ctx context.Context, e *rego.Evaluator) {
+	numbers := func(r *ast.Rule) bool {
+		return slices.Contains([]policy.Set{policy.SetDelay, policy.SetRecheck, policy.SetRestart}, policy.Set(rego.RuleName(r)))
+	}
+	if !slices.ContainsFunc(c.sources, func(s rego.Source) bool { return s.Layer > 0 && slices.ContainsFunc(s.Module.Rules, numbers) }) {
+		return
+	}
+	in := example.Home(many)
+	all := e.Evaluate(ctx, policy.StageRules, in)
+	in.Decisions = example.Decided(in, policy.ActionStart)
+	for _, said := range append(all.Contributions, e.Evaluate(ctx, policy.StageAfter, in).Contributions...) {
+		f := Finding{Code: "range_with_many", Col: 1}
+		f.File, f.Row = splitLocation(said.Location)
+		if said.Layer > 0 && said.Set == policy.SetAlarm && said.Code == policy.CodeOutOfRange {
+			f.Message = fmt.Sprintf("with %d profiles: %s", many, strings.TrimPrefix(said.Reason, said.Location+": "))
+			c.addOnce(f, func(g Finding) bool {
+				return g.File == f.File && g.Row == f.Row && (g.Code == f.Code || g.Code == "bad_member")
+			})
+		}
+	}
 }
 
 // tryOne evaluates the rules of both stages over one situation: the second stage once
@@ -37,12 +65,15 @@ func (c *checker) tryOne(ctx context.Context, e *rego.Evaluator, s example.Situa
 	}
 	c.tried = append(c.tried, s.Name)
 	all := e.Evaluate(ctx, policy.StageRules, s.Input)
+	printed := all.Printed
 	for _, action := range []policy.Action{policy.ActionStart, policy.ActionDown} {
 		s.Input.Decisions = example.Decided(s.Input, action)
 		after := e.Evaluate(ctx, policy.StageAfter, s.Input)
 		all.Contributions = append(all.Contributions, after.Contributions...)
 		all.Failures = append(all.Failures, after.Failures...)
+		printed = append(printed, after.Printed...)
 	}
+	c.show(s, printed)
 	for _, contribution := range all.Contributions {
 		if contribution.Layer > 0 {
 			c.addContribution(s, isExample, contribution)
@@ -53,6 +84,20 @@ func (c *checker) tryOne(ctx context.Context, e *rego.Evaluator, s example.Situa
 		enough = enough || code == "too_slow" || code == "too_much_memory"
 	}
 	return enough
+}
+
+// show prints what the rules print in one situation: in all of them it would be too much.
+func (c *checker) show(s example.Situation, printed []string) {
+	shown := example.Situations()[0].Name
+	if n := len(c.options.Situations); n > 0 {
+		shown = c.options.Situations[n-1].Name
+	}
+	if c.options.Printed == nil || s.Name != shown {
+		return
+	}
+	for _, line := range printed {
+		fmt.Fprintln(c.options.Printed, policy.Line(line))
+	}
 }
 
 // addContribution reports a contribution about a setting that the rule cannot use, or
@@ -71,12 +116,16 @@ func (c *checker) addContribution(s example.Situation, isExample bool, said poli
 				f.File, f.Row = at.file, at.row
 			}
 		}
+	case strings.Contains(said.Reason, "%!"):
+		f.Code, f.Message = "sprintf_verb", fmt.Sprintf("on %s the reason is %q", s.Name, said.Reason)
 	case said.Profile != "" && !exists && !isExample:
 		f.Code, f.Message = "unknown_profile", fmt.Sprintf("%s for %q: %s has no such profile%s", said.Set, said.Profile, s.Name, suggest.Words(said.Profile, sortedKeys(s.Input.Profiles)))
 	default:
 		return
 	}
-	c.addOnce(f, func(g Finding) bool { return g.Code == f.Code && g.Message == f.Message })
+	c.addOnce(f, func(g Finding) bool {
+		return g.Code == f.Code && (g.Message == f.Message || f.Code == "sprintf_verb" && g.File == f.File && g.Row == f.Row)
+	})
 }
 
 // addOnce adds a finding unless there is an equal one: one situation is enough.
@@ -104,7 +153,10 @@ func (c *checker) addFailure(ctx context.Context, e *rego.Evaluator, s example.S
 	if f.File == "" {
 		f.File, f.Row = c.place(ctx, e, s, failure.Rule, f.Code == "too_slow")
 	}
-	c.addOnce(f, func(g Finding) bool { return g.File == f.File && g.Row == f.Row && g.Code == f.Code })
+	c.addOnce(f, func(g Finding) bool {
+		said := g.Code == f.Code || f.Code == "bad_member" && strings.HasPrefix(g.Code, "member_")
+		return said && g.File == f.File && g.Row == f.Row
+	})
 	return f.Code
 }
 

@@ -40,8 +40,8 @@ func (i *inspector) test() {
 	}
 }
 
-// withoutInput finds a test that asks for members of a set of its package and puts nothing
-// in the place of input, neither itself nor in a rule that it refers to.
+// withoutInput finds a test that reads input, or asks for members of a set of its package, and
+// puts nothing in the place of input, neither itself nor in a rule that it refers to.
 func (i *inspector) withoutInput(subject ast.Ref) {
 	own := i.Module.Package.Path
 	type use struct{ asks, gives bool }
@@ -54,6 +54,7 @@ func (i *inspector) withoutInput(subject ast.Ref) {
 				set, _ := ref[len(subject)].Value.(ast.String)
 				u.asks = u.asks || rego.IsSet(string(set))
 			}
+			u.asks = u.asks || ref[0].Equal(ast.InputRootDocument)
 			if ref.HasPrefix(own) && len(ref) > len(own) {
 				helper, _ := ref[len(own)].Value.(ast.String)
 				below[name] = append(below[name], string(helper))
@@ -74,7 +75,7 @@ func (i *inspector) withoutInput(subject ast.Ref) {
 			u.asks, u.gives = u.asks || uses[helper].asks, u.gives || uses[helper].gives
 		}
 		if strings.HasPrefix(name, tester.TestPrefix) && u.asks && !u.gives {
-			i.at(rule.Location, "test_without_input", "%s asks a set of its package without an input", name)
+			i.at(rule.Location, "test_without_input", "%s asks the rules or reads input, and no input is given", name)
 		}
 	}
 }
@@ -82,23 +83,11 @@ func (i *inspector) withoutInput(subject ast.Ref) {
 // with checks what a test puts in the place of input. The compiler does not, and with a
 // misspelt fact the test would test nothing.
 func (i *inspector) with(w *ast.With) {
-	ref, ok := w.Target.Value.(ast.Ref)
-	if !ok || !ref[0].Equal(ast.InputRootDocument) {
-		return
+	if f, ok := i.resolve(w.Target); ok && f.unknown != nil {
+		i.unknownKey(f, "test_unknown_fact")
+	} else if ok {
+		i.literal(f.node, f.String(), w.Value)
 	}
-	node := i.schema
-	for at, t := range ref[1:] {
-		key := "*"
-		if s, ok := t.Value.(ast.String); ok {
-			key = string(s)
-		}
-		if !node.Allows(key) {
-			i.at(ref[at+1].Location, "test_unknown_fact", "there is no %s%s", ref[:at+2], suggest.Words(key, sortedKeys(node.Properties)))
-			return
-		}
-		node = node.Below(key)
-	}
-	i.literal(node, ref.String(), w.Value)
 }
 
 // exampleFacts checks the facts that a test passes to the library of example facts.
@@ -133,7 +122,7 @@ func (i *inspector) literal(node *rego.Schema, path string, t *ast.Term) {
 			return
 		}
 		if !node.Allows(string(key)) {
-			i.at(k.Location, "test_unknown_fact", "%s has no %q%s", path, string(key), suggest.Words(string(key), sortedKeys(node.Properties)))
+			i.at(k.Location, "test_unknown_fact", "%s has no %q%s", path, string(key), suggest.Words(string(key), node.Keys()))
 			return
 		}
 		i.literal(node.Below(string(key)), path+"."+string(key), v)

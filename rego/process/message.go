@@ -22,6 +22,7 @@ type Settings struct {
 	Timeout   time.Duration     // of one package, see rego.Options
 	Memory    int64             // see rego.Options
 	StateDir  string            // has the last good copy
+	Print     bool              // see rego.Options
 }
 
 // A request asks for one thing. Settings, Document and Profile have no answer. An

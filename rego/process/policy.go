@@ -109,6 +109,9 @@ func (p *Policy) evaluate(ctx context.Context, stage policy.Stage, in policy.Inp
 		}
 		all.Contributions = append(all.Contributions, result.Contributions...)
 		all.Failures = append(all.Failures, result.Failures...)
+		for _, line := range result.Printed { // none without Print
+			fmt.Fprintln(p.rules.Print, policy.Line(line))
+		}
 	}
 	if err != nil {
 		all.Failures = append(all.Failures, policy.RuleFailure{Rule: "reconcile", Error: err.Error()})

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -32,6 +33,8 @@ import (
 type Rules struct {
 	// Configure returns the settings. It is called once, before the child is needed.
 	Configure func() (Settings, error)
+	// Print gets what the rules print. Without it print() does nothing.
+	Print io.Writer
 
 	mutex    sync.Mutex
 	settings *Settings
@@ -198,6 +201,7 @@ func (r *Rules) configure() error {
 	if s.Text, err = json.Marshal(s.Values); err != nil {
 		return fmt.Errorf("configuration: settings: %w", err)
 	}
+	s.Print = r.Print != nil
 	s.Directory, _ = os.Getwd()
 	r.settings = &s
 	return nil

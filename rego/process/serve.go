@@ -122,7 +122,7 @@ func (s *server) load(choice bundle.Choice) error {
 		return err
 	}
 	e, err := bundle.Load(choice, rego.Layers(s.settings.Policy, s.settings.User), rego.Options{
-		Schema: s.settings.Schema, Settings: s.settings.Values, Places: s.settings.Places, Timeout: s.settings.Timeout,
+		Schema: s.settings.Schema, Settings: s.settings.Values, Places: s.settings.Places, Timeout: s.settings.Timeout, Print: s.settings.Print,
 	}, s.settings.StateDir)
 	if e == nil {
 		return s.write(answer{Error: err.Error(), NoCopy: errors.Is(err, bundle.ErrNoLastGood), Untrusted: rego.Untrusted(err), Done: true})

@@ -8,7 +8,6 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
-	"github.com/open-policy-agent/opa/v1/topdown/print"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -83,7 +82,9 @@ func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string
 			stopped, _ := s.stop(bodyFor(rule, profile))
 			r.Stopped, r.Failure = append(r.Stopped, stopped...), s.failure
 		}
-		_, _ = e.First(ctx, p.Name, bodyFor(rule, profile), document, func(q *topdown.Query) *topdown.Query { return q.WithPrintHook(&r) })
+		prints := &rego.Prints{}
+		_, _ = e.First(ctx, p.Name, bodyFor(rule, profile), document, func(q *topdown.Query) *topdown.Query { return q.WithPrintHook(prints) })
+		r.Printed = prints.Lines
 		m.Rules = append(m.Rules, r)
 	}
 	if len(m.Rules) == 0 { // it cannot be used
@@ -93,18 +94,6 @@ func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string
 	}
 	return m, true, nil
 }
-
-// Print keeps what the rule prints, without immediate repetitions.
-func (r *RuleMatch) Print(c print.Context, text string) error {
-	line := rego.Place(c.Location) + ": " + text
-	if len(r.Printed) < maxPrinted && !slices.Contains(r.Printed[max(0, len(r.Printed)-1):], line) {
-		r.Printed = append(r.Printed, line)
-	}
-	return nil
-}
-
-// maxPrinted limits how many lines are kept.
-const maxPrinted = 10_000
 
 // A stopper finds where bodies of compiled rules stop.
 type stopper struct {

@@ -3,6 +3,7 @@ package workbench
 import (
 	"bytes"
 	"embed"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"maps"
@@ -75,6 +76,9 @@ func scaffoldFiles(inputSchema, decisionSchema []byte) (map[string][]byte, error
 	if err != nil {
 		return nil, err
 	}
+	if inputSchema, err = forOPA(inputSchema); err != nil {
+		return nil, err
+	}
 	files := map[string][]byte{example.LibraryFile: library, inputSchemaFile: line(inputSchema), decisionSchemaFile: line(decisionSchema)}
 	err = fs.WalkDir(scaffold, "scaffold", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -91,6 +95,22 @@ func scaffoldFiles(inputSchema, decisionSchema []byte) (map[string][]byte, error
 	_, below, _ := bytes.Cut(builtin, []byte("\nsettings:"))
 	files[rego.SettingsFile] = append(files[rego.SettingsFile], settingLine.ReplaceAll(below, []byte("  # $1"))...)
 	return files, err
+}
+
+// forOPA names one profile and one decision in the schema. OPA knows the type of an object only
+// by the names of its keys, and then finds a misspelt fact below any key that is a variable.
+func forOPA(schema []byte) ([]byte, error) {
+	var root map[string]any
+	if err := json.Unmarshal(schema, &root); err != nil {
+		return nil, err
+	}
+	properties, _ := root["properties"].(map[string]any)
+	for _, key := range []string{"profiles", "decisions"} {
+		if object, ok := properties[key].(map[string]any); ok {
+			object["properties"] = map[string]any{"default": map[string]string{"$ref": "#/properties/" + key + "/additionalProperties"}}
+		}
+	}
+	return json.MarshalIndent(root, "", "  ")
 }
 
 // settingLine matches the beginning of a line below settings that is no comment: the

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/rawbytes"
+	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 	node "go.yaml.in/yaml/v3"
@@ -42,8 +42,17 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, from origins, user string) e
 	if strings.TrimSpace(string(text)) == "" {
 		return nil
 	}
+	values, err := yaml.Parser().Unmarshal(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	var file node.Node
+	if err := node.Unmarshal(text, &file); err != nil || len(file.Content) == 0 {
+		return err
+	}
+	errs := removeDotted(values, file.Content[0], name)
 	alone := koanf.New(".")
-	if err := alone.Load(rawbytes.Provider(text), yaml.Parser()); err != nil {
+	if err := alone.Load(confmap.Provider(values, ""), nil); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if own := alone.String("user"); own != "" && own != user {
@@ -51,17 +60,26 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, from origins, user string) e
 			return refuse(name, err)
 		}
 	}
-	var errs []error
 	for _, key := range alone.Keys() {
 		if err := checkKey(alone, key); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
-	var file node.Node
-	if node.Unmarshal(text, &file) == nil { // without places it is as good
-		from.locate(alone, file.Content[0], "", name)
-	}
+	from.locate(alone, file.Content[0], "", name)
 	return errors.Join(append(errs, k.Merge(alone))...)
+}
+
+// removeDotted removes the keys whose name has a dot, which would otherwise look like those of
+// a section. It returns an error for each, with its place in the file.
+func removeDotted(values map[string]any, object *node.Node, name string) (errs []error) {
+	for i := 0; i+1 < len(object.Content); i += 2 {
+		key := object.Content[i]
+		if section, below, ok := strings.Cut(key.Value, "."); ok {
+			errs = append(errs, fmt.Errorf("%s:%d: the key %q has a dot; write %s below a line with %q", name, key.Line, key.Value, below, section+":"))
+			delete(values, key.Value)
+		}
+	}
+	return errs
 }
 
 // refuse returns the error about a file that is not used.

@@ -18,15 +18,22 @@ import (
 func GithubFindings(w io.Writer, r check.Report) {
 	for _, f := range r.Findings {
 		fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", f.Severity, workflowProperty.Replace(f.File),
-			max(f.Row, 1), max(f.Col, 1), workflowProperty.Replace(f.Code), workflowText.Replace(policy.Line(f.Message)+"\n"+f.Fix))
+			max(f.Row, 1), max(f.Col, 1), workflowProperty.Replace(f.Code), workflowText.Replace(messageOf(f)))
 	}
+}
+
+// messageOf returns the message of a finding, with what would be right if that is known.
+func messageOf(f check.Finding) string {
+	return strings.TrimSuffix(policy.Line(f.Message)+"\n"+f.Fix, "\n")
 }
 
 // Findings prints what `policy check` found.
 func Findings(w io.Writer, r check.Report) {
 	for _, f := range r.Findings {
 		line(w, "%s", f)
-		line(w, "    %s", f.Fix)
+		if f.Fix != "" {
+			line(w, "    %s", f.Fix)
+		}
 	}
 	if len(r.Findings) > 0 {
 		fmt.Fprintln(w)

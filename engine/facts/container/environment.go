@@ -32,13 +32,24 @@ const (
 
 type environmentFact struct {
 	read.Outcome
-	Source       string            `json:"source" about:"where the variables are from: the environment of the process comes first, then the directory that s6-overlay writes" words:"process,directory,process+directory,none"`
-	Vars         map[string]string `json:"vars" about:"allow-listed variables and those that begin with HERMES_RECONCILE_, by name; without user and password in a URL" of:"value, cut to 1024 bytes"`
-	Flags        map[string]bool   `json:"flags" about:"variables that are on or off, by name; absent when unset, blank or not a known word" of:"1, true, yes, on and 0, false, no, off in any case; HERMES_GATEWAY_NO_SUPERVISE is on only for 1, true, yes"`
-	InvalidFlags []string          `json:"invalid_flags" about:"variables that should be on or off and have another value, so they count as unset" of:"name"`
-	Warnings     []string          `json:"warnings" about:"variables that should be on or off and are written in another way: in quotes, which does not hide what is meant, or with another word" of:"the variable, and what is wrong"`
-	Secrets      []environSecret   `json:"secrets" about:"variables that hold a credential" of:"one variable"`
+	Source       string          `json:"source" about:"where the variables are from: the environment of the process comes first, then the directory that s6-overlay writes" words:"process,directory,process+directory,none"`
+	Vars         shownVars       `json:"vars" about:"allow-listed variables and those that begin with HERMES_RECONCILE_, by name; without user and password in a URL" of:"value, cut to 1024 bytes"`
+	Flags        shownFlags      `json:"flags" about:"variables that are on or off, by name; absent when unset, blank or not a known word" of:"1, true, yes, on and 0, false, no, off in any case; HERMES_GATEWAY_NO_SUPERVISE is on only for 1, true, yes"`
+	InvalidFlags []string        `json:"invalid_flags" about:"variables that should be on or off and have another value, so they count as unset" of:"name"`
+	Warnings     []string        `json:"warnings" about:"variables that should be on or off and are written in another way: in quotes, which does not hide what is meant, or with another word" of:"the variable, and what is wrong"`
+	Secrets      []environSecret `json:"secrets" about:"variables that hold a credential" of:"one variable"`
 }
+
+type (
+	shownVars  map[string]string
+	shownFlags map[string]bool
+)
+
+// Names lists the variables that can be facts.
+func (shownVars) Names() []string { return append(slices.Clone(shownVariables), shownPrefix+".*") }
+
+// Names lists the variables that are switches.
+func (shownFlags) Names() []string { return switches }
 
 type environSecret struct {
 	Name        string `json:"name" about:"its name ends in _TOKEN, _KEY, _SECRET, _APP_ID or _ACCOUNT_ID, or begins with HERMES_RECONCILE_ and looks secret"`
@@ -53,7 +64,7 @@ func (c Config) environment() environmentFact {
 func describeEnvironment(e read.Environment) environmentFact {
 	f := environmentFact{
 		Outcome: read.Recorded, Source: e.Source,
-		Vars: map[string]string{}, Flags: map[string]bool{}, InvalidFlags: []string{}, Warnings: []string{}, Secrets: []environSecret{},
+		Vars: shownVars{}, Flags: shownFlags{}, InvalidFlags: []string{}, Warnings: []string{}, Secrets: []environSecret{},
 	}
 	switch {
 	case e.Problem != "":

@@ -20,6 +20,10 @@ const (
 	ByAgent    Writer = "agent"
 )
 
+// A Limited map has only keys of these names. A name that ends in .* stands for all that begin
+// so. Policy check knows no other pattern.
+type Limited interface{ Names() []string }
+
 // schema is a JSON Schema, or a part of one.
 type schema map[string]any
 
@@ -57,6 +61,9 @@ func schemaOf(t reflect.Type, by Writer, tag reflect.StructTag) schema {
 		s["type"], s["items"] = "array", schemaOf(t.Elem(), by, of)
 	case reflect.Map:
 		s["type"], s["additionalProperties"] = "object", schemaOf(t.Elem(), by, of)
+		if limited, ok := reflect.Zero(t).Interface().(Limited); ok {
+			s["propertyNames"] = schema{"pattern": "^(" + strings.Join(limited.Names(), "|") + ")$"}
+		}
 	case reflect.Struct:
 		keys := schema{}
 		addKeys(keys, t, by)
