@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
@@ -68,20 +70,34 @@ func (w *Watched) Keep(ctx context.Context, e engine.Evaluator) error {
 	return err
 }
 
-// stampOf changes whenever a file in the operator's directories does.
+// stampOf changes whenever a file in the operator's directories does, whoever may write it, or
+// the place to which a link leads.
 func (w *Watched) stampOf() string {
 	var stamp strings.Builder
 	for _, dir := range w.Directories {
-		_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		real, err := filepath.EvalSymlinks(dir) // a mounted ConfigMap has links to directories
+		fmt.Fprintln(&stamp, dir, real, err)
+		for above := real; above != filepath.Dir(above); above = filepath.Dir(above) {
+			if info, err := os.Lstat(filepath.Dir(above)); err == nil {
+				fmt.Fprintln(&stamp, writers(info))
+			}
+		}
+		_ = filepath.WalkDir(real, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil {
 				fmt.Fprintln(&stamp, path, err)
 				return nil
 			}
 			if info, err := entry.Info(); err == nil {
-				fmt.Fprintln(&stamp, path, info.Size(), info.ModTime())
+				fmt.Fprintln(&stamp, path, info.Size(), info.ModTime(), writers(info))
 			}
 			return nil
 		})
 	}
 	return stamp.String()
+}
+
+// writers says who may write a file.
+func writers(info fs.FileInfo) string {
+	st, _ := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprint(st.Uid, st.Gid, info.Mode())
 }

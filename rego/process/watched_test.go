@@ -90,3 +90,46 @@ func TestBrokenRulesLeaveThePresentOnes(t *testing.T) {
 	}
 	decides("gone", true, "changed")
 }
+
+// Rules that the agents could have written decide as soon as they are given to root, and so do
+// those to which a link of a ConfigMap leads.
+func TestWatchedSeesOwnersAndLinks(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	base := t.TempDir()
+	at := func(name string) string { return filepath.Join(base, name) }
+	must := func(errs ...error) {
+		t.Helper()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, reason := range []string{"first", "second"} {
+		must(os.MkdirAll(at(reason+"/policy"), 0o755), os.WriteFile(at(reason+"/policy/site.rego"), []byte(strings.ReplaceAll(site, "mine", reason)), 0o644))
+	}
+	must(os.Symlink("first", at("..data")), os.Symlink("..data/policy", at("policy")), os.Chown(at("first"), 10000, 10000))
+	r := &Watched{Directories: []string{at("policy")}, Rules: &Rules{Configure: func() (Settings, error) {
+		return Settings{Policy: []string{at("policy")}, User: "10000:10000", Timeout: 10 * time.Second}, nil
+	}}}
+	defer func() { r.Close() }()
+	load := func() policy.Status {
+		t.Helper()
+		r.Refresh(t.Context())
+		e, err := r.LoadOrFallBack(t.Context())
+		must(err)
+		return e.Status()
+	}
+	if s := load(); len(s.Untrusted) == 0 {
+		t.Fatalf("rules of the agents decide: %+v", s)
+	}
+	must(os.Chown(at("first"), 0, 0))
+	first := load()
+	if len(first.Untrusted) > 0 || first.Fallback {
+		t.Errorf("the rules belong to root now, and do not decide: %+v", first)
+	}
+	must(os.Symlink("second", at("..new")), os.Rename(at("..new"), at("..data")))
+	if s := load(); s.Revision == first.Revision || s.Fallback {
+		t.Errorf("the ConfigMap has other rules now: %+v", s)
+	}
+}
