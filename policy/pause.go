@@ -11,6 +11,7 @@ type Pause struct {
 	AtUnix int64  `json:"at_unix" about:"when the pause was ordered, in seconds since 1970"`
 	Up     bool   `json:"up" about:"the gateway was to be up when the pause began"`
 	Ended  bool   `json:"ended" about:"the pause is over"`
+	Text   string `json:"text,omitempty" about:"the same as a sentence, for the hold"`
 }
 
 // Pauses are all pauses of a container. The fact "pauses" has them, and so has PausesFile.
@@ -40,23 +41,39 @@ func (p Pauses) Of(profile string) (pause Pause, exists bool) {
 	return pause, true
 }
 
+// Sentence says when and why it was paused, and what ends that.
+func (p Pause) Sentence() string {
+	text := "root paused it at " + time.Unix(p.AtUnix, 0).UTC().Format(time.RFC3339)
+	if p.Reason != "" {
+		text += " (" + p.Reason + ")"
+	}
+	if p.Until != "" {
+		return text + "; the pause ends at " + p.Until + " or by resume"
+	}
+	return text + "; the pause ends by resume"
+}
+
 // remembered is how long an ended pause is remembered.
 const remembered = 24 * time.Hour
 
 // At returns the pauses as they are at a time. A pause whose end cannot be read has none.
 func (p Pauses) At(now time.Time) Pauses {
-	over := func(pause Pause, by time.Duration) bool {
+	over := func(pause *Pause, by time.Duration) bool {
 		until, err := time.Parse(time.RFC3339, pause.Until)
-		return pause.Until != "" && err == nil && !now.Before(until.Add(by))
+		if err != nil {
+			pause.Until = ""
+		}
+		return err == nil && !now.Before(until.Add(by))
 	}
 	is := Pauses{Profiles: map[string]Pause{}}
-	if p.Others != nil && !over(*p.Others, 0) {
+	if p.Others != nil && !over(p.Others, 0) {
 		is.Others = p.Others
+		is.Others.Text = is.Others.Sentence()
 	}
 	for name, pause := range p.Profiles {
 		// Without the ended pause, that of the others would count.
-		if is.Others != nil || !over(pause, remembered) {
-			pause.Ended = over(pause, 0)
+		if is.Others != nil || !over(&pause, remembered) {
+			pause.Ended, pause.Text = over(&pause, 0), pause.Sentence()
 			is.Profiles[name] = pause
 		}
 	}

@@ -39,7 +39,7 @@ func manyProfiles(n int) policy.Input {
 			overrides = append(overrides, fmt.Sprintf(`"p%05d":[{"rule":"reconcile.rules.restart_budget","code":"budget_exhausted","at_unix":1795381851,"active":true}]`, i+1))
 		}
 		if i%20 == 1 {
-			pauses = append(pauses, fmt.Sprintf(`"p%05d":{"at_unix":1795381851,"up":true,"ended":%t,"reason":"a backup"}`, i+1, i%40 == 1))
+			pauses = append(pauses, fmt.Sprintf(`"p%05d":{"at_unix":1795381851,"up":true,"ended":%t,"reason":"a backup","text":"root paused it"}`, i+1, i%40 == 1))
 		}
 		in.Profiles[fmt.Sprintf("p%05d", i+1)] = benchFacts(i + 1)
 	}
