@@ -16,6 +16,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/s6/s6test"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
@@ -363,7 +364,7 @@ func (w *world) runAs(id int, env string, words ...string) string {
 func applyAndPrint(scan string, words []string) {
 	base := filepath.Dir(scan)
 	e := &Executor{
-		ScanDir: scan, User: User{UID: hermesID, GID: hermesID},
+		ScanDir: scan, User: trust.User{UID: hermesID, GID: hermesID},
 		Settings: scripts.Settings{
 			Home: filepath.Join(base, "home"), Command: []string{filepath.Join(base, "gateway")}, Args: []string{"gateway", "run", "--replace"},
 		},

@@ -5,26 +5,12 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strconv"
 	"time"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/s6/scripts"
 )
-
-// A User is the unprivileged user that gateways run as.
-type User struct {
-	Name     string // as s6-setuidgid looks it up; empty: by UID and GID
-	UID, GID int
-}
-
-// account is the argument of s6-setuidgid.
-func (u User) account() string {
-	if u.Name != "" {
-		return u.Name
-	}
-	return strconv.Itoa(u.UID) + ":" + strconv.Itoa(u.GID)
-}
 
 // An Ownership decides who owns slots. It matters only for root.
 type Ownership string
@@ -48,8 +34,8 @@ const (
 // two Executors, also in two processes, need nothing but that lock.
 type Executor struct {
 	ScanDir   string
-	User      User // of the gateways
-	Root      bool // this process is root, so files are given to User
+	User      trust.User // of the gateways
+	Root      bool       // this process is root, so files are given to User
 	Ownership Ownership
 	scripts.Settings
 
@@ -74,7 +60,7 @@ func (e *Executor) withDefaults() *Executor {
 
 // newRenderer makes the files of slots.
 func (e *Executor) newRenderer() (*scripts.Renderer, error) {
-	return scripts.New(e.Settings, e.slotPath(""), e.User.account())
+	return scripts.New(e.Settings, e.slotPath(""), e.User.String())
 }
 
 // Execute carries out the operations on slots and ignores those of other executors. It

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/s6/scripts"
 )
 
@@ -38,7 +39,7 @@ func benchScanDir(b *testing.B) string {
 
 func benchExecutor(dir string) *Executor {
 	return &Executor{
-		ScanDir: dir, Root: os.Geteuid() == 0, User: User{UID: hermesID, GID: hermesID}, Capacity: new(0),
+		ScanDir: dir, Root: os.Geteuid() == 0, User: trust.User{UID: hermesID, GID: hermesID}, Capacity: new(0),
 		Settings: scripts.Settings{Home: "/opt/data", Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"}},
 	}
 }

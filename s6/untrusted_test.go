@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/s6/s6test"
 	"hermes-reconcile/s6/supervise"
 )
@@ -253,7 +254,7 @@ func TestUntrustedSurroundings(t *testing.T) {
 		prepare func(w *world)
 		want    string
 	}{
-		"the user is root":        {func(w *world) { w.exec.User = User{Name: "root"} }, "the gateways' user has uid 0"},
+		"the user is root":        {func(w *world) { w.exec.User = trust.User{Name: "root"} }, "the gateways' user has uid 0"},
 		"a parent of the agent's": {func(w *world) { must(w.t, os.Chown(w.base, hermesID, hermesID)) }, "is owned by uid 10000, the user of the agents"},
 		"a parent open to all":    {func(w *world) { must(w.t, os.Chmod(w.base, 0o777)) }, "can be written by uid 10000"},
 		"a script of s6-svscan's": {func(w *world) { w.stranger(".s6-svscan/SIGTERM") }, ".s6-svscan/SIGTERM belongs to uid 10000"},

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/s6/s6test"
 	"hermes-reconcile/s6/scripts"
 )
@@ -62,7 +63,7 @@ func newWorldIn(t *testing.T, base string) *world {
 	gateway := w.script("gateway", "echo \"args $* home $HOME child $HERMES_S6_SUPERVISED_CHILD uid $(id -u)\"\nexec sleep 10000\n")
 	w.exec = &Executor{
 		ScanDir: w.scan, Root: root,
-		User:     User{UID: hermesID, GID: hermesID},
+		User:     trust.User{UID: hermesID, GID: hermesID},
 		Settings: scripts.Settings{Home: w.home, Command: []string{gateway}, Args: []string{"gateway", "run", "--replace"}},
 	}
 	w.options = policy.PlanOptions{Rescan: true, Prune: true}

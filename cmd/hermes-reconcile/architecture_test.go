@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"engine/hometest":        {},
 	"engine/ledger":          {"policy"},
 	"engine/volume":          {"policy", "policy/beneath"},
-	"engine/volume/remote":   {"policy", "engine", "engine/child", "engine/facts", "engine/facts/fact", "engine/gatewaylog", "engine/memory", "engine/notify", "engine/volume", "engine/ledger"},
+	"engine/volume/remote":   {"policy", "engine", "engine/child", "engine/facts", "engine/facts/fact", "engine/gatewaylog", "engine/memory", "engine/notify", "engine/volume", "engine/ledger", "policy/trust"},
 	"engine/reconcile":       {"policy", "policy/wait", "engine", "engine/facts/fact", "engine/ledger"},
 	"engine/memory":          {},
 	"engine/notify":          {},

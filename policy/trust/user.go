@@ -14,23 +14,32 @@ import (
 // UpstreamUser is the user of the agents in upstream's image.
 const UpstreamUser = "10000:10000"
 
+// A User is a user of the system.
+type User struct {
+	Name     string // empty: only its numbers are known
+	UID, GID int
+}
+
+// String is the user as s6-setuidgid takes it: the name, else UID:GID.
+func (u User) String() string { return cmp.Or(u.Name, fmt.Sprintf("%d:%d", u.UID, u.GID)) }
+
 // LookupUser finds a user by name or as UID:GID.
-func LookupUser(name string) (uid, gid int, err error) {
+func LookupUser(name string) (User, error) {
 	if u, g, ok := strings.Cut(name, ":"); ok {
 		uid, uidErr := strconv.ParseUint(u, 10, 31)
 		gid, gidErr := strconv.ParseUint(g, 10, 31)
 		if err := cmp.Or(uidErr, gidErr); err != nil {
-			return 0, 0, fmt.Errorf("user is %q, want a name or UID:GID", name)
+			return User{}, fmt.Errorf("user is %q, want a name or UID:GID", name)
 		}
-		return int(uid), int(gid), nil
+		return User{UID: int(uid), GID: int(gid)}, nil
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
-		return 0, 0, fmt.Errorf("user: there is no user %q here; name another one, or give UID:GID", name)
+		return User{}, fmt.Errorf("user: there is no user %q here; name another one, or give UID:GID", name)
 	}
 	uid, uidErr := strconv.Atoi(u.Uid)
 	gid, gidErr := strconv.Atoi(u.Gid)
-	return uid, gid, cmp.Or(uidErr, gidErr)
+	return User{name, uid, gid}, cmp.Or(uidErr, gidErr)
 }
 
 // NotByUser is NotBy for the user of the agents, by name or as UID:GID, with all groups of
@@ -50,15 +59,15 @@ func NotByUser(name string) Judge {
 }
 
 func notByUser(name string) Judge {
-	uid, gid, err := LookupUser(name)
+	agents, err := LookupUser(name)
 	if err != nil {
-		uid, gid, _ = LookupUser(UpstreamUser)
+		agents, _ = LookupUser(UpstreamUser)
 	}
-	if uid == 0 {
+	if agents.UID == 0 {
 		return Anybody
 	}
-	gids := []int{gid}
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+	gids := []int{agents.GID}
+	if u, err := user.LookupId(strconv.Itoa(agents.UID)); err == nil {
 		more, _ := u.GroupIds()
 		for _, text := range more {
 			if id, err := strconv.Atoi(text); err == nil {
@@ -66,5 +75,5 @@ func notByUser(name string) Judge {
 			}
 		}
 	}
-	return NotBy(uid, gids...)
+	return NotBy(agents.UID, gids...)
 }

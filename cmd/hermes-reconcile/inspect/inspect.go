@@ -168,15 +168,15 @@ func untrustedFacts(c config.Config) (reason, mend string) {
 
 // otherUser compares the user with the one to whom upstream's image gives the home.
 func otherUser(c config.Config) (reason, mend string) {
-	ownUID, ownGID, err := trust.LookupUser(c.User)
+	own, err := trust.LookupUser(c.User)
 	if err != nil {
 		return "", "" // another finding
 	}
-	uid, gid := environNumber("HERMES_UID", ownUID), environNumber("HERMES_GID", ownGID)
-	if uid == ownUID && gid == ownGID {
+	uid, gid := environNumber("HERMES_UID", own.UID), environNumber("HERMES_GID", own.GID)
+	if uid == own.UID && gid == own.GID {
 		return "", ""
 	}
-	return fmt.Sprintf("HERMES_UID and HERMES_GID make the home that of %d:%d, and user %q is %d:%d", uid, gid, c.User, ownUID, ownGID),
+	return fmt.Sprintf("HERMES_UID and HERMES_GID make the home that of %d:%d, and user %q is %d:%d", uid, gid, c.User, own.UID, own.GID),
 		fmt.Sprintf("set user to \"%d:%d\", or let the hook that changes the user hermes run before %s", uid, gid, filepath.Base(hookFile))
 }
 
@@ -189,12 +189,12 @@ func environNumber(name string, standard int) int {
 
 // noSetuid finds out whether root can become the user, as s6-setuidgid has to.
 func noSetuid(c config.Config) (reason, mend string) {
-	uid, _, err := trust.LookupUser(c.User)
-	if err != nil || uid == 0 || os.Geteuid() != 0 {
+	user, err := trust.LookupUser(c.User)
+	if err != nil || user.UID == 0 || os.Geteuid() != 0 {
 		return "", ""
 	}
-	if !isMapped(uid) {
-		return fmt.Sprintf("no gateway can run as user %q: the user namespace of the container has no uid %d", c.User, uid),
+	if !isMapped(user.UID) {
+		return fmt.Sprintf("no gateway can run as user %q: the user namespace of the container has no uid %d", c.User, user.UID),
 			"map this uid into the container, or set user to one that is mapped"
 	}
 	const setgid, setuid = 1 << unix.CAP_SETGID, 1 << unix.CAP_SETUID

@@ -248,12 +248,12 @@ func (w *watcher) trigger(ctx context.Context, t watch.Trigger) {
 
 func (w *watcher) watchPokes(ctx context.Context) error {
 	c := w.current()
-	_, gid, err := trust.LookupUser(c.User)
+	user, err := trust.LookupUser(c.User)
 	if err != nil {
 		return err
 	}
 	w.quiet(watch.Poke, nil)
-	return watch.Pokes(ctx, c.RunDir, gid, w.triggers)
+	return watch.Pokes(ctx, c.RunDir, user.GID, w.triggers)
 }
 
 // watchSlots watches the scan directory.

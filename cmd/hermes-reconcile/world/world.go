@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
@@ -110,7 +109,7 @@ func VolumeSettings(c config.Config, phase string) (remote.Settings, error) {
 		return s, nil
 	}
 	u, err := lookupUser(c.User)
-	s.User = &remote.User{UID: u.UID, GID: u.GID}
+	s.User = &u
 	return s, err
 }
 
@@ -121,7 +120,7 @@ func pluginsConfig(c config.Config) plugins.Config {
 		return p
 	}
 	agents, agentsErr := lookupUser(c.User)
-	p.Users = &plugins.Users{Agents: plugins.User{UID: agents.UID, GID: agents.GID}}
+	p.Users = &plugins.Users{Agents: agents}
 	u, err := plugins.UserOf(c.Facts.User, p.Users.Agents)
 	p.Users.Plugins, p.Users.Err = u, cmp.Or(agentsErr, err)
 	return p
@@ -151,14 +150,10 @@ func Executor(c config.Config, log *slog.Logger) (*s6.Executor, error) {
 }
 
 // lookupUser finds the unprivileged user by name or as UID:GID.
-func lookupUser(name string) (s6.User, error) {
-	uid, gid, err := trust.LookupUser(name)
+func lookupUser(name string) (trust.User, error) {
+	u, err := trust.LookupUser(name)
 	if err != nil {
-		return s6.User{}, fmt.Errorf("configuration: %w", err)
-	}
-	u := s6.User{UID: uid, GID: gid}
-	if !strings.Contains(name, ":") {
-		u.Name = name
+		return u, fmt.Errorf("configuration: %w", err)
 	}
 	return u, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/hometest"
+	"hermes-reconcile/policy/trust"
 )
 
 // The users of these tests: the agents', and that of the plug-ins.
@@ -31,7 +32,7 @@ func asRoot(t *testing.T, files map[string]string) Config {
 	}
 	c := withPlugins(t, files)
 	c.Timeout = timeout
-	c.Users = &Users{Plugins: User{UID: nobody, GID: nobody}, Agents: User{UID: agent, GID: agent}}
+	c.Users = &Users{Plugins: trust.User{UID: nobody, GID: nobody}, Agents: trust.User{UID: agent, GID: agent}}
 	for dir, mode := range map[string]os.FileMode{c.Home: 0o777, filepath.Dir(c.Home): 0o755} {
 		if err := os.Chmod(dir, mode); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/engine/facts/read"
+	"hermes-reconcile/policy/trust"
 )
 
 // maxProcesses bounds how many processes the user of the plug-ins may have while they run, so
@@ -42,7 +43,7 @@ func adopt() (end func()) {
 // killLeft kills the processes that plug-ins left in sessions of their own, where the signal
 // to their process group did not reach them. It stops all of them before it kills one, because
 // a process that is stopped starts no other.
-func killLeft(user User, end func()) {
+func killLeft(user trust.User, end func()) {
 	defer end()
 	stopped := map[int]bool{}
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
@@ -73,7 +74,7 @@ const patience = time.Second
 // left returns the processes below this process that a user runs in another session. The
 // other children of this process are in its session. Nothing that a plug-in starts gets away
 // from below this process, which inherits it.
-func left(user User) []int {
+func left(user trust.User) []int {
 	const proc = read.Proc("/proc")
 	pids, _ := proc.Processes()
 	children := map[int][]int{}

@@ -48,13 +48,10 @@ type Config struct {
 
 // Users are the users that root tells apart.
 type Users struct {
-	Plugins User
-	Err     error // why no program can run as Plugins
-	Agents  User  // a static plug-in that this user could have written is not used
+	Plugins trust.User
+	Err     error      // why no program can run as Plugins
+	Agents  trust.User // a static plug-in that this user could have written is not used
 }
-
-// A User is a user of the system.
-type User struct{ UID, GID int }
 
 // running lets one AddFacts at a time look for the processes that its plug-ins left.
 var running sync.Mutex
@@ -258,18 +255,17 @@ func (r *report) add(name string, a answer, known map[string]bool) {
 
 // UserOf finds the user that plug-ins run as for root; without a name it is nobody. The
 // agents' user is one only where the operator names it.
-func UserOf(name string, agents User) (User, error) {
-	uid, gid, err := trust.LookupUser(cmp.Or(name, "nobody"))
+func UserOf(name string, agents trust.User) (trust.User, error) {
+	u, err := trust.LookupUser(cmp.Or(name, "nobody"))
 	if err != nil && name == "" {
-		uid, gid, err = 65534, 65534, nil
+		u, err = trust.User{UID: 65534, GID: 65534}, nil
 	}
-	u := User{UID: uid, GID: gid}
 	switch {
 	case err != nil:
 		return u, fmt.Errorf("configuration: facts.user: %w", err)
-	case uid == 0 || gid == 0:
+	case u.UID == 0 || u.GID == 0:
 		return u, errors.New("facts.user is root or in the group of root, want another user for plug-ins")
-	case name == "" && uid == agents.UID:
+	case name == "" && u.UID == agents.UID:
 		return u, errors.New("facts.user is not set, and nobody is the agents' user: name another one for plug-ins")
 	}
 	return u, nil

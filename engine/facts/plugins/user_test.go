@@ -3,6 +3,8 @@ package plugins
 import (
 	"strings"
 	"testing"
+
+	"hermes-reconcile/policy/trust"
 )
 
 // A plug-in never runs as root, and as the agents' user only where the operator says so.
@@ -18,7 +20,7 @@ func TestUserOf(t *testing.T) {
 		{"", 65534, 0, "facts.user is not set"}, {"root", 10000, 0, "facts.user is root"}, {"0:0", 10000, 0, "facts.user is root"},
 		{"77:0", 10000, 0, "group of root"}, {"nobodi", 10000, 0, `there is no user "nobodi"`},
 	} {
-		got, err := UserOf(test.name, User{UID: test.agents, GID: test.agents})
+		got, err := UserOf(test.name, trust.User{UID: test.agents, GID: test.agents})
 		if test.err == "" && (err != nil || got.UID != test.uid) || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
 			t.Errorf("facts.user %q with agents %d: %d, %v; want %d, %q", test.name, test.agents, got.UID, err, test.uid, test.err)
 		}

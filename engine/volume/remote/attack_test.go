@@ -15,6 +15,7 @@ import (
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 // agent is the user that the child becomes, and that attacks it.
@@ -26,7 +27,7 @@ func startAttacked(t *testing.T) *Child {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become another user")
 	}
-	v := startChild(t, Settings{User: &User{UID: agent, GID: agent}})
+	v := startChild(t, Settings{User: &trust.User{UID: agent, GID: agent}})
 	if _, err := v.Change(t.Context(), engine.Change{Kind: engine.ReadIntent, Profile: policy.RootProfile}); err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
@@ -116,7 +117,7 @@ func TestAProcessLimitStopsNoRequest(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become another user")
 	}
-	s := Settings{Home: t.TempDir(), Timeout: time.Minute, SourceTimeout: time.Minute, User: &User{UID: agent, GID: agent}}
+	s := Settings{Home: t.TempDir(), Timeout: time.Minute, SourceTimeout: time.Minute, User: &trust.User{UID: agent, GID: agent}}
 	if err := errors.Join(os.Chown(s.Home, agent, agent), os.Chmod(filepath.Dir(s.Home), 0o755)); err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"hermes-reconcile/engine/child"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 // startChild starts the child on an empty home that belongs to the user in the settings.
@@ -263,7 +264,7 @@ func TestTheVolumesSideIsTheUnprivilegedUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become another user")
 	}
-	v := startChild(t, Settings{User: &User{UID: id, GID: id}})
+	v := startChild(t, Settings{User: &trust.User{UID: id, GID: id}})
 	if err := v.AppendLog(t.Context(), "x.log", []byte("x\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -295,10 +296,10 @@ func TestTheVolumesSideIsTheUnprivilegedUser(t *testing.T) {
 func TestTheVolumesSideCannotBecomeTheUser(t *testing.T) {
 	var s Settings
 	if os.Geteuid() == 0 {
-		s.User = &User{UID: 10000, GID: 10000} // this user is no longer root
+		s.User = &trust.User{UID: 10000, GID: 10000} // this user is no longer root
 	}
 	v := startChild(t, s)
-	if err := v.stream.Write(request{Settings: &Settings{Home: v.settings.Home, User: &User{UID: 1, GID: 1}}}); err != nil {
+	if err := v.stream.Write(request{Settings: &Settings{Home: v.settings.Home, User: &trust.User{UID: 1, GID: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	err := v.AppendLog(t.Context(), "x.log", []byte("x\n"))
@@ -317,7 +318,7 @@ func TestTheVolumesSideCannotBeTraced(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become another user")
 	}
-	v := startChild(t, Settings{User: &User{UID: id, GID: id}})
+	v := startChild(t, Settings{User: &trust.User{UID: id, GID: id}})
 	_, _ = v.Change(t.Context(), engine.Change{Kind: engine.ReadIntent, Profile: policy.RootProfile}) // the child has its settings now
 	look := exec.CommandContext(t.Context(), "cat", fmt.Sprintf("/proc/%d/environ", processOf(v).PID))
 	look.Dir = "/"

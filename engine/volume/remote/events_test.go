@@ -18,6 +18,7 @@ import (
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 // watchedChild starts a child on a home with files, which has told of all its profiles. The
@@ -424,7 +425,7 @@ func TestEventsThatDoNotReachTheChild(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become another user")
 	}
-	v := startChild(t, Settings{User: &User{UID: 10000, GID: 10000}})
+	v := startChild(t, Settings{User: &trust.User{UID: 10000, GID: 10000}})
 	if err := errors.Join(os.Mkdir(filepath.Join(v.settings.Home, "state"), 0o300), os.Chown(filepath.Join(v.settings.Home, "state"), 10000, 10000)); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
 )
 
 // Settings are what the work on the volume needs to know.
@@ -30,11 +31,8 @@ type Settings struct {
 	SourceTimeout time.Duration
 	OperatorFiles []string
 	ConfigKeys    []string
-	User          *User // the child becomes this user before it opens anything; nil: it stays who it is
+	User          *trust.User // the child becomes this user before it opens anything; nil: it stays who it is
 }
-
-// A User is the unprivileged user.
-type User struct{ UID, GID int }
 
 // Sources returns the sources that read the volume. A nil home serves for their schemas.
 func Sources(s Settings, home *volume.Home) ([]fact.Source, []fact.ProfileSource) {
