@@ -523,7 +523,7 @@ func TestStartWaitsForTheGatewaysWords(t *testing.T) {
 	l.want(exitProfile, "the gateway says startup_failed: api_server: Port 8701 already in use", "start coder --up-for 3s")
 	l.untilNow("coder", policy.NowDown)
 	text := l.want(exitDone, "last with exit code 78; down since 20", "explain coder")
-	if !strings.Contains(text, "  it said         startup_failed: api_server: Port 8701 already in use (gateway_state.json)") {
+	if !strings.Contains(text, "  it said     startup_failed: api_server: Port 8701 already in use (gateway_state.json)") {
 		t.Errorf("explain:\n%s", text)
 	}
 	time.Sleep(1100 * time.Millisecond)

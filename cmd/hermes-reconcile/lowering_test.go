@@ -179,7 +179,7 @@ func TestExplainWithoutFacts(t *testing.T) {
 	l.want(exitProfile, "coder: DOWN (night): it is night", "explain coder", night...)
 	l.want(exitProfile, "writer: UNDECIDED (volume): its facts could not be read", "explain writer", night...)
 	l.want(exitProfile, "whether there is a profile \"nobody\" is not known", "explain nobody", night...)
-	l.want(exitProfile, "down    down  down  night", "status coder", night...)
+	l.want(exitProfile, "coder    down    down  down  ", "status coder", night...)
 	l.want(exitProfile, "the facts about profiles are not complete", "status writer", night...)
 }
 

@@ -101,7 +101,7 @@ func checkSchema(t *testing.T, path string, s map[string]any) {
 			if object, ok := below.(map[string]any); ok && len(object) > 0 {
 				checkSchema(t, path+".*", object)
 			}
-		case "type", "description", "x-written-by", "enum":
+		case "type", "description", "x-written-by", "enum", "propertyNames":
 		default:
 			t.Errorf("%s uses %q, which the check of rules ignores", path, key)
 		}

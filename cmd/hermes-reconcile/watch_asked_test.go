@@ -82,10 +82,10 @@ func TestAskingTheWatch(t *testing.T) {
 	want(0, exitDone, "", "status --check")
 	longAgo := time.Now().Add(-time.Hour)
 	s6test.Must(t, os.Chtimes(filepath.Join(l.runDir(), watch.StateFile), longAgo, longAgo))
-	const problem = "the service hermes-reconcile does not run: down, has not looked for 1h0m"
+	const problem = "the service hermes-reconcile does not run: down, has not looked for 60 min"
 	want(0, exitProfile, problem+"\n", "status --check")
 	want(0, exitProfile, "watch_not_running  "+problem, "doctor")
-	want(agent, exitProfile, "has not looked for 1h0m\n", "status --check")
+	want(agent, exitProfile, "has not looked for 60 min\n", "status --check")
 }
 
 // A pass that would stop too many gateways stops none, until an operator accepts it.
