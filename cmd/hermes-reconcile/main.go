@@ -183,13 +183,17 @@ configuration, 3 policy error.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          suggestCommand,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if version, _ := c.Flags().GetBool("version"); version {
+				return printVersion(c, nil)
+			}
+			return c.Help()
+		},
 	}
 	config.AddFlags(root.PersistentFlags())
 	completeWords(root, root.PersistentFlags())
-	root.Version = "version" // makes the flag
-	root.SetVersionTemplate("{{versionLine}}\n")
-	cobra.AddTemplateFunc("versionLine", func() string { return currentVersions().String() })
+	// A version template of cobra would make the binary 3 MB larger.
+	root.Flags().Bool("version", false, "print the version, and that of the policy engine")
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(
 		newApply(), newBoot(), newConfig(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newLogs(), newPolicy(), newRescan(), newSchema(),

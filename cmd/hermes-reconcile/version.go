@@ -33,15 +33,17 @@ func newVersion() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version, and that of the policy engine",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			format, _ := cmd.Flags().GetString("output") // whatever the configuration says
-			if words := config.Words("output"); format != "" && !slices.Contains(words, format) {
-				return fmt.Errorf("--output is %q%s", format, suggest.Words(format, words))
-			}
-			line := func(w io.Writer, v versions) { fmt.Fprintln(w, v) }
-			return failed(view.Print(cmd.OutOrStdout(), cmp.Or(format, "table"), currentVersions(), line))
-		},
+		RunE:  printVersion,
 	}
+}
+
+func printVersion(cmd *cobra.Command, _ []string) error {
+	format, _ := cmd.Flags().GetString("output") // whatever the configuration says
+	if words := config.Words("output"); format != "" && !slices.Contains(words, format) {
+		return fmt.Errorf("--output is %q%s", format, suggest.Words(format, words))
+	}
+	line := func(w io.Writer, v versions) { fmt.Fprintln(w, v) }
+	return failed(view.Print(cmd.OutOrStdout(), cmp.Or(format, "table"), currentVersions(), line))
 }
 
 func currentVersions() versions {
