@@ -142,13 +142,12 @@ func checkedLayers(cmd *cobra.Command, args []string, stdin bool) (c config.Conf
 // rulesDirectory returns the nearest directory above a file that has settings, else that of
 // the file.
 func rulesDirectory(file string) string {
-	above := filepath.Dir(file)
-	for dir := above; ; dir = filepath.Dir(dir) {
+	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, rego.SettingsFile)); err == nil {
 			return dir
 		}
 		if dir == filepath.Dir(dir) {
-			return above
+			return filepath.Dir(file)
 		}
 	}
 }

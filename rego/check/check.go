@@ -118,6 +118,7 @@ type checker struct {
 	settings map[string]any
 	places   map[string]place // of each setting, in the last of the operator's directories that has it
 	unparsed bool             // a file of rules could not be parsed
+	numbers  bool             // a rule contributes to a set whose members have limited numbers
 	tried    []string
 	findings []Finding
 

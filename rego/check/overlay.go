@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 
 	"golang.org/x/tools/txtar"
 )
@@ -32,16 +31,16 @@ func (o overlay) Open(name string) (fs.File, error) {
 	return o.FS.Open(name)
 }
 
-// ReadDir lists a directory, sorted by name.
+// ReadDir lists a directory. A file that does not exist yet comes last.
 func (o overlay) ReadDir(dir string) ([]fs.DirEntry, error) {
 	entries, err := fs.ReadDir(o.FS, dir)
 	if dir == path.Dir(o.name) && errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	at, exists := slices.BinarySearchFunc(entries, path.Base(o.name), func(e fs.DirEntry, name string) int { return strings.Compare(e.Name(), name) })
+	exists := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == path.Base(o.name) })
 	if err != nil || dir != path.Dir(o.name) || exists {
 		return entries, err
 	}
 	info, err := fs.Stat(o.file, o.name)
-	return slices.Insert(entries, at, fs.FileInfoToDirEntry(info)), err
+	return append(entries, fs.FileInfoToDirEntry(info)), err
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"hermes-reconcile/policy"
@@ -35,10 +34,7 @@ const many = 500
 
 // tryMany finds values that leave their range only because there are many profiles.
 func (c *checker) tryMany(ctx context.Context, e *rego.Evaluator) {
-	numbers := func(r *ast.Rule) bool {
-		return slices.Contains([]policy.Set{policy.SetDelay, policy.SetRecheck, policy.SetRestart}, policy.Set(rego.RuleName(r)))
-	}
-	if !slices.ContainsFunc(c.sources, func(s rego.Source) bool { return s.Layer > 0 && slices.ContainsFunc(s.Module.Rules, numbers) }) {
+	if !c.numbers {
 		return
 	}
 	in := example.Home(many)
