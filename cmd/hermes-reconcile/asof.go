@@ -44,7 +44,7 @@ func (f asOf) amend(cmd *cobra.Command, o *reconcile.Options) error {
 	}
 	at, ok := nextTime(f.at, now)
 	if !ok {
-		return fmt.Errorf(`--at is %q, want a time such as 2026-11-30T07:00:00+01:00, 15:04, "Mon 07:00" or +3h`, f.at)
+		return fmt.Errorf("--at is %q, %s", f.at, wantTime)
 	}
 	o.At = at
 	fmt.Fprintf(cmd.ErrOrStderr(), "decided as of %s, with the facts of now\n", at.Format("Monday 2006-01-02 15:04:05 MST"))
@@ -62,14 +62,22 @@ func savedTime(now policy.Now) time.Time {
 	return t.In(time.FixedZone(now.Zone, offset))
 }
 
-// nextTime reads a time. Without a date it is the next such time after now, in the zone of
-// now.
+// wantTime ends the error about a text that is no time.
+const wantTime = `want a time such as 07:00, "Mon 07:00", "2026-12-24 07:00", 2026-12-24T07:00:00+01:00 or +3h`
+
+// nextTime reads a time, in the zone of now unless it names one. A duration counts from now,
+// and without a date it is the next such time.
 func nextTime(text string, now time.Time) (time.Time, bool) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t.In(now.Location()), true
 	}
 	if d, err := time.ParseDuration(text); err == nil {
 		return now.Add(d), true
+	}
+	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime} {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return t, true
+		}
 	}
 	day, clock, isDay := strings.Cut(text, " ")
 	if !isDay {

@@ -59,18 +59,18 @@ The agent can write to this directory, so a line is no proof.`,
 	return cmd
 }
 
-// sinceTime reads a duration before now, or a time, which is local unless it names its zone.
-// No text is the zero time.
+// sinceTime reads a duration before now, or a time. No text is the zero time.
 func sinceTime(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
 	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
 		return now.Add(-ago), nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
-		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil || text == "" {
-			return t, nil
-		}
+	if t, ok := nextTime(text, now); ok && t.Before(now) {
+		return t, nil
 	}
-	return time.Time{}, fmt.Errorf("--since is %q, want a duration such as 2h, or a time such as 2026-11-22T06:00:00Z or '2026-11-22 06:00'", text)
+	return time.Time{}, fmt.Errorf("--since is %q, want a duration such as 2h, or a time before now such as 2026-11-22T06:00:00Z or '2026-11-22 06:00'", text)
 }
 
 // showLogs prints the lines of the logs that q asks for, sorted by time, and with follow those

@@ -23,32 +23,13 @@ func (f pauseFlags) pause(now time.Time) (policy.Pause, error) {
 	if f.until == "" {
 		return p, nil
 	}
-	until, err := timeFrom(f.until, now)
+	until, ok := nextTime(f.until, now)
 	switch {
-	case err != nil:
-		return p, fmt.Errorf("--until %q is no time, want one such as 07:00, \"2026-12-24 07:00\", 2026-12-24T07:00:00+01:00 or 90m", f.until)
+	case !ok:
+		return p, fmt.Errorf("--until is %q, %s", f.until, wantTime)
 	case !until.After(now):
 		return p, fmt.Errorf("--until %s is over, want a time after %s", f.until, now.Format(time.DateTime))
 	}
 	p.Until = until.Format(time.RFC3339)
 	return p, nil
-}
-
-// timeFrom reads a time, in the zone of now unless it has one. A time of the day is the next
-// one, and a duration counts from now.
-func timeFrom(text string, now time.Time) (time.Time, error) {
-	if d, err := time.ParseDuration(text); err == nil {
-		return now.Add(d), nil
-	}
-	if t, err := time.Parse("15:04", text); err == nil {
-		next := time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), 0, 0, now.Location())
-		if !next.After(now) {
-			next = next.AddDate(0, 0, 1)
-		}
-		return next, nil
-	}
-	if t, err := time.ParseInLocation("2006-01-02 15:04", text, now.Location()); err == nil {
-		return t, nil
-	}
-	return time.Parse(time.RFC3339, text)
 }

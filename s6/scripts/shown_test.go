@@ -36,7 +36,7 @@ func TestShown(t *testing.T) {
 	if strings.Contains(text, "s3cret") {
 		t.Errorf("a secret is shown:\n%s", text)
 	}
-	for _, words := range []string{" \\\n\t'TZ=Europe/Berlin' \\\n", " \\\n\tBOT_TOKEN=<redacted>", " \\\n\tGONE=<redacted>", "API_KEY=<redacted>\n", " -p coder gateway run\n"} {
+	for _, words := range []string{" \\\n\t'TZ=Europe/Berlin' \\\n", " \\\n\tBOT_TOKEN=<redacted>", " \\\n\tGONE=<redacted>", "API_KEY=<redacted>\n", " -p coder gateway run 2>&1\n"} {
 		if !strings.Contains(text, words) {
 			t.Errorf("no %q in\n%s", words, text)
 		}
