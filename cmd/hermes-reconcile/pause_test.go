@@ -78,7 +78,7 @@ func TestPauseUntil(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
 	l.untilNow("coder", policy.NowUp)
-	l.want(exitUsage, "want one such as 07:00", "pause coder --until someday")
+	l.want(exitUsage, "want a time such as 07:00", "pause coder --until someday")
 	l.want(exitUsage, "is over", "pause coder --until", "2020-01-01 07:00")
 	l.want(exitDone, "coder: paused", "pause coder --until 1h")
 	if p := l.status().Profiles["coder"]; p.Code != "paused" || p.Now != policy.NowDown {
