@@ -84,7 +84,7 @@ func TestPauseUntil(t *testing.T) {
 	if p := l.status().Profiles["coder"]; p.Code != "paused" || p.Now != policy.NowDown {
 		t.Errorf("coder: %+v", p)
 	}
-	l.want(exitDone, "coder: paused, and was down", "pause coder --until 1s")
+	l.want(exitDone, "coder: paused, and was down", "pause coder --until 5s")
 	l.until("the pause is over", func(d *status.Document) bool { return d.Profiles["coder"].Code == "prior_intent" })
 	l.want(exitDone, "bring-up  coder", "apply")
 }

@@ -69,6 +69,8 @@ func (p *pass) heldOrAsBefore(names []string) {
 		holds := engine.Holds(d, p.report.Input.Now)
 		isHeld := slices.ContainsFunc(holds, func(c policy.Contribution) bool { return c.Rule == engine.RulePaused })
 		switch {
+		case p.Request.Kind == Pause && !isHeld && pauses.Profiles[name].Ended:
+			p.report.note(name, "its pause is over already")
 		case p.Request.Kind == Pause && !isHeld:
 			p.problem(name, fmt.Errorf("its pause does not count: the rule %s is waived or switched off", engine.RulePaused))
 		case p.Request.Kind == Resume && d.Action == policy.ActionStart && !pauses.Profiles[name].Up:
