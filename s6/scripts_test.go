@@ -34,7 +34,8 @@ func TestFinishScript(t *testing.T) {
 			d.Profiles["coder"] = one
 			w.apply(d)
 			for code, want := range test.want {
-				err := exec.Command(w.slot("coder", "finish"), code, "0", "gateway-coder").Run()
+				// By the shell: the file may be open in a child of another test, and then cannot be executed.
+				err := exec.Command("/bin/sh", w.slot("coder", "finish"), code, "0", "gateway-coder").Run()
 				var exit *exec.ExitError
 				got := 0
 				if errors.As(err, &exit) {
