@@ -34,11 +34,10 @@ directory has in data/settings.yaml are shown by "policy show".`,
 }
 
 func showConfig(cmd *cobra.Command, _ []string) error {
-	values, wrong, err := config.Values(cmd.Flags(), os.Environ())
+	values, c, wrong, err := config.Values(cmd.Flags(), os.Environ())
 	if err != nil {
 		return errors.Join(wrong, err)
 	}
-	c, _, _ := config.Read(cmd.Flags(), os.Environ())
 	document := view.Configuration{SchemaVersion: policy.SchemaVersion, Values: values}
 	return errors.Join(wrong, show(cmd, c, document, view.ConfigurationTable))
 }

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"hermes-reconcile/policy/beneath"
 )
 
 // SlotVariable is the environment variable by which every process of a gateway names its
@@ -206,27 +204,6 @@ func (t Task) Lives() bool {
 	now, ok := readTask(t.PID)
 	return ok && now.Started == t.Started
 }
-
-// A Scanner is what is known about the s6-svscan of a scan directory.
-type Scanner struct {
-	Known   bool // false: this user may not look
-	Running bool
-	PID     int // 0 when unknown
-}
-
-// FindScanner looks for the s6-svscan of a scan directory. When this user may look
-// neither at the lock nor at the control FIFO, s6-svscan as process 1 counts as running.
-func FindScanner(scan beneath.Dir) Scanner {
-	runs, pid, err := Svscan.Runs(scan)
-	first := pid == 0 && IsFirst()
-	if first && (runs || err != nil) {
-		pid = 1
-	}
-	return Scanner{Known: err == nil, Running: runs || err != nil && first, PID: pid}
-}
-
-// IsFirst reports whether process 1 is an s6-svscan, as in s6-overlay.
-func IsFirst() bool { return readProc("/proc", 1, "comm") == "s6-svscan\n" }
 
 // readProc reads a file of a process, "" when this user may not.
 func readProc(proc string, pid int, name string) string {

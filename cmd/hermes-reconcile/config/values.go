@@ -15,19 +15,19 @@ import (
 // A Value is a key of the configuration that is in force, and where its value comes from.
 type Value struct {
 	Key   string `json:"key"`
-	Value any    `json:"value"` // HiddenValue if the key names a secret
+	Value any    `json:"value"` // HiddenValue where a name is that of a secret
 	// Source is default, file, environment or flag.
 	Source string `json:"source"`
 	// Location is file:row:col, the name of the variable, or the flag; "" for a default.
 	Location string `json:"location,omitempty"`
 }
 
-// HiddenValue stands for the value of a setting whose name is that of a secret.
+// HiddenValue stands for a value whose name is that of a secret.
 const HiddenValue = "(not shown: the name is that of a secret)"
 
-// Values returns every key with its value, by key. The errors are those of Read.
-func Values(flags *pflag.FlagSet, environ []string) (values []Value, wrong, err error) {
-	k, from, _, wrong, err := read(flags, environ)
+// Values returns every key with its value, by key, beside what Read returns.
+func Values(flags *pflag.FlagSet, environ []string) (values []Value, c Config, wrong, err error) {
+	k, from, c, wrong, err := read(flags, environ)
 	keys := Keys()
 	for _, name := range k.MapKeys("settings") {
 		keys = append(keys, "settings."+name)
@@ -38,13 +38,32 @@ func Values(flags *pflag.FlagSet, environ []string) (values []Value, wrong, err 
 		if !known {
 			v.Source = "default"
 		}
-		v.Key, v.Value = key, k.Get(key)
-		if slices.ContainsFunc(strings.Split(key, "."), policy.NamesSecret) {
-			v.Value = HiddenValue
-		}
+		v.Key, v.Value = key, withoutSecrets(key[strings.LastIndexByte(key, '.')+1:], k.Get(key))
 		values = append(values, v)
 	}
-	return values, wrong, err
+	return values, c, wrong, err
+}
+
+// withoutSecrets hides the values of secrets, also deep in a setting.
+func withoutSecrets(name string, value any) any {
+	if policy.NamesSecret(name) {
+		return HiddenValue
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		shown := map[string]any{}
+		for name, below := range value {
+			shown[name] = withoutSecrets(name, below)
+		}
+		return shown
+	case []any:
+		var shown []any
+		for _, below := range value {
+			shown = append(shown, withoutSecrets("", below))
+		}
+		return shown
+	}
+	return value
 }
 
 // Origins say where the keys come from that have no default any more.
