@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"hermes-reconcile/policy"
 )
@@ -16,7 +18,18 @@ func of(a policy.Alarm) cause {
 	if a.Profile == "" {
 		return cause{a.Code, a.Reason}
 	}
-	return cause{a.Code, strings.ReplaceAll(a.Reason, a.Profile, "…")}
+	parts := strings.Split(a.Reason, a.Profile)
+	text := parts[0]
+	for i, part := range parts[1:] {
+		before, _ := utf8.DecodeLastRuneInString(parts[i])
+		after, _ := utf8.DecodeRuneInString(part)
+		if unicode.IsLetter(before) || unicode.IsLetter(after) { // a short name stands in other words too
+			text += a.Profile + part
+		} else {
+			text += "…" + part
+		}
+	}
+	return cause{a.Code, text}
 }
 
 // alarms prints a line for each cause. Reasons that differ in the profile's name only are one.

@@ -98,12 +98,15 @@ func TestOneLineForEachCause(t *testing.T) {
 		policy.Alarm{Code: "not_up", Profile: "other", Reason: "another reason"},
 		policy.Alarm{Code: "stray", Profile: "a", Reason: "a gateway runs outside"},
 		policy.Alarm{Code: "stray", Profile: "b", Reason: "a gateway runs outside"},
+		policy.Alarm{Code: "foreign", Profile: "a", Reason: "gateway-a is another's"},
+		policy.Alarm{Code: "foreign", Profile: "b", Reason: "gateway-b is another's"},
 	)
 	trouble, _, _ := strings.Cut(drawn(Screen{}, d), "\n\n")
 	const want = `ALARM   60 profiles (p00, p01, p02, p03, p04 and 55 more): wanted up, and it is not: its slot /run/service/gateway-… is down
 ALARM   about the container
 ALARM   other: another reason
-ALARM   a, b: a gateway runs outside`
+ALARM   a, b: a gateway runs outside
+ALARM   a, b: gateway-… is another's`
 	if trouble != want {
 		t.Errorf("got\n%s\nwant\n%s", trouble, want)
 	}
