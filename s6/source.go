@@ -190,7 +190,8 @@ func (v *slotView) describeService() {
 	}
 	deaths := supervise.ReadDeaths(v.dir)
 	v.RecentDeaths = deaths.Within(recent)
-	if v.Deaths = deaths.Count; v.Deaths > 0 {
+	seen := v.Up || !s.Up() // else it has just ended, and the supervisor has the end before that one
+	if v.Deaths = deaths.Count; v.Deaths > 0 && seen {
 		v.ExitCode, v.Signal = new(s.ExitCode()), s.Signal()
 	}
 }

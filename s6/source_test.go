@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/s6/s6test"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
@@ -151,6 +152,33 @@ func TestStatusWithoutSupervisor(t *testing.T) {
 	if f := w.facts().Slots["gateway-coder"]; f.Up || *f.Supervised || f.PID != 0 {
 		t.Errorf("facts: %s", asJSON(f))
 	}
+}
+
+// A gateway that ended just now, before its supervisor saw it, has no exit code yet: the
+// status still has the one of the run before.
+func TestAnEndThatIsNotRecordedYet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec.Command = []string{w.script("ends", "[ -e "+w.base+"/again ] && exec sleep 10000\nexit 7\n")}
+	w.startSvscan()
+	w.apply(decide("coder=start"))
+	coder := func() policy.Slot { return w.facts().Slots["gateway-coder"] }
+	w.until("coder has ended", func() bool { s := coder(); return s.ExitCode != nil && *s.ExitCode == 7 })
+	must(t, os.WriteFile(w.base+"/again", nil, 0o644))
+	gateway := w.untilUp("coder").PID
+	slot, err := beneath.OpenDir(w.slot("coder"))
+	must(t, err)
+	defer slot.Close()
+	_, supervisor, err := supervise.Service.Runs(slot)
+	must(t, err)
+	s6test.Signal(t, supervisor, unix.SIGSTOP)
+	s6test.Signal(t, gateway, unix.SIGKILL)
+	w.until("coder is dead", func() bool { return !coder().Up })
+	if s := coder(); s.ExitCode != nil || s.Signal != 0 {
+		t.Errorf("the end is told before it is recorded: %s", asJSON(s))
+	}
+	s6test.Signal(t, supervisor, unix.SIGCONT)
+	w.until("its end is recorded", func() bool { return coder().Signal == int(unix.SIGKILL) })
 }
 
 func TestLiveFactsKeepTheSchema(t *testing.T) {

@@ -63,6 +63,8 @@ func (p *pass) judge(name string, pid int, slot policy.Slot, said policy.Said, s
 		p.report.note(name, "it says degraded: "+said.Words)
 	case own && said.State == startupFailed:
 		p.problem(name, fmt.Errorf("the gateway says %s: %s", said.State, said.Words))
+	case slot.PID == 0 && slot.ExitCode == nil && !late:
+		return false // the supervisor has not recorded the end yet
 	case slot.PID != pid:
 		p.problem(name, fmt.Errorf("the gateway ended with %s before it said that it runs", slot.Ending()))
 	case !own && !speak:
