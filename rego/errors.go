@@ -119,10 +119,28 @@ func explain(e *ast.Error) string {
 	if detail, ok := e.Details.(*ast.UnificationErrDetail); ok && e.Message == "match error" {
 		return fmt.Sprintf("these are never equal: %s and %s", typeName(detail.Left), typeName(detail.Right))
 	}
-	if name, ok := strings.CutPrefix(e.Message, "undefined function "); ok && isUnsafe(name) {
-		return unsafeBuiltin(name)
+	if name, ok := strings.CutPrefix(e.Message, "undefined function "); ok {
+		return undefinedFunction(name)
 	}
 	return AsWritten(plainVars(e.Message))
+}
+
+// undefinedFunction names the function of Rego that was probably meant.
+func undefinedFunction(name string) string {
+	if isUnsafe(name) {
+		return unsafeBuiltin(name)
+	}
+	var have []string
+	for _, b := range ast.Builtins {
+		if b.Infix == "" && !b.IsDeprecated() && !isUnsafe(b.Name) {
+			have = append(have, b.Name)
+		}
+	}
+	message := "undefined function " + AsWritten(plainVars(name))
+	if near := suggest.Nearest(name, have); near != "" {
+		message += fmt.Sprintf(", did you mean %q?", near)
+	}
+	return message
 }
 
 // typeName shortens the type of an object, which would fill the screen.

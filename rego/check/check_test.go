@@ -179,7 +179,7 @@ func TestCheckFindsTypicalMistakes(t *testing.T) {
 		{"a variable that nothing binds", site(sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if input.phase == \"boot\"\n"), "site/a.rego:3", "rego_unsafe_var_error", "name"},
 		{"a variable that nobody uses", site(holdOne + "\tx := 1\n}\n"), "site/a.rego:4", "unused_variable", "x"},
 		{"an import that nobody uses", site(sitePackage + "import data.reconcile.lib.site\n\nhold contains {\"profile\": \"coder\", \"reason\": \"no\"} if input.phase == \"boot\"\n"), "site/a.rego:3", "unused_import", "import"},
-		{"a function that does not exist", site(holdOne + "\tglob.matches(\"a*\", [], \"ab\")\n}\n"), "site/a.rego:4", "undefined_function", "glob.matches"},
+		{"a function that does not exist", site(holdOne + "\tglob.matches(\"a*\", [], \"ab\")\n}\n"), "site/a.rego:4", "undefined_function", `glob.matches, did you mean "glob.match"?`},
 		{"a number compared with text", site(holdEach + "\tprofile.starts.count > 3\n\tconcat(\",\", profile.starts.count) == \"x\"\n}\n"), "site/a.rego:6", "rego_type_error", "invalid argument"},
 		{"text compared with true", site(holdEach + "\tprofile.prior_state.desired == true\n}\n"), "site/a.rego:5", "rego_type_error", "never equal: string and boolean"},
 		{"rules that need each other", site(goodRule + "\n_a if _b\n\n_b if _a\n"), "site/a.rego:5", "rego_recursion_error", "recursive"},
