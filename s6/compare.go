@@ -9,6 +9,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
@@ -54,7 +55,7 @@ func (s *slotPlan) plan(ctx context.Context) {
 	case s.decision.Undecided && !s.guarded:
 		return
 	case !entry.IsDir():
-		s.alarm(alarmForeign, fmt.Errorf("%s is a %s, want a directory; it is left alone", s.slot, kindOf(entry.Type())))
+		s.alarm(alarmForeign, fmt.Errorf("%s is a %s, want a directory; it is left alone", s.slot, scandir.KindOf(entry.Type())))
 		return
 	}
 	dir, err := s.scan.OpenDir(s.slot)
@@ -63,7 +64,7 @@ func (s *slotPlan) plan(ctx context.Context) {
 		err = s.compare(ctx, dir, files)
 	}
 	switch {
-	case errors.Is(err, errForeign):
+	case errors.Is(err, scandir.ErrForeign):
 		s.alarm(alarmForeign, fmt.Errorf("%w; it is left alone", err))
 	case err != nil:
 		s.alarm(alarmUnreadable, err)
@@ -74,7 +75,7 @@ func (s *slotPlan) alarm(code string, err error) {
 	s.alarms = append(s.alarms, policy.Alarm{Profile: s.profile, Code: code, Reason: err.Error()})
 }
 
-// compare plans for a slot that exists. The error wraps errForeign when it is not ours.
+// compare plans for a slot that exists. The error wraps scandir.ErrForeign when it is not ours.
 // After an error, what is planned so far still makes the slot better.
 func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath.File) error {
 	differ, err := s.differing(dir, files)
@@ -82,7 +83,7 @@ func (s *slotPlan) compare(ctx context.Context, dir beneath.Dir, files []beneath
 		return err
 	}
 	if slices.Contains(differ, scripts.MarkerName) { // else it is ours
-		if err := mustBeOwned(dir, s.slot); err != nil {
+		if err := scandir.MustBeOwned(dir, s.slot); err != nil {
 			return err
 		}
 	}
@@ -234,7 +235,7 @@ func (s *slotPlan) downFile(dir beneath.Dir) error {
 	if s.isWatch() {
 		return nil
 	}
-	exists, err := dir.Exists(downName)
+	exists, err := dir.Exists(scandir.DownName)
 	if want := s.decision.Action == policy.ActionDown; err == nil && exists != want {
 		op := policy.OpClearDown
 		if want {

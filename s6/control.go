@@ -12,6 +12,7 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/s6/progress"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -44,7 +45,7 @@ func (x *execution) shut(ctx context.Context, slot beneath.Dir, r *policy.Result
 		return false, reopen, nil
 	}
 	if !op.ThenUp {
-		if err := slot.Create(downFile); err != nil && !errors.Is(err, unix.EEXIST) {
+		if err := slot.Create(scandir.DownFile); err != nil && !errors.Is(err, unix.EEXIST) {
 			return false, reopen, err
 		}
 	}
@@ -68,7 +69,7 @@ func (x *execution) shut(ctx context.Context, slot beneath.Dir, r *policy.Result
 
 // staysDown reports whether there is nothing to stop.
 func staysDown(slot beneath.Dir) bool {
-	exists, err := slot.Exists(downName)
+	exists, err := slot.Exists(scandir.DownName)
 	status, ok := supervise.ReadStatus(slot)
 	return ok && err == nil && progress.Progress{Before: status}.IsThere(exists)
 }
@@ -76,7 +77,7 @@ func staysDown(slot beneath.Dir) bool {
 // newControl replaces the control FIFO by one that only root can open. A supervisor that
 // runs goes on with the old one.
 func (x *execution) newControl(slot beneath.Dir) error {
-	staging := stagingName()
+	staging := scandir.StagingName()
 	err := unix.Mknodat(int(x.scan.Dir), staging, unix.S_IFIFO|sealedMode, 0)
 	if err == nil {
 		err = unix.Renameat(int(x.scan.Dir), staging, int(slot), controlName)
@@ -125,7 +126,7 @@ func (x *execution) overrule(ctx context.Context, t *transition) error {
 		return err
 	}
 	// The old supervisor may have been told to remove it.
-	if err := t.slot.Create(downFile); err != nil && !errors.Is(err, unix.EEXIST) {
+	if err := t.slot.Create(scandir.DownFile); err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	return t.signalOrphans(unix.SIGTERM, unix.SIGCONT)
@@ -150,7 +151,7 @@ func (x *execution) overruledIsOver(t *transition) bool {
 	}
 	held, _, err := supervise.Service.Runs(t.slot)
 	if err != nil || !held {
-		return err == nil && !x.scan.scanner().Running
+		return err == nil && !x.scan.Scanner().Running
 	}
 	s, known := supervise.ReadStatus(t.slot)
 	return known && s.Down() && !s.WantUp

@@ -13,6 +13,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
@@ -21,7 +22,7 @@ import (
 type execution struct {
 	*Executor
 	policy.ExecuteOptions
-	scan       *scanDir
+	scan       *scandir.Dir
 	render     *scripts.Renderer
 	operations []policy.Operation
 }
@@ -36,7 +37,7 @@ func (e *Executor) begin(o policy.ExecuteOptions) (*execution, error) {
 	if err := os.MkdirAll(e.ScanDir, 0o755); err != nil {
 		return nil, fmt.Errorf("scan directory: %w", err)
 	}
-	if x.scan, err = openScanDir(e.ScanDir); err != nil {
+	if x.scan, err = scandir.Open(e.ScanDir); err != nil {
 		return nil, fmt.Errorf("scan directory: %w", err)
 	}
 	x.giveScanDir()
@@ -81,7 +82,7 @@ func (x *execution) one(ctx context.Context, op policy.Operation) (done bool, er
 			return err == nil, err
 		}
 	}
-	slot, err := openOwned(x.scan.Dir, op.Slot)
+	slot, err := scandir.OpenOwned(x.scan.Dir, op.Slot)
 	switch {
 	case op.Op == policy.OpMarkDown && errors.Is(err, fs.ErrNotExist):
 		return false, nil // removed meanwhile: nothing starts it
@@ -123,7 +124,7 @@ func each(n int, do func(i int)) {
 // replace replaces a file of a slot. The next run removes what an interruption leaves
 // in the scan directory.
 func (x *execution) replace(slot beneath.Dir, f beneath.File) error {
-	return slot.Replace(f, x.scan.Dir, stagingName())
+	return slot.Replace(f, x.scan.Dir, scandir.StagingName())
 }
 
 // ask writes control commands to a process of s6. A process that has just started

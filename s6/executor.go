@@ -3,12 +3,16 @@ package s6
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
+	"os"
 	"slices"
 	"time"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 )
 
@@ -88,7 +92,7 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o
 		}
 		return results
 	}
-	defer x.scan.close()
+	defer x.scan.Close()
 	x.operations = operations
 	for from := 0; from < len(results); {
 		to := from + 1
@@ -108,4 +112,36 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o
 var ours = []policy.Op{
 	policy.OpPublish, policy.OpUpdate, policy.OpMarkDown, policy.OpClearDown, policy.OpRemove,
 	policy.OpBringUp, policy.OpBringDown, policy.OpRescan,
+}
+
+// Slots finds out what is in the scan directory, as scandir.Slots does. It takes no lock.
+func (e *Executor) Slots(ctx context.Context) policy.Slots { return scandir.Slots(ctx, e.ScanDir) }
+
+// Missing returns, sorted, the profiles that are decided to have a slot and have
+// none after p was carried out: those that Plan left out (the alarms of p have the
+// reason) and those that Execute could not make (its results have it).
+func (e *Executor) Missing(d policy.Decisions, p policy.Plan) ([]string, error) {
+	if len(d.Skip) > 0 {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(e.ScanDir)
+	if err != nil && !os.IsNotExist(err) {
+		return nil, fmt.Errorf("read the scan directory: %w", err)
+	}
+	exists := make(map[string]bool, len(entries))
+	for _, entry := range entries {
+		exists[entry.Name()] = entry.IsDir()
+	}
+	for _, a := range p.Alarms {
+		if a.Code == alarmForeign || a.Code == alarmUnreadable {
+			exists[policy.SlotName(a.Profile)] = false // the directory is not a slot of ours
+		}
+	}
+	var missing []string
+	for _, profile := range slices.Sorted(maps.Keys(d.Profiles)) {
+		if d.Profiles[profile].Action != policy.ActionSkip && !exists[policy.SlotName(profile)] {
+			missing = append(missing, profile)
+		}
+	}
+	return missing, nil
 }

@@ -13,6 +13,7 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/deaths"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 )
 
@@ -99,16 +100,16 @@ func TestUserCannotReachTheCounters(t *testing.T) {
 		"ln -s " + victim + " " + slot + "/" + deaths.TallyName + ".new",
 		"ln -s " + victim + " " + slot + "/" + scripts.PauseName,
 		"ln -s " + victim + " " + slot + "/" + scripts.PauseName + ".new",
-		"ln -s " + victim + " " + slot + "/" + downName + ".new",
+		"ln -s " + victim + " " + slot + "/" + scandir.DownName + ".new",
 		"echo 99999999 > " + slot + "/" + scripts.PauseName,
 		"touch " + slot + "/" + scripts.ChangedName,
 		"echo '{}' > " + slot + "/" + scripts.MarkerName,
 		"rm " + slot + "/" + scripts.MarkerName,
 		"mv " + slot + "/data " + slot + "/data2",
-		"rm " + w.scan + "/" + lockName,
-		"flock -n " + w.scan + "/" + lockName + " true",
-		"mv " + w.scan + "/" + lockName + " " + w.scan + "/.x",
-		"mkdir " + w.scan + "/" + stagingPrefix + "x",
+		"rm " + w.scan + "/" + scandir.LockName,
+		"flock -n " + w.scan + "/" + scandir.LockName + " true",
+		"mv " + w.scan + "/" + scandir.LockName + " " + w.scan + "/.x",
+		"mkdir " + w.scan + "/" + scandir.StagingPrefix + "x",
 		"rm " + slot + "/supervise/lock",
 		": > " + slot + "/supervise/lock",
 		"flock -x -n " + slot + "/supervise/status true && echo x > " + slot + "/supervise/status",
@@ -128,7 +129,7 @@ func TestUserCannotReachTheCounters(t *testing.T) {
 // a time with upstream ownership may have left.
 func TestTheCountersFollowNoLink(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{deaths.TallyName, deaths.TallyName + ".new", scripts.PauseName, scripts.PauseName + ".new", downName, downName + ".new", scripts.MarkerName, "data", "supervise/status"} {
+	for _, name := range []string{deaths.TallyName, deaths.TallyName + ".new", scripts.PauseName, scripts.PauseName + ".new", scandir.DownName, scandir.DownName + ".new", scripts.MarkerName, "data", "supervise/status"} {
 		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {
 			w := newWorld(t)
 			w.options.Rescan = false

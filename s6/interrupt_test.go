@@ -12,6 +12,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/s6/scandir"
 )
 
 // An interruption between two steps of a publish leaves no slot or a complete one. The
@@ -23,11 +24,11 @@ func TestInterruptedPublish(t *testing.T) {
 	must(t, err)
 	files, err := x.render.Files("coder", nil, nil)
 	must(t, err)
-	files = append([]beneath.File{downFile}, files...)
+	files = append([]beneath.File{scandir.DownFile}, files...)
 	for n := range len(files) + 1 {
-		must(t, x.build(stagingName(), files[:n], policy.Operation{}))
+		must(t, x.build(scandir.StagingName(), files[:n], policy.Operation{}))
 	}
-	x.scan.close()
+	x.scan.Close()
 	if got := w.visible(); len(got) != 0 {
 		t.Errorf("visible: %v", got)
 	}

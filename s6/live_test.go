@@ -15,6 +15,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scandir"
 )
 
 // A started profile runs, a held one waits, and a second run changes nothing.
@@ -130,9 +131,9 @@ func TestInterruptedRemovalIsFinished(t *testing.T) {
 	w.startSvscan()
 	w.apply(decide("coder=start"))
 	w.untilUp("coder")
-	must(t, os.Rename(w.slot("coder"), filepath.Join(w.scan, stagingPrefix+"earlier-1")))
+	must(t, os.Rename(w.slot("coder"), filepath.Join(w.scan, scandir.StagingPrefix+"earlier-1")))
 
-	w.carryOut(w.wantPlan(decide("coder=start"), "remove "+stagingPrefix+"earlier-1; publish coder; rescan"))
+	w.carryOut(w.wantPlan(decide("coder=start"), "remove "+scandir.StagingPrefix+"earlier-1; publish coder; rescan"))
 	w.untilUp("coder")
 	if got := w.staged(); len(got) != 0 {
 		t.Errorf("left: %v", got)

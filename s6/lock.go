@@ -19,6 +19,7 @@ import (
 	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/s6/deaths"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
@@ -32,7 +33,7 @@ func (e *Executor) Lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(e.ScanDir, 0o755); err != nil {
 		return nil, fmt.Errorf("scan directory: %w", err)
 	}
-	path := filepath.Join(e.ScanDir, lockName)
+	path := filepath.Join(e.ScanDir, scandir.LockName)
 	// Read only, and made only when it is missing: a run without changes writes nothing.
 	flags := os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +86,7 @@ func (x *execution) giveScanDir() {
 	}
 	err := errors.Join(
 		unix.Fchown(int(x.scan.Dir), x.User.UID, x.User.GID),
-		x.give(part{name: lockName, kind: unix.S_IFREG, mode: 0o600}, unix.O_RDONLY, x.User.UID),
+		x.give(part{name: scandir.LockName, kind: unix.S_IFREG, mode: 0o600}, unix.O_RDONLY, x.User.UID),
 		x.give(part{name: supervise.SvscanControl, kind: unix.S_IFIFO, mode: controlMode}, unix.O_WRONLY, -1),
 	)
 	if err != nil {
@@ -97,7 +98,7 @@ func (x *execution) giveScanDir() {
 func (x *execution) handOverAll(results []policy.Result) {
 	for i := range results {
 		name := results[i].Operation.Slot
-		if slot, err := openOwned(x.scan.Dir, name); err == nil {
+		if slot, err := scandir.OpenOwned(x.scan.Dir, name); err == nil {
 			results[i].Err = errors.Join(results[i].Err, x.handOver(slot, name))
 			slot.Close()
 		}
@@ -112,7 +113,7 @@ func (x *execution) handOver(slot beneath.Dir, name string) error {
 	if !x.gives() || name == policy.WatchSlot {
 		return nil
 	}
-	names := slices.Concat(scripts.FileNames, []string{downName, scripts.ChangedName, scripts.PauseName, deaths.TallyName})
+	names := slices.Concat(scripts.FileNames, []string{scandir.DownName, scripts.ChangedName, scripts.PauseName, deaths.TallyName})
 	for _, p := range x.slotParts(name, false) {
 		if p.kind != unix.S_IFREG {
 			names = append(names, p.name)

@@ -14,6 +14,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
@@ -84,7 +85,7 @@ const controlMode = 0o620
 // scanParts are the parts of a scan directory. s6-svscan makes most of them.
 var scanParts = []part{
 	{name: ".", kind: unix.S_IFDIR, mode: 0o755, most: true},
-	{name: lockName, kind: unix.S_IFREG, mode: 0o600, most: true},
+	{name: scandir.LockName, kind: unix.S_IFREG, mode: 0o600, most: true},
 	{name: svscanDir, kind: unix.S_IFDIR, mode: 0o755, most: true},
 	{name: supervise.SvscanControl, kind: unix.S_IFIFO, mode: 0o600, most: true},
 	{name: svscanDir + "/lock", kind: unix.S_IFREG, mode: 0o600, most: true},
@@ -281,8 +282,8 @@ func (x *execution) removeStrangers(dir beneath.Dir, where, entry string) error 
 	switch {
 	case isPart, kind == unix.S_IFREG && slices.Contains(scripts.FileNames, name):
 		return nil
-	case kind != unix.S_IFDIR && name == downName:
-		return x.replace(dir, downFile)
+	case kind != unix.S_IFDIR && name == scandir.DownName:
+		return x.replace(dir, scandir.DownFile)
 	}
 	return dir.RemoveAll(entry)
 }

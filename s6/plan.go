@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
@@ -66,7 +67,7 @@ type planner struct {
 	policy.PlanOptions
 	render    *scripts.Renderer
 	decisions map[string]policy.Decision
-	scan      *scanDir               // nil: missing
+	scan      *scandir.Dir           // nil: missing
 	entries   map[string]fs.DirEntry // of the scan directory
 	alarms    []policy.Alarm         // about the whole scan directory
 
@@ -81,7 +82,7 @@ func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planne
 	if p.render, err = p.newRenderer(); err != nil {
 		return nil, err
 	}
-	p.scan, err = openScanDir(e.ScanDir)
+	p.scan, err = scandir.Open(e.ScanDir)
 	if errors.Is(err, fs.ErrNotExist) && !o.Rescan {
 		p.scan = nil
 		return p, nil
@@ -89,7 +90,7 @@ func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planne
 	if err != nil {
 		return nil, fmt.Errorf("scan directory: %w", err)
 	}
-	list, err := p.scan.file.ReadDir(-1)
+	list, err := p.scan.File.ReadDir(-1)
 	if err != nil {
 		p.close()
 		return nil, fmt.Errorf("read the scan directory: %w", err)
@@ -99,7 +100,7 @@ func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planne
 	}
 	if p.strict() {
 		p.supervisor = -1
-		if pid := p.scan.scanner().PID; pid > 0 {
+		if pid := p.scan.Scanner().PID; pid > 0 {
 			p.supervisor = supervise.UID(pid)
 		}
 		p.guarded = p.supervisor <= 0
@@ -109,7 +110,7 @@ func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planne
 
 func (p *planner) close() {
 	if p.scan != nil {
-		p.scan.close()
+		p.scan.Close()
 	}
 }
 
@@ -126,11 +127,11 @@ func (p *planner) removals() []policy.Operation {
 		profile, isSlot := strings.CutPrefix(name, policy.SlotPrefix)
 		decision, decided := p.decisions[profile]
 		switch {
-		case isStaging(name) && p.isOwn(name):
+		case scandir.IsStaging(name) && p.isOwn(name):
 			op.Cause = "left by an interrupted run"
-		case name == policy.WatchSlot && p.Service && len(p.Watch) == 0 && p.Prune && p.scan.isOurs(name):
+		case name == policy.WatchSlot && p.Service && len(p.Watch) == 0 && p.Prune && p.scan.IsOurs(name):
 			op.Cause = "watch.enabled is false"
-		case !isSlot, decided && decision.Action != policy.ActionSkip, !decided && !p.Prune, !p.scan.isOurs(name):
+		case !isSlot, decided && decision.Action != policy.ActionSkip, !decided && !p.Prune, !p.scan.IsOurs(name):
 			continue
 		case decided:
 			op.Profile, op.Cause = profile, causeOf(decision)
@@ -228,7 +229,7 @@ func (p *planner) remaining(removals []policy.Operation) int {
 		}
 	}
 	for _, op := range removals {
-		if !isStaging(op.Slot) {
+		if !scandir.IsStaging(op.Slot) {
 			n--
 		}
 	}
@@ -244,34 +245,8 @@ func (p *planner) limit() (gateways int, source string) {
 	case p.Capacity != nil:
 		return *p.Capacity, "configured"
 	}
-	c := p.scan.capacity(p.scan.scanner(), slices.Collect(maps.Values(p.entries)))
+	c := p.scan.Capacity(p.scan.Scanner(), slices.Collect(maps.Values(p.entries)))
 	return c.Gateways, c.Source
-}
-
-// scanner looks for the s6-svscan; a missing scan directory has none.
-func (s *scanDir) scanner() supervise.Scanner {
-	if s == nil {
-		return supervise.Scanner{}
-	}
-	return supervise.FindScanner(s.Dir)
-}
-
-// capacity is how many gateways fit into a scan directory with these entries.
-func (s *scanDir) capacity(found supervise.Scanner, entries []fs.DirEntry) policy.Capacity {
-	used, others, watches := 0, 0, 0
-	for _, entry := range entries {
-		places := supervise.Places(s.Dir, entry)
-		used += places
-		switch name := entry.Name(); {
-		case name == policy.WatchSlot: // takes the place of a gateway
-			watches = 1
-		case !strings.HasPrefix(name, policy.SlotPrefix):
-			others += places
-		}
-	}
-	c := supervise.Capacity(found, used, others)
-	c.Gateways = max(0, c.Gateways-watches)
-	return c
 }
 
 // join makes one plan. Without a scan, the slots that nothing supervises do not start.
@@ -310,12 +285,12 @@ func (p *planner) join(first, removals []policy.Operation, slots []slotPlan) pol
 // decided and have no supervisor.
 func (p *planner) rescanCause(plan []policy.Operation, idle int) string {
 	changed := slices.ContainsFunc(plan, func(op policy.Operation) bool {
-		return op.Op == policy.OpPublish || op.Op == policy.OpRemove && !isStaging(op.Slot)
+		return op.Op == policy.OpPublish || op.Op == policy.OpRemove && !scandir.IsStaging(op.Slot)
 	})
 	switch {
 	case !p.Rescan || p.scan == nil || !changed && idle == 0:
 		return ""
-	case !p.scan.scanner().Running:
+	case !p.scan.Scanner().Running:
 		if p.Live {
 			p.alarm(alarmNoSvscan, "no s6-svscan supervises %s: nothing starts before one does", p.ScanDir)
 		}
@@ -325,3 +300,6 @@ func (p *planner) rescanCause(plan []policy.Operation, idle int) string {
 	}
 	return fmt.Sprintf("slots without a supervisor: %d", idle)
 }
+
+// causeOf is why a decision is as it is, in a few words.
+func causeOf(d policy.Decision) string { return cmp.Or(d.Reason, d.Code) }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -82,7 +83,7 @@ func TestUserCannotBecomeRootThroughASlot(t *testing.T) {
 		"new slot":        "mkdir " + w.scan + "/gateway-mine",
 		"svscan's script": "echo x > " + w.scan + "/.s6-svscan/SIGTERM",
 		"svscan":          "s6-svscanctl -t " + w.scan,
-		"the lock":        "echo x > " + w.scan + "/" + lockName,
+		"the lock":        "echo x > " + w.scan + "/" + scandir.LockName,
 	}
 	before := snapshot(t, w.scan)
 	for name, script := range attacks {
@@ -179,7 +180,7 @@ func TestOwnership(t *testing.T) {
 	}
 	wantMode(t, w.scan, 0o755, hermesID, hermesID)
 	wantMode(t, filepath.Join(w.scan, supervise.SvscanControl), 0o620, 0, hermesID)
-	wantMode(t, filepath.Join(w.scan, lockName), 0o600, hermesID, hermesID)
+	wantMode(t, filepath.Join(w.scan, scandir.LockName), 0o600, hermesID, hermesID)
 	wantMode(t, w.slot("coder", "event"), 0o3730, hermesID, hermesID)
 	wantMode(t, w.slot("coder", superviseLock), 0o644, 0, 0)
 	for _, name := range []string{".s6-svscan", svscanLock} {

@@ -10,6 +10,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 )
 
@@ -24,9 +25,9 @@ func (x *execution) publish(op policy.Operation) error {
 		files = slices.Insert(files, 0, pause)
 	}
 	if op.Down != nil && *op.Down {
-		files = slices.Insert(files, 0, downFile)
+		files = slices.Insert(files, 0, scandir.DownFile)
 	}
-	staging := stagingName()
+	staging := scandir.StagingName()
 	if err := x.build(staging, files, op); err != nil {
 		if !x.Root && errors.Is(err, fs.ErrPermission) {
 			err = fmt.Errorf("this user cannot make one: %w", err)
@@ -34,7 +35,7 @@ func (x *execution) publish(op policy.Operation) error {
 		return errors.Join(err, x.scan.RemoveAll(staging))
 	}
 	if err := x.makeVisible(staging, op.Slot); err != nil {
-		return errors.Join(err, x.scan.removeTree(staging))
+		return errors.Join(err, x.scan.RemoveTree(staging))
 	}
 	return nil
 }
@@ -74,28 +75,28 @@ func filesOf(r *scripts.Renderer, op policy.Operation) ([]beneath.File, error) {
 // makeVisible renames a built slot to its name. An unsupervised slot of ours with that
 // name is exchanged for it and removed.
 func (x *execution) makeVisible(staging, slot string) error {
-	err := x.scan.rename(staging, slot)
+	err := x.scan.Rename(staging, slot)
 	if err == nil {
 		return nil
 	}
 	if !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("rename into place: %w", err)
 	}
-	old, err := openOwned(x.scan.Dir, slot)
+	old, err := scandir.OpenOwned(x.scan.Dir, slot)
 	if err != nil {
 		return err
 	}
 	defer old.Close()
-	if err := mustBeFree(old); err != nil {
+	if err := scandir.MustBeFree(old); err != nil {
 		return err
 	}
-	if err := x.scan.exchange(staging, slot); err != nil {
+	if err := x.scan.Exchange(staging, slot); err != nil {
 		return fmt.Errorf("exchange with the old slot: %w", err)
 	}
-	if err := mustBeFree(old); err != nil {
+	if err := scandir.MustBeFree(old); err != nil {
 		// s6-svscan was faster. Its supervisor works in the old directory, so the
 		// old directory gets its name back.
-		return errors.Join(err, x.scan.exchange(staging, slot))
+		return errors.Join(err, x.scan.Exchange(staging, slot))
 	}
-	return x.scan.removeTree(staging)
+	return x.scan.RemoveTree(staging)
 }

@@ -11,6 +11,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 )
 
@@ -122,7 +123,7 @@ func bareSlot(b *testing.B, dir string, render *scripts.Renderer, name string, d
 		b.Fatal(err)
 	}
 	if down {
-		files = append(files, downFile)
+		files = append(files, scandir.DownFile)
 	}
 	check := func(err error) {
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 )
 
@@ -130,17 +131,17 @@ func TestLeftoversAreSwept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.apply(decide("coder=down"))
-	half := filepath.Join(w.scan, stagingPrefix+"dead-1")
+	half := filepath.Join(w.scan, scandir.StagingPrefix+"dead-1")
 	must(t, os.MkdirAll(filepath.Join(half, "log/supervise"), 0o755))
 	must(t, os.WriteFile(filepath.Join(half, "run"), nil, 0o755))
-	must(t, os.WriteFile(filepath.Join(w.scan, stagingPrefix+"dead-2"), nil, 0o644))
-	must(t, os.Symlink("/etc", filepath.Join(w.scan, stagingPrefix+"dead-3")))
+	must(t, os.WriteFile(filepath.Join(w.scan, scandir.StagingPrefix+"dead-2"), nil, 0o644))
+	must(t, os.Symlink("/etc", filepath.Join(w.scan, scandir.StagingPrefix+"dead-3")))
 	must(t, os.Mkdir(filepath.Join(w.scan, ".gateway-coder.tmp"), 0o700))
 	if f := w.facts(); len(f.Leftovers) != 4 || len(f.Slots) != 1 {
 		t.Errorf("facts: %s", asJSON(f))
 	}
 	d := decide("coder=down")
-	w.carryOut(w.wantPlan(d, "remove "+stagingPrefix+"dead-1; remove "+stagingPrefix+"dead-2; remove "+stagingPrefix+"dead-3"))
+	w.carryOut(w.wantPlan(d, "remove "+scandir.StagingPrefix+"dead-1; remove "+scandir.StagingPrefix+"dead-2; remove "+scandir.StagingPrefix+"dead-3"))
 	if got := w.staged(); len(got) != 0 {
 		t.Errorf("left: %v", got)
 	}
@@ -320,7 +321,7 @@ func TestLockFollowsNoLink(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	victim := filepath.Join(w.base, "victim")
-	must(t, os.Symlink(victim, filepath.Join(w.scan, lockName)))
+	must(t, os.Symlink(victim, filepath.Join(w.scan, scandir.LockName)))
 	if _, err := w.exec.Lock(t.Context()); err == nil {
 		t.Error("no error")
 	}

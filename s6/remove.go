@@ -12,6 +12,7 @@ import (
 	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/s6/progress"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -69,7 +70,7 @@ func (x *execution) removeTogether(ctx context.Context, results []policy.Result)
 	going = withoutError(going)
 	x.release(ctx, going)
 	for _, r := range withoutError(going) {
-		finish(r.result, true, x.scan.removeTree(r.name))
+		finish(r.result, true, x.scan.RemoveTree(r.name))
 		if err := remains[r.result]; err != nil && r.result.Err == nil {
 			finish(r.result, false, err)
 		}
@@ -88,7 +89,7 @@ func (x *execution) openRemoval(ctx context.Context, r *policy.Result) (beneath.
 		return -1, err
 	}
 	name := r.Operation.Slot
-	if isStaging(name) {
+	if scandir.IsStaging(name) {
 		slot, err := x.scan.OpenDir(name)
 		if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 			err = x.scan.Remove(name)
@@ -99,14 +100,14 @@ func (x *execution) openRemoval(ctx context.Context, r *policy.Result) (beneath.
 		}
 		return slot, err
 	}
-	slot, err := openOwned(x.scan.Dir, name)
+	slot, err := scandir.OpenOwned(x.scan.Dir, name)
 	if errors.Is(err, unix.ENOENT) {
 		return -1, nil
 	}
 	if err != nil {
 		return -1, err
 	}
-	if err := slot.Create(downFile); err != nil && !errors.Is(err, unix.EEXIST) {
+	if err := slot.Create(scandir.DownFile); err != nil && !errors.Is(err, unix.EEXIST) {
 		slot.Close()
 		return -1, err
 	}
@@ -116,11 +117,11 @@ func (x *execution) openRemoval(ctx context.Context, r *policy.Result) (beneath.
 // setAside renames the slots to names that s6-svscan ignores.
 func (x *execution) setAside(going []*removal) {
 	for _, r := range going {
-		if isStaging(r.name) {
+		if scandir.IsStaging(r.name) {
 			continue
 		}
-		name := stagingName()
-		if err := x.scan.rename(r.name, name); err != nil {
+		name := scandir.StagingName()
+		if err := x.scan.Rename(r.name, name); err != nil {
 			finish(r.result, false, fmt.Errorf("rename out of the way: %w", err))
 			continue
 		}

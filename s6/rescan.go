@@ -68,7 +68,7 @@ func (x *execution) ownSlots() ([]string, error) {
 	}
 	var slots []string
 	for _, entry := range entries {
-		if name := entry.Name(); (strings.HasPrefix(name, policy.SlotPrefix) || name == policy.WatchSlot) && x.scan.isOurs(name) {
+		if name := entry.Name(); (strings.HasPrefix(name, policy.SlotPrefix) || name == policy.WatchSlot) && x.scan.IsOurs(name) {
 			slots = append(slots, name)
 		}
 	}
@@ -137,7 +137,7 @@ func (x *execution) takeAwayAndBack(ctx context.Context, slots []string) error {
 	}
 	x.release(ctx, away)
 	for _, r := range withoutError(away) {
-		if err := x.scan.rename(r.name, r.result.Operation.Slot); err != nil {
+		if err := x.scan.Rename(r.name, r.result.Operation.Slot); err != nil {
 			finish(r.result, false, fmt.Errorf("bring it back: %w", err))
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
@@ -22,7 +23,7 @@ import (
 // checkSchema fails the test when the value does not match the schema.
 func checkSchema(t *testing.T, value any) {
 	t.Helper()
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader(Schema))
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(scandir.Schema))
 	must(t, err)
 	compiler := jsonschema.NewCompiler()
 	must(t, compiler.AddResource("s6.json", document))
@@ -38,7 +39,7 @@ func checkSchema(t *testing.T, value any) {
 func TestSchemaDescribesEveryProperty(t *testing.T) {
 	t.Parallel()
 	var schema map[string]any
-	must(t, json.Unmarshal([]byte(Schema), &schema))
+	must(t, json.Unmarshal([]byte(scandir.Schema), &schema))
 	var walk func(path string, node map[string]any)
 	walk = func(path string, node map[string]any) {
 		writer, _ := node["x-written-by"].(string)

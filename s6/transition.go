@@ -15,6 +15,7 @@ import (
 	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/s6/deaths"
 	"hermes-reconcile/s6/progress"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
@@ -62,7 +63,7 @@ func (x *execution) bring(ctx context.Context, results []policy.Result) {
 	}
 	for i := range results {
 		r := &results[i]
-		slot, err := openOwned(x.scan.Dir, r.Operation.Slot)
+		slot, err := scandir.OpenOwned(x.scan.Dir, r.Operation.Slot)
 		if !up && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -117,7 +118,7 @@ func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot 
 	p.UpFor, p.Death, p.AskedAt = x.UpFor, supervise.ReadDeaths(slot).Last, time.Now()
 	p.Before, _ = supervise.ReadStatus(slot)
 	t := &transition{Progress: p, result: r, slot: slot, began: time.Now(), seal: seal}
-	exists, err := slot.Exists(downName)
+	exists, err := slot.Exists(scandir.DownName)
 	switch {
 	case err != nil:
 		return nil, err
@@ -238,7 +239,7 @@ func (x *execution) lookAt(t *transition) progress.Sight {
 	}
 	s.Status, s.Known = supervise.ReadStatus(t.slot)
 	s.Death = supervise.ReadDeaths(t.slot).Last
-	s.DownFile, s.Err = t.slot.Exists(downName)
+	s.DownFile, s.Err = t.slot.Exists(scandir.DownName)
 	return s
 }
 

@@ -15,6 +15,7 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/policy/trust"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -71,7 +72,7 @@ func (p *planner) setAside(plan *policy.Plan) {
 
 // planted returns the entries of a scan directory that the gateways' user made, that no
 // operation mends and that nothing supervises yet: the next scan would run them as root.
-func (e *Executor) planted(scan *scanDir, names []string, mended []policy.Operation) []string {
+func (e *Executor) planted(scan *scandir.Dir, names []string, mended []policy.Operation) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		st, err := scan.Lstat(name)
 		if err != nil || strings.HasPrefix(name, ".") || e.User.UID == 0 || int(st.Uid) != e.User.UID ||
@@ -97,7 +98,7 @@ func (x *execution) takeScanDirBack(ctx context.Context, parts []string) error {
 	}
 	planted, err := x.plantedNow(x.operations)
 	for _, name := range planted {
-		if err := x.scan.rename(name, stagingName()); err != nil {
+		if err := x.scan.Rename(name, scandir.StagingName()); err != nil {
 			return fmt.Errorf("set %s aside: %w", policy.ProfileName(name), err)
 		}
 	}
@@ -110,7 +111,7 @@ func (x *execution) plantedNow(mended []policy.Operation) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the scan directory: %w", err)
 	}
-	names, err := beneath.Names(fd, maxEntries)
+	names, err := beneath.Names(fd, scandir.MaxEntries)
 	if err != nil {
 		return nil, fmt.Errorf("read the scan directory: %w", err)
 	}
@@ -154,7 +155,7 @@ func (p *planner) strangersScripts() error {
 	if err != nil {
 		return nil // missing, or a part that is odd
 	}
-	names, err := beneath.Names(fd, maxEntries)
+	names, err := beneath.Names(fd, scandir.MaxEntries)
 	for _, name := range names {
 		name = path.Join(svscanDir, name)
 		isPart := slices.ContainsFunc(scanParts, func(part part) bool { return part.name == name })

@@ -16,6 +16,7 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -188,7 +189,7 @@ func TestStrictAfterUpstream(t *testing.T) {
 			}
 			traps := "cd " + w.slot("coder") + "; ln -s " + victim + " supervise/status.new; ln -s " + absent + " log/supervise/new; mkdir -p event/a/b/c; " +
 				"ln -s " + victim + " event/" + subscription + "; rm -f finish; mkdir finish; echo 'touch " + absent + "' >max-death-tally; " +
-				"mkdir " + w.scan + "/mine; cp run " + w.scan + "/mine/run; mkdir " + w.scan + "/" + stagingPrefix + "x"
+				"mkdir " + w.scan + "/mine; cp run " + w.scan + "/mine/run; mkdir " + w.scan + "/" + scandir.StagingPrefix + "x"
 			if out, err := w.asHermes(traps); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
@@ -196,7 +197,7 @@ func TestStrictAfterUpstream(t *testing.T) {
 			w.exec.Ownership = Strict
 			w.carryOut(w.plan(d))
 			if got := brief(w.last.Operations); !strings.HasPrefix(got, "update . .,") || !strings.Contains(got, "update coder .,") ||
-				!strings.Contains(got, "remove "+stagingPrefix) {
+				!strings.Contains(got, "remove "+scandir.StagingPrefix) {
 				t.Errorf("plan: %s", got)
 			}
 			for _, want := range []string{"the scan directory " + w.scan + ": . belongs to uid 10000", "gateway-coder: . belongs to uid 10000", "uid 10000 made mine, which s6-svscan would run as root"} {
@@ -209,10 +210,10 @@ func TestStrictAfterUpstream(t *testing.T) {
 			}
 			wantMode(t, w.scan, 0o755, 0, 0)
 			wantMode(t, filepath.Join(w.scan, supervise.SvscanControl), 0o600, 0, 0)
-			wantMode(t, filepath.Join(w.scan, lockName), 0o600, 0, 0)
+			wantMode(t, filepath.Join(w.scan, scandir.LockName), 0o600, 0, 0)
 			out, err := exec.Command("find", w.scan, "-user", fmt.Sprint(hermesID), "-o", "-perm", "/022", "-not", "-type", "l", "-not", "-name", "control").Output()
 			got := strings.Fields(string(out))
-			if err != nil || len(got) != 2 || !strings.HasPrefix(got[0], w.scan+"/"+stagingPrefix) || got[1] != got[0]+"/run" {
+			if err != nil || len(got) != 2 || !strings.HasPrefix(got[0], w.scan+"/"+scandir.StagingPrefix) || got[1] != got[0]+"/run" {
 				t.Errorf("not root's alone: %v, %v, want mine under a name that s6-svscan ignores", got, err)
 			}
 			wantFile(t, victim, "precious")
@@ -309,7 +310,7 @@ func TestPlantedServicesNeverRun(t *testing.T) {
 		t.Errorf("root ran %s", strings.Fields(string(text)))
 	}
 	w.wantPlan(decide("coder=start", "writer=start"), "")
-	if left, _ := filepath.Glob(filepath.Join(w.scan, "{own,gateway-other,"+stagingPrefix+"*}")); len(left) > 0 || len(w.last.Alarms) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(w.scan, "{own,gateway-other,"+scandir.StagingPrefix+"*}")); len(left) > 0 || len(w.last.Alarms) > 0 {
 		t.Errorf("left: %v, alarms %s", left, asJSON(w.last.Alarms))
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
@@ -60,9 +61,9 @@ func (x *execution) setDown(ctx context.Context, slot beneath.Dir, down bool) (d
 	command := "U"
 	if down {
 		command = "D"
-		err = slot.Create(downFile)
-	} else if err = slot.Remove(downName); err != nil {
-		err = fmt.Errorf("remove %s: %w", downName, err)
+		err = slot.Create(scandir.DownFile)
+	} else if err = slot.Remove(scandir.DownName); err != nil {
+		err = fmt.Errorf("remove %s: %w", scandir.DownName, err)
 	}
 	switch {
 	case down && errors.Is(err, unix.EEXIST), !down && errors.Is(err, unix.ENOENT):
@@ -85,11 +86,11 @@ func (x *execution) setDown(ctx context.Context, slot beneath.Dir, down bool) (d
 		return false, err
 	}
 	changed := poll(ctx, x.Wait, func() bool {
-		exists, err := slot.Exists(downName)
+		exists, err := slot.Exists(scandir.DownName)
 		return err == nil && exists == down
 	})
 	if !changed {
-		return false, errors.Join(fmt.Errorf("its supervisor has not changed the file %s after %v", downName, x.Wait), ctx.Err())
+		return false, errors.Join(fmt.Errorf("its supervisor has not changed the file %s after %v", scandir.DownName, x.Wait), ctx.Err())
 	}
 	return true, nil
 }

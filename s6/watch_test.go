@@ -16,6 +16,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scandir"
 )
 
 // newWatchWorld is a world whose executor makes the service.
@@ -284,7 +285,7 @@ func TestEventsOfGateways(t *testing.T) {
 	w.apply(decide("coder=start", "writer=down"))
 	w.untilUp("coder")
 	w.untilServed()
-	dirs := EventDirs(w.scan)
+	dirs := scandir.EventDirs(w.scan)
 	want := []string{w.scan, w.slot("coder", "supervise"), w.slot("writer", "supervise")}
 	if slices.Sort(dirs); !slices.Equal(dirs, want) {
 		t.Fatalf("got %q, want %q", dirs, want)
@@ -302,7 +303,7 @@ func TestEventsOfGateways(t *testing.T) {
 		for {
 			select {
 			case event := <-events.Events:
-				if got, means := EventProfile(w.scan, event.Name); means && got == profile {
+				if got, means := scandir.EventProfile(w.scan, event.Name); means && got == profile {
 					return
 				}
 			case <-ctx.Done():
@@ -338,12 +339,12 @@ func TestEventProfile(t *testing.T) {
 	for path, want := range map[string]string{
 		"": "yes", "gateway-coder": "yes", "hermes-reconcile": "yes", "other": "yes",
 		"gateway-coder/supervise/status": "yes coder", "gateway-coder/supervise": "yes coder", "gateway-coder/down": "yes coder",
-		".hermes-reconcile.lock": "no", stagingName(): "no", ".gateway-coder.tmp": "no", ".s6-svscan/lock": "no",
+		".hermes-reconcile.lock": "no", scandir.StagingName(): "no", ".gateway-coder.tmp": "no", ".s6-svscan/lock": "no",
 		"gateway-coder/supervise/status.new": "no", "gateway-coder/supervise/death_tally": "no", "gateway-coder/supervise/control": "no",
 		"hermes-reconcile/supervise/status": "no", "../scan2": "no",
 	} {
 		got := "no"
-		if profile, means := EventProfile("/run/service", filepath.Join("/run/service", path)); means {
+		if profile, means := scandir.EventProfile("/run/service", filepath.Join("/run/service", path)); means {
 			got = strings.TrimSpace("yes " + profile)
 		}
 		if got != want {

@@ -17,6 +17,7 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/s6/s6test"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 )
 
@@ -185,7 +186,7 @@ func (w *world) staged() []string {
 	must(w.t, err)
 	var names []string
 	for _, e := range entries {
-		if isStaging(e.Name()) {
+		if scandir.IsStaging(e.Name()) {
 			names = append(names, e.Name())
 		}
 	}

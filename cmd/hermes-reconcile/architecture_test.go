@@ -41,9 +41,10 @@ var mayImport = map[string][]string{
 	"rego/recipes":           {},
 	"rego/check":             {"policy", "policy/suggest", "rego", "rego/example"},
 	"rego/workbench":         {"policy", "policy/suggest", "policy/trust", "rego", "rego/example", "rego/recipes"},
-	"s6":                     {"policy", "policy/trust", "policy/beneath", "policy/wait", "s6/deaths", "s6/progress", "s6/scripts", "s6/supervise"},
+	"s6":                     {"policy", "policy/trust", "policy/beneath", "policy/wait", "s6/deaths", "s6/progress", "s6/scandir", "s6/scripts", "s6/supervise"},
 	"s6/deaths":              {"policy", "policy/beneath", "s6/scripts", "s6/supervise"},
 	"s6/progress":            {"s6/supervise"},
+	"s6/scandir":             {"policy", "policy/beneath", "s6/scripts", "s6/supervise"},
 	"s6/scripts":             {"policy", "policy/trust", "policy/beneath", "s6/supervise"},
 	"s6/supervise":           {"policy", "policy/beneath"},
 	"s6/s6test":              {},
@@ -56,11 +57,11 @@ var mayImport = map[string][]string{
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
 	},
 	"cmd/hermes-reconcile/world": {
-		"policy", "policy/trust", "engine", "engine/facts/container", "engine/facts/fact", "engine/facts/plugins", "engine/reconcile", "engine/volume/remote", "rego", "rego/process", "s6", "s6/scripts",
+		"policy", "policy/trust", "engine", "engine/facts/container", "engine/facts/fact", "engine/facts/plugins", "engine/reconcile", "engine/volume/remote", "rego", "rego/process", "s6", "s6/scandir", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/view",
 	},
 	"cmd/hermes-reconcile/service": {
-		"policy", "policy/trust", "engine", "engine/notify", "engine/reconcile", "engine/status", "engine/volume/remote", "engine/watch", "rego/process", "s6",
+		"policy", "policy/trust", "engine", "engine/notify", "engine/reconcile", "engine/status", "engine/volume/remote", "engine/watch", "rego/process", "s6/scandir",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile": {

@@ -30,7 +30,7 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/rego/process"
-	"hermes-reconcile/s6"
+	"hermes-reconcile/s6/scandir"
 )
 
 // A Service is what a watch is given.
@@ -260,8 +260,8 @@ func (w *watcher) watchPokes(ctx context.Context) error {
 func (w *watcher) watchSlots(ctx context.Context) error {
 	w.quiet(watch.Slots, nil)
 	dir := w.current().ScanDir
-	return notify.Watch(ctx, func() []string { return s6.EventDirs(dir) }, func(path string) {
-		if profile, means := s6.EventProfile(dir, path); means || path == "" {
+	return notify.Watch(ctx, func() []string { return scandir.EventDirs(dir) }, func(path string) {
+		if profile, means := scandir.EventProfile(dir, path); means || path == "" {
 			w.trigger(ctx, watch.Trigger{Kind: watch.Slots, Key: profile})
 		}
 	})

@@ -25,6 +25,7 @@ import (
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/process"
 	"hermes-reconcile/s6"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 )
 
@@ -33,7 +34,7 @@ import (
 func ContainerSources(c config.Config) []fact.Source {
 	sources := container.Sources(container.Config{StateDir: c.StateDir, RunDir: c.RunDir})
 	slots := func(ctx context.Context) (any, error) { return (&s6.Executor{ScanDir: c.ScanDir}).Slots(ctx), nil }
-	return append(sources, fact.New("s6", s6.Schema, slots))
+	return append(sources, fact.New("s6", scandir.Schema, slots))
 }
 
 // AllSources describe every fact of the input document. They collect none.

@@ -1,4 +1,4 @@
-package s6
+package scandir
 
 import (
 	"cmp"
@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -28,9 +27,9 @@ import (
 //go:embed schema.json
 var Schema string
 
-// maxEntries bounds how many entries of a scan directory are read; s6-svscan itself
+// MaxEntries bounds how many entries of a scan directory are read; s6-svscan itself
 // holds a thousand services unless an option changes that.
-const maxEntries = 1 << 16
+const MaxEntries = 1 << 16
 
 // maxLeftovers bounds the list of leftovers.
 const maxLeftovers = 256
@@ -39,13 +38,13 @@ const maxLeftovers = 256
 // state, what interrupted runs left, and how many gateways fit. It takes no lock. Something
 // that cannot be read is part of the answer; the status is policy.StatusFailed when ctx ends
 // before.
-func (e *Executor) Slots(ctx context.Context) policy.Slots {
+func Slots(ctx context.Context, path string) policy.Slots {
 	f := policy.Slots{
 		Status:  policy.StatusRecorded,
-		ScanDir: policy.ScanDir{Path: e.ScanDir, Status: policy.StatusRecorded},
+		ScanDir: policy.ScanDir{Path: path, Status: policy.StatusRecorded},
 		Slots:   map[string]policy.Slot{}, Leftovers: []policy.Leftover{},
 	}
-	scan, err := openScanDir(e.ScanDir)
+	scan, err := Open(path)
 	if err != nil {
 		f.ScanDir.Status, f.ScanDir.Error = absentOrUnreadable(err), err.Error()
 		f.Status = f.ScanDir.Status
@@ -53,20 +52,20 @@ func (e *Executor) Slots(ctx context.Context) policy.Slots {
 		f.Capacity = supervise.Capacity(supervise.Scanner{}, 0, 0)
 		return f
 	}
-	defer scan.close()
-	found := scan.scanner()
+	defer scan.Close()
+	found := scan.Scanner()
 	if found.Known {
 		f.Running = &found.Running
 	}
 	f.SvscanPID, f.Manager = found.PID, manager(found)
 	f.ScanDir.Writable = unix.Faccessat(int(scan.Dir), ".", unix.W_OK, unix.AT_EACCESS) == nil
-	entries, err := scan.file.ReadDir(maxEntries)
+	entries, err := scan.File.ReadDir(MaxEntries)
 	if err != nil && !errors.Is(err, io.EOF) {
 		f.ScanDir.Status, f.ScanDir.Error = absentOrUnreadable(err), err.Error()
 	}
-	f.ScanDir.More = len(entries) == maxEntries
+	f.ScanDir.More = len(entries) == MaxEntries
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
-	f.Capacity = scan.capacity(found, entries)
+	f.Capacity = scan.Capacity(found, entries)
 	for _, entry := range entries {
 		if ctx.Err() != nil {
 			return policy.Slots{Status: policy.StatusFailed}
@@ -77,7 +76,7 @@ func (e *Executor) Slots(ctx context.Context) policy.Slots {
 			f.Slots[policy.ProfileName(name)] = slotFact(scan.Dir, entry)
 		case name == policy.WatchSlot:
 			f.Watch = new(slotFact(scan.Dir, entry))
-		case (isStaging(name) || isUpstreamStaging(name)) && len(f.Leftovers) < maxLeftovers:
+		case (IsStaging(name) || isUpstreamStaging(name)) && len(f.Leftovers) < maxLeftovers:
 			f.Leftovers = appendLeftover(f.Leftovers, scan.Dir, name)
 		}
 	}
@@ -126,7 +125,7 @@ type slotView struct {
 // follows no link.
 func slotFact(scan beneath.Dir, entry fs.DirEntry) policy.Slot {
 	profile := strings.TrimPrefix(entry.Name(), policy.SlotPrefix)
-	v := slotView{Slot: policy.Slot{Profile: policy.ProfileName(profile), Kind: kindOf(entry.Type()), Status: policy.StatusRecorded}}
+	v := slotView{Slot: policy.Slot{Profile: policy.ProfileName(profile), Kind: KindOf(entry.Type()), Status: policy.StatusRecorded}}
 	if profile == policy.RootProfile {
 		v.Profile = profile
 	}
@@ -142,7 +141,7 @@ func slotFact(scan beneath.Dir, entry fs.DirEntry) policy.Slot {
 	defer v.dir.Close()
 	v.Ours, _, err = madeBy(v.dir)
 	v.fail(err)
-	v.DownFile, err = v.dir.Exists(downName)
+	v.DownFile, err = v.dir.Exists(DownName)
 	v.fail(err)
 	v.LoggerSupervised = v.runs(supervise.Logger)
 	v.Supervised = v.runs(supervise.Service)
@@ -218,33 +217,4 @@ var kinds = map[fs.FileMode]string{
 	fs.ModeDevice: "device", fs.ModeDevice | fs.ModeCharDevice: "device",
 }
 
-func kindOf(t fs.FileMode) string { return cmp.Or(kinds[t.Type()], "unknown") }
-
-// Missing returns, sorted, the profiles that are decided to have a slot and have
-// none after p was carried out: those that Plan left out (the alarms of p have the
-// reason) and those that Execute could not make (its results have it).
-func (e *Executor) Missing(d policy.Decisions, p policy.Plan) ([]string, error) {
-	if len(d.Skip) > 0 {
-		return nil, nil
-	}
-	entries, err := os.ReadDir(e.ScanDir)
-	if err != nil && !os.IsNotExist(err) {
-		return nil, fmt.Errorf("read the scan directory: %w", err)
-	}
-	exists := make(map[string]bool, len(entries))
-	for _, entry := range entries {
-		exists[entry.Name()] = entry.IsDir()
-	}
-	for _, a := range p.Alarms {
-		if a.Code == alarmForeign || a.Code == alarmUnreadable {
-			exists[policy.SlotName(a.Profile)] = false // the directory is not a slot of ours
-		}
-	}
-	var missing []string
-	for _, profile := range slices.Sorted(maps.Keys(d.Profiles)) {
-		if d.Profiles[profile].Action != policy.ActionSkip && !exists[policy.SlotName(profile)] {
-			missing = append(missing, profile)
-		}
-	}
-	return missing, nil
-}
+func KindOf(t fs.FileMode) string { return cmp.Or(kinds[t.Type()], "unknown") }

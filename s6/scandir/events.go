@@ -1,4 +1,4 @@
-package s6
+package scandir
 
 import (
 	"os"
@@ -19,7 +19,7 @@ func EventDirs(scanDir string) []string {
 		return dirs
 	}
 	defer file.Close()
-	entries, _ := file.ReadDir(maxEntries) // those before an error
+	entries, _ := file.ReadDir(MaxEntries) // those before an error
 	for _, entry := range entries {
 		if entry.IsDir() && strings.HasPrefix(entry.Name(), policy.SlotPrefix) {
 			dirs = append(dirs, filepath.Join(scanDir, entry.Name(), superviseDir))
@@ -40,7 +40,7 @@ func EventProfile(scanDir, path string) (profile string, means bool) {
 		return "", name == "." || !strings.HasPrefix(name, ".")
 	}
 	profile, means = strings.CutPrefix(slot, policy.SlotPrefix)
-	return profile, means && (file == supervise.StatusFile || file == superviseDir || file == downName)
+	return profile, means && (file == supervise.StatusFile || file == superviseDir || file == DownName)
 }
 
 // superviseDir is the directory of the supervisor of a slot.
