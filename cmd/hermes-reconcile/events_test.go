@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/s6/s6test"
@@ -56,7 +55,7 @@ func TestEventsFollow(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code := ended(t, cmd, 10*time.Second); code != exitDone {
+	if code := ended(t, cmd); code != exitDone {
 		t.Errorf("exit status %d after a signal, want %d: %s", code, exitDone, textOf(t, errs))
 	}
 	for i := range hour {

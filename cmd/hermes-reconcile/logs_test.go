@@ -83,7 +83,7 @@ func TestLogsFollow(t *testing.T) {
 		t.Errorf("nothing was rotated: %v", err)
 	}
 	s6test.Must(t, cmd.Process.Signal(syscall.SIGTERM))
-	if code := ended(t, cmd, 10*time.Second); code != exitDone {
+	if code := ended(t, cmd); code != exitDone {
 		t.Errorf("exit status %d after a signal, want %d: %s", code, exitDone, textOf(t, errs))
 	}
 	var printed []string
