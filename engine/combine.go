@@ -138,7 +138,7 @@ func (p *combination) alarm(c policy.Contribution, code, format string, args ...
 // decide returns the decision. all are the contributions to show with it.
 func (p *combination) decide(all []policy.Contribution) policy.Decision {
 	state := policy.PriorStateOf(p.facts)
-	d := policy.Decision{Contributions: all, PriorState: state.Word(), PriorExit: policy.PriorExit(p.facts)}
+	d := policy.Decision{Contributions: all, PriorState: policy.Maybe(state.Word()), PriorExit: policy.Maybe(policy.PriorExit(p.facts))}
 	p.decideAction(&d, state)
 	for _, c := range all {
 		if c.Set == policy.SetAlarm {

@@ -44,9 +44,9 @@ type Decision struct {
 	Reason string `json:"reason"`
 	// Undecided means that some rules failed, or that the facts could not be read: an
 	// existing slot stays as it is, and a gateway that runs goes on.
-	Undecided  bool   `json:"undecided,omitempty"`
-	PriorState string `json:"prior_state"` // as upstream's boot log has it; "None" without one
-	PriorExit  string `json:"prior_exit"`  // "clean", "unclean" or "unknown"
+	Undecided  bool  `json:"undecided,omitempty"`
+	PriorState Maybe `json:"prior_state"` // as upstream's boot log has it; "None" without one
+	PriorExit  Maybe `json:"prior_exit"`  // "clean", "unclean" or "unknown"
 	// Contributions are all that rules contributed, also those that did not win, sorted.
 	// Those to recheck are in Decisions.Recheck.
 	Contributions List[Contribution] `json:"contributions"`
@@ -71,7 +71,7 @@ func (d Decision) LoggedState() string {
 	if d.Seed != nil {
 		return d.Seed.State
 	}
-	return d.PriorState
+	return string(d.PriorState)
 }
 
 // A Seed is an initial state file.

@@ -36,10 +36,10 @@ type Operation struct {
 	Restart      *Restart          `json:"restart,omitempty"`
 	Files        []string          `json:"files,omitempty"`   // update: the files that differ
 	Changes      []string          `json:"changes,omitempty"` // publish, update: what changes in the files, in words
-	Diff         string            `json:"diff,omitempty"`    // publish, update: of the files, with PlanOptions.Diff; has no secret
+	Diff         string            `json:"diff,omitempty"`    // publish, update: of the files, with --diff; has no secret
 
 	File     string `json:"file,omitempty"`     // sweep: relative to the profile's directory
-	Identity string `json:"identity,omitempty"` // sweep: RuntimeFile.Identity of the file to remove
+	Identity string `json:"identity,omitempty"` // sweep: inode, modification time and size of the file to remove; opaque
 	Seed     *Seed  `json:"seed,omitempty"`
 
 	// ThenUp marks a bring-down as the first half of a restart: the gateway has to be

@@ -14,7 +14,7 @@ import (
 // Restart is how a slot answers the death of its gateway.
 type Restart struct {
 	Budget       *Budget           `json:"budget,omitempty"`
-	ExitCodes    map[string]string `json:"exit_codes,omitempty"`    // ending -> answer, see Answer
+	ExitCodes    map[string]string `json:"exit_codes,omitempty"`    // what follows each ending: never, now, backoff or uncounted
 	OnExhaustion string            `json:"on_exhaustion,omitempty"` // "hold" (the default) or "slow"
 	HoldSeconds  float64           `json:"hold_seconds,omitempty"`  // how long a hold lasts; 0 is until something changes
 	// ResetAfterSeconds is the length of a run that clears what was counted. With 0, a run

@@ -151,16 +151,16 @@ const (
 )
 
 // Words describes the slot of a profile, which may not exist, in two words.
-func (s Slots) Words(slot Slot, exists bool) (file, now string) {
+func (s Slots) Words(slot Slot, exists bool) (file, now Maybe) {
 	switch {
 	case !exists && s.Known():
 		return SlotNone, NowNothing
 	case !exists, slot.Kind != "directory":
 		return SlotUnknown, NowUnknown
 	case slot.DownFile:
-		return SlotDown, slot.Now()
+		return SlotDown, Maybe(slot.Now())
 	}
-	return SlotUp, slot.Now()
+	return SlotUp, Maybe(slot.Now())
 }
 
 // SlotPrefix starts the name of every slot.

@@ -87,7 +87,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 		return &exitError{exitProfile, err}
 	}
 	keepApplied(c, r, log)
-	_ = view.Print(cmd.OutOrStdout(), "table", r.Decisions, view.Boot) // its reader may be gone
+	_ = view.Print(cmd.OutOrStdout(), c.Output, r.Decisions, view.Boot) // its reader may be gone
 	if !c.Boot.Strict {
 		return nil
 	}

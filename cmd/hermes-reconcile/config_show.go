@@ -8,7 +8,6 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/policy"
 )
 
 func newConfig() *cobra.Command {
@@ -38,6 +37,6 @@ func showConfig(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return errors.Join(wrong, err)
 	}
-	document := view.Configuration{SchemaVersion: policy.SchemaVersion, Values: values}
+	document := view.Configuration{Values: values}
 	return errors.Join(wrong, show(cmd, c, document, view.ConfigurationTable))
 }

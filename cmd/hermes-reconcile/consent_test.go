@@ -29,7 +29,7 @@ func TestQuestions(t *testing.T) {
 		}
 		return <-ended
 	}
-	up := func(want string) {
+	up := func(want policy.Maybe) {
 		t.Helper()
 		if now := l.status().Profiles["coder"].Now; now != want {
 			t.Errorf("coder is %s, want %s", now, want)

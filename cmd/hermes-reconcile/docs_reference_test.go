@@ -47,10 +47,10 @@ func TestReferencePages(t *testing.T) {
 
 // A docSchema holds the parts of a JSON Schema that a page shows.
 type docSchema struct {
-	Type                 string               `json:"type"`
+	Type                 docType              `json:"type"`
 	Description          string               `json:"description"`
 	WrittenBy            string               `json:"x-written-by"`
-	Enum                 []string             `json:"enum"`
+	Enum                 []any                `json:"enum"`
 	Const                any                  `json:"const"`
 	Format               string               `json:"format"`
 	Minimum              *float64             `json:"minimum"`
@@ -60,6 +60,21 @@ type docSchema struct {
 	Items                *docSchema           `json:"items"`
 	AdditionalProperties json.RawMessage      `json:"additionalProperties"`
 	Defs                 map[string]docSchema `json:"$defs"`
+}
+
+// A docType is the type of a value in words.
+type docType string
+
+func (d *docType) UnmarshalJSON(text []byte) error {
+	var one string
+	several := []string{}
+	if err := json.Unmarshal(text, &one); err != nil {
+		if err := json.Unmarshal(text, &several); err != nil {
+			return err
+		}
+	}
+	*d = docType(cmp.Or(one, strings.Join(several, " or ")))
+	return nil
 }
 
 func decodeSchema(t *testing.T, text []byte) docSchema {
@@ -100,7 +115,7 @@ func (s docSchema) kind(t *testing.T) string {
 	case s.Type == "" && s.Const != nil:
 		return "integer"
 	}
-	return s.Type
+	return string(s.Type)
 }
 
 // several is the plural of a kind.
@@ -162,7 +177,7 @@ func statusFirst(a, b string) int {
 // words lists the possible values.
 func (s docSchema) words() string {
 	switch {
-	case slices.Equal(s.Enum, statusWords):
+	case codedWords(s.Enum) == codedWords(statusWords):
 		return "[a status](#status)"
 	case s.Enum != nil:
 		return codedWords(s.Enum)
@@ -181,8 +196,16 @@ var statusWords = []string{
 	policy.StatusRecorded, policy.StatusTimedOut, policy.StatusFailed,
 }
 
-func codedWords(words []string) string {
-	return "`" + strings.Join(words, "`, `") + "`"
+func codedWords[T any](words []T) string {
+	var coded []string
+	for _, word := range words {
+		if any(word) == nil {
+			coded = append(coded, "`null`")
+		} else {
+			coded = append(coded, fmt.Sprintf("`%v`", word))
+		}
+	}
+	return strings.Join(coded, ", ")
 }
 
 var inTable = strings.NewReplacer("|", `\|`, "\n", " ")
@@ -371,7 +394,6 @@ var selfSpeaking = map[string]string{
 	"on_exhaustion":         "the effect of a used-up budget: `hold` keeps the gateway down, `slow` continues with growing pauses",
 	"op":                    "the kind of operation",
 	"phase":                 "what the program was doing",
-	"prior_exit":            "how the last gateway of the profile ended",
 	"profile":               "the profile; absent: the container",
 	"reason":                "the reason, as a sentence",
 	"restart":               "what the slot does when its gateway ends",

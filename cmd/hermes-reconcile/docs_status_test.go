@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/status"
+	"hermes-reconcile/policy"
 )
 
 // documentedStatus returns the example of docs/status.md.
@@ -28,6 +30,11 @@ func documentedStatus(t *testing.T) (text string, d *status.Document) {
 		t.Fatalf("docs/status.md shows JSON that is not a status document: %v", err)
 	}
 	d.At = timeOf(t, d.Time)
+	for name, p := range d.Profiles { // null, of which the table knows more
+		p.Wanted, p.Slot, p.Now = cmp.Or(p.Wanted, status.Nothing), cmp.Or(p.Slot, policy.SlotNone), cmp.Or(p.Now, policy.NowNothing)
+		p.ServedBy, p.PriorState = cmp.Or(p.ServedBy, status.Nothing), cmp.Or(p.PriorState, "None")
+		d.Profiles[name] = p
+	}
 	return block[1], d
 }
 

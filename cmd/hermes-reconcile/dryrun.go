@@ -12,13 +12,12 @@ type dryRun struct{ on, detailed bool }
 func (f *dryRun) add(cmd *cobra.Command, what string) {
 	cmd.Flags().BoolVar(&f.on, "dry-run", false, what)
 	cmd.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "with --dry-run: exit 0 when there is nothing to do, 2 when there is, 1 on an error")
-}
-
-func (f dryRun) check() error {
-	if f.detailed && !f.on {
-		return errors.New("--detailed-exitcode goes with --dry-run")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if f.detailed && !f.on {
+			return errors.New("--detailed-exitcode goes with --dry-run")
+		}
+		return nil
 	}
-	return nil
 }
 
 // exitChanges is the exit status of --detailed-exitcode when there is something to do, or a

@@ -47,7 +47,7 @@ func TestDryRunsTouchNothing(t *testing.T) {
 		t.Errorf("it is done: %s", text)
 	}
 	d := l.status()
-	if d.Profiles["coder"].PID != pid || d.Profiles["writer"].Now != policy.NowDown || d.Profiles["kids"].Slot != policy.SlotNone {
+	if d.Profiles["coder"].PID != pid || d.Profiles["writer"].Now != policy.NowDown || d.Profiles["kids"].Slot != "" {
 		t.Errorf("something changed: %+v", d.Profiles)
 	}
 	if now := l.read("home/profiles/coder/gateway_state.json") + l.read("home/profiles/writer/gateway_state.json"); now != recorded {

@@ -116,7 +116,7 @@ func TestStopOfAStoppedVolume(t *testing.T) {
 			t.Errorf("%s took %v", command, took)
 		}
 		slots := l.status().Profiles["coder"]
-		if want := map[string]string{"stop": policy.NowDown, "unregister": policy.NowNothing}[command]; slots.Now != want || slots.Slot == policy.SlotUp {
+		if want := map[string]policy.Maybe{"stop": policy.NowDown, "unregister": ""}[command]; slots.Now != want || slots.Slot == policy.SlotUp {
 			t.Errorf("after %s coder is %s, its slot %s", command, slots.Now, slots.Slot)
 		}
 	}

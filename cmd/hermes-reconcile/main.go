@@ -97,6 +97,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return code
 }
 
+// A failure is the document of an error.
+type failure struct {
+	SchemaVersion policy.Version `json:"schema_version"`
+	Error         string         `json:"error"`
+	Status        int            `json:"exit_status"`
+}
+
 // report prints an error once and returns its exit status. An error without one
 // of its own comes from the command line. With the output json it is a JSON object.
 func report(err error, output string, stderr io.Writer) int {
@@ -110,7 +117,7 @@ func report(err error, output string, stderr io.Writer) int {
 	switch {
 	case err == nil:
 	case output == "json":
-		text, _ := json.Marshal(map[string]any{"schema_version": policy.SchemaVersion, "error": err.Error(), "exit_status": code})
+		text, _ := json.Marshal(failure{Error: err.Error(), Status: code})
 		fmt.Fprintf(stderr, "%s\n", text)
 	default:
 		// No text in an error begins a line.

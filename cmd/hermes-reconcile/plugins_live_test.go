@@ -30,7 +30,7 @@ func TestAPluginThatFailsDecidesNothing(t *testing.T) {
 	l.untilNow("coder", policy.NowUp)
 	rules := l.policy("package reconcile.rules.rota\n\nhold contains {\"profile\": name, \"code\": \"rota\", \"reason\": \"on holiday\"} if {\n" +
 		"\tsome name, profile in input.profiles\n\tprofile.external.values.rota.on_holiday\n}\n")
-	fail := func(now string) {
+	fail := func(now policy.Maybe) {
 		t.Helper()
 		for _, script := range []string{"exit 3", "kill -9 $$", "echo '{'", "exec sleep 1000"} {
 			l.plugIn(os.Getuid(), script)
@@ -90,7 +90,7 @@ func TestAnApplyWhoseChildDiesHasItsRecord(t *testing.T) {
 		if after := strings.Count(l.read(record), `"command":"apply`); after <= before {
 			t.Errorf("%s: the ledger has no record of the apply:\n%s", signal, text)
 		}
-		if got := l.status().Profiles["coder"].Now; got != now || strings.Contains(text, "goroutine") {
+		if got := l.status().Profiles["coder"].Now; string(got) != now || strings.Contains(text, "goroutine") {
 			t.Errorf("%s: coder is %s, want %s:\n%s", signal, got, now, text)
 		}
 	}

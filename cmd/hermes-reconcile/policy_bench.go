@@ -50,5 +50,5 @@ func policyBench(cmd *cobra.Command, c config.Config, sizes []int, limit time.Du
 	if err != nil {
 		return failed(err)
 	}
-	return show(cmd, c, costs, func(w io.Writer, costs []check.Cost) { view.Costs(w, costs, sizes) })
+	return show(cmd, c, view.CostList{Rules: costs}, func(w io.Writer, l view.CostList) { view.Costs(w, l, sizes) })
 }

@@ -76,7 +76,7 @@ func policyCheck(cmd *cobra.Command, args []string, f checkFlags) error {
 		if err != nil {
 			return err
 		}
-		return show(cmd, c, check.Codes(), view.Codes)
+		return show(cmd, c, view.CodeList{Codes: check.Codes()}, view.Codes)
 	}
 	c, layers, file, err := checkedLayers(cmd, args, f.stdin)
 	if err != nil {

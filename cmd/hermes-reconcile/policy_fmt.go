@@ -1,16 +1,11 @@
 package main
 
 import (
-	"fmt"
-	"io"
+	"errors"
 
-	"github.com/google/renameio/v2"
-	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
-	"hermes-reconcile/policy"
-	"hermes-reconcile/policy/trust"
-	"hermes-reconcile/rego"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/rego/workbench"
 )
 
@@ -35,52 +30,45 @@ formatted differently, and write nothing.`,
 }
 
 func policyFmt(cmd *cobra.Command, places []string, f fmtFlags) error {
-	if len(places) == 0 {
-		c, err := authorConfig(cmd, nil)
-		if err != nil {
-			return err
-		}
-		places = c.Policy
+	c, err := namedConfig(cmd, places)
+	if err != nil {
+		return err
 	}
-	changed := 0
-	for _, place := range places {
-		files, err := workbench.Files(place)
-		if err != nil {
-			return err
+	names, err := ruleFiles(c.Policy)
+	if err != nil {
+		return err
+	}
+	document := view.Files{DryRun: !f.write, Files: []workbench.File{}}
+	for _, name := range names {
+		var file workbench.File
+		if file, err = workbench.Formatted(name); err != nil {
+			break
 		}
-		for _, name := range files {
-			different, err := f.file(cmd.OutOrStdout(), name)
-			if err != nil {
-				return policyProblem(err)
-			}
-			if different {
-				changed++
-			}
+		if !f.diff {
+			file.Diff = ""
+		}
+		if !file.Kept {
+			document.Files = append(document.Files, file)
 		}
 	}
-	if f.fail && changed > 0 {
-		return policyProblem(nil)
+	if err == nil && f.write {
+		document.Files, err = workbench.Write(document.Files)
+	}
+	err = errors.Join(show(cmd, c, document, view.Formatted), err)
+	if err != nil || f.fail && len(document.Files) > 0 {
+		return policyProblem(err)
 	}
 	return nil
 }
 
-// file formats one file and reports whether it was formatted differently.
-func (f fmtFlags) file(w io.Writer, name string) (different bool, err error) {
-	text, err := trust.Read(name, trust.Anybody, rego.MaxFile)
-	if err != nil {
-		return false, err
+// ruleFiles returns the files of rules of directories, and files as they are.
+func ruleFiles(places []string) (names []string, err error) {
+	for _, place := range places {
+		below, err := workbench.Files(place)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, below...)
 	}
-	formatted, err := workbench.Format(name, text)
-	if err != nil || string(formatted) == string(text) {
-		return false, err
-	}
-	if f.diff {
-		_, err = w.Write(diff.Diff(name, text, name+" (formatted)", formatted))
-	} else {
-		_, err = fmt.Fprintln(w, policy.Line(name))
-	}
-	if err != nil || !f.write {
-		return true, err
-	}
-	return true, renameio.WriteFile(name, formatted, 0o644, renameio.WithExistingPermissions())
+	return names, nil
 }

@@ -3,13 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/policy"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/rego/bundle"
 )
 
@@ -27,37 +25,34 @@ or the owner of state_dir, can forget.
 Exit status: 0 removed, or there was no copy; 1 the copy cannot be removed.`,
 		Args: cobra.NoArgs,
 		RunE: configured(func(cmd *cobra.Command, c config.Config, _ []string) error {
-			if err := dry.check(); err != nil {
-				return err
-			}
+			document := view.Forgotten{DryRun: dry.on, StateDir: c.StateDir}
 			kept, err := bundle.Read(c.StateDir)
-			if errors.Is(err, bundle.ErrNoLastGood) {
-				fmt.Fprintf(cmd.OutOrStdout(), "There is no last good copy in state_dir %q.\n", c.StateDir)
-				return nil
+			switch {
+			case errors.Is(err, bundle.ErrNoLastGood):
+				err = nil
+			case err == nil:
+				document.Copy = &view.Copy{Saved: kept.Saved, Revision: kept.Revision, Directories: kept.Directories()}
+				err = forget(cmd, document, agreed)
 			}
-			if err != nil {
-				return detailedExit(dry.detailed, false, failed(err))
+			if err == nil {
+				err = show(cmd, c, document, view.ForgottenLine)
 			}
-			from := "no directory, only settings of the configuration"
-			if dirs := kept.Directories(); len(dirs) > 0 {
-				from = policy.Line(strings.Join(dirs, "; "))
-			}
-			copied := fmt.Sprintf("the last good copy of %s (revision %s), with rules of %s", kept.Saved.Format(time.RFC3339), policy.Line(kept.Revision), from)
-			if dry.on {
-				fmt.Fprintf(cmd.OutOrStdout(), "Would forget %s.\n", copied)
-				return detailedExit(dry.detailed, true, nil)
-			}
-			if err := agreed.ask(cmd, "Forget "+copied+"?"); err != nil {
-				return err
-			}
-			if _, err := bundle.Forget(c.StateDir); err != nil {
-				return failed(err)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Forgot %s.\n", copied)
-			return nil
+			return detailedExit(dry.detailed, document.Copy != nil, failed(err))
 		}),
 	}
 	dry.add(cmd, "print what the copy is, and keep it")
 	agreed.add(cmd)
 	return cmd
+}
+
+// forget removes the copy, after a question.
+func forget(cmd *cobra.Command, f view.Forgotten, agreed consent) error {
+	if f.DryRun {
+		return nil
+	}
+	if err := agreed.ask(cmd, fmt.Sprintf("Forget %s?", f.Copy)); err != nil {
+		return err
+	}
+	_, err := bundle.Forget(f.StateDir)
+	return err
 }

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/workbench"
@@ -15,6 +18,7 @@ import (
 
 func newPolicyInit() *cobra.Command {
 	var force bool
+	var dry dryRun
 	cmd := &cobra.Command{
 		Use:   "init DIR",
 		Short: "Make a directory of rules to begin with",
@@ -26,13 +30,14 @@ Agent can use the directory too.
 The directory must be new or empty. With --force, missing files are added to a
 directory that is not empty; no file is overwritten.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return policyInit(cmd, args[0], force) },
+		RunE: func(cmd *cobra.Command, args []string) error { return policyInit(cmd, args[0], force, dry) },
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "add the missing files to a directory that is not empty")
+	dry.add(cmd, "print which files would be written, and write none")
 	return cmd
 }
 
-func policyInit(cmd *cobra.Command, dir string, force bool) error {
+func policyInit(cmd *cobra.Command, dir string, force bool, dry dryRun) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -44,17 +49,26 @@ func policyInit(cmd *cobra.Command, dir string, force bool) error {
 	if err != nil {
 		return failed(err)
 	}
-	written, err := workbench.Init(dir, schema, []byte(policy.DecisionSchema))
-	for _, file := range written {
-		word := "wrote"
-		if file.Kept {
-			word = "kept "
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", word, file.Path)
-	}
+	files, err := workbench.InitFiles(dir, schema, []byte(policy.DecisionSchema))
 	if err != nil {
 		return failed(err)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "Next: hermes-reconcile policy test %s\n", dir)
-	return nil
+	c, err := namedConfig(cmd, []string{dir})
+	if err != nil {
+		return err
+	}
+	return writeFiles(cmd, c, files, dry, "hermes-reconcile policy test "+dir)
+}
+
+// writeFiles writes files of a directory of rules, or with dry says which.
+func writeFiles(cmd *cobra.Command, c config.Config, files []workbench.File, dry dryRun, next string) error {
+	document := view.Files{DryRun: dry.on, Files: files}
+	var err error
+	if !dry.on {
+		if document.Files, err = workbench.Write(files); err == nil {
+			document.Next = next
+		}
+	}
+	err = errors.Join(show(cmd, c, document, view.FilesTable), failed(err))
+	return detailedExit(dry.detailed, slices.ContainsFunc(files, func(f workbench.File) bool { return !f.Kept }), err)
 }

@@ -2,14 +2,12 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/workbench"
 )
 
@@ -31,13 +29,14 @@ func policyRecipes(cmd *cobra.Command, c config.Config, args []string) error {
 		if err != nil {
 			return err
 		}
-		return show(cmd, c, r, view.Recipe)
+		return show(cmd, c, view.RecipeList{Recipes: []workbench.Recipe{r}}, view.WholeRecipes)
 	}
-	return show(cmd, c, workbench.Recipes(), view.Recipes)
+	return show(cmd, c, view.RecipeList{Recipes: workbench.Recipes()}, view.Recipes)
 }
 
 func newPolicyAdd() *cobra.Command {
 	var set []string
+	var dry dryRun
 	cmd := &cobra.Command{
 		Use:   "add RECIPE [DIR]",
 		Short: "Copy a recipe into a directory of rules",
@@ -46,16 +45,17 @@ is missing. The settings are added to data/settings.yaml, and no file is overwri
 recipe contributes nothing. --set gives a setting another value, written as YAML.`,
 		Example: `  hermes-reconcile policy add never_autostart ./rules --set 'never_autostart=["test-*"]'`,
 		Args:    cobra.RangeArgs(1, 2),
-		RunE:    func(cmd *cobra.Command, args []string) error { return policyAdd(cmd, args, set) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return policyAdd(cmd, args, set, dry) },
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return workbench.RecipeNames(), cobra.ShellCompDirectiveDefault
 		},
 	}
 	cmd.Flags().StringArrayVar(&set, "set", nil, "key=value: a setting of the recipe, may be given several times")
+	dry.add(cmd, "print which files and settings would be added, and write nothing")
 	return cmd
 }
 
-func policyAdd(cmd *cobra.Command, args, set []string) error {
+func policyAdd(cmd *cobra.Command, args, set []string, dry dryRun) error {
 	recipe, err := workbench.FindRecipe(args[0])
 	if err != nil {
 		return err
@@ -67,14 +67,9 @@ func policyAdd(cmd *cobra.Command, args, set []string) error {
 	if len(c.Policy) != 1 {
 		return fmt.Errorf("name one directory for the recipe; there are %s", strings.Join(c.Policy, ", "))
 	}
-	files, keys, err := recipe.Add(c.Policy[0], set)
-	for _, file := range files {
-		fmt.Fprintf(cmd.OutOrStdout(), "wrote %s\n", file)
-	}
+	files, err := recipe.AddFiles(c.Policy[0], set)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "added %s to %s\n", strings.Join(keys, ", "), filepath.Join(c.Policy[0], rego.SettingsFile))
-	fmt.Fprintf(cmd.OutOrStdout(), "Next: hermes-reconcile policy check %s\n", c.Policy[0])
-	return nil
+	return writeFiles(cmd, c, files, dry, "hermes-reconcile policy check "+c.Policy[0])
 }

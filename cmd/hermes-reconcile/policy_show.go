@@ -47,7 +47,7 @@ func policyShow(cmd *cobra.Command, c config.Config, names []string, source bool
 		return err
 	}
 	if source {
-		return show(cmd, c, packages, view.Sources)
+		return show(cmd, c, view.RuleList{Rules: packages}, view.Sources)
 	}
 	for i := range packages {
 		packages[i].Source = ""
@@ -62,7 +62,7 @@ func policyShow(cmd *cobra.Command, c config.Config, names []string, source bool
 		engine.Decide(cmd.Context(), r, in, engine.OnRuleError(c.OnRuleError))
 		workbench.Count(packages, r.all)
 	}
-	return show(cmd, c, packages, func(w io.Writer, all []workbench.Package) { view.Packages(w, all, homeErr) })
+	return show(cmd, c, view.RuleList{Rules: packages}, func(w io.Writer, l view.RuleList) { view.Packages(w, l, homeErr) })
 }
 
 // A recorder keeps what the rules of both stages say.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
 )
@@ -23,9 +24,6 @@ failed service of the image prevents that scan, no gateway comes up, and "rescan
 for it. "rescan" is safe at any time.`,
 		Args: cobra.NoArgs,
 		RunE: configured(func(cmd *cobra.Command, c config.Config, _ []string) error {
-			if err := dry.check(); err != nil {
-				return err
-			}
 			executor, err := world.Executor(c, newLogger(c, cmd.ErrOrStderr()))
 			if err != nil {
 				return err
@@ -33,9 +31,9 @@ for it. "rescan" is safe at any time.`,
 			if _, err := os.Stat(c.ScanDir); err != nil { // Lock would make it
 				return failed(fmt.Errorf("rescan: nobody scans it: %w", err))
 			}
-			if slots := executor.Slots(cmd.Context()); dry.on {
-				fmt.Fprintf(cmd.OutOrStdout(), "Slots without a supervisor: %d.\n", slots.Unsupervised())
-				return detailedExit(dry.detailed, slots.Unsupervised() > 0, nil)
+			document := view.Rescan{DryRun: dry.on, Unsupervised: executor.Slots(cmd.Context()).Unsupervised()}
+			if dry.on {
+				return detailedExit(dry.detailed, document.Unsupervised > 0, show(cmd, c, document, view.RescanLine))
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 			defer cancel()
@@ -49,7 +47,7 @@ for it. "rescan" is safe at any time.`,
 					return failed(fmt.Errorf("rescan: %w", r.Err))
 				}
 			}
-			return nil
+			return show(cmd, c, document, view.RescanLine)
 		}),
 	}
 	dry.add(cmd, "print how many slots have no supervisor, and ask for nothing")

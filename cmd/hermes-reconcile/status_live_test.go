@@ -142,7 +142,7 @@ func (l *liveScan) until(what string, condition func(*status.Document) bool) *st
 
 func (l *liveScan) untilNow(profile, now string) *status.Document {
 	l.t.Helper()
-	return l.until(profile+" is "+now, func(d *status.Document) bool { return d.Profiles[profile].Now == now })
+	return l.until(profile+" is "+now, func(d *status.Document) bool { return d.Profiles[profile].Now == policy.Maybe(now) })
 }
 
 // tool runs one of s6's tools on the slot of a profile.
@@ -241,7 +241,7 @@ func TestStatusOfADeadSupervisor(t *testing.T) {
 	}
 	s6test.Signal(t, supervisor, syscall.SIGKILL)
 	d = l.untilNow("coder", policy.NowNobody)
-	if d.Profiles["coder"].PID != 0 || d.Profiles["coder"].ServedBy != status.Nothing || alarmCodes(d) != "no_svscan, coder not_up" {
+	if d.Profiles["coder"].PID != 0 || d.Profiles["coder"].ServedBy != "" || alarmCodes(d) != "no_svscan, coder not_up" {
 		t.Errorf("%+v, alarms %q", d.Profiles["coder"], alarmCodes(d))
 	}
 	if syscall.Kill(gateway, 0) != nil {

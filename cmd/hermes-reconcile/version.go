@@ -22,10 +22,10 @@ var version = ""
 
 // versions is the document of the command version.
 type versions struct {
-	SchemaVersion int    `json:"schema_version"`
-	Version       string `json:"version"`
-	OPA           string `json:"opa"`
-	Go            string `json:"go"`
+	SchemaVersion policy.Version `json:"schema_version"`
+	Version       string         `json:"version"`
+	OPA           policy.Maybe   `json:"opa"`
+	Go            string         `json:"go"`
 }
 
 func newVersion() *cobra.Command {
@@ -47,12 +47,12 @@ func printVersion(cmd *cobra.Command, _ []string) error {
 }
 
 func currentVersions() versions {
-	v := versions{policy.SchemaVersion, version, "unknown", runtime.Version()}
+	v := versions{Version: version, OPA: "unknown", Go: runtime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		v.Version = cmp.Or(v.Version, info.Main.Version)
 		for _, m := range info.Deps {
 			if m.Path == "github.com/open-policy-agent/opa" {
-				v.OPA = m.Version
+				v.OPA = policy.Maybe(m.Version)
 			}
 		}
 	}

@@ -6,16 +6,15 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/service"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/watch"
-	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/wait"
 )
 
@@ -54,9 +53,6 @@ watch that runs stops them.`,
 const askLimit = 30 * time.Second
 
 func acceptStops(cmd *cobra.Command, c config.Config, dry dryRun) error {
-	if err := dry.check(); err != nil {
-		return err
-	}
 	s, err := watch.ReadState(c.RunDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = watch.ErrNoWatch
@@ -64,22 +60,16 @@ func acceptStops(cmd *cobra.Command, c config.Config, dry dryRun) error {
 	switch {
 	case err != nil:
 		return detailedExit(dry.detailed, false, failed(fmt.Errorf("watch --accept: %w", err)))
-	case len(s.Blocked) == 0:
-		fmt.Fprintln(cmd.OutOrStdout(), "no stop waits to be accepted")
-		return nil
-	case dry.on:
-		fmt.Fprintf(cmd.OutOrStdout(), "would be stopped: %s\n", policy.Line(strings.Join(s.Blocked, ", ")))
-		return detailedExit(dry.detailed, true, nil)
+	case len(s.Blocked) > 0 && !dry.on:
+		if err = watch.Accept(c.RunDir, s.Blocked, time.Now()); err == nil {
+			err = watch.Ask(cmd.Context(), c.RunDir, askLimit)
+		}
+		if err != nil {
+			return failed(fmt.Errorf("watch --accept: %w", err))
+		}
 	}
-	err = watch.Accept(c.RunDir, s.Blocked, time.Now())
-	if err == nil {
-		err = watch.Ask(cmd.Context(), c.RunDir, askLimit)
-	}
-	if err != nil {
-		return failed(fmt.Errorf("watch --accept: %w", err))
-	}
-	fmt.Fprintf(cmd.OutOrStdout(), "asked to stop: %s\n", policy.Line(strings.Join(s.Blocked, ", ")))
-	return nil
+	document := view.Accepted{DryRun: dry.on, Stops: append([]string{}, s.Blocked...)}
+	return detailedExit(dry.detailed, len(s.Blocked) > 0, show(cmd, c, document, view.AcceptedLine))
 }
 
 // runWatch is the service.

@@ -14,7 +14,7 @@ import (
 // A Comparison is which profiles two policies decide differently, over the same facts. The
 // present policy is what a boot would use; the candidate has other directories of rules.
 type Comparison struct {
-	SchemaVersion int                   `json:"schema_version"`
+	SchemaVersion policy.Version        `json:"schema_version"`
 	Present       policy.Status         `json:"present"`
 	Candidate     policy.Status         `json:"candidate"`
 	Same          int                   `json:"same"` // profiles that are decided alike
@@ -46,7 +46,7 @@ type Verdict struct {
 // all. Its error is an engine.UnknownProfile.
 func Compare(present, candidate policy.Decisions, names []string) (Comparison, error) {
 	c := Comparison{
-		SchemaVersion: policy.SchemaVersion, Present: present.Policy, Candidate: candidate.Policy,
+		Present: present.Policy, Candidate: candidate.Policy,
 		Profiles: map[string]Difference{}, Alarms: []policy.Alarm{},
 	}
 	asked, err := engine.Only(present.Profiles, names)

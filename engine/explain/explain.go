@@ -49,16 +49,16 @@ type Subject struct {
 
 // An Explanation is why one profile is up or down. `explain --output json` prints it.
 type Explanation struct {
-	SchemaVersion int           `json:"schema_version"`
-	Profile       string        `json:"profile"`
-	Sentence      string        `json:"sentence"`
-	Action        policy.Action `json:"action"`
-	Code          string        `json:"code"`
-	Reason        string        `json:"reason"`
-	Rule          string        `json:"rule,omitempty"` // that decided; none where no rule did
-	Location      string        `json:"location,omitempty"`
-	Policy        policy.Status `json:"policy"`
-	Image         string        `json:"image,omitempty"`
+	SchemaVersion policy.Version `json:"schema_version"`
+	Profile       string         `json:"profile"`
+	Sentence      string         `json:"sentence"`
+	Action        policy.Action  `json:"action"`
+	Code          string         `json:"code"`
+	Reason        string         `json:"reason"`
+	Rule          string         `json:"rule,omitempty"` // that decided; none where no rule did
+	Location      string         `json:"location,omitempty"`
+	Policy        policy.Status  `json:"policy"`
+	Image         string         `json:"image,omitempty"`
 	// Contributions are all about the profile, the deciding one first.
 	Contributions []policy.Contribution `json:"contributions"`
 	Facts         []Fact                `json:"facts"`
@@ -91,9 +91,9 @@ type Hold struct {
 
 // Now is what runs, as far as it can be seen.
 type Now struct {
-	Slot     string   `json:"slot"`
-	ServedBy string   `json:"served_by,omitempty"`
-	Notes    []string `json:"notes"`
+	Slot     policy.Maybe `json:"slot"`
+	ServedBy policy.Maybe `json:"served_by"`
+	Notes    []string     `json:"notes"`
 	// Ended is how often and how the gateway ended since its supervisor started.
 	Ended string `json:"ended,omitempty"`
 	// Said is what the last gateway recorded of its end or its errors, each with its file,
@@ -108,7 +108,7 @@ func Of(ctx context.Context, s Subject) *Explanation {
 	d := s.Decisions.Profiles[s.Profile]
 	by, decided := decidedBy(d, s.Decisions.Skip)
 	e := &Explanation{
-		SchemaVersion: policy.SchemaVersion, Profile: s.Profile, Action: d.Action, Code: d.Code, Reason: d.Reason,
+		Profile: s.Profile, Action: d.Action, Code: d.Code, Reason: d.Reason,
 		Rule: by.Rule, Location: by.Location, Policy: s.Decisions.Policy,
 		Image:         policy.ImageVersion(s.Situation.Input.Container),
 		Contributions: s.contributions(by, decided), Holds: s.holds(d), Now: s.now(d),
@@ -121,7 +121,7 @@ func Of(ctx context.Context, s Subject) *Explanation {
 	if deaths := s.slotOf().RecentDeaths; e.Action == policy.ActionStart && deaths >= policy.LoopDeaths {
 		e.Sentence += fmt.Sprintf("; but it ended %d times in the last ten minutes", deaths)
 	}
-	e.Now.Notes = append(s.elsewhere(ctx, d), e.Now.Notes...)
+	e.Now.Notes = append(append([]string{}, s.elsewhere(ctx, d)...), e.Now.Notes...)
 	alarms := s.Decisions.Alarms
 	if s.getsNoSlot() {
 		e.Sentence += "; no slot would be made, see alarms"
@@ -229,19 +229,19 @@ func (s Subject) slotOf() policy.Slot {
 	return policy.SlotsOf(s.Situation.Input.Container).ByProfile()[s.Profile]
 }
 
-func (s Subject) slot() string {
+func (s Subject) slot() policy.Maybe {
 	slots := policy.SlotsOf(s.Situation.Input.Container)
 	slot, exists := slots.ByProfile()[s.Profile]
 	_, now := slots.Words(slot, exists)
 	switch {
 	case slots.Status != policy.StatusRecorded:
-		return "unknown: the scan directory is " + slots.Status
+		return policy.Maybe("unknown: the scan directory is " + slots.Status)
 	case !exists:
 		return policy.SlotNone
 	case now == policy.NowUnknown:
-		return "unknown: " + cmp.Or(slot.Error, "it is a "+slot.Kind)
+		return policy.Maybe("unknown: " + cmp.Or(slot.Error, "it is a "+slot.Kind))
 	case slot.Up:
-		return fmt.Sprintf("up (pid %d)", slot.PID)
+		return policy.Maybe(fmt.Sprintf("up (pid %d)", slot.PID))
 	case slot.DownFile:
 		return "down, and stays down"
 	}

@@ -38,9 +38,10 @@ type Query struct {
 
 // A Line is one line of a log. One without a stamp has the time of the line before it.
 type Line struct {
-	Profile string     `json:"profile"`
-	Time    *time.Time `json:"time"` // nil: unknown
-	Text    string     `json:"text"`
+	SchemaVersion policy.Version `json:"schema_version"`
+	Profile       string         `json:"profile"`
+	Time          *time.Time     `json:"time"` // nil: unknown
+	Text          string         `json:"text"`
 }
 
 // Compare sorts by time. Lines of an unknown time come first.
@@ -103,7 +104,7 @@ func read(home policy.Directory, names []string, q Query) (found Lines) {
 		if !q.Since.IsZero() && (last == nil || last.Before(q.Since)) {
 			return true
 		}
-		found.Lines = append(found.Lines, Line{q.Profile, last, policy.CutTo(text, maxLine)})
+		found.Lines = append(found.Lines, Line{Profile: q.Profile, Time: last, Text: policy.CutTo(text, maxLine)})
 		if len(found.Lines) > q.Most {
 			found.Lines[0] = Line{}
 			found.Lines = found.Lines[1:]

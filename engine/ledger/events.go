@@ -10,13 +10,14 @@ import (
 
 // An Event is what one pass did with a profile, and why.
 type Event struct {
-	Time    string   `json:"time"`
-	Profile string   `json:"profile,omitempty"` // empty: the container
-	Done    []string `json:"done"`              // a few words for each step, in order
-	Code    string   `json:"code"`
-	Reason  string   `json:"reason"`
-	Command string   `json:"command"`         // "boot" at a boot
-	Cause   []string `json:"cause,omitempty"` // of a pass of the watch: its triggers
+	SchemaVersion policy.Version `json:"schema_version"`
+	Time          string         `json:"time"`
+	Profile       string         `json:"profile,omitempty"` // empty: the container
+	Done          []string       `json:"done"`              // a few words for each step, in order
+	Code          string         `json:"code"`
+	Reason        string         `json:"reason"`
+	Command       string         `json:"command"`         // "boot" at a boot
+	Cause         []string       `json:"cause,omitempty"` // of a pass of the watch: its triggers
 
 	size int // of its line, in bytes
 }

@@ -9,35 +9,35 @@ import (
 
 // A History is the ledger by profile. `log --output json` prints it.
 type History struct {
-	SchemaVersion int      `json:"schema_version"`
-	Entries       []Entry  `json:"entries"` // by profile, then oldest first
-	Notes         []string `json:"notes"`   // what could not be read
+	SchemaVersion policy.Version `json:"schema_version"`
+	Entries       []Entry        `json:"entries"` // by profile, then oldest first
+	Notes         []string       `json:"notes"`   // what could not be read
 }
 
 // An Entry is one pass for one profile. A pass that supervised nothing has an entry
 // without a profile.
 type Entry struct {
-	Profile    string   `json:"profile,omitempty"`
-	Boot       int      `json:"boot"` // 0 is the newest, -1 the one before; of a command: the boot before it
-	Time       string   `json:"time"`
-	Phase      string   `json:"phase"`
-	Command    string   `json:"command,omitempty"` // that made the pass; absent at a boot
-	BootID     string   `json:"boot_id,omitempty"` // of the kernel
-	Image      string   `json:"image,omitempty"`
-	Policy     string   `json:"policy"` // the revision
-	Fallback   bool     `json:"fallback"`
-	Action     string   `json:"action"`
-	Code       string   `json:"code"`
-	Reason     string   `json:"reason"`
-	PriorState string   `json:"prior_state,omitempty"`
-	PriorExit  string   `json:"prior_exit,omitempty"`
-	Changed    []string `json:"changed"` // since the entry above for the profile
+	Profile    string       `json:"profile,omitempty"`
+	Boot       int          `json:"boot"` // 0 is the newest, -1 the one before; of a command: the boot before it
+	Time       string       `json:"time"`
+	Phase      string       `json:"phase"`
+	Command    string       `json:"command,omitempty"` // that made the pass; absent at a boot
+	BootID     string       `json:"boot_id,omitempty"` // of the kernel
+	Image      string       `json:"image,omitempty"`
+	Policy     string       `json:"policy"` // the revision
+	Fallback   bool         `json:"fallback"`
+	Action     string       `json:"action"`
+	Code       string       `json:"code"`
+	Reason     string       `json:"reason"`
+	PriorState policy.Maybe `json:"prior_state"`
+	PriorExit  policy.Maybe `json:"prior_exit"`
+	Changed    []string     `json:"changed"` // since the entry above for the profile
 }
 
 // NewHistory returns the newest entries of each profile, at most so many. Runs should hold
 // more, for the oldest entries to be compared with.
 func NewHistory(runs Runs, most int) History {
-	h := History{SchemaVersion: policy.SchemaVersion, Entries: []Entry{}, Notes: append([]string{}, runs.Notes...)}
+	h := History{Entries: []Entry{}, Notes: append([]string{}, runs.Notes...)}
 	before := map[string]Boot{}
 	entries := map[string][]Entry{}
 	boots := 0
@@ -76,7 +76,7 @@ func entryOf(l Line, boot int) Entry {
 	return Entry{
 		Profile: l.Profile, Boot: boot, Time: l.Time, Phase: l.Phase, Command: l.Command, BootID: l.BootID, Image: l.Image,
 		Policy: l.Policy.Revision, Fallback: l.Policy.Fallback, Action: l.Action, Code: l.Code, Reason: l.Reason,
-		PriorState: l.PriorState, PriorExit: l.PriorExit, Changed: []string{},
+		PriorState: policy.Maybe(l.PriorState), PriorExit: policy.Maybe(l.PriorExit), Changed: []string{},
 	}
 }
 

@@ -28,7 +28,7 @@ func floods() map[string]ledger.Pass {
 	}
 	all := map[string]ledger.Pass{}
 	p := pass()
-	p.Decisions.Profiles["coder"] = policy.Decision{Action: policy.ActionDown, Code: "x", Reason: huge, PriorState: huge, PriorExit: huge}
+	p.Decisions.Profiles["coder"] = policy.Decision{Action: policy.ActionDown, Code: "x", Reason: huge, PriorState: policy.Maybe(huge), PriorExit: policy.Maybe(huge)}
 	all["long texts"] = p
 
 	p = pass()
@@ -58,7 +58,7 @@ func floods() map[string]ledger.Pass {
 
 	p = pass()
 	for i, text := range hometest.Hostile() {
-		p.Decisions.Profiles[fmt.Sprintf("p%02d", i)] = policy.Decision{Action: policy.ActionDown, Code: text, Reason: text, PriorState: text, PriorExit: text}
+		p.Decisions.Profiles[fmt.Sprintf("p%02d", i)] = policy.Decision{Action: policy.ActionDown, Code: text, Reason: text, PriorState: policy.Maybe(text), PriorExit: policy.Maybe(text)}
 	}
 	all["hostile texts"] = p
 	return all

@@ -78,7 +78,7 @@ func (p Pass) BootLog() []byte {
 	for i, name := range names {
 		d := p.Decisions.Profiles[name]
 		lines[i] = fmt.Appendf(nil, "%s profile=%s prior_state=%s action=%s prior_exit=%s code=%s\n",
-			stamp, word(name), word(d.LoggedState()), Action(d.Action), word(d.PriorExit), word(d.Code))
+			stamp, word(name), word(d.LoggedState()), Action(d.Action), word(string(d.PriorExit)), word(d.Code))
 	}
 	text, leftOut := p.fit(names, lines, BootLogLimit-1<<10)
 	if leftOut > 0 {
@@ -150,7 +150,7 @@ func (p Pass) Text() ([]byte, error) {
 	for i, name := range names {
 		d, one := decisions[name], line
 		one.Profile, one.Action, one.Code, one.Reason = name, Action(d.Action), d.Code, d.Reason
-		one.PriorState, one.PriorExit, one.Rules = d.PriorState, d.PriorExit, d.Contributions
+		one.PriorState, one.PriorExit, one.Rules = string(d.PriorState), string(d.PriorExit), d.Contributions
 		one.Facts = FactDigests(p.Input.Profiles[name])
 		one.FactsDigest = digestOf(one.Facts)
 		one.Operations = operations[name]

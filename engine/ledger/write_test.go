@@ -59,7 +59,7 @@ func FuzzBootLog(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, state, name string) {
 		d := policy.Decisions{Profiles: map[string]policy.Decision{
-			name: {Action: policy.ActionStart, PriorState: state, PriorExit: state, Code: state},
+			name: {Action: policy.ActionStart, PriorState: policy.Maybe(state), PriorExit: policy.Maybe(state), Code: state},
 		}}
 		for _, skip := range []bool{false, true} {
 			if skip {

@@ -11,7 +11,7 @@ import (
 // A Report is what a pass found out, decided and did. As JSON it is what the commands
 // print that change a running container.
 type Report struct {
-	SchemaVersion int                   `json:"schema_version"`
+	SchemaVersion policy.Version        `json:"schema_version"`
 	Command       string                `json:"command"`
 	DryRun        bool                  `json:"dry_run,omitempty"` // nothing was done: operations are what would be
 	Policy        *policy.Status        `json:"policy,omitempty"`  // absent where no rule was asked
@@ -62,21 +62,21 @@ type Operation struct {
 
 // An Outcome is what became of a profile that somebody named.
 type Outcome struct {
-	Outcome  string   `json:"outcome"` // a few words: started, already down, refused
-	Slot     string   `json:"slot"`    // see policy.Slots.Words
-	Now      string   `json:"now"`
-	PID      int      `json:"pid,omitempty"`
-	Code     string   `json:"code,omitempty"`   // of the decision
-	Reason   string   `json:"reason,omitempty"` // of the decision
-	Notes    []string `json:"notes,omitempty"`
-	Errors   []string `json:"errors,omitempty"`
-	Recorded bool     `json:"-"` // something about it was written down
+	Outcome  policy.Maybe `json:"outcome"` // a few words: started, already down, refused; null: nothing was done
+	Slot     policy.Maybe `json:"slot"`    // up, or down for one with a down file
+	Now      policy.Maybe `json:"now"`     // up, down, waiting, or not supervised
+	PID      int          `json:"pid,omitempty"`
+	Code     string       `json:"code,omitempty"`   // of the decision
+	Reason   string       `json:"reason,omitempty"` // of the decision
+	Notes    []string     `json:"notes,omitempty"`
+	Errors   []string     `json:"errors,omitempty"`
+	Recorded bool         `json:"-"` // something about it was written down
 }
 
 func newReport(o Options) Report {
 	command, _, _ := strings.Cut(o.Command, " ")
 	return Report{
-		SchemaVersion: policy.SchemaVersion, Command: command, DryRun: o.Extent != ToEnd,
+		Command: command, DryRun: o.Extent != ToEnd,
 		Skip: []policy.Contribution{}, Alarms: []policy.Alarm{}, Operations: []Operation{}, Pending: []string{},
 		Profiles: map[string]Outcome{}, Errors: append([]string{}, o.Errors...), given: len(o.Errors),
 	}
@@ -145,7 +145,7 @@ func (r *Report) conclude(profile, outcome string) {
 		default:
 			outcome = "failed"
 		}
-		o.Outcome = outcome
+		o.Outcome = policy.Maybe(outcome)
 	})
 }
 

@@ -47,7 +47,7 @@ func (p Profile) DescribeNow() string {
 	case p.Now == policy.NowDown && p.Restarts > 0:
 		return "down, " + strings.TrimPrefix(p.lastExit(), "killed by ")
 	}
-	return p.Now
+	return string(p.Now)
 }
 
 // lastExit describes how the gateway ended last.

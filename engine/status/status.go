@@ -15,7 +15,7 @@ import (
 
 // A Document is the status of a container. `status --output json` prints it.
 type Document struct {
-	SchemaVersion int                   `json:"schema_version"`
+	SchemaVersion policy.Version        `json:"schema_version"`
 	Time          string                `json:"time"`
 	Policy        policy.Status         `json:"policy"`
 	Supervisor    Supervisor            `json:"supervisor"`
@@ -76,21 +76,21 @@ func (o Owner) Describe(now time.Time) string {
 
 // A Profile is one profile.
 type Profile struct {
-	Wanted     string    `json:"wanted"` // up, down, - for no slot, ? for not known
-	Slot       string    `json:"slot"`   // see policy.Slots.Words
-	Now        string    `json:"now"`
-	PID        int       `json:"pid,omitempty"`
-	Since      time.Time `json:"since,omitzero"`         // of the last change between up and down
-	Until      time.Time `json:"waiting_until,omitzero"` // when its gateway is started
-	Changed    bool      `json:"changed,omitempty"`      // it runs with an older run script than its slot has
-	Restarts   int       `json:"restarts"`               // deaths since the supervisor started; s6 counts to 100
-	ExitCode   *int      `json:"exit_code,omitempty"`
-	Signal     int       `json:"signal,omitempty"`
-	Code       string    `json:"code"`
-	Reason     string    `json:"reason"`
-	PriorState string    `json:"prior_state,omitempty"`
-	Held       bool      `json:"held,omitempty"` // a hold keeps it down
-	ServedBy   string    `json:"served_by"`      // self, default, or -
+	Wanted     policy.Maybe `json:"wanted"` // up or down; null: no slot, or it is not known
+	Slot       policy.Maybe `json:"slot"`   // up, or down for one with a down file
+	Now        policy.Maybe `json:"now"`    // up, down, waiting, or not supervised
+	PID        int          `json:"pid,omitempty"`
+	Since      time.Time    `json:"since,omitzero"`         // of the last change between up and down
+	Until      time.Time    `json:"waiting_until,omitzero"` // when its gateway is started
+	Changed    bool         `json:"changed,omitempty"`      // it runs with an older run script than its slot has
+	Restarts   int          `json:"restarts"`               // deaths since the supervisor started; s6 counts to 100
+	ExitCode   *int         `json:"exit_code,omitempty"`
+	Signal     int          `json:"signal,omitempty"`
+	Code       string       `json:"code"`
+	Reason     string       `json:"reason"`
+	PriorState policy.Maybe `json:"prior_state"`
+	Held       bool         `json:"held,omitempty"` // a hold keeps it down
+	ServedBy   policy.Maybe `json:"served_by"`      // the profile whose gateway serves it, or self
 
 	// Next is when something will change by itself; absent: nothing will. When a hold ends,
 	// somebody has to look: the watch does, else the next apply or boot.
@@ -123,7 +123,7 @@ func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Docume
 	now := time.Unix(0, s.Input.Now.UnixNS)
 	slots := policy.SlotsOf(s.Input.Container)
 	d := &Document{
-		SchemaVersion: policy.SchemaVersion, Time: now.UTC().Format(time.RFC3339), Policy: decisions.Policy,
+		Time: now.UTC().Format(time.RFC3339), Policy: decisions.Policy,
 		Supervisor: Supervisor{ScanDir: scanDir, Status: slots.Status, Running: slots.Running, SvscanPID: slots.SvscanPID},
 		Volume:     volumeOf(s), Watch: watchOf(slots), Skip: append([]policy.Contribution{}, decisions.Skip...),
 		Profiles: map[string]Profile{}, At: now,
@@ -168,7 +168,7 @@ func wantedOf(decision policy.Decision, facts policy.Facts, volumeErr error) Pro
 	p := Profile{Code: decision.Code, Reason: decision.Reason, PriorState: decision.PriorState, ServedBy: Nothing}
 	p.asked = slices.ContainsFunc(decision.Contributions, func(c policy.Contribution) bool { return c.Set == policy.SetStart && c.Counts() })
 	p.lockHeld = policy.LockHeld(facts)
-	words := map[policy.Action]string{policy.ActionStart: WantedUp, policy.ActionDown: WantedDown, policy.ActionSkip: Nothing}
+	words := map[policy.Action]policy.Maybe{policy.ActionStart: WantedUp, policy.ActionDown: WantedDown, policy.ActionSkip: Nothing}
 	p.Wanted = words[decision.Action]
 	prior := policy.PriorStateOf(facts).Status
 	switch {

@@ -3,6 +3,7 @@ package status
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -45,7 +46,7 @@ func TestStatusOfWhatIsNotKnown(t *testing.T) {
 			decisions := policy.Decisions{Profiles: map[string]policy.Decision{"coder": {Action: policy.ActionStart, Code: "prior_intent"}}}
 			d := New("/scan", s, decisions)
 			p := d.Profiles["coder"]
-			if got := strings.Join([]string{p.Wanted, p.Slot, p.Now}, " "); got != test.want {
+			if got := fmt.Sprintf("%s %s %s", p.Wanted, p.Slot, p.Now); got != test.want {
 				t.Errorf("wanted, slot, now: %q, want %q", got, test.want)
 			}
 			if got := alarmCodes(d); got != test.alarms {

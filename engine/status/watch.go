@@ -16,13 +16,13 @@ const WatchMisses = 3
 // A Watch is the service that keeps a container what the rules say.
 type Watch struct {
 	Enabled    bool              `json:"enabled"` // as configured
-	Slot       string            `json:"slot"`    // how its slot is, see policy.Slot.Now
+	Slot       policy.Maybe      `json:"slot"`    // up, down, waiting, or not supervised
 	Running    bool              `json:"running"` // it looked lately
 	Problem    string            `json:"problem,omitempty"`
 	Looked     time.Time         `json:"looked,omitzero"`
 	Next       time.Time         `json:"next,omitzero"` // when the rules want to be asked again
 	NextReason string            `json:"next_reason,omitempty"`
-	NoEvents   map[string]string `json:"no_events,omitempty"` // see watch.State.Events
+	NoEvents   map[string]string `json:"no_events,omitempty"` // why the kernel gives none, by kind of event
 	Lease      *watch.Lease      `json:"-"`
 
 	exists bool      // there is a slot
@@ -91,7 +91,7 @@ func (w Watch) how() string {
 	case policy.NowUp, policy.NowNothing, policy.NowUnknown:
 		return ""
 	}
-	return w.Slot + ", "
+	return string(w.Slot) + ", "
 }
 
 // Describe describes the watch at a time.

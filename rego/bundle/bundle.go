@@ -44,7 +44,7 @@ type LastGood struct {
 
 // Directories returns the names of the directories of which the copy has files, in order.
 func (c *LastGood) Directories() []string {
-	var names []string
+	names := []string{}
 	for _, layer := range c.layers {
 		if layer.Files != (embed.FS{}) {
 			names = append(names, strings.TrimPrefix(layer.Name, Prefix))

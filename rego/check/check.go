@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/example"
 )
@@ -60,7 +61,8 @@ type Options struct {
 
 // A Report is what Check found, and what it looked at.
 type Report struct {
-	Findings []Finding `json:"findings"`
+	SchemaVersion policy.Version `json:"schema_version"`
+	Findings      []Finding      `json:"findings"`
 	// Rules and Tests count the operator's files. Situations names those on which the
 	// rules were tried; it is empty if the rules cannot be loaded.
 	Rules      int      `json:"rules"`

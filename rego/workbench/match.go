@@ -16,11 +16,11 @@ import (
 // A Match is what a rule package says of a profile, and where each of its rules that says
 // nothing stopped. `explain --rule --output json` prints it.
 type Match struct {
-	SchemaVersion int         `json:"schema_version"`
-	Profile       string      `json:"profile"`
-	Rule          string      `json:"rule"`
-	File          string      `json:"file"`
-	Rules         []RuleMatch `json:"rules"` // that add to sets, in the order of the text
+	SchemaVersion policy.Version `json:"schema_version"`
+	Profile       string         `json:"profile"`
+	Rule          string         `json:"rule"`
+	File          string         `json:"file"`
+	Rules         []RuleMatch    `json:"rules"` // that add to sets, in the order of the text
 }
 
 // A RuleMatch is one rule of a package.
@@ -65,7 +65,7 @@ func MatchOf(ctx context.Context, e *rego.Evaluator, count []string, name string
 	if err != nil {
 		return m, true, err
 	}
-	m = Match{SchemaVersion: policy.SchemaVersion, Profile: profile, Rule: p.Name, File: p.File, Rules: []RuleMatch{}}
+	m = Match{Profile: profile, Rule: p.Name, File: p.File, Rules: []RuleMatch{}}
 	said := e.EvaluatePackage(ctx, p.Name, document)
 	s := &stopper{rules: e, find: func(body ast.Body) (topdown.QueryResult, *policy.RuleFailure) {
 		return e.First(ctx, p.Name, body, document, nil)

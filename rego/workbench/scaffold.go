@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
-	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -29,43 +28,20 @@ const (
 	decisionSchemaFile = "schemas/decision/schema.json"
 )
 
-// A WrittenFile is a file of a new directory of rules.
-type WrittenFile struct {
-	Path string
-	Kept bool // it existed, and is unchanged
-}
-
-// Init writes the files with which a directory of rules begins. It overwrites nothing.
-// The result is sorted by path. It is also valid for the files before an error.
-func Init(dir string, inputSchema, decisionSchema []byte) ([]WrittenFile, error) {
-	files, err := scaffoldFiles(inputSchema, decisionSchema)
+// InitFiles returns the files with which a directory of rules begins, sorted by path. Those
+// that exist are kept.
+func InitFiles(dir string, inputSchema, decisionSchema []byte) ([]File, error) {
+	texts, err := scaffoldFiles(inputSchema, decisionSchema)
 	if err != nil {
 		return nil, err
 	}
-	var written []WrittenFile
-	for _, name := range slices.Sorted(maps.Keys(files)) {
+	var files []File
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		path := filepath.Join(dir, name)
-		err := createFile(path, files[name])
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return written, err
-		}
-		written = append(written, WrittenFile{path, err != nil})
+		_, err := os.Lstat(path)
+		files = append(files, File{Path: path, Kept: err == nil, text: texts[name]})
 	}
-	return written, nil
-}
-
-// createFile writes a new file and creates the directories above it. The error is
-// fs.ErrExist if the file exists.
-func createFile(path string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(text)
-	return errors.Join(err, file.Close())
+	return files, nil
 }
 
 // scaffoldFiles returns the files of a new directory by path: an example rule with its

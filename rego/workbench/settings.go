@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"go.yaml.in/yaml/v3"
 
 	"hermes-reconcile/policy/suggest"
@@ -21,32 +20,28 @@ import (
 	"hermes-reconcile/rego"
 )
 
-// Add copies the recipe into a directory of rules and appends its settings to
-// data/settings.yaml. Set has values for the settings as key=value; the value is YAML.
-// Nothing is overwritten: a file or a key that exists is an error, before anything is
-// written. Add returns the files that it wrote, also before an error, and the keys.
-func (recipe Recipe) Add(dir string, set []string) (files, keys []string, err error) {
+// AddFiles returns the files that copy the recipe into a directory of rules. Its settings are
+// added to data/settings.yaml. Set has values for the settings as key=value; the value is YAML.
+// A file or a key that exists is an error.
+func (recipe Recipe) AddFiles(dir string, set []string) (files []File, err error) {
 	settings, err := recipe.settings(set)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	names := slices.Sorted(maps.Keys(recipe.Files))
-	for _, name := range names {
-		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
-			return nil, nil, fmt.Errorf("%s exists; remove it first, nothing is overwritten", filepath.Join(dir, name))
-		}
-	}
-	if err := addSettings(filepath.Join(dir, rego.SettingsFile), settings); err != nil {
-		return nil, nil, err
-	}
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(recipe.Files)) {
 		path := filepath.Join(dir, name)
-		if err := createFile(path, []byte(recipe.Files[name])); err != nil {
-			return files, nil, err
+		if _, err := os.Lstat(path); err == nil {
+			return nil, fmt.Errorf("%s exists; remove it first, nothing is overwritten", path)
 		}
-		files = append(files, path)
+		files = append(files, File{Path: path, text: []byte(recipe.Files[name])})
 	}
-	return files, nodeKeys(settings), nil
+	path := filepath.Join(dir, rego.SettingsFile)
+	old, err := trust.Read(path, trust.Anybody, rego.MaxFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	text, err := joinSettings(path, old, settings)
+	return append(files, File{Path: path, Settings: nodeKeys(settings), text: text, replaces: true}), err
 }
 
 // settings returns the settings of the recipe as YAML, with the given values. An unknown
@@ -87,29 +82,9 @@ func nodeKeys(mapping *yaml.Node) []string {
 	return keys
 }
 
-// addSettings appends settings to a settings file. The text that it has stays, with its
-// comments. A key that the file already has is an error.
-func addSettings(path string, settings *yaml.Node) error {
-	old, err := trust.Read(path, trust.Anybody, rego.MaxFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	text, err := joinSettings(path, old, settings)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	mode := fs.FileMode(0o644)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
-	return renameio.WriteFile(path, text, mode)
-}
-
-// joinSettings appends as text, so that the author's layout stays. Then it reads the
-// result, which must hold the values of both.
+// joinSettings appends settings to the text of a file, so that the author's layout stays, with
+// its comments. Then it reads the result, which must hold the values of both. A key that the
+// file already has is an error.
 func joinSettings(path string, old []byte, settings *yaml.Node) ([]byte, error) {
 	want, object, err := rego.ParseSettings(path, old)
 	if err != nil {

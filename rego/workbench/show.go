@@ -23,8 +23,8 @@ type Package struct {
 	Row         int          `json:"row"`
 	Sets        []policy.Set `json:"sets"` // to which it contributes
 	Off         bool         `json:"off"`  // settings.disabled_rules names it
-	// Contributed counts the members by set. It is nil until Count is called, and for a
-	// package that is switched off.
+	// Contributed counts the members by set. It is null if they were not counted (see Count),
+	// and for a package that is switched off.
 	Contributed map[policy.Set]int `json:"contributed"`
 	Failures    []string           `json:"failures,omitempty"`
 	Source      string             `json:"source,omitempty"` // the text of its file

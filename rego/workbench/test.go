@@ -16,6 +16,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/example"
 )
@@ -39,8 +40,9 @@ const DefaultTestTimeout = 10 * time.Second
 
 // A TestReport is the result of the Rego tests of the operator's layers.
 type TestReport struct {
-	Tests []TestResult `json:"tests"` // sorted by place
-	// Coverage is nil unless TestOptions.Coverage is set.
+	SchemaVersion policy.Version `json:"schema_version"`
+	Tests         []TestResult   `json:"tests"` // sorted by place
+	// Coverage is absent unless it is asked for.
 	Coverage *Coverage `json:"coverage,omitempty"`
 }
 

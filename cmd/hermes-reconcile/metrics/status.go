@@ -62,7 +62,7 @@ func (f *families) addProfiles(d *status.Document) {
 		if !p.Since.IsZero() {
 			since(float64(p.Since.Unix()), name)
 		}
-		info(1, name, p.Wanted, p.Slot, p.Now, p.Code, p.ServedBy)
+		info(1, name, string(p.Wanted), string(p.Slot), string(p.Now), p.Code, string(p.ServedBy))
 	}
 }
 

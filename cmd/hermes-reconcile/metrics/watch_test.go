@@ -313,7 +313,7 @@ func TestWatchMetricsAreWellFormed(t *testing.T) {
 	w := newWatch()
 	d := good()
 	for i, name := range []string{"a\"b\\c\nd", "\x1b[31m", "\xff", "}\n# HELP x y"} {
-		d.Profiles[name] = status.Profile{Wanted: status.WantedUp, Slot: name, Code: name, Now: policy.NowUp, Since: time.Unix(int64(i), 0)}
+		d.Profiles[name] = status.Profile{Wanted: status.WantedUp, Slot: policy.Maybe(name), Code: name, Now: policy.NowUp, Since: time.Unix(int64(i), 0)}
 	}
 	w.Passed(Pass{Triggers: []string{"volume"}, Status: d})
 	text, err := w.metrics()

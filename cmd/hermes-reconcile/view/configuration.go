@@ -6,11 +6,12 @@ import (
 	"strings"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/policy"
 )
 
 // A Configuration is what is in force.
 type Configuration struct {
-	SchemaVersion int            `json:"schema_version"`
+	SchemaVersion policy.Version `json:"schema_version"`
 	Values        []config.Value `json:"values"`
 }
 

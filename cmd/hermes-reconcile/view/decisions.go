@@ -17,7 +17,7 @@ func Decisions(w io.Writer, d policy.Decisions) {
 	table := newTable(w, "PROFILE", "ACTION", "CODE", "PRIOR STATE", "REASON")
 	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
 		p := d.Profiles[name]
-		table.row(name, p.Action, p.Code, policy.Word(p.PriorState), p.Reason)
+		table.row(name, p.Action, p.Code, policy.Word(string(p.PriorState)), p.Reason)
 	}
 	table.end()
 	writeTried(w, d)

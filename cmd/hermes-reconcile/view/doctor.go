@@ -10,8 +10,8 @@ import (
 
 // A Diagnosis is what is missing in an installation. `doctor --output json` prints it.
 type Diagnosis struct {
-	SchemaVersion int       `json:"schema_version"`
-	Findings      []Finding `json:"findings"`
+	SchemaVersion policy.Version `json:"schema_version"`
+	Findings      []Finding      `json:"findings"`
 }
 
 // A Finding is one thing that is missing, and what mends it.
@@ -24,7 +24,7 @@ type Finding struct {
 
 // NewDiagnosis makes a diagnosis, also of no findings.
 func NewDiagnosis(found []Finding) Diagnosis {
-	return Diagnosis{SchemaVersion: policy.SchemaVersion, Findings: append([]Finding{}, found...)}
+	return Diagnosis{Findings: append([]Finding{}, found...)}
 }
 
 // Doctor prints each finding, and below it what mends it.

@@ -169,9 +169,9 @@ func (p *explanationPrinter) changes(e *explain.Explanation) {
 }
 
 func (p *explanationPrinter) now(e *explain.Explanation) {
-	p.add("slot", e.Now.Slot)
+	p.add("slot", string(e.Now.Slot))
 	if e.Now.ServedBy != "" {
-		p.detail("served by", e.Now.ServedBy)
+		p.detail("served by", string(e.Now.ServedBy))
 	}
 	if e.Now.Ended != "" {
 		p.add("ended", e.Now.Ended)

@@ -39,19 +39,24 @@ func History(w io.Writer, d ledger.History) {
 	}
 }
 
-// Stream prints items of a list that goes on: as lines of text, or each as one JSON object a
-// line.
+// Stream prints items of a list that goes on: as lines of text, or each as a document: one JSON
+// object a line, or a YAML document.
 func Stream[T any](w io.Writer, format string, items []T, table func(io.Writer, []T)) error {
 	if len(items) == 0 {
 		return nil
 	}
-	if format != "json" {
+	if format == "table" {
 		return Print(w, format, items, table)
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	for _, item := range items {
-		if err := encoder.Encode(item); err != nil {
+		encode := func() error { return encoder.Encode(item) }
+		if format == "yaml" {
+			text.WriteString("---\n")
+			encode = func() error { return document(&text, format, item) }
+		}
+		if err := encode(); err != nil {
 			return err
 		}
 	}
@@ -95,9 +100,9 @@ func bootOf(e ledger.Entry) string {
 }
 
 // wordOrNone returns a word from the ledger, or a dash.
-func wordOrNone(text string) string {
+func wordOrNone[T ~string](text T) string {
 	if text == "" {
 		return policy.NowNothing
 	}
-	return policy.Word(text)
+	return policy.Word(string(text))
 }

@@ -51,17 +51,30 @@ var (
 	workflowProperty = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 )
 
+// A CodeList is the codes of findings. `policy check --codes` prints it.
+type CodeList struct {
+	SchemaVersion policy.Version `json:"schema_version"`
+	Codes         []check.Code   `json:"codes"`
+}
+
 // Codes prints the codes of findings.
-func Codes(w io.Writer, codes []check.Code) {
+func Codes(w io.Writer, l CodeList) {
 	table := newTable(w, "CODE", "SEVERITY", "MEANS", "FIX")
-	for _, c := range codes {
+	for _, c := range l.Codes {
 		table.row(c.Code, c.Severity, c.Means, c.Fix)
 	}
 	table.end()
 }
 
+// A CostList is what rule packages cost. `policy bench` prints it.
+type CostList struct {
+	SchemaVersion policy.Version `json:"schema_version"`
+	Rules         []check.Cost   `json:"rules"`
+}
+
 // Costs prints what rule packages cost. The sizes are the columns.
-func Costs(w io.Writer, costs []check.Cost, sizes []int) {
+func Costs(w io.Writer, l CostList, sizes []int) {
+	costs := l.Rules
 	head := []any{"PACKAGE"}
 	for _, size := range sizes {
 		head = append(head, size)
@@ -90,10 +103,16 @@ func Costs(w io.Writer, costs []check.Cost, sizes []int) {
 	}
 }
 
+// A RuleList is rule packages. `policy show` prints it.
+type RuleList struct {
+	SchemaVersion policy.Version      `json:"schema_version"`
+	Rules         []workbench.Package `json:"rules"`
+}
+
 // Packages prints rule packages. If there is no home, homeErr says why.
-func Packages(w io.Writer, packages []workbench.Package, homeErr error) {
+func Packages(w io.Writer, l RuleList, homeErr error) {
 	table := newTable(w, "PACKAGE", "LAYER", "PLACE", "ADDS", "TITLE")
-	for _, p := range packages {
+	for _, p := range l.Rules {
 		table.row(p.Name, p.Layer, fmt.Sprintf("%s:%d", p.File, p.Row), contributed(p), cmp.Or(p.Title, "-"))
 	}
 	table.end()
@@ -103,8 +122,8 @@ func Packages(w io.Writer, packages []workbench.Package, homeErr error) {
 }
 
 // Sources prints the texts of rule packages.
-func Sources(w io.Writer, packages []workbench.Package) {
-	for i, p := range packages {
+func Sources(w io.Writer, l RuleList) {
+	for i, p := range l.Rules {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
@@ -132,19 +151,27 @@ func contributed(p workbench.Package) string {
 	return cmp.Or(strings.Join(parts, ", "), "-")
 }
 
+// A RecipeList is recipes. `policy recipes` prints it.
+type RecipeList struct {
+	SchemaVersion policy.Version     `json:"schema_version"`
+	Recipes       []workbench.Recipe `json:"recipes"`
+}
+
 // Recipes prints a list of recipes.
-func Recipes(w io.Writer, recipes []workbench.Recipe) {
+func Recipes(w io.Writer, l RecipeList) {
 	table := newTable(w, "RECIPE", "SETS", "TITLE")
-	for _, r := range recipes {
+	for _, r := range l.Recipes {
 		table.row(r.Name, strings.Join(r.Contributes, ", "), r.Title)
 	}
 	table.end()
 }
 
-// Recipe prints a recipe with its settings and its rules.
-func Recipe(w io.Writer, r workbench.Recipe) {
-	fmt.Fprintf(w, "%s: %s\n\n%s\n\nSettings, for data/settings.yaml:\n\n%s\n%s",
-		r.Name, r.Title, r.Description, r.Settings, r.Files[r.Name+".rego"])
+// WholeRecipes prints recipes with their settings and their rules.
+func WholeRecipes(w io.Writer, l RecipeList) {
+	for _, r := range l.Recipes {
+		fmt.Fprintf(w, "%s: %s\n\n%s\n\nSettings, for data/settings.yaml:\n\n%s\n%s",
+			r.Name, r.Title, r.Description, r.Settings, r.Files[r.Name+".rego"])
+	}
 }
 
 // Tests prints the results of tests of rules: those that did not pass, or with verbose

@@ -65,7 +65,7 @@ func writeOperations(w io.Writer, operations []reconcile.Operation) {
 func writeOutcomes(w io.Writer, profiles map[string]reconcile.Outcome) {
 	for _, name := range slices.Sorted(maps.Keys(profiles)) {
 		p := profiles[name]
-		text := cmp.Or(p.Outcome, "dry run")
+		text := cmp.Or(string(p.Outcome), "dry run")
 		if p.PID != 0 {
 			text += fmt.Sprintf(", pid %d", p.PID)
 		}

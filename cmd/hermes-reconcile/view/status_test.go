@@ -118,7 +118,7 @@ func TestColouredStatusIsClean(t *testing.T) {
 	for _, hostile := range hometest.Hostile() {
 		d := crowd("coder", hostile)
 		p := d.Profiles[hostile]
-		p.Code, p.Reason, p.PriorState = hostile, hostile, hostile
+		p.Code, p.Reason, p.PriorState = hostile, hostile, policy.Maybe(hostile)
 		d.Profiles[hostile] = p
 		d.Alarms[1].Reason = hostile
 		for _, s := range []Screen{{Colour: true}, {Colour: true, Width: 80}, {Colour: true, Wide: true}} {
