@@ -51,7 +51,8 @@ var mayImport = map[string][]string{
 
 	"cmd/hermes-reconcile/config":  {"policy", "policy/suggest", "policy/trust"},
 	"cmd/hermes-reconcile/metrics": {"policy", "policy/trust", "engine/status"},
-	"cmd/hermes-reconcile/view":    {"cmd/hermes-reconcile/config", "policy", "engine/explain", "engine/gatewaylog", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
+	"cmd/hermes-reconcile/schemas": {"policy", "policy/suggest"},
+	"cmd/hermes-reconcile/view":    {"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "policy", "engine/explain", "engine/gatewaylog", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile/inspect": {
 		"policy", "policy/trust", "engine", "engine/facts/read", "engine/ledger", "engine/status", "engine/watch", "rego/bundle", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
@@ -67,7 +68,7 @@ var mayImport = map[string][]string{
 	"cmd/hermes-reconcile": {
 		"policy", "policy/suggest", "policy/trust", "policy/wait", "engine", "engine/facts/read", "engine/gatewaylog", "engine/volume", "engine/volume/remote", "engine/ledger", "engine/reconcile", "engine/explain", "engine/status",
 		"engine/watch", "rego", "rego/bundle", "rego/check", "rego/example", "rego/process", "rego/workbench", "s6", "s6/deaths", "s6/scripts",
-		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/service", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
+		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/schemas", "cmd/hermes-reconcile/service", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
 	},
 }
 

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"hermes-reconcile/cmd/hermes-reconcile/schemas"
 )
 
 // commandsPage is the page of all commands, made from their help texts.
@@ -16,6 +18,14 @@ func commandsPage(root *cobra.Command) string {
 		"`hermes-reconcile COMMAND --help` says more, with examples.\n\n" +
 		"## Flags of every command\n\n")
 	flagTable(&text, root.PersistentFlags())
+	text.WriteString("\n## Documents\n\n" +
+		"With `--output json` or `yaml` each command prints a document, and an error is one too. `hermes-reconcile schema DOCUMENT` prints\n" +
+		"its JSON Schema. Every document has a `schema_version`, which grows when a key changes its meaning or goes away.\n" +
+		"`null` means that there is nothing, or that it is not known.\n\n" +
+		"| document | printed by |\n| --- | --- |\n")
+	for _, d := range schemas.Documents {
+		fmt.Fprintf(&text, "| `%s` | %s |\n", d.Name, strings.Join(d.Commands, ", "))
+	}
 	text.WriteString("\n## Exit statuses\n\n" +
 		"| status | meaning |\n| --- | --- |\n" +
 		"| 0 | done; for a command that only looks: all is well |\n" +

@@ -2,44 +2,43 @@ package main
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/schemas"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
-	"hermes-reconcile/policy"
-	"hermes-reconcile/policy/suggest"
 )
-
-var schemas = []string{"input", "decision"}
-
-func oneSchema(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("want one schema of %s", strings.Join(schemas, ", "))
-	}
-	if !slices.Contains(schemas, args[0]) {
-		return fmt.Errorf("unknown schema %q%s", args[0], suggest.Words(args[0], schemas))
-	}
-	return nil
-}
 
 func newSchema() *cobra.Command {
 	return &cobra.Command{
-		Use:       "schema input|decision",
-		Short:     "Print the JSON Schema of the input document or of the decision document",
-		Args:      oneSchema,
-		ValidArgs: schemas,
+		Use:   "schema [DOCUMENT]",
+		Short: "Print the JSON Schema of a document, or list the documents",
+		Long: `Print the JSON Schema of a document that commands print with --output json, or without a
+name the list of these documents.`,
+		Example: `  hermes-reconcile schema
+  hermes-reconcile schema input
+  hermes-reconcile schema status > status.schema.json`,
+		Args:      cobra.MaximumNArgs(1),
+		ValidArgs: schemas.Names(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			schema := []byte(policy.DecisionSchema)
-			if args[0] == "input" {
-				var err error
-				if schema, err = world.Schema(); err != nil {
-					return &exitError{exitProfile, err}
-				}
+			if len(args) == 0 {
+				return configured(listSchemas)(cmd, nil)
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", schema)
+			schema, err := schemas.Of(args[0])
+			if args[0] == schemas.Input {
+				schema, err = world.Schema()
+			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", schema)
 			return err
 		},
 	}
+}
+
+func listSchemas(cmd *cobra.Command, c config.Config, _ []string) error {
+	return show(cmd, c, view.SchemaList{Schemas: schemas.Documents}, view.Schemas)
 }

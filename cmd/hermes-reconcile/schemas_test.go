@@ -1,0 +1,327 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"hermes-reconcile/cmd/hermes-reconcile/schemas"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/engine/explain"
+	"hermes-reconcile/engine/gatewaylog"
+	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/engine/status"
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego/check"
+	"hermes-reconcile/rego/workbench"
+)
+
+// documentTypes has the Go type of each document whose schema is made here.
+var documentTypes = map[string]any{
+	"accepted": view.Accepted{}, "check": check.Report{}, "codes": view.CodeList{}, "comparison": explain.Comparison{},
+	"config": view.Configuration{}, "costs": view.CostList{}, "doctor": view.Diagnosis{}, "error": failure{}, "events": ledger.Event{},
+	"explain": explain.Explanation{}, "files": view.Files{}, "forgotten": view.Forgotten{}, "log": ledger.History{}, "logs": gatewaylog.Line{},
+	"match": workbench.Match{}, "recipes": view.RecipeList{}, "report": reconcile.Report{}, "rescan": view.Rescan{}, "rules": view.RuleList{},
+	"schemas": view.SchemaList{}, "status": status.Document{}, "tests": workbench.TestReport{}, "version": versions{},
+}
+
+// The schemas are made from the Go types:
+// `go test ./cmd/hermes-reconcile -run SchemaFiles -update` writes them.
+func TestSchemaFiles(t *testing.T) {
+	t.Parallel()
+	for _, d := range schemas.Documents {
+		value, ok := documentTypes[d.Name]
+		if !ok {
+			if d.Name != schemas.Input && d.Name != "decision" {
+				t.Errorf("%s has no Go type", d.Name)
+			}
+			continue
+		}
+		m := &schemaMaker{t: t, root: reflect.TypeOf(value), defs: map[string]any{}}
+		want := m.document(d)
+		file := filepath.Join("schemas", d.Name+".schema.json")
+		if *update {
+			if err := os.WriteFile(file, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		have, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := diff.Diff("want", want, file, have); len(text) > 0 {
+			t.Errorf("stale, run: go test ./cmd/hermes-reconcile -run SchemaFiles -update\n%s", text)
+		}
+	}
+	if files, err := filepath.Glob("schemas/*.schema.json"); err != nil || len(files) != len(documentTypes) {
+		t.Errorf("%d schemas, want %d: %v", len(files), len(documentTypes), err)
+	}
+}
+
+// A schemaMaker derives the JSON Schema of a document from its Go type, and the descriptions
+// from the comments of its source.
+type schemaMaker struct {
+	t    *testing.T
+	root reflect.Type
+	defs map[string]any
+}
+
+func (m *schemaMaker) document(d schemas.Document) []byte {
+	s := m.object(m.root)
+	s["$schema"], s["title"] = "https://json-schema.org/draft/2020-12/schema", "hermes-reconcile "+d.Name
+	s["description"] = "Printed by: " + strings.Join(d.Commands, ", ") + "."
+	if len(m.defs) > 0 {
+		s["$defs"] = m.defs
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(s); err != nil {
+		m.t.Fatal(err)
+	}
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n"))
+}
+
+// nullable are the maps and lists that are null when they are not known.
+var nullable = map[string]bool{"Package.Contributed": true}
+
+func (m *schemaMaker) of(t reflect.Type) map[string]any {
+	switch t {
+	case reflect.TypeFor[policy.Version]():
+		return map[string]any{"const": policy.SchemaVersion}
+	case reflect.TypeFor[policy.Maybe]():
+		return map[string]any{"type": []string{"string", "null"}}
+	case reflect.TypeFor[time.Time]():
+		return map[string]any{"type": "string", "format": "date-time"}
+	}
+	switch t.Kind() {
+	case reflect.Interface:
+		return map[string]any{}
+	case reflect.Bool:
+		return map[string]any{"type": "boolean"}
+	case reflect.Float64:
+		return map[string]any{"type": "number"}
+	case reflect.Int, reflect.Int64:
+		return map[string]any{"type": "integer"}
+	case reflect.String:
+		if words := sourceOf(m.t, t).words[t.Name()]; len(words) > 0 {
+			return map[string]any{"enum": words}
+		}
+		return map[string]any{"type": "string"}
+	case reflect.Slice:
+		return map[string]any{"type": "array", "items": m.of(t.Elem())}
+	case reflect.Map:
+		return map[string]any{"type": "object", "additionalProperties": m.of(t.Elem())}
+	case reflect.Pointer:
+		return m.of(t.Elem())
+	case reflect.Struct:
+		name := strings.TrimPrefix(t.PkgPath(), "hermes-reconcile/") + "." + t.Name()
+		name = strings.ReplaceAll(name, "/", ".")
+		if _, known := m.defs[name]; !known {
+			m.defs[name] = nil // it may have parts of its own kind
+			m.defs[name] = m.object(t)
+		}
+		return map[string]any{"$ref": "#/$defs/" + name}
+	}
+	m.t.Fatalf("there is no schema of a %s", t)
+	return nil
+}
+
+// object is the schema of a struct.
+func (m *schemaMaker) object(t reflect.Type) map[string]any {
+	properties := map[string]any{}
+	required := m.fields(t, properties)
+	s := map[string]any{"type": "object", "additionalProperties": false, "properties": properties, "required": required}
+	if about := sourceOf(m.t, t).comments[t.Name()]; about != "" {
+		s["description"] = about
+	}
+	return s
+}
+
+// fields adds the fields of a struct, and returns the names of those that are always there.
+func (m *schemaMaker) fields(t reflect.Type, properties map[string]any) []string {
+	required := []string{}
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case name == "-" || !field.IsExported():
+			continue
+		case field.Anonymous && name == "":
+			required = append(required, m.fields(field.Type, properties)...)
+			continue
+		}
+		s := m.of(field.Type)
+		if options == "" {
+			required = append(required, name)
+			if field.Type.Kind() == reflect.Pointer || nullable[t.Name()+"."+field.Name] {
+				s = map[string]any{"anyOf": []any{s, map[string]string{"type": "null"}}}
+			}
+		}
+		if about := sourceOf(m.t, t).comments[t.Name()+"."+field.Name]; about != "" {
+			s["description"] = about
+		}
+		properties[name] = s
+	}
+	return required
+}
+
+// A source is what the text of a package says of its types.
+type source struct {
+	comments map[string]string   // of types, and of fields as Type.Field
+	words    map[string][]string // the constants of the types that are text
+}
+
+var sources = map[string]source{}
+
+// sourceOf reads the package of a type.
+func sourceOf(t *testing.T, of reflect.Type) source {
+	t.Helper()
+	if s, ok := sources[of.PkgPath()]; ok || of.PkgPath() == "" {
+		return s
+	}
+	s := source{comments: map[string]string{}, words: map[string][]string{}}
+	dir := filepath.Join("../..", strings.TrimPrefix(of.PkgPath(), "hermes-reconcile"))
+	files, err := filepath.Glob(path.Join(dir, "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no source of %s: %v", of, err)
+	}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GenDecl:
+				for _, spec := range n.Specs {
+					if spec, ok := spec.(*ast.TypeSpec); ok {
+						s.addType(spec, n.Doc)
+					}
+				}
+			case *ast.ValueSpec:
+				if kind, ok := n.Type.(*ast.Ident); ok && len(n.Values) == 1 {
+					if literal, ok := n.Values[0].(*ast.BasicLit); ok && literal.Kind == token.STRING {
+						word, _ := strconv.Unquote(literal.Value)
+						s.words[kind.Name] = append(s.words[kind.Name], word)
+					}
+				}
+			}
+			return true
+		})
+	}
+	sources[of.PkgPath()] = s
+	return s
+}
+
+func (s source) addType(spec *ast.TypeSpec, doc *ast.CommentGroup) {
+	say := func(name string, groups ...*ast.CommentGroup) {
+		for _, group := range groups {
+			s.comments[name] = cmp.Or(s.comments[name], strings.Join(strings.Fields(group.Text()), " "))
+		}
+	}
+	say(spec.Name.Name, spec.Doc, doc)
+	if object, ok := spec.Type.(*ast.StructType); ok {
+		for _, field := range object.Fields.List {
+			for _, name := range field.Names {
+				say(spec.Name.Name+"."+name.Name, field.Comment, field.Doc)
+			}
+		}
+	}
+}
+
+// Each command prints with --output json what its schema says. The schemas allow no other key.
+func TestEveryDocumentFitsItsSchema(t *testing.T) {
+	t.Parallel()
+	l := startLive(t, "coder=running", "writer=stopped")
+	l.untilNow("coder", policy.NowUp)
+	l.write("home/profiles/talker/SOUL.md", "", 0o644)
+	l.write("home/logs/gateways/talker/current", "2026-11-22 06:00:12.871000000  hello\nwithout a time\n", 0o644)
+	rules := filepath.Join(l.base, "rules")
+	seen := map[string]bool{}
+	try := func(document string, code int, command string, args ...string) {
+		t.Helper()
+		seen[document] = true
+		var stdout, stderr strings.Builder
+		words := slices.Concat(strings.Fields(command), args, l.places, []string{"-o", "json"})
+		if have := run(t.Context(), words, strings.NewReader(""), &stdout, &stderr); have != code {
+			t.Errorf("%s: exit %d, want %d\n%s%s", command, have, code, stdout.String(), stderr.String())
+		}
+		schema, err := schemas.Of(document)
+		if document == schemas.Input {
+			schema = output(t, "schema", "input")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		compiled := compileSchema(t, schema)
+		text := stdout.String()
+		if document == "error" {
+			text = stderr.String()
+		}
+		decoder := json.NewDecoder(strings.NewReader(text))
+		n := 0
+		for ; decoder.More(); n++ {
+			var one json.RawMessage
+			if err := decoder.Decode(&one); err != nil {
+				t.Fatalf("%s: %v in\n%s", command, err, text)
+			}
+			fits(t, compiled, one)
+		}
+		if n == 0 {
+			t.Errorf("%s prints nothing", command)
+		}
+	}
+	try("files", exitDone, "policy init", "--dry-run", rules)
+	try("files", exitDone, "policy init", rules)
+	try("files", exitDone, "policy add pin_up", rules)
+	try("files", exitDone, "policy fmt --diff", rules)
+	try("tests", exitDone, "policy test --coverage", rules)
+	try("check", exitDone, "policy check", rules)
+	try("codes", exitDone, "policy check --codes")
+	try("rules", exitDone, "policy show")
+	try("recipes", exitDone, "policy recipes")
+	try("recipes", exitDone, "policy recipes pin_up")
+	try("costs", exitDone, "policy bench --sizes 1,2")
+	try("forgotten", exitDone, "policy forget --dry-run")
+	try("comparison", exitDone, "eval --compare", "--policy", rules)
+	try("decision", exitDone, "eval --dry-run")
+	try("decision", exitDone, "apply --dry-run")
+	try("input", exitDone, "facts")
+	try("report", exitDone, "stop coder")
+	try("report", exitDone, "start writer --dry-run")
+	try("report", exitDone, "start writer")
+	try("report", exitDone, "apply")
+	try("status", exitDone, "status")
+	try("explain", exitDone, "explain coder")
+	try("match", exitDone, "explain coder --rule prior_intent")
+	try("log", exitDone, "log --all")
+	try("events", exitDone, "events")
+	try("logs", exitDone, "logs talker")
+	try("doctor", exitProfile, "doctor")
+	try("config", exitDone, "config show")
+	try("rescan", exitDone, "rescan --dry-run")
+	try("version", exitDone, "version")
+	try("schemas", exitDone, "schema")
+	try("error", exitUsage, "explain nobody")
+	for _, name := range schemas.Names() {
+		if !seen[name] && name != "accepted" {
+			t.Errorf("no command of this test prints %s", name)
+		}
+	}
+}
