@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"hermes-reconcile/policy/suggest"
+	"hermes-reconcile/policy/yamlerror"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -88,7 +89,7 @@ func (s *settings) parse(text []byte) (object *yaml.Node, err *Error) {
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
-		return nil, s.at(nil, "%v", err)
+		return nil, s.broken(text, err)
 	}
 	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
 		return nil, s.at(&second, "a second document, want one")
@@ -114,15 +115,21 @@ func (s *settings) parse(text []byte) (object *yaml.Node, err *Error) {
 	if object == nil || object.Kind != yaml.MappingNode {
 		return nil, s.at(wrong, "want one key, settings, with an object")
 	}
-	return object, s.read(object)
+	return object, s.read(text, object)
+}
+
+// broken makes an error about a text that is no YAML.
+func (s *settings) broken(text []byte, err error) *Error {
+	row, col, message := yamlerror.Explain(text, err)
+	return &Error{File: s.name, Row: row, Col: col, Code: "settings_error", Message: message}
 }
 
 // read converts an object to the values of JSON, which rules see: a date stays text, and
 // every key is text.
-func (s *settings) read(object *yaml.Node) *Error {
+func (s *settings) read(text []byte, object *yaml.Node) *Error {
 	datesAsText(object)
 	if err := object.Decode(&s.values); err != nil {
-		return s.at(nil, "%s", strings.ReplaceAll(err.Error(), "\n ", ""))
+		return s.broken(text, err)
 	}
 	exact := make(map[string]any, len(s.values))
 	s.nodes, s.keys = map[string]*yaml.Node{}, map[string]*yaml.Node{}

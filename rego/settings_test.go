@@ -42,7 +42,7 @@ func TestSettingsFilesAreRefused(t *testing.T) {
 		{"settings: {mine: 1}\nsettings: {mine: 2}\n", "data/settings.yaml:2:1: the key settings is there twice, want one with all settings"},
 		{"settings:\n  start_states:\n", "data/settings.yaml:2:16: setting start_states is empty, want a list of strings"},
 		{"settings:\n  mine: 1\n  start_state: [running]\n", `data/settings.yaml:3:3: unknown setting "start_state", did you mean "start_states"?`},
-		{"settings:\n  mine: 1\n  mine: 2\n", `data/settings.yaml: yaml: unmarshal errors: line 3: mapping key "mine" already defined at line 2`},
+		{"settings:\n  mine: 1\n  mine: 2\n", `data/settings.yaml:3:3: the key "mine" is there twice, first in row 2; keep one`},
 		{"settings:\n  hours: {22: night}\n", "data/settings.yaml:2:10: setting hours: want what JSON has: keys that are text"},
 		{"settings:\n  share: .nan\n", "data/settings.yaml:2:10: setting share: want what JSON has: keys that are text, and numbers that are finite"},
 		{"settings: [a]\n", "data/settings.yaml:1:11: want one key, settings, with an object"},
@@ -51,7 +51,7 @@ func TestSettingsFilesAreRefused(t *testing.T) {
 		{"settings: {a: &a [x,x,x,x,x,x,x,x,x,x], b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a], c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]," +
 			" d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c], e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d], f: [*e,*e,*e,*e,*e,*e]}\n", "yaml: document contains excessive aliasing"},
 		{"settings: {}\n---\nsettings: {mine: 1}\n", "data/settings.yaml:2:1: a second document, want one"},
-		{"settings:\n\t- x\n", "data/settings.yaml: yaml: line 2"},
+		{"settings:\n\t- x\n", "data/settings.yaml:2:2: a value cannot begin so, and a line cannot begin with a tab"},
 	} {
 		_, err := load(map[string]string{"data/settings.yaml": test.text})
 		if err == nil || !strings.Contains(err.Error(), test.want) {

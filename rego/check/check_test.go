@@ -166,7 +166,7 @@ func TestCheckFindsTypicalMistakes(t *testing.T) {
 		{"the clock", site(holdOne + "\ttime.now_ns() > 0\n}\n"), "site/a.rego:4", "builtin_not_available", "input.now"},
 		{"a setting that nobody set", site(holdEach + "\tnot name in data.settings.allowed\n}\n"), "site/a.rego:5", "unknown_setting", "data/settings.yaml"},
 		{"a setting that only a test reads", map[string]string{"a.rego": goodRule, "data/settings.yaml": "settings:\n  start_states: [running]\n  quiet: []\n"}, "site/data/settings.yaml:3", "setting_unused", "quiet"},
-		{"bad YAML", map[string]string{"a.rego": goodRule, "data/settings.yaml": "settings:\n  quiet: [a]\n\tmore: 2\n"}, "site/data/settings.yaml:3", "settings_error", "line 3"},
+		{"bad YAML", map[string]string{"a.rego": goodRule, "data/settings.yaml": "settings:\n  quiet: [a]\n\tmore: 2\n"}, "site/data/settings.yaml:3", "settings_error", "indent with spaces"},
 		{"settings without their key", map[string]string{"a.rego": goodRule, "data/settings.yaml": "start_states: [running]\n"}, "site/data/settings.yaml:1", "settings_error", "want one key, settings"},
 		{"a setting of another type", map[string]string{"a.rego": goodRule, "data/settings.yaml": "settings:\n  start_states: {running: 1}\n"}, "site/data/settings.yaml:2", "settings_error", "a list of strings"},
 		{"a misspelt setting in the file", map[string]string{"a.rego": goodRule, "data/settings.yaml": "settings:\n  start_state: [running]\n"}, "site/data/settings.yaml:2", "settings_error", `did you mean "start_states"`},

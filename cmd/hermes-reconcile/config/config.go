@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -299,7 +300,8 @@ func decode(k *koanf.Koanf) (Config, error) {
 }
 
 func plainDecodeError(err error) error {
-	return errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "decoding failed due to the following error(s):\n\n"), "\n", "; "))
+	text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "decoding failed due to the following error(s):\n\n"), "\n", "; ")
+	return errors.New(regexp.MustCompile(`'([a-z0-9_.]+)'`).ReplaceAllString(text, "$1:"))
 }
 
 // validate checks what types cannot express.

@@ -6,15 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
-	node "go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v3"
 
 	"hermes-reconcile/policy/trust"
+	"hermes-reconcile/policy/yamlerror"
 )
 
 // maxFile limits the size of the file, in bytes.
@@ -42,15 +43,19 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, from origins, user string) e
 	if strings.TrimSpace(string(text)) == "" {
 		return nil
 	}
-	values, err := yaml.Parser().Unmarshal(text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	var file yaml.Node
+	values := map[string]any{}
+	if err = yaml.Unmarshal(text, &file); err == nil && len(file.Content) > 0 {
+		err = file.Decode(&values)
 	}
-	var file node.Node
-	if err := node.Unmarshal(text, &file); err != nil || len(file.Content) == 0 {
-		return err
+	if err != nil {
+		return errors.New(yamlerror.Sentence(name, text, err))
+	}
+	if len(file.Content) == 0 {
+		return nil // only comments
 	}
 	errs := removeDotted(values, file.Content[0], name)
+	where := placesOf(file.Content[0], name)
 	alone := koanf.New(".")
 	if err := alone.Load(confmap.Provider(values, ""), nil); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -62,20 +67,24 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, from origins, user string) e
 	}
 	for _, key := range alone.Keys() {
 		if err := checkKey(alone, key); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			errs = append(errs, fmt.Errorf("%s: %w", cmp.Or(where.of(key), name), err))
 		}
 	}
-	from.locate(alone, file.Content[0], "", name)
+	for key, place := range where {
+		if alone.Exists(key) {
+			from[key] = Value{Source: "file", Location: place}
+		}
+	}
 	return errors.Join(append(errs, k.Merge(alone))...)
 }
 
 // removeDotted removes the keys whose name has a dot, which would otherwise look like those of
 // a section. It returns an error for each, with its place in the file.
-func removeDotted(values map[string]any, object *node.Node, name string) (errs []error) {
+func removeDotted(values map[string]any, object *yaml.Node, name string) (errs []error) {
 	for i := 0; i+1 < len(object.Content); i += 2 {
 		key := object.Content[i]
 		if section, below, ok := strings.Cut(key.Value, "."); ok {
-			errs = append(errs, fmt.Errorf("%s:%d: the key %q has a dot; write %s below a line with %q", name, key.Line, key.Value, below, section+":"))
+			errs = append(errs, fmt.Errorf("%s:%d:%d: the key %q has a dot; write %s below a line with %q", name, key.Line, key.Column, key.Value, below, section+":"))
 			delete(values, key.Value)
 		}
 	}
@@ -105,7 +114,9 @@ func checkKey(file *koanf.Koanf, key string) error {
 		err = checkKind(key, value)
 	}
 	if err == nil && strings.HasPrefix(key, "settings.") {
-		_, err = json.Marshal(value)
+		if _, unfit := json.Marshal(value); unfit != nil {
+			err = fmt.Errorf("%s is %v, want what JSON has: numbers that are finite", key, value)
+		}
 	}
 	if err == nil {
 		_, err = decode(alone)
@@ -126,6 +137,9 @@ func checkKind(key string, value any) error {
 	if text, isText := standard.(string); isText && checkUnit(text, "") != nil {
 		return nil
 	}
+	if above := key[:max(0, strings.LastIndexByte(key, '.'))]; !known && slices.Contains(Keys(), above) {
+		return fmt.Errorf("%s is an object, want %s", above, kindOf(defaults()[above]))
+	}
 	if !known {
 		for _, below := range Keys() {
 			if strings.HasPrefix(below, key+".") {
@@ -141,13 +155,18 @@ func checkKind(key string, value any) error {
 }
 
 func kindOf(value any) string {
-	switch value.(type) {
+	switch value := value.(type) {
 	case bool:
 		return "true or false"
 	case int:
 		return "a whole number"
-	case []string, []any:
-		return "a list"
+	case []string:
+		return "a list of strings"
+	case []any:
+		if slices.ContainsFunc(value, func(item any) bool { return kindOf(item) != "a text" }) {
+			return "a list"
+		}
+		return "a list of strings"
 	case map[string]any:
 		return "an object"
 	case string:

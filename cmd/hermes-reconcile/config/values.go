@@ -5,9 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
-	node "go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v3"
 
 	"hermes-reconcile/policy"
 )
@@ -80,16 +79,32 @@ func (o origins) settings() map[string]string {
 	return places
 }
 
-// locate notes where the keys of a file stand that are used. Of the keys below a setting, the
-// place of the setting is enough.
-func (o origins) locate(used *koanf.Koanf, n *node.Node, above, file string) {
-	for i := 0; n.Kind == node.MappingNode && i+1 < len(n.Content); i += 2 {
-		name, value := n.Content[i], n.Content[i+1]
-		key := above + name.Value
-		if value.Kind == node.MappingNode && above == "" {
-			o.locate(used, value, key+".", file)
-		} else if used.Exists(key) {
-			o[key] = Value{Source: "file", Location: fmt.Sprintf("%s:%d:%d", file, name.Line, name.Column)}
+// places are where the keys of a file stand, as file:row:col.
+type places map[string]string
+
+// placesOf returns the places of the keys of an object. Of the keys below a setting, the place
+// of the setting is enough.
+func placesOf(object *yaml.Node, file string) places {
+	p := places{}
+	p.add(object, "", file)
+	return p
+}
+
+func (p places) add(object *yaml.Node, above, file string) {
+	for i := 0; object.Kind == yaml.MappingNode && i+1 < len(object.Content); i += 2 {
+		name, value := object.Content[i], object.Content[i+1]
+		if value.Kind == yaml.MappingNode && above == "" {
+			p.add(value, name.Value+".", file)
+			continue
 		}
+		p[above+name.Value] = fmt.Sprintf("%s:%d:%d", file, name.Line, name.Column)
 	}
+}
+
+// of returns the place of a key, or of that above it.
+func (p places) of(key string) string {
+	for p[key] == "" && strings.Contains(key, ".") {
+		key = key[:strings.LastIndexByte(key, '.')]
+	}
+	return p[key]
 }
