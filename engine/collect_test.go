@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -135,38 +134,6 @@ func TestTheTimeForEverything(t *testing.T) {
 	all := collectProfiles(t, ctx, time.Hour, profileProbe(probe{"hangs", hang(t)}))
 	for name := range all {
 		wantFact(t, all[name], "hangs", `{"status":"timed_out"}`)
-	}
-}
-
-// Every fact may have a status and an error, whether its source names them or not.
-func TestInputSchema(t *testing.T) {
-	text, err := InputSchema(
-		[]fact.Source{containerProbe(probe{name: "host"})},
-		[]fact.ProfileSource{profileProbe(probe{name: "state"})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var schema struct {
-		Properties struct {
-			Profiles struct {
-				AdditionalProperties struct {
-					Properties map[string]struct{ Properties map[string]any }
-				}
-			}
-		}
-	}
-	if err := json.Unmarshal(text, &schema); err != nil {
-		t.Fatal(err)
-	}
-	state := schema.Properties.Profiles.AdditionalProperties.Properties["state"].Properties
-	for _, key := range []string{"status", "error", "value"} {
-		if state[key] == nil {
-			t.Errorf("the schema of a fact has no %s: %s", key, text)
-		}
-	}
-	_, err = InputSchema([]fact.Source{containerProbe(probe{name: "host"}), containerProbe(probe{name: "host"})}, nil)
-	if err == nil || !strings.Contains(err.Error(), `two sources are called "host"`) {
-		t.Errorf("two sources of one name: %v", err)
 	}
 }
 

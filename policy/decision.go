@@ -177,6 +177,12 @@ func (l List[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]T(l))
 }
 
+// InputSchema is the JSON Schema of the input document. A test of the commands makes it from
+// the declarations of the fact sources.
+//
+//go:embed input.schema.json
+var InputSchema []byte
+
 // DecisionSchema is the JSON Schema of the decision document.
 //
 //go:embed decision.schema.json

@@ -51,7 +51,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	rules := &process.Rules{Configure: func() (process.Settings, error) { return world.RulesSettings(c) }} // c as it is by then
+	rules := &process.Rules{Configure: func() (process.Settings, error) { return world.RulesSettings(c), nil }} // c as it is by then
 	defer rules.Close()
 	if len(c.Policy) > 0 {
 		rules.Start()

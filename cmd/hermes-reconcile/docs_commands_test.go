@@ -23,8 +23,12 @@ func commandsPage(root *cobra.Command) string {
 		"its JSON Schema. Every document has a `schema_version`, which grows when a key changes its meaning or goes away.\n" +
 		"`null` means that there is nothing, or that it is not known.\n\n" +
 		"| document | printed by |\n| --- | --- |\n")
-	for _, d := range schemas.Documents {
-		fmt.Fprintf(&text, "| `%s` | %s |\n", d.Name, strings.Join(d.Commands, ", "))
+	documents, err := schemas.Documents()
+	if err != nil {
+		panic(err) // the files are compiled in
+	}
+	for _, d := range documents {
+		fmt.Fprintf(&text, "| `%s` | %s |\n", d.Name, strings.TrimSuffix(strings.TrimPrefix(d.About, "Printed by: "), "."))
 	}
 	text.WriteString("\n## Exit statuses\n\n" +
 		"| status | meaning |\n| --- | --- |\n" +

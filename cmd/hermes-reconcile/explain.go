@@ -17,6 +17,7 @@ import (
 	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/process"
 	"hermes-reconcile/rego/workbench"
 )
@@ -94,13 +95,9 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 	if err != nil {
 		return &exitError{exitPolicy, err}
 	}
-	schema, err := world.Schema()
-	if err != nil {
-		return &exitError{exitPolicy, err}
-	}
 	e := explain.Of(ctx, explain.Subject{
 		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || f.input != "",
-		Rules: &explained{Policy: decided, texts: texts}, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: schema, Boots: boots,
+		Rules: &explained{Policy: decided, texts: texts}, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: policy.InputSchema, Boots: boots,
 		ReadLog: func() []string {
 			if f.input != "" {
 				return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/tester"
 
-	"hermes-reconcile/cmd/hermes-reconcile/world"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/example"
 	"hermes-reconcile/rego/workbench"
 )
@@ -25,10 +25,7 @@ import (
 // The example situations satisfy the schema of the input, and together they contain every
 // fact.
 func TestExampleSituationsFitTheFacts(t *testing.T) {
-	text, err := world.Schema()
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := policy.InputSchema
 	schema := compileSchema(t, text)
 	for _, s := range example.Situations() {
 		document, err := json.Marshal(s.Input)

@@ -82,11 +82,7 @@ func policyCheck(cmd *cobra.Command, args []string, f checkFlags) error {
 	if err != nil {
 		return err
 	}
-	options, err := world.PolicyOptions(c)
-	if err != nil {
-		return policyProblem(err)
-	}
-	o := check.Options{Options: options, Printed: cmd.ErrOrStderr()}
+	o := check.Options{Options: world.PolicyOptions(c), Printed: cmd.ErrOrStderr()}
 	home, homeErr := presentHome(cmd, c)
 	if homeErr == nil {
 		o.Situations = []example.Situation{{Name: "the present home", Input: home}}

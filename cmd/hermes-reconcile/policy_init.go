@@ -11,7 +11,6 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/workbench"
 )
@@ -45,11 +44,7 @@ func policyInit(cmd *cobra.Command, dir string, force bool, dry dryRun) error {
 	if len(entries) > 0 && !force {
 		return fmt.Errorf("%s is not empty; name a new directory, or add what is missing with --force", dir)
 	}
-	schema, err := world.Schema()
-	if err != nil {
-		return failed(err)
-	}
-	files, err := workbench.InitFiles(dir, schema, []byte(policy.DecisionSchema))
+	files, err := workbench.InitFiles(dir, policy.InputSchema, []byte(policy.DecisionSchema))
 	if err != nil {
 		return failed(err)
 	}

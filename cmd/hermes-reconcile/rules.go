@@ -13,11 +13,7 @@ import (
 
 // loadPolicy compiles the present rules in this process, for a command that shows them.
 func loadPolicy(c config.Config) (*rego.Evaluator, error) {
-	options, err := world.PolicyOptions(c)
-	if err != nil {
-		return nil, err
-	}
-	e, err := rego.Load(world.Layers(c), options)
+	e, err := rego.Load(world.Layers(c), world.PolicyOptions(c))
 	if err != nil {
 		return nil, passError(&reconcile.RulesError{Err: err})
 	}
@@ -27,10 +23,7 @@ func loadPolicy(c config.Config) (*rego.Evaluator, error) {
 // compiled compiles in this process the rules that decided in the other one, one
 // evaluator a part. For a trace, print() in rules is compiled too.
 func compiled(c config.Config, decided *process.Policy, tracing bool) (all []*rego.Evaluator, err error) {
-	options, err := world.PolicyOptions(c)
-	if err != nil {
-		return nil, err
-	}
+	options := world.PolicyOptions(c)
 	options.Trace = tracing
 	for _, part := range decided.Parts() {
 		e, err := bundle.Load(part.Choice, world.Layers(c), options, c.StateDir)

@@ -8,7 +8,6 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/schemas"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/cmd/hermes-reconcile/world"
 )
 
 func newSchema() *cobra.Command {
@@ -20,16 +19,15 @@ name the list of these documents.`,
 		Example: `  hermes-reconcile schema
   hermes-reconcile schema input
   hermes-reconcile schema status > status.schema.json`,
-		Args:      cobra.MaximumNArgs(1),
-		ValidArgs: schemas.Names(),
+		Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return schemas.Names(), cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return configured(listSchemas)(cmd, nil)
 			}
 			schema, err := schemas.Of(args[0])
-			if args[0] == schemas.Input {
-				schema, err = world.Schema()
-			}
 			if err != nil {
 				return err
 			}
@@ -40,5 +38,9 @@ name the list of these documents.`,
 }
 
 func listSchemas(cmd *cobra.Command, c config.Config, _ []string) error {
-	return show(cmd, c, view.SchemaList{Schemas: schemas.Documents}, view.Schemas)
+	all, err := schemas.Documents()
+	if err != nil {
+		return err
+	}
+	return show(cmd, c, view.SchemaList{Schemas: all}, view.Schemas)
 }

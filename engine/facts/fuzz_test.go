@@ -26,10 +26,10 @@ func FuzzFacts(f *testing.F) {
 	sources := map[string]string{}
 	all := Builtin(Config{})
 	for _, source := range all.Volume {
-		sources[source.Name()] = source.Schema()
+		sources[source.Name()] = facttest.Schema(f, "container", source.Name())
 	}
 	for _, source := range all.Profile {
-		sources[source.Name()] = source.Schema()
+		sources[source.Name()] = facttest.Schema(f, "profile", source.Name())
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		env, config := read.ParseDotenv(data), read.ParseConfig(data)

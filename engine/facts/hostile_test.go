@@ -118,7 +118,7 @@ func FuzzHold(f *testing.F) {
 	} {
 		f.Add([]byte(text), true)
 	}
-	holdSchema := profileSource(f, Config{}, "restart_hold").Schema()
+	holdSchema := facttest.Schema(f, "profile", "restart_hold")
 	f.Fuzz(func(t *testing.T, data []byte, known bool) {
 		keys, out := read.ParseObject(data)
 		hold := describeRestartHold(keys, out, now.Unix(), func(string) (string, bool) { return "id", known })

@@ -15,7 +15,6 @@ type Settings struct {
 	Directory string            // relative paths start there
 	Policy    []string          // the operator's directories
 	User      string            // who must not be able to write them, see rego.Layers
-	Schema    json.RawMessage   `json:"-"` // of the input document, attached; see rego.Options
 	Values    map[string]any    `json:"-"` // the settings of the configuration
 	Places    map[string]string // of them, see rego.Options
 	Text      json.RawMessage   // of Values

@@ -263,7 +263,7 @@ func (r *Rules) ask(ctx context.Context, limit time.Duration, send func(*peer) e
 			return send(c)
 		}
 		c.configured = true
-		return errors.Join(c.stream.Write(request{Settings: r.settings}, r.settings.Schema), send(c))
+		return errors.Join(c.stream.Write(request{Settings: r.settings}), send(c))
 	}, use)
 	if _, ok := errors.AsType[*endedError](err); ok {
 		r.child = nil

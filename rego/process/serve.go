@@ -79,9 +79,6 @@ func (s *server) answer(r request, texts [][]byte) (err error) {
 	switch {
 	case r.Settings != nil:
 		s.settings = *r.Settings
-		if len(texts) == 1 && len(texts[0]) > 0 {
-			s.settings.Schema = texts[0]
-		}
 		if s.settings.Values, err = rego.SettingsOf(s.settings.Text); err != nil {
 			return err
 		}
@@ -122,7 +119,7 @@ func (s *server) load(choice bundle.Choice) error {
 		return err
 	}
 	e, err := bundle.Load(choice, rego.Layers(s.settings.Policy, s.settings.User), rego.Options{
-		Schema: s.settings.Schema, Settings: s.settings.Values, Places: s.settings.Places, Timeout: s.settings.Timeout, Print: s.settings.Print,
+		Schema: policy.InputSchema, Settings: s.settings.Values, Places: s.settings.Places, Timeout: s.settings.Timeout, Print: s.settings.Print,
 	}, s.settings.StateDir)
 	if e == nil {
 		return s.write(answer{Error: err.Error(), NoCopy: errors.Is(err, bundle.ErrNoLastGood), Untrusted: rego.Untrusted(err), Done: true})

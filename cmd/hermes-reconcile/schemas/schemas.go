@@ -1,12 +1,13 @@
 // Package schemas has a JSON Schema for each document that a command prints. A test of the
-// commands makes the files from the Go types. The schema of the input document is not here: it
-// is made from the fact sources.
+// commands makes the files from the Go types.
 package schemas
 
 import (
 	"embed"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/suggest"
@@ -15,60 +16,49 @@ import (
 //go:embed *.schema.json
 var files embed.FS
 
-// Input is the name of the schema of the input document.
-const Input = "input"
-
 // A Document is one that commands print with --output json.
 type Document struct {
-	Name     string   `json:"name"`
-	Commands []string `json:"commands"` // that print it
+	Name  string `json:"name"`
+	About string `json:"about"` // which commands print it
 }
 
-// Documents are all documents, sorted by name.
-var Documents = []Document{
-	{"accepted", []string{"watch --accept"}},
-	{"check", []string{"policy check"}},
-	{"codes", []string{"policy check --codes"}},
-	{"comparison", []string{"eval --compare"}},
-	{"config", []string{"config show"}},
-	{"costs", []string{"policy bench"}},
-	{"decision", []string{"boot", "eval", "apply --dry-run"}},
-	{"doctor", []string{"doctor"}},
-	{"error", []string{"any command that fails, on standard error"}},
-	{"events", []string{"events (each line)"}},
-	{"explain", []string{"explain"}},
-	{"files", []string{"policy add", "policy fmt", "policy init"}},
-	{"forgotten", []string{"policy forget"}},
-	{Input, []string{"facts"}},
-	{"log", []string{"log"}},
-	{"logs", []string{"logs (each line)"}},
-	{"match", []string{"explain --rule"}},
-	{"recipes", []string{"policy recipes"}},
-	{"report", []string{"apply", "pause", "register", "release", "restart", "resume", "start", "stop", "unregister"}},
-	{"rescan", []string{"rescan"}},
-	{"rules", []string{"policy show"}},
-	{"schemas", []string{"schema"}},
-	{"status", []string{"status"}},
-	{"tests", []string{"policy test"}},
-	{"version", []string{"version"}},
-}
-
-// Names are the names of all documents.
-func Names() (names []string) {
-	for _, d := range Documents {
-		names = append(names, d.Name)
+// Names are the names of all documents, sorted.
+func Names() []string {
+	names := []string{"decision", "input"}
+	entries, _ := files.ReadDir(".") // the directory is compiled in
+	for _, entry := range entries {
+		names = append(names, strings.TrimSuffix(entry.Name(), ".schema.json"))
 	}
+	slices.Sort(names)
 	return names
 }
 
-// Of returns the schema of a document other than the input document. The error suggests another
-// name.
+// Of returns the schema of a document. The error suggests another name.
 func Of(name string) ([]byte, error) {
 	switch {
 	case name == "decision":
 		return []byte(policy.DecisionSchema), nil
+	case name == "input":
+		return policy.InputSchema, nil
 	case !slices.Contains(Names(), name):
 		return nil, fmt.Errorf("unknown schema %q%s", name, suggest.Words(name, Names()))
 	}
 	return files.ReadFile(name + ".schema.json")
+}
+
+// Documents are all documents, by name.
+func Documents() ([]Document, error) {
+	var all []Document
+	for _, name := range Names() {
+		var schema struct{ Description string }
+		text, err := Of(name)
+		if err == nil {
+			err = json.Unmarshal(text, &schema)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("schema %s: %w", name, err)
+		}
+		all = append(all, Document{name, schema.Description})
+	}
+	return all, nil
 }

@@ -2,7 +2,6 @@ package view
 
 import (
 	"io"
-	"strings"
 
 	"hermes-reconcile/cmd/hermes-reconcile/schemas"
 	"hermes-reconcile/policy"
@@ -16,9 +15,9 @@ type SchemaList struct {
 
 // Schemas prints the documents and the commands that print them.
 func Schemas(w io.Writer, l SchemaList) {
-	table := newTable(w, "DOCUMENT", "PRINTED BY")
+	table := newTable(w, "DOCUMENT", "WHAT IT IS")
 	for _, d := range l.Schemas {
-		table.row(d.Name, strings.Join(d.Commands, ", "))
+		table.row(d.Name, d.About)
 	}
 	table.end()
 }

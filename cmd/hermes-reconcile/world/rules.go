@@ -2,6 +2,7 @@ package world
 
 import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/process"
 )
@@ -9,24 +10,23 @@ import (
 // Rules are the rules of a configuration, which run in a process of their own. The caller
 // closes them.
 func Rules(c config.Config) *process.Rules {
-	return &process.Rules{Configure: func() (process.Settings, error) { return RulesSettings(c) }}
+	return &process.Rules{Configure: func() (process.Settings, error) { return RulesSettings(c), nil }}
 }
 
 // RulesSettings are those of the process that runs the rules.
-func RulesSettings(c config.Config) (process.Settings, error) {
-	o, err := PolicyOptions(c)
+func RulesSettings(c config.Config) process.Settings {
+	o := PolicyOptions(c)
 	return process.Settings{
-		Policy: c.Policy, User: c.Distrusted, Schema: o.Schema, Values: o.Settings, Places: o.Places, Timeout: o.Timeout, Memory: o.Memory, StateDir: c.StateDir,
-	}, err
+		Policy: c.Policy, User: c.Distrusted, Values: o.Settings, Places: o.Places, Timeout: o.Timeout, Memory: o.Memory, StateDir: c.StateDir,
+	}
 }
 
 // PolicyOptions are what compiling the rules needs of the configuration.
-func PolicyOptions(c config.Config) (rego.Options, error) {
+func PolicyOptions(c config.Config) rego.Options {
 	o := rego.Options{Settings: c.Settings, Places: c.SettingPlaces, Timeout: c.PolicyTimeout, Memory: int64(c.PolicyMemory)}
 	if len(c.Policy) == 0 {
-		return o, nil
+		return o
 	}
-	schema, err := Schema()
-	o.Schema = schema
-	return o, err
+	o.Schema = policy.InputSchema
+	return o
 }

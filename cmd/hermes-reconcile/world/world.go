@@ -44,9 +44,6 @@ func AllSources() (ofContainer []fact.Source, ofProfile []fact.ProfileSource) {
 	return append(append(ContainerSources(config.Config{}), ofVolume...), external), append(profile, externalOfProfile)
 }
 
-// Schema composes the schema of the input document. It needs no home.
-func Schema() ([]byte, error) { return engine.InputSchema(AllSources()) }
-
 // Layers are the rules in order: the built-in ones, then the operator's directories, which
 // the agents must not be able to write.
 func Layers(c config.Config) []rego.Layer { return rego.Layers(c.Policy, c.Distrusted) }

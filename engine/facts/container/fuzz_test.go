@@ -14,7 +14,7 @@ func FuzzOverrides(f *testing.F) {
 	f.Add([]byte(`[{"profile":"coder","rule":"r","until":"2026-11-24T02:00:00Z","container_start":"b1/7"}]`))
 	f.Add([]byte(`[{"profile":"coder","rule":"r","container_start":"b1/7"},{"Profile":"x","RULE":"y","container_start":""}]`))
 	f.Add([]byte(`[null,{"profile":"coder","rule":"r","at_unix":1e99}]`))
-	overridesSchema := source(f, Config{}, "overrides").Schema()
+	overridesSchema := facttest.Schema(f, "container", "overrides")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, start := range []string{"b1/7", ""} {
 			f := parseOverrides(data, now, start)
@@ -40,7 +40,7 @@ func FuzzArgv(f *testing.F) {
 	} {
 		f.Add(argv)
 	}
-	commandSchema := source(f, Config{}, "command").Schema()
+	commandSchema := facttest.Schema(f, "container", "command")
 	f.Fuzz(func(t *testing.T, data string) {
 		argv := strings.Split(data, "\x00")
 		if main := afterRcInit(argv); main != nil && (len(main) >= len(argv) || !strings.Contains(data, "/scripts/rc.init\x00top")) {
@@ -61,7 +61,7 @@ func FuzzSmallFiles(f *testing.F) {
 	for _, text := range []string{"max\n", "9223372036854775808", "100000 0", "-1 100000", "yes ", "\xff", strings.Repeat("x", 500)} {
 		f.Add(text)
 	}
-	environmentSchema := source(f, Config{}, "environment").Schema()
+	environmentSchema := facttest.Schema(f, "container", "environment")
 	f.Fuzz(func(t *testing.T, text string) {
 		if n := parseCPUs(text); n != nil && !(*n >= 0 && *n < 1e19) {
 			t.Errorf("%q is %v CPUs", text, *n)

@@ -1,40 +1,49 @@
-// Package fact says what a fact is: it has a name, a JSON Schema that its Go type declares, and
+// Package fact says what a fact is: it has a name, a Go type whose tags are its JSON Schema, and
 // a function that finds it out. The fact sources and the operator's plug-ins share it.
 package fact
 
 import (
 	"context"
-	"encoding/json"
 	"reflect"
 
 	"hermes-reconcile/policy"
 )
 
-// described is the name of a fact and its schema.
-type described struct {
-	name   string
-	schema func() string
+// A Declaration is what a source says of its fact. A test makes the JSON Schema of the input
+// document from it. Besides json, a field of the type has these tags:
+//
+//	about   the description
+//	of      the description of each item of a list or value of a map; "|" leads one level deeper
+//	words   the only values of a string, with commas between them; "status": those of every fact
+//	by      the writer, if it is not that of the whole fact
+type Declaration struct {
+	name  string
+	Of    reflect.Type // of the value; nil: it has the schema Own
+	By    Writer       // of all that has no other
+	About string
+	Own   string
 }
 
 // Name is the key of the fact in input.container or in input.profiles[<name>], in snake_case.
-func (d described) Name() string { return d.name }
+func (d Declaration) Name() string { return d.name }
 
-// Schema is the JSON Schema of the value: an object with a "description" for every property
-// that says where it comes from, and with "x-written-by" for who could have written it, a
-// Writer. It need not list "status" and "error", which every fact may have.
-func (d described) Schema() string { return d.schema() }
+// A Writer is who could have written what a fact is made from.
+type Writer string
 
-// of describes the facts of type T.
-func of[T any](name string, by Writer, about string) described {
-	return described{name, func() string {
-		s := schemaOf(reflect.TypeFor[T](), by, "")
-		s["description"] = about
-		text, err := json.Marshal(s)
-		if err != nil {
-			panic(err) // plain maps and strings: cannot happen
-		}
-		return string(text)
-	}}
+// The writers.
+const (
+	ByImage    Writer = "image"
+	ByOperator Writer = "operator"
+	ByKernel   Writer = "kernel"
+	ByAgent    Writer = "agent"
+)
+
+// A Limited map has only keys of these names. A name that ends in .* stands for all that begin
+// so. Policy check knows no other pattern.
+type Limited interface{ Names() []string }
+
+func of[T any](name string, by Writer, about string) Declaration {
+	return Declaration{name: name, Of: reflect.TypeFor[T](), By: by, About: about}
 }
 
 // A Source finds out one kind of fact about the container. Collect returns a value that
@@ -42,20 +51,20 @@ func of[T any](name string, by Writer, about string) described {
 // not an error: an error means that the source itself cannot work. Collect ends soon after its
 // context does.
 type Source struct {
-	described
+	Declaration
 	Collect func(context.Context) (any, error)
 }
 
 // A ProfileSource finds out one kind of fact about a profile, as a Source does. Collect may be
 // called for several profiles at once.
 type ProfileSource struct {
-	described
+	Declaration
 	Collect func(context.Context, policy.Directory) (any, error)
 }
 
 // New returns a source with a schema of its own.
 func New(name, schema string, collect func(context.Context) (any, error)) Source {
-	return Source{described{name, func() string { return schema }}, collect}
+	return Source{Declaration{name: name, Own: schema}, collect}
 }
 
 // OfContainer returns a source of facts of type T about the container.

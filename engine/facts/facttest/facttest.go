@@ -10,6 +10,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"hermes-reconcile/engine/facts/fact"
+	"hermes-reconcile/policy"
 )
 
 // Secret is what no fact may hold.
@@ -22,7 +23,7 @@ func Collect(t testing.TB, s fact.Source) map[string]any {
 	if err != nil {
 		t.Fatalf("%s: %v", s.Name(), err)
 	}
-	return Check(t, s.Name(), s.Schema(), value)
+	return Check(t, s.Name(), Schema(t, "container", s.Name()), value)
 }
 
 // Check returns a value as JSON. The value must fit the schema of its source and have a status.
@@ -44,6 +45,31 @@ func Check(t testing.TB, name, schema string, value any) map[string]any {
 		t.Errorf("%s: %s has no status", name, text)
 	}
 	return object
+}
+
+// Schema returns the schema of a fact, of the container or of a profile.
+func Schema(t testing.TB, of, name string) string {
+	t.Helper()
+	type facts struct {
+		Properties map[string]json.RawMessage
+	}
+	var input struct {
+		Properties struct {
+			Container facts
+			Profiles  struct{ AdditionalProperties facts }
+		}
+	}
+	if err := json.Unmarshal(policy.InputSchema, &input); err != nil {
+		t.Fatal(err)
+	}
+	all := input.Properties.Container
+	if of == "profile" {
+		all = input.Properties.Profiles.AdditionalProperties
+	}
+	if all.Properties[name] == nil {
+		t.Fatalf("policy.InputSchema has no fact %s of the %s: go test ./cmd/hermes-reconcile -run SchemaFiles -update", name, of)
+	}
+	return string(all.Properties[name])
 }
 
 var schemas = map[string]*jsonschema.Schema{}
