@@ -121,7 +121,7 @@ func TestLogsOfSeveral(t *testing.T) {
 			t.Errorf("the line %q begins with no profile", line)
 		}
 	}
-	l.want(exitDone, `{"profile":"coder","time":"20`, "logs coder -o json")
+	l.want(exitDone, `{"schema_version":1,"profile":"coder","time":"20`, "logs coder -o json")
 	l.want(exitUsage, `no such profile "codr", did you mean "coder"?`, "logs codr")
 	l.want(exitUsage, "which profile? Give names", "logs")
 	l.want(exitUsage, "--since is \"soon\", want a duration such as 2h", "logs coder --since soon")
