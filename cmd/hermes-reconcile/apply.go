@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine/reconcile"
 )
@@ -33,9 +34,9 @@ changed goes on until its next start, unless --restart-changed is given.`,
 	f.add(cmd, true, true)
 	cmd.Flags().BoolVar(&restartChanged, "restart-changed", false, "also restart gateways that run with an older run script than their slot has")
 	cmd.Flags().BoolVar(&diff, "diff", false, "also show which lines of a slot's files change")
-	f.dryRun.add(cmd, "print decisions and plan, and touch nothing")
+	f.dryRun.Add(cmd, "print decisions and plan, and touch nothing")
 	when.add(cmd)
-	cmd.RunE = configured(func(cmd *cobra.Command, c config.Config, names []string) error {
+	cmd.RunE = cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 		f.all = len(names) == 0
 		if err := f.check(names); err != nil {
 			return err
@@ -44,10 +45,10 @@ changed goes on until its next start, unless --restart-changed is given.`,
 		if err := when.amend(cmd, &o); err != nil {
 			return err
 		}
-		if !f.dryRun.on && when.at != "" {
+		if !f.dryRun.On && when.at != "" {
 			return errors.New("--at only looks: it goes with --dry-run")
 		}
-		if !f.dryRun.on {
+		if !f.dryRun.On {
 			return runLive(cmd, c, f, o)
 		}
 		o.Extent, o.Execute = reconcile.ToPlan, f.execute()
@@ -56,7 +57,7 @@ changed goes on until its next start, unless --restart-changed is given.`,
 		if err == nil {
 			changes, err = showDecisions(cmd, c, r, nil, true)
 		}
-		return detailedExit(f.dryRun.detailed, changes, err)
+		return cli.DetailedExit(f.dryRun.Detailed, changes, err)
 	})
 	return cmd
 }

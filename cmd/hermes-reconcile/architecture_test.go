@@ -66,10 +66,19 @@ var mayImport = map[string][]string{
 		"policy", "policy/trust", "engine", "engine/notify", "engine/reconcile", "engine/status", "engine/volume/remote", "engine/watch", "rego/process", "s6/scandir",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/world",
 	},
+	"cmd/hermes-reconcile/terminal": {"policy", "policy/wait", "cmd/hermes-reconcile/config"},
+	"cmd/hermes-reconcile/cli": {
+		"policy", "policy/suggest", "engine", "engine/reconcile", "rego",
+		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/terminal", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
+	},
+	"cmd/hermes-reconcile/author": {
+		"policy", "engine", "engine/reconcile", "rego", "rego/bundle", "rego/check", "rego/example", "rego/workbench",
+		"cmd/hermes-reconcile/cli", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
+	},
 	"cmd/hermes-reconcile": {
-		"policy", "policy/suggest", "policy/trust", "policy/wait", "engine", "engine/facts/read", "engine/gatewaylog", "engine/volume", "engine/volume/remote", "engine/ledger", "engine/reconcile", "engine/explain", "engine/status",
-		"engine/watch", "rego", "rego/bundle", "rego/check", "rego/example", "rego/process", "rego/workbench", "s6", "s6/deaths", "s6/scripts",
-		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/schemas", "cmd/hermes-reconcile/service", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
+		"policy", "policy/suggest", "policy/wait", "engine", "engine/facts/read", "engine/gatewaylog", "engine/volume", "engine/volume/remote", "engine/ledger", "engine/reconcile", "engine/explain", "engine/status",
+		"engine/watch", "rego", "rego/bundle", "rego/process", "rego/workbench", "s6", "s6/deaths", "s6/scripts",
+		"cmd/hermes-reconcile/author", "cmd/hermes-reconcile/cli", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/service", "cmd/hermes-reconcile/terminal", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
 	},
 }
 
@@ -77,7 +86,7 @@ var mayImport = map[string][]string{
 var testsMayImport = map[string][]string{
 	"policy": {"engine/hometest"}, "engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest", "engine/facts/facttest"}, "engine/facts/container": {"engine/hometest", "engine/facts/facttest"}, "engine/facts/plugins": {"engine/hometest", "engine/facts/facttest"}, "engine/gatewaylog": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume", "engine/hometest"},
 	"cmd/hermes-reconcile/metrics": {"engine/watch"}, "engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "engine/volume/remote": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/deaths": {"s6/s6test"}, "s6/scripts": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
-	"cmd/hermes-reconcile": {"engine/facts/fact", "s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/service": {"engine/facts/container", "engine/hometest", "s6/s6test"}, "cmd/hermes-reconcile/view": {"engine/hometest", "engine/volume"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
+	"cmd/hermes-reconcile": {"policy/trust", "engine/facts/fact", "rego/check", "rego/example", "cmd/hermes-reconcile/schemas", "s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/service": {"engine/facts/container", "engine/hometest", "s6/s6test"}, "cmd/hermes-reconcile/view": {"engine/hometest", "engine/volume"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
 }
 
 // onlyIn maps a module to the only package that may import it, along with the packages

@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/reconcile"
@@ -36,7 +38,7 @@ last cont-init script.`,
 	cmd.Flags().String("rescan", "", "never: leave the scan to the caller; now: ask s6-svscan for a scan, and verify (default never)")
 	cmd.Flags().Bool("no-watch", false, "make no service that keeps the gateways as decided; watch.enabled: false is for good")
 	cmd.Flags().String("deadline", "", "give up after this time (default 30s)")
-	completeWords(cmd, cmd.Flags())
+	cli.CompleteWords(cmd, cmd.Flags())
 	return cmd
 }
 
@@ -58,9 +60,9 @@ func boot(cmd *cobra.Command, _ []string) error {
 	}
 	// The reader of standard output may exit before the boot log is written, or never read.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	doNotWait(cmd.OutOrStdout())
-	log := newLogger(c, cmd.ErrOrStderr())
-	logIgnored(c, log)
+	terminal.DoNotWait(cmd.OutOrStdout())
+	log := terminal.NewLogger(c, cmd.ErrOrStderr())
+	cli.LogIgnored(c, log)
 	options := bootOptions(c, reconcile.ToEnd)
 	options.FallBack = true
 	for _, problem := range world.Usable(&c, wrong) {
@@ -77,34 +79,34 @@ func boot(cmd *cobra.Command, _ []string) error {
 		return child, child.Configure(s)
 	})
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return cli.Exit(cli.ExitUsage, err)
 	}
 	r, err := reconcile.Pass(ctx, w, options)
 	if cmd.Context().Err() != nil && (err != nil || r.Failed()) {
-		return &exitError{exitProfile, errors.New("ended by a signal before all slots and logs were made")}
+		return cli.Exit(cli.ExitProfile, errors.New("ended by a signal before all slots and logs were made"))
 	}
 	if err != nil {
-		return &exitError{exitProfile, err}
+		return cli.Exit(cli.ExitProfile, err)
 	}
 	keepApplied(c, r, log)
 	_ = view.Print(cmd.OutOrStdout(), c.Output, r.Decisions, view.Boot) // its reader may be gone
 	if !c.Boot.Strict {
 		return nil
 	}
-	return silently(strictCode(options, r))
+	return cli.Silently(strictCode(options, r))
 }
 
 // strictCode is the exit status for the first thing that went wrong.
 func strictCode(o reconcile.Options, r reconcile.Report) int {
 	switch {
 	case len(o.Errors) > 0:
-		return exitUsage
+		return cli.ExitUsage
 	case !r.Failed():
-		return exitDone
+		return cli.ExitDone
 	case r.RulesFailed:
-		return exitPolicy
+		return cli.ExitPolicy
 	}
-	return exitProfile
+	return cli.ExitProfile
 }
 
 // bootOptions are those of a boot, also for the commands that show what a boot would do.

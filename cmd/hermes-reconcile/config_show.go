@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 )
@@ -14,7 +15,7 @@ func newConfig() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Look at the configuration",
-		Args:  suggestCommand,
+		Args:  cli.SuggestCommand,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cmd.AddCommand(&cobra.Command{
@@ -38,5 +39,5 @@ func showConfig(cmd *cobra.Command, _ []string) error {
 		return errors.Join(wrong, err)
 	}
 	document := view.Configuration{Values: values}
-	return errors.Join(wrong, show(cmd, c, document, view.ConfigurationTable))
+	return errors.Join(wrong, cli.Show(cmd, c, document, view.ConfigurationTable))
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/policy"
 )
 
@@ -35,29 +36,29 @@ func TestQuestions(t *testing.T) {
 			t.Errorf("coder is %s, want %s", now, want)
 		}
 	}
-	if code := ask("stop --all", `Stop all gateways, and keep them down at later boots? "hermes-reconcile pause --all" stops them for a while. [y/N]`, "\n"); code != exitProfile {
+	if code := ask("stop --all", `Stop all gateways, and keep them down at later boots? "hermes-reconcile pause --all" stops them for a while. [y/N]`, "\n"); code != cli.ExitProfile {
 		t.Errorf("no answer: exit %d", code)
 	}
 	up(policy.NowUp)
-	if code := ask("unregister coder", "Stop the gateways, and remove their slots?", "n\n"); code != exitProfile {
+	if code := ask("unregister coder", "Stop the gateways, and remove their slots?", "n\n"); code != cli.ExitProfile {
 		t.Errorf("no: exit %d", code)
 	}
 	up(policy.NowUp)
-	if code := ask("release --all", "Set all holds of the rules aside", "yes\n"); code != exitDone {
+	if code := ask("release --all", "Set all holds of the rules aside", "yes\n"); code != cli.ExitDone {
 		t.Errorf("release: exit %d", code)
 	}
-	if code := ask("stop --all", "Stop all gateways", "y\n"); code != exitDone {
+	if code := ask("stop --all", "Stop all gateways", "y\n"); code != cli.ExitDone {
 		t.Errorf("yes: exit %d", code)
 	}
 	up(policy.NowDown)
 	for _, command := range []string{"start coder", "stop coder", "start coder", "stop --all --yes", "unregister coder --yes", "register coder"} { // without a question
-		if code := ask(command, "", ""); code != exitDone {
+		if code := ask(command, "", ""); code != cli.ExitDone {
 			t.Errorf("%s: exit %d", command, code)
 		}
 	}
 	up(policy.NowDown)
-	l.want(exitDone, "", "start coder")
-	if code := run(t.Context(), append([]string{"stop", "--all"}, l.places...), strings.NewReader("n\n"), &strings.Builder{}, os.Stderr); code != exitDone {
+	l.want(cli.ExitDone, "", "start coder")
+	if code := run(t.Context(), append([]string{"stop", "--all"}, l.places...), strings.NewReader("n\n"), &strings.Builder{}, os.Stderr); code != cli.ExitDone {
 		t.Errorf("without a terminal: exit %d", code)
 	}
 	up(policy.NowDown)

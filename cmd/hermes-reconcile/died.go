@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
@@ -63,7 +64,7 @@ func died(cmd *cobra.Command, home, user string, args []string) error {
 		}
 	}
 	if answer.Down {
-		return &exitError{exitStayDown, nil}
+		return cli.Exit(exitStayDown, nil)
 	}
 	return nil
 }

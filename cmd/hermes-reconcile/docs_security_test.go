@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"hermes-reconcile/policy"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"testing"
 
 	godiff "github.com/google/go-cmp/cmp"
+
+	"hermes-reconcile/policy"
 )
 
 // The table of docs/security.md is made from the schemas:

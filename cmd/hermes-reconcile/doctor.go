@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/inspect"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
@@ -54,8 +55,8 @@ func doctor(cmd *cobra.Command, _ []string) error {
 			found = append(found, view.Finding{Code: a.Code, Profile: a.Profile, Reason: a.Reason, Mend: inspect.Mends[a.Code]})
 		}
 	}
-	if err := show(cmd, c, view.NewDiagnosis(found), view.Doctor); err != nil || len(found) == 0 {
+	if err := cli.Show(cmd, c, view.NewDiagnosis(found), view.Doctor); err != nil || len(found) == 0 {
 		return err
 	}
-	return silently(exitProfile)
+	return cli.Silently(cli.ExitProfile)
 }

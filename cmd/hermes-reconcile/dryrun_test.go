@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/policy"
 )
 
@@ -20,30 +21,30 @@ func TestDryRunsTouchNothing(t *testing.T) {
 		code           int
 		words, command string
 	}{
-		{exitChanges, "~ bring-down  coder  gateway-coder  # asked for", "stop coder"},
-		{exitChanges, `the intent "stopped" would be recorded`, "stop --all"},
-		{exitDone, "Plan: nothing to do.", "stop writer"},
-		{exitChanges, "- remove  coder  gateway-coder", "unregister coder"},
-		{exitChanges, "~ bring-up    coder", "restart coder"},
-		{exitDone, "Plan: nothing to do.", "start coder --up-for 0s"},
-		{exitProfile, "FAILED  writer: it is held: it is night", "start writer"},
-		{exitChanges, "~ bring-up  writer", "start writer --override"},
-		{exitChanges, "the hold of reconcile.rules.night (night) is set aside", "release writer"},
-		{exitChanges, "+ publish  kids", "register kids"},
-		{exitDone, "coder: has its slot", "register coder"},
-		{exitChanges, "~ bring-down  coder", "pause --all"},
-		{exitDone, "coder: not paused", "resume coder"},
-		{exitChanges, "+ publish  kids", "apply"},
-		{exitDone, "Plan: nothing to do.", "apply coder"},
-		{exitProfile, "no such profile", "stop codr"},
+		{cli.ExitChanges, "~ bring-down  coder  gateway-coder  # asked for", "stop coder"},
+		{cli.ExitChanges, `the intent "stopped" would be recorded`, "stop --all"},
+		{cli.ExitDone, "Plan: nothing to do.", "stop writer"},
+		{cli.ExitChanges, "- remove  coder  gateway-coder", "unregister coder"},
+		{cli.ExitChanges, "~ bring-up    coder", "restart coder"},
+		{cli.ExitDone, "Plan: nothing to do.", "start coder --up-for 0s"},
+		{cli.ExitProfile, "FAILED  writer: it is held: it is night", "start writer"},
+		{cli.ExitChanges, "~ bring-up  writer", "start writer --override"},
+		{cli.ExitChanges, "the hold of reconcile.rules.night (night) is set aside", "release writer"},
+		{cli.ExitChanges, "+ publish  kids", "register kids"},
+		{cli.ExitDone, "coder: has its slot", "register coder"},
+		{cli.ExitChanges, "~ bring-down  coder", "pause --all"},
+		{cli.ExitDone, "coder: not paused", "resume coder"},
+		{cli.ExitChanges, "+ publish  kids", "apply"},
+		{cli.ExitDone, "Plan: nothing to do.", "apply coder"},
+		{cli.ExitProfile, "no such profile", "stop codr"},
 	} {
 		l.want(c.code, c.words, c.command+" --dry-run --detailed-exitcode", night...)
-		if c.code == exitChanges {
-			l.want(exitDone, c.words, c.command+" --dry-run", night...)
+		if c.code == cli.ExitChanges {
+			l.want(cli.ExitDone, c.words, c.command+" --dry-run", night...)
 		}
 	}
-	l.want(exitUsage, "--detailed-exitcode goes with --dry-run", "stop coder --detailed-exitcode")
-	if text := l.want(exitDone, `"dry_run": true`, "stop coder --dry-run -o json"); !strings.Contains(text, `"done": false`) {
+	l.want(cli.ExitUsage, "--detailed-exitcode goes with --dry-run", "stop coder --detailed-exitcode")
+	if text := l.want(cli.ExitDone, `"dry_run": true`, "stop coder --dry-run -o json"); !strings.Contains(text, `"done": false`) {
 		t.Errorf("it is done: %s", text)
 	}
 	d := l.status()
@@ -53,7 +54,7 @@ func TestDryRunsTouchNothing(t *testing.T) {
 	if now := l.read("home/profiles/coder/gateway_state.json") + l.read("home/profiles/writer/gateway_state.json"); now != recorded {
 		t.Errorf("the intents were\n%s\nand are\n%s", recorded, now)
 	}
-	l.want(exitProfile, "it is held: it is night", "start writer", night...)
+	l.want(cli.ExitProfile, "it is held: it is night", "start writer", night...)
 }
 
 // A plan says what changes in a slot, and --diff shows the lines, without a secret.
@@ -68,19 +69,19 @@ func TestPlansSayWhatChanges(t *testing.T) {
 		}
 		return l.policy(rule)
 	}
-	l.want(exitDone, "~ update  coder  gateway-coder run: env BOT_TOKEN added, env TZ added", "apply", env("TZ", "UTC", "BOT_TOKEN", "s3cret-1")...)
+	l.want(cli.ExitDone, "~ update  coder  gateway-coder run: env BOT_TOKEN added, env TZ added", "apply", env("TZ", "UTC", "BOT_TOKEN", "s3cret-1")...)
 	next := env("TZ", "Europe/Berlin", "BOT_TOKEN", "s3cret-2", "GREETING", "hello")
-	text := l.want(exitDone, "gateway-coder run: env BOT_TOKEN changed, env GREETING added, env TZ changed", "apply --dry-run --diff", next...)
+	text := l.want(cli.ExitDone, "gateway-coder run: env BOT_TOKEN changed, env GREETING added, env TZ changed", "apply --dry-run --diff", next...)
 	for _, words := range []string{"--- gateway-coder/run\n+++ gateway-coder/run (as decided)\n", "\n-\t'TZ=UTC' \\\n", "\n+\t'TZ=Europe/Berlin' \\\n", "\tBOT_TOKEN=<redacted> \\\n", "\n+\t'GREETING=hello' \\\n"} {
 		if !strings.Contains(text, words) {
 			t.Errorf("no %q in:\n%s", words, text)
 		}
 	}
-	text += l.want(exitDone, "run: env BOT_TOKEN removed, env TZ removed", "apply --diff", "--policy", "")
+	text += l.want(cli.ExitDone, "run: env BOT_TOKEN removed, env TZ removed", "apply --diff", "--policy", "")
 	if strings.Contains(text, "s3cret") {
 		t.Errorf("a secret is shown:\n%s", text)
 	}
-	l.want(exitDone, "Nothing to do.", "apply")
+	l.want(cli.ExitDone, "Nothing to do.", "apply")
 	_, text = l.call("apply --dry-run -o json", env("TZ", "UTC")...)
 	if !strings.Contains(text, `"env TZ added"`) || strings.Contains(text, `"diff"`) {
 		t.Errorf("a plan without --diff:\n%s", text)

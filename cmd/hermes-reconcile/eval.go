@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
@@ -39,7 +41,7 @@ func newEval() *cobra.Command {
   hermes-reconcile eval --policy ./mine --compare   # and which profiles does that change?
   hermes-reconcile facts -o json > saved.json
   hermes-reconcile eval --input saved.json  # decide on saved facts`,
-		RunE: configured(func(cmd *cobra.Command, c config.Config, profiles []string) error {
+		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, profiles []string) error {
 			return eval(cmd, c, f, profiles)
 		}),
 		ValidArgsFunction: completeProfiles,
@@ -65,7 +67,7 @@ func eval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string) e
 		return errors.New("--detailed-exitcode goes with --dry-run or --compare")
 	}
 	changes, err := run(cmd, c, f, profiles)
-	return detailedExit(f.detailedExit, changes, err)
+	return cli.DetailedExit(f.detailedExit, changes, err)
 }
 
 // runEval prints the decisions, and reports whether the plan has operations.
@@ -83,7 +85,7 @@ func runEval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string
 	rules := world.Rules(c)
 	defer rules.Close()
 	rules.Print = cmd.ErrOrStderr()
-	r, err := pass(cmd.Context(), c, rules, newLogger(c, cmd.ErrOrStderr()), options)
+	r, err := cli.Pass(cmd.Context(), c, rules, terminal.NewLogger(c, cmd.ErrOrStderr()), options)
 	if err != nil {
 		return false, err
 	}
@@ -94,13 +96,13 @@ func runEval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string
 // planned what would be done. It reports whether that is anything.
 func showDecisions(cmd *cobra.Command, c config.Config, r reconcile.Report, names []string, planned bool) (changes bool, err error) {
 	if r.PlanErr != nil {
-		return false, failed(r.PlanErr)
+		return false, cli.Failed(r.PlanErr)
 	}
 	d := r.Decisions
 	d.Alarms, d.Plan = r.Alarms, r.Plan.Operations
 	if len(names) > 0 {
 		if d.Profiles, err = engine.Only(d.Profiles, names); err != nil {
-			return false, passError(r.OrUncertain(err))
+			return false, cli.PassError(r.OrUncertain(err))
 		}
 		d.Plan = slices.DeleteFunc(slices.Clone(d.Plan), func(op policy.Operation) bool { return !slices.Contains(names, op.Profile) })
 	}
@@ -108,7 +110,7 @@ func showDecisions(cmd *cobra.Command, c config.Config, r reconcile.Report, name
 	if planned {
 		table = view.DecisionsAndPlan
 	}
-	return len(d.Plan) > 0, cmp.Or(show(cmd, c, d, table), trouble(r))
+	return len(d.Plan) > 0, cmp.Or(cli.Show(cmd, c, d, table), trouble(r))
 }
 
 // trouble is the exit status of a look that ended and did not go well. What went wrong has
@@ -116,9 +118,9 @@ func showDecisions(cmd *cobra.Command, c config.Config, r reconcile.Report, name
 func trouble(r reconcile.Report) error {
 	switch {
 	case len(reconcile.Broken(r.Decisions)) > 0, reconcile.WrongSettings(r.Decisions):
-		return &exitError{exitPolicy, nil}
+		return cli.Exit(cli.ExitPolicy, nil)
 	case r.VolumeErr != nil:
-		return &exitError{exitProfile, nil}
+		return cli.Exit(cli.ExitProfile, nil)
 	}
 	return nil
 }
@@ -145,9 +147,9 @@ func runCompare(cmd *cobra.Command, candidate config.Config, f evalFlags, profil
 	rules.Print = cmd.ErrOrStderr()
 	candidateRules, err := rules.Load(cmd.Context())
 	if err != nil {
-		return false, passError(&reconcile.RulesError{Err: err})
+		return false, cli.PassError(&reconcile.RulesError{Err: err})
 	}
-	was, err := pass(cmd.Context(), present, nil, newLogger(present, cmd.ErrOrStderr()), options)
+	was, err := cli.Pass(cmd.Context(), present, nil, terminal.NewLogger(present, cmd.ErrOrStderr()), options)
 	if err != nil {
 		return false, err
 	}
@@ -161,7 +163,7 @@ func runCompare(cmd *cobra.Command, candidate config.Config, f evalFlags, profil
 	would.Decisions.Alarms = append(would.Decisions.Alarms, was.Situation.Alarms()...)
 	c, err := explain.Compare(was.Decisions, would.Decisions, profiles)
 	if err != nil {
-		return false, passError(err)
+		return false, cli.PassError(err)
 	}
-	return len(c.Profiles) > 0, cmp.Or(show(cmd, candidate, c, view.Comparison), trouble(would))
+	return len(c.Profiles) > 0, cmp.Or(cli.Show(cmd, candidate, c, view.Comparison), trouble(would))
 }

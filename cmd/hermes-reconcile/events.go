@@ -7,7 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
@@ -36,7 +38,7 @@ each boot, also where nothing was done, and what changed between two boots.`,
 		Example: `  hermes-reconcile events
   hermes-reconcile events coder -n 100
   hermes-reconcile events -f -o json`,
-		RunE: configured(func(cmd *cobra.Command, c config.Config, names []string) error {
+		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 			if most < 1 || most > eventsMost {
 				return fmt.Errorf("-n is %d, want 1 to %d events", most, eventsMost)
 			}
@@ -52,17 +54,17 @@ each boot, also where nothing was done, and what changed between two boots.`,
 // showEvents prints the events that a query finds, and with follow those that come later,
 // until the context ends.
 func showEvents(cmd *cobra.Command, c config.Config, q ledger.Query, follow bool) error {
-	log := newLogger(c, cmd.ErrOrStderr())
+	log := terminal.NewLogger(c, cmd.ErrOrStderr())
 	world.AsUpstream(&c, log)
 	volume, err := world.Volume(c, policy.PhaseBoot)
 	if err != nil {
-		return failed(err)
+		return cli.Failed(err)
 	}
 	defer volume.Close()
 	return again(cmd.Context(), eventsInterval, follow, func() error {
 		found, err := volume.Runs(cmd.Context(), q)
 		if err != nil {
-			return failed(fmt.Errorf("the ledger: %w", err))
+			return cli.Failed(fmt.Errorf("the ledger: %w", err))
 		}
 		if q.After == nil {
 			if err := knownNames(found.Names, q.Profiles); err != nil {
@@ -73,7 +75,7 @@ func showEvents(cmd *cobra.Command, c config.Config, q ledger.Query, follow bool
 			}
 		}
 		q.After, q.Most = found.Places, eventsMost
-		return failed(view.Stream(cmd.OutOrStdout(), c.Output, found.Events, view.Events))
+		return cli.Failed(view.Stream(cmd.OutOrStdout(), c.Output, found.Events, view.Events))
 	})
 }
 
@@ -104,7 +106,7 @@ func knownNames(have, names []string) error {
 		known[name] = true
 	}
 	if _, err := engine.Only(known, names); err != nil {
-		return &exitError{exitUsage, err}
+		return cli.Exit(cli.ExitUsage, err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/s6/s6test"
 )
@@ -55,8 +56,8 @@ func TestEventsFollow(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code := ended(t, cmd); code != exitDone {
-		t.Errorf("exit status %d after a signal, want %d: %s", code, exitDone, textOf(t, errs))
+	if code := ended(t, cmd); code != cli.ExitDone {
+		t.Errorf("exit status %d after a signal, want %d: %s", code, cli.ExitDone, textOf(t, errs))
 	}
 	for i := range hour {
 		if n := strings.Count(textOf(t, out), fmt.Sprintf(": why %d (", i+1)); n != 1 {

@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
@@ -46,7 +48,7 @@ Nothing is touched.`,
   hermes-reconcile explain coder --input saved.json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeProfiles,
-		RunE: configured(func(cmd *cobra.Command, c config.Config, args []string) error {
+		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, args []string) error {
 			return runExplain(cmd, c, args[0], f)
 		}),
 	}
@@ -70,7 +72,7 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 	if err := f.when.amend(cmd, &options); err != nil {
 		return err
 	}
-	log := newLogger(c, cmd.ErrOrStderr())
+	log := terminal.NewLogger(c, cmd.ErrOrStderr())
 	world.AsUpstream(&c, log)
 	w, closeWorld, err := world.New(c, options.Phase, log, world.NoLog)
 	if err != nil {
@@ -82,18 +84,18 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 		return err
 	}
 	if _, err := engine.Only(r.Input.Profiles, []string{profile}); err != nil {
-		return passError(r.OrUncertain(err))
+		return cli.PassError(r.OrUncertain(err))
 	}
 	decided, ok := r.Evaluator.(*process.Policy)
 	if !ok {
-		return &exitError{exitPolicy, errors.New("no rules decided")}
+		return cli.Exit(cli.ExitPolicy, errors.New("no rules decided"))
 	}
 	if f.rule != "" {
 		return showMatch(ctx, cmd, c, decided, r, profile, f.rule)
 	}
 	texts, err := compiled(c, decided, false)
 	if err != nil {
-		return &exitError{exitPolicy, err}
+		return cli.Exit(cli.ExitPolicy, err)
 	}
 	e := explain.Of(ctx, explain.Subject{
 		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || f.input != "",
@@ -113,11 +115,11 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 	if f.verbose {
 		table = view.WholeExplanation
 	}
-	if err := show(cmd, c, e, table); err != nil {
+	if err := cli.Show(cmd, c, e, table); err != nil {
 		return err
 	}
 	if r.Decisions.Policy.Fallback {
-		return &exitError{exitPolicy, nil} // the explanation has an alarm with the reason
+		return cli.Exit(cli.ExitPolicy, nil) // the explanation has an alarm with the reason
 	}
 	return trouble(r)
 }
@@ -130,7 +132,7 @@ const explainedBoots = 100
 func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, profile string, o reconcile.Options) (reconcile.Report, []ledger.Boot, error) {
 	r, err := reconcile.Pass(ctx, w, o)
 	if err != nil {
-		return r, nil, passError(err)
+		return r, nil, cli.PassError(err)
 	}
 	if r.PlanErr != nil {
 		log.Warn("what a boot would do to slots", "err", r.PlanErr)
@@ -152,22 +154,22 @@ func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, pro
 func showMatch(ctx context.Context, cmd *cobra.Command, c config.Config, decided *process.Policy, r reconcile.Report, profile, rule string) error {
 	texts, err := compiled(c, decided, true)
 	if err != nil {
-		return &exitError{exitPolicy, err}
+		return cli.Exit(cli.ExitPolicy, err)
 	}
 	in := r.Input
 	in.Decisions = engine.Verdicts(r.Decisions)
 	for i, part := range slices.Backward(decided.Parts()) { // copies of rules that broke first
 		m, ok, err := workbench.MatchOf(ctx, texts[i], part.Packages, rule, in, profile)
 		if err != nil {
-			return &exitError{exitPolicy, err}
+			return cli.Exit(cli.ExitPolicy, err)
 		}
 		if ok {
-			return cmp.Or(show(cmd, c, m, view.Match), trouble(r))
+			return cmp.Or(cli.Show(cmd, c, m, view.Match), trouble(r))
 		}
 	}
 	packages, err := workbench.Packages(world.Layers(c), c.Settings)
 	if err != nil {
-		return policyProblem(err)
+		return cli.PolicyProblem(err)
 	}
 	named, err := workbench.Named(packages, []string{rule})
 	if err != nil {

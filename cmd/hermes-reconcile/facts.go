@@ -7,7 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/reconcile"
@@ -24,22 +26,22 @@ secrets, only names and fingerprints. "hermes-reconcile schema input" describes 
 fact, its origin and who could have written it.`,
 		Example: `  hermes-reconcile facts coder
   hermes-reconcile facts -o json > saved.json`,
-		RunE:              configured(printFacts),
+		RunE:              cli.Configured(printFacts),
 		ValidArgsFunction: completeProfiles,
 	}
 }
 
 func printFacts(cmd *cobra.Command, c config.Config, profiles []string) error {
-	r, err := pass(cmd.Context(), c, nil, newLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
+	r, err := cli.Pass(cmd.Context(), c, nil, terminal.NewLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
 	if err != nil {
 		return err
 	}
 	if r.Input.Profiles, err = engine.Only(r.Input.Profiles, profiles); err != nil {
-		return passError(r.OrUncertain(err))
+		return cli.PassError(r.OrUncertain(err))
 	}
-	err = show(cmd, c, r.Input, view.Facts)
+	err = cli.Show(cmd, c, r.Input, view.Facts)
 	if err == nil && r.VolumeErr != nil {
-		err = failed(fmt.Errorf("the facts about profiles are not complete: %w", r.VolumeErr))
+		err = cli.Failed(fmt.Errorf("the facts about profiles are not complete: %w", r.VolumeErr))
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,7 +19,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/engine/hometest"
 	"hermes-reconcile/policy"
 )
@@ -123,13 +126,13 @@ hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:1
 		words string
 		code  int
 	}{
-		{"facts", exitDone}, {"facts coder", exitDone}, {"eval", exitDone}, {"eval --dry-run", exitDone}, {"eval coder", exitDone}, {"eval --input " + saved, exitDone},
-		{"explain coder", exitDone}, {"explain p00", exitDone}, {"explain p03 --rule prior_intent", exitDone}, {"explain p03 --verbose", exitDone}, {"explain default", exitDone},
-		{"log", exitDone}, {"log p00 p01", exitDone}, {"log --boots 100", exitDone}, {"status", exitDone}, {"status p03", exitDone},
-		{"status -o prometheus", exitDone}, {"status --check", exitProfile}, {"policy show", exitDone}, {"version", exitDone}, {"schema input", exitDone},
-		{"boot --log-format text --log-level debug", exitDone}, {"boot --log-format json --log-level debug", exitDone}, {"apply --dry-run", exitDone}, {"log -n 3", exitDone},
-		{"events", exitDone}, {"events p00 -n 3", exitDone}, {"logs coder", exitDone}, {"logs coder p00", exitProfile},
-		{"eval nobody", exitUsage}, {"explain nobody", exitUsage}, {"start nobody", exitUsage}, {"__complete explain ", exitDone}, {"__complete start x", exitDone},
+		{"facts", cli.ExitDone}, {"facts coder", cli.ExitDone}, {"eval", cli.ExitDone}, {"eval --dry-run", cli.ExitDone}, {"eval coder", cli.ExitDone}, {"eval --input " + saved, cli.ExitDone},
+		{"explain coder", cli.ExitDone}, {"explain p00", cli.ExitDone}, {"explain p03 --rule prior_intent", cli.ExitDone}, {"explain p03 --verbose", cli.ExitDone}, {"explain default", cli.ExitDone},
+		{"log", cli.ExitDone}, {"log p00 p01", cli.ExitDone}, {"log --boots 100", cli.ExitDone}, {"status", cli.ExitDone}, {"status p03", cli.ExitDone},
+		{"status -o prometheus", cli.ExitDone}, {"status --check", cli.ExitProfile}, {"policy show", cli.ExitDone}, {"version", cli.ExitDone}, {"schema input", cli.ExitDone},
+		{"boot --log-format text --log-level debug", cli.ExitDone}, {"boot --log-format json --log-level debug", cli.ExitDone}, {"apply --dry-run", cli.ExitDone}, {"log -n 3", cli.ExitDone},
+		{"events", cli.ExitDone}, {"events p00 -n 3", cli.ExitDone}, {"logs coder", cli.ExitDone}, {"logs coder p00", cli.ExitProfile},
+		{"eval nobody", cli.ExitUsage}, {"explain nobody", cli.ExitUsage}, {"start nobody", cli.ExitUsage}, {"__complete explain ", cli.ExitDone}, {"__complete start x", cli.ExitDone},
 	} {
 		for _, format := range []string{"table", "json", "yaml"} {
 			for i, places := range [][]string{places, withRules} {
@@ -161,7 +164,7 @@ hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:1
 	t.Setenv("HERMES_RECONCILE_STATE_DIR", states)
 	for _, text := range hometest.Hostile() {
 		for _, command := range []string{"explain", "start", "log", "logs", "events", "unknown"} {
-			checkOutput(t, append([]string{command, "--", text}, places...), "table", exitUsage, "")
+			checkOutput(t, append([]string{command, "--", text}, places...), "table", cli.ExitUsage, "")
 		}
 		checkOutput(t, []string{text}, "table", -1, "")
 		checkOutput(t, []string{"eval", "--" + text}, "table", -1, "")
@@ -196,7 +199,7 @@ func checkOutput(t *testing.T, args []string, format string, want int, saved str
 		t.Errorf("%q: exit status %d, want %d: %.300s", what, code, want, errs.String())
 	}
 	checkText(t, what, "table", errs.String())
-	if args[0] == "boot" || args[0] == "version" || args[0] == "schema" || want == exitUsage || strings.Contains(what, "--check") {
+	if args[0] == "boot" || args[0] == "version" || args[0] == "schema" || want == cli.ExitUsage || strings.Contains(what, "--check") {
 		format = "table"
 	}
 	checkText(t, what, format, out.String())
@@ -281,7 +284,8 @@ func TestDocumentsLoseNothing(t *testing.T) {
 func TestColouredLogsAreClean(t *testing.T) {
 	ours, theirs := newTerminal(t, 24)
 	t.Setenv("NO_COLOR", "")
-	log := newLogger(config.Config{LogFormat: "auto"}, &sink{to: theirs, patience: time.Minute})
+	_, errs, _ := terminal.Streams(io.Discard, theirs)
+	log := terminal.NewLogger(config.Config{LogFormat: "auto"}, errs)
 	colours := regexp.MustCompile("\x1b\\[[0-9;]*m")
 	for _, text := range hometest.Hostile() {
 		log.Error("failed", "err", errors.New(text), "profile", text, "end", "here")

@@ -19,7 +19,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
@@ -60,7 +62,7 @@ func TestTheVolumesSideReplacesNoFactOfOurs(t *testing.T) {
 // passOver runs a pass over a volume that lies.
 func passOver(t *testing.T, c config.Config, volume lyingSide, o reconcile.Options) reconcile.Report {
 	t.Helper()
-	w, closeWorld, err := world.New(c, o.Phase, newLogger(c, io.Discard), world.NoLog)
+	w, closeWorld, err := world.New(c, o.Phase, terminal.NewLogger(c, io.Discard), world.NoLog)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +178,7 @@ func TestBootLosesNoRace(t *testing.T) {
 	scan := t.TempDir()
 	for range 60 {
 		code := run(t.Context(), []string{"boot", "--home", home, "--scandir", scan}, strings.NewReader(""), io.Discard, io.Discard)
-		if code != exitDone {
+		if code != cli.ExitDone {
 			t.Errorf("boot: exit %d", code)
 		}
 	}
@@ -281,7 +283,7 @@ func TestOddNamesDoNotFloodTheLogs(t *testing.T) {
 		}
 	}
 	var stdout, stderr strings.Builder
-	if code := run(t.Context(), []string{"boot", "--strict", "--policy", dir + "/policy"}, nil, &stdout, &stderr); code != exitPolicy {
+	if code := run(t.Context(), []string{"boot", "--strict", "--policy", dir + "/policy"}, nil, &stdout, &stderr); code != cli.ExitPolicy {
 		t.Fatalf("exit status %d:\n%.2000s", code, stderr.String())
 	}
 	if n := strings.Count(stderr.String(), "\n"); n > 20+5 {
@@ -293,7 +295,7 @@ func TestOddNamesDoNotFloodTheLogs(t *testing.T) {
 		}
 	}
 	stdout.Reset()
-	if code := run(t.Context(), []string{"log", "coder"}, nil, &stdout, &stderr); code != exitDone || !strings.Contains(stdout.String(), "coder") {
+	if code := run(t.Context(), []string{"log", "coder"}, nil, &stdout, &stderr); code != cli.ExitDone || !strings.Contains(stdout.String(), "coder") {
 		t.Errorf("log: exit status %d\n%.2000s", code, stdout.String())
 	}
 	if strings.Contains(stdout.String(), "NOTE") {
@@ -352,7 +354,7 @@ func TestUserCanStartAHeldSlotUntilTheNextApply(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	l.untilNow("coder", policy.NowUp)
-	l.want(exitDone, "bring-down  coder", "apply", night...)
+	l.want(cli.ExitDone, "bring-down  coder", "apply", night...)
 }
 
 // startLiveAs is startLive with slots of root and a home of another user.
@@ -372,15 +374,15 @@ func startLiveAs(t *testing.T, id int, profiles ...string) *liveScan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.want(exitDone, "", "stop --all")
+	l.want(cli.ExitDone, "", "stop --all")
 	for _, p := range profiles {
 		name, _, _ := strings.Cut(p, "=")
-		l.want(exitDone, "", "unregister "+name)
+		l.want(cli.ExitDone, "", "unregister "+name)
 	}
-	l.want(exitDone, "", "register --all")
+	l.want(cli.ExitDone, "", "register --all")
 	for _, p := range profiles {
 		if name, state, _ := strings.Cut(p, "="); state == "running" {
-			l.want(exitDone, "", "start "+name)
+			l.want(cli.ExitDone, "", "start "+name)
 		}
 	}
 	return l

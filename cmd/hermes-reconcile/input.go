@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
@@ -34,11 +35,11 @@ func savedInput(cmd *cobra.Command, name string) (*policy.Input, error) {
 	select {
 	case err := <-read:
 		if err != nil {
-			return nil, &exitError{exitUsage, err}
+			return nil, cli.Exit(cli.ExitUsage, err)
 		}
 		return &in, nil
 	case <-cmd.Context().Done():
-		return nil, failed(fmt.Errorf("interrupted while reading %s", name))
+		return nil, cli.Failed(fmt.Errorf("interrupted while reading %s", name))
 	}
 }
 

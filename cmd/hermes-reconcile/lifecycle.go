@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine/reconcile"
 )
@@ -111,11 +112,11 @@ func (l lifecycle) command() *cobra.Command {
 	var f liveFlags
 	var override bool
 	var pause pauseFlags
-	var agreed consent
+	var agreed cli.Consent
 	cmd := &cobra.Command{
 		Use: l.name + " PROFILE...", Short: l.short, Long: l.long, Example: l.example,
 		ValidArgsFunction: completeProfiles,
-		RunE: configured(func(cmd *cobra.Command, c config.Config, names []string) error {
+		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 			if err := f.check(names); err != nil {
 				return err
 			}
@@ -135,8 +136,8 @@ func (l lifecycle) command() *cobra.Command {
 			case reconcile.Resume: // also with rules that are broken
 				o.FallBack = true
 			}
-			if err == nil && (f.all || l.all == "") && !f.dryRun.on {
-				err = agreed.ask(cmd, l.question)
+			if err == nil && (f.all || l.all == "") && !f.dryRun.On {
+				err = agreed.Ask(cmd, l.question)
 			}
 			if err != nil {
 				return err
@@ -148,9 +149,9 @@ func (l lifecycle) command() *cobra.Command {
 	if l.all != "" {
 		cmd.Flags().BoolVar(&f.all, "all", false, l.all)
 	}
-	f.dryRun.add(cmd, "print what would be done, and touch nothing")
+	f.dryRun.Add(cmd, "print what would be done, and touch nothing")
 	if l.question != "" {
-		agreed.add(cmd)
+		agreed.Add(cmd)
 	}
 	switch l.kind {
 	case reconcile.Pause:

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
@@ -56,13 +57,13 @@ func TestLifeCycleUsage(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
 	l.untilNow("coder", policy.NowUp)
-	l.want(exitUsage, "which profile? Give names, or --all", "start")
-	l.want(exitUsage, "leave the names out", "stop coder --all")
-	l.want(exitUsage, "want more than 0, such as 30s", "stop coder --timeout 0s")
-	l.want(exitUsage, "--up-for is 10s, want 0 or more, and less than --timeout (10s)", "start coder --up-for 10s")
+	l.want(cli.ExitUsage, "which profile? Give names, or --all", "start")
+	l.want(cli.ExitUsage, "leave the names out", "stop coder --all")
+	l.want(cli.ExitUsage, "want more than 0, such as 30s", "stop coder --timeout 0s")
+	l.want(cli.ExitUsage, "--up-for is 10s, want 0 or more, and less than --timeout (10s)", "start coder --up-for 10s")
 	for _, command := range []string{"start", "stop", "restart", "register", "unregister", "release", "apply"} {
-		l.want(exitUsage, `no such profile "codr", did you mean "coder"?`, command+" codr")
-		l.want(exitUsage, `no such profile "codr", did you mean "coder"?`, command+" coder codr")
+		l.want(cli.ExitUsage, `no such profile "codr", did you mean "coder"?`, command+" codr")
+		l.want(cli.ExitUsage, `no such profile "codr", did you mean "coder"?`, command+" coder codr")
 	}
 	if d := l.status(); d.Profiles["coder"].Now != policy.NowUp || len(d.Alarms) > 0 {
 		t.Errorf("something changed: %+v, alarms %s", d.Profiles["coder"], alarmCodes(d))
@@ -75,11 +76,11 @@ func TestUpFor(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped")
 	l.write("gateway", "#!/bin/sh\nsleep 4\nexit 3\n", 0o755)
-	l.want(exitDone, "coder: started", "start coder")
-	l.want(exitDone, "", "stop coder")
-	l.want(exitProfile, "the gateway ended after less than 8s with exit code 3", "start coder --up-for 8s")
+	l.want(cli.ExitDone, "coder: started", "start coder")
+	l.want(cli.ExitDone, "", "stop coder")
+	l.want(cli.ExitProfile, "the gateway ended after less than 8s with exit code 3", "start coder --up-for 8s")
 	l.write("gateway", "#!/bin/sh\nexec sleep 1000000\n", 0o755)
-	l.want(exitDone, "started, pid ", "restart coder --up-for 2s")
+	l.want(cli.ExitDone, "started, pid ", "restart coder --up-for 2s")
 }
 
 // A new profile that should run counts as registered once its gateway stays up.
@@ -92,14 +93,14 @@ func TestRegisterWaitsForTheGateway(t *testing.T) {
 		l.write("home/profiles/"+name+"/gateway_state.json", `{"gateway_state": "running", "desired_state": "running"}`, 0o644)
 	}
 	l.write("gateway", "#!/bin/sh\nsleep 1\nexit 3\n", 0o755)
-	l.want(exitProfile, "the gateway ended after less than 8s with exit code 3", "register kids --up-for 8s")
+	l.want(cli.ExitProfile, "the gateway ended after less than 8s with exit code 3", "register kids --up-for 8s")
 	l.write("gateway", "#!/bin/sh\nexec sleep 1000000\n", 0o755)
 	begun := time.Now()
-	l.want(exitDone, "late: registered, up", "register late --up-for 2s")
+	l.want(cli.ExitDone, "late: registered, up", "register late --up-for 2s")
 	if took := time.Since(begun); took < 2*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	l.want(exitDone, "late: has its slot", "register late")
+	l.want(cli.ExitDone, "late: has its slot", "register late")
 }
 
 // The supervisor already wants a gateway up that keeps ending. start then starts the
@@ -110,11 +111,11 @@ func TestStartOfAGatewayThatKeepsEnding(t *testing.T) {
 	l.write("gateway", "#!/bin/sh\nexit 3\n", 0o755)
 	for range 3 {
 		// On a busy machine the gateway takes more than a second to end.
-		l.want(exitProfile, "the gateway ended after less than 8s with exit code 3", "start coder --up-for 8s")
+		l.want(cli.ExitProfile, "the gateway ended after less than 8s with exit code 3", "start coder --up-for 8s")
 	}
 	l.write("gateway", "#!/bin/sh\nexec sleep 1000000\n", 0o755)
-	l.want(exitDone, "coder: started, pid ", "start coder")
-	l.want(exitDone, "coder: already up, pid ", "start coder")
+	l.want(cli.ExitDone, "coder: started, pid ", "start coder")
+	l.want(cli.ExitDone, "coder: already up, pid ", "start coder")
 }
 
 // An intent is recorded where upstream looks for it, the rest of the state file stays, and
@@ -126,7 +127,7 @@ func TestIntentGoesRound(t *testing.T) {
 	state := "home/profiles/coder/gateway_state.json"
 	l.write(state, "{\n  \"gateway_state\": \"running\",\n  \"platforms\": {\"discord\": {\"state\": \"connected\"}},\n  \"desired_state\": \"running\",\n  \"pid\": 41\n}\n", 0o644)
 
-	l.want(exitDone, "coder: stopped", "stop coder")
+	l.want(cli.ExitDone, "coder: stopped", "stop coder")
 	text := l.read(state)
 	var kept struct {
 		Gateway   string `json:"gateway_state"`
@@ -148,16 +149,16 @@ func TestIntentGoesRound(t *testing.T) {
 	if err := json.Unmarshal([]byte(l.read("home/profiles/coder/.gateway-planned-stop.json")), &marker); err != nil || marker.TargetPID != pid || marker.Start == 0 {
 		t.Errorf("planned stop: %+v, %v; want pid %d", marker, err, pid)
 	}
-	l.want(exitDone, "coder: already down", "stop coder")
-	l.want(exitDone, "Nothing to do.", "apply")
+	l.want(cli.ExitDone, "coder: already down", "stop coder")
+	l.want(cli.ExitDone, "Nothing to do.", "apply")
 
 	// As upstream's own command writes it.
 	l.write(state+".tmp", `{"gateway_state":"stopped","desired_state":"running","updated_at":1}`, 0o644)
 	if err := os.Rename(filepath.Join(l.base, state+".tmp"), filepath.Join(l.base, state)); err != nil {
 		t.Fatal(err)
 	}
-	l.want(exitDone, "~ bring-up  coder", "apply")
-	l.want(exitDone, "coder: already up", "start coder")
+	l.want(cli.ExitDone, "~ bring-up  coder", "apply")
+	l.want(cli.ExitDone, "coder: already up", "start coder")
 }
 
 // If an intent cannot be recorded, stop reports that and still stops the gateway.
@@ -172,7 +173,7 @@ func TestStopWithoutAStateFile(t *testing.T) {
 	if err := unix.Mkfifo(state, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	l.want(exitProfile, "the next boot will not know it", "stop coder")
+	l.want(cli.ExitProfile, "the next boot will not know it", "stop coder")
 	if now := l.status().Profiles["coder"].Now; now != policy.NowDown {
 		t.Errorf("coder is %s", now)
 	}
@@ -192,9 +193,9 @@ func TestStopWithoutTheVolume(t *testing.T) {
 	}
 	_ = os.RemoveAll(home) // a logger that started late creates its directory
 	l.write("home", "no directory", 0o644)
-	l.want(exitProfile, "coder: stopped, with an error", "stop coder")
-	l.want(exitProfile, "the profiles cannot be known", "start coder")
-	l.want(exitProfile, "not complete", "apply")
+	l.want(cli.ExitProfile, "coder: stopped, with an error", "stop coder")
+	l.want(cli.ExitProfile, "the profiles cannot be known", "start coder")
+	l.want(cli.ExitProfile, "not complete", "apply")
 	if err := os.Remove(home); err != nil {
 		t.Fatal(err)
 	}
@@ -213,13 +214,13 @@ func TestBrokenRulesTouchNothing(t *testing.T) {
 	pid := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	broken := l.policy("package reconcile.rules.mine\n\nhold contains {\"profile\": name, \"reason\": \"x\"} if input.profiles[name].prior_sate\n")
 	for _, command := range []string{"apply", "start writer", "restart coder", "register coder", "release coder"} {
-		l.want(exitPolicy, "prior_sate", command, broken...)
+		l.want(cli.ExitPolicy, "prior_sate", command, broken...)
 	}
 	d := l.status()
 	if d.Profiles["coder"].PID != pid || d.Profiles["writer"].Now != policy.NowDown {
 		t.Errorf("something changed: %+v", d.Profiles)
 	}
-	l.want(exitDone, "coder: stopped", "stop coder", broken...)
+	l.want(cli.ExitDone, "coder: stopped", "stop coder", broken...)
 }
 
 // If a rule fails, apply stops and starts no gateway.
@@ -229,13 +230,13 @@ func TestRuleThatBreaksStopsNobody(t *testing.T) {
 	pid := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	l.write("home/profiles/writer/gateway_state.json", `{"desired_state":"running"}`, 0o644)
 	breaks := l.policy("package reconcile.rules.mine\n\none := 1 if input.phase == \"apply\"\n\none := 2 if input.phase == \"apply\"\n\nhold contains {\"profile\": \"writer\", \"reason\": \"x\"} if one == 1\n")
-	l.want(exitPolicy, "reconcile.rules.mine", "apply", breaks...)
-	l.want(exitPolicy, "writer: refused", "start writer", breaks...)
+	l.want(cli.ExitPolicy, "reconcile.rules.mine", "apply", breaks...)
+	l.want(cli.ExitPolicy, "writer: refused", "start writer", breaks...)
 	d := l.status()
 	if d.Profiles["coder"].PID != pid || d.Profiles["writer"].Now != policy.NowDown {
 		t.Errorf("something changed: %+v", d.Profiles)
 	}
-	l.want(exitDone, "bring-up  writer", "apply")
+	l.want(cli.ExitDone, "bring-up  writer", "apply")
 }
 
 // Without a recorded intent a gateway that is up stays up.
@@ -245,13 +246,13 @@ func TestUpWithoutIntentStaysUp(t *testing.T) {
 	pid := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
 	for _, state := range []string{`{"gateway_state":"starting"}`, `{"gateway_state":"startup_failed"}`, `{"gateway_st`, ``} {
 		l.write("home/profiles/coder/gateway_state.json", state, 0o644)
-		l.want(exitDone, "Nothing to do.", "apply")
+		l.want(cli.ExitDone, "Nothing to do.", "apply")
 	}
 	if now := l.status().Profiles["coder"]; now.PID != pid || now.Code != "already_up" {
 		t.Errorf("coder: %+v", now)
 	}
 	l.write("home/profiles/coder/gateway_state.json", `{"gateway_state":"running","desired_state":"stopped"}`, 0o644)
-	l.want(exitDone, "bring-down  coder", "apply")
+	l.want(cli.ExitDone, "bring-down  coder", "apply")
 }
 
 // An override lasts as long as the container, and the ledger records who set it.
@@ -260,17 +261,17 @@ func TestOverride(t *testing.T) {
 	l := startLive(t, "coder=stopped", "writer=stopped")
 	l.untilNow("coder", policy.NowDown)
 	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": name, \"code\": \"night\", \"reason\": \"it is night\"} if some name, _ in input.profiles\n")
-	l.want(exitProfile, "start it in spite of the hold with --override", "start coder", night...)
+	l.want(cli.ExitProfile, "start it in spite of the hold with --override", "start coder", night...)
 	if state := l.read("home/profiles/coder/gateway_state.json"); strings.Contains(state, "running") {
 		t.Errorf("a start that was refused is recorded: %s", state)
 	}
-	l.want(exitDone, "coder: started", "start coder --override", night...)
-	l.want(exitDone, "Nothing to do.", "apply", night...)
-	l.want(exitDone, "start --override", "log coder --all", night...)
-	l.want(exitDone, "reconcile.rules.night: waived", "explain coder -v", night...)
-	l.want(exitDone, "it is held: it is night", "stop writer", night...)
-	l.want(exitDone, "writer: released, and down: no rule starts it", "release writer", night...)
-	l.want(exitDone, "writer: not held", "release writer", night...)
+	l.want(cli.ExitDone, "coder: started", "start coder --override", night...)
+	l.want(cli.ExitDone, "Nothing to do.", "apply", night...)
+	l.want(cli.ExitDone, "start --override", "log coder --all", night...)
+	l.want(cli.ExitDone, "reconcile.rules.night: waived", "explain coder -v", night...)
+	l.want(cli.ExitDone, "it is held: it is night", "stop writer", night...)
+	l.want(cli.ExitDone, "writer: released, and down: no rule starts it", "release writer", night...)
+	l.want(cli.ExitDone, "writer: not held", "release writer", night...)
 
 	// The override ends when the container starts again.
 	overrides := filepath.Join(l.stateDir(), "overrides.json")
@@ -289,7 +290,7 @@ func TestOverride(t *testing.T) {
 	if err := os.WriteFile(overrides, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	l.want(exitDone, "bring-down  coder", "apply", night...)
+	l.want(cli.ExitDone, "bring-down  coder", "apply", night...)
 }
 
 // The list of overrides counts only in a directory where no other user can write, so never
@@ -299,12 +300,12 @@ func TestOverridesOfOthersDoNotCount(t *testing.T) {
 	l := startLive(t, "coder=running")
 	l.untilNow("coder", policy.NowUp)
 	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": name, \"code\": \"night\", \"reason\": \"it is night\"} if some name, _ in input.profiles\n")
-	l.want(exitDone, "bring-down  coder", "apply", night...)
-	l.want(exitDone, "coder: started", "start coder --override", night...)
+	l.want(cli.ExitDone, "bring-down  coder", "apply", night...)
+	l.want(cli.ExitDone, "coder: started", "start coder --override", night...)
 	if err := os.Chmod(filepath.Join(l.stateDir(), "overrides.json"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	l.want(exitDone, "bring-down  coder", "apply", night...)
+	l.want(cli.ExitDone, "bring-down  coder", "apply", night...)
 }
 
 // A dry run changes nothing and creates no lock.
@@ -317,7 +318,7 @@ func TestApplyDryRunTouchesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.write("home/profiles/kids/SOUL.md", "", 0o644)
-	l.want(exitDone, "+ publish  kids  gateway-kids down", "apply --dry-run")
+	l.want(cli.ExitDone, "+ publish  kids  gateway-kids down", "apply --dry-run")
 	if _, err := os.Lstat(lock); err == nil {
 		t.Error("a dry run made the lock")
 	}
@@ -331,7 +332,7 @@ func TestAll(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running", "writer=stopped")
 	before := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
-	text := l.want(exitDone, "coder: restarted", "restart --all")
+	text := l.want(cli.ExitDone, "coder: restarted", "restart --all")
 	if strings.Contains(text, "writer") {
 		t.Errorf("restart --all started one that was down:\n%s", text)
 	}
@@ -339,19 +340,19 @@ func TestAll(t *testing.T) {
 		t.Error("coder was not restarted")
 	}
 	l.write("home/profiles/kids/SOUL.md", "", 0o644)
-	l.want(exitDone, "kids: registered, down: no rule starts it", "register --all")
-	l.want(exitDone, "Nothing to do.", "register --all")
-	l.want(exitDone, "kids: started", "start --all")
-	l.want(exitDone, "writer: stopped", "stop --all")
-	l.want(exitDone, "Nothing to do.", "release --all")
+	l.want(cli.ExitDone, "kids: registered, down: no rule starts it", "register --all")
+	l.want(cli.ExitDone, "Nothing to do.", "register --all")
+	l.want(cli.ExitDone, "kids: started", "start --all")
+	l.want(cli.ExitDone, "writer: stopped", "stop --all")
+	l.want(cli.ExitDone, "Nothing to do.", "release --all")
 	for name, p := range l.status().Profiles {
 		if p.Now != policy.NowDown {
 			t.Errorf("%s is %s", name, p.Now)
 		}
 	}
-	l.want(exitDone, "kids: slot removed", "unregister kids")
-	l.want(exitDone, "kids: has no slot", "unregister kids")
-	l.want(exitDone, "+ publish  kids", "apply kids")
+	l.want(cli.ExitDone, "kids: slot removed", "unregister kids")
+	l.want(cli.ExitDone, "kids: has no slot", "unregister kids")
+	l.want(cli.ExitDone, "+ publish  kids", "apply kids")
 }
 
 // An empty volume, or another volume, does not remove the slots.
@@ -363,12 +364,12 @@ func TestEmptyVolumeRemovesNothing(t *testing.T) {
 	if err := os.Rename(profiles, profiles+".away"); err != nil {
 		t.Fatal(err)
 	}
-	l.want(exitDone, "slots whose profile is not known are left alone: coder", "apply")
-	l.want(exitProfile, "the directory profiles is missing", "apply coder")
+	l.want(cli.ExitDone, "slots whose profile is not known are left alone: coder", "apply")
+	l.want(cli.ExitProfile, "the directory profiles is missing", "apply coder")
 	if err := os.Rename(profiles+".away", profiles); err != nil {
 		t.Fatal(err)
 	}
-	l.want(exitDone, "Nothing to do.", "apply")
+	l.want(cli.ExitDone, "Nothing to do.", "apply")
 	if now := l.status().Profiles["coder"].PID; now != pid {
 		t.Errorf("coder has pid %d, had %d", now, pid)
 	}
@@ -413,7 +414,7 @@ func TestAnotherOneWorks(t *testing.T) {
 	if _, err := out.Read(make([]byte, 4)); err != nil {
 		t.Fatal(err)
 	}
-	l.want(exitProfile, "another hermes-reconcile (pid ", "stop coder --timeout 50ms")
+	l.want(cli.ExitProfile, "another hermes-reconcile (pid ", "stop coder --timeout 50ms")
 }
 
 // A waiting gateway is not up, and status shows until when it waits.
@@ -422,15 +423,15 @@ func TestWaitingIsShown(t *testing.T) {
 	l := startLive(t, "coder=stopped")
 	l.untilNow("coder", policy.NowDown)
 	late := l.policy("package reconcile.rules.late\n\ndelay contains {\"profile\": name, \"seconds\": 3000, \"reason\": \"not all at once\"} if some name, _ in input.profiles\n")
-	l.want(exitDone, "coder: starts at 20", "start coder", late...)
+	l.want(cli.ExitDone, "coder: starts at 20", "start coder", late...)
 	d := l.status()
 	if coder := d.Profiles["coder"]; coder.Now != policy.NowWaiting || coder.Until.IsZero() || coder.Next != coder.Until || coder.NextReason != "starts" || coder.PID != 0 {
 		t.Errorf("coder: %+v", coder)
 	}
-	if code, text := l.check(); code != exitProfile || !strings.Contains(text, "it waits until 20") {
+	if code, text := l.check(); code != cli.ExitProfile || !strings.Contains(text, "it waits until 20") {
 		t.Errorf("check: exit %d, %s", code, text)
 	}
-	l.want(exitDone, "coder: stopped", "stop coder")
+	l.want(cli.ExitDone, "coder: stopped", "stop coder")
 }
 
 // A gateway that says that its configuration cannot work is not started by apply again and
@@ -440,19 +441,19 @@ func TestFatalExitStaysDown(t *testing.T) {
 	l := startLive(t, "coder=running")
 	l.untilNow("coder", policy.NowUp)
 	l.write("gateway", "#!/bin/sh\nexit 78\n", 0o755)
-	l.want(exitProfile, "the gateway ended", "restart coder")
+	l.want(cli.ExitProfile, "the gateway ended", "restart coder")
 	l.until("it has ended", func(d *status.Document) bool { return d.Profiles["coder"].Now == policy.NowDown })
-	l.want(exitDone, "~ mark-down  coder  gateway-coder  # it ended with exit code 78", "apply")
-	l.want(exitDone, "Nothing to do.", "apply")
+	l.want(cli.ExitDone, "~ mark-down  coder  gateway-coder  # it ended with exit code 78", "apply")
+	l.want(cli.ExitDone, "Nothing to do.", "apply")
 	aSecond := func() { time.Sleep(1100 * time.Millisecond) } // times are compared in seconds
 	aSecond()
-	l.want(exitProfile, "the gateway ended", "start coder")
-	l.want(exitDone, "mark-down  coder", "apply")
+	l.want(cli.ExitProfile, "the gateway ended", "start coder")
+	l.want(cli.ExitDone, "mark-down  coder", "apply")
 
 	l.write("gateway", "#!/bin/sh\nexec sleep 1000000\n", 0o755)
 	aSecond()
 	l.write("home/profiles/coder/.env", "API_SERVER_PORT=9001\n", 0o644)
-	l.want(exitDone, "~ bring-up  coder", "apply")
+	l.want(cli.ExitDone, "~ bring-up  coder", "apply")
 }
 
 // A lock that another container's gateway holds keeps a boot from starting a second one.
@@ -474,11 +475,11 @@ func TestBootBesideAGatewayElsewhere(t *testing.T) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	text := l.want(exitDone, "profile=coder prior_state=running action=registered", "boot")
+	text := l.want(cli.ExitDone, "profile=coder prior_state=running action=registered", "boot")
 	if !strings.Contains(text, "profile=writer prior_state=running action=started") {
 		t.Errorf("boot:\n%s", text)
 	}
-	l.want(exitDone, "live_elsewhere", "eval coder")
+	l.want(cli.ExitDone, "live_elsewhere", "eval coder")
 }
 
 // speaker is a gateway that records its state as upstream's does: first starting, and after a
@@ -504,34 +505,34 @@ func TestStartWaitsForTheGatewaysWords(t *testing.T) {
 	l := startLive(t, "coder=stopped", "mute=stopped")
 	l.write("gateway", strings.ReplaceAll(speaker, "BASE", l.base), 0o755)
 	state := "home/profiles/coder/gateway_state.json"
-	l.want(exitDone, "mute: started", "start mute") // nobody has ever recorded a state here
+	l.want(cli.ExitDone, "mute: started", "start mute") // nobody has ever recorded a state here
 	l.write("home/gateway_state.json", `{"gateway_state":"stopped","pid":7}`, 0o644)
 
 	l.write("words", "running\n", 0o644)
-	l.want(exitDone, "coder: started", "start coder --up-for 0s")
+	l.want(cli.ExitDone, "coder: started", "start coder --up-for 0s")
 	if text := l.read(state); !strings.Contains(text, `"gateway_state":"running"`) {
 		t.Errorf("start was over before the gateway was: %s", text)
 	}
 	l.write("words", "degraded\n", 0o644)
-	l.want(exitDone, "it says degraded: api_server: Port 8701 already in use", "restart coder")
+	l.want(cli.ExitDone, "it says degraded: api_server: Port 8701 already in use", "restart coder")
 	l.write("words", "startup_failed\n", 0o644)
-	l.want(exitProfile, "the gateway says startup_failed: api_server: Port 8701 already in use", "restart coder")
+	l.want(cli.ExitProfile, "the gateway says startup_failed: api_server: Port 8701 already in use", "restart coder")
 	l.write("words", "startup_failed 78\n", 0o644)
-	l.want(exitProfile, "the gateway says startup_failed: api_server: Port 8701 already in use", "restart coder --up-for 0s")
+	l.want(cli.ExitProfile, "the gateway says startup_failed: api_server: Port 8701 already in use", "restart coder --up-for 0s")
 	l.untilNow("coder", policy.NowDown)
 	time.Sleep(1100 * time.Millisecond) // the hold of an exit with 78 compares times in seconds
-	l.want(exitProfile, "the gateway says startup_failed: api_server: Port 8701 already in use", "start coder --up-for 3s")
+	l.want(cli.ExitProfile, "the gateway says startup_failed: api_server: Port 8701 already in use", "start coder --up-for 3s")
 	l.untilNow("coder", policy.NowDown)
-	text := l.want(exitDone, "last with exit code 78; down since 20", "explain coder")
+	text := l.want(cli.ExitDone, "last with exit code 78; down since 20", "explain coder")
 	if !strings.Contains(text, "  it said     startup_failed: api_server: Port 8701 already in use (gateway_state.json)") {
 		t.Errorf("explain:\n%s", text)
 	}
 	time.Sleep(1100 * time.Millisecond)
 	l.write("words", "starting 3\n", 0o644)
-	l.want(exitProfile, "the gateway ended with exit code 3 before it said that it runs", "start coder --up-for 0s")
-	l.want(exitDone, "", "stop coder")
+	l.want(cli.ExitProfile, "the gateway ended with exit code 3 before it said that it runs", "start coder --up-for 0s")
+	l.want(cli.ExitDone, "", "stop coder")
 	l.write("words", "starting\n", 0o644)
-	l.want(exitProfile, `and after 3s it still says "starting"`, "start coder --timeout 3s")
-	l.want(exitDone, "it has not said within 2s whether it works", "restart mute --timeout 2s")
-	l.want(exitDone, "", "restart mute --wait=false")
+	l.want(cli.ExitProfile, `and after 3s it still says "starting"`, "start coder --timeout 3s")
+	l.want(cli.ExitDone, "it has not said within 2s whether it works", "restart mute --timeout 2s")
+	l.want(cli.ExitDone, "", "restart mute --wait=false")
 }

@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/reconcile"
@@ -25,7 +27,7 @@ type liveFlags struct {
 	wait    bool
 	kill    bool
 	all     bool
-	dryRun  dryRun
+	dryRun  cli.DryRun
 }
 
 // add adds the flags of a command. Some commands can start gateways, and some can kill them.
@@ -70,7 +72,7 @@ func livePass(cmd *cobra.Command, c config.Config, timeout time.Duration, o reco
 	// The pass waits for another pass, a stop, a start, and the answer of s6-svscan.
 	ctx, cancel := context.WithTimeout(cmd.Context(), 2*c.Boot.Deadline+6*timeout)
 	defer cancel()
-	log := newLogger(c, cmd.ErrOrStderr())
+	log := terminal.NewLogger(c, cmd.ErrOrStderr())
 	if o.Extent != reconcile.ToEnd {
 		world.AsUpstream(&c, log)
 	}
@@ -88,30 +90,30 @@ func livePass(cmd *cobra.Command, c config.Config, timeout time.Duration, o reco
 	if o.Extent == reconcile.ToEnd && o.Request.Kind == reconcile.Converge {
 		keepApplied(c, r, log)
 	}
-	return r, passError(err)
+	return r, cli.PassError(err)
 }
 
 // runLive runs a pass that changes the running container, or would change it, and prints its
 // report.
 func runLive(cmd *cobra.Command, c config.Config, f liveFlags, o reconcile.Options) error {
 	o.Extent, o.Execute = reconcile.ToEnd, f.execute()
-	if f.dryRun.on {
+	if f.dryRun.On {
 		o.Extent = reconcile.ToPlan
 	}
 	r, err := livePass(cmd, c, f.timeout, o)
 	if err == nil {
-		err = cmp.Or(show(cmd, c, r, view.Report), liveVerdict(r))
+		err = cmp.Or(cli.Show(cmd, c, r, view.Report), liveVerdict(r))
 	}
-	return detailedExit(f.dryRun.detailed, r.Changes(), err)
+	return cli.DetailedExit(f.dryRun.Detailed, r.Changes(), err)
 }
 
 // liveVerdict is the exit status of a report.
 func liveVerdict(r reconcile.Report) error {
 	switch {
 	case len(reconcile.Broken(r.Decisions)) > 0:
-		return &exitError{exitPolicy, nil}
+		return cli.Exit(cli.ExitPolicy, nil)
 	case r.Failed():
-		return &exitError{exitProfile, nil} // the report has the problems
+		return cli.Exit(cli.ExitProfile, nil) // the report has the problems
 	}
 	return nil
 }

@@ -6,7 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/ledger"
@@ -31,7 +33,7 @@ in the running container have a line too, with the boot before them. What a watc
   hermes-reconcile log coder -n 20
   hermes-reconcile log coder --all
   hermes-reconcile log -o json`,
-		RunE: configured(func(cmd *cobra.Command, c config.Config, names []string) error {
+		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 			return showLog(cmd, c, names, most, all)
 		}),
 		ValidArgsFunction: completeProfiles,
@@ -47,18 +49,18 @@ func showLog(cmd *cobra.Command, c config.Config, names []string, most int, all 
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
-	world.AsUpstream(&c, newLogger(c, cmd.ErrOrStderr()))
+	world.AsUpstream(&c, terminal.NewLogger(c, cmd.ErrOrStderr()))
 	volume, err := world.Volume(c, policy.PhaseBoot)
 	if err != nil {
-		return failed(err)
+		return cli.Failed(err)
 	}
 	defer volume.Close()
 	runs, err := volume.Runs(ctx, ledger.Query{Profiles: names, Most: logMost, Boots: !all})
 	if err != nil {
-		return failed(fmt.Errorf("the ledger: %w", err))
+		return cli.Failed(fmt.Errorf("the ledger: %w", err))
 	}
 	if err := knownNames(runs.Names, names); err != nil {
 		return err
 	}
-	return show(cmd, c, ledger.NewHistory(runs, most), view.History)
+	return cli.Show(cmd, c, ledger.NewHistory(runs, most), view.History)
 }

@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/gatewaylog"
@@ -36,7 +38,7 @@ The agent can write to this directory, so a line is no proof.`,
   hermes-reconcile logs coder writer -f -n 20
   hermes-reconcile logs coder --since 2h
   hermes-reconcile logs coder --since '2026-11-22 06:00' -o json`,
-		RunE: configured(func(cmd *cobra.Command, c config.Config, names []string) (err error) {
+		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) (err error) {
 			if len(names) == 0 {
 				return errors.New("which profile? Give names")
 			}
@@ -77,16 +79,16 @@ func sinceTime(text string, now time.Time) (time.Time, error) {
 // that come later, until the context ends. A log that cannot be read is an error after the
 // others are printed.
 func showLogs(cmd *cobra.Command, c config.Config, names []string, q gatewaylog.Query, follow bool) error {
-	log := newLogger(c, cmd.ErrOrStderr())
+	log := terminal.NewLogger(c, cmd.ErrOrStderr())
 	world.AsUpstream(&c, log)
 	volume, err := world.Volume(c, policy.PhaseBoot)
 	if err != nil {
-		return failed(err)
+		return cli.Failed(err)
 	}
 	defer volume.Close()
 	known, err := volume.Runs(cmd.Context(), ledger.Query{Profiles: names, Most: 1})
 	if err != nil {
-		return failed(fmt.Errorf("the profiles: %w", err))
+		return cli.Failed(fmt.Errorf("the profiles: %w", err))
 	}
 	if err := knownNames(known.Names, names); err != nil {
 		return err
@@ -118,6 +120,6 @@ func showLogs(cmd *cobra.Command, c config.Config, names []string, q gatewaylog.
 			table = view.Logs
 		}
 		err := view.Stream(cmd.OutOrStdout(), c.Output, lines, table)
-		return failed(errors.Join(append(problems, err)...))
+		return cli.Failed(errors.Join(append(problems, err)...))
 	})
 }

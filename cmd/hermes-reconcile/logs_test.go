@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/s6/s6test"
 )
 
@@ -26,11 +27,11 @@ func TestStandardErrorIsInTheLog(t *testing.T) {
 	}
 	before := l.status().Profiles["coder"].PID
 	t.Setenv("HERMES_RECONCILE_S6__STDERR", "log")
-	l.want(exitDone, "update", "apply")
+	l.want(cli.ExitDone, "update", "apply")
 	if now := l.status().Profiles["coder"]; now.PID != before || !now.Changed {
 		t.Errorf("after apply: %+v, want pid %d and a changed script", now, before)
 	}
-	l.want(exitDone, "restarted, pid ", "restart coder --up-for 0s")
+	l.want(cli.ExitDone, "restarted, pid ", "restart coder --up-for 0s")
 	s6test.Until(t, "the log has both", func() bool {
 		text := log("2")
 		return strings.Contains(text, "  to-err\n") && strings.HasSuffix(text, "  to-out\n")
@@ -43,7 +44,7 @@ func (l *liveScan) restartAs(script string) {
 	l.t.Helper()
 	l.write("gateway.new", "#!/bin/sh\n"+script, 0o755)
 	s6test.Must(l.t, os.Rename(filepath.Join(l.base, "gateway.new"), filepath.Join(l.base, "gateway")))
-	l.want(exitDone, "restarted, pid ", "restart --all --up-for 0s")
+	l.want(cli.ExitDone, "restarted, pid ", "restart --all --up-for 0s")
 }
 
 // startTalking starts gateways that print what is added to the file say.
@@ -83,8 +84,8 @@ func TestLogsFollow(t *testing.T) {
 		t.Errorf("nothing was rotated: %v", err)
 	}
 	s6test.Must(t, cmd.Process.Signal(syscall.SIGTERM))
-	if code := ended(t, cmd); code != exitDone {
-		t.Errorf("exit status %d after a signal, want %d: %s", code, exitDone, textOf(t, errs))
+	if code := ended(t, cmd); code != cli.ExitDone {
+		t.Errorf("exit status %d after a signal, want %d: %s", code, cli.ExitDone, textOf(t, errs))
 	}
 	var printed []string
 	for line := range strings.Lines(textOf(t, out)) {
@@ -115,30 +116,30 @@ func TestLogsOfSeveral(t *testing.T) {
 	}) {
 		t.Fatalf("both logs do not have one line: %s%+v", text, l.status().Profiles)
 	}
-	text = l.want(exitDone, "", "logs writer-2 coder --since 1h")
+	text = l.want(cli.ExitDone, "", "logs writer-2 coder --since 1h")
 	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, "coder             20") && !strings.HasPrefix(line, "writer-2          20") {
 			t.Errorf("the line %q begins with no profile", line)
 		}
 	}
-	l.want(exitDone, `{"schema_version":1,"profile":"coder","time":"20`, "logs coder -o json")
-	l.want(exitUsage, `no such profile "codr", did you mean "coder"?`, "logs codr")
-	l.want(exitUsage, "which profile? Give names", "logs")
-	l.want(exitUsage, "--since is \"soon\", want a duration such as 2h", "logs coder --since soon")
-	l.want(exitUsage, "-n is 0, want 1 to 100000 lines", "logs coder -n 0")
+	l.want(cli.ExitDone, `{"schema_version":1,"profile":"coder","time":"20`, "logs coder -o json")
+	l.want(cli.ExitUsage, `no such profile "codr", did you mean "coder"?`, "logs codr")
+	l.want(cli.ExitUsage, "which profile? Give names", "logs")
+	l.want(cli.ExitUsage, "--since is \"soon\", want a duration such as 2h", "logs coder --since soon")
+	l.want(cli.ExitUsage, "-n is 0, want 1 to 100000 lines", "logs coder -n 0")
 
 	l.write("home/profiles/kids/SOUL.md", "", 0o644)
 	missing := filepath.Join(l.base, "home/logs/gateways/kids/current")
-	l.want(exitProfile, "the log of kids: open logs/gateways/kids/current: no such file or directory: no supervisor has served the slot on this volume", "logs kids coder")
+	l.want(cli.ExitProfile, "the log of kids: open logs/gateways/kids/current: no such file or directory: no supervisor has served the slot on this volume", "logs kids coder")
 	l.write("home/logs/gateways/kids/current", "", 0o644)
-	l.want(exitDone, "the gateway never started, or printed nothing", "logs kids")
+	l.want(cli.ExitDone, "the gateway never started, or printed nothing", "logs kids")
 	s6test.Must(t, os.Remove(missing))
 	l.write("secret", "secret\n", 0o600)
 	s6test.Must(t, os.Symlink(filepath.Join(l.base, "secret"), missing))
-	if text := l.want(exitProfile, "logs/gateways/kids/current: not a regular file", "logs kids"); strings.Contains(text, "secret") {
+	if text := l.want(cli.ExitProfile, "logs/gateways/kids/current: not a regular file", "logs kids"); strings.Contains(text, "secret") {
 		t.Errorf("logs printed %s", text)
 	}
 	s6test.Must(t, os.Remove(missing))
 	s6test.Must(t, unix.Mkfifo(missing, 0o666))
-	l.want(exitProfile, "logs/gateways/kids/current: not a regular file", "logs kids")
+	l.want(cli.ExitProfile, "logs/gateways/kids/current: not a regular file", "logs kids")
 }

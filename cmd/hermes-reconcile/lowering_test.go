@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
 )
@@ -98,18 +99,18 @@ func TestStopOfAStoppedVolume(t *testing.T) {
 		l.untilNow("coder", policy.NowUp)
 		code, text, took := l.attacked(unix.SIGSTOP, command+" coder --kill --timeout 4s")
 		for range 20 { // on a busy machine the attack may miss the child, and nothing is wrong
-			if code != exitDone {
+			if code != cli.ExitDone {
 				break
 			}
 			if command == "unregister" {
-				l.want(exitDone, "", "register coder")
+				l.want(cli.ExitDone, "", "register coder")
 			}
-			l.want(exitDone, "", "start coder --up-for 0s")
+			l.want(cli.ExitDone, "", "start coder --up-for 0s")
 			l.untilNow("coder", policy.NowUp)
 			code, text, took = l.attacked(unix.SIGSTOP, command+" coder --kill --timeout 4s")
 		}
 		// On a busy machine the intent may be written before the attack comes.
-		if code != exitProfile || !missing.MatchString(text) || !strings.Contains(text, "with an error") {
+		if code != cli.ExitProfile || !missing.MatchString(text) || !strings.Contains(text, "with an error") {
 			t.Errorf("%s: exit status %d\n%s", command, code, text)
 		}
 		if took > 8*time.Second {
@@ -135,7 +136,7 @@ func TestTheLockIsFreeWhileTheVolumeDoesNotAnswer(t *testing.T) {
 	}()
 	l.untilNow("coder", policy.NowDown)
 	begun := time.Now()
-	l.want(exitDone, "coder: started", "start coder --up-for 0s")
+	l.want(cli.ExitDone, "coder: started", "start coder --up-for 0s")
 	if waited := time.Since(begun); waited > 3*time.Second {
 		t.Errorf("another command waited %v", waited)
 	}
@@ -156,7 +157,7 @@ func TestHoldWithoutFacts(t *testing.T) {
 		night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": \"coder\", \"code\": \"night\", \"reason\": \"it is night\"} if true\n")
 		code, text, took := l.attacked(signal, "apply --kill --timeout 4s", night...)
 		// On a busy machine a child may answer before the attack comes: then nothing is wrong.
-		if code != exitProfile && code != exitDone || !strings.Contains(text, "bring-down  coder") || strings.Contains(text, "writer  gateway") || took > 15*time.Second {
+		if code != cli.ExitProfile && code != cli.ExitDone || !strings.Contains(text, "bring-down  coder") || strings.Contains(text, "writer  gateway") || took > 15*time.Second {
 			t.Errorf("%s: apply: exit status %d after %v\n%s", signal, code, took, text)
 		}
 		d := l.status()
@@ -176,11 +177,11 @@ func TestExplainWithoutFacts(t *testing.T) {
 	home := filepath.Join(l.base, "home")
 	s6test.Must(t, os.Rename(home, home+".away"))
 	l.write("home", "no directory", 0o644)
-	l.want(exitProfile, "coder: DOWN (night): it is night", "explain coder", night...)
-	l.want(exitProfile, "writer: UNDECIDED (volume): its facts could not be read", "explain writer", night...)
-	l.want(exitProfile, "whether there is a profile \"nobody\" is not known", "explain nobody", night...)
-	l.want(exitProfile, "coder    down    down  down  ", "status coder", night...)
-	l.want(exitProfile, "the facts about profiles are not complete", "status writer", night...)
+	l.want(cli.ExitProfile, "coder: DOWN (night): it is night", "explain coder", night...)
+	l.want(cli.ExitProfile, "writer: UNDECIDED (volume): its facts could not be read", "explain writer", night...)
+	l.want(cli.ExitProfile, "whether there is a profile \"nobody\" is not known", "explain nobody", night...)
+	l.want(cli.ExitProfile, "coder    down    down  down  ", "status coder", night...)
+	l.want(cli.ExitProfile, "the facts about profiles are not complete", "status writer", night...)
 }
 
 // The agent's user takes the directory of the profiles away. The hold counts, and what
@@ -193,8 +194,8 @@ func TestHoldWithoutTheProfiles(t *testing.T) {
 	night := l.policy("package reconcile.rules.night\n\nhold contains {\"profile\": \"coder\", \"code\": \"night\", \"reason\": \"it is night\"} if true\n")
 	profiles := filepath.Join(l.base, "home/profiles")
 	s6test.Must(t, os.Rename(profiles, profiles+".away"))
-	l.want(exitDone, "bring-down  coder", "apply", night...)
-	l.want(exitDone, "Nothing to do.", "apply coder", night...)
+	l.want(cli.ExitDone, "bring-down  coder", "apply", night...)
+	l.want(cli.ExitDone, "Nothing to do.", "apply coder", night...)
 	if d := l.status(); d.Profiles["coder"].Now != policy.NowDown || d.Profiles["writer"].Now != policy.NowUp {
 		t.Errorf("coder is %s, writer is %s", d.Profiles["coder"].Now, d.Profiles["writer"].Now)
 	}
@@ -212,16 +213,16 @@ func TestUserCannotStartAHeldSlot(t *testing.T) {
 	loop := s6test.Shell(t, agent, "exec 3>"+control+"; trap '' PIPE; while :; do printf uuuuuuuuuuuuuuuuuuuu >&3; s6-svc -u "+l.base+"/scan/gateway-coder; done 2>/dev/null")
 	s6test.Must(t, loop.Start())
 	t.Cleanup(func() { _ = loop.Process.Kill(); _ = loop.Wait() })
-	l.want(exitDone, "bring-down  coder", "apply --timeout 4s", night...)
-	l.want(exitDone, "coder: already down", "stop coder", night...)
+	l.want(cli.ExitDone, "bring-down  coder", "apply --timeout 4s", night...)
+	l.want(cli.ExitDone, "coder: already down", "stop coder", night...)
 	time.Sleep(500 * time.Millisecond)
 	if d := l.status().Profiles["coder"]; d.Now != policy.NowDown || d.Slot != policy.SlotDown {
 		t.Errorf("coder is %s, its slot %s", d.Now, d.Slot)
 	}
-	l.want(exitDone, "Nothing to do.", "apply", night...)
+	l.want(cli.ExitDone, "Nothing to do.", "apply", night...)
 	_ = loop.Process.Kill()
-	l.want(exitDone, "~ update  coder  gateway-coder supervise/control", "apply")
-	l.want(exitDone, "Nothing to do.", "apply")
+	l.want(cli.ExitDone, "~ update  coder  gateway-coder supervise/control", "apply")
+	l.want(cli.ExitDone, "Nothing to do.", "apply")
 	if out, err := s6test.Shell(t, agent, "s6-svc -u "+l.base+"/scan/gateway-coder").CombinedOutput(); err != nil {
 		t.Errorf("the user cannot start what nothing holds: %v: %s", err, out)
 	}
@@ -233,11 +234,11 @@ func TestStopReportsWhatAGatewayLeaves(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=stopped", "writer=stopped")
 	l.write("gateway", "#!/bin/sh\nsetsid sleep 1000001 &\n(setsid sleep 1000001 &)\nexec sleep 1000000\n", 0o755)
-	l.want(exitDone, "coder: started", "start coder")
-	l.want(exitDone, "writer: started", "start writer")
-	l.want(exitProfile, "coder: stopped, with an error\nFAILED  coder: bring-down gateway-coder: the gateway is down, and 2 processes of it still run (pid ", "stop coder --timeout 4s")
-	l.want(exitDone, "coder: already down", "stop coder --kill")
-	l.want(exitDone, "writer: slot removed", "unregister writer --kill")
+	l.want(cli.ExitDone, "coder: started", "start coder")
+	l.want(cli.ExitDone, "writer: started", "start writer")
+	l.want(cli.ExitProfile, "coder: stopped, with an error\nFAILED  coder: bring-down gateway-coder: the gateway is down, and 2 processes of it still run (pid ", "stop coder --timeout 4s")
+	l.want(cli.ExitDone, "coder: already down", "stop coder --kill")
+	l.want(cli.ExitDone, "writer: slot removed", "unregister writer --kill")
 	for _, p := range s6test.Processes(t, l.base) {
 		if strings.Contains(p.Command, "sleep") {
 			t.Errorf("left: %s", p.Command)

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"syscall"
@@ -17,8 +16,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/author"
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/wait"
@@ -39,46 +40,19 @@ func program() int {
 	}
 	ctx := untilSignal()
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	if ctx.Err() != nil && code > exitProfile {
+	if ctx.Err() != nil && code > cli.ExitProfile {
 		// Whatever the command made of it: neither the usage nor the policy is wrong.
 		fmt.Fprintln(os.Stderr, endedBySignal)
-		code = exitProfile
+		code = cli.ExitProfile
 	}
 	return code
 }
 
-// The exit statuses.
-const (
-	exitDone    = 0
-	exitProfile = 1 // something failed for a profile
-	exitUsage   = 2 // wrong usage or configuration
-	exitPolicy  = 3 // the policy cannot be used
-)
-
-// An exitError carries an exit status; without an error there is nothing to
-// print.
-type exitError struct {
-	code int
-	err  error
-}
-
-func (e *exitError) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit status %d", e.code)
-	}
-	return e.err.Error()
-}
-
-func (e *exitError) Unwrap() error { return e.err }
-
 // run is the program without the process: it touches nothing but what it is
 // given, the file system and the environment.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	out := &sink{to: stdout, name: "standard output", patience: patienceForData}
-	errs := &sink{to: stderr, name: "standard error", patience: patienceForLog}
-	life := &signOfLife{to: errs}
-	out.before, errs.before = life.clear, life.clear
-	ctx = wait.With(ctx, life.begin)
+	out, errs, begin := terminal.Streams(stdout, stderr)
+	ctx = wait.With(ctx, begin)
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -87,13 +61,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	err := root.ExecuteContext(ctx)
 	output, _ := root.PersistentFlags().GetString("output")
 	code := report(err, output, errs)
-	if err := out.end(); err != nil {
+	if err := out.End(); err != nil {
 		fmt.Fprintf(errs, "hermes-reconcile: %v\n", err)
-		if code == exitDone && !out.optional {
-			code = exitProfile
+		if code == cli.ExitDone && !out.Optional {
+			code = cli.ExitProfile
 		}
 	}
-	_ = errs.end() // nobody reads what could be said of it
+	_ = errs.End() // nobody reads what could be said of it
 	return code
 }
 
@@ -108,11 +82,11 @@ type failure struct {
 // of its own comes from the command line. With the output json it is a JSON object.
 func report(err error, output string, stderr io.Writer) int {
 	if err == nil {
-		return exitDone
+		return cli.ExitDone
 	}
-	code := exitUsage
-	if exit, ok := errors.AsType[*exitError](err); ok {
-		code, err = exit.code, exit.err
+	code := cli.ExitUsage
+	if exit, ok := errors.AsType[*cli.Error](err); ok {
+		code, err = exit.Code, exit.Err
 	}
 	switch {
 	case err == nil:
@@ -124,53 +98,6 @@ func report(err error, output string, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "hermes-reconcile: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 	}
 	return code
-}
-
-// silently returns the error of an exit status whose reason has been printed.
-func silently(code int) error {
-	if code == exitDone {
-		return nil
-	}
-	return &exitError{code, nil}
-}
-
-// failed gives an error the exit status of what failed for a profile.
-func failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &exitError{exitProfile, err}
-}
-
-// configured is a command that runs with the configuration.
-func configured(run func(*cobra.Command, config.Config, []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		c, err := loadConfig(cmd)
-		if err != nil {
-			return err
-		}
-		return run(cmd, c, args)
-	}
-}
-
-// loadConfig reads the configuration, and logs which variables are none of its keys.
-func loadConfig(cmd *cobra.Command) (config.Config, error) {
-	c, err := config.Load(cmd.Flags(), os.Environ())
-	if err == nil {
-		logIgnored(c, newLogger(c, cmd.ErrOrStderr()))
-	}
-	return c, err
-}
-
-func logIgnored(c config.Config, log *slog.Logger) {
-	for _, variable := range c.Ignored {
-		log.Warn(variable)
-	}
-}
-
-// show prints a document on standard output in the format of the configuration.
-func show[T any](cmd *cobra.Command, c config.Config, document T, table func(io.Writer, T)) error {
-	return failed(view.Print(cmd.OutOrStdout(), c.Output, document, table))
 }
 
 func newRoot() *cobra.Command {
@@ -189,7 +116,7 @@ Exit status: 0 done, 1 something failed for a profile, 2 wrong usage or
 configuration, 3 policy error.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          suggestCommand,
+		Args:          cli.SuggestCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if version, _ := c.Flags().GetBool("version"); version {
 				return printVersion(c, nil)
@@ -198,12 +125,12 @@ configuration, 3 policy error.`,
 		},
 	}
 	config.AddFlags(root.PersistentFlags())
-	completeWords(root, root.PersistentFlags())
+	cli.CompleteWords(root, root.PersistentFlags())
 	// A version template of cobra would make the binary 3 MB larger.
 	root.Flags().Bool("version", false, "print the version, and that of the policy engine")
-	root.SetFlagErrorFunc(suggestFlag)
+	root.SetFlagErrorFunc(cli.SuggestFlag)
 	root.AddCommand(
-		newApply(), newBoot(), newConfig(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newLogs(), newPolicy(), newRescan(), newSchema(),
+		newApply(), newBoot(), newConfig(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newLogs(), author.New(), newRescan(), author.NewSchema(),
 		newStatus(), newVersion(), newWatch(),
 	)
 	for _, l := range lifecycles {

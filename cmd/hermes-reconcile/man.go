@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 )
 
 // extraCommands are those of the build of a release: a command that writes the man pages.
@@ -26,7 +28,7 @@ func newMan() *cobra.Command {
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return &exitError{exitProfile, err}
+				return cli.Exit(cli.ExitProfile, err)
 			}
 			seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
 			if err != nil {
@@ -37,7 +39,7 @@ func newMan() *cobra.Command {
 			root := cmd.Root()
 			root.DisableAutoGenTag = true
 			if err := doc.GenManTree(root, header, args[0]); err != nil {
-				return &exitError{exitProfile, fmt.Errorf("man pages: %w", err)}
+				return cli.Exit(cli.ExitProfile, fmt.Errorf("man pages: %w", err))
 			}
 			return appendSections(filepath.Join(args[0], "hermes-reconcile.8"))
 		},
@@ -101,8 +103,8 @@ the policy cannot be used
 func appendSections(page string) error {
 	file, err := os.OpenFile(page, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
-		return &exitError{exitProfile, err}
+		return cli.Exit(cli.ExitProfile, err)
 	}
 	_, err = file.WriteString(sections)
-	return failed(errors.Join(err, file.Close()))
+	return cli.Failed(errors.Join(err, file.Close()))
 }

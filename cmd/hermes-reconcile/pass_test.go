@@ -13,6 +13,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
@@ -64,12 +65,12 @@ func TestTheScanOfABootIsShown(t *testing.T) {
 	l.write("home/profiles/late/SOUL.md", "", 0o644)
 	l.configure(os.Getuid(), os.Getgid(), "boot: {rescan: now}")
 	code, text := l.call("eval --dry-run --detailed-exitcode")
-	if code != exitChanges || !strings.Contains(text, "~ rescan") {
-		t.Errorf("exit status %d, want %d with a rescan:\n%s", code, exitChanges, text)
+	if code != cli.ExitChanges || !strings.Contains(text, "~ rescan") {
+		t.Errorf("exit status %d, want %d with a rescan:\n%s", code, cli.ExitChanges, text)
 	}
 	var shown policy.Decisions
 	s6test.Must(t, json.Unmarshal(output(t, append([]string{"eval", "--dry-run", "-o", "json"}, l.places...)...), &shown))
-	l.want(exitDone, "", "boot")
+	l.want(cli.ExitDone, "", "boot")
 	if want, got := steps(shown.Plan), recordedSteps(t, filepath.Join(l.base, "home")); !slices.Equal(got, want) {
 		t.Errorf("shown %v, done %v", want, got)
 	}
@@ -135,14 +136,14 @@ func TestCommandsOfTheUnprivilegedUser(t *testing.T) {
 	l := startLive(t, "coder=running")
 	l.configure(10000, 10000)
 	l.places = append(l.places, "--home", filepath.Join(l.base, "missing"))
-	if code, text := l.as(10000, "stop nobody"); code != exitProfile || strings.Contains(text, "panic") || !strings.Contains(text, "whether it exists is not known") {
+	if code, text := l.as(10000, "stop nobody"); code != cli.ExitProfile || strings.Contains(text, "panic") || !strings.Contains(text, "whether it exists is not known") {
 		t.Errorf("stop without a home: exit status %d\n%s", code, text)
 	}
 	l.places = l.places[:len(l.places)-2]
-	if code, text := l.as(10000, "apply", "HERMES_RECONCILE_USER=typo"); code != exitUsage || !strings.Contains(text, `there is no user "typo" here`) {
+	if code, text := l.as(10000, "apply", "HERMES_RECONCILE_USER=typo"); code != cli.ExitUsage || !strings.Contains(text, `there is no user "typo" here`) {
 		t.Errorf("apply with an unknown user: exit status %d\n%s", code, text)
 	}
-	if code, text := l.as(10000, "eval --dry-run", "HERMES_RECONCILE_USER=typo"); code != exitDone || !strings.Contains(text, "looking as 10000:10000") {
+	if code, text := l.as(10000, "eval --dry-run", "HERMES_RECONCILE_USER=typo"); code != cli.ExitDone || !strings.Contains(text, "looking as 10000:10000") {
 		t.Errorf("eval with an unknown user: exit status %d\n%s", code, text)
 	}
 }
@@ -161,9 +162,9 @@ func TestStopOfANewSlotByTheUser(t *testing.T) {
 	}
 	l.apart = true
 	s6test.OpenToOthers(t, l.base)
-	l.want(exitDone, "profile=kids prior_state=running action=started", "boot")
+	l.want(cli.ExitDone, "profile=kids prior_state=running action=started", "boot")
 	code, text := l.as(10000, "stop kids")
-	if code != exitProfile || !strings.Contains(text, "s6-svscan has not given it a supervisor yet, and until then only root can change it") ||
+	if code != cli.ExitProfile || !strings.Contains(text, "s6-svscan has not given it a supervisor yet, and until then only root can change it") ||
 		!strings.Contains(text, "the intent is recorded: the next apply or boot keeps it down") {
 		t.Errorf("stop kids: exit status %d\n%s", code, text)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
@@ -35,7 +36,7 @@ func TestPauseAndResume(t *testing.T) {
 	}
 	recorded := intents()
 
-	text := l.want(exitDone, "coder: paused", "pause --all --reason", "a backup")
+	text := l.want(cli.ExitDone, "coder: paused", "pause --all --reason", "a backup")
 	for _, words := range []string{"byhand: paused, and was down", "writer: paused, and was down", "mute: paused"} {
 		if !strings.Contains(text, words) {
 			t.Errorf("no %q in:\n%s", words, text)
@@ -46,22 +47,22 @@ func TestPauseAndResume(t *testing.T) {
 			t.Errorf("%s is %s, %s", name, p.Now, p.Code)
 		}
 	}
-	l.want(exitDone, "Nothing to do.", "apply")
-	l.want(exitDone, "(a backup)", "explain coder")
-	l.want(exitDone, "pause", "events coder")
+	l.want(cli.ExitDone, "Nothing to do.", "apply")
+	l.want(cli.ExitDone, "(a backup)", "explain coder")
+	l.want(cli.ExitDone, "pause", "events coder")
 	for _, command := range []string{"start coder", "start coder --override", "release coder", "restart coder"} {
-		l.want(exitProfile, "end the pause with: hermes-reconcile resume coder", command)
+		l.want(cli.ExitProfile, "end the pause with: hermes-reconcile resume coder", command)
 	}
-	l.want(exitDone, "Nothing to do.", "release --all")
-	l.want(exitDone, "profile=coder prior_state=running action=registered", "boot")
+	l.want(cli.ExitDone, "Nothing to do.", "release --all")
+	l.want(cli.ExitDone, "profile=coder prior_state=running action=registered", "boot")
 	l.write("home/profiles/late/SOUL.md", "", 0o644)
 	l.write("home/profiles/late/gateway_state.json", `{"desired_state":"running"}`, 0o644)
-	l.want(exitDone, "late: registered, down: root paused it", "register late")
+	l.want(cli.ExitDone, "late: registered, down: root paused it", "register late")
 
-	l.want(exitDone, "coder: resumed, up", "resume coder")
-	l.want(exitDone, "Nothing to do.", "apply")
-	l.want(exitDone, "coder: not paused", "resume coder")
-	text = l.want(exitDone, "byhand: resumed, and down: it was down before it was paused", "resume --all")
+	l.want(cli.ExitDone, "coder: resumed, up", "resume coder")
+	l.want(cli.ExitDone, "Nothing to do.", "apply")
+	l.want(cli.ExitDone, "coder: not paused", "resume coder")
+	text = l.want(cli.ExitDone, "byhand: resumed, and down: it was down before it was paused", "resume --all")
 	for _, words := range []string{"writer: resumed, and down: no rule starts it", "mute: resumed, up", "late: resumed, up"} {
 		if !strings.Contains(text, words) {
 			t.Errorf("no %q in:\n%s", words, text)
@@ -70,7 +71,7 @@ func TestPauseAndResume(t *testing.T) {
 	if intents() != recorded {
 		t.Errorf("the intents were\n%s\nand are\n%s", recorded, intents())
 	}
-	l.want(exitDone, "Nothing to do.", "resume --all")
+	l.want(cli.ExitDone, "Nothing to do.", "resume --all")
 }
 
 // A pause with a time ends by itself, at the next look.
@@ -78,15 +79,15 @@ func TestPauseUntil(t *testing.T) {
 	t.Parallel()
 	l := startLive(t, "coder=running")
 	l.untilNow("coder", policy.NowUp)
-	l.want(exitUsage, "want a time such as 07:00", "pause coder --until someday")
-	l.want(exitUsage, "is over", "pause coder --until", "2020-01-01 07:00")
-	l.want(exitDone, "coder: paused", "pause coder --until 1h")
+	l.want(cli.ExitUsage, "want a time such as 07:00", "pause coder --until someday")
+	l.want(cli.ExitUsage, "is over", "pause coder --until", "2020-01-01 07:00")
+	l.want(cli.ExitDone, "coder: paused", "pause coder --until 1h")
 	if p := l.status().Profiles["coder"]; p.Code != "paused" || p.Now != policy.NowDown {
 		t.Errorf("coder: %+v", p)
 	}
-	l.want(exitDone, "coder: paused, and was down", "pause coder --until 5s")
+	l.want(cli.ExitDone, "coder: paused, and was down", "pause coder --until 5s")
 	l.until("the pause is over", func(d *status.Document) bool { return d.Profiles["coder"].Code == "prior_intent" })
-	l.want(exitDone, "bring-up  coder", "apply")
+	l.want(cli.ExitDone, "bring-up  coder", "apply")
 }
 
 // The watch ends a pause at its second: what was up comes up, and what was down by hand stays
@@ -104,27 +105,27 @@ func TestTheWatchEndsAPause(t *testing.T) {
 			t.Errorf("uid %d, %s: exit %d, want %d with %q:\n%s", uid, command, got, code, words, text)
 		}
 	}
-	says(0, "boot --rescan now", exitDone, "profile=a")
+	says(0, "boot --rescan now", cli.ExitDone, "profile=a")
 	for _, name := range []string{"a", "b", "c", "byhand"} {
 		l.untilNow(name, policy.NowUp)
 	}
 	s6test.Must(t, exec.Command("s6-svc", "-wd", "-d", filepath.Join(l.base, "scan/gateway-byhand")).Run())
-	says(agent, "pause --all", exitProfile, "only root pauses and resumes")
-	says(0, "pause --all --until 1h", exitDone, "c: paused")
+	says(agent, "pause --all", cli.ExitProfile, "only root pauses and resumes")
+	says(0, "pause --all --until 1h", cli.ExitDone, "c: paused")
 	for _, name := range []string{"a", "b", "c", "byhand"} {
 		l.untilNow(name, policy.NowDown)
 	}
-	says(0, "pause --all --until 2s", exitDone, "c: paused, and was down")
+	says(0, "pause --all --until 2s", cli.ExitDone, "c: paused, and was down")
 	for _, name := range []string{"a", "b", "c"} {
 		l.untilNow(name, policy.NowUp)
 	}
-	says(0, "events a", exitDone, "time")
+	says(0, "events a", cli.ExitDone, "time")
 	if p := l.status().Profiles["byhand"]; p.Now != policy.NowDown {
 		t.Errorf("byhand is %s", p.Now)
 	}
 	if err := os.Remove(filepath.Join(l.stateDir(), policy.PausesFile)); err != nil {
 		t.Fatal(err)
 	}
-	says(0, "pause a", exitDone, "a: paused")
-	says(0, "resume a", exitDone, "a: resumed, up")
+	says(0, "pause a", cli.ExitDone, "a: paused")
+	says(0, "resume a", cli.ExitDone, "a: resumed, up")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
 )
@@ -42,10 +43,10 @@ func TestAPluginThatFailsDecidesNothing(t *testing.T) {
 	}
 	fail(policy.NowUp)
 	l.plugIn(os.Getuid(), fmt.Sprintf(holiday, true))
-	l.want(exitDone, "bring-down  coder", "apply", rules...)
+	l.want(cli.ExitDone, "bring-down  coder", "apply", rules...)
 	fail(policy.NowDown)
 	l.plugIn(os.Getuid(), fmt.Sprintf(holiday, false))
-	l.want(exitDone, "bring-up  coder", "apply", rules...)
+	l.want(cli.ExitDone, "bring-up  coder", "apply", rules...)
 	if got := l.status().Profiles["writer"].Now; got != policy.NowUp {
 		t.Errorf("writer is %s", got)
 	}

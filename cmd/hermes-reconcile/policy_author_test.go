@@ -17,6 +17,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/tester"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/example"
 	"hermes-reconcile/rego/workbench"
@@ -166,12 +167,12 @@ func TestInitMakesADirectoryForTheOPAProgram(t *testing.T) {
 func TestAddedRecipesAreChecked(t *testing.T) {
 	dir := initDirectory(t)
 	for _, r := range workbench.Recipes() {
-		if out, code := runCommand(t, "policy", "add", r.Name, dir); code != exitDone {
+		if out, code := runCommand(t, "policy", "add", r.Name, dir); code != cli.ExitDone {
 			t.Fatalf("policy add %s: %s", r.Name, out)
 		}
 	}
 	for _, args := range [][]string{{"policy", "check", "--strict", dir}, {"policy", "test", dir}, {"policy", "fmt", "--fail", dir}} {
-		if out, code := runCommand(t, args...); code != exitDone {
+		if out, code := runCommand(t, args...); code != cli.ExitDone {
 			t.Errorf("%s: exit status %d\n%s", strings.Join(args, " "), code, out)
 		}
 	}
@@ -229,7 +230,7 @@ func TestAuthorCommandsFollowTheLinksOfAConfigMap(t *testing.T) {
 	}
 	for _, command := range []string{"check", "test"} {
 		out, code := runCommand(t, "policy", command, policy)
-		if code != exitDone || strings.Contains(out, "0 rule files") || strings.Contains(out, "0 passed") || strings.Contains(out, "warning:") {
+		if code != cli.ExitDone || strings.Contains(out, "0 rule files") || strings.Contains(out, "0 passed") || strings.Contains(out, "warning:") {
 			t.Errorf("policy %s: exit status %d\n%s", command, code, out)
 		}
 	}
@@ -238,7 +239,7 @@ func TestAuthorCommandsFollowTheLinksOfAConfigMap(t *testing.T) {
 func initDirectory(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "rules")
-	if out, code := runCommand(t, "policy", "init", dir); code != exitDone {
+	if out, code := runCommand(t, "policy", "init", dir); code != cli.ExitDone {
 		t.Fatalf("policy init: exit status %d\n%s", code, out)
 	}
 	return dir

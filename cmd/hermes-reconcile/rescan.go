@@ -7,14 +7,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
 )
 
 func newRescan() *cobra.Command {
-	var dry dryRun
+	var dry cli.DryRun
 	cmd := &cobra.Command{
 		Use:   "rescan",
 		Short: "Ask s6-svscan for a scan, and verify that every slot is supervised",
@@ -23,33 +25,33 @@ hermes-reconcile is supervised. s6-overlay scans once, after the cont-init scrip
 failed service of the image prevents that scan, no gateway comes up, and "rescan" makes up
 for it. "rescan" is safe at any time.`,
 		Args: cobra.NoArgs,
-		RunE: configured(func(cmd *cobra.Command, c config.Config, _ []string) error {
-			executor, err := world.Executor(c, newLogger(c, cmd.ErrOrStderr()))
+		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, _ []string) error {
+			executor, err := world.Executor(c, terminal.NewLogger(c, cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
 			if _, err := os.Stat(c.ScanDir); err != nil { // Lock would make it
-				return failed(fmt.Errorf("rescan: nobody scans it: %w", err))
+				return cli.Failed(fmt.Errorf("rescan: nobody scans it: %w", err))
 			}
-			document := view.Rescan{DryRun: dry.on, Unsupervised: executor.Slots(cmd.Context()).Unsupervised()}
-			if dry.on {
-				return detailedExit(dry.detailed, document.Unsupervised > 0, show(cmd, c, document, view.RescanLine))
+			document := view.Rescan{DryRun: dry.On, Unsupervised: executor.Slots(cmd.Context()).Unsupervised()}
+			if dry.On {
+				return cli.DetailedExit(dry.Detailed, document.Unsupervised > 0, cli.Show(cmd, c, document, view.RescanLine))
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 			defer cancel()
 			unlock, err := executor.Lock(ctx)
 			if err != nil {
-				return failed(fmt.Errorf("rescan: %w", err))
+				return cli.Failed(fmt.Errorf("rescan: %w", err))
 			}
 			defer unlock()
 			for _, r := range executor.Execute(ctx, []policy.Operation{{Op: policy.OpRescan, Cause: "asked for"}}, policy.ExecuteOptions{}) {
 				if r.Err != nil {
-					return failed(fmt.Errorf("rescan: %w", r.Err))
+					return cli.Failed(fmt.Errorf("rescan: %w", r.Err))
 				}
 			}
-			return show(cmd, c, document, view.RescanLine)
+			return cli.Show(cmd, c, document, view.RescanLine)
 		}),
 	}
-	dry.add(cmd, "print how many slots have no supervisor, and ask for nothing")
+	dry.Add(cmd, "print how many slots have no supervisor, and ask for nothing")
 	return cmd
 }

@@ -4,21 +4,11 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/explain"
-	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/bundle"
 	"hermes-reconcile/rego/process"
 )
-
-// loadPolicy compiles the present rules in this process, for a command that shows them.
-func loadPolicy(c config.Config) (*rego.Evaluator, error) {
-	e, err := rego.Load(world.Layers(c), world.PolicyOptions(c))
-	if err != nil {
-		return nil, passError(&reconcile.RulesError{Err: err})
-	}
-	return e, nil
-}
 
 // compiled compiles in this process the rules that decided in the other one, one
 // evaluator a part. For a trace, print() in rules is compiled too.

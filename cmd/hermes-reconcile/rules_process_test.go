@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/engine/hometest"
 )
 
@@ -103,8 +104,8 @@ func TestABootWithRulesThatNothingEnds(t *testing.T) {
 			begin := time.Now()
 			cmd, out := programOn(t, dir, "boot", "--strict", "--deadline", "4s")
 			_ = cmd.Wait()
-			if code := cmd.ProcessState.ExitCode(); code != exitPolicy || !strings.Contains(out.String(), test.says) {
-				t.Errorf("exit status %d, want %d with %q:\n%s", code, exitPolicy, test.says, out)
+			if code := cmd.ProcessState.ExitCode(); code != cli.ExitPolicy || !strings.Contains(out.String(), test.says) {
+				t.Errorf("exit status %d, want %d with %q:\n%s", code, cli.ExitPolicy, test.says, out)
 			}
 			if took := time.Since(begin); took > 4*time.Second {
 				t.Errorf("it took %s", took)
@@ -165,7 +166,7 @@ func TestExplainWithARuleThatNothingEnds(t *testing.T) {
 	t.Setenv("HERMES_RECONCILE_POLICY_TIMEOUT", "500ms")
 	cmd, out := programOn(t, dir, "explain", "coder")
 	_ = cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != exitPolicy || !strings.Contains(out.String(), "needs more than 256 MiB of memory, was killed") {
-		t.Errorf("exit status %d, want %d with the reason:\n%s", code, exitPolicy, out)
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitPolicy || !strings.Contains(out.String(), "needs more than 256 MiB of memory, was killed") {
+		t.Errorf("exit status %d, want %d with the reason:\n%s", code, cli.ExitPolicy, out)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -214,7 +215,7 @@ recheck contains {"profile": "coder", "code": "x", "after_seconds": 60, "reason"
 func output(t *testing.T, args ...string) []byte {
 	t.Helper()
 	var stdout, stderr strings.Builder
-	if code := run(context.Background(), args, strings.NewReader(""), &stdout, &stderr); code != exitDone {
+	if code := run(context.Background(), args, strings.NewReader(""), &stdout, &stderr); code != cli.ExitDone {
 		t.Fatalf("hermes-reconcile %s: exit status %d\n%s%s", strings.Join(args, " "), code, stdout.String(), stderr.String())
 	}
 	return []byte(stdout.String())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/rego/process"
 )
@@ -19,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the expected outputs in fixture
 
 func TestMain(m *testing.M) {
 	if patience, err := time.ParseDuration(os.Getenv("TEST_PATIENCE")); err == nil {
-		patienceForData, patienceForLog = patience, patience // a test does not wait for minutes
+		terminal.PatienceForData, terminal.PatienceForLog = patience, patience // a test does not wait for minutes
 	}
 	if programs, err := filepath.Abs("testdata/bin"); err == nil { // has a hermes, without which plans have an alarm
 		os.Setenv("PATH", programs+string(filepath.ListSeparator)+os.Getenv("PATH"))

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/ledger"
@@ -46,12 +47,12 @@ func TestService(t *testing.T) {
 	}
 	slot := filepath.Join(l.base, "scan", policy.WatchSlot)
 
-	want(0, exitDone, "", "boot --no-watch --rescan now")
+	want(0, cli.ExitDone, "", "boot --no-watch --rescan now")
 	if _, err := os.Lstat(slot); err == nil {
 		t.Error("there is a service after boot --no-watch")
 	}
-	want(0, exitDone, "+ publish    hermes-reconcile up", "eval --dry-run")
-	want(0, exitDone, "", "boot --rescan now --log-level debug --output json --policy "+l.base+"/policy")
+	want(0, cli.ExitDone, "+ publish    hermes-reconcile up", "eval --dry-run")
+	want(0, cli.ExitDone, "", "boot --rescan now --log-level debug --output json --policy "+l.base+"/policy")
 	s6test.Until(t, "the service runs", func() bool { return l.service() != nil })
 	pid := l.service().PID
 	words := "words watch --config=" + l.base + "/config.yaml --home=" + l.base + "/home --log-level=debug --policy=" + l.base + "/policy --scandir=" + l.base + "/scan\n"
@@ -66,19 +67,19 @@ func TestService(t *testing.T) {
 		t.Errorf("the ledger has no %+v", published)
 	}
 
-	want(0, exitDone, "Nothing to do.", "apply")
-	want(0, exitDone, "coder: restarted", "restart coder")
-	want(0, exitDone, "", "stop --all")
-	want(0, exitDone, "", "unregister coder")
-	want(0, exitDone, "", "register --all")
-	want(0, exitDone, "", "rescan")
-	want(10000, exitDone, "Nothing to do.", "apply")
-	want(10000, exitDone, "Nothing to do.", "apply", withoutService+"=false")
+	want(0, cli.ExitDone, "Nothing to do.", "apply")
+	want(0, cli.ExitDone, "coder: restarted", "restart coder")
+	want(0, cli.ExitDone, "", "stop --all")
+	want(0, cli.ExitDone, "", "unregister coder")
+	want(0, cli.ExitDone, "", "register --all")
+	want(0, cli.ExitDone, "", "rescan")
+	want(10000, cli.ExitDone, "Nothing to do.", "apply")
+	want(10000, cli.ExitDone, "Nothing to do.", "apply", withoutService+"=false")
 	if now := l.service(); now == nil || now.PID != pid {
 		t.Fatalf("the service: %+v, its pid was %d", now, pid)
 	}
 
-	want(0, exitDone, "- remove    hermes-reconcile  # watch.enabled is false", "apply", withoutService+"=false")
+	want(0, cli.ExitDone, "- remove    hermes-reconcile  # watch.enabled is false", "apply", withoutService+"=false")
 	if _, err := os.Lstat(slot); err == nil {
 		t.Error("the service is still there")
 	}
@@ -90,7 +91,7 @@ func TestServiceWatches(t *testing.T) {
 	s6test.WantRoot(t)
 	t.Parallel()
 	l := startLiveAs(t, 10000, "coder=running")
-	if code, text := l.as(0, "boot --rescan now", withoutService+"=true", "HERMES_RECONCILE_S6__PROGRAM="+l.program()); code != exitDone {
+	if code, text := l.as(0, "boot --rescan now", withoutService+"=true", "HERMES_RECONCILE_S6__PROGRAM="+l.program()); code != cli.ExitDone {
 		t.Fatalf("boot: exit %d: %s", code, text)
 	}
 	gateway := l.untilNow("coder", policy.NowUp).Profiles["coder"].PID
@@ -110,7 +111,7 @@ func TestServiceWatches(t *testing.T) {
 	if now := l.status().Profiles["coder"]; now.PID != gateway {
 		t.Errorf("the gateway was started anew: pid %d, was %d", now.PID, gateway)
 	}
-	if code, text := l.as(0, "apply"); code != exitDone || !strings.Contains(text, "- remove    hermes-reconcile  # watch.enabled is false") {
+	if code, text := l.as(0, "apply"); code != cli.ExitDone || !strings.Contains(text, "- remove    hermes-reconcile  # watch.enabled is false") {
 		t.Errorf("apply without the service: exit %d: %s", code, text)
 	}
 	if _, err := os.Lstat(filepath.Join(l.base, "scan", policy.WatchSlot)); err == nil {

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 )
 
 // A signal that asks this program to end cancels its context. Some work does not look at a
@@ -35,10 +37,10 @@ func untilSignal() context.Context {
 		time.Sleep(graceAfterSignal + time.Duration(moreGrace.Load()))
 		go func() {
 			time.Sleep(graceForMessage)
-			os.Exit(exitProfile)
+			os.Exit(cli.ExitProfile)
 		}()
 		fmt.Fprintln(os.Stderr, endedBySignal)
-		os.Exit(exitProfile)
+		os.Exit(cli.ExitProfile)
 	})
 	return ctx
 }

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/engine/hometest"
 )
 
@@ -101,7 +102,7 @@ func TestNobodyReads(t *testing.T) {
 		words string
 		code  int // when nobody reads standard output
 	}{
-		{"boot --log-level debug", exitDone}, {"eval", exitProfile}, {"status", exitProfile}, {"apply --wait=false", exitProfile}, {"facts -o json", exitProfile}, {"nonsense", exitUsage},
+		{"boot --log-level debug", cli.ExitDone}, {"eval", cli.ExitProfile}, {"status", cli.ExitProfile}, {"apply --wait=false", cli.ExitProfile}, {"facts -o json", cli.ExitProfile}, {"nonsense", cli.ExitUsage},
 	} {
 		for _, unread := range []string{"stdout", "stderr", "both"} {
 			t.Run(test.words+" "+unread, func(t *testing.T) {
@@ -115,8 +116,8 @@ func TestNobodyReads(t *testing.T) {
 				}
 				code := ended(t, started(t, out, errs, strings.Fields(test.words)...))
 				want := test.code
-				if want == exitProfile && unread == "stderr" {
-					want = exitDone
+				if want == cli.ExitProfile && unread == "stderr" {
+					want = cli.ExitDone
 				}
 				if code != want {
 					t.Errorf("exit status %d, want %d", code, want)
@@ -171,7 +172,7 @@ func TestSignalsEndTheProgram(t *testing.T) {
 					if code == -1 && text == "" && start < 10*time.Second {
 						continue
 					}
-					if code != exitProfile {
+					if code != cli.ExitProfile {
 						t.Errorf("exit status %d", code)
 					}
 					if strings.Contains(text, "goroutine") || !strings.Contains(text, "ended by a signal") {
@@ -189,7 +190,7 @@ func TestSignalsEndTheProgram(t *testing.T) {
 			_ = cmd.Process.Signal(syscall.SIGTERM)
 			time.Sleep(50 * time.Millisecond)
 		}
-		if code := ended(t, cmd); code != -1 && code != exitProfile { // the first may have ended it
+		if code := ended(t, cmd); code != -1 && code != cli.ExitProfile { // the first may have ended it
 			t.Errorf("exit status %d, want the end by a signal", code)
 		}
 	})
@@ -210,7 +211,7 @@ func TestBootEndedByASignal(t *testing.T) {
 			_, err := os.Stat(filepath.Join(dir, "scan/gateway-coder/run"))
 			done := err == nil && bytes.Contains(ledger, []byte(`"started"`))
 			said := strings.Contains(textOf(t, errs), "ended by a signal")
-			if code == exitDone && !done || code == exitProfile && !said || code > exitProfile {
+			if code == cli.ExitDone && !done || code == cli.ExitProfile && !said || code > cli.ExitProfile {
 				t.Errorf("exit status %d, done %t: %s", code, done, textOf(t, errs))
 			}
 		})
@@ -245,7 +246,7 @@ func TestNoChildOutlivesASignal(t *testing.T) {
 		t.Fatal("the boot has no child")
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
-	if code := ended(t, cmd); code != exitProfile {
+	if code := ended(t, cmd); code != cli.ExitProfile {
 		t.Errorf("exit status %d", code)
 	}
 	for _, pid := range children {

@@ -12,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/metrics"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/status"
@@ -60,11 +62,11 @@ have written what only root may write, or when the watch does not run.`,
 
 func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	for _, format := range []string{"wide", "name", "prometheus"} {
-		if takeFormat(cmd, format) {
+		if cli.TakeFormat(cmd, format) {
 			f.format = format
 		}
 	}
-	c, err := loadConfig(cmd)
+	c, err := cli.LoadConfig(cmd)
 	if err != nil {
 		return err
 	}
@@ -80,44 +82,44 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	}
 	if f.textfile != "" {
 		if err := metrics.WriteFile(f.textfile, d); err != nil {
-			return failed(fmt.Errorf("--textfile: %w", err))
+			return cli.Failed(fmt.Errorf("--textfile: %w", err))
 		}
 	}
 	switch {
 	case f.check:
 		for _, line := range d.Unhealthy() {
 			fmt.Fprintln(cmd.OutOrStdout(), policy.Line(line))
-			code = exitProfile
+			code = cli.ExitProfile
 		}
-		return silently(code)
+		return cli.Silently(code)
 	case f.textfile != "":
-		return silently(code)
+		return cli.Silently(code)
 	}
-	return cmp.Or(f.show(cmd, c, d), silently(code))
+	return cmp.Or(f.show(cmd, c, d), cli.Silently(code))
 }
 
 func (f statusFlags) show(cmd *cobra.Command, c config.Config, d *status.Document) error {
 	switch f.format {
 	case "name":
-		return show(cmd, c, d, view.Names)
+		return cli.Show(cmd, c, d, view.Names)
 	case "prometheus":
-		return show(cmd, c, d, metrics.Print)
+		return cli.Show(cmd, c, d, metrics.Print)
 	}
 	if c.Output != "table" {
-		return show(cmd, c, d, nil)
+		return cli.Show(cmd, c, d, nil)
 	}
 	screen, out := f.screen(cmd.OutOrStdout())
-	return failed(view.Print(out, c.Output, d, screen.Status))
+	return cli.Failed(view.Print(out, c.Output, d, screen.Status))
 }
 
 // screen is the screen that a stream is, and the writer to draw on it.
 func (f statusFlags) screen(stream io.Writer) (view.Screen, io.Writer) {
-	s := view.Screen{Wide: f.format == "wide", Colour: f.color == "always" || f.color == "auto" && hasColours(stream)}
-	if terminal := terminalOf(stream); terminal != nil {
-		s.Width, _, _ = term.GetSize(int(terminal.Fd())) // an unknown width cuts nothing
+	s := view.Screen{Wide: f.format == "wide", Colour: f.color == "always" || f.color == "auto" && terminal.HasColours(stream)}
+	if screen := terminal.Of(stream); screen != nil {
+		s.Width, _, _ = term.GetSize(int(screen.Fd())) // an unknown width cuts nothing
 	}
-	if o, ok := stream.(*sink); ok && s.Colour {
-		stream = coloured{o}
+	if s.Colour {
+		stream = terminal.ForColours(stream)
 	}
 	return s, stream
 }
@@ -139,26 +141,26 @@ func (f statusFlags) agree(c config.Config) error {
 // that cannot be read is part of the result. A user who cannot plan cannot know which slots
 // another user could have written, nor how many fit.
 func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rules reconcile.Rules, names []string) (*status.Document, int, error) {
-	r, err := pass(ctx, c, rules, newLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToPlan, FallBack: true})
+	r, err := cli.Pass(ctx, c, rules, terminal.NewLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToPlan, FallBack: true})
 	if err != nil {
 		return nil, 0, err
 	}
 	if ctx.Err() != nil {
-		return nil, 0, failed(errors.New("interrupted"))
+		return nil, 0, cli.Failed(errors.New("interrupted"))
 	}
 	state, err := watch.ReadState(c.RunDir)
 	d := statusOf(c, r, state, err)
 	if err := d.Keep(names); err != nil {
-		return nil, 0, passError(err)
+		return nil, 0, cli.PassError(err)
 	}
-	code := exitDone
+	code := cli.ExitDone
 	switch {
 	case !d.Volume.Readable, r.VolumeErr != nil:
-		code = exitProfile
+		code = cli.ExitProfile
 	case len(reconcile.Broken(r.Decisions)) > 0:
-		code = exitPolicy
+		code = cli.ExitPolicy
 	case !d.Certain():
-		code = exitProfile
+		code = cli.ExitProfile
 	}
 	return d, code, nil
 }

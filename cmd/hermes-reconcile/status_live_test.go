@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
@@ -188,7 +189,7 @@ func TestStatusOfLiveGateways(t *testing.T) {
 	if writer.Wanted != status.WantedDown || writer.Slot != "down" || writer.Now != policy.NowDown || writer.PID != 0 {
 		t.Errorf("writer: %+v", writer)
 	}
-	if code, text := l.check(); code != exitDone || text != "" || len(d.Alarms) > 0 {
+	if code, text := l.check(); code != cli.ExitDone || text != "" || len(d.Alarms) > 0 {
 		t.Errorf("nothing is wrong: exit %d, %q, alarms %q", code, text, alarmCodes(d))
 	}
 
@@ -196,14 +197,14 @@ func TestStatusOfLiveGateways(t *testing.T) {
 	if d := l.untilNow("writer", policy.NowUp); alarmCodes(d) != "writer not_wanted" {
 		t.Errorf("writer is up and not wanted: alarms %q", alarmCodes(d))
 	}
-	if code, text := l.check(); code != exitDone || text != "" {
+	if code, text := l.check(); code != cli.ExitDone || text != "" {
 		t.Errorf("the check is about what is wanted: exit %d, %q", code, text)
 	}
 	l.tool("s6-svc", "-d", "coder")
 	if d := l.untilNow("coder", policy.NowDown); alarmCodes(d) != "coder not_up, writer not_wanted" {
 		t.Errorf("coder was stopped: alarms %q", alarmCodes(d))
 	}
-	if code, text := l.check(); code != exitProfile || !strings.HasPrefix(text, "coder: wanted up (prior_intent), and it is not: ") || strings.Count(text, "\n") != 1 {
+	if code, text := l.check(); code != cli.ExitProfile || !strings.HasPrefix(text, "coder: wanted up (prior_intent), and it is not: ") || strings.Count(text, "\n") != 1 {
 		t.Errorf("the check: exit %d, %q", code, text)
 	}
 }
@@ -247,7 +248,7 @@ func TestStatusOfADeadSupervisor(t *testing.T) {
 	if syscall.Kill(gateway, 0) != nil {
 		t.Error("the gateway is gone, but this test needs it alive")
 	}
-	if code, text := l.check(); code != exitProfile || !strings.Contains(text, "nobody supervises its slot, no s6-svscan runs on ") {
+	if code, text := l.check(); code != cli.ExitProfile || !strings.Contains(text, "nobody supervises its slot, no s6-svscan runs on ") {
 		t.Errorf("the check: exit %d, %q", code, text)
 	}
 }
@@ -276,10 +277,10 @@ func TestCheckOfRulesThatDoNotDecide(t *testing.T) {
 	l := startLive(t, "coder=running", "writer=stopped")
 	l.untilNow("coder", policy.NowUp)
 	misspelt := l.policy("package reconcile.rules.mine\n\nhold contains {\"profile\": name, \"reason\": \"x\"} if input.profiles[name].prior_sate\n")
-	l.want(exitProfile, "prior_sate", "status --check", misspelt...)
+	l.want(cli.ExitProfile, "prior_sate", "status --check", misspelt...)
 	breaks := l.policy("package reconcile.rules.mine\n\none := 1 if input.phase == \"apply\"\n\none := 2 if input.phase == \"apply\"\n\nhold contains {\"profile\": \"writer\", \"reason\": \"x\"} if one == 1\n")
-	l.want(exitProfile, "reconcile.rules.mine", "status --check", breaks...)
-	l.want(exitDone, "", "status --check")
+	l.want(cli.ExitProfile, "reconcile.rules.mine", "status --check", breaks...)
+	l.want(cli.ExitDone, "", "status --check")
 }
 
 // A gateway that ends again and again is up now and then. An operator's restarts are no
@@ -289,7 +290,7 @@ func TestCheckOfACrashLoop(t *testing.T) {
 	l := startLive(t, "coder=running", "writer=running")
 	l.untilNow("coder", policy.NowUp)
 	for range 3 {
-		l.want(exitDone, "writer: restarted", "restart writer")
+		l.want(cli.ExitDone, "writer: restarted", "restart writer")
 		before := l.untilNow("coder", policy.NowUp).Profiles["coder"]
 		s6test.Signal(t, before.PID, syscall.SIGKILL)
 		l.until("coder runs again", func(d *status.Document) bool {
@@ -297,7 +298,7 @@ func TestCheckOfACrashLoop(t *testing.T) {
 			return coder.Now == policy.NowUp && coder.Restarts > before.Restarts
 		})
 	}
-	l.want(exitProfile, "coder: in a crash loop: it ended 3 times in the last ten minutes, last: killed by signal 9\n", "status --check")
+	l.want(cli.ExitProfile, "coder: in a crash loop: it ended 3 times in the last ten minutes, last: killed by signal 9\n", "status --check")
 	d := l.status()
 	if alarmCodes(d) != "coder crash_loop" || d.Profiles["coder"].Now != policy.NowUp {
 		t.Errorf("alarms %q, coder %+v", alarmCodes(d), d.Profiles["coder"])
@@ -311,8 +312,8 @@ func TestRestartKeepsAScriptThatWorks(t *testing.T) {
 	l.untilNow("coder", policy.NowUp)
 	script := l.read("scan/gateway-coder/run")
 	l.write("config.yaml", strings.Replace(l.read("config.yaml"), "/gateway]", "/nowhere]", 1), 0o644)
-	l.want(exitDone, "coder: restarted", "restart coder")
-	l.want(exitDone, "slots that exist keep their files: gateway.command: there is no program ", "apply")
+	l.want(cli.ExitDone, "coder: restarted", "restart coder")
+	l.want(cli.ExitDone, "slots that exist keep their files: gateway.command: there is no program ", "apply")
 	if l.read("scan/gateway-coder/run") != script {
 		t.Error("the run script is another one")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/engine/hometest"
 )
 
@@ -37,7 +38,7 @@ func TestStatusInATerminal(t *testing.T) {
 			code <- run(t.Context(), append([]string{"status", "--color", test.option}, places...), theirs, theirs, &bytes.Buffer{})
 		}()
 		shown := readUntil(t, ours, "61 profiles: 60 wanted up, 0 up, 0 held\r\n", 1)
-		if c := <-code; c != exitDone {
+		if c := <-code; c != cli.ExitDone {
 			t.Errorf("exit status %d", c)
 		}
 		if colour.MatchString(shown) != test.colours {

@@ -13,7 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/rego/process"
@@ -25,13 +27,13 @@ const watchInterval = 2 * time.Second
 // watchStatus draws the table again and again until q, ctrl-c or the end of the
 // context. It needs a terminal on both sides.
 func watchStatus(cmd *cobra.Command, c config.Config, f statusFlags, names []string) error {
-	in, out := terminalOf(cmd.InOrStdin()), terminalOf(cmd.OutOrStdout())
+	in, out := terminal.Of(cmd.InOrStdin()), terminal.Of(cmd.OutOrStdout())
 	if in == nil || out == nil {
 		return errors.New("--watch needs a terminal; elsewhere, call status again and again, or use --textfile")
 	}
 	restore, err := readKeys(in)
 	if err != nil {
-		return failed(fmt.Errorf("--watch: %w", err))
+		return cli.Failed(fmt.Errorf("--watch: %w", err))
 	}
 	defer restore()
 	rules := &process.Watched{Rules: world.Rules(c), Directories: c.Policy}
@@ -52,7 +54,7 @@ func watchStatus(cmd *cobra.Command, c config.Config, f statusFlags, names []str
 		screen, _ := f.screen(out)
 		_, height, _ := term.GetSize(int(out.Fd())) // an unknown height cuts nothing
 		if _, err := out.Write(screen.Frame(d, watchInterval, height)); err != nil {
-			return failed(err)
+			return cli.Failed(err)
 		}
 		select {
 		case <-ctx.Done():

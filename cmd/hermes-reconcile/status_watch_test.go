@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 )
 
 // newTerminal opens a terminal of the given height, and returns it with the end from which
@@ -96,7 +98,7 @@ func TestWatchEndsOnQ(t *testing.T) {
 	}
 	select {
 	case c := <-code:
-		if c != exitDone {
+		if c != cli.ExitDone {
 			t.Errorf("exit status %d, %s", c, stderr.String())
 		}
 	case <-time.After(30 * time.Second):
@@ -120,7 +122,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 	cancel()
 	select {
 	case c := <-code:
-		if c != exitDone {
+		if c != cli.ExitDone {
 			t.Errorf("exit status %d", c)
 		}
 	case <-time.After(30 * time.Second):

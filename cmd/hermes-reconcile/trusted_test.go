@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
 )
@@ -161,11 +162,11 @@ func TestTheStateDirectoryOfTheAgents(t *testing.T) {
 			test.prepare(i)
 			state := "HERMES_RECONCILE_STATE_DIR=" + i.at(test.state)
 			before := i.files(".")
-			i.want(exitDone, []string{`"code":"untrusted","reason":"state_dir ` + i.at(test.state) + " is not used", registered}, "boot --policy policy", state)
+			i.want(cli.ExitDone, []string{`"code":"untrusted","reason":"state_dir ` + i.at(test.state) + " is not used", registered}, "boot --policy policy", state)
 			i.ledger(policy.CodeUntrusted, "state_dir")
-			i.want(exitProfile, []string{"state_dir " + i.at(test.state) + " is not used"}, "status --check", state)
-			i.want(exitProfile, []string{"set the hold of reconcile.rules.idle aside", "refused"}, "start idle --override --timeout 1s --policy policy", state)
-			i.want(exitDone, []string{registered}, "boot", state) // without rules, boot removes their copy
+			i.want(cli.ExitProfile, []string{"state_dir " + i.at(test.state) + " is not used"}, "status --check", state)
+			i.want(cli.ExitProfile, []string{"set the hold of reconcile.rules.idle aside", "refused"}, "start idle --override --timeout 1s --policy policy", state)
+			i.want(cli.ExitDone, []string{registered}, "boot", state) // without rules, boot removes their copy
 			for _, name := range i.files(".") {
 				if !slices.Contains(before, name) && !strings.HasPrefix(name, "/scan/") && !strings.HasPrefix(name, "/home/logs") {
 					t.Errorf("the program made %s", name)
@@ -181,8 +182,8 @@ func TestRootAddsToNoListOfTheAgents(t *testing.T) {
 	i.write("state/overrides.json", `[{"profile":"other","rule":"reconcile.rules.night","code":"night","until":"2099-01-01T00:00:00Z"}]`)
 	s6test.Must(t, os.Chown(i.at("state/overrides.json"), agentID, agentID))
 	i.write("policy/idle.rego", startsIdle+"hold contains {\"profile\": \"idle\", \"code\": \"night\", \"reason\": \"it is night\"} if input.phase\n")
-	i.want(exitProfile, []string{"overrides.json", "is not owned by root"}, "start idle --override --timeout 1s --policy policy")
-	i.want(exitProfile, []string{"overrides.json is not owned by root"}, "status --check")
+	i.want(cli.ExitProfile, []string{"overrides.json", "is not owned by root"}, "start idle --override --timeout 1s --policy policy")
+	i.want(cli.ExitProfile, []string{"overrides.json is not owned by root"}, "status --check")
 }
 
 // Root makes the state directory with modes of its own.
@@ -191,7 +192,7 @@ func TestTheStateDirectoryIsMade(t *testing.T) {
 	self, err := os.Executable()
 	s6test.Must(t, errors.Join(err, os.Symlink(self, i.at("hermes-reconcile"))))
 	cmd := exec.Command("sh", "-c", "umask 0777; exec ./hermes-reconcile boot --policy policy")
-	if code, text := i.command(cmd, "HERMES_RECONCILE_STATE_DIR="+i.at("var/lib/state")); code != exitDone || !strings.Contains(text, wasStarted) {
+	if code, text := i.command(cmd, "HERMES_RECONCILE_STATE_DIR="+i.at("var/lib/state")); code != cli.ExitDone || !strings.Contains(text, wasStarted) {
 		t.Fatalf("boot: exit status %d\n%s", code, text)
 	}
 	for place, want := range map[string]os.FileMode{
@@ -211,7 +212,7 @@ func TestTheAgentsLockTheStateDirectory(t *testing.T) {
 	s6test.Must(t, errors.Join(err, syscall.Flock(int(dir.Fd()), syscall.LOCK_SH)))
 	defer dir.Close()
 	s6test.Must(t, syscall.Mkfifo(i.at("state/.last-good-policy.zip.new"), 0o644)) // from before it was root's
-	i.want(exitDone, []string{wasStarted}, "boot --policy policy")
+	i.want(cli.ExitDone, []string{wasStarted}, "boot --policy policy")
 	if names := i.files("state"); !slices.Equal(names, []string{"", "/last-good-policy.zip"}) {
 		t.Errorf("the state directory has %q, want the copy alone", names)
 	}
@@ -264,15 +265,15 @@ func (i *install) refusesRules(rules, fault string) {
 	i.t.Helper()
 	for _, option := range []string{"--policy " + rules, ""} {
 		environ := "HERMES_RECONCILE_POLICY=" + map[bool]string{true: rules}[option == ""]
-		i.want(exitDone, []string{"policy fallback", `"code":"untrusted"`, registered}, "boot "+option, environ)
+		i.want(cli.ExitDone, []string{"policy fallback", `"code":"untrusted"`, registered}, "boot "+option, environ)
 		i.ledger(policy.CodeUntrusted, fault)
 		i.ledger(policy.CodePolicyFallback, fault)
-		i.want(exitPolicy, []string{fault, "make root the owner", rules}, "eval "+option, environ)
-		i.want(exitPolicy, []string{fault, "make root the owner", rules}, "apply "+option, environ)
-		i.want(exitProfile, []string{fault}, "status --check "+option, environ)
-		i.want(exitPolicy, []string{"ALARM", fault}, "status "+option, environ)
+		i.want(cli.ExitPolicy, []string{fault, "make root the owner", rules}, "eval "+option, environ)
+		i.want(cli.ExitPolicy, []string{fault, "make root the owner", rules}, "apply "+option, environ)
+		i.want(cli.ExitProfile, []string{fault}, "status --check "+option, environ)
+		i.want(cli.ExitPolicy, []string{"ALARM", fault}, "status "+option, environ)
 	}
-	i.want(exitPolicy, []string{fault, "[untrusted]", "chown root:root " + strings.TrimSpace(fault) + " && chmod go-w "}, "policy check "+rules)
+	i.want(cli.ExitPolicy, []string{fault, "[untrusted]", "chown root:root " + strings.TrimSpace(fault) + " && chmod go-w "}, "policy check "+rules)
 }
 
 // On a machine without agents --trust-policy believes rules and a configuration that their
@@ -283,9 +284,9 @@ func TestTrustPolicy(t *testing.T) {
 		i.write("etc/config.yaml", user+"policy: ["+i.at("policy")+"]\n")
 		i.own("policy", agentID)
 		i.own("etc", agentID)
-		i.want(exitUsage, []string{"etc/config.yaml is not used"}, "eval --config etc/config.yaml")
-		i.want(exitDone, []string{"the rule says so"}, "eval --trust-policy --config etc/config.yaml")
-		i.want(exitDone, []string{"0 errors"}, "policy check --trust-policy policy")
+		i.want(cli.ExitUsage, []string{"etc/config.yaml is not used"}, "eval --config etc/config.yaml")
+		i.want(cli.ExitDone, []string{"the rule says so"}, "eval --trust-policy --config etc/config.yaml")
+		i.want(cli.ExitDone, []string{"0 errors"}, "policy check --trust-policy policy")
 	}
 }
 
@@ -293,9 +294,9 @@ func TestTrustPolicy(t *testing.T) {
 // broken ones.
 func TestTheLastGoodCopyReplacesRulesOfTheAgents(t *testing.T) {
 	i := newInstall(t)
-	i.want(exitDone, []string{wasStarted}, "boot --policy policy")
+	i.want(cli.ExitDone, []string{wasStarted}, "boot --policy policy")
 	i.own("policy", agentID)
-	i.want(exitDone, []string{"the last good copy of", `"code":"untrusted"`, wasStarted}, "boot --policy policy")
+	i.want(cli.ExitDone, []string{"the last good copy of", `"code":"untrusted"`, wasStarted}, "boot --policy policy")
 }
 
 // Files of an operator's that a mount shows as another user's are believed.
@@ -305,11 +306,11 @@ func TestRulesOfAnOtherOperator(t *testing.T) {
 	i.own("policy", 1000)
 	i.own("mount", 1000)
 	s6test.Must(t, os.Chmod(i.at("policy"), 0o775))
-	i.want(exitDone, []string{wasStarted}, "boot --config mount/config.yaml")
-	i.want(exitDone, []string{"the rule says so"}, "eval --config mount/config.yaml")
+	i.want(cli.ExitDone, []string{wasStarted}, "boot --config mount/config.yaml")
+	i.want(cli.ExitDone, []string{"the rule says so"}, "eval --config mount/config.yaml")
 	// Agents that are root can write everything, and nothing is gained by a refusal.
 	i.own("policy", agentID)
-	i.want(exitDone, []string{"the rule says so"}, "eval --policy policy", "HERMES_RECONCILE_USER=0:0")
+	i.want(cli.ExitDone, []string{"the rule says so"}, "eval --policy policy", "HERMES_RECONCILE_USER=0:0")
 }
 
 // A configuration that the agents could have written is not used, whichever user it names.
@@ -330,12 +331,12 @@ func TestTheConfigurationOfTheAgents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			i := newInstall(t)
 			i.write("etc/config.yaml", test.config)
-			i.want(exitDone, []string{wasStarted}, "boot --config etc/config.yaml", test.environ)
+			i.want(cli.ExitDone, []string{wasStarted}, "boot --config etc/config.yaml", test.environ)
 			i.own("home", agentID)
 			test.prepare(i)
-			i.want(exitDone, []string{`"level":"ERROR","msg":"the configuration is wrong`, "etc/config.yaml is not used", registered}, "boot --config etc/config.yaml", test.environ)
+			i.want(cli.ExitDone, []string{`"level":"ERROR","msg":"the configuration is wrong`, "etc/config.yaml is not used", registered}, "boot --config etc/config.yaml", test.environ)
 			i.ledger("", "etc/config.yaml is not used")
-			i.want(exitUsage, []string{"etc/config.yaml is not used", "make root the owner"}, "eval --config etc/config.yaml", test.environ)
+			i.want(cli.ExitUsage, []string{"etc/config.yaml is not used", "make root the owner"}, "eval --config etc/config.yaml", test.environ)
 		})
 	}
 }
@@ -348,27 +349,27 @@ func TestNothingInThePlaceOfAFileBlocks(t *testing.T) {
 	i.write("big", "")
 	s6test.Must(t, os.Truncate(i.at("big"), 50<<30))
 	for place, words := range map[string]string{"fifo": "not a regular file", "/dev/null": "", "policy": "not a regular file", "big": "want at most 1048576 bytes"} {
-		i.want(exitUsage, []string{words}, "eval --config "+place)
-		i.want(exitDone, []string{"the configuration is wrong", words, registered}, "boot --config "+place)
+		i.want(cli.ExitUsage, []string{words}, "eval --config "+place)
+		i.want(cli.ExitDone, []string{"the configuration is wrong", words, registered}, "boot --config "+place)
 	}
 	for _, place := range []string{"fifo", "file"} {
-		i.want(exitDone, []string{"not a directory"}, "boot --scandir "+place)
-		i.want(exitProfile, []string{"not a directory"}, "apply --scandir "+place)
-		i.want(exitDone, []string{registered}, "boot", "HERMES_RECONCILE_FACTS__DIR="+i.at(place))
-		i.want(exitDone, []string{wasStarted, "not a directory"}, "boot --policy policy", "HERMES_RECONCILE_STATE_DIR="+i.at(place))
-		i.want(exitPolicy, []string{place}, "eval --policy "+place)
-		i.want(exitDone, []string{"not a directory"}, "boot --home "+place)
+		i.want(cli.ExitDone, []string{"not a directory"}, "boot --scandir "+place)
+		i.want(cli.ExitProfile, []string{"not a directory"}, "apply --scandir "+place)
+		i.want(cli.ExitDone, []string{registered}, "boot", "HERMES_RECONCILE_FACTS__DIR="+i.at(place))
+		i.want(cli.ExitDone, []string{wasStarted, "not a directory"}, "boot --policy policy", "HERMES_RECONCILE_STATE_DIR="+i.at(place))
+		i.want(cli.ExitPolicy, []string{place}, "eval --policy "+place)
+		i.want(cli.ExitDone, []string{"not a directory"}, "boot --home "+place)
 	}
 	for _, name := range []string{"last-good-policy.zip", "overrides.json"} {
 		s6test.Must(t, errors.Join(os.MkdirAll(i.at("state"), 0o755), syscall.Mkfifo(i.at("state/"+name), 0o644)))
 	}
 	i.write("policy/broken.rego", "package")
-	i.want(exitDone, []string{"last-good-policy.zip is not a regular file", registered}, "boot --policy policy")
+	i.want(cli.ExitDone, []string{"last-good-policy.zip is not a regular file", registered}, "boot --policy policy")
 	s6test.Must(t, errors.Join(os.Remove(i.at("policy/broken.rego")), syscall.Mkfifo(i.at("policy/broken.rego"), 0o644)))
-	i.want(exitPolicy, []string{"broken.rego is not a regular file"}, "eval --policy policy")
+	i.want(cli.ExitPolicy, []string{"broken.rego is not a regular file"}, "eval --policy policy")
 	s6test.Must(t, errors.Join(os.Remove(i.at("policy/broken.rego")), os.Remove(i.at("policy/data/settings.yaml")), syscall.Mkfifo(i.at("policy/data/settings.yaml"), 0o644)))
-	i.want(exitPolicy, []string{"settings.yaml is not a regular file"}, "eval --policy policy")
-	i.want(exitUsage, []string{"settings.yaml: not a regular file"}, "policy add pin_up policy")
+	i.want(cli.ExitPolicy, []string{"settings.yaml is not a regular file"}, "eval --policy policy")
+	i.want(cli.ExitUsage, []string{"settings.yaml: not a regular file"}, "policy add pin_up policy")
 }
 
 // A saved document may come by a pipe, and a pipe that says nothing does not keep the
@@ -376,12 +377,12 @@ func TestNothingInThePlaceOfAFileBlocks(t *testing.T) {
 func TestASavedInputFromAPipe(t *testing.T) {
 	i := newInstall(t)
 	s6test.Must(t, syscall.Mkfifo(i.at("fifo"), 0o644))
-	i.want(exitUsage, []string{"EOF"}, "eval --input fifo")
+	i.want(cli.ExitUsage, []string{"EOF"}, "eval --input fifo")
 	_, facts := i.run("facts -o json")
 	for _, name := range []string{"-", "/dev/stdin"} {
 		cmd := exec.Command("/proc/self/exe", "eval", "--input", name)
 		cmd.Stdin = strings.NewReader(facts) // by a pipe
-		if code, text := i.command(cmd); code != exitDone || !strings.Contains(text, "no_start_rule") {
+		if code, text := i.command(cmd); code != cli.ExitDone || !strings.Contains(text, "no_start_rule") {
 			t.Errorf("--input %s: exit status %d\n%s", name, code, text)
 		}
 		silent, writer, err := os.Pipe()
@@ -389,7 +390,7 @@ func TestASavedInputFromAPipe(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		cmd = exec.CommandContext(ctx, "/proc/self/exe", "eval", "--input", name)
 		cmd.Stdin, cmd.Cancel = silent, func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-		if code, text := i.command(cmd); code != exitProfile || !strings.Contains(text, "interrupted") {
+		if code, text := i.command(cmd); code != cli.ExitProfile || !strings.Contains(text, "interrupted") {
 			t.Errorf("--input %s and no answer: exit status %d\n%s", name, code, text)
 		}
 		cancel()

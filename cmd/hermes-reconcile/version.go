@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/policy"
@@ -43,7 +44,7 @@ func printVersion(cmd *cobra.Command, _ []string) error {
 		return fmt.Errorf("--output is %q%s", format, suggest.Words(format, words))
 	}
 	line := func(w io.Writer, v versions) { fmt.Fprintln(w, v) }
-	return failed(view.Print(cmd.OutOrStdout(), cmp.Or(format, "table"), currentVersions(), line))
+	return cli.Failed(view.Print(cmd.OutOrStdout(), cmp.Or(format, "table"), currentVersions(), line))
 }
 
 func currentVersions() versions {

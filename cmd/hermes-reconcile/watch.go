@@ -10,8 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/service"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/watch"
@@ -20,7 +22,7 @@ import (
 
 func newWatch() *cobra.Command {
 	var accept bool
-	var dry dryRun
+	var dry cli.DryRun
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Keep a running container what the rules say (the service that boot makes)",
@@ -37,39 +39,39 @@ watch that runs stops them.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case accept:
-				return configured(func(cmd *cobra.Command, c config.Config, _ []string) error { return acceptStops(cmd, c, dry) })(cmd, nil)
-			case dry.on:
+				return cli.Configured(func(cmd *cobra.Command, c config.Config, _ []string) error { return acceptStops(cmd, c, dry) })(cmd, nil)
+			case dry.On:
 				return errors.New("--dry-run goes with --accept; hermes-reconcile apply --dry-run shows what a pass would change")
 			}
 			return runWatch(cmd)
 		},
 	}
 	cmd.Flags().BoolVar(&accept, "accept", false, "let the watch that runs stop the gateways that it did not stop because there are too many")
-	dry.add(cmd, "with --accept: print the gateways that would be stopped, and stop none")
+	dry.Add(cmd, "with --accept: print the gateways that would be stopped, and stop none")
 	return cmd
 }
 
 // askLimit is how long a command waits for the watch.
 const askLimit = 30 * time.Second
 
-func acceptStops(cmd *cobra.Command, c config.Config, dry dryRun) error {
+func acceptStops(cmd *cobra.Command, c config.Config, dry cli.DryRun) error {
 	s, err := watch.ReadState(c.RunDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = watch.ErrNoWatch
 	}
 	switch {
 	case err != nil:
-		return detailedExit(dry.detailed, false, failed(fmt.Errorf("watch --accept: %w", err)))
-	case len(s.Blocked) > 0 && !dry.on:
+		return cli.DetailedExit(dry.Detailed, false, cli.Failed(fmt.Errorf("watch --accept: %w", err)))
+	case len(s.Blocked) > 0 && !dry.On:
 		if err = watch.Accept(c.RunDir, s.Blocked, time.Now()); err == nil {
 			err = watch.Ask(cmd.Context(), c.RunDir, askLimit)
 		}
 		if err != nil {
-			return failed(fmt.Errorf("watch --accept: %w", err))
+			return cli.Failed(fmt.Errorf("watch --accept: %w", err))
 		}
 	}
-	document := view.Accepted{DryRun: dry.on, Stops: append([]string{}, s.Blocked...)}
-	return detailedExit(dry.detailed, len(s.Blocked) > 0, show(cmd, c, document, view.AcceptedLine))
+	document := view.Accepted{DryRun: dry.On, Stops: append([]string{}, s.Blocked...)}
+	return cli.DetailedExit(dry.Detailed, len(s.Blocked) > 0, cli.Show(cmd, c, document, view.AcceptedLine))
 }
 
 // runWatch is the service.
@@ -79,8 +81,8 @@ func runWatch(cmd *cobra.Command) error {
 		return err
 	}
 	moreGrace.Store(int64(service.LastWait))
-	s := service.Service{Flags: cmd.Flags(), Version: version, Status: statusOf, Log: newLogger(c, cmd.ErrOrStderr())}
-	return failed(s.Run(wait.With(cmd.Context(), nil), c, wrong)) // its log has no other lines
+	s := service.Service{Flags: cmd.Flags(), Version: version, Status: statusOf, Log: terminal.NewLogger(c, cmd.ErrOrStderr())}
+	return cli.Failed(s.Run(wait.With(cmd.Context(), nil), c, wrong)) // its log has no other lines
 }
 
 // keepApplied tells a watch what a pass over all profiles has carried out.

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
@@ -51,8 +52,8 @@ func TestAskingTheWatch(t *testing.T) {
 		return answer.StatusCode, string(text)
 	}
 
-	want(0, exitDone, "WATCH   no service\n", "status")
-	want(0, exitDone, "profile=coder", "boot --rescan now")
+	want(0, cli.ExitDone, "WATCH   no service\n", "status")
+	want(0, cli.ExitDone, "profile=coder", "boot --rescan now")
 	s6test.Until(t, "the service is ready", func() bool {
 		code, _ := ask("/readyz")
 		return code == http.StatusOK
@@ -70,22 +71,22 @@ func TestAskingTheWatch(t *testing.T) {
 		}
 	}
 	for _, uid := range []int{0, agent} {
-		want(uid, exitDone, "\nWATCH   looked ", "status")
-		want(uid, exitDone, "", "status --check")
+		want(uid, cli.ExitDone, "\nWATCH   looked ", "status")
+		want(uid, cli.ExitDone, "", "status --check")
 	}
 
 	s6test.Must(t, exec.Command("s6-svc", "-wD", "-d", filepath.Join(l.base, "scan", policy.WatchSlot)).Run())
 	if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("its socket is left: %v", err)
 	}
-	want(0, exitDone, "\nWATCH   down, looked ", "status")
-	want(0, exitDone, "", "status --check")
+	want(0, cli.ExitDone, "\nWATCH   down, looked ", "status")
+	want(0, cli.ExitDone, "", "status --check")
 	longAgo := time.Now().Add(-time.Hour)
 	s6test.Must(t, os.Chtimes(filepath.Join(l.runDir(), watch.StateFile), longAgo, longAgo))
 	const problem = "the service hermes-reconcile does not run: down, has not looked for 60 min"
-	want(0, exitProfile, problem+"\n", "status --check")
-	want(0, exitProfile, "watch_not_running  "+problem, "doctor")
-	want(agent, exitProfile, "has not looked for 60 min\n", "status --check")
+	want(0, cli.ExitProfile, problem+"\n", "status --check")
+	want(0, cli.ExitProfile, "watch_not_running  "+problem, "doctor")
+	want(agent, cli.ExitProfile, "has not looked for 60 min\n", "status --check")
 }
 
 // A pass that would stop too many gateways stops none, until an operator accepts it.
@@ -103,12 +104,12 @@ func TestAcceptOfTheWatch(t *testing.T) {
 			t.Errorf("%s: exit %d, want %d with %q:\n%s", command, got, code, words, text)
 		}
 	}
-	says("watch --accept", exitProfile, "no watch runs")
-	says("boot --rescan now", exitDone, "profile=a")
+	says("watch --accept", cli.ExitProfile, "no watch runs")
+	says("boot --rescan now", cli.ExitDone, "profile=a")
 	for _, name := range names {
 		l.untilNow(name, policy.NowUp)
 	}
-	says("watch --accept", exitDone, "no stop waits to be accepted")
+	says("watch --accept", cli.ExitDone, "no stop waits to be accepted")
 	for _, name := range names {
 		l.write("home/profiles/"+name+"/gateway_state.json", `{"desired_state":"stopped"}`, 0o644)
 	}
@@ -116,13 +117,13 @@ func TestAcceptOfTheWatch(t *testing.T) {
 		s, err := watch.ReadState(l.runDir())
 		return err == nil && len(s.Blocked) == len(names)
 	})
-	says("status", exitDone, "3 of 3 gateways would be stopped, more than 2 (watch.max_stops)")
+	says("status", cli.ExitDone, "3 of 3 gateways would be stopped, more than 2 (watch.max_stops)")
 	for _, name := range names {
 		l.untilNow(name, policy.NowUp)
 	}
-	says("watch --accept", exitDone, "asked to stop: a, b, c\n")
+	says("watch --accept", cli.ExitDone, "asked to stop: a, b, c\n")
 	for _, name := range names {
 		l.untilNow(name, policy.NowDown)
 	}
-	says("watch --accept", exitDone, "no stop waits to be accepted")
+	says("watch --accept", cli.ExitDone, "no stop waits to be accepted")
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
@@ -94,7 +95,7 @@ settings:
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := loadPolicy(c)
+	e, err := cli.LoadPolicy(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,11 @@
-package main
+package author
 
 import (
 	"errors"
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/rego/workbench"
 )
@@ -54,9 +55,9 @@ func policyFmt(cmd *cobra.Command, places []string, f fmtFlags) error {
 	if err == nil && f.write {
 		document.Files, err = workbench.Write(document.Files)
 	}
-	err = errors.Join(show(cmd, c, document, view.Formatted), err)
+	err = errors.Join(cli.Show(cmd, c, document, view.Formatted), err)
 	if err != nil || f.fail && len(document.Files) > 0 {
-		return policyProblem(err)
+		return cli.PolicyProblem(err)
 	}
 	return nil
 }

@@ -1,4 +1,6 @@
-package main
+// Package terminal is standard output and standard error: text is clean, nobody waits long for a
+// reader, and a wait gives signs of life.
+package terminal
 
 import (
 	"errors"
@@ -11,25 +13,26 @@ import (
 	"golang.org/x/term"
 
 	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/wait"
 )
 
-// How long a sink waits for somebody to read. A person may read standard output in a
+// How long a Sink waits for somebody to read. A person may read standard output in a
 // pager. Nobody may stop the work of the program by not reading its log.
 var (
-	patienceForData = 5 * time.Minute
-	patienceForLog  = time.Second
+	PatienceForData = 5 * time.Minute
+	PatienceForLog  = time.Second
 )
 
-// chunk is how many bytes a sink writes at a time. Each chunk has the whole patience.
+// chunk is how many bytes a Sink writes at a time. Each chunk has the whole patience.
 const chunk = 64 << 10
 
-// A sink is standard output or standard error. It cleans all that is written (see
+// A Sink is standard output or standard error. It cleans all that is written (see
 // policy.Clean), and drops what nobody reads in time. Each write has whole characters.
-type sink struct {
+type Sink struct {
 	to       io.Writer
 	name     string
 	patience time.Duration
-	optional bool   // dropped output is not a failure
+	Optional bool   // dropped output is not a failure
 	before   func() // makes room for what is written; nil: nothing is in the way
 
 	mu      sync.Mutex
@@ -39,28 +42,28 @@ type sink struct {
 
 var errNobodyReads = errors.New("nobody reads it")
 
-func (o *sink) Write(text []byte) (int, error) {
+func (o *Sink) Write(text []byte) (int, error) {
 	o.makeRoom()
 	return len(text), o.locked([]byte(policy.Clean(string(text))))
 }
 
-func (o *sink) makeRoom() {
+func (o *Sink) makeRoom() {
 	if o.before != nil {
 		o.before()
 	}
 }
 
 // draw writes a sign of life, which has its own way to make room.
-func (o *sink) draw(text string) { _ = o.locked([]byte(text)) }
+func (o *Sink) draw(text string) { _ = o.locked([]byte(text)) }
 
-func (o *sink) locked(text []byte) error {
+func (o *Sink) locked(text []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.write(text)
 }
 
 // write writes text as it is. Text that is dropped is no error here, see end.
-func (o *sink) write(text []byte) error {
+func (o *Sink) write(text []byte) error {
 	for len(text) > 0 {
 		n := min(len(text), chunk)
 		err := o.writeChunk(text[:n])
@@ -76,7 +79,7 @@ func (o *sink) write(text []byte) error {
 	return nil
 }
 
-func (o *sink) writeChunk(text []byte) error {
+func (o *Sink) writeChunk(text []byte) error {
 	if o.pending != nil {
 		select {
 		case <-o.pending:
@@ -100,8 +103,8 @@ func (o *sink) writeChunk(text []byte) error {
 	}
 }
 
-// end returns an error when something was dropped.
-func (o *sink) end() error {
+// End returns an error when something was dropped.
+func (o *Sink) End() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.dropped > 0 {
@@ -110,16 +113,16 @@ func (o *sink) end() error {
 	return nil
 }
 
-// doNotWait is for a command whose work must not wait for a reader of its output.
-func doNotWait(stream io.Writer) {
-	if o, ok := stream.(*sink); ok {
-		o.patience, o.optional = patienceForLog, true
+// DoNotWait is for a command whose work must not wait for a reader of its output.
+func DoNotWait(stream io.Writer) {
+	if o, ok := stream.(*Sink); ok {
+		o.patience, o.Optional = PatienceForLog, true
 	}
 }
 
-// terminalOf returns the terminal that a stream is, else nil.
-func terminalOf(stream any) *os.File {
-	if o, ok := stream.(*sink); ok {
+// Of returns the terminal that a stream is, else nil.
+func Of(stream any) *os.File {
+	if o, ok := stream.(*Sink); ok {
 		stream = o.to
 	}
 	file, ok := stream.(*os.File)
@@ -129,8 +132,25 @@ func terminalOf(stream any) *os.File {
 	return file
 }
 
-// A coloured is a sink for text that is clean and has colours.
-type coloured struct{ *sink }
+// Streams are standard output and standard error. Begin is for wait.With.
+func Streams(stdout, stderr io.Writer) (out, errs *Sink, begin func(*wait.Wait) (end func())) {
+	out = &Sink{to: stdout, name: "standard output", patience: PatienceForData}
+	errs = &Sink{to: stderr, name: "standard error", patience: PatienceForLog}
+	life := &signOfLife{to: errs}
+	out.before, errs.before = life.clear, life.clear
+	return out, errs, life.begin
+}
+
+// ForColours returns a writer to the same stream for text that is clean and has colours.
+func ForColours(stream io.Writer) io.Writer {
+	if o, ok := stream.(*Sink); ok {
+		return coloured{o}
+	}
+	return stream
+}
+
+// A coloured is a Sink for text that is clean and has colours.
+type coloured struct{ *Sink }
 
 func (c coloured) Write(text []byte) (int, error) {
 	c.makeRoom()

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"fmt"
@@ -22,7 +22,7 @@ const (
 
 // A signOfLife shows on standard error what a command waits for: the newest of its waits.
 type signOfLife struct {
-	to *sink
+	to *Sink
 
 	mutex sync.Mutex
 	waits []*wait.Wait
@@ -60,7 +60,7 @@ func (s *signOfLife) show() {
 	s.timer.Reset(waitDrawn)
 	w := s.waits[len(s.waits)-1]
 	waited, text := time.Since(w.Since), policy.Line(w.String())
-	if terminal := terminalOf(s.to); terminal != nil && waited >= waitShown {
+	if terminal := Of(s.to); terminal != nil && waited >= waitShown {
 		if width, _, err := term.GetSize(int(terminal.Fd())); err == nil {
 			text = fmt.Sprintf("%.*s", max(0, width-3), text) // the terminal must not break the line
 		}

@@ -1,16 +1,18 @@
-package main
+package author
 
 import (
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/schemas"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 )
 
-func newSchema() *cobra.Command {
+// NewSchema is the command schema.
+func NewSchema() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema [DOCUMENT]",
 		Short: "Print the JSON Schema of a document, or list the documents",
@@ -25,7 +27,7 @@ name the list of these documents.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return configured(listSchemas)(cmd, nil)
+				return cli.Configured(listSchemas)(cmd, nil)
 			}
 			schema, err := schemas.Of(args[0])
 			if err != nil {
@@ -42,5 +44,5 @@ func listSchemas(cmd *cobra.Command, c config.Config, _ []string) error {
 	if err != nil {
 		return err
 	}
-	return show(cmd, c, view.SchemaList{Schemas: all}, view.Schemas)
+	return cli.Show(cmd, c, view.SchemaList{Schemas: all}, view.Schemas)
 }

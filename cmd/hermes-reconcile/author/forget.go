@@ -1,4 +1,4 @@
-package main
+package author
 
 import (
 	"errors"
@@ -6,14 +6,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/rego/bundle"
 )
 
 func newPolicyForget() *cobra.Command {
-	var agreed consent
-	var dry dryRun
+	var agreed cli.Consent
+	var dry cli.DryRun
 	cmd := &cobra.Command{
 		Use:   "forget",
 		Short: "Remove the last good copy of the rules, so that rules which are gone stop counting",
@@ -24,8 +25,8 @@ or the owner of state_dir, can forget.
 
 Exit status: 0 removed, or there was no copy; 1 the copy cannot be removed.`,
 		Args: cobra.NoArgs,
-		RunE: configured(func(cmd *cobra.Command, c config.Config, _ []string) error {
-			document := view.Forgotten{DryRun: dry.on, StateDir: c.StateDir}
+		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, _ []string) error {
+			document := view.Forgotten{DryRun: dry.On, StateDir: c.StateDir}
 			kept, err := bundle.Read(c.StateDir)
 			switch {
 			case errors.Is(err, bundle.ErrNoLastGood):
@@ -35,22 +36,22 @@ Exit status: 0 removed, or there was no copy; 1 the copy cannot be removed.`,
 				err = forget(cmd, document, agreed)
 			}
 			if err == nil {
-				err = show(cmd, c, document, view.ForgottenLine)
+				err = cli.Show(cmd, c, document, view.ForgottenLine)
 			}
-			return detailedExit(dry.detailed, document.Copy != nil, failed(err))
+			return cli.DetailedExit(dry.Detailed, document.Copy != nil, cli.Failed(err))
 		}),
 	}
-	dry.add(cmd, "print what the copy is, and keep it")
-	agreed.add(cmd)
+	dry.Add(cmd, "print what the copy is, and keep it")
+	agreed.Add(cmd)
 	return cmd
 }
 
 // forget removes the copy, after a question.
-func forget(cmd *cobra.Command, f view.Forgotten, agreed consent) error {
+func forget(cmd *cobra.Command, f view.Forgotten, agreed cli.Consent) error {
 	if f.DryRun {
 		return nil
 	}
-	if err := agreed.ask(cmd, fmt.Sprintf("Forget %s?", f.Copy)); err != nil {
+	if err := agreed.Ask(cmd, fmt.Sprintf("Forget %s?", f.Copy)); err != nil {
 		return err
 	}
 	_, err := bundle.Forget(f.StateDir)

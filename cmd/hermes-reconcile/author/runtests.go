@@ -1,4 +1,4 @@
-package main
+package author
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/rego/workbench"
 )
@@ -80,9 +81,9 @@ func policyTest(cmd *cobra.Command, dirs []string, f testFlags) error {
 		Settings: c.Settings, Run: f.run, Coverage: f.coverage, Timeout: f.timeout,
 	})
 	if err != nil {
-		return policyProblem(fmt.Errorf("these tests cannot be run:\n%w", err))
+		return cli.PolicyProblem(fmt.Errorf("these tests cannot be run:\n%w", err))
 	}
-	if err := show(cmd, c, report, func(w io.Writer, r workbench.TestReport) { view.Tests(w, r, f.verbose) }); err != nil {
+	if err := cli.Show(cmd, c, report, func(w io.Writer, r workbench.TestReport) { view.Tests(w, r, f.verbose) }); err != nil {
 		return err
 	}
 	return testVerdict(report, f)
@@ -92,13 +93,13 @@ func policyTest(cmd *cobra.Command, dirs []string, f testFlags) error {
 func testVerdict(r workbench.TestReport, f testFlags) error {
 	switch counts := r.Count(); {
 	case len(r.Tests) == 0 && f.run != "":
-		return policyProblem(fmt.Errorf("no test matches %q", f.run))
+		return cli.PolicyProblem(fmt.Errorf("no test matches %q", f.run))
 	case len(r.Tests) == 0:
-		return policyProblem(errors.New("there is no test; a test is a rule whose name begins with test_ in a file *_test.rego"))
+		return cli.PolicyProblem(errors.New("there is no test; a test is a rule whose name begins with test_ in a file *_test.rego"))
 	case counts[workbench.Failed]+counts[workbench.Errored] > 0:
-		return policyProblem(nil)
+		return cli.PolicyProblem(nil)
 	case r.Coverage != nil && r.Coverage.Percent < f.threshold:
-		return policyProblem(fmt.Errorf("the tests cover %.1f%% of the rules, want %g%%", r.Coverage.Percent, f.threshold))
+		return cli.PolicyProblem(fmt.Errorf("the tests cover %.1f%% of the rules, want %g%%", r.Coverage.Percent, f.threshold))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package author
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/rego/workbench"
@@ -16,7 +17,7 @@ func newPolicyRecipes() *cobra.Command {
 		Use:   "recipes [RECIPE]",
 		Short: "List the rules that are shipped and not switched on, or show one",
 		Args:  cobra.MaximumNArgs(1),
-		RunE:  configured(policyRecipes),
+		RunE:  cli.Configured(policyRecipes),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return workbench.RecipeNames(), cobra.ShellCompDirectiveNoFileComp
 		},
@@ -29,14 +30,14 @@ func policyRecipes(cmd *cobra.Command, c config.Config, args []string) error {
 		if err != nil {
 			return err
 		}
-		return show(cmd, c, view.RecipeList{Recipes: []workbench.Recipe{r}}, view.WholeRecipes)
+		return cli.Show(cmd, c, view.RecipeList{Recipes: []workbench.Recipe{r}}, view.WholeRecipes)
 	}
-	return show(cmd, c, view.RecipeList{Recipes: workbench.Recipes()}, view.Recipes)
+	return cli.Show(cmd, c, view.RecipeList{Recipes: workbench.Recipes()}, view.Recipes)
 }
 
 func newPolicyAdd() *cobra.Command {
 	var set []string
-	var dry dryRun
+	var dry cli.DryRun
 	cmd := &cobra.Command{
 		Use:   "add RECIPE [DIR]",
 		Short: "Copy a recipe into a directory of rules",
@@ -51,11 +52,11 @@ recipe contributes nothing. --set gives a setting another value, written as YAML
 		},
 	}
 	cmd.Flags().StringArrayVar(&set, "set", nil, "key=value: a setting of the recipe, may be given several times")
-	dry.add(cmd, "print which files and settings would be added, and write nothing")
+	dry.Add(cmd, "print which files and settings would be added, and write nothing")
 	return cmd
 }
 
-func policyAdd(cmd *cobra.Command, args, set []string, dry dryRun) error {
+func policyAdd(cmd *cobra.Command, args, set []string, dry cli.DryRun) error {
 	recipe, err := workbench.FindRecipe(args[0])
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package main
+package author
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/policy"
@@ -17,7 +18,7 @@ import (
 
 func newPolicyInit() *cobra.Command {
 	var force bool
-	var dry dryRun
+	var dry cli.DryRun
 	cmd := &cobra.Command{
 		Use:   "init DIR",
 		Short: "Make a directory of rules to begin with",
@@ -32,11 +33,11 @@ directory that is not empty; no file is overwritten.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return policyInit(cmd, args[0], force, dry) },
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "add the missing files to a directory that is not empty")
-	dry.add(cmd, "print which files would be written, and write none")
+	dry.Add(cmd, "print which files would be written, and write none")
 	return cmd
 }
 
-func policyInit(cmd *cobra.Command, dir string, force bool, dry dryRun) error {
+func policyInit(cmd *cobra.Command, dir string, force bool, dry cli.DryRun) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -46,7 +47,7 @@ func policyInit(cmd *cobra.Command, dir string, force bool, dry dryRun) error {
 	}
 	files, err := workbench.InitFiles(dir, policy.InputSchema, []byte(policy.DecisionSchema))
 	if err != nil {
-		return failed(err)
+		return cli.Failed(err)
 	}
 	c, err := namedConfig(cmd, []string{dir})
 	if err != nil {
@@ -56,14 +57,14 @@ func policyInit(cmd *cobra.Command, dir string, force bool, dry dryRun) error {
 }
 
 // writeFiles writes files of a directory of rules, or with dry says which.
-func writeFiles(cmd *cobra.Command, c config.Config, files []workbench.File, dry dryRun, next string) error {
-	document := view.Files{DryRun: dry.on, Files: files}
+func writeFiles(cmd *cobra.Command, c config.Config, files []workbench.File, dry cli.DryRun, next string) error {
+	document := view.Files{DryRun: dry.On, Files: files}
 	var err error
-	if !dry.on {
+	if !dry.On {
 		if document.Files, err = workbench.Write(files); err == nil {
 			document.Next = next
 		}
 	}
-	err = errors.Join(show(cmd, c, document, view.FilesTable), failed(err))
-	return detailedExit(dry.detailed, slices.ContainsFunc(files, func(f workbench.File) bool { return !f.Kept }), err)
+	err = errors.Join(cli.Show(cmd, c, document, view.FilesTable), cli.Failed(err))
+	return cli.DetailedExit(dry.Detailed, slices.ContainsFunc(files, func(f workbench.File) bool { return !f.Kept }), err)
 }

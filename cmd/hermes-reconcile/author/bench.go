@@ -1,4 +1,4 @@
-package main
+package author
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/rego/check"
@@ -24,7 +25,7 @@ gets a warning if its time grows faster than the number of profiles. Such a pack
 loops over all profiles inside another such loop: it is fast with ten profiles and
 slow with a thousand.`,
 		Args: cobra.NoArgs,
-		RunE: configured(func(cmd *cobra.Command, c config.Config, _ []string) error { return policyBench(cmd, c, sizes, limit) }),
+		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, _ []string) error { return policyBench(cmd, c, sizes, limit) }),
 	}
 	cmd.Flags().IntSliceVar(&sizes, "sizes", check.CostSizes(), "numbers of profiles")
 	cmd.Flags().DurationVar(&limit, "limit", 10*time.Second, "give up on one package after this time")
@@ -42,13 +43,13 @@ func policyBench(cmd *cobra.Command, c config.Config, sizes []int, limit time.Du
 	}
 	slices.Sort(sizes) // the columns of the table
 	c.PolicyTimeout = limit
-	evaluator, err := loadPolicy(c)
+	evaluator, err := cli.LoadPolicy(c)
 	if err != nil {
 		return err
 	}
 	costs, err := check.MeasureCost(cmd.Context(), evaluator, sizes)
 	if err != nil {
-		return failed(err)
+		return cli.Failed(err)
 	}
-	return show(cmd, c, view.CostList{Rules: costs}, func(w io.Writer, l view.CostList) { view.Costs(w, l, sizes) })
+	return cli.Show(cmd, c, view.CostList{Rules: costs}, func(w io.Writer, l view.CostList) { view.Costs(w, l, sizes) })
 }

@@ -1,4 +1,4 @@
-package main
+package author
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
@@ -67,7 +68,7 @@ var findingFormats = map[string]func(io.Writer, check.Report){
 func policyCheck(cmd *cobra.Command, args []string, f checkFlags) error {
 	table, asTable := view.Findings, true
 	for name, format := range findingFormats {
-		if takeFormat(cmd, name) {
+		if cli.TakeFormat(cmd, name) {
 			table, asTable = format, false
 		}
 	}
@@ -76,7 +77,7 @@ func policyCheck(cmd *cobra.Command, args []string, f checkFlags) error {
 		if err != nil {
 			return err
 		}
-		return show(cmd, c, view.CodeList{Codes: check.Codes()}, view.Codes)
+		return cli.Show(cmd, c, view.CodeList{Codes: check.Codes()}, view.Codes)
 	}
 	c, layers, file, err := checkedLayers(cmd, args, f.stdin)
 	if err != nil {
@@ -91,14 +92,14 @@ func policyCheck(cmd *cobra.Command, args []string, f checkFlags) error {
 	if file != "" {
 		report = report.Only(file)
 	}
-	if err := show(cmd, c, report, table); err != nil {
+	if err := cli.Show(cmd, c, report, table); err != nil {
 		return err
 	}
 	if c.Output == "table" && asTable && homeErr != nil && len(report.Situations) > 0 {
 		fmt.Fprintf(cmd.OutOrStdout(), "The present home was not tried: %v\n", homeErr)
 	}
 	if report.Errors() > 0 || f.strict && len(report.Findings) > 0 {
-		return policyProblem(nil)
+		return cli.PolicyProblem(nil)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"fmt"
@@ -12,28 +12,28 @@ import (
 	"github.com/lmittmann/tint"
 )
 
-// newLogger makes the logger that the configuration asks for. It writes to stderr;
+// NewLogger makes the logger that the configuration asks for. It writes to stderr;
 // on a terminal as text with colours, unless NO_COLOR is set.
-func newLogger(c config.Config, stderr io.Writer) *slog.Logger {
+func NewLogger(c config.Config, stderr io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		level = slog.LevelInfo
 	}
-	if c.LogFormat != "text" && !(c.LogFormat == "auto" && terminalOf(stderr) != nil) {
+	if c.LogFormat != "text" && !(c.LogFormat == "auto" && Of(stderr) != nil) {
 		return slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}))
 	}
-	colours := hasColours(stderr)
-	if o, ok := stderr.(*sink); ok && colours {
-		stderr = coloured{o}
+	colours := HasColours(stderr)
+	if colours {
+		stderr = ForColours(stderr)
 	}
 	return slog.New(tint.NewTextHandler(stderr, &tint.Options{
 		Level: level, TimeFormat: "15:04:05", NoColor: !colours, ReplaceAttr: cleanAttr,
 	}))
 }
 
-// hasColours reports whether a stream is a terminal whose user wants colours.
-func hasColours(stream io.Writer) bool {
-	return os.Getenv("NO_COLOR") == "" && terminalOf(stream) != nil
+// HasColours reports whether a stream is a terminal whose user wants colours.
+func HasColours(stream io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && Of(stream) != nil
 }
 
 // cleanAttr cleans what is logged as text.

@@ -1,4 +1,5 @@
-package main
+// Package author has the commands that only authors of rules need.
+package author
 
 import (
 	"cmp"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/reconcile"
@@ -16,7 +18,8 @@ import (
 	"hermes-reconcile/rego/workbench"
 )
 
-func newPolicy() *cobra.Command {
+// New is the command policy.
+func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Write, check, test and look at rules",
@@ -29,7 +32,7 @@ or a file that should be formatted.`,
   hermes-reconcile policy check ./rules     # can it be used, and is it meant so?
   hermes-reconcile policy test ./rules
   hermes-reconcile eval --policy ./rules    # what would the next boot decide?`,
-		Args: suggestCommand,
+		Args: cli.SuggestCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cmd.AddCommand(newPolicyInit(), newPolicyCheck(), newPolicyTest(), newPolicyFmt(), newPolicyShow(), newPolicyBench(), newPolicyForget(),
@@ -90,9 +93,6 @@ func presentHome(cmd *cobra.Command, c config.Config) (policy.Input, error) {
 	if _, err := os.Stat(c.Home); err != nil {
 		return policy.Input{}, err
 	}
-	r, err := pass(cmd.Context(), c, nil, world.NoLog, reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
+	r, err := cli.Pass(cmd.Context(), c, nil, world.NoLog, reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
 	return r.Input, cmp.Or(err, r.VolumeErr)
 }
-
-// policyProblem is a mistake in the rules that ends a command.
-func policyProblem(err error) error { return &exitError{exitPolicy, err} }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 	"hermes-reconcile/policy/suggest"
 )
 
-// takeFormat reports whether --output is a format that only this command has, and then makes
+// TakeFormat reports whether --output is a format that only this command has, and then makes
 // it the table for the configuration, which does not know the format.
-func takeFormat(cmd *cobra.Command, format string) bool {
+func TakeFormat(cmd *cobra.Command, format string) bool {
 	flag := cmd.Flags().Lookup("output")
 	if flag.Value.String() != format {
 		return false
@@ -21,8 +21,8 @@ func takeFormat(cmd *cobra.Command, format string) bool {
 	return flag.Value.Set("table") == nil
 }
 
-// completeWords lets a shell complete the values of the flags that take one of a few words.
-func completeWords(cmd *cobra.Command, flags *pflag.FlagSet) {
+// CompleteWords lets a shell complete the values of the flags that take one of a few words.
+func CompleteWords(cmd *cobra.Command, flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		if words := config.Words(f.Name); words != nil {
 			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
@@ -30,8 +30,8 @@ func completeWords(cmd *cobra.Command, flags *pflag.FlagSet) {
 	})
 }
 
-// suggestFlag adds to the error of an unknown flag the one that was probably meant.
-func suggestFlag(cmd *cobra.Command, err error) error {
+// SuggestFlag adds to the error of an unknown flag the one that was probably meant.
+func SuggestFlag(cmd *cobra.Command, err error) error {
 	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !ok {
 		return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
@@ -41,9 +41,9 @@ func suggestFlag(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%w%s", err, suggest.Words(name, names))
 }
 
-// suggestCommand is the Args of a command that only has commands below it: a word
+// SuggestCommand is the Args of a command that only has commands below it: a word
 // that is none of them is answered with the one that was probably meant.
-func suggestCommand(cmd *cobra.Command, args []string) error {
+func SuggestCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}

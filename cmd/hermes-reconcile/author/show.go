@@ -1,4 +1,4 @@
-package main
+package author
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
@@ -27,7 +28,7 @@ are listed too. With --source, print the text of the named packages, also of bui
 A name may be short: quiet_hours for reconcile.rules.quiet_hours.`,
 		Example: `  hermes-reconcile policy show
   hermes-reconcile policy show fatal_exit --source`,
-		RunE: configured(func(cmd *cobra.Command, c config.Config, names []string) error {
+		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 			if source && len(names) == 0 {
 				return errors.New("--source prints the text of packages: name them")
 			}
@@ -41,18 +42,18 @@ A name may be short: quiet_hours for reconcile.rules.quiet_hours.`,
 func policyShow(cmd *cobra.Command, c config.Config, names []string, source bool) error {
 	packages, err := workbench.Packages(world.Layers(c), c.Settings)
 	if err != nil {
-		return policyProblem(err)
+		return cli.PolicyProblem(err)
 	}
 	if packages, err = workbench.Named(packages, names); err != nil {
 		return err
 	}
 	if source {
-		return show(cmd, c, view.RuleList{Rules: packages}, view.Sources)
+		return cli.Show(cmd, c, view.RuleList{Rules: packages}, view.Sources)
 	}
 	for i := range packages {
 		packages[i].Source = ""
 	}
-	evaluator, err := loadPolicy(c)
+	evaluator, err := cli.LoadPolicy(c)
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func policyShow(cmd *cobra.Command, c config.Config, names []string, source bool
 		engine.Decide(cmd.Context(), r, in, engine.OnRuleError(c.OnRuleError))
 		workbench.Count(packages, r.all)
 	}
-	return show(cmd, c, view.RuleList{Rules: packages}, func(w io.Writer, l view.RuleList) { view.Packages(w, l, homeErr) })
+	return cli.Show(cmd, c, view.RuleList{Rules: packages}, func(w io.Writer, l view.RuleList) { view.Packages(w, l, homeErr) })
 }
 
 // A recorder keeps what the rules of both stages say.

@@ -1,0 +1,92 @@
+// Package cli is what the commands share: exit statuses, flags, and how a document is printed.
+package cli
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+)
+
+// The exit statuses.
+const (
+	ExitDone    = 0
+	ExitProfile = 1 // something failed for a profile
+	ExitUsage   = 2 // wrong usage or configuration
+	ExitPolicy  = 3 // the policy cannot be used
+)
+
+// An Error carries an exit status. Without Err there is nothing to print.
+type Error struct {
+	Code int
+	Err  error
+}
+
+// Exit returns an error that carries an exit status. Err may be nil.
+func Exit(code int, err error) error { return &Error{code, err} }
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit status %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Silently returns the error of an exit status whose reason has been printed.
+func Silently(code int) error {
+	if code == ExitDone {
+		return nil
+	}
+	return Exit(code, nil)
+}
+
+// Failed gives an error the exit status of what failed for a profile.
+func Failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return Exit(ExitProfile, err)
+}
+
+// Configured is a command that runs with the configuration.
+func Configured(run func(*cobra.Command, config.Config, []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := LoadConfig(cmd)
+		if err != nil {
+			return err
+		}
+		return run(cmd, c, args)
+	}
+}
+
+// LoadConfig reads the configuration, and logs which variables are none of its keys.
+func LoadConfig(cmd *cobra.Command) (config.Config, error) {
+	c, err := config.Load(cmd.Flags(), os.Environ())
+	if err == nil {
+		LogIgnored(c, terminal.NewLogger(c, cmd.ErrOrStderr()))
+	}
+	return c, err
+}
+
+// LogIgnored logs which variables of the environment are no keys.
+func LogIgnored(c config.Config, log *slog.Logger) {
+	for _, variable := range c.Ignored {
+		log.Warn(variable)
+	}
+}
+
+// Show prints a document on standard output in the format of the configuration.
+func Show[T any](cmd *cobra.Command, c config.Config, document T, table func(io.Writer, T)) error {
+	return Failed(view.Print(cmd.OutOrStdout(), c.Output, document, table))
+}
+
+// PolicyProblem is a mistake in the rules that ends a command.
+func PolicyProblem(err error) error { return Exit(ExitPolicy, err) }
