@@ -10,6 +10,7 @@ import (
 	"hermes-reconcile/policy"
 
 	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
 )
 
 // newLogger makes the logger that the configuration asks for. It writes to stderr;
@@ -34,6 +35,21 @@ func newLogger(c config.Config, stderr io.Writer) *slog.Logger {
 // hasColours reports whether a stream is a terminal whose user wants colours.
 func hasColours(stream io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && terminalOf(stream) != nil
+}
+
+func addColor(cmd *cobra.Command, color *string) {
+	cmd.Flags().StringVar(color, "color", "auto", "auto (on a terminal, unless NO_COLOR is set), always or never")
+}
+
+// coloursOn reports whether a stream has colours, by the value of --color.
+func coloursOn(color string, stream io.Writer) (bool, error) {
+	switch color {
+	case "auto":
+		return hasColours(stream), nil
+	case "always", "never":
+		return color == "always", nil
+	}
+	return false, fmt.Errorf("--color is %q, want auto, always or never", color)
 }
 
 // cleanAttr cleans what is logged as text.

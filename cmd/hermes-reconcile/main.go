@@ -204,7 +204,7 @@ configuration, 3 policy error.`,
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(
 		newApply(), newBoot(), newConfig(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newLogs(), newPolicy(), newRescan(), newSchema(),
-		newStatus(), newVersion(), newWatch(),
+		newStatus(), newTop(), newVersion(), newWatch(),
 	)
 	for _, l := range lifecycles {
 		root.AddCommand(l.command())

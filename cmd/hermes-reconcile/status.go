@@ -23,7 +23,6 @@ import (
 
 type statusFlags struct {
 	textfile string
-	watch    bool
 	check    bool
 	color    string
 	format   string // one that only this command has, or empty
@@ -43,7 +42,7 @@ Exit status: 0 shown, 1 the volume cannot be read (slots and processes are still
 in a crash loop, when rules or settings do not count as they are, when another user could
 have written what only root may write, or when the watch does not run.`,
 		Example: `  hermes-reconcile status
-  hermes-reconcile status coder --watch
+  hermes-reconcile status coder -o wide
   hermes-reconcile status --check           # a health check: prints nothing when all is well
   hermes-reconcile status --textfile /var/lib/node_exporter/textfile/hermes.prom`,
 		RunE:              func(cmd *cobra.Command, args []string) error { return runStatus(cmd, f, args) },
@@ -51,9 +50,8 @@ have written what only root may write, or when the watch does not run.`,
 	}
 	flags := cmd.Flags()
 	flags.StringP("output", "o", "", "table, wide (all columns, absolute times), name (one profile a line), json, yaml or prometheus (default table)")
-	flags.StringVar(&f.color, "color", "auto", "auto (on a terminal, unless NO_COLOR is set), always or never")
+	addColor(cmd, &f.color)
 	flags.StringVar(&f.textfile, "textfile", "", "write Prometheus text to this file, whose name ends in .prom, and print nothing")
-	flags.BoolVarP(&f.watch, "watch", "w", false, "draw the table again every 2 s, on a terminal, until q or ctrl-c")
 	flags.BoolVar(&f.check, "check", false, "print only what is wrong, and then exit 1")
 	return cmd
 }
@@ -68,11 +66,8 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.agree(c); err != nil {
+	if err := f.agree(); err != nil {
 		return err
-	}
-	if f.watch {
-		return watchStatus(cmd, c, f, names)
 	}
 	d, code, err := currentStatus(cmd.Context(), cmd, c, nil, names)
 	if err != nil {
@@ -112,7 +107,8 @@ func (f statusFlags) show(cmd *cobra.Command, c config.Config, d *status.Documen
 
 // screen is the screen that a stream is, and the writer to draw on it.
 func (f statusFlags) screen(stream io.Writer) (view.Screen, io.Writer) {
-	s := view.Screen{Wide: f.format == "wide", Colour: f.color == "always" || f.color == "auto" && hasColours(stream)}
+	s := view.Screen{Wide: f.format == "wide"}
+	s.Colour, _ = coloursOn(f.color, stream) // f agrees
 	if terminal := terminalOf(stream); terminal != nil {
 		s.Width, _, _ = term.GetSize(int(terminal.Fd())) // an unknown width cuts nothing
 	}
@@ -122,17 +118,13 @@ func (f statusFlags) screen(stream io.Writer) (view.Screen, io.Writer) {
 	return s, stream
 }
 
-// agree checks the flags that exclude each other.
-func (f statusFlags) agree(c config.Config) error {
-	switch {
-	case f.textfile != "" && !strings.HasSuffix(f.textfile, ".prom"):
+// agree checks the flags.
+func (f statusFlags) agree() error {
+	if f.textfile != "" && !strings.HasSuffix(f.textfile, ".prom") {
 		return fmt.Errorf("--textfile %s: want a name that ends in .prom, the collector reads no other", f.textfile)
-	case !slices.Contains([]string{"auto", "always", "never"}, f.color):
-		return fmt.Errorf("--color is %q, want auto, always or never", f.color)
-	case f.watch && (f.check || f.textfile != "" || f.format != "" && f.format != "wide" || c.Output != "table"):
-		return errors.New("--watch draws a table: leave --check, --textfile and --output out")
 	}
-	return nil
+	_, err := coloursOn(f.color, nil)
+	return err
 }
 
 // currentStatus looks at everything, and returns the exit status that it deserves. A volume

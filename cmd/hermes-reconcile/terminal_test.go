@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,68 +61,15 @@ func readUntil(t *testing.T, from *os.File, text string, times int) string {
 	return seen.String()
 }
 
-func watchArgs(t *testing.T, profiles int) []string {
+// placeArgs are the places of a home without profiles that belongs to whoever runs the test.
+func placeArgs(t *testing.T) []string {
 	t.Helper()
 	base := t.TempDir()
 	t.Setenv("HERMES_RECONCILE_USER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
 	t.Setenv("HERMES_RECONCILE_S6__OWNERSHIP", "upstream") // root as the user is an alarm else
 	t.Setenv("HERMES_RECONCILE_STATE_DIR", base)
-	for i := range profiles {
-		if err := os.MkdirAll(filepath.Join(base, "home", "profiles", fmt.Sprintf("p%02d", i)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return []string{"status", "--watch", "--home", base + "/home", "--scandir", base}
-}
-
-// watch redraws until q, then ends and restores the terminal.
-func TestWatchEndsOnQ(t *testing.T) {
-	ours, theirs := newTerminal(t, 12)
-	args := watchArgs(t, 20)
-	before, err := unix.IoctlGetTermios(int(theirs.Fd()), unix.TCGETS)
-	if err != nil {
+	if err := os.MkdirAll(filepath.Join(base, "home", "profiles"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	code := make(chan int, 1)
-	var stderr bytes.Buffer
-	go func() { code <- run(context.Background(), args, theirs, theirs, &stderr) }()
-	drawn := readUntil(t, ours, "more lines", 2)
-	if !strings.Contains(drawn, "\x1b[H\x1b[2J") || !strings.Contains(drawn, "p03") || strings.Contains(drawn, "p09") {
-		t.Errorf("drawn on twelve lines: %q", drawn)
-	}
-	if _, err := ours.Write([]byte("q")); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case c := <-code:
-		if c != exitDone {
-			t.Errorf("exit status %d, %s", c, stderr.String())
-		}
-	case <-time.After(30 * time.Second):
-		t.Fatal("q does not end it")
-	}
-	after, err := unix.IoctlGetTermios(int(theirs.Fd()), unix.TCGETS)
-	if err != nil || after.Lflag != before.Lflag {
-		t.Errorf("the terminal is left as %x (%v), was %x", after.Lflag, err, before.Lflag)
-	}
-}
-
-// watch ends when the context of the program is cancelled, as by Ctrl-C.
-func TestWatchEndsWithItsContext(t *testing.T) {
-	ours, theirs := newTerminal(t, 0)
-	args := watchArgs(t, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	code := make(chan int, 1)
-	go func() { code <- run(ctx, args, theirs, theirs, &bytes.Buffer{}) }()
-	readUntil(t, ours, "PROFILE", 1)
-	cancel()
-	select {
-	case c := <-code:
-		if c != exitDone {
-			t.Errorf("exit status %d", c)
-		}
-	case <-time.After(30 * time.Second):
-		t.Fatal("it does not end")
-	}
+	return []string{"--home", base + "/home", "--scandir", base}
 }
