@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/cmd/hermes-reconcile/top"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/s6/s6test"
@@ -120,20 +121,22 @@ func startTop(t *testing.T) (*liveScan, *tmux) {
 	l.want(exitDone, "", "restart coder")
 	x := newTmux(t, l.base)
 	x.line("echo stays on the screen; stty -a | cksum")
-	x.until("\nstays on the screen\n")
+	x.untilTrue("a sum", func(screen string) bool { return sums.MatchString(screen) })
 	x.line("hermes-reconcile top " + strings.Join(l.places, " ") + "; echo ended with $?")
 	x.until("> coder")
 	return l, x
 }
+
+// sums are what cksum prints.
+var sums = regexp.MustCompile(`(?m)^\d+ \d+$`)
 
 // restored checks that the shell has its screen and its terminal again.
 func (x *tmux) restored(exitStatus int) {
 	x.t.Helper()
 	x.until(fmt.Sprintf("ended with %d", exitStatus))
 	x.line("stty -a | cksum")
-	sums := regexp.MustCompile(`(?m)^\d+ \d+$`)
 	screen := x.untilTrue("two sums of the modes of the terminal", func(screen string) bool { return len(sums.FindAllString(screen, -1)) == 2 })
-	if found := sums.FindAllString(screen, -1); found[0] != found[1] || !strings.Contains(screen, "\nstays on the screen") {
+	if found := sums.FindAllString(screen, -1); found[0] != found[1] || !strings.Contains("\n"+screen, "\nstays on the screen\n") {
 		x.t.Errorf("the terminal is not as before:\n%s", screen)
 	}
 	if state := x.call("display", "-p", "alternate #{alternate_on} cursor #{cursor_flag} mouse #{mouse_any_flag} keypad #{keypad_flag} title #{pane_title}"); !strings.HasPrefix(state, "alternate 0 cursor 1 mouse 0 keypad 0") || strings.Contains(state, "owned") {
@@ -270,14 +273,26 @@ func TestTopAfterAPanic(t *testing.T) {
 	}
 }
 
-// topExample is a command that shows the documents of other pages with top.
+// topExample is a command that draws a status document with top.
 const topExample = "top-example"
+
+var exampleExplanation = explain.Explanation{
+	Profile: "coder", Sentence: "coder: START (prior_intent): desired state was running; but it ended 7 times in the last ten minutes",
+	Rule: "reconcile.rules.prior_intent", Location: "prior_intent.rego:10",
+	Now: explain.Now{
+		Slot:  "down, and starts with its supervisor",
+		Ended: "7 times since its supervisor started, 7 in the last ten minutes; last with exit code 1; down since 2026-11-22T08:10:10Z",
+		Said:  []string{"startup_failed: telegram: no proxy (gateway_state.json)"},
+	},
+	Do: []string{"mend what ends it: hermes-reconcile logs coder"},
+}
 
 func drawTopExample() {
 	d := new(status.Document)
-	explanation, err := os.ReadFile(os.Args[2])
-	text, err2 := os.ReadFile(os.Args[1])
-	err = errors.Join(err, err2, json.Unmarshal(text, d))
+	text, err := os.ReadFile(os.Args[1])
+	if err == nil {
+		err = json.Unmarshal(text, d)
+	}
 	if err == nil {
 		d.At, err = time.Parse(time.RFC3339, d.Time)
 	}
@@ -285,17 +300,17 @@ func drawTopExample() {
 		err = top.Run(context.Background(), top.Program{
 			Look: func(context.Context) (*status.Document, error) { return d, nil },
 			Now:  func() time.Time { return d.At },
-			Run: func(ctx context.Context, out io.Writer, command ...string) int {
-				out.Write(explanation)
-				return 0
+			Run: func(_ context.Context, out io.Writer, _ ...string) int {
+				view.Explanation(out, &exampleExplanation)
+				return exitDone
 			},
 		}, d, os.Stdin, os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.Exit(exitProfile)
 	}
-	os.Exit(0)
+	os.Exit(exitDone)
 }
 
 // docs/top.md shows the screen of 80 x 24 with the status of docs/status.md, and every key.
@@ -304,7 +319,6 @@ func TestTopPage(t *testing.T) {
 	base := t.TempDir()
 	text, _ := documentedStatus(t)
 	s6test.Must(t, os.WriteFile(filepath.Join(base, "status.json"), []byte(text), 0o644))
-	s6test.Must(t, os.WriteFile(filepath.Join(base, "explanation"), []byte(shownIn(t, "docs/troubleshooting.md", "hermes-reconcile explain coder")), 0o644))
 	page := readDoc(t, "docs/top.md")
 	for _, key := range top.Keys {
 		if row := fmt.Sprintf("| `%s` | %s |", strings.ReplaceAll(key[0], ", ", "`, `"), key[1]); !strings.Contains(page, row) {
@@ -312,7 +326,7 @@ func TestTopPage(t *testing.T) {
 		}
 	}
 	x := newTmux(t, base)
-	x.line(topExample + " " + base + "/status.json " + base + "/explanation")
+	x.line(topExample + " " + base + "/status.json")
 	screen := x.until("more        hermes-reconcile explain coder")
 	x.keys("q")
 	x.until("shell>")
