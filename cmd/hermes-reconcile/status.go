@@ -66,7 +66,10 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.agree(); err != nil {
+	if f.textfile != "" && !strings.HasSuffix(f.textfile, ".prom") {
+		return fmt.Errorf("--textfile %s: want a name that ends in .prom, the collector reads no other", f.textfile)
+	}
+	if _, err := coloursOn(f.color, nil); err != nil {
 		return err
 	}
 	d, code, err := currentStatus(cmd.Context(), cmd, c, nil, names)
@@ -108,7 +111,7 @@ func (f statusFlags) show(cmd *cobra.Command, c config.Config, d *status.Documen
 // screen is the screen that a stream is, and the writer to draw on it.
 func (f statusFlags) screen(stream io.Writer) (view.Screen, io.Writer) {
 	s := view.Screen{Wide: f.format == "wide"}
-	s.Colour, _ = coloursOn(f.color, stream) // f agrees
+	s.Colour, _ = coloursOn(f.color, stream) // it is one of the words
 	if terminal := terminalOf(stream); terminal != nil {
 		s.Width, _, _ = term.GetSize(int(terminal.Fd())) // an unknown width cuts nothing
 	}
@@ -116,15 +119,6 @@ func (f statusFlags) screen(stream io.Writer) (view.Screen, io.Writer) {
 		stream = coloured{o}
 	}
 	return s, stream
-}
-
-// agree checks the flags.
-func (f statusFlags) agree() error {
-	if f.textfile != "" && !strings.HasSuffix(f.textfile, ".prom") {
-		return fmt.Errorf("--textfile %s: want a name that ends in .prom, the collector reads no other", f.textfile)
-	}
-	_, err := coloursOn(f.color, nil)
-	return err
 }
 
 // currentStatus looks at everything, and returns the exit status that it deserves. A volume

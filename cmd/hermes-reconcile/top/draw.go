@@ -14,16 +14,10 @@ import (
 )
 
 // The smallest terminal, in cells.
-const (
-	minWidth  = 40
-	minHeight = 10
-)
+const minWidth, minHeight = 40, 10
 
 // What stands before the chosen profile, and before the others.
-const (
-	marker   = "> "
-	unmarked = "  "
-)
+const marker, unmarked = "> ", "  "
 
 func (m *model) View() tea.View {
 	rows, screen := m.rows(), view.Screen{Width: m.width}
@@ -39,9 +33,6 @@ func (m *model) View() tea.View {
 func (m *model) rows() []string {
 	if m.width < minWidth || m.height < minHeight {
 		return strings.Split(fmt.Sprintf("This terminal has %d x %d cells.\ntop needs %d x %d.\nq: quit", m.width, m.height, minWidth, minHeight), "\n")
-	}
-	if m.helping {
-		return helpRows()
 	}
 	rows := []string{m.head()}
 	if !m.zoomed {
@@ -107,14 +98,13 @@ func (m *model) listRows() []string {
 func (m *model) paneTitle() string {
 	title := "──"
 	for i, tab := range tabs {
-		name := tab.name
-		if i == tabAction {
-			if m.action == nil {
-				break
-			}
-			name = m.action.String()
+		name := tab.key + " " + tab.name
+		if i == tabAction && m.action == nil {
+			continue
+		} else if i == tabAction {
+			name += policy.Line(m.action.String())
 		}
-		if name = policy.Line(fmt.Sprintf("%d %s", i+1, name)); m.tab == i {
+		if m.tab == i {
 			title += m.paint(reverse, "["+name+"]")
 		} else {
 			title += " " + name + " "
@@ -159,19 +149,8 @@ func (m *model) foot() string {
 	return "s start  x stop  r restart  e release  / filter  enter pane  ? help  q quit"
 }
 
-func helpRows() []string {
-	rows := []string{"Any key: back", ""}
-	for _, key := range Keys {
-		rows = append(rows, fmt.Sprintf("%-22s %s", key[0], key[1]))
-	}
-	return rows
-}
-
 // The attributes of a terminal that top uses.
-const (
-	red     = "\x1b[31m"
-	reverse = "\x1b[7m"
-)
+const red, reverse = "\x1b[31m", "\x1b[7m"
 
 // paint gives a clean text an attribute, where there are colours.
 func (m *model) paint(attribute, clean string) string {

@@ -7,21 +7,23 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// A tab is what the pane shows.
-// tabs are what the pane can show: what a command prints of the profile, or else something else.
-var tabs = []struct {
-	name    string
-	command []string
-	follows bool // it grows at its end
-}{
-	{name: "explain", command: []string{"explain"}},
-	{name: "log", command: []string{"logs", "-f", "-n", "500"}, follows: true},
-	{name: "events", command: []string{"events", "-f", "-n", "200"}, follows: true},
-	{name: "alarms"},
-	{name: "action"},
+// A tab is what the pane can show: what a command prints of the profile, or something else.
+type tab struct {
+	key, name string
+	command   []string
+	follows   bool // it grows at its end
 }
 
-const tabAction = 4
+var tabs = []tab{
+	{key: "1", name: "explain", command: []string{"explain"}},
+	{key: "2", name: "log", command: []string{"logs", "-f", "-n", "500"}, follows: true},
+	{key: "3", name: "events", command: []string{"events", "-f", "-n", "200"}, follows: true},
+	{key: "4", name: "alarms"},
+	{key: "5"}, // the newest action
+	{key: "?", name: "help"},
+}
+
+const tabAction, tabHelp = 4, 5
 
 // Keys says what each key does.
 var Keys = [][2]string{
@@ -29,7 +31,7 @@ var Keys = [][2]string{
 	{"PgUp, PgDn, Home, End", "choose, by a page or to the end"},
 	{"1, 2, 3, 4, tab", "the pane shows explain, the log, the events, the alarms"},
 	{"enter", "the pane alone, where the keys above scroll; esc: back"},
-	{"/", "filter by name or state; enter keeps the filter, esc ends it"},
+	{"/", "filter by name or state; enter: keep it, esc: end it"},
 	{"s", "start: later boots start it too"},
 	{"x", "stop: later boots keep it down"},
 	{"r", "restart"},
@@ -51,14 +53,13 @@ func (m *model) press(pressed tea.KeyPressMsg) tea.Cmd {
 	key := pressed.String()
 	by, moving := moves[key]
 	verb, acting := verbs[key]
+	tab := slices.IndexFunc(tabs, func(t tab) bool { return t.key == key })
 	m.notice = ""
 	switch {
 	case key == "ctrl+c":
 		return m.quit()
 	case m.filtering:
 		m.typeFilter(key, pressed.Text)
-	case m.helping:
-		m.helping = false
 	case moving:
 		m.move(by.lines, by.pages)
 	case m.action.asks():
@@ -67,16 +68,14 @@ func (m *model) press(pressed tea.KeyPressMsg) tea.Cmd {
 		return m.ask(verb)
 	case key == "q":
 		return m.quit()
-	case key == "?":
-		m.helping = true
 	case key == "/":
 		m.filtering = true
 	case key == "enter", key == "esc":
 		m.zoomed = key == "enter"
 	case key == "tab":
 		m.tab = (m.tab + 1) % tabAction
-	case key >= "1" && key <= "4", key == "5" && m.action != nil:
-		m.tab = int(key[0] - '1')
+	case tab >= 0 && (tab != tabAction || m.action != nil):
+		m.tab = tab
 	}
 	return nil
 }

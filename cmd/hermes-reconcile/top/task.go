@@ -15,10 +15,18 @@ type task struct {
 	exitStatus int // once it has ended
 }
 
+// stop ends a task, if there is one.
+func (t *task) stop() {
+	if t != nil {
+		t.cancel()
+	}
+}
+
 // begin runs a command as the task of a place. As long as it is that, take gets what the command
 // prints, and then its end.
 func (m *model) begin(place **task, command []string, take func(text string, ended bool)) tea.Cmd {
 	ctx, cancel := context.WithCancel(m.ctx)
+	(*place).stop()
 	t := &task{cancel: cancel}
 	*place = t
 	from, to := io.Pipe()
@@ -96,7 +104,7 @@ func (m *model) answer(key string) tea.Cmd {
 	case a.stage == planning && key != "esc":
 		return nil
 	case key != "y" && key != "Y":
-		a.task.cancel()
+		a.task.stop()
 		m.action, m.tab, m.notice = nil, m.before, a.String()+": nothing is done"
 		return nil
 	}

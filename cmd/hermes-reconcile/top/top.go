@@ -53,7 +53,6 @@ type model struct {
 	filter          string
 	filtering       bool // keys go to the filter
 	zoomed          bool // the pane has the screen
-	helping         bool
 
 	tab     int
 	page    page
@@ -69,10 +68,6 @@ type model struct {
 
 // An event is what follows from something that ran beside the model.
 type event func() tea.Cmd
-
-func later(after time.Duration, do event) tea.Cmd {
-	return tea.Tick(after, func(time.Time) tea.Msg { return do })
-}
 
 func newModel(ctx context.Context, p Program, first *status.Document) *model {
 	m := &model{Program: p, ctx: ctx, width: 80, height: 24, now: p.Now()}
@@ -98,7 +93,7 @@ func (m *model) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 }
 
 func (m *model) beat() tea.Cmd {
-	next := later(beat, m.beat)
+	next := tea.Tick(beat, func(time.Time) tea.Msg { return event(m.beat) })
 	if m.looking || m.now.Before(m.lookAt) {
 		return next
 	}
@@ -125,18 +120,15 @@ func (m *model) list() {
 	for _, a := range m.document.Alarms {
 		rank[a.Profile] = -1
 	}
-	m.names = slices.DeleteFunc(m.document.Names(), func(name string) bool { return !matches(name, m.document.Profiles[name], m.filter) })
+	m.names = slices.DeleteFunc(m.document.Names(), func(name string) bool {
+		p := m.document.Profiles[name]
+		return !strings.Contains(strings.ToLower(fmt.Sprintln(name, p.Wanted, p.DescribeNow(), p.Code)), strings.ToLower(m.filter))
+	})
 	slices.SortStableFunc(m.names, func(a, b string) int { return rank[a] - rank[b] })
 	if len(m.names) > 0 && !slices.Contains(m.names, m.chosen) {
 		m.chosen = m.names[min(m.first, len(m.names)-1)]
 	}
 	m.arrange()
-}
-
-// matches reports whether a filter finds a profile, by its name or by how it is.
-func matches(name string, p status.Profile, filter string) bool {
-	text := strings.Join([]string{name, p.Wanted, p.DescribeNow(), p.Code}, " ")
-	return strings.Contains(strings.ToLower(text), strings.ToLower(filter))
 }
 
 // arrange draws what depends on the width.
@@ -172,18 +164,23 @@ func (m *model) turnPage() tea.Cmd {
 	if about[0] != m.about[0] {
 		wait = settling
 		m.page = page{width: m.width, follows: tab.follows}
-		m.endPage()
+		m.showing.stop()
+		m.showing = nil
 	}
 	if len(tab.command) == 0 || m.chosen == "" {
-		m.about = about
-		m.page.old = true
-		m.page.add(view.Screen{}.Trouble(m.document) + view.Screen{}.Summary(m.document))
+		m.about, m.page.old = about, true
+		if m.tab != tabHelp {
+			m.page.add(view.Screen{}.Trouble(m.document) + view.Screen{}.Summary(m.document))
+			return nil
+		}
+		for _, key := range Keys {
+			m.page.add(fmt.Sprintf("%-22s %s\n", key[0], key[1]))
+		}
 		return nil
 	}
 	if m.now.Sub(m.asked) < wait {
 		return nil // a beat comes soon
 	}
-	m.endPage()
 	m.about, m.asked, m.page.old = about, m.now, true
 	command := slices.Concat(tab.command, []string{"--", m.chosen})
 	return m.begin(&m.showing, command, func(text string, ended bool) {
@@ -192,13 +189,6 @@ func (m *model) turnPage() tea.Cmd {
 			m.about[1] = "ended" // so it is tried again
 		}
 	})
-}
-
-func (m *model) endPage() {
-	if m.showing != nil {
-		m.showing.cancel()
-		m.showing = nil
-	}
 }
 
 // subject is what the page is about: the tab and the profile, and how that is.

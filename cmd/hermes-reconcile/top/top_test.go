@@ -365,7 +365,9 @@ func TestPageIsMadeAgain(t *testing.T) {
 	b := newBench(t, document("coder"))
 	b.until("this is explain -- coder")
 	b.says["explain"] = "another explanation\n"
-	b.press("?", "?")
+	b.press("?")
+	b.until("filter by name or state; enter: keep it, esc: end it")
+	b.press("1")
 	b.now = b.now.Add(lookAfter)
 	b.picture = alarmed(document("coder"), "coder")
 	b.look()
