@@ -73,7 +73,7 @@ func TestPageIsBounded(t *testing.T) {
 	for range 100 {
 		p.add(strings.Repeat("no end ", 10_000))
 	}
-	p.add("\nlast\n")
+	p.add("\n" + strings.Repeat("long ", 100_000) + "\nlast\n")
 	if len(p.raw) > maxLines || len(p.lines) > maxLines || cap(p.lines) > 4*maxLines {
 		t.Errorf("it keeps %d lines, folded %d of %d", len(p.raw), len(p.lines), cap(p.lines))
 	}
