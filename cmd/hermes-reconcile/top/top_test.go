@@ -408,8 +408,8 @@ func TestHostileText(t *testing.T) {
 		b := newBench(t, d)
 		b.m.Colour = true
 		b.m.list()
-		b.say("explain", hostile + "\nthe end of the page\n")
-		b.say("stop", hostile + "\nthe end of the plan\n")
+		b.say("explain", hostile+"\nthe end of the page\n")
+		b.say("stop", hostile+"\nthe end of the plan\n")
 		b.m.zoomed = true
 		b.m.page.follows = true
 		b.until("explain")
