@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -288,14 +287,11 @@ var exampleExplanation = explain.Explanation{
 }
 
 func drawTopExample() {
-	d := new(status.Document)
 	text, err := os.ReadFile(os.Args[1])
-	if err == nil {
-		err = json.Unmarshal(text, d)
+	if err != nil {
+		panic(err)
 	}
-	if err == nil {
-		d.At, err = time.Parse(time.RFC3339, d.Time)
-	}
+	d, err := parseStatus(string(text))
 	if err == nil {
 		err = top.Run(context.Background(), top.Program{
 			Look: func(context.Context) (*status.Document, error) { return d, nil },
