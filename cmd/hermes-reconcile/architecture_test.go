@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"cmd/hermes-reconcile/metrics": {"policy", "policy/trust", "engine/status"},
 	"cmd/hermes-reconcile/schemas": {"policy", "policy/suggest"},
 	"cmd/hermes-reconcile/view":    {"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "policy", "engine/explain", "engine/gatewaylog", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
+	"cmd/hermes-reconcile/top":     {"policy", "engine/status", "cmd/hermes-reconcile/view"},
 	"cmd/hermes-reconcile/inspect": {
 		"policy", "policy/trust", "engine", "engine/facts/read", "engine/ledger", "engine/status", "engine/watch", "rego/bundle", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
@@ -78,7 +79,7 @@ var mayImport = map[string][]string{
 	"cmd/hermes-reconcile": {
 		"policy", "policy/suggest", "policy/wait", "engine", "engine/facts/read", "engine/gatewaylog", "engine/volume", "engine/volume/remote", "engine/ledger", "engine/reconcile", "engine/explain", "engine/status",
 		"engine/watch", "rego", "rego/bundle", "rego/process", "rego/workbench", "s6", "s6/deaths", "s6/scripts",
-		"cmd/hermes-reconcile/author", "cmd/hermes-reconcile/cli", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/service", "cmd/hermes-reconcile/terminal", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
+		"cmd/hermes-reconcile/author", "cmd/hermes-reconcile/cli", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/service", "cmd/hermes-reconcile/terminal", "cmd/hermes-reconcile/top", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
 	},
 }
 
@@ -86,7 +87,7 @@ var mayImport = map[string][]string{
 var testsMayImport = map[string][]string{
 	"policy": {"engine/hometest"}, "engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest", "engine/facts/facttest"}, "engine/facts/container": {"engine/hometest", "engine/facts/facttest"}, "engine/facts/plugins": {"engine/hometest", "engine/facts/facttest"}, "engine/gatewaylog": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume", "engine/hometest"},
 	"cmd/hermes-reconcile/metrics": {"engine/watch"}, "engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "engine/volume/remote": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/deaths": {"s6/s6test"}, "s6/scripts": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
-	"cmd/hermes-reconcile": {"policy/trust", "engine/facts/fact", "rego/check", "rego/example", "cmd/hermes-reconcile/schemas", "s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/service": {"engine/facts/container", "engine/hometest", "s6/s6test"}, "cmd/hermes-reconcile/view": {"engine/hometest", "engine/volume"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
+	"cmd/hermes-reconcile": {"policy/trust", "engine/facts/fact", "rego/check", "rego/example", "cmd/hermes-reconcile/schemas", "s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/service": {"engine/facts/container", "engine/hometest", "s6/s6test"}, "cmd/hermes-reconcile/view": {"engine/hometest", "engine/volume"}, "cmd/hermes-reconcile/top": {"engine/hometest"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
 }
 
 // onlyIn maps a module to the only package that may import it, along with the packages
@@ -98,6 +99,7 @@ var onlyIn = map[string]string{
 	"github.com/fsnotify/fsnotify":     "engine/notify",
 	"github.com/prometheus":            "cmd/hermes-reconcile/metrics",
 	"github.com/jedib0t/go-pretty":     "cmd/hermes-reconcile/view",
+	"charm.land/bubbletea":             "cmd/hermes-reconcile/top",
 }
 
 func TestWhoImportsWhom(t *testing.T) {

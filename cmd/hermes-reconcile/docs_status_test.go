@@ -23,28 +23,29 @@ func documentedStatus(t *testing.T) (text string, d *status.Document) {
 	if block == nil {
 		t.Fatal("docs/status.md shows no JSON of status")
 	}
-	d = new(status.Document)
-	decoder := json.NewDecoder(strings.NewReader(block[1]))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(d); err != nil {
+	d, err := parseStatus(block[1])
+	if err != nil {
 		t.Fatalf("docs/status.md shows JSON that is not a status document: %v", err)
 	}
-	d.At = timeOf(t, d.Time)
+	return block[1], d
+}
+
+// parseStatus reads a status document so that its table can be drawn.
+func parseStatus(text string) (*status.Document, error) {
+	d := new(status.Document)
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(d); err != nil {
+		return nil, err
+	}
+	var err error
+	d.At, err = time.Parse(time.RFC3339, d.Time)
 	for name, p := range d.Profiles { // null, of which the table knows more
 		p.Wanted, p.Slot, p.Now = cmp.Or(p.Wanted, status.Nothing), cmp.Or(p.Slot, policy.SlotNone), cmp.Or(p.Now, policy.NowNothing)
 		p.ServedBy, p.PriorState = cmp.Or(p.ServedBy, status.Nothing), cmp.Or(p.PriorState, "None")
 		d.Profiles[name] = p
 	}
-	return block[1], d
-}
-
-func timeOf(t *testing.T, text string) time.Time {
-	t.Helper()
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
+	return d, err
 }
 
 // shownIn returns the output that a page shows for a command.

@@ -131,7 +131,7 @@ configuration, 3 policy error.`,
 	root.SetFlagErrorFunc(cli.SuggestFlag)
 	root.AddCommand(
 		newApply(), newBoot(), newConfig(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newLogs(), author.New(), newRescan(), author.NewSchema(),
-		newStatus(), newVersion(), newWatch(),
+		newStatus(), newTop(), newVersion(), newWatch(),
 	)
 	for _, l := range lifecycles {
 		root.AddCommand(l.command())

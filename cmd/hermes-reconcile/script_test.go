@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	if remote.IsChild(os.Args) || process.IsChild(os.Args) || len(os.Args) > 1 && os.Args[1] == "died" {
 		start()
 	}
-	testscript.Main(m, map[string]func(){"hermes-reconcile": start})
+	testscript.Main(m, map[string]func(){"hermes-reconcile": start, topExample: drawTopExample})
 }
 
 // withoutService is the variable that keeps the service out of the plans and trees of tests

@@ -25,7 +25,6 @@ import (
 
 type statusFlags struct {
 	textfile string
-	watch    bool
 	check    bool
 	color    string
 	format   string // one that only this command has, or empty
@@ -45,7 +44,7 @@ Exit status: 0 shown, 1 the volume cannot be read (slots and processes are still
 in a crash loop, when rules or settings do not count as they are, when another user could
 have written what only root may write, or when the watch does not run.`,
 		Example: `  hermes-reconcile status
-  hermes-reconcile status coder --watch
+  hermes-reconcile status coder -o wide
   hermes-reconcile status --check           # a health check: prints nothing when all is well
   hermes-reconcile status --textfile /var/lib/node_exporter/textfile/hermes.prom`,
 		RunE:              func(cmd *cobra.Command, args []string) error { return runStatus(cmd, f, args) },
@@ -53,9 +52,8 @@ have written what only root may write, or when the watch does not run.`,
 	}
 	flags := cmd.Flags()
 	flags.StringP("output", "o", "", "table, wide (all columns, absolute times), name (one profile a line), json, yaml or prometheus (default table)")
-	flags.StringVar(&f.color, "color", "auto", "auto (on a terminal, unless NO_COLOR is set), always or never")
+	cli.AddColor(cmd, &f.color)
 	flags.StringVar(&f.textfile, "textfile", "", "write Prometheus text to this file, whose name ends in .prom, and print nothing")
-	flags.BoolVarP(&f.watch, "watch", "w", false, "draw the table again every 2 s, on a terminal, until q or ctrl-c")
 	flags.BoolVar(&f.check, "check", false, "print only what is wrong, and then exit 1")
 	return cmd
 }
@@ -70,11 +68,11 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.agree(c); err != nil {
-		return err
+	if f.textfile != "" && !strings.HasSuffix(f.textfile, ".prom") {
+		return fmt.Errorf("--textfile %s: want a name that ends in .prom, the collector reads no other", f.textfile)
 	}
-	if f.watch {
-		return watchStatus(cmd, c, f, names)
+	if _, err := cli.HasColours(f.color, nil); err != nil {
+		return err
 	}
 	d, code, err := currentStatus(cmd.Context(), cmd, c, nil, names)
 	if err != nil {
@@ -114,7 +112,8 @@ func (f statusFlags) show(cmd *cobra.Command, c config.Config, d *status.Documen
 
 // screen is the screen that a stream is, and the writer to draw on it.
 func (f statusFlags) screen(stream io.Writer) (view.Screen, io.Writer) {
-	s := view.Screen{Wide: f.format == "wide", Colour: f.color == "always" || f.color == "auto" && terminal.HasColours(stream)}
+	s := view.Screen{Wide: f.format == "wide"}
+	s.Colour, _ = cli.HasColours(f.color, stream) // it is one of the words
 	if screen := terminal.Of(stream); screen != nil {
 		s.Width, _, _ = term.GetSize(int(screen.Fd())) // an unknown width cuts nothing
 	}
@@ -122,19 +121,6 @@ func (f statusFlags) screen(stream io.Writer) (view.Screen, io.Writer) {
 		stream = terminal.ForColours(stream)
 	}
 	return s, stream
-}
-
-// agree checks the flags that exclude each other.
-func (f statusFlags) agree(c config.Config) error {
-	switch {
-	case f.textfile != "" && !strings.HasSuffix(f.textfile, ".prom"):
-		return fmt.Errorf("--textfile %s: want a name that ends in .prom, the collector reads no other", f.textfile)
-	case !slices.Contains([]string{"auto", "always", "never"}, f.color):
-		return fmt.Errorf("--color is %q, want auto, always or never", f.color)
-	case f.watch && (f.check || f.textfile != "" || f.format != "" && f.format != "wide" || c.Output != "table"):
-		return errors.New("--watch draws a table: leave --check, --textfile and --output out")
-	}
-	return nil
 }
 
 // currentStatus looks at everything, and returns the exit status that it deserves. A volume

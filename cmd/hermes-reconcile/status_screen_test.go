@@ -21,7 +21,7 @@ func TestStatusInATerminal(t *testing.T) {
 	if err := unix.IoctlSetWinsize(int(theirs.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}); err != nil {
 		t.Fatal(err)
 	}
-	places := watchArgs(t, 0)[2:]
+	places := placeArgs(t)
 	for i := range 60 {
 		hometest.Put(t, places[1], fmt.Sprintf("profiles/customer-support-%02d/SOUL.md", i), "")
 		hometest.Put(t, places[1], fmt.Sprintf("profiles/customer-support-%02d/gateway_state.json", i), `{"desired_state":"running"}`)

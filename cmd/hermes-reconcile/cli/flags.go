@@ -2,12 +2,14 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/policy/suggest"
 )
 
@@ -54,4 +56,20 @@ func SuggestCommand(cmd *cobra.Command, args []string) error {
 		}
 	}
 	return fmt.Errorf("unknown command %q for %s%s", args[0], cmd.CommandPath(), suggest.Words(args[0], names))
+}
+
+// AddColor adds the flag --color to a command.
+func AddColor(cmd *cobra.Command, color *string) {
+	cmd.Flags().StringVar(color, "color", "auto", "auto (on a terminal, unless NO_COLOR is set), always or never")
+}
+
+// HasColours reports whether a stream has colours, by the value of --color.
+func HasColours(color string, stream io.Writer) (bool, error) {
+	switch color {
+	case "auto":
+		return terminal.HasColours(stream), nil
+	case "always", "never":
+		return color == "always", nil
+	}
+	return false, fmt.Errorf("--color is %q, want auto, always or never", color)
 }

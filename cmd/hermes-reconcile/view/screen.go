@@ -51,3 +51,23 @@ func (s Screen) wrap(line string, indent int) []string {
 	}
 	return strings.Split(text.WrapSoft(strings.Join(words, " "), width), "\n")
 }
+
+// Cut shortens a line of a view to the width.
+func (s Screen) Cut(line string) string { return text.Snip(line, s.Width, "…") }
+
+// indent begins each line that goes on with the one before it.
+const indent = "    "
+
+// Fold breaks a line into lines that are not longer than the width, where it can between words.
+// No character of the line steers the terminal.
+func (s Screen) Fold(line string) (lines []string) {
+	line = policy.Line(strings.ReplaceAll(line, "\t", indent))
+	for width := max(s.Width, 2*len(indent)); text.StringWidthWithoutEscSequences(line) > width; {
+		part := text.Trim(line, width)
+		if space := strings.LastIndexByte(part, ' '); space > len(part)/2 && line[len(part)] != ' ' {
+			part = part[:space]
+		}
+		lines, line = append(lines, part), indent+strings.TrimLeft(line[len(part):], " ")
+	}
+	return append(lines, line)
+}

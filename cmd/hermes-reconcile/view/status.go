@@ -1,10 +1,8 @@
 package view
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,27 +14,39 @@ import (
 
 // Status prints what wants attention, the profiles, and a summary.
 func (s Screen) Status(w io.Writer, d *status.Document) {
-	var trouble bytes.Buffer
-	s.skip(&trouble, d.Skip)
-	s.policy(&trouble, policy.Decisions{Policy: d.Policy, Alarms: d.Alarms})
-	if trouble.Len() > 0 {
-		fmt.Fprintf(w, "%s\n", trouble.Bytes())
+	if trouble := s.Trouble(d); trouble != "" {
+		fmt.Fprintf(w, "%s\n", trouble)
 	}
-	s.profiles(w, d)
-	fmt.Fprintln(w)
-	s.say(w, "WATCH", "%s", d.Watch.Describe(d.At))
+	fmt.Fprintf(w, "%s\n%s", s.Table(d, d.Names()), s.Summary(d))
+}
+
+// Trouble is what wants attention: a line for each cause, none when all is well.
+func (s Screen) Trouble(d *status.Document) string {
+	var w strings.Builder
+	s.skip(&w, d.Skip)
+	s.policy(&w, policy.Decisions{Policy: d.Policy, Alarms: d.Alarms})
+	return w.String()
+}
+
+// Summary is about the container. Its last line has the total.
+func (s Screen) Summary(d *status.Document) string {
+	var w strings.Builder
+	s.say(&w, "WATCH", "%s", d.Watch.Describe(d.At))
 	if d.Volume.Owner != nil {
-		s.say(w, "OWNER", "%s", d.Volume.Owner.Describe(d.At))
+		s.say(&w, "OWNER", "%s", d.Volume.Owner.Describe(d.At))
 	}
-	s.summary(w, d)
+	s.say(&w, "TOTAL", "%s", Total(d))
+	return w.String()
 }
 
 // The columns that a narrow terminal does not have, the least important first.
 var dispensable = []string{"SLOT", "SERVED BY", "RESTARTS", "SINCE"}
 
-func (s Screen) profiles(w io.Writer, d *status.Document) {
-	table := newTable(w, "PROFILE", "WANTED", "NOW", "SLOT", "SINCE", "RESTARTS", "REASON", "SERVED BY", "NEXT")
-	for _, name := range d.Names() {
+// Table has a line for its head, and one for each of these profiles.
+func (s Screen) Table(d *status.Document, names []string) string {
+	var w strings.Builder
+	table := newTable(&w, "PROFILE", "WANTED", "NOW", "SLOT", "SINCE", "RESTARTS", "REASON", "SERVED BY", "NEXT")
+	for _, name := range names {
 		p := d.Profiles[name]
 		next := strings.TrimSuffix(s.when(p.Next, d.At)+", "+p.NextReason, ", ")
 		table.row(name, p.Wanted, p.DescribeNow(), p.Slot, s.when(p.Since, d.At), p.Restarts, p.Code, p.ServedBy, next)
@@ -44,11 +54,12 @@ func (s Screen) profiles(w io.Writer, d *status.Document) {
 	if s.Width > 0 && !s.Wide {
 		table.fit(s.Width, dispensable...)
 	}
-	for i, name := range d.Names() {
+	for i, name := range names {
 		now := &table.rows[i+1][2]
 		*now = s.paint(colourOf(d.Profiles[name]), *now)
 	}
 	table.end()
+	return w.String()
 }
 
 // when writes a time as a person would say it.
@@ -79,7 +90,8 @@ func colourOf(p status.Profile) text.Color {
 	return text.Reset
 }
 
-func (s Screen) summary(w io.Writer, d *status.Document) {
+// Total counts the profiles.
+func Total(d *status.Document) string {
 	var up, wanted, held int
 	for _, p := range d.Profiles {
 		if p.Now == policy.NowUp {
@@ -92,7 +104,7 @@ func (s Screen) summary(w io.Writer, d *status.Document) {
 			held++
 		}
 	}
-	s.say(w, "TOTAL", "%s: %d wanted up, %d up, %d held", policy.Count(len(d.Profiles), "profile"), wanted, up, held)
+	return fmt.Sprintf("%s: %d wanted up, %d up, %d held", policy.Count(len(d.Profiles), "profile"), wanted, up, held)
 }
 
 // Names prints the profiles, one a line.
@@ -100,18 +112,4 @@ func Names(w io.Writer, d *status.Document) {
 	for _, name := range d.Names() {
 		line(w, "%s", name)
 	}
-}
-
-// Frame is one drawing of the status on a terminal of a height. It starts at the top left and
-// ends with the terminal.
-func (s Screen) Frame(d *status.Document, every time.Duration, height int) []byte {
-	var text, frame bytes.Buffer
-	s.Status(&text, d)
-	fmt.Fprintf(&frame, "\x1b[H\x1b[2J%s, every %s, q to end\n\n", d.Time, every)
-	lines := slices.Collect(strings.Lines(text.String()))
-	if most := height - 4; most > 0 && len(lines) > most {
-		lines = append(lines[:most:most], fmt.Sprintf("… and %d more lines\n", len(lines)-most))
-	}
-	frame.WriteString(strings.Join(lines, ""))
-	return frame.Bytes()
 }
