@@ -28,7 +28,7 @@ func (s Screen) Status(w io.Writer, d *status.Document) {
 	if d.Volume.Owner != nil {
 		s.say(w, "OWNER", "%s", d.Volume.Owner.Describe(d.At))
 	}
-	s.summary(w, d)
+	s.say(w, "TOTAL", "%s", Total(d))
 }
 
 // The columns that a narrow terminal does not have, the least important first.
@@ -79,7 +79,8 @@ func colourOf(p status.Profile) text.Color {
 	return text.Reset
 }
 
-func (s Screen) summary(w io.Writer, d *status.Document) {
+// Total counts the profiles in words.
+func Total(d *status.Document) string {
 	var up, wanted, held int
 	for _, p := range d.Profiles {
 		if p.Now == policy.NowUp {
@@ -92,7 +93,7 @@ func (s Screen) summary(w io.Writer, d *status.Document) {
 			held++
 		}
 	}
-	s.say(w, "TOTAL", "%s: %d wanted up, %d up, %d held", policy.Count(len(d.Profiles), "profile"), wanted, up, held)
+	return fmt.Sprintf("%s: %d wanted up, %d up, %d held", policy.Count(len(d.Profiles), "profile"), wanted, up, held)
 }
 
 // Names prints the profiles, one a line.
