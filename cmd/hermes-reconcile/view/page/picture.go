@@ -24,14 +24,17 @@ const (
 
 // picture is the history of one profile.
 func (p *printer) picture(name string) node {
+	spans := p.Timeline.Profiles[name]
 	var shapes []node
-	for i, s := range p.Timeline.Profiles[name] {
-		from, to := p.Timeline.Place(s.Start), p.Timeline.Place(s.End)
-		if i == len(p.Timeline.Profiles[name])-1 {
+	for i, s := range spans {
+		from, to, most := p.Timeline.Place(s.Start), p.Timeline.Place(s.End), 1-narrowestNow
+		if i == len(spans)-1 {
+			most = 1
 			from = min(from, to-narrowestNow)
 		}
+		from, to = min(from, most-narrowest), min(max(to, from+narrowest), most)
 		title := fmt.Sprintf("%s, %s to %s: %s", s.State, p.short(s.Start), p.short(s.End), s.Code)
-		shapes = append(shapes, tag("rect", class(looks[s.State].class), attr{"x", percent(from)}, attr{"width", percent(max(to-from, narrowest))}, tag("title", title)))
+		shapes = append(shapes, tag("rect", class(looks[s.State].class), attr{"x", percent(from)}, attr{"width", percent(to - from)}, tag("title", title)))
 	}
 	return tag("svg", class("bar"), attr{"role", "img"}, attr{"aria-label", "history, in words below"}, all(shapes...), tag("use", attr{"href", "#grid"}))
 }
