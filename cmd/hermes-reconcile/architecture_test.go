@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"engine/watch":           {"policy", "policy/trust", "policy/wait", "engine", "engine/ledger", "engine/memory", "engine/reconcile"},
 	"engine/explain":         {"policy", "engine", "engine/ledger"},
 	"engine/status":          {"policy", "engine", "engine/watch"},
+	"engine/timeline":        {"policy", "engine/ledger", "engine/status"},
 	"rego":                   {"policy", "policy/suggest", "policy/trust", "policy/yamlerror", "rego/recipes"},
 	"rego/bundle":            {"policy", "policy/trust", "rego"},
 	"rego/process":           {"policy", "engine", "engine/child", "rego", "rego/bundle"},
@@ -55,6 +56,9 @@ var mayImport = map[string][]string{
 	"cmd/hermes-reconcile/schemas": {"policy", "policy/suggest"},
 	"cmd/hermes-reconcile/view":    {"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "policy", "engine/explain", "engine/gatewaylog", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile/top":     {"policy", "engine/status", "cmd/hermes-reconcile/view"},
+	"cmd/hermes-reconcile/view/page": {
+		"policy", "engine/explain", "engine/ledger", "engine/status", "engine/timeline", "rego/workbench", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
+	},
 	"cmd/hermes-reconcile/inspect": {
 		"policy", "policy/trust", "engine", "engine/facts/read", "engine/ledger", "engine/status", "engine/watch", "rego/bundle", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
@@ -65,7 +69,7 @@ var mayImport = map[string][]string{
 	},
 	"cmd/hermes-reconcile/service": {
 		"policy", "policy/trust", "engine", "engine/notify", "engine/reconcile", "engine/status", "engine/volume/remote", "engine/watch", "rego/process", "s6/scandir",
-		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/world",
+		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/view/page", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile/terminal": {"policy", "policy/wait", "cmd/hermes-reconcile/config"},
 	"cmd/hermes-reconcile/cli": {
@@ -77,9 +81,9 @@ var mayImport = map[string][]string{
 		"cmd/hermes-reconcile/cli", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile": {
-		"policy", "policy/suggest", "policy/wait", "engine", "engine/facts/read", "engine/gatewaylog", "engine/volume", "engine/volume/remote", "engine/ledger", "engine/reconcile", "engine/explain", "engine/status",
+		"policy", "policy/suggest", "policy/wait", "engine", "engine/facts/read", "engine/gatewaylog", "engine/volume", "engine/volume/remote", "engine/ledger", "engine/reconcile", "engine/explain", "engine/status", "engine/timeline",
 		"engine/watch", "rego", "rego/bundle", "rego/process", "rego/workbench", "s6", "s6/deaths", "s6/scripts",
-		"cmd/hermes-reconcile/author", "cmd/hermes-reconcile/cli", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/service", "cmd/hermes-reconcile/terminal", "cmd/hermes-reconcile/top", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
+		"cmd/hermes-reconcile/author", "cmd/hermes-reconcile/cli", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/service", "cmd/hermes-reconcile/terminal", "cmd/hermes-reconcile/top", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/view/page", "cmd/hermes-reconcile/world",
 	},
 }
 

@@ -79,7 +79,7 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 		return err
 	}
 	defer closeWorld()
-	r, boots, err := explainedPass(ctx, w, log, profile, options)
+	r, runs, err := explainedPass(ctx, w, log, options, ledger.Query{Profiles: []string{profile}, Most: explainedBoots, Whole: true})
 	if err != nil {
 		return err
 	}
@@ -93,29 +93,27 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 	if f.rule != "" {
 		return showMatch(ctx, cmd, c, decided, r, profile, f.rule)
 	}
-	texts, err := compiled(c, decided, false)
+	subject, err := subjectOf(c, r, decided)
 	if err != nil {
 		return cli.Exit(cli.ExitPolicy, err)
 	}
-	e := explain.Of(ctx, explain.Subject{
-		Profile: profile, Situation: r.Situation, Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil || f.input != "",
-		Rules: &explained{Policy: decided, texts: texts}, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: policy.InputSchema, Boots: boots,
-		ReadLog: func() []string {
-			if f.input != "" {
-				return nil
-			}
-			done, err := w.Volume.Change(ctx, engine.Change{Kind: engine.ReadLog, Profile: profile})
-			if err != nil {
-				log.Warn("the log of the gateway", "err", err)
-			}
-			return done.Log
-		},
-	})
+	subject.Profile, subject.Boots = profile, runs.Boots(profile)
+	subject.NoPlan = subject.NoPlan || f.input != ""
+	subject.ReadLog = func() []string {
+		if f.input != "" {
+			return nil
+		}
+		done, err := w.Volume.Change(ctx, engine.Change{Kind: engine.ReadLog, Profile: profile})
+		if err != nil {
+			log.Warn("the log of the gateway", "err", err)
+		}
+		return done.Log
+	}
 	table := view.Explanation
 	if f.verbose {
 		table = view.WholeExplanation
 	}
-	if err := cli.Show(cmd, c, e, table); err != nil {
+	if err := cli.Show(cmd, c, explain.Of(ctx, subject), table); err != nil {
 		return err
 	}
 	if r.Decisions.Policy.Fallback {
@@ -127,27 +125,36 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 // explainedBoots is how many passes an explanation knows.
 const explainedBoots = 100
 
-// explainedPass looks at the next boot and reads the ledger. A ledger that cannot be read
-// leaves the explanation without its history, and is logged.
-func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, profile string, o reconcile.Options) (reconcile.Report, []ledger.Boot, error) {
+// explainedPass looks, and reads the ledger. A ledger that cannot be read leaves out the history,
+// and is logged.
+func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, o reconcile.Options, q ledger.Query) (reconcile.Report, ledger.Runs, error) {
 	r, err := reconcile.Pass(ctx, w, o)
 	if err != nil {
-		return r, nil, cli.PassError(err)
+		return r, ledger.Runs{}, cli.PassError(err)
 	}
 	if r.PlanErr != nil {
 		log.Warn("what a boot would do to slots", "err", r.PlanErr)
 	}
 	if o.Input != nil {
-		return r, nil, nil
+		return r, ledger.Runs{}, nil
 	}
-	runs, err := w.Volume.Runs(ctx, ledger.Query{Profiles: []string{profile}, Most: explainedBoots, Whole: true})
+	runs, err := w.Volume.Runs(ctx, q)
 	if err != nil {
 		log.Warn("the ledger", "err", err)
 	}
 	for _, note := range runs.Notes {
 		log.Warn("the ledger", "err", note)
 	}
-	return r, runs.Boots(), nil
+	return r, runs, nil
+}
+
+// subjectOf is what the explanation of any profile of a pass is made of.
+func subjectOf(c config.Config, r reconcile.Report, decided *process.Policy) (explain.Subject, error) {
+	texts, err := compiled(c, decided, false)
+	return explain.Subject{
+		Situation: r.Situation, Slots: policy.SlotsOf(r.Input.Container), Decisions: r.Decisions, Plan: r.Plan, NoPlan: r.PlanErr != nil,
+		Rules: &explained{Policy: decided, texts: texts}, OnRuleError: engine.OnRuleError(c.OnRuleError), Schema: policy.InputSchema,
+	}, err
 }
 
 // showMatch prints where the rules of a package stopped for a profile.

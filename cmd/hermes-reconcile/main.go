@@ -130,7 +130,7 @@ configuration, 3 policy error.`,
 	root.Flags().Bool("version", false, "print the version, and that of the policy engine")
 	root.SetFlagErrorFunc(cli.SuggestFlag)
 	root.AddCommand(
-		newApply(), newBoot(), newConfig(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newLogs(), author.New(), newRescan(), author.NewSchema(),
+		newApply(), newBoot(), newConfig(), newDied(), newDoctor(), newEval(), newEvents(), newExplain(), newFacts(), newLog(), newLogs(), author.New(), newReport(), newRescan(), author.NewSchema(),
 		newStatus(), newTop(), newVersion(), newWatch(),
 	)
 	for _, l := range lifecycles {

@@ -32,7 +32,13 @@ type explained struct {
 	texts []*rego.Evaluator // the same rules, to be read
 }
 
-func (e *explained) Setting(key string) any { return e.texts[0].Setting(key) }
+// Settings are all settings, without secrets.
+func (e *explained) Settings() map[string]any {
+	settings, _ := config.WithoutSecrets("", e.texts[0].Settings()).(map[string]any)
+	return settings
+}
+
+func (e *explained) Setting(key string) any { return e.Settings()[key] }
 
 func (e *explained) Reads(c policy.Contribution, profile string) []explain.Read {
 	var reads []explain.Read

@@ -22,6 +22,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/schemas"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/cmd/hermes-reconcile/view/page"
 	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/engine/gatewaylog"
 	"hermes-reconcile/engine/ledger"
@@ -53,6 +54,7 @@ var documents = map[string]struct {
 	"log":        {ledger.History{}, "log"},
 	"logs":       {gatewaylog.Line{}, "logs (each line)"},
 	"match":      {workbench.Match{}, "explain --rule"},
+	"page":       {page.Document{}, "report"},
 	"recipes":    {view.RecipeList{}, "policy recipes"},
 	"report":     {reconcile.Report{}, "apply, pause, register, release, restart, resume, start, stop, unregister"},
 	"rescan":     {view.Rescan{}, "rescan"},
@@ -326,6 +328,7 @@ func TestEveryDocumentFitsItsSchema(t *testing.T) {
 	try("report", cli.ExitDone, "start writer")
 	try("report", cli.ExitDone, "apply")
 	try("status", cli.ExitDone, "status")
+	try("page", cli.ExitDone, "report")
 	try("explain", cli.ExitDone, "explain coder")
 	try("match", cli.ExitDone, "explain coder --rule prior_intent")
 	try("log", cli.ExitDone, "log --all")

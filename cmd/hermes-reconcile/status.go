@@ -139,16 +139,20 @@ func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rul
 	if err := d.Keep(names); err != nil {
 		return nil, 0, cli.PassError(err)
 	}
-	code := cli.ExitDone
+	return d, statusCode(r, d), nil
+}
+
+// statusCode is the exit status that a status deserves.
+func statusCode(r reconcile.Report, d *status.Document) int {
 	switch {
 	case !d.Volume.Readable, r.VolumeErr != nil:
-		code = cli.ExitProfile
+		return cli.ExitProfile
 	case len(reconcile.Broken(r.Decisions)) > 0:
-		code = cli.ExitPolicy
+		return cli.ExitPolicy
 	case !d.Certain():
-		code = cli.ExitProfile
+		return cli.ExitProfile
 	}
-	return d, code, nil
+	return cli.ExitDone
 }
 
 // statusOf lays out what a pass found. State is what the watch wrote, or the error of reading it.

@@ -70,6 +70,9 @@ func TestAskingTheWatch(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, text)
 		}
 	}
+	if code, text := ask("/"); code != http.StatusOK || !strings.Contains(text, "<b>coder</b>") || !strings.Contains(text, "<b>writer</b>") || !strings.Contains(text, "Nothing needs attention") {
+		t.Errorf("/: %d %s", code, text)
+	}
 	for _, uid := range []int{0, agent} {
 		want(uid, cli.ExitDone, "\nWATCH   looked ", "status")
 		want(uid, cli.ExitDone, "", "status --check")

@@ -36,6 +36,7 @@ type Read struct {
 type Subject struct {
 	Profile     string
 	Situation   engine.Situation
+	Slots       policy.Slots // of the situation
 	Decisions   policy.Decisions
 	Plan        policy.Plan // of the next boot
 	NoPlan      bool        // Plan is not known
@@ -226,16 +227,15 @@ func (s Subject) ending(n *Now, facts policy.Facts) {
 }
 
 func (s Subject) slotOf() policy.Slot {
-	return policy.SlotsOf(s.Situation.Input.Container).ByProfile()[s.Profile]
+	return s.Slots.ByProfile()[s.Profile]
 }
 
 func (s Subject) slot() policy.Maybe {
-	slots := policy.SlotsOf(s.Situation.Input.Container)
-	slot, exists := slots.ByProfile()[s.Profile]
-	_, now := slots.Words(slot, exists)
+	slot, exists := s.Slots.ByProfile()[s.Profile]
+	_, now := s.Slots.Words(slot, exists)
 	switch {
-	case slots.Status != policy.StatusRecorded:
-		return policy.Maybe("unknown: the scan directory is " + slots.Status)
+	case s.Slots.Status != policy.StatusRecorded:
+		return policy.Maybe("unknown: the scan directory is " + s.Slots.Status)
 	case !exists:
 		return policy.SlotNone
 	case now == policy.NowUnknown:
@@ -251,6 +251,9 @@ func (s Subject) slot() policy.Maybe {
 // sharers names the other profiles that have one of the profile's exclusive credentials.
 func (s Subject) sharers(facts policy.Facts) []string {
 	mine := policy.Fingerprints(facts)
+	if len(mine) == 0 {
+		return nil
+	}
 	var names []string
 	for name, others := range s.Situation.Input.Profiles {
 		if name != s.Profile && slices.ContainsFunc(policy.Fingerprints(others), func(f string) bool { return slices.Contains(mine, f) }) {

@@ -16,14 +16,14 @@ type Boot struct {
 	Profile   *Line // nil when the boot was skipped or had no such profile
 }
 
-// Boots returns the passes for the only profile of the query, oldest first. A command on a
-// running container has no line for a profile that it left alone; such a pass is left out.
-func (r Runs) Boots() []Boot {
+// Boots returns the passes for a profile, oldest first. A command on a running container has no
+// line for a profile that it left alone; such a pass is left out.
+func (r Runs) Boots(profile string) []Boot {
 	var boots []Boot
 	for _, run := range r.Runs {
 		b := Boot{Container: run.Container}
-		if len(run.Profiles) > 0 {
-			b.Profile = &run.Profiles[0]
+		if at := slices.IndexFunc(run.Profiles, func(l Line) bool { return l.Profile == profile }); at >= 0 {
+			b.Profile = &run.Profiles[at]
 		}
 		if b.Profile != nil || b.Container != nil && b.IsBoot() {
 			boots = append(boots, b)

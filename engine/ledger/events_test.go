@@ -77,6 +77,9 @@ func TestManyPassesOfAWatchKeepTheBoot(t *testing.T) {
 	if err != nil || lines["coder"].Phase != policy.PhaseBoot || lines[""].Phase != policy.PhaseBoot {
 		t.Errorf("previous: %+v, %v", lines, err)
 	}
+	if runs := ledger.ReadRuns(home.Root(), ledger.Query{Watch: true, Most: 3}).Runs; len(runs) != 4 || !runs[0].IsBoot() || runs[3].Container.Command != "watch" {
+		t.Errorf("with the watch: %d runs, want the boot and the last three passes of the watch", len(runs))
+	}
 	events := ledger.ReadRuns(home.Root(), ledger.Query{Events: true, Most: 3}).Events
 	if want := strings.Repeat("00:01 coder: started (watch volume)\n", 3); shown(events) != want {
 		t.Errorf("events\n%swant\n%s", shown(events), want)

@@ -42,7 +42,7 @@ func NewHistory(runs Runs, most int) History {
 	entries := map[string][]Entry{}
 	boots := 0
 	for _, run := range runs.Runs {
-		if run.isBoot() {
+		if run.IsBoot() {
 			boots++
 		}
 		lines := run.Profiles

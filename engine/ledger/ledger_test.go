@@ -74,7 +74,7 @@ func TestReadLedger(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.why, func(t *testing.T) {
 			var got []string
-			for _, b := range runsOf(t, ofCoder, test.files).Boots() {
+			for _, b := range runsOf(t, ofCoder, test.files).Boots("coder") {
 				text := ""
 				if b.Container != nil {
 					text = b.Container.Time[17:19] + " "
@@ -99,7 +99,7 @@ func TestReadLedgerKeepsTheNewest(t *testing.T) {
 	}
 	text.WriteString(line1("coder", "registered", 2))
 	runs := runsOf(t, ofCoder, map[string]string{"container-boot.jsonl": text.String()})
-	boots := runs.Boots()
+	boots := runs.Boots("coder")
 	if len(runs.Notes) > 0 || len(boots) != ofCoder.Most || boots[len(boots)-1].Profile.Action != "registered" {
 		t.Errorf("%d boots, the last %+v, %v; want the newest %d", len(boots), boots[len(boots)-1:], runs.Notes, ofCoder.Most)
 	}
@@ -120,7 +120,7 @@ func TestReadLedgerOfAFIFO(t *testing.T) {
 	}
 	defer home.Close()
 	runs := ledger.ReadRuns(home.Root(), ofCoder)
-	if len(runs.Boots()) > 0 || len(runs.Notes) != 1 || !strings.Contains(runs.Notes[0], "not a regular file") {
+	if len(runs.Boots("coder")) > 0 || len(runs.Notes) != 1 || !strings.Contains(runs.Notes[0], "not a regular file") {
 		t.Errorf("got %+v", runs)
 	}
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ type Query struct {
 	Profiles []string
 	Most     int  // runs
 	Boots    bool // without the commands on a running container
+	Watch    bool // with the passes of the watch, at most Most of these too
 	Whole    bool // with contributions and operations
 	// Events asks for the newest events, at most Most, of all passes and of those of the
 	// watch, instead of runs.
@@ -37,8 +39,8 @@ type Run struct {
 	Profiles  []Line
 }
 
-// isBoot reports whether the pass was a boot, as far as a line of it is left.
-func (r Run) isBoot() bool {
+// IsBoot reports whether the pass was a boot, as far as a line of it is left.
+func (r Run) IsBoot() bool {
 	switch {
 	case r.Container != nil:
 		return r.Container.Phase == policy.PhaseBoot
@@ -59,18 +61,33 @@ type runsReader struct {
 	names map[string]bool
 }
 
-// ReadRuns reads the ledger and the file that it was rotated to: for runs without that of the
-// watch. Invalid lines, which an interrupted run leaves, become notes.
+// ReadRuns reads the ledger and the file that it was rotated to. Runs are by time, if those of
+// the watch are among them. Invalid lines, which an interrupted run leaves, become notes.
 func ReadRuns(home policy.Directory, q Query) Runs {
 	r := &runsReader{query: q, names: map[string]bool{}}
 	var all Runs
 	if q.Events {
 		all = readEvents(home, r)
 	} else {
-		_, all.Notes = scan(home, Name, Place{}, r.addLine)
-		all.Runs = r.runs
+		all = readRuns(home, r)
 	}
 	all.Names = slices.Sorted(maps.Keys(r.names))
+	return all
+}
+
+func readRuns(home policy.Directory, r *runsReader) (all Runs) {
+	files := []string{Name}
+	if r.query.Watch {
+		files = append(files, WatchName)
+	}
+	for _, name := range files {
+		r.runs, r.lines = nil, 0
+		_, notes := scan(home, name, Place{}, r.addLine)
+		all.Runs, all.Notes = append(all.Runs, r.runs...), append(all.Notes, notes...)
+	}
+	if r.query.Watch {
+		slices.SortStableFunc(all.Runs, func(a, b Run) int { return cmp.Compare(a.Time, b.Time) })
+	}
 	return all
 }
 

@@ -19,13 +19,13 @@ const (
 	codeStray     = "stray_gateway"  // its lock is held, and its slot is not up
 	codeNoSvscan  = "no_svscan"      // no s6-svscan works on the scan directory
 	codeScanDir   = "scandir"        // the scan directory is missing, or cannot be read
-	codeLoop      = "crash_loop"     // wanted, and its gateway ends again and again
+	CodeLoop      = "crash_loop"     // wanted, and its gateway ends again and again
 	CodeWatch     = "watch_not_running"
 )
 
 // Codes returns the codes of the alarms of the status.
 func Codes() []string {
-	return []string{codeNotUp, codeNotWanted, CodeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir, codeLoop, CodeWatch}
+	return []string{codeNotUp, codeNotWanted, CodeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir, CodeLoop, CodeWatch}
 }
 
 // heldByRoot are the codes of the holds that leave a profile to the gateway of the root
@@ -102,7 +102,7 @@ func (p Profile) alarms(s Supervisor) []policy.Alarm {
 	case p.slotProblem != "":
 		add(codeOddSlot, p.slotProblem)
 	case p.isLooping():
-		add(codeLoop, p.describeLoop())
+		add(CodeLoop, p.describeLoop())
 	}
 	if p.Wanted == Unknown && p.Code == codeFacts {
 		add(codeFacts, "what is wanted is not known: "+p.Reason)
@@ -139,7 +139,7 @@ func (d *Document) notServed(name string, m multiplexing) (policy.Alarm, bool) {
 
 // unhealthy are the codes of the alarms with which a container is not healthy.
 var unhealthy = []string{
-	codeNotUp, codeLoop, codeFacts, CodeWatch,
+	codeNotUp, CodeLoop, codeFacts, CodeWatch,
 	policy.CodeUntrusted, policy.CodePolicyFallback, policy.CodePolicyGone, policy.CodeSettings, policy.CodeRuleError,
 }
 

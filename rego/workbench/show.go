@@ -30,6 +30,9 @@ type Package struct {
 	Source      string             `json:"source,omitempty"` // the text of its file
 }
 
+// BuiltIn is the layer of the built-in rules.
+const BuiltIn = "built-in"
+
 // Packages describes the rule packages of the layers, also those that are switched off,
 // in the order of layers and files.
 func Packages(layers []rego.Layer, settings map[string]any) ([]Package, error) {
@@ -44,7 +47,7 @@ func Packages(layers []rego.Layer, settings map[string]any) ([]Package, error) {
 	var all []Package
 	for _, s := range rules.Sources {
 		p := describe(s)
-		p.Layer = "built-in"
+		p.Layer = BuiltIn
 		if s.Layer > 0 {
 			p.Layer = layers[s.Layer].Name
 		}

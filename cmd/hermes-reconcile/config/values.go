@@ -37,14 +37,14 @@ func Values(flags *pflag.FlagSet, environ []string) (values []Value, c Config, w
 		if !known {
 			v.Source = "default"
 		}
-		v.Key, v.Value = key, withoutSecrets(key[strings.LastIndexByte(key, '.')+1:], k.Get(key))
+		v.Key, v.Value = key, WithoutSecrets(key[strings.LastIndexByte(key, '.')+1:], k.Get(key))
 		values = append(values, v)
 	}
 	return values, c, wrong, err
 }
 
-// withoutSecrets hides the values of secrets, also deep in a setting.
-func withoutSecrets(name string, value any) any {
+// WithoutSecrets hides the values of secrets, also deep in a setting.
+func WithoutSecrets(name string, value any) any {
 	if policy.NamesSecret(name) {
 		return HiddenValue
 	}
@@ -52,13 +52,13 @@ func withoutSecrets(name string, value any) any {
 	case map[string]any:
 		shown := map[string]any{}
 		for name, below := range value {
-			shown[name] = withoutSecrets(name, below)
+			shown[name] = WithoutSecrets(name, below)
 		}
 		return shown
 	case []any:
 		var shown []any
 		for _, below := range value {
-			shown = append(shown, withoutSecrets("", below))
+			shown = append(shown, WithoutSecrets("", below))
 		}
 		return shown
 	}

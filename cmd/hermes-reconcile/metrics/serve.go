@@ -70,6 +70,9 @@ func (w *Watch) handler() http.Handler {
 		to.Header().Set("Content-Type", string(expfmt.NewFormat(expfmt.TypeTextPlain)))
 		_, _ = to.Write(text) // who asked may be gone
 	})
+	if w.Page != nil {
+		mux.Handle("GET /{$}", w.Page)
+	}
 	mux.HandleFunc("GET /healthz", answer(w.notAlive))
 	mux.HandleFunc("GET /readyz", answer(w.notReady))
 	return mux

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 // A Watch is what can be asked of a watch. It is safe for concurrent use.
 type Watch struct {
+	Page   http.Handler // of the address alone; nil: there is none
 	resync func() time.Duration
 	again  time.Duration // from one attempt to listen to the next
 

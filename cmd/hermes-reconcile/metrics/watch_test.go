@@ -130,6 +130,7 @@ func TestWatchAnswers(t *testing.T) {
 	for kind, address := range map[string]string{"port": freePort(t), "socket": socketIn(t)} {
 		t.Run(kind, func(t *testing.T) {
 			w := newWatch()
+			w.Page = http.HandlerFunc(func(to http.ResponseWriter, _ *http.Request) { fmt.Fprint(to, "a page") })
 			c := serve(t, w, address)
 			want := func(path string, wantCode int, words ...string) {
 				t.Helper()
@@ -169,12 +170,15 @@ func TestWatchAnswers(t *testing.T) {
 			w.mutex.Unlock()
 			want("/healthz", 503, "the watch has not looked for 3h1m")
 
-			want("/", 404)
+			want("/", 200, "a page")
+			want("/index.html", 404)
 			want("/metrics/x", 404)
 			want("/debug/pprof/", 404)
 			for _, method := range []string{"POST", "PUT", "DELETE"} {
-				if code, _ := c.ask(method, "/metrics"); code != 405 {
-					t.Errorf("%s: status %d, want 405", method, code)
+				for _, path := range []string{"/", "/metrics"} {
+					if code, _ := c.ask(method, path); code != 405 {
+						t.Errorf("%s %s: status %d, want 405", method, path, code)
+					}
 				}
 			}
 		})

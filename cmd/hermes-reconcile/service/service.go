@@ -84,6 +84,7 @@ func (w *watcher) loop(ctx context.Context, c config.Config) error {
 		Dir: c.RunDir, Version: w.Version, Triggers: w.triggers, Log: w.Log, Times: w.times, Pass: w.pass, Events: w.events,
 	}
 	answers := metrics.NewWatch(func() time.Duration { return w.times().Resync })
+	answers.Page = &reporter{arguments: func() []string { return append([]string{"report", "--output=table"}, w.current().Given...) }}
 	loop.Passed = func(r reconcile.Report, err error, triggers []string, took time.Duration, s *watch.State) {
 		if err == nil {
 			s.Lease = w.lease.passed(r, time.Now())

@@ -10,7 +10,7 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// A cause is what alarms with one code and one reason have in common.
+// A cause is a code and a reason that alarms have in common.
 type cause struct{ code, reason string }
 
 // of is the cause of an alarm, without the profile's name.
@@ -32,31 +32,44 @@ func of(a policy.Alarm) cause {
 	return cause{a.Code, text}
 }
 
-// alarms prints a line for each cause. Reasons that differ in the profile's name only are one.
-func (s Screen) alarms(w io.Writer, alarms []policy.Alarm) {
+// A Cause is what some alarms are about. Alarms whose reasons differ in the name of the profile
+// only have one cause.
+type Cause struct {
+	Code, Reason string
+	Profiles     []string
+}
+
+// Causes returns the causes of alarms in their order.
+func Causes(alarms []policy.Alarm) []Cause {
 	alike := map[cause]int{}
 	for _, a := range alarms {
 		alike[of(a)]++
 	}
-	var causes []cause
-	about := map[cause][]string{}
+	var causes []Cause
+	at := map[cause]int{}
 	for _, a := range alarms {
 		c := of(a)
 		if alike[c] == 1 {
 			c.reason = a.Reason
 		}
-		if _, known := about[c]; !known {
-			causes, about[c] = append(causes, c), nil
+		if _, known := at[c]; !known {
+			at[c] = len(causes)
+			causes = append(causes, Cause{Code: c.code, Reason: c.reason})
 		}
 		if a.Profile != "" {
-			about[c] = append(about[c], a.Profile)
+			causes[at[c]].Profiles = append(causes[at[c]].Profiles, a.Profile)
 		}
 	}
-	for _, c := range causes {
-		who := policy.Few(about[c])
-		if n := len(about[c]); n > 3 {
+	return causes
+}
+
+// alarms prints a line for each cause.
+func (s Screen) alarms(w io.Writer, alarms []policy.Alarm) {
+	for _, c := range Causes(alarms) {
+		who := policy.Few(c.Profiles)
+		if n := len(c.Profiles); n > 3 {
 			who = fmt.Sprintf("%d profiles (%s)", n, who)
 		}
-		s.say(w, "ALARM", "%s", strings.TrimPrefix(who+": "+c.reason, ": "))
+		s.say(w, "ALARM", "%s", strings.TrimPrefix(who+": "+c.Reason, ": "))
 	}
 }

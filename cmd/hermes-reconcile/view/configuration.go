@@ -19,15 +19,19 @@ type Configuration struct {
 func ConfigurationTable(w io.Writer, c Configuration) {
 	t := newTable(w, "KEY", "VALUE", "FROM")
 	for _, v := range c.Values {
-		text, isText := v.Value.(string)
-		if !isText {
-			encoded, err := json.Marshal(v.Value)
-			if err != nil {
-				encoded = []byte(err.Error())
-			}
-			text = string(encoded)
-		}
-		t.row(v.Key, text, strings.TrimSpace(strings.TrimPrefix(v.Source+" "+v.Location, "file ")))
+		t.row(v.Key, ValueText(v.Value), strings.TrimSpace(strings.TrimPrefix(v.Source+" "+v.Location, "file ")))
 	}
 	t.end()
+}
+
+// ValueText is a value for people: a text as it is, anything else as JSON.
+func ValueText(value any) string {
+	if text, ok := value.(string); ok {
+		return text
+	}
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return err.Error()
+	}
+	return string(encoded)
 }

@@ -23,6 +23,9 @@ func WholeExplanation(w io.Writer, e *explain.Explanation) {
 	explanationOf(e, true).print(w, e.Sentence)
 }
 
+// ExplanationLines are the lines of all of an explanation, each with its heading.
+func ExplanationLines(e *explain.Explanation) [][2]string { return explanationOf(e, true).lines }
+
 func explanationOf(e *explain.Explanation, whole bool) *explanationPrinter {
 	p := &explanationPrinter{whole: whole}
 	p.because(e)

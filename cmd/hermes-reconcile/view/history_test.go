@@ -60,7 +60,7 @@ func FuzzLedger(f *testing.F) {
 			}
 		}
 		runs = ledger.ReadRuns(home, ledger.Query{Profiles: []string{"coder"}, Most: 3, Whole: true})
-		if boots := runs.Boots(); len(boots) > 3 {
+		if boots := runs.Boots("coder"); len(boots) > 3 {
 			t.Errorf("%d boots, want at most 3", len(boots))
 		}
 	})
