@@ -109,9 +109,10 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 		}
 		return done.Log
 	}
-	table := view.Explanation
+	screen, _ := cli.Screen("never", cmd.OutOrStdout())
+	table := screen.Explanation
 	if f.verbose {
-		table = view.WholeExplanation
+		table = screen.WholeExplanation
 	}
 	if err := cli.Show(cmd, c, explain.Of(ctx, subject), table); err != nil {
 		return err

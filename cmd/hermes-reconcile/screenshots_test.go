@@ -19,9 +19,13 @@ import (
 // -update makes them new.
 func TestScreenshots(t *testing.T) {
 	_, d := documentedStatus(t)
-	var status bytes.Buffer
-	view.Screen{Width: screenshotCells, Colour: true}.Status(&status, d)
+	var status, explanation bytes.Buffer
+	screen := view.Screen{Width: screenshotCells, Colour: true}
+	screen.Status(&status, d)
 	screenshot(t, "status", "$ hermes-reconcile status\n"+status.String())
+	screen.Explanation(&explanation, &exampleExplanation)
+	screenshot(t, "explain", "$ hermes-reconcile explain coder\n"+explanation.String())
+	screenshot(t, "top", shownIn(t, "docs/top.md", "hermes-reconcile top"))
 }
 
 // screenshot compares docs/images/NAME.svg with a picture of what a terminal shows.

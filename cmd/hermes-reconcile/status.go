@@ -5,12 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
@@ -106,21 +104,9 @@ func (f statusFlags) show(cmd *cobra.Command, c config.Config, d *status.Documen
 	if c.Output != "table" {
 		return cli.Show(cmd, c, d, nil)
 	}
-	screen, out := f.screen(cmd.OutOrStdout())
+	screen, out := cli.Screen(f.color, cmd.OutOrStdout())
+	screen.Wide = f.format == "wide"
 	return cli.Failed(view.Print(out, c.Output, d, screen.Status))
-}
-
-// screen is the screen that a stream is, and the writer to draw on it.
-func (f statusFlags) screen(stream io.Writer) (view.Screen, io.Writer) {
-	s := view.Screen{Wide: f.format == "wide"}
-	s.Colour, _ = cli.HasColours(f.color, stream) // it is one of the words
-	if screen := terminal.Of(stream); screen != nil {
-		s.Width, _, _ = term.GetSize(int(screen.Fd())) // an unknown width cuts nothing
-	}
-	if s.Colour {
-		stream = terminal.ForColours(stream)
-	}
-	return s, stream
 }
 
 // currentStatus looks at everything, and returns the exit status that it deserves. A volume

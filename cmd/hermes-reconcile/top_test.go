@@ -298,7 +298,7 @@ func drawTopExample() {
 			Look: func(context.Context) (*status.Document, error) { return d, nil },
 			Now:  func() time.Time { return d.At },
 			Run: func(_ context.Context, out io.Writer, _ ...string) int {
-				view.Explanation(out, &exampleExplanation)
+				view.Screen{}.Explanation(out, &exampleExplanation)
 				return cli.ExitDone
 			},
 		}, d, os.Stdin, os.Stdout)

@@ -7,9 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/terminal"
+	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/policy/suggest"
 )
 
@@ -72,4 +74,17 @@ func HasColours(color string, stream io.Writer) (bool, error) {
 		return color == "always", nil
 	}
 	return false, fmt.Errorf("--color is %q, want auto, always or never", color)
+}
+
+// Screen is the screen that a stream is, by the value of --color, and the writer to draw on it.
+func Screen(color string, stream io.Writer) (view.Screen, io.Writer) {
+	var s view.Screen
+	s.Colour, _ = HasColours(color, stream) // it is one of the words
+	if screen := terminal.Of(stream); screen != nil {
+		s.Width, _, _ = term.GetSize(int(screen.Fd())) // an unknown width cuts nothing
+	}
+	if s.Colour {
+		stream = terminal.ForColours(stream)
+	}
+	return s, stream
 }

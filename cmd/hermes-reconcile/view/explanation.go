@@ -11,16 +11,17 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// Explanation prints the verdict, its cause and what to do, in at most 15 lines.
-func Explanation(w io.Writer, e *explain.Explanation) {
+// Explanation prints the verdict, its cause and what to do, in at most 15 lines. On a terminal,
+// what is longer than a line goes on in the next one.
+func (s Screen) Explanation(w io.Writer, e *explain.Explanation) {
 	p := explanationOf(e, false)
 	p.add("more", "hermes-reconcile explain "+e.Profile+" --verbose")
-	p.print(w, e.Sentence)
+	p.print(w, s, e.Sentence)
 }
 
 // WholeExplanation prints all of an explanation.
-func WholeExplanation(w io.Writer, e *explain.Explanation) {
-	explanationOf(e, true).print(w, e.Sentence)
+func (s Screen) WholeExplanation(w io.Writer, e *explain.Explanation) {
+	explanationOf(e, true).print(w, s, e.Sentence)
 }
 
 // ExplanationLines are the lines of all of an explanation, each with its heading.
@@ -66,17 +67,25 @@ func (p *explanationPrinter) first(i, few int, heading, text string) {
 }
 
 // print prints the lines below a sentence. A heading stands once.
-func (p *explanationPrinter) print(w io.Writer, sentence string) {
-	line(w, "%s", sentence)
-	table := newTable(w)
-	heading := ""
+func (p *explanationPrinter) print(w io.Writer, s Screen, sentence string) {
+	for _, part := range s.wrap(policy.Line(sentence), 0) {
+		fmt.Fprintln(w, part)
+	}
+	widest := 0
+	for _, l := range p.lines {
+		widest = max(widest, len(l[0]))
+	}
+	table, heading := newTable(w), ""
 	for _, l := range p.lines {
 		shown := l[0]
 		if shown == heading {
 			shown = ""
 		}
 		heading = l[0]
-		table.row("  "+shown, l[1])
+		for _, part := range s.wrap(policy.Line(l[1]), len(gap)+widest+len(gap)) {
+			table.row(gap+shown, part)
+			shown = ""
+		}
 	}
 	table.end()
 }
