@@ -174,6 +174,9 @@ func TestWatchAnswers(t *testing.T) {
 			want("/index.html", 404)
 			want("/metrics/x", 404)
 			want("/debug/pprof/", 404)
+			if code, text := c.ask("HEAD", "/"); code != 200 || text != "" {
+				t.Errorf("HEAD /: %d %s", code, text)
+			}
 			for _, method := range []string{"POST", "PUT", "DELETE"} {
 				for _, path := range []string{"/", "/metrics"} {
 					if code, _ := c.ask(method, path); code != 405 {

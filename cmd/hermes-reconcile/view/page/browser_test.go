@@ -50,8 +50,12 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir, err := os.MkdirTemp("", "browser")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
+		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe", "--user-data-dir="+dir, "about:blank")
 	cmd.ExtraFiles = []*os.File{toRead, toWrite}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -65,6 +69,7 @@ func newBrowser(t *testing.T) *browser {
 		_ = cmd.Wait()
 		deadline.Stop()
 		from.Close()
+		_ = os.RemoveAll(dir) // its helpers may still write there
 	})
 	var target struct {
 		TargetID string `json:"targetId"`
@@ -253,6 +258,12 @@ func TestBrowser(t *testing.T) {
 	}
 	b.filters()
 	b.printed(len(d.Status.Profiles))
+
+	b.open(serve(t, written(example(100, 30))))
+	b.look(360, "light")
+	if n, wide := value[int](b, `document.querySelectorAll(".profile .bar").length`), value[int](b, "document.documentElement.scrollWidth"); n != 100 || wide != 360 {
+		t.Errorf("of 100 profiles there are %d, and the page is %d pixels wide, want 360", n, wide)
+	}
 	for _, said := range b.said {
 		t.Errorf("the browser says %s", said)
 	}

@@ -80,12 +80,17 @@ func Write(w io.Writer, d Document) {
 // A pair is a heading and what it says, each a node or a value that becomes text.
 type pair [2]any
 
-// list makes a list of pairs. Those that say nothing are left out.
+// list makes a list of pairs. Those that say nothing are left out. A heading stands once.
 func list(pairs ...pair) node {
 	var items []node
+	var above any
 	for _, p := range pairs {
-		if p[1] != "" {
-			items = append(items, tag("div", tag("dt", p[0]), tag("dd", p[1])))
+		heading := p[0]
+		if heading == above {
+			heading = ""
+		}
+		if above = p[0]; p[1] != "" {
+			items = append(items, tag("div", tag("dt", heading), tag("dd", p[1])))
 		}
 	}
 	return tag("dl", all(items...))
@@ -128,20 +133,15 @@ func (p *printer) links(names []string) node {
 
 // situation is where the profiles are, and what decides.
 func (p *printer) situation() node {
-	s := p.Status
-	running, owner := "no s6-svscan is known to work on ", ""
-	if s.Supervisor.Running != nil && *s.Supervisor.Running {
-		running = "an s6-svscan works on "
+	s, boot, owner := p.Status, "the ledger has none", ""
+	if n := len(p.Timeline.Boots); n > 0 {
+		boot = p.long(p.Timeline.Boots[n-1]) + ", " + status.Spell(s.At.Sub(p.Timeline.Boots[n-1])) + " ago"
 	}
 	if s.Volume.Owner != nil {
 		owner = s.Volume.Owner.Describe(s.At)
 	}
-	boots := policy.Count(len(p.Timeline.Boots), "boot") + " in the ledger"
-	if n := len(p.Timeline.Boots); n > 0 {
-		boots = p.long(p.Timeline.Boots[n-1]) + ", " + status.Spell(s.At.Sub(p.Timeline.Boots[n-1])) + " ago; " + boots
-	}
-	return list(pair{"Image", p.Image}, pair{"Last boot", boots}, pair{"Rules", s.Policy.Source + ", revision " + s.Policy.Revision}, pair{"Watch", s.Watch.Describe(s.At)},
-		pair{"Supervisor", running + s.Supervisor.ScanDir}, pair{"Owner", owner}, pair{"Program", p.Version}, pair{"Kernel boot", p.BootID})
+	return list(pair{"Image", p.Image}, pair{"Last boot", boot}, pair{"Rules", s.Policy.Source + ", revision " + s.Policy.Revision}, pair{"Watch", s.Watch.Describe(s.At)},
+		pair{"Scan directory", s.Supervisor.ScanDir}, pair{"Owner", owner}, pair{"Program", p.Version}, pair{"Kernel boot", p.BootID})
 }
 
 // profile is a row that opens.
@@ -181,17 +181,10 @@ func (p *printer) explained(name string) node {
 	for _, a := range p.wrong[name] {
 		pairs = append(pairs, pair{"attention", a.Reason})
 	}
-	heading := ""
 	for _, l := range view.ExplanationLines(e) {
-		if strings.HasPrefix(l[0], "would ") { // nothing was tried
-			continue
+		if !strings.HasPrefix(l[0], "would ") { // nothing was tried
+			pairs = append(pairs, pair{l[0], l[1]})
 		}
-		if l[0] == heading {
-			l[0] = ""
-		} else {
-			heading = l[0]
-		}
-		pairs = append(pairs, pair{l[0], l[1]})
 	}
 	return all(tag("p", class("sentence"), e.Sentence), list(pairs...))
 }

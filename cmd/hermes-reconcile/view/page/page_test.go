@@ -3,6 +3,7 @@ package page_test
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -163,10 +164,14 @@ func written(d page.Document) string {
 	return text.String()
 }
 
-// 100 profiles with 30 boots are less than 1 MB.
+// 100 profiles with 30 boots are less than 1 MB, and every place of the frame is filled.
 func TestSize(t *testing.T) {
-	if size := len(written(example(100, 30))); size > 1_000_000 || size < 100_000 {
-		t.Errorf("the page has %d bytes, want 100,000 to 1,000,000", size)
+	text := written(example(100, 30))
+	if len(text) > 1_000_000 || len(text) < 100_000 {
+		t.Errorf("the page has %d bytes, want 100,000 to 1,000,000", len(text))
+	}
+	if place := regexp.MustCompile(`\{[a-z]+\}`).FindString(text); place != "" {
+		t.Errorf("%s is not filled", place)
 	}
 }
 
