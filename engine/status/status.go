@@ -17,6 +17,7 @@ import (
 type Document struct {
 	SchemaVersion policy.Version        `json:"schema_version"`
 	Time          string                `json:"time"`
+	Labels        map[string]string     `json:"labels"`
 	Policy        policy.Status         `json:"policy"`
 	Supervisor    Supervisor            `json:"supervisor"`
 	Volume        Volume                `json:"volume"`
@@ -123,7 +124,7 @@ func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Docume
 	now := time.Unix(0, s.Input.Now.UnixNS)
 	slots := policy.SlotsOf(s.Input.Container)
 	d := &Document{
-		Time: now.UTC().Format(time.RFC3339), Policy: decisions.Policy,
+		Time: now.UTC().Format(time.RFC3339), Labels: policy.LabelsOf(s.Input.Container), Policy: decisions.Policy,
 		Supervisor: Supervisor{ScanDir: scanDir, Status: slots.Status, Running: slots.Running, SvscanPID: slots.SvscanPID},
 		Volume:     volumeOf(s), Watch: watchOf(slots), Skip: append([]policy.Contribution{}, decisions.Skip...),
 		Profiles: map[string]Profile{}, At: now,

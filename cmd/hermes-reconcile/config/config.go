@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -37,20 +38,21 @@ const (
 
 // A Config is the configuration.
 type Config struct {
-	Home          string         `koanf:"home"`
-	ScanDir       string         `koanf:"scandir"`
-	Policy        []string       `koanf:"policy"`
-	PolicyTimeout time.Duration  `koanf:"policy_timeout"`
-	PolicyMemory  ByteSize       `koanf:"policy_memory"`
-	StateDir      string         `koanf:"state_dir"`
-	RunDir        string         `koanf:"run_dir"`
-	OnRuleError   string         `koanf:"on_rule_error"`
-	Settings      map[string]any `koanf:"settings"`
-	Output        string         `koanf:"output"`
-	LogLevel      string         `koanf:"log_level"`
-	LogFormat     string         `koanf:"log_format"`
-	User          string         `koanf:"user"`
-	Distrusted    string         `koanf:"-"` // the user whose rules are not believed
+	Home          string            `koanf:"home"`
+	ScanDir       string            `koanf:"scandir"`
+	Policy        []string          `koanf:"policy"`
+	PolicyTimeout time.Duration     `koanf:"policy_timeout"`
+	PolicyMemory  ByteSize          `koanf:"policy_memory"`
+	StateDir      string            `koanf:"state_dir"`
+	RunDir        string            `koanf:"run_dir"`
+	OnRuleError   string            `koanf:"on_rule_error"`
+	Labels        map[string]string `koanf:"labels"`
+	Settings      map[string]any    `koanf:"settings"`
+	Output        string            `koanf:"output"`
+	LogLevel      string            `koanf:"log_level"`
+	LogFormat     string            `koanf:"log_format"`
+	User          string            `koanf:"user"`
+	Distrusted    string            `koanf:"-"` // the user whose rules are not believed
 	// SettingPlaces are file:row:col of the settings in the file.
 	SettingPlaces map[string]string `koanf:"-"`
 	Facts         struct {
@@ -105,6 +107,7 @@ func defaults() map[string]any {
 		"state_dir":              defaultStateDir,
 		"run_dir":                defaultRunDir,
 		"on_rule_error":          "hold",
+		"labels":                 map[string]any{},
 		"settings":               map[string]any{},
 		"output":                 "table",
 		"log_level":              "info",
@@ -319,6 +322,9 @@ func validate(k *koanf.Koanf) error {
 	if err := checkListen(k.String("watch.listen")); err != nil {
 		return fmt.Errorf("watch.listen is %w", err)
 	}
+	if err := checkLabels(k.StringMap("labels")); err != nil {
+		return fmt.Errorf("labels: %w", err)
+	}
 	if err := checkConfigKeys(k.Strings("facts.config_keys")); err != nil {
 		return fmt.Errorf("facts.config_keys has %w", err)
 	}
@@ -361,6 +367,35 @@ func checkListen(address string) error {
 		return nil
 	}
 	return fmt.Errorf("%q, want HOST:PORT such as 127.0.0.1:9632, or the path of a socket such as /run/hermes-reconcile/metrics.sock, of at most 107 bytes", address)
+}
+
+// The limits of labels.
+const (
+	mostLabels = 32
+	maxLabel   = 128 // bytes of a value
+)
+
+var labelName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]{0,62}$`)
+
+// checkLabels checks labels. They become those of a metric, and everybody may see them.
+func checkLabels(labels map[string]string) error {
+	if len(labels) > mostLabels {
+		return fmt.Errorf("there are %d, want at most %d", len(labels), mostLabels)
+	}
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		value := labels[name]
+		switch {
+		case !labelName.MatchString(name):
+			return fmt.Errorf("%q is no name of a label, want letters, digits and _, such as site", name)
+		case slices.Contains([]string{"error", "id", "status", "version"}, name):
+			return fmt.Errorf("%s is taken, want another name", name)
+		case policy.NamesSecret(name):
+			return fmt.Errorf("%s is the name of a secret, and a label is shown to everybody", name)
+		case len(value) > maxLabel || policy.Line(value) != value:
+			return fmt.Errorf("%s is %q, want at most %d bytes that can be printed", name, policy.Cut(value), maxLabel)
+		}
+	}
+	return nil
 }
 
 // checkConfigKeys checks the keys that become facts: a fact never holds a secret.

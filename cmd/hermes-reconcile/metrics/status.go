@@ -5,7 +5,9 @@ package metrics
 import (
 	"bytes"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -84,6 +86,13 @@ func (f *families) addContainer(d *status.Document) {
 		f.gauge("svscan_running", "1 when an s6-svscan works on the scan directory.")(oneIf(*running))
 	}
 	f.gauge("policy_fallback", "1 when other rules decide than the operator's present ones.")(oneIf(d.Policy.Fallback))
+	if names := slices.Sorted(maps.Keys(d.Labels)); len(names) > 0 {
+		var values []string
+		for _, name := range names {
+			values = append(values, d.Labels[name])
+		}
+		f.gauge("container_info", "Always 1; the labels of the container.", names...)(1, values...)
+	}
 	f.gauge("policy_info", "Always 1; the rules that decide.", "source", "revision")(1, d.Policy.Source, d.Policy.Revision)
 	f.gauge("status_timestamp_seconds", "When all this was found out.")(float64(d.At.Unix()))
 }
