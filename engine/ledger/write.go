@@ -199,6 +199,9 @@ func fewErrors(errs []string) []string {
 	return few
 }
 
+// FactsDigest identifies the facts about a profile or a container, as facts_digest of a line.
+func FactsDigest(facts policy.Facts) string { return digestOf(FactDigests(facts)) }
+
 // digestOf identifies all facts that FactDigests identifies one by one, in any order.
 func digestOf(facts map[string]string) string {
 	var all uint64

@@ -22,6 +22,7 @@ type Document struct {
 	Supervisor    Supervisor            `json:"supervisor"`
 	Volume        Volume                `json:"volume"`
 	Watch         Watch                 `json:"watch"`
+	DecisionLog   *DecisionLog          `json:"decision_log,omitempty"`
 	Skip          []policy.Contribution `json:"skip"` // why this container supervises nothing
 	Alarms        []policy.Alarm        `json:"alarms"`
 	Profiles      map[string]Profile    `json:"profiles"`

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -76,6 +77,14 @@ type Config struct {
 		MaxStops int           `koanf:"max_stops"`
 		Listen   string        `koanf:"listen"`
 	} `koanf:"watch"`
+	DecisionLog struct {
+		Console  bool     `koanf:"console"`
+		File     string   `koanf:"file"`
+		FileSize ByteSize `koanf:"file_size"`
+		URL      string   `koanf:"url"`
+		Buffer   ByteSize `koanf:"buffer"`
+		Input    string   `koanf:"input"`
+	} `koanf:"decision_log"`
 	S6 struct {
 		Ownership string `koanf:"ownership"`
 		Capacity  int    `koanf:"capacity"`
@@ -94,6 +103,11 @@ type Config struct {
 	Given []string `koanf:"-"`
 	// Ignored says which variables look like keys and are none.
 	Ignored []string `koanf:"-"`
+}
+
+// LogsDecisions reports whether there is a decision log.
+func (c Config) LogsDecisions() bool {
+	return c.DecisionLog.Console || c.DecisionLog.File != "" || c.DecisionLog.URL != ""
 }
 
 // defaults has every key, and by its value the type of the key.
@@ -128,6 +142,12 @@ func defaults() map[string]any {
 		"watch.resync":           "60s",
 		"watch.max_stops":        -1,
 		"watch.listen":           "",
+		"decision_log.console":   false,
+		"decision_log.file":      "",
+		"decision_log.file_size": "16MiB",
+		"decision_log.url":       "",
+		"decision_log.buffer":    "16MiB",
+		"decision_log.input":     "digest",
 		"s6.ownership":           "strict",
 		"s6.capacity":            -1,
 		"s6.tools":               "",
@@ -148,13 +168,14 @@ func existing(dir string) []string {
 
 // choices are the keys whose value is one of a few words.
 var choices = map[string][]string{
-	"on_rule_error": {"hold", "ignore"},
-	"output":        {"table", "json", "yaml"},
-	"log_level":     {"debug", "info", "warn", "error"},
-	"log_format":    {"auto", "text", "json"},
-	"boot.rescan":   {"never", "now"},
-	"s6.ownership":  {"strict", "upstream"},
-	"s6.stderr":     {"log", "container"},
+	"on_rule_error":      {"hold", "ignore"},
+	"output":             {"table", "json", "yaml"},
+	"log_level":          {"debug", "info", "warn", "error"},
+	"log_format":         {"auto", "text", "json"},
+	"boot.rescan":        {"never", "now"},
+	"decision_log.input": {"digest", "masked"},
+	"s6.ownership":       {"strict", "upstream"},
+	"s6.stderr":          {"log", "container"},
 }
 
 // flagKeys maps flags to the key that each sets. All other flags belong to one command.
@@ -322,6 +343,12 @@ func validate(k *koanf.Koanf) error {
 	if err := checkListen(k.String("watch.listen")); err != nil {
 		return fmt.Errorf("watch.listen is %w", err)
 	}
+	if err := checkCollector(k.String("decision_log.url")); err != nil {
+		return fmt.Errorf("decision_log.url is %w", err)
+	}
+	if path := k.String("decision_log.file"); path != "" && !filepath.IsAbs(path) {
+		return fmt.Errorf("decision_log.file is %q, want a path from /", path)
+	}
 	if err := checkLabels(k.StringMap("labels")); err != nil {
 		return fmt.Errorf("labels: %w", err)
 	}
@@ -367,6 +394,23 @@ func checkListen(address string) error {
 		return nil
 	}
 	return fmt.Errorf("%q, want HOST:PORT such as 127.0.0.1:9632, or the path of a socket such as /run/hermes-reconcile/metrics.sock, of at most 107 bytes", address)
+}
+
+// checkCollector checks the URL of a collector: what leaves the host is encrypted, and the
+// configuration has no password.
+func checkCollector(address string) error {
+	u, err := url.Parse(address)
+	switch {
+	case address == "":
+		return nil
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("%q, want a URL such as https://collector.example.com/opa", policy.Cut(address))
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("a URL with a user or a query, which may be a secret; want it without")
+	case u.Scheme == "http" && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback():
+		return fmt.Errorf("%q, and events would leave this host in the clear; want https, or a proxy on this host such as http://127.0.0.1:8181", address)
+	}
+	return nil
 }
 
 // The limits of labels.

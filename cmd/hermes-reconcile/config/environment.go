@@ -67,8 +67,11 @@ func environmentValue(key, value string) (any, error) {
 	}
 	switch standard := defaults()[key].(type) {
 	case string:
-		if key == "watch.listen" {
+		switch key {
+		case "watch.listen":
 			return value, checkListen(value)
+		case "decision_log.url":
+			return value, checkCollector(value)
 		}
 		return value, checkUnit(standard, value)
 	case bool:

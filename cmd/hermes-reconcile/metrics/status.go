@@ -37,6 +37,7 @@ func metricsOf(d *status.Document) families {
 	f.addProfiles(d)
 	f.addContainer(d)
 	f.addService(d.Watch)
+	f.addDecisionLog(d.DecisionLog)
 	return f
 }
 
@@ -111,6 +112,18 @@ func (f *families) addService(w status.Watch) {
 	if w.Lease != nil {
 		f.gauge("watch_lease_ours", "1 when the lease of the volume is that of this container.")(oneIf(w.Lease.Ours))
 		at("watch_lease_seen_timestamp_seconds", "When the owner of the volume renewed its lease last.", time.Unix(w.Lease.SeenUnix, 0))
+	}
+}
+
+func (f *families) addDecisionLog(l *status.DecisionLog) {
+	if l == nil {
+		return
+	}
+	f.counter("decision_log_dropped_total", "Events of the decision log that were dropped.")(float64(l.Dropped))
+	f.gauge("decision_log_buffered", "Events that wait for the collector.")(float64(l.Buffered))
+	f.gauge("decision_log_complete", "0 when the last events could not be written, masked or uploaded.")(oneIf(l.Problem == ""))
+	if !l.Uploaded.IsZero() {
+		f.gauge("decision_log_uploaded_timestamp_seconds", "When the collector took something last.")(float64(l.Uploaded.Unix()))
 	}
 }
 
