@@ -87,7 +87,8 @@ const LabelsFact = "labels"
 
 // LabelsOf reads the fact "labels".
 func LabelsOf(container Facts) map[string]string {
-	labels := read[map[string]string](container, LabelsFact)
+	labels := map[string]string{}
+	_ = json.Unmarshal(container[LabelsFact], &labels) // saved facts may have none
 	delete(labels, "status")
 	return labels
 }

@@ -167,9 +167,6 @@ func (l *Log) event(p ledger.Pass, name string, d policy.Decision) Event {
 		Path: Path, Result: resultOf(name, d), RequestedBy: p.Command, Timestamp: time.Unix(0, p.Input.Now.UnixNS).UTC(),
 		Metrics: map[string]int64{"timer_pass_ns": time.Now().UnixNano() - p.Input.Now.UnixNS},
 	}
-	if e.Labels == nil {
-		e.Labels = map[string]string{}
-	}
 	if l.Version != "" {
 		e.Labels["version"] = l.Version
 	}
