@@ -14,6 +14,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"hermes-reconcile/engine/ledger"
@@ -67,9 +68,15 @@ const Path = "reconcile/decision"
 // MaxEvent limits an event, in bytes. A larger one is written without input and reasons.
 const MaxEvent = 256 << 10
 
+// mostNew limits the events of a pass: an agent can make any number of odd profiles. Those
+// that start come first, those without a slot last.
+const mostNew = 1000
+
+var rank = map[policy.Action]string{policy.ActionStart: "1", policy.ActionDown: "2", policy.ActionSkip: "3"}
+
 // A State is what is known of the events until the container stops.
 type State struct {
-	Logged  map[string]string `json:"logged"`            // what was logged last, by profile
+	Logged  map[string]string `json:"logged"`            // digests of what was logged last, by that of the profile
 	Dropped int               `json:"dropped"`           // events
 	Problem string            `json:"problem,omitempty"` // of the last pass that logged
 }
@@ -97,21 +104,27 @@ type Log struct {
 // logged, and at a boot for every profile. The error says what could not be written or masked.
 func (l *Log) Record(ctx context.Context, p ledger.Pass) error {
 	s, _ := ReadState(l.RunDir) // what cannot be read is logged again
-	if s.Logged == nil || p.Input.Phase == policy.PhaseBoot {
-		s.Logged = map[string]string{}
+	before := s.Logged
+	s.Logged = map[string]string{}
+	for name := range p.Input.Profiles {
+		if key, logged := before[digest(name)]; logged && p.Input.Phase != policy.PhaseBoot {
+			s.Logged[digest(name)] = key
+		}
 	}
-	before := maps.Clone(s.Logged)
-	maps.DeleteFunc(s.Logged, func(name, _ string) bool { return p.Input.Profiles[name] == nil })
 	var events []Event
 	for _, name := range slices.Sorted(maps.Keys(p.Decisions.Profiles)) {
 		d := p.Decisions.Profiles[name]
-		if key := keyOf(d); s.Logged[name] != key {
-			s.Logged[name] = key
+		if key := keyOf(d); s.Logged[digest(name)] != key {
+			s.Logged[digest(name)] = key
 			events = append(events, l.event(p, name, d))
 		}
 	}
 	if len(events) == 0 && maps.Equal(before, s.Logged) {
 		return nil
+	}
+	if over := len(events) - mostNew; over > 0 {
+		slices.SortStableFunc(events, func(a, b Event) int { return strings.Compare(rank[a.Result.Action], rank[b.Result.Action]) })
+		events, s.Dropped = events[:mostNew], s.Dropped+over
 	}
 	var errs []error
 	for some := range slices.Chunk(events, mostEvents) {
@@ -190,10 +203,15 @@ const PolicyName = "policy"
 
 // keyOf identifies what makes a decision new.
 func keyOf(d policy.Decision) string {
-	digest := fnv.New64a()
-	fmt.Fprintf(digest, "%q %q %q", d.Action, d.Code, d.Reason)
+	words := []any{d.Action, d.Code, d.Reason}
 	for _, c := range d.Contributions {
-		fmt.Fprintf(digest, " %q %q %q", c.Set, c.Rule, c.Code)
+		words = append(words, c.Set, c.Rule, c.Code)
 	}
-	return fmt.Sprintf("%016x", digest.Sum64())
+	return digest(words...)
+}
+
+func digest(words ...any) string {
+	hash := fnv.New64a()
+	fmt.Fprintf(hash, "%q", words)
+	return fmt.Sprintf("%016x", hash.Sum64())
 }

@@ -207,6 +207,26 @@ func TestEventsThatCannotBeMasked(t *testing.T) {
 	}
 }
 
+// Profiles that an agent makes by the thousand push no event of a gateway out, and are counted.
+func TestOddProfilesDoNotFlood(t *testing.T) {
+	t.Parallel()
+	r := newRecorder(t)
+	decisions := map[string]policy.Decision{"zz": {Action: policy.ActionStart}, "zy": {Action: policy.ActionDown}}
+	for n := range 20000 {
+		decisions[strings.Repeat("a", 200)+strconv.Itoa(n)] = policy.Decision{Action: policy.ActionSkip, Code: "not_a_profile"}
+	}
+	r.pass(policy.PhaseBoot, decisions)
+	if n := len(r.events); n != mostNew || r.events[0].Result.Profile != "zz" || r.events[1].Result.Profile != "zy" {
+		t.Errorf("%d events", n)
+	}
+	if s, err := ReadState(r.RunDir); err != nil || s.Dropped != len(decisions)-mostNew {
+		t.Errorf("state has %d dropped, %v", s.Dropped, err)
+	}
+	if again := r.pass(policy.PhaseApply, decisions); again != "" {
+		t.Errorf("they are logged again: %.100s", again)
+	}
+}
+
 // What a sink does not take is counted.
 func TestDroppedEventsAreCounted(t *testing.T) {
 	t.Parallel()
