@@ -82,6 +82,17 @@ func FailedPlugins(container Facts) map[string]string {
 	return failed
 }
 
+// LabelsFact is the name of the fact that says which container of a fleet this is.
+const LabelsFact = "labels"
+
+// LabelsOf reads the fact "labels".
+func LabelsOf(container Facts) map[string]string {
+	labels := map[string]string{}
+	_ = json.Unmarshal(container[LabelsFact], &labels) // saved facts may have none
+	delete(labels, "status")
+	return labels
+}
+
 // MultiplexOn reports whether the gateway of the root profile serves other profiles.
 func MultiplexOn(container Facts) bool {
 	return read[struct{ On bool }](container, "multiplex").On

@@ -85,7 +85,7 @@ func failing(broken []Source, packages []rulePackage, mistakes Errors, warn map[
 		if slices.ContainsFunc(packages, same) || slices.ContainsFunc(all, same) {
 			p.Name = s.Name
 		}
-		p.WarnOnly = s.Kind() == KindLib || warn[s.Package()] || s.Module != nil && isWarnOnly(s, nil)
+		p.WarnOnly = s.Kind() == KindLib || s.Kind() == KindMask || warn[s.Package()] || s.Module != nil && isWarnOnly(s, nil)
 		all = append(all, p.failWith(mistakes, func(e *Error) bool { return e.File == s.Name }))
 	}
 	settings := rulePackage{Package: Package{Name: "settings", Stage: policy.StageRules}}

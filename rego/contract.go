@@ -18,6 +18,7 @@ const (
 	KindRules = "rules"
 	KindAfter = "after"
 	KindLib   = "lib"
+	KindMask  = "mask" // the package maskPackage
 )
 
 // checkContract finds what a layer must not do although it is valid Rego. Every package
@@ -30,7 +31,7 @@ func checkContract(sources []Source) Errors {
 		place, name := s.Module.Package.Location, s.Package()
 		if s.Kind() == "" {
 			errs = append(errs, at(place, "package_place",
-				"package %s has no place here, want reconcile.rules.<name>, reconcile.after.<name> or reconcile.lib.<name>", name))
+				"package %s has no place here, want reconcile.rules.<name>, reconcile.after.<name>, reconcile.lib.<name> or system.log", name))
 			continue
 		}
 		if first, twice := defined[name]; twice {
@@ -39,7 +40,7 @@ func checkContract(sources []Source) Errors {
 			continue
 		}
 		defined[name] = s
-		if s.Kind() != KindLib {
+		if s.contributes() {
 			errs = append(errs, checkSets(s)...)
 		}
 	}
@@ -106,6 +107,9 @@ func example(set policy.Set) string {
 }
 
 func packageKind(name string) string {
+	if name == maskPackage {
+		return KindMask
+	}
 	parts := strings.Split(name, ".")
 	if len(parts) == 3 && parts[0] == "reconcile" && slices.Contains([]string{KindRules, KindAfter, KindLib}, parts[1]) {
 		return parts[1]

@@ -49,6 +49,7 @@ type Evaluator struct {
 	compiler *ast.Compiler
 	store    storage.Store
 	packages []rulePackage
+	mask     rulePackage // of the decision log; it contributes nothing
 	timeout  time.Duration
 	memory   int64
 	status   policy.Status
@@ -104,6 +105,9 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 		return nil, mistakes
 	}
 	e.packages = append(e.packages, failing(broken, e.packages, mistakes, warn)...)
+	if i := slices.IndexFunc(broken, func(s Source) bool { return s.Kind() == KindMask }); i >= 0 {
+		e.mask = e.mask.failWith(mistakes, func(m *Error) bool { return m.File == broken[i].Name })
+	}
 	e.status.After = After(e.Packages())
 	e.status.External = e.externalReads(usable)
 	e.store = inmem.NewFromObjectWithOpts(map[string]any{"settings": rules.Settings}, inmem.OptReturnASTValuesOnRead(true))
@@ -112,10 +116,13 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 
 // compile compiles the packages of the sources, whose modules it changes.
 func (e *Evaluator) compile(sources []Source, warn map[string]bool, tested bool) Errors {
-	e.packages = nil
+	e.packages, e.mask = nil, rulePackage{Package: Package{Name: maskPackage}}
 	modules := make(map[string]*ast.Module, len(sources))
 	for _, s := range sources {
-		if s.Kind() != KindLib {
+		if s.Kind() == KindMask {
+			e.mask.query = ast.MustParseBody("mask = data." + maskPackage + ".mask")
+		}
+		if s.contributes() {
 			p := locate(s, tested)
 			p.WarnOnly = isWarnOnly(s, warn)
 			e.packages = append(e.packages, p)

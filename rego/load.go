@@ -37,9 +37,10 @@ func (s Source) Package() string {
 
 var packageLine = regexp.MustCompile(`(?m)^package\s+([\w.]+)`)
 
-// Kind returns KindRules, KindAfter or KindLib, or "" for a package that has no place
-// below data.reconcile.
+// Kind returns KindRules, KindAfter, KindLib or KindMask, or "" for a package that has no place.
 func (s Source) Kind() string { return packageKind(s.Package()) }
+
+func (s Source) contributes() bool { return s.Kind() == KindRules || s.Kind() == KindAfter }
 
 // Metadata returns the METADATA of its package, or nil.
 func (s Source) Metadata() *ast.Annotations {

@@ -33,7 +33,9 @@ func checkTypes(sources []Source, schema json.RawMessage) Errors {
 	}
 	modules := map[string]*ast.Module{"types": document}
 	for _, s := range resolved {
-		replaceInput(s.Module)
+		if s.Kind() != KindMask { // whose input is an event
+			replaceInput(s.Module)
+		}
 		modules[s.Name] = s.Module
 	}
 	compiler := NewCompiler()

@@ -81,6 +81,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return cli.Exit(cli.ExitUsage, err)
 	}
+	w.LogDecisions = world.DecisionLog(c, version, cmd.OutOrStdout(), log)
 	r, err := reconcile.Pass(ctx, w, options)
 	if cmd.Context().Err() != nil && (err != nil || r.Failed()) {
 		return cli.Exit(cli.ExitProfile, errors.New("ended by a signal before all slots and logs were made"))

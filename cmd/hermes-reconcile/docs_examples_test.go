@@ -52,7 +52,7 @@ func tool(t *testing.T, dir, name string, args ...string) string {
 
 // Every example is named by a page that says what it is for.
 func TestExamplesAreDocumented(t *testing.T) {
-	pages := readDoc(t, "docs/deploy.md") + readDoc(t, "docs/deploy-kubernetes.md")
+	pages := readDoc(t, "docs/deploy.md") + readDoc(t, "docs/deploy-kubernetes.md") + readDoc(t, "docs/decision-log.md")
 	err := filepath.WalkDir(examplesDir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -146,17 +146,17 @@ func TestExampleOfCompose(t *testing.T) {
 // Prometheus accepts the alert rules, and they fire for what they say. Metrics and codes of the
 // rules are explained.
 func TestExampleOfAlerts(t *testing.T) {
-	rules := string(exampleFile(t, "alerts.yaml"))
-	pages := readDoc(t, "docs/metrics.md") + readDoc(t, "docs/status.md") + readDoc(t, "docs/troubleshooting.md")
+	rules := string(exampleFile(t, "alerts.yaml")) + string(exampleFile(t, "alerts-fleet.yaml"))
+	pages := readDoc(t, "docs/metrics.md") + readDoc(t, "docs/status.md") + readDoc(t, "docs/troubleshooting.md") + readDoc(t, "docs/decision-log.md")
 	for _, metric := range regexp.MustCompile(`hermes_reconcile_[a-z_]+`).FindAllString(rules, -1) {
 		if !strings.Contains(pages, "`"+metric+"`") {
-			t.Errorf("docs/examples/alerts.yaml names the metric %s, which no page explains", metric)
+			t.Errorf("the alerts name the metric %s, which no page explains", metric)
 		}
 	}
 	for _, codes := range regexp.MustCompile(`code=~?"([a-z_|]+)"`).FindAllStringSubmatch(rules, -1) {
 		for code := range strings.SplitSeq(codes[1], "|") {
 			if !strings.Contains(pages, "`"+code+"`") {
-				t.Errorf("docs/examples/alerts.yaml names the code %s, which no page explains", code)
+				t.Errorf("the alerts name the code %s, which no page explains", code)
 			}
 		}
 	}
@@ -165,7 +165,7 @@ func TestExampleOfAlerts(t *testing.T) {
 			t.Errorf("docs/examples/alerts_test.yaml does not test %s", alert[1])
 		}
 	}
-	tool(t, examplesDir, "promtool", "check", "rules", "alerts.yaml")
+	tool(t, examplesDir, "promtool", "check", "rules", "alerts.yaml", "alerts-fleet.yaml")
 	tool(t, examplesDir, "promtool", "test", "rules", "alerts_test.yaml")
 }
 

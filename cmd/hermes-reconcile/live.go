@@ -83,7 +83,9 @@ func livePass(cmd *cobra.Command, c config.Config, timeout time.Duration, o reco
 	defer closeWorld()
 	w.Slots.(*s6.Executor).LockTimeout = c.Boot.Deadline + timeout // a boot may be under way
 	o.Phase, o.Rescan = policy.PhaseApply, true
-	if c.Watch.Enabled {
+	if !c.Watch.Enabled { // else the watch tells at its next pass what this one decided
+		w.LogDecisions = world.DecisionLog(c, version, nil, log)
+	} else {
 		w.Poke = func(ctx context.Context) error { return watch.Ask(ctx, c.RunDir, askLimit) }
 	}
 	r, err := reconcile.Pass(ctx, w, o)

@@ -15,6 +15,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/metrics"
 	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/engine/decisionlog"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/engine/watch"
@@ -152,5 +153,9 @@ func statusOf(c config.Config, r reconcile.Report, state watch.State, stateErr e
 	}
 	d := status.New(c.ScanDir, r.Situation, decisions)
 	d.AddWatch(c.Watch.Enabled, c.Watch.Resync, state, stateErr)
+	if c.LogsDecisions() {
+		logged, err := decisionlog.ReadState(c.RunDir)
+		d.AddDecisionLog(logged, state.Uploads, err)
+	}
 	return d
 }

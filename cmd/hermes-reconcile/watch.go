@@ -81,7 +81,7 @@ func runWatch(cmd *cobra.Command) error {
 		return err
 	}
 	moreGrace.Store(int64(service.LastWait))
-	s := service.Service{Flags: cmd.Flags(), Version: version, Status: statusOf, Log: terminal.NewLogger(c, cmd.ErrOrStderr())}
+	s := service.Service{Flags: cmd.Flags(), Version: version, Status: statusOf, Log: terminal.NewLogger(c, cmd.ErrOrStderr()), Console: cmd.OutOrStdout()}
 	return cli.Failed(s.Run(wait.With(cmd.Context(), nil), c, wrong)) // its log has no other lines
 }
 

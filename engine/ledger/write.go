@@ -199,6 +199,9 @@ func fewErrors(errs []string) []string {
 	return few
 }
 
+// FactsDigest identifies the facts about a profile or a container, as facts_digest of a line.
+func FactsDigest(facts policy.Facts) string { return digestOf(FactDigests(facts)) }
+
 // digestOf identifies all facts that FactDigests identifies one by one, in any order.
 func digestOf(facts map[string]string) string {
 	var all uint64
@@ -214,7 +217,7 @@ func digestOf(facts map[string]string) string {
 
 // alwaysDifferent are the facts that differ between two boots although nothing was changed, or
 // between two users who collect them.
-var alwaysDifferent = []string{"disk", "host", "identity", "log_directory", "own_lease", "owner_lease", "previous", "resources", "starts", "s6", "runtime_files"}
+var alwaysDifferent = []string{"disk", "host", "identity", "labels", "log_directory", "own_lease", "owner_lease", "previous", "resources", "starts", "s6", "runtime_files"}
 
 // passing are the keys of other facts whose values differ from call to call, or with each run of
 // a gateway, although nothing was changed. Of the markers these are the files that a gateway

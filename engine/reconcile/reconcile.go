@@ -92,6 +92,8 @@ type World struct {
 	// Poke asks the watch of the scan directory for a look and waits for its end. It is for
 	// users who may only control slots. Its error is that no watch answers.
 	Poke func(context.Context) error
+	// LogDecisions tells others what a pass over all profiles has decided; nil: nobody asks.
+	LogDecisions func(context.Context, ledger.Pass, engine.Evaluator)
 	// Alarms are about what the pass was given and does not use.
 	Alarms []policy.Alarm
 	Log    *slog.Logger // of problems and alarms, as they come

@@ -15,6 +15,9 @@ func (p *pass) record(ctx context.Context) {
 		Command: p.Command, Cause: p.Cause, Input: p.report.Input, Decisions: p.report.Decisions, Alarms: p.report.Alarms,
 		Results: p.report.Results, Errors: p.report.Errors,
 	}
+	if p.LogDecisions != nil {
+		p.LogDecisions(ctx, r, p.report.Evaluator)
+	}
 	if p.Phase == policy.PhaseBoot {
 		if err := p.Volume.AppendLog(ctx, ledger.BootLogName, r.BootLog()); err != nil {
 			p.problem("", fmt.Errorf("the boot log: %w", err))

@@ -21,11 +21,12 @@ const (
 	codeScanDir   = "scandir"        // the scan directory is missing, or cannot be read
 	CodeLoop      = "crash_loop"     // wanted, and its gateway ends again and again
 	CodeWatch     = "watch_not_running"
+	codeLog       = "decision_log" // events were dropped, or wait although they should not
 )
 
 // Codes returns the codes of the alarms of the status.
 func Codes() []string {
-	return []string{codeNotUp, codeNotWanted, CodeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir, CodeLoop, CodeWatch}
+	return []string{codeNotUp, codeNotWanted, CodeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir, CodeLoop, CodeWatch, codeLog}
 }
 
 // heldByRoot are the codes of the holds that leave a profile to the gateway of the root

@@ -17,10 +17,12 @@ import (
 type Document struct {
 	SchemaVersion policy.Version        `json:"schema_version"`
 	Time          string                `json:"time"`
+	Labels        map[string]string     `json:"labels"`
 	Policy        policy.Status         `json:"policy"`
 	Supervisor    Supervisor            `json:"supervisor"`
 	Volume        Volume                `json:"volume"`
 	Watch         Watch                 `json:"watch"`
+	DecisionLog   *DecisionLog          `json:"decision_log,omitempty"`
 	Skip          []policy.Contribution `json:"skip"` // why this container supervises nothing
 	Alarms        []policy.Alarm        `json:"alarms"`
 	Profiles      map[string]Profile    `json:"profiles"`
@@ -123,7 +125,7 @@ func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Docume
 	now := time.Unix(0, s.Input.Now.UnixNS)
 	slots := policy.SlotsOf(s.Input.Container)
 	d := &Document{
-		Time: now.UTC().Format(time.RFC3339), Policy: decisions.Policy,
+		Time: now.UTC().Format(time.RFC3339), Labels: policy.LabelsOf(s.Input.Container), Policy: decisions.Policy,
 		Supervisor: Supervisor{ScanDir: scanDir, Status: slots.Status, Running: slots.Running, SvscanPID: slots.SvscanPID},
 		Volume:     volumeOf(s), Watch: watchOf(slots), Skip: append([]policy.Contribution{}, decisions.Skip...),
 		Profiles: map[string]Profile{}, At: now,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -44,6 +45,18 @@ func (h *Home) AppendLog(name string, text []byte, rotateAt int64) error {
 		defer unlock()
 		return appendLog(logs, name, text, rotateAt, locked)
 	})
+}
+
+// AppendFile appends text to a file as AppendLog does. The caller trusts the directory.
+func AppendFile(path string, text []byte, rotateAt int64) error {
+	dir, err := beneath.OpenDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	unlock, locked := lockLog(dir, filepath.Base(path))
+	defer unlock()
+	return appendLog(dir, filepath.Base(path), text, rotateAt, locked)
 }
 
 func openLogs(home beneath.Dir) (beneath.Dir, error) {

@@ -245,6 +245,9 @@ func (s State) news() State {
 		s.Lease = new(*s.Lease)
 		s.Lease.SeenUnix = 0
 	}
+	if s.Uploads != nil {
+		s.Uploads = &Uploads{Problem: s.Uploads.Problem}
+	}
 	return s
 }
 

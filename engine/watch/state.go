@@ -61,6 +61,8 @@ type State struct {
 	// Events says for each kind of trigger that gives no events why there are none.
 	Events map[string]string `json:"events"`
 	Lease  *Lease            `json:"lease,omitempty"`
+	// Uploads are those of the decision log; nil without a collector.
+	Uploads *Uploads `json:"uploads,omitempty"`
 
 	LookedUnix int64 `json:"looked_unix"` // filled in by ReadState
 }
@@ -70,6 +72,13 @@ type Lease struct {
 	Ours     bool   `json:"ours"`
 	Host     string `json:"host"`
 	SeenUnix int64  `json:"seen_unix"`
+}
+
+// Uploads are how the uploads of the decision log to a collector go.
+type Uploads struct {
+	Buffered     int    `json:"buffered"`          // events that waited after the last attempt
+	UploadedUnix int64  `json:"uploaded_unix"`     // when the collector had everything, or the next part, last; 0: never
+	Problem      string `json:"problem,omitempty"` // of the last attempt
 }
 
 // ReadState reads the state that a watch wrote. The error wraps fs.ErrNotExist when none
@@ -114,6 +123,10 @@ func write(dir, name string, document any) error {
 	}
 	return err
 }
+
+// Read and Write are for a document that another package keeps beside these.
+func Read(dir, name string, document any) error  { return read(dir, name, document) }
+func Write(dir, name string, document any) error { return write(dir, name, document) }
 
 // tempName matches the temporary files of write.
 var tempName = regexp.MustCompile(`^\.[a-z]+\.json[0-9]+$`)

@@ -74,7 +74,7 @@ func (i *inspector) module() {
 	}
 	for _, rule := range i.Module.Rules {
 		i.rule, i.scope = rule, rego.NewScope(rule, nil)
-		if !i.isTest && i.Kind() != rego.KindLib {
+		if !i.isTest && i.Kind() != rego.KindLib && i.Kind() != rego.KindMask {
 			i.head()
 		}
 		ast.NewGenericVisitor(func(node any) bool {

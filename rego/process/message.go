@@ -34,6 +34,7 @@ type request struct {
 	Document *policy.Input `json:",omitempty"`
 	Profile  *string       `json:",omitempty"` // its facts are attached
 	Evaluate *evaluation   `json:",omitempty"`
+	Mask     bundle.Choice `json:",omitempty"` // mask the attached events with what Load has loaded
 }
 
 // An evaluation asks for the contributions of packages to the document.
@@ -63,11 +64,12 @@ type loaded struct {
 	Mistakes []string // in packages
 	Empty    []string // directories without rules and settings
 	Settings map[string]any
+	Masks    bool // see rego.Evaluator
 }
 
 // describe describes a policy, with the mistakes that its packages have.
 func describe(e *rego.Evaluator, mistakes error) loaded {
-	l := loaded{Status: e.Status(), Packages: e.Packages(), Empty: e.Operator().Empty(), Settings: e.Settings()}
+	l := loaded{Status: e.Status(), Packages: e.Packages(), Empty: e.Operator().Empty(), Settings: e.Settings(), Masks: e.Masks()}
 	for _, mistake := range rego.OfPackages(mistakes) {
 		l.Mistakes = append(l.Mistakes, mistake.Error())
 	}

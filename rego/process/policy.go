@@ -23,6 +23,7 @@ type Policy struct {
 	here     *rego.Evaluator // built-in rules alone; nil: the child has loaded the policy
 	settings map[string]any
 	mistakes []string             // in packages
+	masks    bool                 // there are rules that mask the decision log
 	failures []policy.RuleFailure // of the rules that it replaces, which are not known
 	copies   *Policy              // decides in place of packages that broke; may be nil
 }
@@ -37,6 +38,32 @@ func (p *Policy) Setting(key string) string {
 		return ""
 	}
 	return fmt.Sprint(value)
+}
+
+// Mask masks events of the decision log; see rego.Evaluator. Its error means that none of them
+// may be shown.
+func (p *Policy) Mask(ctx context.Context, events [][]byte) ([][]byte, error) {
+	switch {
+	case len(p.failures) > 0:
+		return nil, errors.New("the rules that mask cannot be used")
+	case !p.masks:
+		return events, nil
+	}
+	p.rules.mutex.Lock()
+	defer p.rules.mutex.Unlock()
+	if err := p.rules.ready(ctx, p); err != nil {
+		return nil, err
+	}
+	masked, err := p.rules.ask(ctx, p.rules.settings.Timeout+grace, func(c *peer) error {
+		return c.stream.Write(request{Mask: p.choice}, events...)
+	}, nil)
+	if ended, ok := errors.AsType[*endedError](err); ok {
+		err = errors.New(ended.words(p.rules.settings.Timeout, p.rules.settings.Memory))
+	}
+	if err == nil && len(masked) != len(events) {
+		err = errors.New("the process for the rules has not masked all events")
+	}
+	return masked, err
 }
 
 // A Part is a policy of which some packages decide.

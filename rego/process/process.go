@@ -183,6 +183,7 @@ func (r *Rules) load(ctx context.Context, choice bundle.Choice) (*Policy, error)
 		return nil, err
 	}
 	p.packages, p.status, p.settings, p.mistakes = l.Packages, l.Status, l.Settings, l.Mistakes
+	p.masks = l.Masks
 	if choice == bundle.Present {
 		err = bundle.CheckGone(r.settings.StateDir, r.settings.Policy, l.Empty)
 	}

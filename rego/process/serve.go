@@ -92,6 +92,8 @@ func (s *server) answer(r request, texts [][]byte) (err error) {
 		return s.load(r.Load)
 	case r.Keep != "":
 		return s.keep(r.Keep)
+	case r.Mask != "":
+		return s.mask(r.Mask, texts)
 	case r.Evaluate != nil:
 		return s.evaluate(*r.Evaluate)
 	default:
@@ -137,6 +139,19 @@ func (s *server) keep(choice bundle.Choice) error {
 		a.Error = err.Error()
 	}
 	return s.write(a)
+}
+
+func (s *server) mask(choice bundle.Choice, events [][]byte) error {
+	e, err := s.policies[choice], s.allow(s.settings.Memory)
+	if e == nil || err != nil {
+		return errors.Join(err, s.write(answer{Error: "these rules are not loaded", Done: true}))
+	}
+	for i, event := range events {
+		if events[i], err = e.Mask(context.Background(), event); err != nil {
+			return s.write(answer{Error: err.Error(), Done: true})
+		}
+	}
+	return s.write(answer{Done: true}, events...)
 }
 
 // bytesPerFact is how many bytes a byte of a fact's text takes as a term of OPA, at most.

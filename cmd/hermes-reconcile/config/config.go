@@ -7,7 +7,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,20 +39,21 @@ const (
 
 // A Config is the configuration.
 type Config struct {
-	Home          string         `koanf:"home"`
-	ScanDir       string         `koanf:"scandir"`
-	Policy        []string       `koanf:"policy"`
-	PolicyTimeout time.Duration  `koanf:"policy_timeout"`
-	PolicyMemory  ByteSize       `koanf:"policy_memory"`
-	StateDir      string         `koanf:"state_dir"`
-	RunDir        string         `koanf:"run_dir"`
-	OnRuleError   string         `koanf:"on_rule_error"`
-	Settings      map[string]any `koanf:"settings"`
-	Output        string         `koanf:"output"`
-	LogLevel      string         `koanf:"log_level"`
-	LogFormat     string         `koanf:"log_format"`
-	User          string         `koanf:"user"`
-	Distrusted    string         `koanf:"-"` // the user whose rules are not believed
+	Home          string            `koanf:"home"`
+	ScanDir       string            `koanf:"scandir"`
+	Policy        []string          `koanf:"policy"`
+	PolicyTimeout time.Duration     `koanf:"policy_timeout"`
+	PolicyMemory  ByteSize          `koanf:"policy_memory"`
+	StateDir      string            `koanf:"state_dir"`
+	RunDir        string            `koanf:"run_dir"`
+	OnRuleError   string            `koanf:"on_rule_error"`
+	Labels        map[string]string `koanf:"labels"`
+	Settings      map[string]any    `koanf:"settings"`
+	Output        string            `koanf:"output"`
+	LogLevel      string            `koanf:"log_level"`
+	LogFormat     string            `koanf:"log_format"`
+	User          string            `koanf:"user"`
+	Distrusted    string            `koanf:"-"` // the user whose rules are not believed
 	// SettingPlaces are file:row:col of the settings in the file.
 	SettingPlaces map[string]string `koanf:"-"`
 	Facts         struct {
@@ -74,6 +77,14 @@ type Config struct {
 		MaxStops int           `koanf:"max_stops"`
 		Listen   string        `koanf:"listen"`
 	} `koanf:"watch"`
+	DecisionLog struct {
+		Console  bool     `koanf:"console"`
+		File     string   `koanf:"file"`
+		FileSize ByteSize `koanf:"file_size"`
+		URL      string   `koanf:"url"`
+		Buffer   ByteSize `koanf:"buffer"`
+		Input    string   `koanf:"input"`
+	} `koanf:"decision_log"`
 	S6 struct {
 		Ownership string `koanf:"ownership"`
 		Capacity  int    `koanf:"capacity"`
@@ -94,6 +105,11 @@ type Config struct {
 	Ignored []string `koanf:"-"`
 }
 
+// LogsDecisions reports whether there is a decision log.
+func (c Config) LogsDecisions() bool {
+	return c.DecisionLog.Console || c.DecisionLog.File != "" || c.DecisionLog.URL != ""
+}
+
 // defaults has every key, and by its value the type of the key.
 func defaults() map[string]any {
 	return map[string]any{
@@ -105,6 +121,7 @@ func defaults() map[string]any {
 		"state_dir":              defaultStateDir,
 		"run_dir":                defaultRunDir,
 		"on_rule_error":          "hold",
+		"labels":                 map[string]any{},
 		"settings":               map[string]any{},
 		"output":                 "table",
 		"log_level":              "info",
@@ -125,6 +142,12 @@ func defaults() map[string]any {
 		"watch.resync":           "60s",
 		"watch.max_stops":        -1,
 		"watch.listen":           "",
+		"decision_log.console":   false,
+		"decision_log.file":      "",
+		"decision_log.file_size": "16MiB",
+		"decision_log.url":       "",
+		"decision_log.buffer":    "16MiB",
+		"decision_log.input":     "digest",
 		"s6.ownership":           "strict",
 		"s6.capacity":            -1,
 		"s6.tools":               "",
@@ -145,13 +168,14 @@ func existing(dir string) []string {
 
 // choices are the keys whose value is one of a few words.
 var choices = map[string][]string{
-	"on_rule_error": {"hold", "ignore"},
-	"output":        {"table", "json", "yaml"},
-	"log_level":     {"debug", "info", "warn", "error"},
-	"log_format":    {"auto", "text", "json"},
-	"boot.rescan":   {"never", "now"},
-	"s6.ownership":  {"strict", "upstream"},
-	"s6.stderr":     {"log", "container"},
+	"on_rule_error":      {"hold", "ignore"},
+	"output":             {"table", "json", "yaml"},
+	"log_level":          {"debug", "info", "warn", "error"},
+	"log_format":         {"auto", "text", "json"},
+	"boot.rescan":        {"never", "now"},
+	"decision_log.input": {"digest", "masked"},
+	"s6.ownership":       {"strict", "upstream"},
+	"s6.stderr":          {"log", "container"},
 }
 
 // flagKeys maps flags to the key that each sets. All other flags belong to one command.
@@ -319,6 +343,15 @@ func validate(k *koanf.Koanf) error {
 	if err := checkListen(k.String("watch.listen")); err != nil {
 		return fmt.Errorf("watch.listen is %w", err)
 	}
+	if err := checkCollector(k.String("decision_log.url")); err != nil {
+		return fmt.Errorf("decision_log.url is %w", err)
+	}
+	if path := k.String("decision_log.file"); path != "" && !filepath.IsAbs(path) {
+		return fmt.Errorf("decision_log.file is %q, want a path from /", path)
+	}
+	if err := checkLabels(k.StringMap("labels")); err != nil {
+		return fmt.Errorf("labels: %w", err)
+	}
 	if err := checkConfigKeys(k.Strings("facts.config_keys")); err != nil {
 		return fmt.Errorf("facts.config_keys has %w", err)
 	}
@@ -361,6 +394,52 @@ func checkListen(address string) error {
 		return nil
 	}
 	return fmt.Errorf("%q, want HOST:PORT such as 127.0.0.1:9632, or the path of a socket such as /run/hermes-reconcile/metrics.sock, of at most 107 bytes", address)
+}
+
+// checkCollector checks the URL of a collector: what leaves the host is encrypted, and the
+// configuration has no password.
+func checkCollector(address string) error {
+	u, err := url.Parse(address)
+	switch {
+	case address == "":
+		return nil
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("%q, want a URL such as https://collector.example.com/opa", policy.Cut(address))
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("a URL with a user or a query, which may be a secret; want it without")
+	case u.Scheme == "http" && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback():
+		return fmt.Errorf("%q, and events would leave this host in the clear; want https, or a proxy on this host such as http://127.0.0.1:8181", address)
+	}
+	return nil
+}
+
+// The limits of labels.
+const (
+	mostLabels = 32
+	maxLabel   = 128 // bytes of a value
+)
+
+var labelName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]{0,62}$`)
+
+// checkLabels checks labels. They become those of a metric, and everybody may see them.
+func checkLabels(labels map[string]string) error {
+	if len(labels) > mostLabels {
+		return fmt.Errorf("there are %d, want at most %d", len(labels), mostLabels)
+	}
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		value := labels[name]
+		switch {
+		case !labelName.MatchString(name):
+			return fmt.Errorf("%q is no name of a label, want letters, digits and _, such as site", name)
+		case slices.Contains([]string{"error", "id", "status", "version"}, name):
+			return fmt.Errorf("%s is taken, want another name", name)
+		case policy.NamesSecret(name):
+			return fmt.Errorf("%s is the name of a secret, and a label is shown to everybody", name)
+		case len(value) > maxLabel || policy.Line(value) != value:
+			return fmt.Errorf("%s is %q, want at most %d bytes that can be printed", name, policy.Cut(value), maxLabel)
+		}
+	}
+	return nil
 }
 
 // checkConfigKeys checks the keys that become facts: a fact never holds a secret.

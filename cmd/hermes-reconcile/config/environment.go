@@ -38,6 +38,14 @@ func loadEnvironment(k *koanf.Koanf, from origins, environ []string) (ignored []
 			continue
 		}
 		key = strings.ReplaceAll(strings.ToLower(key), "__", ".")
+		if label, ok := strings.CutPrefix(key, "labels."); ok {
+			if err := checkLabels(map[string]string{label: value}); err != nil {
+				errs = append(errs, fmt.Errorf("environment: %s: %w", name, err))
+				continue
+			}
+			values[key], from[key] = value, Value{Source: "environment", Location: name}
+			continue
+		}
 		if !slices.Contains(Keys(), key) {
 			ignored = append(ignored, fmt.Sprintf("environment: %s is ignored: no such key as %q%s", name, key, suggest.Words(key, Keys())))
 			continue
@@ -59,8 +67,11 @@ func environmentValue(key, value string) (any, error) {
 	}
 	switch standard := defaults()[key].(type) {
 	case string:
-		if key == "watch.listen" {
+		switch key {
+		case "watch.listen":
 			return value, checkListen(value)
+		case "decision_log.url":
+			return value, checkCollector(value)
 		}
 		return value, checkUnit(standard, value)
 	case bool:

@@ -134,6 +134,9 @@ func checkKey(file *koanf.Koanf, key string) error {
 // checked by their decode hooks.
 func checkKind(key string, value any) error {
 	standard, known := defaults()[key]
+	if strings.HasPrefix(key, "labels.") {
+		standard, known = "", true
+	}
 	if text, isText := standard.(string); isText && checkUnit(text, "") != nil {
 		return nil
 	}

@@ -28,8 +28,10 @@ const HiddenValue = "(not shown: the name is that of a secret)"
 func Values(flags *pflag.FlagSet, environ []string) (values []Value, c Config, wrong, err error) {
 	k, from, c, wrong, err := read(flags, environ)
 	keys := Keys()
-	for _, name := range k.MapKeys("settings") {
-		keys = append(keys, "settings."+name)
+	for _, section := range []string{"labels", "settings"} {
+		for _, name := range k.MapKeys(section) {
+			keys = append(keys, section+"."+name)
+		}
 	}
 	slices.Sort(keys)
 	for _, key := range keys {

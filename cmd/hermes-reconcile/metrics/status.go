@@ -5,7 +5,9 @@ package metrics
 import (
 	"bytes"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -35,6 +37,7 @@ func metricsOf(d *status.Document) families {
 	f.addProfiles(d)
 	f.addContainer(d)
 	f.addService(d.Watch)
+	f.addDecisionLog(d.DecisionLog)
 	return f
 }
 
@@ -84,6 +87,13 @@ func (f *families) addContainer(d *status.Document) {
 		f.gauge("svscan_running", "1 when an s6-svscan works on the scan directory.")(oneIf(*running))
 	}
 	f.gauge("policy_fallback", "1 when other rules decide than the operator's present ones.")(oneIf(d.Policy.Fallback))
+	if names := slices.Sorted(maps.Keys(d.Labels)); len(names) > 0 {
+		var values []string
+		for _, name := range names {
+			values = append(values, d.Labels[name])
+		}
+		f.gauge("container_info", "Always 1; the labels of the container.", names...)(1, values...)
+	}
 	f.gauge("policy_info", "Always 1; the rules that decide.", "source", "revision")(1, d.Policy.Source, d.Policy.Revision)
 	f.gauge("status_timestamp_seconds", "When all this was found out.")(float64(d.At.Unix()))
 }
@@ -102,6 +112,18 @@ func (f *families) addService(w status.Watch) {
 	if w.Lease != nil {
 		f.gauge("watch_lease_ours", "1 when the lease of the volume is that of this container.")(oneIf(w.Lease.Ours))
 		at("watch_lease_seen_timestamp_seconds", "When the owner of the volume renewed its lease last.", time.Unix(w.Lease.SeenUnix, 0))
+	}
+}
+
+func (f *families) addDecisionLog(l *status.DecisionLog) {
+	if l == nil {
+		return
+	}
+	f.counter("decision_log_dropped_total", "Events of the decision log that were dropped.")(float64(l.Dropped))
+	f.gauge("decision_log_buffered", "Events that wait for the collector.")(float64(l.Buffered))
+	f.gauge("decision_log_complete", "0 when the last events could not be written, masked or uploaded.")(oneIf(l.Problem == ""))
+	if !l.Uploaded.IsZero() {
+		f.gauge("decision_log_uploaded_timestamp_seconds", "When the collector took something last.")(float64(l.Uploaded.Unix()))
 	}
 }
 

@@ -33,6 +33,7 @@ func good() *status.Document {
 			Running: true, Looked: time.Unix(1763799000, 0), Next: time.Unix(1763800000, 0),
 			Lease: &watch.Lease{Ours: true, SeenUnix: 1763799000},
 		},
+		Labels: map[string]string{"host": "h"}, DecisionLog: &status.DecisionLog{Uploaded: time.Unix(1763799000, 0)},
 		Volume: status.Volume{Readable: true}, Supervisor: status.Supervisor{Running: &running}, At: time.Unix(1763799011, 0),
 		Policy: policy.Status{Source: "built-in", Revision: "6c1f0a2b9d3e"},
 		Alarms: []policy.Alarm{{Profile: "coder", Code: "not_up"}, {Code: "contested"}, {Code: "contested"}},

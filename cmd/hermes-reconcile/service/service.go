@@ -5,6 +5,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -38,6 +39,7 @@ type Service struct {
 	Flags   *pflag.FlagSet // with those of the configuration
 	Version string
 	Log     *slog.Logger
+	Console io.Writer // gets the decision log if the configuration says so
 	// Status makes the status of a pass, for who asks the watch.
 	Status func(config.Config, reconcile.Report, watch.State, error) *status.Document
 }
@@ -85,13 +87,25 @@ func (w *watcher) loop(ctx context.Context, c config.Config) error {
 	}
 	answers := metrics.NewWatch(func() time.Duration { return w.times().Resync })
 	answers.Page = &reporter{arguments: func() []string { return append([]string{"report", "--output=table"}, w.current().Given...) }}
+	uploader := newUploader(c, w.Log)
 	loop.Passed = func(r reconcile.Report, err error, triggers []string, took time.Duration, s *watch.State) {
 		if err == nil {
 			s.Lease = w.lease.passed(r, time.Now())
 		}
-		if c.Watch.Listen != "" {
-			answers.Passed(w.passOf(r, err, triggers, took, *s))
+		if c.Watch.Listen == "" && uploader == nil {
+			return
 		}
+		if uploader != nil {
+			s.Uploads = new(uploader.State())
+		}
+		pass := w.passOf(r, err, triggers, took, *s)
+		answers.Passed(pass)
+		if uploader != nil && pass.Status != nil {
+			uploader.Passed(w.statusFor(pass))
+		}
+	}
+	if uploader != nil {
+		sources.Go(func() { uploader.Run(ctx) })
 	}
 	if c.Watch.Listen != "" {
 		sources.Go(func() { answers.Serve(ctx, c.Watch.Listen, w.Log) })
@@ -132,6 +146,9 @@ type watcher struct {
 	Service
 	triggers chan watch.Trigger
 	lease    *leaseKeeper
+
+	revision  string // of the rules, in the loop alone
+	activated time.Time
 
 	mutex  sync.Mutex // of the rest
 	config config.Config
@@ -196,7 +213,7 @@ func (w *watcher) pass(ctx context.Context, log *slog.Logger, o reconcile.Option
 		return reconcile.Report{}, err
 	}
 	defer closeWorld()
-	on.Rules = w.rules
+	on.Rules, on.LogDecisions = w.rules, world.DecisionLog(c, w.Version, w.Console, log)
 	on.Alarms = append(on.Alarms, slices.Concat(w.alarms, w.lease.alarms())...)
 	on.Alarms = append(on.Alarms, w.rules.Refresh(ctx)...)
 	return reconcile.Pass(ctx, on, o)

@@ -141,6 +141,8 @@ func contributed(p workbench.Package) string {
 		return "fails"
 	case p.Stage == rego.KindLib:
 		return "(helpers)"
+	case p.Stage == rego.KindMask:
+		return "(masks the decision log)"
 	}
 	var parts []string
 	for _, set := range policy.Sets {

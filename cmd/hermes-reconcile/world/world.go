@@ -41,7 +41,7 @@ func ContainerSources(c config.Config) []fact.Source {
 func AllSources() (ofContainer []fact.Source, ofProfile []fact.ProfileSource) {
 	ofVolume, profile := remote.Sources(remote.Settings{}, nil)
 	external, externalOfProfile := plugins.Sources()
-	return append(append(ContainerSources(config.Config{}), ofVolume...), external), append(profile, externalOfProfile)
+	return append(append(ContainerSources(config.Config{}), ofVolume...), external, container.LabelsSource()), append(profile, externalOfProfile)
 }
 
 // Layers are the rules in order: the built-in ones, then the operator's directories, which
@@ -72,9 +72,12 @@ func On(c config.Config, rules *process.Rules, log, problems *slog.Logger, open 
 		KeepPauses: func(change func(*policy.Pauses), dryRun bool) (json.RawMessage, error) {
 			return container.KeepPauses(c.StateDir, change, dryRun)
 		},
-		Alarms:   inspect.Alarms(inspect.Installation(c, false)),
-		External: func(ctx context.Context, in *policy.Input) { plugins.AddFacts(ctx, pluginsConfig(c), in) },
-		Log:      problems,
+		Alarms: inspect.Alarms(inspect.Installation(c, false)),
+		External: func(ctx context.Context, in *policy.Input) {
+			container.AddLabels(in.Container, c.Labels)
+			plugins.AddFacts(ctx, pluginsConfig(c), in)
+		},
+		Log: problems,
 	}
 	volume, err := open()
 	if err != nil {

@@ -1,0 +1,69 @@
+package service
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/metrics"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
+	"hermes-reconcile/engine/decisionlog"
+	"hermes-reconcile/engine/status"
+	"hermes-reconcile/policy"
+)
+
+// newUploader returns what sends the decision log to a collector; nil without one.
+func newUploader(c config.Config, log *slog.Logger) *decisionlog.Uploader {
+	if c.DecisionLog.URL == "" {
+		return nil
+	}
+	return &decisionlog.Uploader{
+		URL: c.DecisionLog.URL, Buffer: world.DecisionBuffer(c), Log: log,
+		Transport: http.DefaultTransport,
+		Again:     time.Second, Resting: time.Minute, Wake: make(chan struct{}, 1),
+	}
+}
+
+// statusFor is what a collector learns of a pass.
+func (w *watcher) statusFor(p metrics.Pass) decisionlog.Status {
+	d := p.Status
+	counts := map[string]int{"profiles": len(d.Profiles), "alarms": len(d.Alarms)}
+	for _, one := range d.Profiles {
+		if one.Now == policy.NowUp {
+			counts["up"]++
+		}
+		if one.Held {
+			counts["held"]++
+		}
+	}
+	s := decisionlog.Status{
+		Labels: d.Labels, Bundles: w.bundleStatuses(d), Metrics: map[string]map[string]int{"hermes_reconcile": counts},
+		Plugins: map[string]decisionlog.PluginStatus{"watch": {State: "OK"}, "decision_log": {State: "OK"}},
+	}
+	if p.Failed {
+		s.Plugins["watch"] = decisionlog.PluginStatus{State: "ERROR", Message: "something went wrong in the last pass"}
+	}
+	if problem := d.DecisionLog.Problem; problem != "" {
+		s.Plugins["decision_log"] = decisionlog.PluginStatus{State: "ERROR", Message: problem}
+	}
+	return s
+}
+
+// bundleStatuses are the rules that decide, as OPA describes bundles. All layers together have one
+// revision.
+func (w *watcher) bundleStatuses(d *status.Document) map[string]decisionlog.BundleStatus {
+	if w.revision != d.Policy.Revision {
+		w.revision, w.activated = d.Policy.Revision, time.Now().UTC()
+	}
+	b := decisionlog.BundleStatus{Name: decisionlog.PolicyName, ActiveRevision: w.revision, Activated: w.activated}
+	for _, reason := range d.Policy.Errors {
+		b.Errors = append(b.Errors, decisionlog.BundleError{Message: reason})
+	}
+	for _, a := range d.Alarms {
+		if a.Code == policy.CodePolicyRefused || a.Code == policy.CodePolicyFallback || a.Code == policy.CodePolicyGone {
+			b.Code, b.Message = a.Code, a.Reason
+		}
+	}
+	return map[string]decisionlog.BundleStatus{b.Name: b}
+}
