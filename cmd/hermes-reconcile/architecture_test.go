@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"engine/timeline":        {"policy", "engine/ledger", "engine/status"},
 	"rego":                   {"policy", "policy/suggest", "policy/trust", "policy/yamlerror", "rego/recipes"},
 	"rego/bundle":            {"policy", "policy/trust", "rego"},
+	"rego/fetch":             {"policy", "policy/trust"},
 	"rego/process":           {"policy", "engine", "engine/child", "rego", "rego/bundle"},
 	"rego/example":           {"policy", "rego"},
 	"rego/recipes":           {},
@@ -51,7 +52,7 @@ var mayImport = map[string][]string{
 	"s6/supervise":           {"policy", "policy/beneath"},
 	"s6/s6test":              {},
 
-	"cmd/hermes-reconcile/config":  {"policy", "policy/suggest", "policy/trust", "policy/yamlerror"},
+	"cmd/hermes-reconcile/config":  {"policy", "policy/suggest", "policy/trust", "rego/fetch", "policy/yamlerror"},
 	"cmd/hermes-reconcile/metrics": {"policy", "policy/trust", "engine/status"},
 	"cmd/hermes-reconcile/schemas": {"policy", "policy/suggest"},
 	"cmd/hermes-reconcile/view":    {"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "policy", "engine/explain", "engine/gatewaylog", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
@@ -64,11 +65,11 @@ var mayImport = map[string][]string{
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
 	},
 	"cmd/hermes-reconcile/world": {
-		"policy", "policy/trust", "engine", "engine/facts/container", "engine/facts/fact", "engine/facts/plugins", "engine/reconcile", "engine/volume/remote", "rego", "rego/process", "s6", "s6/scandir", "s6/scripts",
+		"policy", "policy/trust", "engine", "engine/facts/container", "engine/facts/fact", "engine/facts/plugins", "engine/reconcile", "engine/volume/remote", "rego", "rego/bundle", "rego/fetch", "rego/process", "s6", "s6/scandir", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/view",
 	},
 	"cmd/hermes-reconcile/service": {
-		"policy", "policy/trust", "engine", "engine/notify", "engine/reconcile", "engine/status", "engine/volume/remote", "engine/watch", "rego/process", "s6/scandir",
+		"policy", "policy/trust", "engine", "engine/notify", "engine/reconcile", "engine/status", "engine/volume/remote", "engine/watch", "rego/bundle", "rego/process", "s6/scandir",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/view/page", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile/terminal": {"policy", "policy/wait", "cmd/hermes-reconcile/config"},
@@ -77,7 +78,7 @@ var mayImport = map[string][]string{
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/terminal", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile/author": {
-		"policy", "engine", "engine/reconcile", "rego", "rego/bundle", "rego/check", "rego/example", "rego/workbench",
+		"policy", "engine", "engine/reconcile", "engine/watch", "rego", "rego/bundle", "rego/check", "rego/example", "rego/workbench",
 		"cmd/hermes-reconcile/cli", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile": {

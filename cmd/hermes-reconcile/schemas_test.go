@@ -59,6 +59,7 @@ var documents = map[string]struct {
 	"recipes":    {view.RecipeList{}, "policy recipes"},
 	"report":     {reconcile.Report{}, "apply, pause, register, release, restart, resume, start, stop, unregister"},
 	"rescan":     {view.Rescan{}, "rescan"},
+	"revision":   {view.AcceptedRevision{}, "policy accept"},
 	"rules":      {view.RuleList{}, "policy show"},
 	"schemas":    {view.SchemaList{}, "schema"},
 	"status":     {status.Document{}, "status"},

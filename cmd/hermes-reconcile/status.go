@@ -166,5 +166,7 @@ func statusOf(c config.Config, r reconcile.Report, state watch.State, stateErr e
 	}
 	d := status.New(c.ScanDir, r.Situation, decisions)
 	d.AddWatch(c.Watch.Enabled, c.Watch.Resync, state, stateErr)
+	bundles, _ := watch.ReadBundles(c.RunDir) // the state has what is wrong with the directory
+	d.AddBundles(bundles)
 	return d
 }
