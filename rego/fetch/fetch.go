@@ -55,10 +55,15 @@ func (c *Client) Get(ctx context.Context, source, etag string, wait time.Duratio
 	} else {
 		r, err = s.file(ctx, source, etag, wait)
 	}
+	return r, plain(ctx, err)
+}
+
+// plain is the error of a request without the URL. A late one says why it was ended.
+func plain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		err = fmt.Errorf("not done in time: %w", context.Cause(ctx))
+		return fmt.Errorf("not done in time: %w", context.Cause(ctx))
 	}
-	return r, withoutURL(err)
+	return withoutURL(err)
 }
 
 // withoutURL removes the URL from an error, because a query can be a secret.
@@ -101,6 +106,10 @@ func (s *session) get(ctx context.Context, source string, header http.Header) (*
 		return nil, err
 	}
 	request.Header = header
+	return s.send(request)
+}
+
+func (s *session) send(request *http.Request) (*http.Response, error) {
 	client := &http.Client{Transport: s, CheckRedirect: func(next *http.Request, via []*http.Request) error {
 		switch {
 		case len(via) > maxRedirects:
@@ -113,14 +122,18 @@ func (s *session) get(ctx context.Context, source string, header http.Header) (*
 	return client.Do(request)
 }
 
+func refusal(answer *http.Response) error {
+	hint, code := "", answer.StatusCode
+	if code == http.StatusUnauthorized || code == http.StatusForbidden {
+		hint = "; bundles.services has the credentials for a URL"
+	}
+	return fmt.Errorf("the server answers %d %s%s", code, http.StatusText(code), hint)
+}
+
 // readAll reads the body of an answer.
 func readAll(answer *http.Response, most int64) ([]byte, error) {
-	switch code := answer.StatusCode; code {
-	case http.StatusOK:
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("the server answers %d %s; bundles.services has the credentials for a URL", code, http.StatusText(code))
-	default:
-		return nil, fmt.Errorf("the server answers %d %s", code, http.StatusText(code))
+	if answer.StatusCode != http.StatusOK {
+		return nil, refusal(answer)
 	}
 	large := fmt.Errorf("it has more than %d bytes, see bundles.max_bytes", most)
 	if answer.ContentLength > most {

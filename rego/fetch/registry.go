@@ -29,16 +29,24 @@ const (
 	layerSuffix  = "tar+gzip" // of the media type of a bundle
 )
 
+// locate returns the URL of a repository, and the tag and the digest of an image in it.
+func (s *session) locate(name string) (base, tag, pinned string, err error) {
+	parts := reference().FindStringSubmatch(name)
+	if parts == nil {
+		return "", "", "", errors.New("want oci://registry/repository:tag")
+	}
+	s.registry = parts[1]
+	return fmt.Sprintf("%s://%s/v2/%s/", s.scheme(), s.registry, parts[2]), cmp.Or(parts[3], "latest"), parts[4], nil
+}
+
 // image fetches the bundle of an image, as OPA pushes it: its first layer that is a gzipped
 // tar archive. The ETag is the digest of the manifest.
 func (s *session) image(ctx context.Context, name, etag string) (Result, error) {
-	parts := reference().FindStringSubmatch(name)
-	if parts == nil {
-		return Result{}, errors.New("want oci://registry/repository:tag")
+	base, tag, pinned, err := s.locate(name)
+	if err != nil {
+		return Result{}, err
 	}
-	s.registry = parts[1]
-	base := fmt.Sprintf("%s://%s/v2/%s/", s.scheme(), s.registry, parts[2])
-	text, err := s.object(ctx, base+"manifests/"+cmp.Or(parts[4], parts[3], "latest"), parts[4], maxMeta)
+	text, err := s.object(ctx, base+"manifests/"+cmp.Or(pinned, tag), pinned, maxMeta)
 	if err != nil {
 		return Result{}, fmt.Errorf("the manifest: %w", withoutURL(err))
 	}
@@ -82,20 +90,26 @@ func (s *session) object(ctx context.Context, source, want string, most int64) (
 		return nil, err
 	}
 	defer answer.Body.Close()
-	if challenge := answer.Header.Get("Www-Authenticate"); answer.StatusCode == http.StatusUnauthorized && !s.asked {
-		s.asked = true
-		if err := s.authorize(ctx, challenge); err != nil {
-			return nil, err
-		}
-		if s.token != "" {
-			return s.object(ctx, source, want, most)
-		}
+	if again, err := s.challenged(ctx, answer); err != nil {
+		return nil, err
+	} else if again {
+		return s.object(ctx, source, want, most)
 	}
 	text, err := readAll(answer, most)
 	if err == nil && want != "" && policy.Digest(text) != want {
 		err = fmt.Errorf("its digest is %s, want %s", policy.Digest(text), want)
 	}
 	return text, err
+}
+
+// challenged reports whether a registry has asked for a token, and there is one now.
+func (s *session) challenged(ctx context.Context, answer *http.Response) (again bool, err error) {
+	if answer.StatusCode != http.StatusUnauthorized || s.asked {
+		return false, nil
+	}
+	s.asked = true
+	err = s.authorize(ctx, answer.Header.Get("Www-Authenticate"))
+	return s.token != "", err
 }
 
 // authorize gets the token that a registry asks for. The server of tokens gets the
