@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"rego/fetch":             {"policy", "policy/trust"},
 	"rego/process":           {"policy", "engine", "engine/child", "rego", "rego/bundle"},
 	"rego/example":           {"policy", "rego"},
+	"rego/publish":           {"policy/trust", "rego"},
 	"rego/recipes":           {},
 	"rego/check":             {"policy", "policy/suggest", "rego", "rego/example"},
 	"rego/workbench":         {"policy", "policy/suggest", "policy/trust", "rego", "rego/example", "rego/recipes"},
@@ -55,7 +56,7 @@ var mayImport = map[string][]string{
 	"cmd/hermes-reconcile/config":  {"policy", "policy/suggest", "policy/trust", "rego/fetch", "policy/yamlerror"},
 	"cmd/hermes-reconcile/metrics": {"policy", "policy/trust", "engine/status"},
 	"cmd/hermes-reconcile/schemas": {"policy", "policy/suggest"},
-	"cmd/hermes-reconcile/view":    {"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "policy", "engine/explain", "engine/gatewaylog", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
+	"cmd/hermes-reconcile/view":    {"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "policy", "engine/explain", "engine/gatewaylog", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/bundle", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile/top":     {"policy", "engine/status", "cmd/hermes-reconcile/view"},
 	"cmd/hermes-reconcile/view/page": {
 		"policy", "engine/explain", "engine/ledger", "engine/status", "engine/timeline", "rego/workbench", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
@@ -78,7 +79,7 @@ var mayImport = map[string][]string{
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/terminal", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile/author": {
-		"policy", "engine", "engine/reconcile", "engine/watch", "rego", "rego/bundle", "rego/check", "rego/example", "rego/workbench",
+		"policy", "policy/trust", "policy/wait", "engine", "engine/reconcile", "engine/watch", "rego", "rego/bundle", "rego/check", "rego/example", "rego/publish", "rego/workbench",
 		"cmd/hermes-reconcile/cli", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile": {

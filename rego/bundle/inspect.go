@@ -16,7 +16,7 @@ import (
 
 // Info is what a bundle says of itself, and whether it would be used.
 type Info struct {
-	SchemaVersion int `json:"schema_version"`
+	SchemaVersion policy.Version `json:"schema_version"`
 	policy.Bundle
 	Ordered   bool           `json:"ordered"` // an older bundle does not replace it
 	Roots     []string       `json:"roots"`
@@ -38,7 +38,7 @@ type Signature struct {
 // Inspect describes the text of a bundle. Signed and NotUsed are as with these sources. The
 // error is about a file that no sources would use.
 func (s Sources) Inspect(source string, text []byte) (Info, error) {
-	i := Info{SchemaVersion: policy.SchemaVersion, Rules: []string{}, Settings: []string{}}
+	i := Info{Roots: []string{}, Files: []string{}, Rules: []string{}, Settings: []string{}}
 	i.Source, i.Digest = policy.ShownSource(source), policy.Digest(text)
 	layer, err := s.open(text, nil, &i.Bundle)
 	if err != nil {
@@ -65,7 +65,7 @@ func (s Sources) Inspect(source string, text []byte) (Info, error) {
 
 // list lists the files, and what the manifest and the signature among them say.
 func (i *Info) list(files map[string][]byte, err error) error {
-	i.Files = slices.Sorted(maps.Keys(files))
+	i.Files = append(i.Files, slices.Sorted(maps.Keys(files))...)
 	if text, ok := files[signatures]; ok {
 		i.Signature = describe(text)
 	}

@@ -22,7 +22,7 @@ func TestInspect(t *testing.T) {
 	text := signed(t, tarball(t, ".manifest", manifest7, "deep/a.rego", heldRule, "data.json", `{"settings": {"b": 1, "a": 2}}`), private, "ES256", "fleet", "")
 	got, err := verifyWith("ES256", public).Inspect("https://me:hunter2@example.com/b", text)
 	want := Info{
-		SchemaVersion: 1, Ordered: true, Roots: []string{"reconcile", "settings"},
+		Ordered: true, Roots: []string{"reconcile", "settings"},
 		Bundle:   policy.Bundle{Source: "https://(hidden)@example.com/b", Revision: "7", Sequence: "12", Signed: true},
 		Files:    []string{".manifest", ".signatures.json", "data.json", "deep/a.rego"},
 		Rules:    []string{"reconcile.rules.a"},

@@ -37,6 +37,7 @@ or a file that should be formatted.`,
 	}
 	cmd.AddCommand(newPolicyInit(), newPolicyCheck(), newPolicyTest(), newPolicyFmt(), newPolicyShow(), newPolicyBench(), newPolicyForget(), newPolicyAccept(),
 		newPolicyRecipes(), newPolicyAdd())
+	cmd.AddCommand(newPolicyBuild(), newPolicyInspect(), newPolicyPull(), newPolicyPush())
 	return cmd
 }
 
