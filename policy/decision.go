@@ -114,6 +114,8 @@ type Status struct {
 	// enforced packages that start, hold, skip or waive. AnyPlugin stands for a name that
 	// only the evaluation knows.
 	External map[string][]string `json:"external,omitempty"`
+	// Bundles are the layers that come as one file.
+	Bundles []Bundle `json:"bundles,omitempty"`
 }
 
 // AnyPlugin stands for every plug-in.

@@ -122,8 +122,12 @@ func (r Rules) named(setting string) (chosen map[string]bool, errs Errors) {
 // not depend on where the directories are.
 func status(layers []Layer, sources []Source, settings map[string]any) policy.Status {
 	names := []string{"built-in"}
+	var bundles []policy.Bundle
 	for _, layer := range layers[1:] {
 		names = append(names, layer.Name)
+		if layer.Bundle != nil {
+			bundles = append(bundles, *layer.Bundle)
+		}
 	}
 	digest := sha256.New()
 	for _, s := range sources {
@@ -133,5 +137,5 @@ func status(layers []Layer, sources []Source, settings map[string]any) policy.St
 	if text, err := json.Marshal(settings); err == nil { // map keys are sorted
 		digest.Write(text)
 	}
-	return policy.Status{Source: strings.Join(names, ", "), Revision: hex.EncodeToString(digest.Sum(nil))[:12]}
+	return policy.Status{Source: strings.Join(names, ", "), Revision: hex.EncodeToString(digest.Sum(nil))[:12], Bundles: bundles}
 }

@@ -67,7 +67,7 @@ func readLayer(index int, layer Layer, wanted func(name string) bool) (parsed, u
 		return nil, nil, untrusted
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("policy directory %s: %w", layer.Name, err)
+		return nil, nil, fmt.Errorf("policy %s: %w", layer.Name, err)
 	}
 	var errs Errors
 	for _, name := range names {
@@ -83,7 +83,7 @@ func readLayer(index int, layer Layer, wanted func(name string) bool) (parsed, u
 
 // readSource reads and parses one file of a layer. The error is an Errors.
 func readSource(index int, layer Layer, name string) (Source, error) {
-	shown := path.Join(layer.Name, name)
+	shown := layer.Shown(name)
 	text, err := readFile(layer.Files, name)
 	s := Source{Layer: index, Name: shown, File: name, Text: text}
 	if untrusted := distrust(shown, err); untrusted != nil {

@@ -19,7 +19,10 @@ package rego
 import (
 	"embed"
 	"io/fs"
+	"path"
+	"strings"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
 )
 
@@ -28,10 +31,21 @@ var embedded embed.FS
 
 // A Layer is a set of rule packages from one place.
 type Layer struct {
-	// Name is the directory. Errors print it before the names of its files.
+	// Name is the directory, or the URL of a bundle. Errors print it before the names of its
+	// files.
 	Name string
 	// Files holds *.rego files and data/settings.yaml.
 	Files fs.FS
+	// Bundle describes a layer that is a bundle which could be read.
+	Bundle *policy.Bundle
+}
+
+// Shown is the name of a file of the layer, as errors print it.
+func (l Layer) Shown(file string) string {
+	if strings.Contains(l.Name, "://") {
+		return l.Name + ":" + file
+	}
+	return path.Join(l.Name, file)
 }
 
 // BuiltIn returns the embedded layer. Its Name is empty, so that errors print the bare

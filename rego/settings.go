@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -60,7 +59,7 @@ func ParseSettings(name string, text []byte) (values map[string]any, object *yam
 }
 
 func readLayerSettings(layer Layer) (settings, error) {
-	s := settings{name: path.Join(layer.Name, SettingsFile)}
+	s := settings{name: layer.Shown(SettingsFile)}
 	file := SettingsFile
 	if layer.Name == "" {
 		s.name, file = "settings.yaml", "settings.yaml"

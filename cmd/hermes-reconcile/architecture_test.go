@@ -39,8 +39,10 @@ var mayImport = map[string][]string{
 	"engine/timeline":        {"policy", "engine/ledger", "engine/status"},
 	"rego":                   {"policy", "policy/suggest", "policy/trust", "policy/yamlerror", "rego/recipes"},
 	"rego/bundle":            {"policy", "policy/trust", "rego"},
+	"rego/fetch":             {"policy", "policy/trust"},
 	"rego/process":           {"policy", "engine", "engine/child", "rego", "rego/bundle"},
 	"rego/example":           {"policy", "rego"},
+	"rego/publish":           {"policy/trust", "rego"},
 	"rego/recipes":           {},
 	"rego/check":             {"policy", "policy/suggest", "rego", "rego/example"},
 	"rego/workbench":         {"policy", "policy/suggest", "policy/trust", "rego", "rego/example", "rego/recipes"},
@@ -52,10 +54,10 @@ var mayImport = map[string][]string{
 	"s6/supervise":           {"policy", "policy/beneath"},
 	"s6/s6test":              {},
 
-	"cmd/hermes-reconcile/config":  {"policy", "policy/suggest", "policy/trust", "policy/yamlerror"},
+	"cmd/hermes-reconcile/config":  {"policy", "policy/suggest", "policy/trust", "rego/fetch", "policy/yamlerror"},
 	"cmd/hermes-reconcile/metrics": {"policy", "policy/trust", "engine/status"},
 	"cmd/hermes-reconcile/schemas": {"policy", "policy/suggest"},
-	"cmd/hermes-reconcile/view":    {"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "policy", "engine/explain", "engine/gatewaylog", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/check", "rego/workbench"},
+	"cmd/hermes-reconcile/view":    {"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "policy", "engine/explain", "engine/gatewaylog", "engine/ledger", "engine/reconcile", "engine/status", "engine/watch", "rego", "rego/bundle", "rego/check", "rego/workbench"},
 	"cmd/hermes-reconcile/top":     {"policy", "engine/status", "cmd/hermes-reconcile/view"},
 	"cmd/hermes-reconcile/view/page": {
 		"policy", "engine/explain", "engine/ledger", "engine/status", "engine/timeline", "rego/workbench", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
@@ -65,11 +67,11 @@ var mayImport = map[string][]string{
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/view",
 	},
 	"cmd/hermes-reconcile/world": {
-		"policy", "policy/trust", "engine", "engine/facts/container", "engine/facts/fact", "engine/facts/plugins", "engine/decisionlog", "engine/ledger", "engine/reconcile", "engine/volume", "engine/volume/remote", "rego", "rego/process", "s6", "s6/scandir", "s6/scripts",
+		"policy", "policy/trust", "engine", "engine/facts/container", "engine/facts/fact", "engine/facts/plugins", "engine/decisionlog", "engine/ledger", "engine/reconcile", "engine/volume", "engine/volume/remote", "rego", "rego/bundle", "rego/fetch", "rego/process", "s6", "s6/scandir", "s6/scripts",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/view",
 	},
 	"cmd/hermes-reconcile/service": {
-		"policy", "policy/trust", "engine", "engine/decisionlog", "engine/notify", "engine/reconcile", "engine/status", "engine/volume/remote", "engine/watch", "rego/process", "s6/scandir",
+		"policy", "policy/trust", "engine", "engine/decisionlog", "engine/notify", "engine/reconcile", "engine/status", "engine/volume/remote", "engine/watch", "rego/bundle", "rego/process", "s6/scandir",
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/view/page", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile/terminal": {"policy", "policy/wait", "cmd/hermes-reconcile/config"},
@@ -78,7 +80,7 @@ var mayImport = map[string][]string{
 		"cmd/hermes-reconcile/config", "cmd/hermes-reconcile/terminal", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile/author": {
-		"policy", "engine", "engine/reconcile", "rego", "rego/bundle", "rego/check", "rego/example", "rego/workbench",
+		"policy", "policy/trust", "policy/wait", "engine", "engine/reconcile", "engine/watch", "rego", "rego/bundle", "rego/check", "rego/example", "rego/publish", "rego/workbench",
 		"cmd/hermes-reconcile/cli", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile": {

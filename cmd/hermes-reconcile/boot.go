@@ -53,7 +53,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	rules := &process.Rules{Configure: func() (process.Settings, error) { return world.RulesSettings(c), nil }} // c as it is by then
+	rules := &process.Rules{}
 	defer rules.Close()
 	if len(c.Policy) > 0 {
 		rules.Start()
@@ -69,6 +69,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 		log.Error(problem.Reason)
 		options.Errors = append(options.Errors, problem.Reason)
 	}
+	world.Configure(rules, c, log)
 	ctx, cancel := context.WithTimeout(wait.With(cmd.Context(), nil), c.Boot.Deadline) // its log has no other lines
 	defer cancel()
 	w, _, err := world.On(c, rules, log, log, func() (*remote.Child, error) {

@@ -48,6 +48,7 @@ func doctor(cmd *cobra.Command, _ []string) error {
 		if d.Watch.Enabled {
 			found = append(found, inspect.NoEvents(c, d.Watch.NoEvents)...)
 		}
+		found = append(found, inspect.Bundles(c, d.Policy.Bundles)...)
 	}
 	seen := inspect.Alarms(found)
 	for _, a := range alarms {

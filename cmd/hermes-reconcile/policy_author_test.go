@@ -136,17 +136,8 @@ const opaProgram = "OPA_PROGRAM"
 // The commands of OPA work on the directory that policy init creates. Building the program
 // opa takes a minute, so only fixtures/test.sh full does it.
 func TestInitMakesADirectoryForTheOPAProgram(t *testing.T) {
-	program := os.Getenv(opaProgram)
-	if program == "" {
-		t.Skip("the commands of opa: " + opaProgram + " does not name the program")
-	}
-	dir := initDirectory(t)
-	run := func(args ...string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), program, args...)
-		cmd.Dir = dir
-		out, err := cmd.CombinedOutput()
-		return string(out), err
-	}
+	run := opaCommands(t)
+	t.Chdir(initDirectory(t))
 	for _, args := range [][]string{
 		{"test", "."},
 		{"test", ".", "data"},

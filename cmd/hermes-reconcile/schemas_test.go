@@ -30,6 +30,7 @@ import (
 	"hermes-reconcile/engine/status"
 	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/rego/bundle"
 	"hermes-reconcile/rego/check"
 	"hermes-reconcile/rego/workbench"
 )
@@ -41,6 +42,7 @@ var documents = map[string]struct {
 	commands string
 }{
 	"accepted":   {view.Accepted{}, "watch --accept"},
+	"bundle":     {bundle.Info{}, "policy inspect, policy push"},
 	"check":      {check.Report{}, "policy check"},
 	"codes":      {view.CodeList{}, "policy check --codes"},
 	"comparison": {explain.Comparison{}, "eval --compare"},
@@ -59,6 +61,7 @@ var documents = map[string]struct {
 	"recipes":    {view.RecipeList{}, "policy recipes"},
 	"report":     {reconcile.Report{}, "apply, pause, register, release, restart, resume, start, stop, unregister"},
 	"rescan":     {view.Rescan{}, "rescan"},
+	"revision":   {view.AcceptedRevision{}, "policy accept"},
 	"rules":      {view.RuleList{}, "policy show"},
 	"schemas":    {view.SchemaList{}, "schema"},
 	"status":     {status.Document{}, "status"},
@@ -319,6 +322,8 @@ func TestEveryDocumentFitsItsSchema(t *testing.T) {
 	try("recipes", cli.ExitDone, "policy recipes")
 	try("recipes", cli.ExitDone, "policy recipes pin_up")
 	try("costs", cli.ExitDone, "policy bench --sizes 1,2")
+	output(t, "policy", "build", rules, "-o", rules+".tar.gz")
+	try("bundle", cli.ExitDone, "policy inspect", rules+".tar.gz")
 	try("forgotten", cli.ExitDone, "policy forget --dry-run")
 	try("comparison", cli.ExitDone, "eval --compare", "--policy", rules)
 	try("decision", cli.ExitDone, "eval --dry-run")

@@ -59,7 +59,7 @@ func runTop(cmd *cobra.Command, c config.Config, color string, names []string) e
 	}
 	ctx, stop := signal.NotifyContext(wait.With(cmd.Context(), nil), syscall.SIGHUP) // the screen is its own
 	defer stop()
-	rules := &process.Watched{Rules: world.Rules(c), Directories: c.Policy}
+	rules := &process.Watched{Rules: world.Rules(c), Places: world.Sources(c).Places()}
 	defer rules.Close()
 	var running sync.RWMutex
 	look := func(ctx context.Context) (*status.Document, error) {

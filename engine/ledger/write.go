@@ -144,7 +144,7 @@ func (p Pass) Text() ([]byte, error) {
 	if container.Action != Reconciled {
 		return container.marshal()
 	}
-	line.Policy.Errors = nil // the container's line has them
+	line.Policy.Errors, line.Policy.Bundles = nil, nil // the container's line has them
 	names := slices.Sorted(maps.Keys(decisions))
 	lines := make([][]byte, len(names))
 	for i, name := range names {

@@ -74,6 +74,20 @@ func (d *Document) AddWatch(enabled bool, resync time.Duration, s watch.State, e
 	}
 }
 
+// AddBundles adds what the watch knows of the bundles that it fetches.
+func (d *Document) AddBundles(known []policy.Bundle) {
+	d.Policy.Bundles = slices.Clone(d.Policy.Bundles)
+	for _, k := range known {
+		at := slices.IndexFunc(d.Policy.Bundles, func(b policy.Bundle) bool { return b.Source == k.Source })
+		if at < 0 { // other rules decide
+			d.Policy.Bundles = append(d.Policy.Bundles, k)
+			continue
+		}
+		b := &d.Policy.Bundles[at]
+		b.Checked, b.Error, b.Refused, b.Why = k.Checked, k.Error, k.Refused, k.Why
+	}
+}
+
 // addNew adds the alarms that only a watch can know, if the status has none like them.
 func (d *Document) addNew(alarms []policy.Alarm) {
 	have := d.Alarms

@@ -18,6 +18,7 @@ const (
 	Slots    Kind = "slots"    // the scan directory, or a gateway that came up or ended
 	Operator Kind = "operator" // rules, configuration, plug-ins, overrides, pauses
 	Time     Kind = "time"     // a hold ends, or a rule wants to be asked again
+	Bundles  Kind = "bundles"  // a fetched bundle that is another one than before
 	Poke     Kind = "poke"     // somebody asks
 	Resync   Kind = "resync"   // some time has passed
 	Retry    Kind = "retry"    // something failed before

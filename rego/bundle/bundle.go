@@ -1,8 +1,10 @@
-// Package bundle keeps an operator's rules in one file, so that they can be used again.
+// Package bundle has an operator's rules in one file.
 //
-// Today the only such file is the last good copy: the rules and settings with which a
-// boot last decided for every profile without a mistake. A boot whose rules cannot be
-// loaded decides with that copy.
+// A layer may be a bundle as OPA makes it: a file, or the copy of one that was fetched. Its
+// signature and its digests are verified whenever it is read.
+//
+// The last good copy has the rules and settings with which a boot last decided for every
+// profile without a mistake. A boot whose rules cannot be loaded decides with that copy.
 package bundle
 
 import (
@@ -215,16 +217,24 @@ func pack(operator rego.OperatorFiles, m manifest) ([]byte, error) {
 	return archive.Bytes(), err
 }
 
-// replaceFile writes a file atomically, and removes what a killed run left. It takes no
-// lock, because a lock on a directory that the agents can open is theirs to hold: of two
-// runs at once the slower one may find its temporary file removed.
+// replaceFile writes a file atomically and for good, and removes what a killed run left. It
+// takes no lock, because a lock on a directory that the agents can open is theirs to hold: of
+// two runs at once the slower one may find its temporary file removed.
 func replaceFile(name string, text []byte) error {
 	dir := filepath.Dir(name)
-	left, _ := fs.Glob(os.DirFS(dir), "."+LastGoodFile+"*")
+	left, _ := fs.Glob(os.DirFS(dir), "."+filepath.Base(name)+"*")
 	for _, old := range left {
 		_ = os.RemoveAll(filepath.Join(dir, old))
 	}
-	return renameio.WriteFile(name, text, 0o644, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o644))
+	if err := renameio.WriteFile(name, text, 0o644, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o644)); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }
 
 // Read reads the copy in a directory. The error is ErrNoLastGood if there is none. Read

@@ -30,7 +30,7 @@ func (c *checker) readFiles() {
 		names, err := rego.FindFiles(layer.Files, func(name string) bool { return !strings.HasSuffix(name, ".rego") })
 		for _, name := range names {
 			if why := looksMeant(name); why != "" && err == nil {
-				c.add(Finding{File: path.Join(layer.Name, name), Row: 1, Col: 1, Code: "ignored_file", Message: "nothing reads this file: " + why})
+				c.add(Finding{File: layer.Shown(name), Row: 1, Col: 1, Code: "ignored_file", Message: "nothing reads this file: " + why})
 			}
 		}
 	}
@@ -81,7 +81,7 @@ type place struct {
 func (c *checker) readSettings() {
 	c.places, c.settings = map[string]place{}, map[string]any{}
 	for i, layer := range c.layers {
-		file := path.Join(layer.Name, rego.SettingsFile)
+		file := layer.Shown(rego.SettingsFile)
 		more, rows, err := rego.ReadSettings(layer)
 		if err != nil {
 			continue // rego.Load reports it

@@ -12,16 +12,14 @@ import (
 
 // Settings are what the child needs to know of the configuration.
 type Settings struct {
-	Directory string            // relative paths start there
-	Policy    []string          // the operator's directories
-	User      string            // who must not be able to write them, see rego.Layers
-	Values    map[string]any    `json:"-"` // the settings of the configuration
-	Places    map[string]string // of them, see rego.Options
-	Text      json.RawMessage   // of Values
-	Timeout   time.Duration     // of one package, see rego.Options
-	Memory    int64             // see rego.Options
-	StateDir  string            // has the last good copy
-	Print     bool              // see rego.Options
+	Directory string // relative paths start there
+	bundle.Sources
+	Values  map[string]any    `json:"-"` // the settings of the configuration
+	Places  map[string]string // of them, see rego.Options
+	Text    json.RawMessage   // of Values
+	Timeout time.Duration     // of one package, see rego.Options
+	Memory  int64             // see rego.Options
+	Print   bool              // see rego.Options
 }
 
 // A request asks for one thing. Settings, Document and Profile have no answer. An

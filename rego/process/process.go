@@ -35,6 +35,8 @@ type Rules struct {
 	Configure func() (Settings, error)
 	// Print gets what the rules print. Without it print() does nothing.
 	Print io.Writer
+	// Loaded, if set, gets the status of the present rules when they are loaded.
+	Loaded func(policy.Status)
 
 	mutex    sync.Mutex
 	settings *Settings
@@ -185,6 +187,9 @@ func (r *Rules) load(ctx context.Context, choice bundle.Choice) (*Policy, error)
 	p.packages, p.status, p.settings, p.mistakes = l.Packages, l.Status, l.Settings, l.Mistakes
 	p.masks = l.Masks
 	if choice == bundle.Present {
+		if r.Loaded != nil {
+			r.Loaded(l.Status)
+		}
 		err = bundle.CheckGone(r.settings.StateDir, r.settings.Policy, l.Empty)
 	}
 	return p, err

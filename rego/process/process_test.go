@@ -196,7 +196,7 @@ func TestRulesThatCannotBeCompiled(t *testing.T) {
 	if err := os.Chmod(state, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	good := rulesOf(t, Settings{StateDir: state}, map[string]string{"site.rego": site})
+	good := rulesOf(t, Settings{Sources: bundle.Sources{StateDir: state}}, map[string]string{"site.rego": site})
 	e := load(t, good)
 	if err := good.Keep(t.Context(), e); err != nil {
 		t.Fatal(err)
@@ -247,7 +247,7 @@ func TestMendedPackages(t *testing.T) {
 	}
 	after := "package reconcile.after.last\n\nalarm contains {\"reason\": \"after\"} if input.decisions\n"
 	files := map[string]string{"a.rego": hold("a", "old"), "b.rego": hold("b", "old"), "c.rego": hold("c", "old"), "d.rego": hold("d", "old"), "after.rego": after}
-	r := rulesOf(t, Settings{StateDir: state}, files)
+	r := rulesOf(t, Settings{Sources: bundle.Sources{StateDir: state}}, files)
 	s, err := r.Configure()
 	if err != nil {
 		t.Fatal(err)
@@ -326,7 +326,7 @@ func TestTheWholeCopyDecides(t *testing.T) {
 	if err := os.Chmod(state, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r := rulesOf(t, Settings{StateDir: state, Values: map[string]any{"start_states": []any{"stopped"}}}, map[string]string{"site.rego": site})
+	r := rulesOf(t, Settings{Sources: bundle.Sources{StateDir: state}, Values: map[string]any{"start_states": []any{"stopped"}}}, map[string]string{"site.rego": site})
 	s, err := r.Configure()
 	if err != nil {
 		t.Fatal(err)
@@ -369,7 +369,7 @@ func TestRulesThatAreGone(t *testing.T) {
 	if err := os.Chmod(state, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r := rulesOf(t, Settings{StateDir: state}, map[string]string{"site.rego": site})
+	r := rulesOf(t, Settings{Sources: bundle.Sources{StateDir: state}}, map[string]string{"site.rego": site})
 	s, _ := r.Configure()
 	if err := r.Keep(t.Context(), load(t, r)); err != nil {
 		t.Fatal(err)
@@ -378,7 +378,9 @@ func TestRulesThatAreGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for why, directories := range map[string][]string{"nothing that counts": s.Policy, "no directory": nil} {
-		again := &Rules{Configure: func() (Settings, error) { return Settings{StateDir: state, Policy: directories}, nil }}
+		again := &Rules{Configure: func() (Settings, error) {
+			return Settings{Sources: bundle.Sources{StateDir: state, Policy: directories}}, nil
+		}}
 		defer again.Close()
 		if _, err := again.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "policy forget") {
 			t.Errorf("%s: %v, want what helps", why, err)

@@ -120,7 +120,7 @@ func (s *server) load(choice bundle.Choice) error {
 	if err := s.allow(s.settings.Memory); err != nil {
 		return err
 	}
-	e, err := bundle.Load(choice, rego.Layers(s.settings.Policy, s.settings.User), rego.Options{
+	e, err := bundle.Load(choice, s.settings.Layers(), rego.Options{
 		Schema: policy.InputSchema, Settings: s.settings.Values, Places: s.settings.Places, Timeout: s.settings.Timeout, Print: s.settings.Print,
 	}, s.settings.StateDir)
 	if e == nil {

@@ -17,7 +17,7 @@ import (
 // operator's changed.
 type Watched struct {
 	*Rules
-	Directories []string // of the operator
+	Places []string // from which the operator's rules are read
 
 	stamp   string
 	present engine.Evaluator
@@ -70,11 +70,11 @@ func (w *Watched) Keep(ctx context.Context, e engine.Evaluator) error {
 	return err
 }
 
-// stampOf changes whenever a file in the operator's directories does, whoever may write it, or
+// stampOf changes whenever a file of the operator's does, whoever may write it, or
 // the place to which a link leads.
 func (w *Watched) stampOf() string {
 	var stamp strings.Builder
-	for _, dir := range w.Directories {
+	for _, dir := range w.Places {
 		real, err := filepath.EvalSymlinks(dir) // a mounted ConfigMap has links to directories
 		fmt.Fprintln(&stamp, dir, real, err)
 		for above := real; above != filepath.Dir(above); above = filepath.Dir(above) {

@@ -35,8 +35,9 @@ or a file that should be formatted.`,
 		Args: cli.SuggestCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cmd.AddCommand(newPolicyInit(), newPolicyCheck(), newPolicyTest(), newPolicyFmt(), newPolicyShow(), newPolicyBench(), newPolicyForget(),
+	cmd.AddCommand(newPolicyInit(), newPolicyCheck(), newPolicyTest(), newPolicyFmt(), newPolicyShow(), newPolicyBench(), newPolicyForget(), newPolicyAccept(),
 		newPolicyRecipes(), newPolicyAdd())
+	cmd.AddCommand(newPolicyBuild(), newPolicyInspect(), newPolicyPull(), newPolicyPush())
 	return cmd
 }
 
@@ -48,6 +49,9 @@ func authorConfig(cmd *cobra.Command, dirs []string) (config.Config, error) {
 		return c, err
 	}
 	for _, dir := range c.Policy {
+		if policy.IsBundle(dir) {
+			continue // loading it says what is wrong
+		}
 		if info, err := os.Stat(dir); err != nil {
 			return c, err
 		} else if !info.IsDir() {
@@ -80,6 +84,9 @@ func authorLayers(cmd *cobra.Command, dirs []string) (config.Config, []rego.Laye
 		return c, nil, err
 	}
 	for _, dir := range c.Policy {
+		if policy.IsBundle(dir) {
+			continue
+		}
 		if _, err := workbench.Files(dir); err != nil {
 			return c, nil, fmt.Errorf("%w; `hermes-reconcile policy init DIR` makes a directory to begin with", err)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/workbench"
 )
 
@@ -65,6 +66,9 @@ func policyFmt(cmd *cobra.Command, places []string, f fmtFlags) error {
 // ruleFiles returns the files of rules of directories, and files as they are.
 func ruleFiles(places []string) (names []string, err error) {
 	for _, place := range places {
+		if policy.IsBundle(place) {
+			continue // nobody edits one
+		}
 		below, err := workbench.Files(place)
 		if err != nil {
 			return nil, err

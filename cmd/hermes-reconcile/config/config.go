@@ -26,6 +26,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/suggest"
+	"hermes-reconcile/rego/fetch"
 )
 
 // The places that are used when they exist and nothing else is configured.
@@ -39,21 +40,24 @@ const (
 
 // A Config is the configuration.
 type Config struct {
-	Home          string            `koanf:"home"`
-	ScanDir       string            `koanf:"scandir"`
-	Policy        []string          `koanf:"policy"`
-	PolicyTimeout time.Duration     `koanf:"policy_timeout"`
-	PolicyMemory  ByteSize          `koanf:"policy_memory"`
-	StateDir      string            `koanf:"state_dir"`
-	RunDir        string            `koanf:"run_dir"`
-	OnRuleError   string            `koanf:"on_rule_error"`
-	Labels        map[string]string `koanf:"labels"`
-	Settings      map[string]any    `koanf:"settings"`
-	Output        string            `koanf:"output"`
-	LogLevel      string            `koanf:"log_level"`
-	LogFormat     string            `koanf:"log_format"`
-	User          string            `koanf:"user"`
-	Distrusted    string            `koanf:"-"` // the user whose rules are not believed
+	Home          string             `koanf:"home"`
+	ScanDir       string             `koanf:"scandir"`
+	Policy        []string           `koanf:"policy"`
+	PolicyTimeout time.Duration      `koanf:"policy_timeout"`
+	PolicyMemory  ByteSize           `koanf:"policy_memory"`
+	StateDir      string             `koanf:"state_dir"`
+	PolicyKeys    []policy.BundleKey `koanf:"policy_keys"`
+	// RequireSignature is also set when there are keys and the configuration says nothing.
+	RequireSignature bool              `koanf:"require_signature"`
+	RunDir           string            `koanf:"run_dir"`
+	OnRuleError      string            `koanf:"on_rule_error"`
+	Labels           map[string]string `koanf:"labels"`
+	Settings         map[string]any    `koanf:"settings"`
+	Output           string            `koanf:"output"`
+	LogLevel         string            `koanf:"log_level"`
+	LogFormat        string            `koanf:"log_format"`
+	User             string            `koanf:"user"`
+	Distrusted       string            `koanf:"-"` // the user whose rules are not believed
 	// SettingPlaces are file:row:col of the settings in the file.
 	SettingPlaces map[string]string `koanf:"-"`
 	Facts         struct {
@@ -85,6 +89,14 @@ type Config struct {
 		Buffer   ByteSize `koanf:"buffer"`
 		Input    string   `koanf:"input"`
 	} `koanf:"decision_log"`
+	Bundles struct {
+		BootWait time.Duration   `koanf:"boot_wait"`
+		PollMin  time.Duration   `koanf:"poll_min"`
+		PollMax  time.Duration   `koanf:"poll_max"`
+		MaxBytes ByteSize        `koanf:"max_bytes"`
+		HTTP     bool            `koanf:"http"`
+		Services []fetch.Service `koanf:"services"`
+	} `koanf:"bundles"`
 	S6 struct {
 		Ownership string `koanf:"ownership"`
 		Capacity  int    `koanf:"capacity"`
@@ -148,6 +160,14 @@ func defaults() map[string]any {
 		"decision_log.url":       "",
 		"decision_log.buffer":    "16MiB",
 		"decision_log.input":     "digest",
+		"policy_keys":            []map[string]any{},
+		"require_signature":      true,
+		"bundles.boot_wait":      "3s",
+		"bundles.poll_min":       "60s",
+		"bundles.poll_max":       "120s",
+		"bundles.max_bytes":      "4MiB",
+		"bundles.http":           false,
+		"bundles.services":       []map[string]any{},
 		"s6.ownership":           "strict",
 		"s6.capacity":            -1,
 		"s6.tools":               "",
@@ -253,7 +273,7 @@ func given(flags *pflag.FlagSet) []string {
 			values = list.GetSlice()
 		}
 		for _, value := range values {
-			if path, err := filepath.Abs(value); err == nil && slices.Contains(pathFlags, f.Name) {
+			if path, err := filepath.Abs(value); err == nil && !policy.IsBundle(value) && slices.Contains(pathFlags, f.Name) {
 				value = path
 			}
 			words = append(words, "--"+f.Name+"="+value)
@@ -300,6 +320,9 @@ func finish(k *koanf.Koanf, from origins, flags *pflag.FlagSet) (Config, error) 
 	c, err := decode(k)
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	if _, given := from["require_signature"]; !given {
+		c.RequireSignature = len(c.PolicyKeys) > 0
 	}
 	return c, nil
 }

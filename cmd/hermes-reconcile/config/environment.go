@@ -87,6 +87,9 @@ func environmentValue(key, value string) (any, error) {
 		}
 		return n, checkNumber(key, n)
 	}
+	if _, hasParts := defaults()[key].([]map[string]any); hasParts {
+		return nil, errors.New("its items have parts; write them in the configuration file")
+	}
 	list := strings.Split(value, ",")
 	if key == "facts.config_keys" {
 		return list, checkConfigKeys(list)

@@ -151,7 +151,12 @@ func checkKind(key string, value any) error {
 		}
 		return nil // decode knows the keys
 	}
-	if have, want := kindOf(value), kindOf(standard); have != want {
+	list, isList := value.([]any)
+	switch have, want := kindOf(value), kindOf(standard); {
+	case have == want, isList && len(list) == 0 && strings.HasPrefix(want, "a list"):
+	case want == "a list of objects": // with secrets, perhaps
+		return fmt.Errorf("%s is %s, want %s", key, have, want)
+	default:
 		return fmt.Errorf("%s is %v, want %s", key, value, want)
 	}
 	return nil
@@ -165,7 +170,12 @@ func kindOf(value any) string {
 		return "a whole number"
 	case []string:
 		return "a list of strings"
+	case []map[string]any:
+		return "a list of objects"
 	case []any:
+		if len(value) > 0 && !slices.ContainsFunc(value, func(item any) bool { return kindOf(item) != "an object" }) {
+			return "a list of objects"
+		}
 		if slices.ContainsFunc(value, func(item any) bool { return kindOf(item) != "a text" }) {
 			return "a list"
 		}

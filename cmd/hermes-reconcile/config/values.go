@@ -51,10 +51,18 @@ func WithoutSecrets(name string, value any) any {
 		return HiddenValue
 	}
 	switch value := value.(type) {
+	case string:
+		return policy.ShownSource(value)
 	case map[string]any:
 		shown := map[string]any{}
 		for name, below := range value {
 			shown[name] = WithoutSecrets(name, below)
+		}
+		return shown
+	case []string:
+		shown := []string{}
+		for _, text := range value {
+			shown = append(shown, policy.ShownSource(text))
 		}
 		return shown
 	case []any:

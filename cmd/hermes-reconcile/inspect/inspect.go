@@ -144,6 +144,23 @@ func NoEvents(c config.Config, none map[string]string) []view.Finding {
 	return found
 }
 
+// Bundles returns the findings about bundles that cannot be fetched, or that nobody fetches.
+func Bundles(c config.Config, known []policy.Bundle) []view.Finding {
+	var found []view.Finding
+	add := func(reason, mend string) {
+		found = append(found, view.Finding{Code: "bundle", Reason: reason, Mend: mend})
+	}
+	for _, b := range known {
+		if b.Error != "" {
+			add(b.Source+" cannot be fetched, and revision "+b.Revision+" stays in force: "+b.Error, "read the message; bundles.services has credentials and authorities")
+		}
+	}
+	if !c.Watch.Enabled && slices.ContainsFunc(c.Policy, policy.IsFetched) {
+		add("nobody fetches new bundles: watch.enabled is false", "set watch.enabled, or deliver the bundle as a file and name it with file://")
+	}
+	return found
+}
+
 func untrustedState(c config.Config) (reason, mend string) {
 	if c.StateDir == "" {
 		return "", ""

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -95,7 +96,27 @@ func (f *families) addContainer(d *status.Document) {
 		f.gauge("container_info", "Always 1; the labels of the container.", names...)(1, values...)
 	}
 	f.gauge("policy_info", "Always 1; the rules that decide.", "source", "revision")(1, d.Policy.Source, d.Policy.Revision)
+	f.addBundles(d.Policy.Bundles)
 	f.gauge("status_timestamp_seconds", "When all this was found out.")(float64(d.At.Unix()))
+}
+
+func (f *families) addBundles(bundles []policy.Bundle) {
+	info := f.gauge("bundle_info", "Always 1; a bundle of rules that is in force.", "source", "revision", "signed")
+	activated := f.gauge("bundle_activated_timestamp_seconds", "When a fetched bundle came into force.", "source")
+	checked := f.gauge("bundle_checked_timestamp_seconds", "When the source was asked for another bundle.", "source")
+	failed := f.gauge("bundle_failed", "1 when the source could not be asked.", "source")
+	refused := f.gauge("bundle_refused", "1 when the source has a bundle that is not used.", "source")
+	for _, b := range bundles {
+		info(1, b.Source, b.Revision, strconv.FormatBool(b.Signed))
+		if !b.Activated.IsZero() {
+			activated(float64(b.Activated.Unix()), b.Source)
+		}
+		if !b.Checked.IsZero() {
+			checked(float64(b.Checked.Unix()), b.Source)
+			failed(oneIf(b.Error != ""), b.Source)
+			refused(oneIf(b.Refused != ""), b.Source)
+		}
+	}
 }
 
 func (f *families) addService(w status.Watch) {

@@ -348,7 +348,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWatch()
-	w.Passed(Pass{Triggers: []string{"volume"}, Status: good()})
+	d := good()
+	d.Policy.Bundles = []policy.Bundle{{Source: "oci://registry.example.com/policy:prod", Activated: time.Now(), Checked: time.Now()}}
+	w.Passed(Pass{Triggers: []string{"volume"}, Status: d})
 	text, err := w.metrics()
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,7 @@ import (
 	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
+	"hermes-reconcile/rego/bundle"
 	"hermes-reconcile/rego/process"
 	"hermes-reconcile/s6/scandir"
 )
@@ -48,7 +49,7 @@ type Service struct {
 // configuration. The error is that the watch cannot begin, or that it could not give the lease of
 // the volume away.
 func (s Service) Run(ctx context.Context, c config.Config, wrong error) error {
-	w := &watcher{Service: s, triggers: make(chan watch.Trigger), silent: map[string]string{}}
+	w := &watcher{Service: s, triggers: make(chan watch.Trigger), silent: map[string]string{}, bundles: map[string]policy.Bundle{}}
 	for _, problem := range world.Usable(&c, wrong) {
 		w.alarms = append(w.alarms, policy.Alarm{Code: problem.Code, Reason: problem.Reason})
 	}
@@ -79,6 +80,7 @@ func (w *watcher) loop(ctx context.Context, c config.Config) error {
 		watch.Operator: w.watchOperator,
 		watch.Slots:    w.watchSlots,
 		watch.Poke:     w.watchPokes,
+		watch.Bundles:  w.watchBundles,
 	} {
 		sources.Go(func() { w.listen(ctx, kind, source) })
 	}
@@ -155,6 +157,9 @@ type watcher struct {
 	rules  *process.Watched
 	alarms []policy.Alarm    // about the configuration
 	silent map[string]string // why a source gives no events, by its kind
+
+	bundles map[string]policy.Bundle // that are fetched, by source
+	renew   context.CancelFunc       // asks their sources anew
 }
 
 // use takes a configuration into use.
@@ -162,7 +167,7 @@ func (w *watcher) use(c config.Config) {
 	if w.rules != nil {
 		w.rules.Close()
 	}
-	w.config, w.rules = c, &process.Watched{Rules: world.Rules(c), Directories: c.Policy}
+	w.config, w.rules = c, &process.Watched{Rules: world.Rules(c), Places: world.Sources(c).Places()}
 }
 
 // reload reads the configuration again. A wrong one leaves the present one in force.
@@ -182,6 +187,9 @@ func (w *watcher) reload() {
 	}
 	w.alarms = nil
 	w.use(c)
+	if w.renew != nil {
+		w.renew()
+	}
 }
 
 func (w *watcher) current() config.Config {
@@ -214,7 +222,7 @@ func (w *watcher) pass(ctx context.Context, log *slog.Logger, o reconcile.Option
 	}
 	defer closeWorld()
 	on.Rules, on.LogDecisions = w.rules, world.DecisionLog(c, w.Version, w.Console, log)
-	on.Alarms = append(on.Alarms, slices.Concat(w.alarms, w.lease.alarms())...)
+	on.Alarms = append(on.Alarms, slices.Concat(w.alarms, w.lease.alarms(), w.bundleAlarms())...)
 	on.Alarms = append(on.Alarms, w.rules.Refresh(ctx)...)
 	return reconcile.Pass(ctx, on, o)
 }
@@ -289,6 +297,9 @@ func (w *watcher) watchSlots(ctx context.Context) error {
 func (w *watcher) watchOperator(ctx context.Context) error {
 	w.quiet(watch.Operator, nil)
 	return notify.Watch(ctx, w.operatorDirs, func(path string) {
+		if filepath.Base(path) == bundle.AcceptFile {
+			w.askAnew()
+		}
 		if c := w.current(); filepath.Dir(path) != c.StateDir || slices.Contains([]string{policy.OverridesFile, policy.PausesFile}, filepath.Base(path)) {
 			w.trigger(ctx, watch.Trigger{Kind: watch.Operator})
 		}
@@ -298,7 +309,7 @@ func (w *watcher) watchOperator(ctx context.Context) error {
 func (w *watcher) operatorDirs() []string {
 	c := w.current()
 	dirs := []string{c.Facts.Dir, c.StateDir, filepath.Dir(config.File(w.Flags))}
-	for _, policyDir := range c.Policy {
+	for _, policyDir := range world.Sources(c).Places() {
 		dirs = append(dirs, filepath.Dir(filepath.Clean(policyDir)))
 		_ = filepath.WalkDir(policyDir, func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() {

@@ -86,3 +86,20 @@ func ForgottenLine(w io.Writer, f Forgotten) {
 		line(w, "Forgot %s.", f.Copy)
 	}
 }
+
+// An AcceptedRevision is the revision of a bundle that may replace a newer one, or might.
+// `policy accept` prints it.
+type AcceptedRevision struct {
+	SchemaVersion policy.Version `json:"schema_version"`
+	DryRun        bool           `json:"dry_run"` // it may not
+	Revision      string         `json:"revision"`
+}
+
+// AcceptedRevisionLine prints what is accepted.
+func AcceptedRevisionLine(w io.Writer, a AcceptedRevision) {
+	if a.DryRun {
+		line(w, "Would accept revision %s.", a.Revision)
+		return
+	}
+	line(w, "Accepted revision %s. The watch fetches it again.", a.Revision)
+}

@@ -32,11 +32,31 @@ func (s Screen) Trouble(d *status.Document) string {
 func (s Screen) Summary(d *status.Document) string {
 	var w strings.Builder
 	s.say(&w, "WATCH", "%s", d.Watch.Describe(d.At))
+	for _, b := range d.Policy.Bundles {
+		s.say(&w, "BUNDLE", "%s", s.bundle(b, d.At))
+	}
 	if d.Volume.Owner != nil {
 		s.say(&w, "OWNER", "%s", d.Volume.Owner.Describe(d.At))
 	}
 	s.say(&w, "TOTAL", "%s", Total(d))
 	return w.String()
+}
+
+// bundle describes a bundle at a time.
+func (s Screen) bundle(b policy.Bundle, now time.Time) string {
+	text := b.Source + ": revision " + wordOrNone(b.Revision)
+	for _, at := range []struct {
+		what string
+		time time.Time
+	}{{"in force", b.Activated}, {"asked", b.Checked}} {
+		if !at.time.IsZero() {
+			text += ", " + at.what + " " + s.when(at.time, now)
+		}
+	}
+	if b.Error != "" {
+		text += "; not fetched: " + b.Error
+	}
+	return text
 }
 
 // The columns that a narrow terminal does not have, the least important first.

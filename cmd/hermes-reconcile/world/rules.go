@@ -4,6 +4,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/bundle"
 	"hermes-reconcile/rego/process"
 )
 
@@ -17,7 +18,14 @@ func Rules(c config.Config) *process.Rules {
 func RulesSettings(c config.Config) process.Settings {
 	o := PolicyOptions(c)
 	return process.Settings{
-		Policy: c.Policy, User: c.Distrusted, Values: o.Settings, Places: o.Places, Timeout: o.Timeout, Memory: o.Memory, StateDir: c.StateDir,
+		Sources: Sources(c), Values: o.Settings, Places: o.Places, Timeout: o.Timeout, Memory: o.Memory,
+	}
+}
+
+// Sources are where the operator's rules are.
+func Sources(c config.Config) bundle.Sources {
+	return bundle.Sources{
+		Policy: c.Policy, User: c.Distrusted, StateDir: c.StateDir, Keys: c.PolicyKeys, Require: c.RequireSignature, MaxBytes: int64(c.Bundles.MaxBytes),
 	}
 }
 

@@ -44,9 +44,9 @@ func AllSources() (ofContainer []fact.Source, ofProfile []fact.ProfileSource) {
 	return append(append(ContainerSources(config.Config{}), ofVolume...), external, container.LabelsSource()), append(profile, externalOfProfile)
 }
 
-// Layers are the rules in order: the built-in ones, then the operator's directories, which
-// the agents must not be able to write.
-func Layers(c config.Config) []rego.Layer { return rego.Layers(c.Policy, c.Distrusted) }
+// Layers are the rules in order: the built-in ones, then the operator's directories and
+// bundles, which the agents must not be able to write.
+func Layers(c config.Config) []rego.Layer { return Sources(c).Layers() }
 
 // NoLog is for commands that print their problems.
 var NoLog = slog.New(slog.DiscardHandler)

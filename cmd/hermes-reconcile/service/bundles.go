@@ -1,0 +1,255 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"hermes-reconcile/cmd/hermes-reconcile/config"
+	"hermes-reconcile/cmd/hermes-reconcile/world"
+	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/engine/volume/remote"
+	"hermes-reconcile/engine/watch"
+	"hermes-reconcile/policy"
+	"hermes-reconcile/rego/bundle"
+	"hermes-reconcile/rego/process"
+)
+
+// watchBundles asks the sources of fetched bundles again and again.
+func (w *watcher) watchBundles(ctx context.Context) error {
+	w.quiet(watch.Bundles, nil)
+	for ctx.Err() == nil {
+		w.pollBundles(ctx)
+	}
+	return ctx.Err()
+}
+
+// pollBundles polls until renew is called.
+func (w *watcher) pollBundles(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	w.mutex.Lock()
+	c := w.config
+	w.renew = cancel
+	maps.DeleteFunc(w.bundles, func(_ string, b policy.Bundle) bool {
+		return !slices.ContainsFunc(c.Policy, func(source string) bool { return policy.ShownSource(source) == b.Source })
+	})
+	w.mutex.Unlock()
+	var all sync.WaitGroup
+	for _, source := range c.Policy {
+		if policy.IsFetched(source) && bundle.CheckSource(source) == nil { // else loading it is an error
+			p := &poller{watcher: w, c: c, source: source}
+			all.Go(func() { p.run(ctx) })
+		}
+	}
+	<-ctx.Done()
+	all.Wait()
+}
+
+// askAnew asks the sources of bundles once more, also for what was refused.
+func (w *watcher) askAnew() {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if w.renew != nil {
+		w.renew()
+	}
+}
+
+// tell keeps what is known of a bundle.
+func (w *watcher) tell(b policy.Bundle) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.bundles[b.Source] = b
+	all := make([]policy.Bundle, 0, len(w.bundles))
+	for _, source := range slices.Sorted(maps.Keys(w.bundles)) {
+		all = append(all, w.bundles[source])
+	}
+	if err := watch.KeepBundles(w.config.RunDir, all); err != nil {
+		w.Log.Warn("what is known of bundles cannot be kept", "err", err)
+	}
+}
+
+// bundleAlarms are about bundles that are refused.
+func (w *watcher) bundleAlarms() []policy.Alarm {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	var alarms []policy.Alarm
+	for _, source := range slices.Sorted(maps.Keys(w.bundles)) {
+		if b := w.bundles[source]; b.Refused != "" {
+			alarms = append(alarms, policy.Alarm{Code: policy.CodePolicyRefused, Reason: fmt.Sprintf("%s: revision %s is not used, and %s stays in force: %s",
+				source, b.Refused, cmp.Or(b.Revision, "what there is"), b.Why)})
+		}
+	}
+	return alarms
+}
+
+// A poller fetches one bundle.
+type poller struct {
+	*watcher
+	c      config.Config
+	source string
+	state  policy.Bundle // in force, and what is known of its source
+	etag   string        // of what was fetched last, which may be refused
+	digest string        // of that
+	waits  bool          // the server can wait for a change
+}
+
+func (p *poller) run(ctx context.Context) {
+	if present, err := bundle.ReadCopy(p.c.StateDir, p.source, false); err == nil {
+		p.state, p.etag = present.Bundle, present.ETag
+	}
+	p.state.Source = policy.ShownSource(p.source)
+	for failures := 0; ; {
+		begun, before := time.Now(), p.state
+		err := p.poll(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		failures++
+		p.state.Error = ""
+		if err != nil {
+			p.state.Error = policy.Cut(policy.Line(err.Error()))
+		} else {
+			failures = 0
+		}
+		switch {
+		case p.state.Error == before.Error:
+		case p.state.Error == "":
+			p.Log.Info("the bundle can be fetched again", "source", p.state.Source)
+		default:
+			p.Log.Warn("the bundle cannot be fetched", "source", p.state.Source, "err", p.state.Error)
+		}
+		p.state.Checked = time.Now().UTC().Truncate(time.Second)
+		p.tell(p.state)
+		changed := p.state.Digest != before.Digest
+		if changed || p.state.Refused != before.Refused || p.state.Why != before.Why {
+			p.trigger(ctx, watch.Trigger{Kind: watch.Bundles, Key: p.digest})
+		}
+		if changed {
+			p.askAnew() // another bundle may have waited for this one
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(p.pause(failures, time.Since(begun))):
+		}
+	}
+}
+
+// pause returns the time to the next poll. After the first failures it is short.
+func (p *poller) pause(failures int, took time.Duration) time.Duration {
+	low, high := p.c.Bundles.PollMin, max(p.c.Bundles.PollMin, p.c.Bundles.PollMax)
+	switch {
+	case failures > 0:
+		high = min(high, time.Second<<min(failures, 20))
+		low = high / 2
+	case p.waits && 2*took > p.c.Bundles.PollMax: // it has waited
+		return time.Second
+	}
+	return low + rand.N(high-low+1)
+}
+
+// fetchTime is how long a server may take, beside the time that it is asked to wait.
+const fetchTime = time.Minute
+
+// poll fetches the bundle, if it is another one than before, and puts it in force, or notes
+// why it is refused. After an error the same bundle is fetched again.
+func (p *poller) poll(ctx context.Context) error {
+	var wait time.Duration
+	if p.waits {
+		wait = p.c.Bundles.PollMax
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, fetchTime+wait, errors.New("a minute is over"))
+	defer cancel()
+	got, err := world.Fetcher(p.c).Get(limited, p.source, p.etag, wait)
+	if err != nil || got.Text == nil {
+		return err
+	}
+	digest := policy.Digest(got.Text)
+	p.waits = got.LongPoll
+	if digest != p.digest {
+		if err := p.offer(ctx, got.Text, got.ETag, digest); err != nil {
+			return err
+		}
+	}
+	p.etag, p.digest = got.ETag, digest
+	return nil
+}
+
+// offer checks a bundle completely, and puts it in force or refuses it. The error is that
+// neither can be done now.
+func (p *poller) offer(ctx context.Context, text []byte, etag, digest string) error {
+	p.state.Refused, p.state.Why = "", ""
+	if digest == p.state.Digest {
+		return nil
+	}
+	if err := bundle.Stage(p.c.StateDir, p.source, bundle.Fetched{ETag: etag, Text: text}); err != nil {
+		return err
+	}
+	next, why, err := p.check(ctx)
+	if err != nil || why != "" {
+		p.state.Refused, p.state.Why = cmp.Or(next.Revision, digest[:len("sha256:")+12]), why
+		if why == "" {
+			p.state.Refused = ""
+		}
+		return errors.Join(err, bundle.Unstage(p.c.StateDir, p.source))
+	}
+	if err := bundle.Activate(p.c.StateDir, p.source, next, time.Now()); err != nil {
+		return err
+	}
+	bundle.Accepted(p.c.StateDir, next.Revision, true)
+	next.Activated = time.Now().UTC().Truncate(time.Second)
+	p.state = next
+	return nil
+}
+
+// check decides on the present facts with the staged bundle. Why is the reason to refuse it.
+func (p *poller) check(ctx context.Context) (next policy.Bundle, why string, err error) {
+	rules := &process.Rules{Configure: func() (process.Settings, error) {
+		s := world.RulesSettings(p.c)
+		s.Staged = []string{p.source}
+		s.Policy = slices.DeleteFunc(slices.Clone(s.Policy), func(other string) bool {
+			return other != p.source && policy.IsFetched(other) && !bundle.HasCopy(s.StateDir, other)
+		})
+		return s, nil
+	}}
+	rules.Loaded = func(status policy.Status) {
+		for _, b := range status.Bundles {
+			if b.Source == p.state.Source {
+				next = b
+			}
+		}
+	}
+	on, closeWorld, err := world.On(p.c, rules, world.NoLog, world.NoLog, func() (*remote.Child, error) { return world.Volume(p.c, policy.PhaseApply) })
+	if err != nil {
+		rules.Close()
+		return next, "", err
+	}
+	defer closeWorld()
+	ctx, cancel := context.WithTimeout(ctx, p.c.Boot.Deadline)
+	defer cancel()
+	r, err := reconcile.Pass(ctx, on, reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToDecisions})
+	if _, mistake := errors.AsType[*reconcile.RulesError](err); mistake && ctx.Err() == nil {
+		return next, policy.Cut(err.Error()), nil
+	}
+	if err != nil {
+		return next, "", err
+	}
+	switch broken := reconcile.Broken(r.Decisions); {
+	case ctx.Err() != nil:
+		return next, "", ctx.Err()
+	case len(broken) > 0:
+		why = strings.Join(broken, "; ")
+	case reconcile.WrongSettings(r.Decisions):
+		why = "one of its settings cannot be used"
+	case next.GoesBack(p.state) && !bundle.Accepted(p.c.StateDir, next.Revision, false):
+		why = fmt.Sprintf("it is older than revision %s; `hermes-reconcile policy accept %s` lets it in", p.state.Revision, next.Revision)
+	}
+	return next, policy.Cut(why), nil
+}

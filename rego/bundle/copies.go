@@ -1,0 +1,140 @@
+package bundle
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"hermes-reconcile/policy"
+	"hermes-reconcile/policy/trust"
+)
+
+// A Fetched is the copy of a fetched bundle in the state directory: one line of JSON, then the
+// bundle. So what is said of a bundle is never that of another one.
+type Fetched struct {
+	policy.Bundle
+	ETag string `json:"etag,omitempty"`
+	Text []byte `json:"-"`
+}
+
+// maxCopy limits a copy, in bytes. Who writes a copy has another limit, which may shrink.
+const maxCopy = 256 << 20
+
+const staged = ".next"
+
+// copyName is the file of the copy of a source in the state directory.
+func copyName(source string) string {
+	return fmt.Sprintf("bundle-%x", sha256.Sum256([]byte(source)))[:23]
+}
+
+// ReadCopy reads the copy of a source that is in force, or the staged one. Who uses the text
+// verifies it again. The error wraps fs.ErrNotExist if there is none, and a *trust.Error if
+// another user than root and the caller could have written it.
+func ReadCopy(dir, source string, next bool) (Fetched, error) {
+	var c Fetched
+	if dir == "" {
+		return c, errors.New("state_dir is empty, so there is no place for a fetched bundle")
+	}
+	name := filepath.Join(dir, copyName(source))
+	if next {
+		name += staged
+	}
+	text, err := trust.Read(name, trust.Only(os.Geteuid()), maxCopy)
+	if err != nil {
+		return c, err
+	}
+	header, body, _ := bytes.Cut(text, []byte("\n"))
+	if err := json.Unmarshal(header, &c); err != nil {
+		return c, fmt.Errorf("%s is damaged: %w", name, err)
+	}
+	c.Text = body
+	return c, nil
+}
+
+// HasCopy reports whether a copy of a source is in force, and whole as far as its header tells.
+func HasCopy(dir, source string) bool {
+	_, err := ReadCopy(dir, source, false)
+	return err == nil
+}
+
+// Stage writes a copy that is not in force yet.
+func Stage(dir, source string, c Fetched) error {
+	if dir == "" {
+		return errors.New("state_dir is empty, so there is no place for a fetched bundle")
+	}
+	if err := trust.MakeDirectory(dir, trust.Only(os.Geteuid())); err != nil {
+		return err
+	}
+	return c.write(filepath.Join(dir, copyName(source)+staged))
+}
+
+// Activate puts the staged copy of a source in force, with what its verification said of it.
+// Afterwards a crash of the machine leaves the old or the new copy.
+func Activate(dir, source string, info policy.Bundle, now time.Time) error {
+	c, err := ReadCopy(dir, source, true)
+	if err != nil {
+		return err
+	}
+	if policy.Digest(c.Text) != info.Digest {
+		return errors.New("the staged copy is not the one that was verified")
+	}
+	c.Bundle, c.Activated = info, now.UTC().Truncate(time.Second)
+	if err := c.write(filepath.Join(dir, copyName(source))); err != nil {
+		return err
+	}
+	return Unstage(dir, source)
+}
+
+// Unstage removes the staged copy of a source.
+func Unstage(dir, source string) error {
+	err := os.Remove(filepath.Join(dir, copyName(source)+staged))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (c Fetched) write(name string) error {
+	c.Source = policy.ShownSource(c.Source)
+	header, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return replaceFile(name, append(append(header, '\n'), c.Text...))
+}
+
+// AcceptFile has the revisions in the state directory that an operator lets come back.
+const AcceptFile = "accepted-revision.json"
+
+// Accept lets a bundle of a revision replace a newer one, once.
+func Accept(dir, revision string) error {
+	if err := trust.MakeDirectory(dir, trust.Only(os.Geteuid())); err != nil {
+		return err
+	}
+	text, err := json.Marshal(revision)
+	if err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(dir, AcceptFile), text)
+}
+
+// Accepted reports whether an operator lets a revision come back. Used, it is not accepted
+// any more.
+func Accepted(dir, revision string, use bool) bool {
+	name := filepath.Join(dir, AcceptFile)
+	text, err := trust.Read(name, trust.Only(os.Geteuid()), maxKey)
+	var accepted string
+	if err != nil || json.Unmarshal(text, &accepted) != nil || accepted != revision {
+		return false
+	}
+	if use {
+		_ = os.Remove(name) // it would count once more
+	}
+	return true
+}
