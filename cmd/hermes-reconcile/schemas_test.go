@@ -348,6 +348,8 @@ func TestEveryDocumentFitsItsSchema(t *testing.T) {
 	try("decision", cli.ExitDone, "boot")
 	l.write("run/"+watch.StateFile, `{"blocked":["coder"]}`, 0o600)
 	try("accepted", cli.ExitDone, "watch --accept --dry-run")
+	l.write("run/"+watch.BundlesFile, `[{"source":"oci://registry.example.com/policy:prod","refused":"41"}]`, 0o600)
+	try("revision", cli.ExitDone, "policy accept 41 --dry-run")
 	try("error", cli.ExitUsage, "explain nobody")
 	for _, name := range schemas.Names() {
 		if !seen[name] {
