@@ -94,7 +94,7 @@ var mayImport = map[string][]string{
 var testsMayImport = map[string][]string{
 	"policy": {"engine/hometest"}, "engine": {"engine/volume"}, "engine/facts": {"engine/volume", "engine/hometest", "engine/facts/facttest"}, "engine/facts/container": {"engine/hometest", "engine/facts/facttest"}, "engine/facts/plugins": {"engine/hometest", "engine/facts/facttest"}, "engine/gatewaylog": {"engine/volume", "engine/hometest"}, "engine/ledger": {"engine/volume", "engine/hometest"},
 	"cmd/hermes-reconcile/metrics": {"engine/watch"}, "engine/facts/read": {"engine/hometest"}, "engine/volume": {"engine/hometest"}, "engine/volume/remote": {"engine/hometest"}, "rego": {"rego/recipes"}, "rego/workbench": {"rego/check"}, "s6": {"s6/s6test"}, "s6/deaths": {"s6/s6test"}, "s6/scripts": {"s6/s6test"}, "s6/supervise": {"s6/s6test"},
-	"cmd/hermes-reconcile": {"policy/trust", "engine/facts/fact", "rego/check", "rego/example", "cmd/hermes-reconcile/schemas", "s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/service": {"engine/facts/container", "engine/hometest", "s6/s6test"}, "cmd/hermes-reconcile/view": {"engine/hometest", "engine/volume"}, "cmd/hermes-reconcile/top": {"engine/hometest"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
+	"cmd/hermes-reconcile": {"policy/trust", "engine/facts/fact", "rego/check", "rego/example", "cmd/hermes-reconcile/schemas", "s6/s6test", "engine/hometest"}, "cmd/hermes-reconcile/service": {"engine/facts/container", "engine/hometest", "rego/fetch", "s6/s6test"}, "cmd/hermes-reconcile/view": {"engine/hometest", "engine/volume"}, "cmd/hermes-reconcile/top": {"engine/hometest"}, "cmd/hermes-reconcile/inspect": {"s6/s6test"},
 }
 
 // onlyIn maps a module to the only package that may import it, along with the packages

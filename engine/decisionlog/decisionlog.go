@@ -180,6 +180,9 @@ func (l *Log) event(p ledger.Pass, name string, d policy.Decision) Event {
 		Path: Path, Result: resultOf(name, d), RequestedBy: p.Command, Timestamp: time.Unix(0, p.Input.Now.UnixNS).UTC(),
 		Metrics: map[string]int64{"timer_pass_ns": time.Now().UnixNano() - p.Input.Now.UnixNS},
 	}
+	for _, layer := range p.Decisions.Policy.Bundles {
+		e.Bundles[layer.Source] = Bundle{layer.Revision}
+	}
 	if l.Version != "" {
 		e.Labels["version"] = l.Version
 	}

@@ -36,13 +36,16 @@ type session struct {
 	asked    bool // for a token
 }
 
+// Transport adds the credentials of the services to the requests of others.
+func (c *Client) Transport() http.RoundTripper { return &session{Client: c} }
+
 // RoundTrip adds the credentials for the URL of a request, and no others.
 func (s *session) RoundTrip(r *http.Request) (*http.Response, error) {
 	service := s.of(r.URL)
 	far := r.URL.Scheme == "http" && !isHere(r.URL.Hostname())
 	switch {
 	case far && !s.HTTP:
-		return nil, fmt.Errorf("over plain http anybody on the way to %s can change the rules; use https, or set bundles.http", r.URL.Host)
+		return nil, fmt.Errorf("over plain http anybody on the way to %s can read and change what is sent; use https, or set bundles.http", r.URL.Host)
 	case far && service.Token+service.Password != "":
 		return nil, fmt.Errorf("no credentials are sent to %s over plain http", r.URL.Host)
 	}

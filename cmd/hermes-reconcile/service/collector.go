@@ -1,8 +1,8 @@
 package service
 
 import (
+	"cmp"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
@@ -20,7 +20,7 @@ func newUploader(c config.Config, log *slog.Logger) *decisionlog.Uploader {
 	}
 	return &decisionlog.Uploader{
 		URL: c.DecisionLog.URL, Buffer: world.DecisionBuffer(c), Log: log,
-		Transport: http.DefaultTransport,
+		Transport: world.Fetcher(c).Transport(),
 		Again:     time.Second, Resting: time.Minute, Wake: make(chan struct{}, 1),
 	}
 }
@@ -65,5 +65,13 @@ func (w *watcher) bundleStatuses(d *status.Document) map[string]decisionlog.Bund
 			b.Code, b.Message = a.Code, a.Reason
 		}
 	}
-	return map[string]decisionlog.BundleStatus{b.Name: b}
+	all := map[string]decisionlog.BundleStatus{b.Name: b}
+	for _, layer := range d.Policy.Bundles {
+		one := decisionlog.BundleStatus{Name: layer.Source, ActiveRevision: layer.Revision, Activated: layer.Activated, Requested: layer.Checked, Answered: layer.Checked}
+		if why := cmp.Or(layer.Why, layer.Error); why != "" {
+			one.Code, one.Message, one.Errors = "bundle_error", why, []decisionlog.BundleError{{Message: why}}
+		}
+		all[one.Name] = one
+	}
+	return all
 }
