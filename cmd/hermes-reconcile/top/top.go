@@ -206,10 +206,9 @@ func (m *model) subject() [2]string {
 // Run shows the picture and those that follow it until a key or the context ends it, and
 // leaves the terminal as it was.
 func Run(ctx context.Context, p Program, first *status.Document, in io.Reader, out io.Writer) error {
-	m := newModel(ctx, p, first)
-	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler()).Run()
-	if ctx.Err() != nil {
-		return nil
-	}
+	program := tea.NewProgram(newModel(ctx, p, first), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler())
+	stop := context.AfterFunc(ctx, program.Quit) // unlike WithContext, it waits for the reader of keys
+	defer stop()
+	_, err := program.Run()
 	return err
 }
