@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"strconv"
@@ -15,14 +16,40 @@ type Bundle struct {
 	Sequence string `json:"sequence,omitempty"` // of the manifest's metadata, see GoesBack
 	Digest   string `json:"digest"`             // of the file
 	Signed   bool   `json:"signed"`             // and the signature is right
+	// Rollout is that of the manifest's metadata.
+	Rollout *Rollout `json:"rollout,omitempty"`
 
 	// What follows is about a bundle that is fetched.
 	Activated time.Time `json:"activated,omitzero"`
 	Checked   time.Time `json:"checked,omitzero"` // when its source was asked last
 	Error     string    `json:"error,omitempty"`  // of that
 	// Refused is the revision that the source has, if it is not used, and Why says why not.
-	Refused string `json:"refused,omitempty"`
-	Why     string `json:"refused_reason,omitempty"`
+	Refused string   `json:"refused,omitempty"`
+	Why     string   `json:"refused_reason,omitempty"`
+	Waiting *Waiting `json:"waiting,omitempty"`
+	// OnTrial is until when it is on trial.
+	OnTrial    time.Time   `json:"on_trial_until,omitzero"`
+	RolledBack *RolledBack `json:"rolled_back,omitempty"`
+}
+
+// A Waiting is a revision whose rollout has not come to this host.
+type Waiting struct {
+	Revision string    `json:"revision"`
+	For      string    `json:"for"`
+	Until    time.Time `json:"until,omitzero"` // zero: its turn never comes
+}
+
+// A RolledBack is a revision that was in force after this one, and did harm.
+type RolledBack struct {
+	Revision string    `json:"revision"`
+	Digest   string    `json:"digest"`
+	Reason   string    `json:"reason"`
+	At       time.Time `json:"at"`
+}
+
+// Name is the revision, or the beginning of the digest.
+func (b Bundle) Name() string {
+	return cmp.Or(b.Revision, b.Digest[:min(len(b.Digest), len("sha256:")+12)])
 }
 
 // A BundleKey verifies signatures of bundles.

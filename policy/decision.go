@@ -24,13 +24,14 @@ const (
 
 // The codes of the alarms that the program itself raises about rules.
 const (
-	CodeNotEnforced    = "not_enforced"    // what a warn-only package would do to the container, or that it failed
-	CodePolicyFallback = "policy_fallback" // other rules than the operator's decided
-	CodePolicyGone     = "policy_gone"     // the operator's rules are missing, and the last good copy decides
-	CodePolicyRefused  = "policy_refused"  // the operator's changed rules cannot be used, and those before decide
-	CodeOutOfRange     = "out_of_range"    // a number of a member was cut to its range
-	CodeSettings       = "settings_error"  // a setting cannot be used, so its default counts
-	CodeExternal       = "external"        // a plug-in failed, so a package did not see its facts
+	CodeNotEnforced    = "not_enforced"       // what a warn-only package would do to the container, or that it failed
+	CodePolicyFallback = "policy_fallback"    // other rules than the operator's decided
+	CodePolicyGone     = "policy_gone"        // the operator's rules are missing, and the last good copy decides
+	CodePolicyRefused  = "policy_refused"     // the operator's changed rules cannot be used, and those before decide
+	CodeRolledBack     = "policy_rolled_back" // a new revision of a bundle did harm, and the one before decides
+	CodeOutOfRange     = "out_of_range"       // a number of a member was cut to its range
+	CodeSettings       = "settings_error"     // a setting cannot be used, so its default counts
+	CodeExternal       = "external"           // a plug-in failed, so a package did not see its facts
 )
 
 // CodeUntrusted is the code of the alarm about what is not used, or is not as it should be,

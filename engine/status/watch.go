@@ -85,6 +85,7 @@ func (d *Document) AddBundles(known []policy.Bundle) {
 		}
 		b := &d.Policy.Bundles[at]
 		b.Checked, b.Error, b.Refused, b.Why = k.Checked, k.Error, k.Refused, k.Why
+		b.Waiting, b.OnTrial, b.RolledBack = k.Waiting, k.OnTrial, k.RolledBack
 	}
 }
 

@@ -34,7 +34,7 @@ const CodeNoPass = "no_pass"
 const CodeLease = "lease_not_written"
 
 // OwnCodes are the codes of the alarms that only a watch can know.
-var OwnCodes = []string{CodeContested, CodeMaxStops, CodeNoPass, CodeLease, engine.CodeVolume, policy.CodePolicyRefused}
+var OwnCodes = []string{CodeContested, CodeMaxStops, CodeNoPass, CodeLease, engine.CodeVolume, policy.CodePolicyRefused, policy.CodeRolledBack}
 
 // maxState bounds each of the files, in bytes.
 const maxState = 1 << 20

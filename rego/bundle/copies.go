@@ -19,32 +19,38 @@ import (
 // bundle. So what is said of a bundle is never that of another one.
 type Fetched struct {
 	policy.Bundle
-	ETag string `json:"etag,omitempty"`
-	Text []byte `json:"-"`
+	ETag string   `json:"etag,omitempty"`
+	Up   []string `json:"up,omitempty"` // profiles that ran when it came into force, while it is on trial
+	Text []byte   `json:"-"`
 }
 
 // maxCopy limits a copy, in bytes. Who writes a copy has another limit, which may shrink.
 const maxCopy = 256 << 20
 
-const staged = ".next"
+// A Which is one of the copies of a source: the suffix of its file.
+type Which string
+
+// The copies of a source.
+const (
+	InForce Which = ""
+	Next    Which = ".next"   // staged
+	Before  Which = ".before" // was in force before the one on trial
+)
 
 // copyName is the file of the copy of a source in the state directory.
 func copyName(source string) string {
 	return fmt.Sprintf("bundle-%x", sha256.Sum256([]byte(source)))[:23]
 }
 
-// ReadCopy reads the copy of a source that is in force, or the staged one. Who uses the text
-// verifies it again. The error wraps fs.ErrNotExist if there is none, and a *trust.Error if
-// another user than root and the caller could have written it.
-func ReadCopy(dir, source string, next bool) (Fetched, error) {
+// ReadCopy reads a copy of a source. Who uses the text verifies it again. The error wraps
+// fs.ErrNotExist if there is none, and a *trust.Error if another user than root and the caller
+// could have written it.
+func ReadCopy(dir, source string, which Which) (Fetched, error) {
 	var c Fetched
 	if dir == "" {
 		return c, errors.New("state_dir is empty, so there is no place for a fetched bundle")
 	}
-	name := filepath.Join(dir, copyName(source))
-	if next {
-		name += staged
-	}
+	name := filepath.Join(dir, copyName(source)+string(which))
 	text, err := trust.Read(name, trust.Only(os.Geteuid()), maxCopy)
 	if err != nil {
 		return c, err
@@ -59,7 +65,7 @@ func ReadCopy(dir, source string, next bool) (Fetched, error) {
 
 // HasCopy reports whether a copy of a source is in force, and whole as far as its header tells.
 func HasCopy(dir, source string) bool {
-	_, err := ReadCopy(dir, source, false)
+	_, err := ReadCopy(dir, source, InForce)
 	return err == nil
 }
 
@@ -71,29 +77,54 @@ func Stage(dir, source string, c Fetched) error {
 	if err := trust.MakeDirectory(dir, trust.Only(os.Geteuid())); err != nil {
 		return err
 	}
-	return c.write(filepath.Join(dir, copyName(source)+staged))
+	return c.write(filepath.Join(dir, copyName(source)+string(Next)))
 }
 
 // Activate puts the staged copy of a source in force, with what its verification said of it.
-// Afterwards a crash of the machine leaves the old or the new copy.
-func Activate(dir, source string, info policy.Bundle, now time.Time) error {
-	c, err := ReadCopy(dir, source, true)
+// A crash of the machine leaves the old or the new copy. One on trial, while the profiles in up
+// run, leaves the copy before for RollBack: the last one that is not on trial itself.
+func Activate(dir, source string, info policy.Bundle, now time.Time, up ...string) error {
+	c, err := ReadCopy(dir, source, Next)
 	if err != nil {
 		return err
 	}
 	if policy.Digest(c.Text) != info.Digest {
 		return errors.New("the staged copy is not the one that was verified")
 	}
-	c.Bundle, c.Activated = info, now.UTC().Truncate(time.Second)
+	present, err := ReadCopy(dir, source, InForce)
+	if err == nil && !info.OnTrial.IsZero() && !now.Before(present.OnTrial) && present.Digest != info.Digest {
+		if err := present.write(filepath.Join(dir, copyName(source)+string(Before))); err != nil {
+			return err
+		}
+	}
+	c.Bundle, c.Up, c.Activated = info, up, now.UTC().Truncate(time.Second)
 	if err := c.write(filepath.Join(dir, copyName(source))); err != nil {
 		return err
 	}
 	return Unstage(dir, source)
 }
 
+// RollBack puts the copy before in force, if the bundle of a digest still is.
+func RollBack(dir, source, digest, reason string, now time.Time) (policy.Bundle, error) {
+	present, err := ReadCopy(dir, source, InForce)
+	if err == nil && present.Digest != digest {
+		err = errors.New("another revision is in force by now")
+	}
+	if err != nil {
+		return policy.Bundle{}, err
+	}
+	c, err := ReadCopy(dir, source, Before)
+	if err != nil {
+		return policy.Bundle{}, err
+	}
+	c.RolledBack = &policy.RolledBack{Revision: present.Name(), Digest: digest, Reason: reason, At: now.UTC().Truncate(time.Second)}
+	c.OnTrial, c.Up = time.Time{}, nil
+	return c.Bundle, c.write(filepath.Join(dir, copyName(source)))
+}
+
 // Unstage removes the staged copy of a source.
 func Unstage(dir, source string) error {
-	err := os.Remove(filepath.Join(dir, copyName(source)+staged))
+	err := os.Remove(filepath.Join(dir, copyName(source)+string(Next)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

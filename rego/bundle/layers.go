@@ -35,8 +35,8 @@ type Sources struct {
 	Keys     []policy.BundleKey // one of which has signed each bundle
 	Require  bool               // a signature
 	MaxBytes int64              // of a bundle; 0 is DefaultMaxBytes. Unpacked it may have ten times as many.
-	// Staged are the bundles whose staged copy counts instead of the one in force.
-	Staged []string
+	// Which are the copies of bundles that count instead of those in force, if there are such.
+	Which map[string]Which
 	// Failed says why a bundle without a copy could not be fetched.
 	Failed map[string]string
 }
@@ -129,9 +129,9 @@ func (s Sources) read(source string) (fs.FS, policy.Bundle, error) {
 	var text []byte
 	if policy.IsFetched(source) {
 		var c Fetched
-		c, err = ReadCopy(s.StateDir, source, slices.Contains(s.Staged, source))
-		if errors.Is(err, fs.ErrNotExist) { // by now it is in force
-			c, err = ReadCopy(s.StateDir, source, false)
+		c, err = ReadCopy(s.StateDir, source, s.Which[source])
+		if errors.Is(err, fs.ErrNotExist) { // a staged one is in force by now
+			c, err = ReadCopy(s.StateDir, source, InForce)
 		}
 		info.Activated, text = c.Activated, c.Text
 		if why := s.Failed[source]; why != "" && errors.Is(err, fs.ErrNotExist) {
@@ -173,8 +173,8 @@ func (s Sources) open(text []byte, keys *opa.VerificationConfig, info *policy.Bu
 		return nil, fmt.Errorf("%s: %w", opa.ManifestExt, err)
 	}
 	info.Revision = manifest.Revision
-	if sequence, ok := manifest.Metadata["sequence"]; ok {
-		info.Sequence = fmt.Sprint(sequence)
+	if err := fromMetadata(info, manifest.Metadata); err != nil {
+		return nil, fmt.Errorf("%s: metadata.rollout: %w", opa.ManifestExt, err)
 	}
 	if len(info.Revision)+len(info.Sequence) > maxRevision {
 		return nil, fmt.Errorf("its revision and sequence have more than %d bytes", maxRevision)
@@ -258,6 +258,26 @@ func settingsOf(name string, text []byte) ([]byte, error) {
 		return nil, nil
 	}
 	return json.MarshalIndent(data, "", "  ")
+}
+
+// fromMetadata fills in what the metadata of a manifest say.
+func fromMetadata(info *policy.Bundle, metadata map[string]any) error {
+	if sequence, ok := metadata["sequence"]; ok {
+		info.Sequence = fmt.Sprint(sequence)
+	}
+	if metadata["rollout"] == nil {
+		return nil
+	}
+	text, err := json.Marshal(metadata["rollout"])
+	if err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err = decoder.Decode(&info.Rollout); err == nil {
+		err = info.Rollout.Check()
+	}
+	return err
 }
 
 // unpack reads a gzipped tar archive. Nothing but regular files may be in it.

@@ -321,7 +321,7 @@ func TestCopies(t *testing.T) {
 		t.Errorf("a staged copy is used: %+v", b)
 	}
 	next := s
-	next.Staged = []string{source}
+	next.Which = map[string]Which{source: Next}
 	b, err := load(next)
 	must(t, err)
 	now := time.Now().UTC().Truncate(time.Second)
@@ -359,6 +359,73 @@ func TestCopies(t *testing.T) {
 	}
 }
 
+// A bundle on trial leaves the one before, until something else is in force.
+func TestRollBack(t *testing.T) {
+	t.Parallel()
+	const source = "https://policy.example.com/b.tar.gz"
+	dir, now := filepath.Join(t.TempDir(), "state"), time.Unix(1000, 0).UTC()
+	activate := func(revision string, trial time.Time) string {
+		text := []byte("text " + revision)
+		must(t, Stage(dir, source, Fetched{ETag: revision, Text: text}))
+		must(t, Activate(dir, source, policy.Bundle{Revision: revision, Digest: policy.Digest(text), OnTrial: trial}, now, "coder"))
+		return policy.Digest(text)
+	}
+	inForce := func(want string) Fetched {
+		t.Helper()
+		c, err := ReadCopy(dir, source, InForce)
+		if err != nil || c.Revision != want || string(c.Text) != "text "+want || c.ETag != want {
+			t.Errorf("in force is %+v, %v, want %s", c, err, want)
+		}
+		return c
+	}
+	first := activate("1", time.Time{})
+	if _, err := RollBack(dir, source, first, "x", now); err == nil {
+		t.Error("the first one was rolled back, and nothing was before")
+	}
+	second := activate("2", now.Add(time.Minute))
+	if c := inForce("2"); len(c.Up) != 1 || c.Up[0] != "coder" {
+		t.Errorf("up was %q", c.Up)
+	}
+	third := activate("3", now.Add(time.Minute)) // 2 is on trial still, and nobody knows whether it is good
+	if _, err := RollBack(dir, source, second, "x", now); err == nil || !strings.Contains(err.Error(), "another revision is in force by now") {
+		t.Errorf("not in force: %v", err)
+	}
+	b, err := RollBack(dir, source, third, "harm", now)
+	must(t, err)
+	back := inForce("1").RolledBack
+	if want := (policy.RolledBack{Revision: "3", Digest: third, Reason: "harm", At: now}); back == nil || *back != want || b.RolledBack == nil || !b.OnTrial.IsZero() {
+		t.Errorf("%+v, want %+v, and returned %+v", back, want, b)
+	}
+	activate("4", time.Time{})
+	if inForce("4").RolledBack != nil {
+		t.Error("a newer one is in force, and the one rolled back is remembered")
+	}
+}
+
+func TestManifestRollouts(t *testing.T) {
+	t.Parallel()
+	for metadata, want := range map[string]string{
+		`{"rollout": {"steps": [{"percent": 5}, {"label": "wave=a", "after": "30m"}], "soak": "10m"}}`: "",
+		`{"rollout": {"step": []}}`:                `metadata.rollout: json: unknown field "step"`,
+		`{"rollout": {"soak": "soon"}}`:            `metadata.rollout: soak is "soon", want a duration`,
+		`{"rollout": {"steps": [{"percent": 0}]}}`: "metadata.rollout: step 1: want a percent or a label",
+		`{"rollout": 5}`:                           "metadata.rollout: json: cannot unmarshal",
+	} {
+		text := tarball(t, ".manifest", `{"revision": "1", "roots": ["reconcile"], "metadata": `+metadata+`}`, "site.rego", siteRule)
+		file := filepath.Join(t.TempDir(), "b.tar.gz")
+		must(t, os.WriteFile(file, text, 0o644))
+		e, err := rego.Load(Sources{Policy: []string{"file://" + file}}.Layers(), rego.Options{})
+		if err == nil {
+			if r := e.Status().Bundles[0].Rollout; r == nil || len(r.Steps) != 2 || r.Soak != "10m" || r.Steps[1].After != "30m" {
+				t.Errorf("%s: %+v", metadata, r)
+			}
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", metadata, err, want)
+		}
+	}
+}
+
 // The header of a copy names no secret of a URL.
 func TestCopiesShowNoSecret(t *testing.T) {
 	t.Parallel()
@@ -366,7 +433,7 @@ func TestCopiesShowNoSecret(t *testing.T) {
 	const source = "https://policy.example.com/b.tar.gz?sig=hunter2"
 	must(t, os.Chmod(dir, 0o755))
 	must(t, Stage(dir, source, Fetched{Bundle: policy.Bundle{Source: source}, Text: []byte("x")}))
-	c, err := ReadCopy(dir, source, true)
+	c, err := ReadCopy(dir, source, Next)
 	must(t, err)
 	if text, _ := json.Marshal(c); strings.Contains(string(text), "hunter2") || c.Source != "https://policy.example.com/b.tar.gz?(hidden)" {
 		t.Errorf("the header is %s", text)

@@ -17,11 +17,12 @@ func newPolicyAccept() *cobra.Command {
 	var dry cli.DryRun
 	cmd := &cobra.Command{
 		Use:   "accept REVISION",
-		Short: "Let an older bundle replace a newer one, once",
-		Long: `Let the bundle of a revision that the watch refused because it is older replace the
-present one. The watch fetches and checks the bundle again, and uses it if nothing else is
-wrong with it. The alarm policy_refused names the revision. Only root, or the owner of
-state_dir, can accept.
+		Short: "Let a bundle in that is older, waits for its rollout, or was rolled back, once",
+		Long: `Let the bundle of a revision replace the present one on this host: a bundle that the
+watch refused because it is older, that waits for its rollout, or that was rolled back. The
+watch fetches and checks the bundle again, and uses it if nothing else is wrong with it; it
+is not on trial. "status" shows the revision. Only root, or the owner of state_dir, can
+accept.
 
 Exit status: 0 accepted, 1 the acceptance cannot be kept, 2 there is no such revision.`,
 		Example: "  hermes-reconcile policy accept 41",
@@ -31,14 +32,19 @@ Exit status: 0 accepted, 1 the acceptance cannot be kept, 2 there is no such rev
 			if err != nil {
 				return cli.Failed(fmt.Errorf("what the watch refused is not known: %w", err))
 			}
-			var refused []string
+			var outside []string
 			for _, b := range known {
-				if b.Refused != "" {
-					refused = append(refused, b.Refused)
+				outside = append(outside, b.Refused)
+				if b.Waiting != nil {
+					outside = append(outside, b.Waiting.Revision)
+				}
+				if b.RolledBack != nil {
+					outside = append(outside, b.RolledBack.Revision)
 				}
 			}
-			if !slices.Contains(refused, args[0]) {
-				return fmt.Errorf("no bundle of revision %q is refused; refused are %q", args[0], refused)
+			outside = slices.DeleteFunc(outside, func(revision string) bool { return revision == "" })
+			if !slices.Contains(outside, args[0]) {
+				return fmt.Errorf("no bundle of revision %q is refused, waits or was rolled back; those are %q", args[0], outside)
 			}
 			if !dry.On {
 				err = bundle.Accept(c.StateDir, args[0])

@@ -95,6 +95,7 @@ type Config struct {
 		PollMax  time.Duration   `koanf:"poll_max"`
 		MaxBytes ByteSize        `koanf:"max_bytes"`
 		HTTP     bool            `koanf:"http"`
+		Rollout  policy.Rollout  `koanf:"rollout"`
 		Services []fetch.Service `koanf:"services"`
 	} `koanf:"bundles"`
 	S6 struct {
@@ -168,6 +169,8 @@ func defaults() map[string]any {
 		"bundles.max_bytes":      "4MiB",
 		"bundles.http":           false,
 		"bundles.services":       []map[string]any{},
+		"bundles.rollout.steps":  []map[string]any{},
+		"bundles.rollout.soak":   "",
 		"s6.ownership":           "strict",
 		"s6.capacity":            -1,
 		"s6.tools":               "",
@@ -342,6 +345,9 @@ func decode(k *koanf.Koanf) (Config, error) {
 	if len(metadata.Unused) > 0 {
 		slices.Sort(metadata.Unused)
 		return c, fmt.Errorf("unknown key %q%s", metadata.Unused[0], suggest.Words(metadata.Unused[0], Keys()))
+	}
+	if err := c.Bundles.Rollout.Check(); err != nil {
+		return c, fmt.Errorf("bundles.rollout: %w", err)
 	}
 	return c, nil
 }

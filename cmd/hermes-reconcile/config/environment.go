@@ -10,6 +10,7 @@ import (
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/suggest"
 )
 
@@ -72,6 +73,9 @@ func environmentValue(key, value string) (any, error) {
 			return value, checkListen(value)
 		case "decision_log.url":
 			return value, checkCollector(value)
+		}
+		if key == "bundles.rollout.soak" {
+			return value, policy.Rollout{Soak: value}.Check()
 		}
 		return value, checkUnit(standard, value)
 	case bool:

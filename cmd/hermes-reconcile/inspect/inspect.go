@@ -103,6 +103,7 @@ var Mends = map[string]string{
 	watch.CodeContested:       "find out who undoes it, or call hermes-reconcile apply",
 	watch.CodeLease:           "make the volume writable for user",
 	policy.CodePolicyRefused:  "call hermes-reconcile policy check",
+	policy.CodeRolledBack:     "read the message; publish a mended revision, or call hermes-reconcile policy accept",
 	watch.CodeNoPass:          "read the message; it names the place",
 	codeNoEvents:              "call hermes-reconcile apply after a change, or shorten watch.resync",
 }

@@ -106,6 +106,8 @@ func (f *families) addBundles(bundles []policy.Bundle) {
 	checked := f.gauge("bundle_checked_timestamp_seconds", "When the source was asked for another bundle.", "source")
 	failed := f.gauge("bundle_failed", "1 when the source could not be asked.", "source")
 	refused := f.gauge("bundle_refused", "1 when the source has a bundle that is not used.", "source")
+	waiting := f.gauge("bundle_waiting", "1 when the source has a revision whose rollout has not come to this host.", "source")
+	back := f.gauge("bundle_rolled_back", "1 when the revision after this one was rolled back.", "source")
 	for _, b := range bundles {
 		info(1, b.Source, b.Revision, strconv.FormatBool(b.Signed))
 		if !b.Activated.IsZero() {
@@ -115,6 +117,8 @@ func (f *families) addBundles(bundles []policy.Bundle) {
 			checked(float64(b.Checked.Unix()), b.Source)
 			failed(oneIf(b.Error != ""), b.Source)
 			refused(oneIf(b.Refused != ""), b.Source)
+			waiting(oneIf(b.Waiting != nil), b.Source)
+			back(oneIf(b.RolledBack != nil), b.Source)
 		}
 	}
 }

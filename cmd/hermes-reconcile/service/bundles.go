@@ -81,7 +81,11 @@ func (w *watcher) bundleAlarms() []policy.Alarm {
 	defer w.mutex.Unlock()
 	var alarms []policy.Alarm
 	for _, source := range slices.Sorted(maps.Keys(w.bundles)) {
-		if b := w.bundles[source]; b.Refused != "" {
+		b := w.bundles[source]
+		if back := b.RolledBack; back != nil {
+			alarms = append(alarms, policy.Alarm{Code: policy.CodeRolledBack, Reason: fmt.Sprintf("%s: revision %s was rolled back, and %s decides again: %s", source, back.Revision, b.Name(), back.Reason)})
+		}
+		if b.Refused != "" {
 			alarms = append(alarms, policy.Alarm{Code: policy.CodePolicyRefused, Reason: fmt.Sprintf("%s: revision %s is not used, and %s stays in force: %s",
 				source, b.Refused, cmp.Or(b.Revision, "what there is"), b.Why)})
 		}
@@ -101,8 +105,11 @@ type poller struct {
 }
 
 func (p *poller) run(ctx context.Context) {
-	if present, err := bundle.ReadCopy(p.c.StateDir, p.source, false); err == nil {
+	if present, err := bundle.ReadCopy(p.c.StateDir, p.source, bundle.InForce); err == nil {
 		p.state, p.etag = present.Bundle, present.ETag
+		if p.state.RolledBack != nil || !p.state.OnTrial.IsZero() {
+			p.tell(p.state)
+		}
 	}
 	p.state.Source = policy.ShownSource(p.source)
 	for failures := 0; ; {
@@ -162,7 +169,9 @@ const fetchTime = time.Minute
 // why it is refused. After an error the same bundle is fetched again.
 func (p *poller) poll(ctx context.Context) error {
 	var wait time.Duration
-	if p.waits {
+	if next := p.state.Waiting; next != nil && !next.Until.IsZero() && !time.Now().Before(next.Until) {
+		p.etag, p.digest = "", "" // what waited comes once more
+	} else if p.waits && next == nil {
 		wait = p.c.Bundles.PollMax
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, fetchTime+wait, errors.New("a minute is over"))
@@ -182,38 +191,44 @@ func (p *poller) poll(ctx context.Context) error {
 	return nil
 }
 
-// offer checks a bundle completely, and puts it in force or refuses it. The error is that
-// neither can be done now.
+// offer checks a bundle completely, and puts it in force, has it wait, or refuses it. The
+// error is that none of this can be done now.
 func (p *poller) offer(ctx context.Context, text []byte, etag, digest string) error {
-	p.state.Refused, p.state.Why = "", ""
-	if digest == p.state.Digest {
+	p.state.Refused, p.state.Why, p.state.Waiting = "", "", nil
+	if digest == p.state.Digest || p.wasRolledBack(policy.Bundle{Digest: digest}) {
 		return nil
 	}
 	if err := bundle.Stage(p.c.StateDir, p.source, bundle.Fetched{ETag: etag, Text: text}); err != nil {
 		return err
 	}
-	next, why, err := p.check(ctx)
-	if err != nil || why != "" {
-		p.state.Refused, p.state.Why = cmp.Or(next.Revision, digest[:len("sha256:")+12]), why
+	next, up, why, err := p.check(ctx)
+	if err != nil || why != "" || next.Waiting != nil {
+		p.state.Refused, p.state.Why, p.state.Waiting = policy.Bundle{Revision: next.Revision, Digest: digest}.Name(), why, next.Waiting
 		if why == "" {
 			p.state.Refused = ""
 		}
 		return errors.Join(err, bundle.Unstage(p.c.StateDir, p.source))
 	}
-	if err := bundle.Activate(p.c.StateDir, p.source, next, time.Now()); err != nil {
+	p.putting.Lock()
+	defer p.putting.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := bundle.Activate(p.c.StateDir, p.source, next, time.Now(), up...); err != nil {
 		return err
 	}
-	bundle.Accepted(p.c.StateDir, next.Revision, true)
+	bundle.Accepted(p.c.StateDir, next.Name(), true)
 	next.Activated = time.Now().UTC().Truncate(time.Second)
 	p.state = next
 	return nil
 }
 
-// check decides on the present facts with the staged bundle. Why is the reason to refuse it.
-func (p *poller) check(ctx context.Context) (next policy.Bundle, why string, err error) {
+// check decides on the present facts with the staged bundle. Why is the reason to refuse it, and
+// up are the profiles that run.
+func (p *poller) check(ctx context.Context) (next policy.Bundle, up []string, why string, err error) {
 	rules := &process.Rules{Configure: func() (process.Settings, error) {
 		s := world.RulesSettings(p.c)
-		s.Staged = []string{p.source}
+		s.Which = map[string]bundle.Which{p.source: bundle.Next}
 		s.Policy = slices.DeleteFunc(slices.Clone(s.Policy), func(other string) bool {
 			return other != p.source && policy.IsFetched(other) && !bundle.HasCopy(s.StateDir, other)
 		})
@@ -229,27 +244,35 @@ func (p *poller) check(ctx context.Context) (next policy.Bundle, why string, err
 	on, closeWorld, err := world.On(p.c, rules, world.NoLog, world.NoLog, func() (*remote.Child, error) { return world.Volume(p.c, policy.PhaseApply) })
 	if err != nil {
 		rules.Close()
-		return next, "", err
+		return next, nil, "", err
 	}
 	defer closeWorld()
 	ctx, cancel := context.WithTimeout(ctx, p.c.Boot.Deadline)
 	defer cancel()
 	r, err := reconcile.Pass(ctx, on, reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToDecisions})
 	if _, mistake := errors.AsType[*reconcile.RulesError](err); mistake && ctx.Err() == nil {
-		return next, policy.Cut(err.Error()), nil
+		return next, nil, policy.Cut(err.Error()), nil
 	}
 	if err != nil {
-		return next, "", err
+		return next, nil, "", err
 	}
+	isAccepted := bundle.Accepted(p.c.StateDir, next.Name(), false)
 	switch broken := reconcile.Broken(r.Decisions); {
 	case ctx.Err() != nil:
-		return next, "", ctx.Err()
+		return next, nil, "", ctx.Err()
 	case len(broken) > 0:
 		why = strings.Join(broken, "; ")
 	case reconcile.WrongSettings(r.Decisions):
 		why = "one of its settings cannot be used"
-	case next.GoesBack(p.state) && !bundle.Accepted(p.c.StateDir, next.Revision, false):
+	case isAccepted:
+	case next.GoesBack(p.state):
 		why = fmt.Sprintf("it is older than revision %s; `hermes-reconcile policy accept %s` lets it in", p.state.Revision, next.Revision)
+	case p.wasRolledBack(next):
+		why = fmt.Sprintf("it was rolled back; `hermes-reconcile policy accept %s` lets it in", next.Name())
+	case p.state.Digest != "": // else nothing is in force that could stay
+		if err := p.rollOut(&next, policy.LabelsOf(r.Input.Container)); err != nil {
+			why = err.Error()
+		}
 	}
-	return next, policy.Cut(why), nil
+	return next, running(r.Input), policy.Cut(why), nil
 }

@@ -93,6 +93,7 @@ func (w *watcher) loop(ctx context.Context, c config.Config) error {
 	loop.Passed = func(r reconcile.Report, err error, triggers []string, took time.Duration, s *watch.State) {
 		if err == nil {
 			s.Lease = w.lease.passed(r, time.Now())
+			w.judge(ctx, r)
 		}
 		if c.Watch.Listen == "" && uploader == nil {
 			return
@@ -160,6 +161,7 @@ type watcher struct {
 
 	bundles map[string]policy.Bundle // that are fetched, by source
 	renew   context.CancelFunc       // asks their sources anew
+	putting sync.Mutex               // held while one is put in force or rolled back
 }
 
 // use takes a configuration into use.
@@ -201,7 +203,7 @@ func (w *watcher) current() config.Config {
 func (w *watcher) times() watch.Times {
 	c := w.current()
 	plugins, _ := os.ReadDir(c.Facts.Dir) // a pass tells what is wrong with it
-	return watch.Times{Debounce: c.Watch.Debounce, Resync: c.Watch.Resync, MaxStops: c.Watch.MaxStops, Polls: len(plugins) > 0}
+	return watch.Times{Debounce: c.Watch.Debounce, Resync: c.Watch.Resync, MaxStops: c.Watch.MaxStops, Polls: len(plugins) > 0 || w.hasTrial()}
 }
 
 func (w *watcher) events() map[string]string {

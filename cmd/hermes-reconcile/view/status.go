@@ -53,6 +53,18 @@ func (s Screen) bundle(b policy.Bundle, now time.Time) string {
 			text += ", " + at.what + " " + s.when(at.time, now)
 		}
 	}
+	if now.Before(b.OnTrial) {
+		text += ", on trial for " + status.Spell(b.OnTrial.Sub(now))
+	}
+	if next := b.Waiting; next != nil {
+		text += "; revision " + policy.Word(next.Revision) + " waits: " + next.For
+		if next.Until.After(now) {
+			text += ", and its turn is in " + status.Spell(next.Until.Sub(now))
+		}
+	}
+	if b.RolledBack != nil {
+		text += "; revision " + policy.Word(b.RolledBack.Revision) + " was rolled back " + s.when(b.RolledBack.At, now)
+	}
 	if b.Error != "" {
 		text += "; not fetched: " + b.Error
 	}

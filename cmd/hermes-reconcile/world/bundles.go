@@ -31,7 +31,7 @@ func Configure(rules *process.Rules, c config.Config, log *slog.Logger) {
 		return settings, nil
 	}
 	rules.Loaded = func(status policy.Status) {
-		for _, source := range settings.Staged {
+		for source := range settings.Which {
 			for _, b := range status.Bundles {
 				if b.Source != policy.ShownSource(source) {
 					continue
@@ -41,7 +41,7 @@ func Configure(rules *process.Rules, c config.Config, log *slog.Logger) {
 				}
 			}
 		}
-		settings.Staged = nil
+		settings.Which = nil
 	}
 }
 
@@ -56,7 +56,7 @@ func fetchMissing(c config.Config, s *bundle.Sources) {
 	defer cancel()
 	var group sync.WaitGroup
 	var mutex sync.Mutex
-	s.Failed = map[string]string{}
+	s.Failed, s.Which = map[string]string{}, map[string]bundle.Which{}
 	for _, source := range missing {
 		group.Go(func() {
 			got, err := Fetcher(c).Get(ctx, source, "", 0)
@@ -69,7 +69,7 @@ func fetchMissing(c config.Config, s *bundle.Sources) {
 				s.Failed[source] = err.Error()
 				return
 			}
-			s.Staged = append(s.Staged, source)
+			s.Which[source] = bundle.Next
 		})
 	}
 	group.Wait()
