@@ -26,6 +26,9 @@ type Service struct {
 	ClientCert string `koanf:"client_cert"` // files with PEM
 	ClientKey  string `koanf:"client_key"`
 	CA         string `koanf:"ca"` // believed instead of the authorities of the system
+	// Cloud is s3, gcs or azure: the credentials are those that the machine has there.
+	Cloud  string `koanf:"cloud"`
+	Region string `koanf:"region"` // of an s3 bucket; empty: that of AWS_REGION
 }
 
 // A session is one Get. It adds credentials to requests, also after a redirect.
@@ -46,12 +49,15 @@ func (s *session) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case far && !s.HTTP:
 		return nil, fmt.Errorf("over plain http anybody on the way to %s can read and change what is sent; use https, or set bundles.http", r.URL.Host)
-	case far && service.Token+service.Password != "":
+	case far && service.Token+service.Password+service.Cloud != "":
 		return nil, fmt.Errorf("no credentials are sent to %s over plain http", r.URL.Host)
 	}
 	r = r.Clone(r.Context())
 	r.Header.Del("Referer") // it may have the query of the URL before
 	security, err := service.prove(r)
+	if err == nil {
+		err = s.proveToCloud(service, r)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("bundles.services, %s: %w", r.URL.Host, err)
 	}
