@@ -232,7 +232,7 @@ var sections = []string{"header", "#attention", "#situation", "#profiles", "#rul
 // its policy forbids, every profile, nothing beside the screen, text that can be read.
 func TestBrowser(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts a browser")
+		t.Skip("starts a browser: runs without the race detector")
 	}
 	t.Parallel()
 	b := newBrowser(t)
