@@ -34,9 +34,13 @@ const metadataTime = 5 * time.Second
 
 // proveToCloud signs a request, or adds the token of the machine.
 func (s *session) proveToCloud(v Service, r *http.Request) error {
-	switch v.Cloud {
-	case "":
+	switch {
+	case v.Cloud == "":
 		return nil
+	case r.Method != http.MethodGet:
+		return errors.New("cloud is for fetching bundles only")
+	}
+	switch v.Cloud {
 	case amazon:
 		return s.signForAmazon(v, r)
 	case google:

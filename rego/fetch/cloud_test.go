@@ -116,3 +116,13 @@ func TestClouds(t *testing.T) {
 		})
 	}
 }
+
+// Nothing but a fetch gets what a machine of a cloud has.
+func TestCloudsAreForFetching(t *testing.T) {
+	c := Client{Services: []Service{{URL: "https://store.example.com/", Cloud: google}}, metadataServer: aMachine(t)}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://store.example.com/logs", strings.NewReader("{}"))
+	must(t, err)
+	if answer, err := c.Transport().RoundTrip(r); err == nil || !strings.Contains(err.Error(), "cloud is for fetching bundles only") || r.Header.Get("Authorization") != "" {
+		t.Errorf("%v, %v", answer, err)
+	}
+}
