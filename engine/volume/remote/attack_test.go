@@ -3,6 +3,7 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,14 +127,22 @@ func TestAProcessLimitStopsNoRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	v, err := Spawn()
+	one := unix.Rlimit{Cur: 1, Max: 1}
+	limited := func() (io.ReadWriteCloser, error) {
+		pipes, err := start()
+		if err != nil {
+			return nil, err
+		}
+		return pipes, unix.Prlimit(pipes.(*process).PID, unix.RLIMIT_NPROC, &one, nil)
+	}
+	pipes, err := limited()
 	if err != nil {
 		t.Fatal(err)
 	}
+	v := newChild(pipes, Settings{})
 	defer v.Close()
-	v.restart = nil
-	one := unix.Rlimit{Cur: 1, Max: 1}
-	if err := errors.Join(unix.Prlimit(processOf(v).PID, unix.RLIMIT_NPROC, &one, nil), v.Configure(s)); err != nil {
+	v.restart = limited
+	if err := v.Configure(s); err != nil {
 		t.Fatal(err)
 	}
 	answers(t, v)

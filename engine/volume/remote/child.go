@@ -28,7 +28,7 @@ const Command = "volume"
 // time.
 //
 // The child runs under the agent's user, so the agent can kill it at any moment. A request
-// whose child died goes to a new child, once: every request may be done twice. A volume that
+// whose child died goes to a new child, once, which needs no new thread: every request may be done twice. A volume that
 // did not answer in time is asked nothing more. Under a command on a running container, which
 // has the lock meanwhile, all requests share one time limit.
 type Child struct {
@@ -143,6 +143,7 @@ func (v *Child) ask(ctx context.Context, limit time.Duration, r request, use fun
 			return errors.Join(err, startErr)
 		}
 		v.pipes, v.stream = pipes, child.NewStream(pipes, pipes)
+		v.settings.Crowded = true
 		_ = v.Configure(v.settings) // the request fails too
 		answered, err = v.askOnce(ctx, r, use, texts)
 	}

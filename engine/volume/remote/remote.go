@@ -32,6 +32,7 @@ type Settings struct {
 	OperatorFiles []string
 	ConfigKeys    []string
 	User          *trust.User // the child becomes this user before it opens anything; nil: it stays who it is
+	Crowded       bool        // the user may have no process left: the child works without new threads
 }
 
 // Sources returns the sources that read the volume. A nil home serves for their schemas.

@@ -86,7 +86,7 @@ func become(s Settings) error {
 	}
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGTSTP, syscall.SIGABRT, syscall.SIGUSR1, syscall.SIGUSR2)
 	err := silence()
-	liftLimits()
+	liftLimits(s.Crowded)
 	if err == nil {
 		err = syscall.Setgroups(nil)
 	}
@@ -117,9 +117,10 @@ func silence() error {
 const threads = 24
 
 // liftLimits lets the child work however many processes the agent's user has: Go ends a
-// program that gets no new thread. Where root may not lift the limit, the child makes its
-// threads while it is root, whose threads the limit does not count.
-func liftLimits() {
+// program that gets no new thread. Where root may not lift the limit, a child whose
+// predecessor died makes its threads while it is root, whose threads the limit does not
+// count. That takes 3 ms, and such a child uses one processor.
+func liftLimits(crowded bool) {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NPROC, &limit) != nil || limit.Cur == unix.RLIM_INFINITY {
 		return
@@ -129,6 +130,9 @@ func liftLimits() {
 		return
 	}
 	_ = unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: limit.Max, Max: limit.Max})
+	if !crowded {
+		return
+	}
 	runtime.GOMAXPROCS(1)
 	var made, all sync.WaitGroup
 	made.Add(threads)
