@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -81,8 +80,8 @@ const MaxRecheckSeconds = 31 * 24 * 3600
 const MaxPriority = 1000
 
 var (
-	codePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
-	envPattern  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	codePattern = Pattern(`^[a-z][a-z0-9_]*$`)
+	envPattern  = Pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 // fields names the keys that a member of each set must and may have.
@@ -273,7 +272,7 @@ func (c Contribution) check() error {
 	if strings.TrimSpace(c.Reason) == "" {
 		return errors.New("reason is empty")
 	}
-	if c.Code != "" && !codePattern.MatchString(c.Code) {
+	if c.Code != "" && !codePattern().MatchString(c.Code) {
 		return fmt.Errorf("code %q is not a word like quiet_hours", c.Code)
 	}
 	switch c.Set {
@@ -304,7 +303,7 @@ func checkTime(key, value string) error {
 }
 
 func (c Contribution) checkEnv() error {
-	if !envPattern.MatchString(c.Name) {
+	if !envPattern().MatchString(c.Name) {
 		return fmt.Errorf("name %q is not the name of an environment variable", c.Name)
 	}
 	if strings.ContainsFunc(c.Value, func(r rune) bool { return r < ' ' || r == 0x7f }) {

@@ -1,7 +1,5 @@
 package policy
 
-import "regexp"
-
 // The files of a profile that more than one package knows, relative to its directory.
 const (
 	// StateFile is where a gateway and its operator record what should run.
@@ -25,12 +23,12 @@ func SweepableFiles() []string {
 	return []string{"gateway.pid", "processes.json", ".gateway-takeover.json", PlannedStopFile}
 }
 
-var tokenLock = regexp.MustCompile(`^([^/]+/)*[a-z0-9_-]+-[0-9a-f]{16}\.lock$`)
+var tokenLock = Pattern(`^([^/]+/)*[a-z0-9_-]+-[0-9a-f]{16}\.lock$`)
 
 // IsTokenLock reports whether a path below the home has the form of a token lock:
 // <scope>-<fingerprint>.lock. A gateway leaves its locks behind as it leaves SweepableFiles,
 // but all profiles share one directory for them.
-func IsTokenLock(path string) bool { return tokenLock.MatchString(path) }
+func IsTokenLock(path string) bool { return tokenLock().MatchString(path) }
 
 // HoldFiles returns the files whose change ends a RestartHold: an operator edits them to
 // repair a gateway that cannot live.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 )
@@ -51,7 +50,7 @@ const (
 	EndingOther = "*"   // every ending without an answer of its own
 )
 
-var exitCodePattern = regexp.MustCompile(`^(?:[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`)
+var exitCodePattern = Pattern(`^(?:[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`)
 
 // signalNames are the signals that end a process, by their numbers on Linux.
 var signalNames = map[int]string{
@@ -99,7 +98,7 @@ func (r *Restart) Answer(e Ending) string {
 }
 
 func isEnding(name string) bool {
-	return exitCodePattern.MatchString(name) || name == EndingOOM || name == EndingOther || slices.Contains(slices.Collect(maps.Values(signalNames)), name)
+	return exitCodePattern().MatchString(name) || name == EndingOOM || name == EndingOther || slices.Contains(slices.Collect(maps.Values(signalNames)), name)
 }
 
 // examples are right values of the keys that are objects.

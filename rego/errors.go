@@ -3,7 +3,6 @@ package rego
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -174,11 +173,11 @@ func undefinedRef(d *ast.RefErrInvalidDetail) string {
 	return fmt.Sprintf("undefined ref: %s has no %q%s", plainVars(d.Ref[:d.Pos].String()), wrong, suggest.All(wrong, have))
 }
 
-var localVar = regexp.MustCompile(`__local\d+__`)
+var localVar = policy.Pattern(`__local\d+__`)
 
 // plainVars hides what the compiler made of the author's text: local variables, and the
 // document that replaces input while types are checked.
 func plainVars(text string) string {
 	text = strings.ReplaceAll(text, typesPackage+".document", "input")
-	return localVar.ReplaceAllString(text, "_")
+	return localVar().ReplaceAllString(text, "_")
 }

@@ -15,13 +15,14 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/topdown"
+	"golang.org/x/sync/errgroup"
 
 	"hermes-reconcile/policy"
 )
 
 // Evaluate runs every package of the stage, or the package of that name, over the whole
-// input document, one after the other, for the built-in rules alone and for commands of an
-// author of rules. If a package fails (a conflict, a builtin
+// input document, for the built-in rules alone and for commands of an author of rules. Rules
+// of an operator run one after the other, so that the one that takes the memory fails. If a package fails (a conflict, a builtin
 // error, an invalid member, a limit of time or memory), its contributions are dropped and
 // its failure is reported; the other packages count. Package process does the same in a
 // child for rules of an operator.
@@ -30,14 +31,26 @@ func (e *Evaluator) Evaluate(ctx context.Context, stage policy.Stage, in policy.
 	if err != nil {
 		return policy.Evaluation{Failures: []policy.RuleFailure{{Rule: "reconcile", Error: err.Error()}}}
 	}
-	var all policy.Evaluation
+	var packages []rulePackage
 	for _, p := range e.packages {
-		if !p.Belongs(stage) {
-			continue
+		if p.Belongs(stage) {
+			packages = append(packages, p)
 		}
-		limited, stop := limitMemory(ctx, e.memory)
-		one := e.EvaluatePackage(limited, p.Name, document)
-		stop()
+	}
+	results := make([]policy.Evaluation, len(packages))
+	var group errgroup.Group
+	group.SetLimit(e.atOnce)
+	for i, p := range packages {
+		group.Go(func() error {
+			limited, stop := limitMemory(ctx, e.memory)
+			defer stop()
+			results[i] = e.EvaluatePackage(limited, p.Name, document)
+			return nil
+		})
+	}
+	_ = group.Wait() // none returns an error
+	var all policy.Evaluation
+	for _, one := range results {
 		all.Contributions = append(all.Contributions, one.Contributions...)
 		all.Failures = append(all.Failures, one.Failures...)
 		all.Printed = append(all.Printed, one.Printed...)

@@ -3,6 +3,7 @@ package rego
 import (
 	"cmp"
 	"encoding/json"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +53,7 @@ type Evaluator struct {
 	mask     rulePackage // of the decision log; it contributes nothing
 	timeout  time.Duration
 	memory   int64
+	atOnce   int // packages that Evaluate runs at once
 	status   policy.Status
 	operator OperatorFiles
 	settings map[string]any
@@ -89,10 +91,13 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	e := &Evaluator{
 		timeout: cmp.Or(o.Timeout, DefaultTimeout), memory: cmp.Or(o.Memory, DefaultMemory),
 		status: status(layers, slices.Concat(rules.Sources, rules.unparsed), rules.Settings), operator: rules.operator, settings: rules.Settings,
-		prints: o.Print || o.Trace,
+		prints: o.Print || o.Trace, atOnce: 1,
 	}
 	if o.Trace {
 		e.timeout *= 10
+	}
+	if tested {
+		e.atOnce = runtime.GOMAXPROCS(0)
 	}
 	usable, broken, more := rules.leaveOut(mistakes, func(usable Rules) Errors {
 		if errs := usable.Check(o.Schema); len(errs) > 0 {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -29,13 +28,13 @@ func (s Source) Package() string {
 	if s.Module != nil {
 		return PackageName(s.Module.Package.Path)
 	}
-	if line := packageLine.FindSubmatch(s.Text); line != nil {
+	if line := packageLine().FindSubmatch(s.Text); line != nil {
 		return string(line[1])
 	}
 	return s.Name
 }
 
-var packageLine = regexp.MustCompile(`(?m)^package\s+([\w.]+)`)
+var packageLine = policy.Pattern(`(?m)^package\s+([\w.]+)`)
 
 // Kind returns KindRules, KindAfter, KindLib or KindMask, or "" for a package that has no place.
 func (s Source) Kind() string { return packageKind(s.Package()) }

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/recipes"
 )
 
@@ -22,7 +22,7 @@ func recipeDefaults(sources []Source) map[string]any {
 	for _, s := range sources {
 		name := s.Package()[strings.LastIndex(s.Package(), ".")+1:]
 		text, err := recipes.Files.ReadFile(name + "/" + name + ".rego")
-		title := titleLine.Find(text)
+		title := titleLine().Find(text)
 		if s.Layer == 0 || err != nil || title == nil || !bytes.Contains(s.Text, title) {
 			continue
 		}
@@ -35,7 +35,7 @@ func recipeDefaults(sources []Source) map[string]any {
 	return all
 }
 
-var titleLine = regexp.MustCompile(`(?m)^# title: .*$`)
+var titleLine = policy.Pattern(`(?m)^# title: .*$`)
 
 // switchWords are the words that people write for on and off. YAML 1.1 and 1.2 differ in
 // which of them are booleans.

@@ -2,7 +2,6 @@ package facts
 
 import (
 	"io/fs"
-	"regexp"
 	"strings"
 
 	"hermes-reconcile/engine/facts/read"
@@ -55,7 +54,7 @@ func nameProblem(p policy.Profile, entry string) string {
 		return ""
 	case entry == policy.RootProfile:
 		return "reserved"
-	case !isSlotName(entry):
+	case !slotName().MatchString(entry):
 		return "characters"
 	case len(entry) > maxProfileName:
 		return "too_long"
@@ -63,4 +62,4 @@ func nameProblem(p policy.Profile, entry string) string {
 	return ""
 }
 
-var isSlotName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`).MatchString
+var slotName = policy.Pattern(`^[a-z0-9][a-z0-9_-]*$`)

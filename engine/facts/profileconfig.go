@@ -3,7 +3,6 @@ package facts
 import (
 	"bytes"
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -68,24 +67,24 @@ func (s setup) shown(path ...string) (v configValue, ok bool) {
 // isSecret reports whether a text of config.yaml, or the value of the variable that it names,
 // might be a credential.
 func (s setup) isSecret(text string) bool {
-	named := placeholder.FindStringSubmatch(strings.TrimSpace(text))
+	named := placeholder().FindStringSubmatch(strings.TrimSpace(text))
 	return named != nil && policy.NamesSecret(named[1]) || looksSecret(text) || looksSecret(s.resolve(text))
 }
 
 // knownSecret matches credentials of well-known services, and long hexadecimal words.
-var knownSecret = regexp.MustCompile(`-----BEGIN|://[^/?#]*@` +
+var knownSecret = policy.Pattern(`-----BEGIN|://[^/?#]*@` +
 	`|\b(sk|pk|rk|xapp|xox[a-z]|gh[oprsu]|github_pat|glpat|hf)[-_][-_.A-Za-z0-9]{14,}` +
 	`|\b(AKIA|AIza|ya29|eyJ)[-_.A-Za-z0-9]{12,}|\b[0-9]{6,}:[-_A-Za-z0-9]{20,}|\b[0-9a-fA-F]{32,}\b`)
 
-var longWord = regexp.MustCompile(`[A-Za-z0-9]{20,}`)
+var longWord = policy.Pattern(`[A-Za-z0-9]{20,}`)
 
 // looksSecret reports whether a value might be a credential, whatever its name: it has the form
 // of a known one, or a word of 20 characters with capitals, small letters and digits.
 func looksSecret(value string) bool {
-	if knownSecret.MatchString(value) {
+	if knownSecret().MatchString(value) {
 		return true
 	}
-	for _, word := range longWord.FindAllString(value, -1) {
+	for _, word := range longWord().FindAllString(value, -1) {
 		if strings.ToLower(word) != word && strings.ToUpper(word) != word && strings.ContainsAny(word, "0123456789") {
 			return true
 		}

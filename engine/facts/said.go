@@ -2,7 +2,6 @@ package facts
 
 import (
 	"encoding/json"
-	"regexp"
 	"strings"
 
 	"hermes-reconcile/engine/facts/fact"
@@ -25,7 +24,7 @@ const (
 
 // secretInText finds what looks like a credential in a line of a log: user and password of a
 // URL, and long words.
-var secretInText = regexp.MustCompile(`//[^/\s@]*@|[A-Za-z0-9_-]{24,}`)
+var secretInText = policy.Pattern(`//[^/\s@]*@|[A-Za-z0-9_-]{24,}`)
 
 // LastLog returns the last lines of the log of a profile's gateway, without what looks like a
 // credential. It is empty when there is no log that can be read.
@@ -42,7 +41,7 @@ func LastLog(root policy.Directory, p policy.Profile) []string {
 	lines := strings.Split(text, "\n")
 	lines = lines[max(0, len(lines)-lastLogLines):]
 	for i, line := range lines {
-		lines[i] = read.Bounded(secretInText.ReplaceAllString(line, fact.Redacted), lastLogLine)
+		lines[i] = read.Bounded(secretInText().ReplaceAllString(line, fact.Redacted), lastLogLine)
 	}
 	return lines
 }

@@ -2,7 +2,6 @@ package facts
 
 import (
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -138,13 +137,13 @@ func (s setup) platformKeys(platform string) []string {
 	return slices.Compact(keys)
 }
 
-var placeholder = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$`)
+var placeholder = policy.Pattern(`^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$`)
 
 // resolve returns the value of a variable for a text that is only ${NAME}; it is empty if the
 // variable is not set. Any other text stays.
 func (s setup) resolve(text string) string {
 	text = strings.TrimSpace(text)
-	if found := placeholder.FindStringSubmatch(text); found != nil {
+	if found := placeholder().FindStringSubmatch(text); found != nil {
 		value, _ := s.variable(found[1])
 		return value
 	}

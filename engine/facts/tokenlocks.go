@@ -75,7 +75,7 @@ func (c Config) describeTokenLock(name string, info fs.FileInfo) (file runtimeFi
 		owner, _ = c.below(*home)
 	case file.Profile != nil && *file.Profile == policy.RootProfile:
 		owner = "."
-	case file.Profile != nil && isSlotName(*file.Profile):
+	case file.Profile != nil && slotName().MatchString(*file.Profile):
 		owner = "profiles/" + *file.Profile
 	}
 	if info, err := c.Root.Lstat(cmp.Or(owner, ".")); err != nil || !info.IsDir() || owner != "." && path.Dir(owner) != "profiles" {

@@ -90,7 +90,7 @@ func removeLeftovers(fd beneath.Dir) {
 	}
 	names, _ := beneath.Names(opened, maxLeftoverEntries)
 	for _, name := range names {
-		if !leftover.MatchString(name) {
+		if !leftover().MatchString(name) {
 			continue
 		}
 		st, err := fd.Lstat(name)
@@ -101,7 +101,7 @@ func removeLeftovers(fd beneath.Dir) {
 }
 
 // leftover matches the temporary names of the files that are written so.
-var leftover = regexp.MustCompile(`^\.(` + regexp.QuoteMeta(policy.StateFile) + "|" + regexp.QuoteMeta(policy.PlannedStopFile) + "|" +
+var leftover = policy.Pattern(`^\.(` + regexp.QuoteMeta(policy.StateFile) + "|" + regexp.QuoteMeta(policy.PlannedStopFile) + "|" +
 	regexp.QuoteMeta(path.Base(policy.RestartHoldFile)) + "|" + regexp.QuoteMeta(path.Base(policy.LeaseFile)) + `)\.[A-Z2-7]{26,}\.tmp$`)
 
 // syncDir makes a new name survive a crash, on file systems that can.

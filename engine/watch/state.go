@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"syscall"
 	"time"
 
@@ -129,14 +128,14 @@ func Read(dir, name string, document any) error  { return read(dir, name, docume
 func Write(dir, name string, document any) error { return write(dir, name, document) }
 
 // tempName matches the temporary files of write.
-var tempName = regexp.MustCompile(`^\.[a-z]+\.json[0-9]+$`)
+var tempName = policy.Pattern(`^\.[a-z]+\.json[0-9]+$`)
 
 // removeTemps removes what writers left that were killed.
 func removeTemps(dir string, now time.Time) {
 	entries, _ := os.ReadDir(dir) // those before an error
 	for _, entry := range entries {
 		info, err := entry.Info()
-		if err == nil && tempName.MatchString(entry.Name()) && now.Sub(info.ModTime()) > time.Minute { // nobody writes so long
+		if err == nil && tempName().MatchString(entry.Name()) && now.Sub(info.ModTime()) > time.Minute { // nobody writes so long
 			_ = os.Remove(filepath.Join(dir, entry.Name()))
 		}
 	}

@@ -2,13 +2,12 @@ package check
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/rego"
 )
@@ -211,7 +210,7 @@ func (i *inspector) tested(operand *ast.Term, builtins []string) (found bool) {
 	return found
 }
 
-var verb = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`%[-+# 0]*[0-9]*(?:\.[0-9]+)?[a-zA-Z%]`) })
+var verb = policy.Pattern(`%[-+# 0]*[0-9]*(?:\.[0-9]+)?[a-zA-Z%]`)
 
 // sprintf compares the number of values with the places of a constant format.
 func (i *inspector) sprintf(text, arguments *ast.Term) {

@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -55,7 +53,7 @@ func looksMeant(name string) string {
 	return ""
 }
 
-var yamlLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`line (\d+)`) })
+var yamlLine = policy.Pattern(`line (\d+)`)
 
 // findSetting returns the place of a mistake in settings from its message, which gives
 // the line or begins with the key.

@@ -3,11 +3,9 @@ package check
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/open-policy-agent/opa/v1/topdown"
 
@@ -132,7 +130,7 @@ func (c *checker) addOnce(f Finding, equal func(Finding) bool) {
 }
 
 // settingNamed finds the setting in the reason of an alarm, for example settings.quiet.
-var settingNamed = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`settings\.([A-Za-z0-9_]+)`) })
+var settingNamed = policy.Pattern(`settings\.([A-Za-z0-9_]+)`)
 
 // addFailure reports a failure and returns its code.
 func (c *checker) addFailure(ctx context.Context, e *rego.Evaluator, s example.Situation, failure policy.RuleFailure) string {

@@ -8,20 +8,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
-	"sync"
 
 	"hermes-reconcile/policy"
 )
 
-// Every start of the program would wait for these.
 var (
-	reference = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^([^/]+)/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)(?::(\w[\w.-]*)|@(sha256:[0-9a-f]+))?$`)
-	})
-	digest    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^sha256:[0-9a-f]{64}$`) })
-	parameter = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(\w+)="([^"]*)"`) })
+	reference = policy.Pattern(`^([^/]+)/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)(?::(\w[\w.-]*)|@(sha256:[0-9a-f]+))?$`)
+	digest    = policy.Pattern(`^sha256:[0-9a-f]{64}$`)
+	parameter = policy.Pattern(`(\w+)="([^"]*)"`)
 )
 
 const (

@@ -5,11 +5,11 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"fmt"
-	"regexp"
 	"syscall"
 
 	opa "github.com/open-policy-agent/opa/v1/bundle"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
 )
 
@@ -24,7 +24,7 @@ type Key struct {
 const maxKey = 64 << 10
 
 // privateKey matches a private key as PEM has it, without what openssl writes before it.
-var privateKey = regexp.MustCompile(`(?s)-----BEGIN (EC |RSA )?PRIVATE KEY-----.*`)
+var privateKey = policy.Pattern(`(?s)-----BEGIN (EC |RSA )?PRIVATE KEY-----.*`)
 
 var curves = map[int]string{256: "ES256", 384: "ES384", 521: "ES512"}
 
@@ -34,7 +34,7 @@ func ReadKey(file, id string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := opa.NewSigningConfig(privateKey.FindString(string(text)), "", "")
+	config := opa.NewSigningConfig(privateKey().FindString(string(text)), "", "")
 	private, _ := config.GetPrivateKey()
 	switch key := private.(type) {
 	case *rsa.PrivateKey:

@@ -8,12 +8,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/version"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/example"
 )
@@ -69,7 +69,7 @@ func scaffoldFiles(inputSchema, decisionSchema []byte) (map[string][]byte, error
 	}
 	builtin, err := fs.ReadFile(rego.BuiltIn().Files, "settings.yaml")
 	_, below, _ := bytes.Cut(builtin, []byte("\nsettings:"))
-	files[rego.SettingsFile] = append(files[rego.SettingsFile], settingLine.ReplaceAll(below, []byte("  # $1"))...)
+	files[rego.SettingsFile] = append(files[rego.SettingsFile], settingLine().ReplaceAll(below, []byte("  # $1"))...)
 	return files, err
 }
 
@@ -91,6 +91,6 @@ func forOPA(schema []byte) ([]byte, error) {
 
 // settingLine matches the beginning of a line below settings that is no comment: the
 // settings of the built-in rules are there to be uncommented.
-var settingLine = regexp.MustCompile(`(?m)^  ( *[^ #\n])`)
+var settingLine = policy.Pattern(`(?m)^  ( *[^ #\n])`)
 
 func line(text []byte) []byte { return append(bytes.TrimRight(text, "\n"), '\n') }

@@ -9,12 +9,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/rego"
@@ -145,11 +145,11 @@ func indented(settings *yaml.Node, indent int) ([]byte, error) {
 	if err := encoder.Encode(settings); err != nil {
 		return nil, err
 	}
-	text := lineBegin.ReplaceAllString(b.String(), strings.Repeat(" ", indent)+"$0")
-	return []byte(strings.TrimLeft(commentBegin.ReplaceAllString(text, "$1\n$2"), "\n")), nil
+	text := lineBegin().ReplaceAllString(b.String(), strings.Repeat(" ", indent)+"$0")
+	return []byte(strings.TrimLeft(commentBegin().ReplaceAllString(text, "$1\n$2"), "\n")), nil
 }
 
 var (
-	lineBegin    = regexp.MustCompile(`(?m)^.`)                  // of a line that is not empty
-	commentBegin = regexp.MustCompile(`(?m)^( *[^ #].*\n)( *#)`) // after a line that is no comment
+	lineBegin    = policy.Pattern(`(?m)^.`)                  // of a line that is not empty
+	commentBegin = policy.Pattern(`(?m)^( *[^ #].*\n)( *#)`) // after a line that is no comment
 )

@@ -2,7 +2,6 @@ package scripts
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 
 	"hermes-reconcile/policy"
@@ -16,17 +15,17 @@ const (
 )
 
 var (
-	environment = regexp.MustCompile(supervise.SlotVariable + "=" + shellWord + "((?:" + variable + ")*)")
-	variables   = regexp.MustCompile(variable)
-	assignment  = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)=(` + shellWord + `)`)
+	environment = policy.Pattern(supervise.SlotVariable + "=" + shellWord + "((?:" + variable + ")*)")
+	variables   = policy.Pattern(variable)
+	assignment  = policy.Pattern(`([A-Za-z_][A-Za-z0-9_]*)=(` + shellWord + `)`)
 )
 
 // Environment returns the variables of rules in a run script, with their values in quotes. A
 // script of another program has none.
 func Environment(run []byte) map[string]string {
 	env := map[string]string{}
-	if found := environment.FindSubmatch(run); found != nil {
-		for _, word := range variables.FindAllString(string(found[1]), -1) {
+	if found := environment().FindSubmatch(run); found != nil {
+		for _, word := range variables().FindAllString(string(found[1]), -1) {
 			name, value, _ := strings.Cut(word[2:], "=")
 			env[name] = value
 		}
@@ -38,11 +37,11 @@ func Environment(run []byte) map[string]string {
 // own. The values of other variables are left out, and so are those that could be a secret. Of a
 // script of another program nothing is shown.
 func Shown(run []byte, env map[string]string) []byte {
-	part := environment.FindSubmatchIndex(run)
+	part := environment().FindSubmatchIndex(run)
 	if part == nil {
 		return []byte("# a script of another program\n")
 	}
-	words := variables.ReplaceAllStringFunc(string(run[part[2]:part[3]]), func(word string) string {
+	words := variables().ReplaceAllStringFunc(string(run[part[2]:part[3]]), func(word string) string {
 		name, _, _ := strings.Cut(word[2:], "=")
 		if _, ours := env[name]; !ours || policy.NamesSecret(name) {
 			word = " " + name + "=<redacted>"
@@ -50,7 +49,7 @@ func Shown(run []byte, env map[string]string) []byte {
 		return " \\\n\t" + word[1:]
 	})
 	withoutSecrets := func(text []byte) string {
-		return assignment.ReplaceAllStringFunc(string(text), func(word string) string {
+		return assignment().ReplaceAllStringFunc(string(text), func(word string) string {
 			if name, _, _ := strings.Cut(word, "="); policy.NamesSecret(name) {
 				return name + "=<redacted>"
 			}

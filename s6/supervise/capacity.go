@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"io/fs"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -95,12 +94,12 @@ func placesOption(argv []string) (places int, ok bool) {
 	return places, ok
 }
 
-var openFiles = regexp.MustCompile(`(?m)^Max open files +(\d+) `)
+var openFiles = policy.Pattern(`(?m)^Max open files +(\d+) `)
 
 // openFilesLimit finds the soft limit of open files in the limits of a process; ok is
 // false without one.
 func openFilesLimit(limits string) (limit int, ok bool) {
-	found := openFiles.FindStringSubmatch(limits)
+	found := openFiles().FindStringSubmatch(limits)
 	if found == nil {
 		return 0, false
 	}

@@ -448,7 +448,7 @@ const (
 	maxLabel   = 128 // bytes of a value
 )
 
-var labelName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]{0,62}$`)
+var labelName = policy.Pattern(`^[a-zA-Z][a-zA-Z0-9_]{0,62}$`)
 
 // checkLabels checks labels. They become those of a metric, and everybody may see them.
 func checkLabels(labels map[string]string) error {
@@ -458,7 +458,7 @@ func checkLabels(labels map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		value := labels[name]
 		switch {
-		case !labelName.MatchString(name):
+		case !labelName().MatchString(name):
 			return fmt.Errorf("%q is no name of a label, want letters, digits and _, such as site", name)
 		case slices.Contains([]string{"error", "id", "status", "version"}, name):
 			return fmt.Errorf("%s is taken, want another name", name)

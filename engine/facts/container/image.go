@@ -3,7 +3,6 @@ package container
 import (
 	"cmp"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"hermes-reconcile/engine/facts/read"
@@ -36,7 +35,7 @@ func (c Config) image() imageFact {
 	return f
 }
 
-var projectVersion = regexp.MustCompile(`(?m)^version\s*=\s*"([^"\s]{1,64})"`)
+var projectVersion = policy.Pattern(`(?m)^version\s*=\s*"([^"\s]{1,64})"`)
 
 // addBuild adds what the code's own files say, for images without the two others.
 func (f *imageFact) addBuild(dir string) {
@@ -46,7 +45,7 @@ func (f *imageFact) addBuild(dir string) {
 		}
 	}
 	if data, out := read.Path(filepath.Join(dir, "pyproject.toml"), read.MaxConfig); out.Status == "" && f.Version == "" {
-		if found := projectVersion.FindSubmatch(data); found != nil {
+		if found := projectVersion().FindSubmatch(data); found != nil {
 			f.Version, f.Outcome, f.Source = string(found[1]), read.Recorded, cmp.Or(f.Source, "pyproject")
 		}
 	}

@@ -3,7 +3,8 @@ package fact
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"regexp"
+
+	"hermes-reconcile/policy"
 )
 
 // Fingerprint identifies a secret without revealing it. Upstream names its token locks the same
@@ -13,10 +14,10 @@ func Fingerprint(secret string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-var userinfo = regexp.MustCompile(`(?s)^(.*?://)[^/?#]*@`)
+var userinfo = policy.Pattern(`(?s)^(.*?://)[^/?#]*@`)
 
 // WithoutUserinfo redacts user and password in a text that looks like a URL.
-func WithoutUserinfo(s string) string { return userinfo.ReplaceAllString(s, "${1}"+Redacted+"@") }
+func WithoutUserinfo(s string) string { return userinfo().ReplaceAllString(s, "${1}"+Redacted+"@") }
 
 // Redacted replaces a secret in a text that is shown.
 const Redacted = "<redacted>"

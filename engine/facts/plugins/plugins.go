@@ -16,7 +16,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -127,7 +126,7 @@ func choose(entries []os.DirEntry) (files, ignored []string) {
 			continue
 		}
 		name := nameOf(file)
-		if !isName(name) || len(name) > 64 || taken[name] || len(files) == maxPlugins {
+		if !pluginName().MatchString(name) || len(name) > 64 || taken[name] || len(files) == maxPlugins {
 			ignored = append(ignored, read.Bounded(file, 255))
 			continue
 		}
@@ -140,7 +139,7 @@ func choose(entries []os.DirEntry) (files, ignored []string) {
 // nameOf returns the name of a plug-in: the file's without the ending.
 func nameOf(file string) string { return strings.TrimSuffix(file, filepath.Ext(file)) }
 
-var isName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`).MatchString
+var pluginName = policy.Pattern(`^[a-z][a-z0-9_]*$`)
 
 // askAll asks the plug-ins and returns their answers in the order of the files.
 func (c Config) askAll(ctx context.Context, files []string, question []byte) []answer {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -62,7 +61,7 @@ func ParseDotenv(data []byte) Dotenv {
 	return env
 }
 
-var reference = regexp.MustCompile(`\$\{([^}:]*)(?::-([^}]*))?\}`)
+var reference = policy.Pattern(`\$\{([^}:]*)(?::-([^}]*))?\}`)
 
 // Resolved returns the variables with each ${NAME} and ${NAME:-default} replaced by the value of
 // an earlier variable, else by that of environ. The values together have at most MaxConfig
@@ -84,7 +83,7 @@ func (d Dotenv) Resolved(environ map[string]string) Dotenv {
 func expanded(text string, room int, first, then map[string]string) string {
 	var b strings.Builder
 	end := 0
-	for _, at := range reference.FindAllStringSubmatchIndex(text, -1) {
+	for _, at := range reference().FindAllStringSubmatchIndex(text, -1) {
 		b.WriteString(text[end:at[0]])
 		end = at[1]
 		name := text[at[2]:at[3]]
@@ -204,10 +203,10 @@ func unescaped(quote, c byte) string {
 	return "\\" + string(c)
 }
 
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variableName = policy.Pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // IsVariable reports whether an environment variable can have that name.
-func IsVariable(name string) bool { return len(name) <= 256 && variableName.MatchString(name) }
+func IsVariable(name string) bool { return len(name) <= 256 && variableName().MatchString(name) }
 
 // ParseSwitch parses 1, true, yes, on and 0, false, no, off in any case. on is nil for a
 // blank text and for any other word, which is the problem. Quotes around the word, as

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,7 +122,7 @@ func parseYAML(data []byte, into any) (out Outcome) {
 }
 
 // blockScalar is the end of a line after which indented text follows, not YAML.
-var blockScalar = regexp.MustCompile(`(^|\s)[|>][-+0-9]*\s*(#.*)?$`)
+var blockScalar = policy.Pattern(`(^|\s)[|>][-+0-9]*\s*(#.*)?$`)
 
 // strayTab returns the line of a tab between tokens, or 0. Upstream's parser refuses such a
 // tab; the one here takes it for a space.
@@ -154,7 +153,7 @@ func strayTab(text string) int {
 			}
 			before = c
 		}
-		if quote == 0 && blockScalar.MatchString(line) {
+		if quote == 0 && blockScalar().MatchString(line) {
 			block = indent
 		}
 	}
