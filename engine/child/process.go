@@ -5,6 +5,7 @@ package child
 import (
 	"os"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,15 +13,15 @@ import (
 // A Process is a child, and this end of its pipes: Write writes to its standard input,
 // Read reads its standard output.
 type Process struct {
-	PID     int        // another process may have it after the end of the child
-	mutex   sync.Mutex // of process, which Release changes
-	process *os.Process
-	stdin   *os.File
-	stdout  *os.File
-	ended   chan struct{} // closed at the end of the child, when the rest is set
-	status  unix.WaitStatus
-	usage   unix.Rusage
-	known   bool // how it ended
+	PID    int // another process may have it after the end of the child
+	mutex  sync.Mutex
+	gone   bool // and its PID may be another process's
+	stdin  *os.File
+	stdout *os.File
+	ended  chan struct{} // closed at the end of the child, when the rest is set
+	status unix.WaitStatus
+	usage  unix.Rusage
+	known  bool // how it ended
 }
 
 func (p *Process) Write(text []byte) (int, error) { return p.stdin.Write(text) }
@@ -37,7 +38,10 @@ func (p *Process) Close() error {
 func (p *Process) Kill() error {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	return p.process.Kill()
+	if p.gone {
+		return os.ErrProcessDone
+	}
+	return unix.Kill(p.PID, unix.SIGKILL)
 }
 
 // Wait waits for the end of the child and returns how it ended, if that is known, and what
@@ -68,16 +72,18 @@ func Start(command string, stderr *os.File) (*Process, error) {
 		return nil, err
 	}
 	defer theirStdout.Close()
-	// /proc/self/exe is the file that runs. Its path may name another file by now.
-	started, err := os.StartProcess("/proc/self/exe", []string{os.Args[0], command}, &os.ProcAttr{
-		Dir: "/", Files: []*os.File{theirStdin, theirStdout, stderr},
+	// /proc/self/exe is the file that runs. Its path may name another file by now. The first
+	// call of os.StartProcess would start one process more, to see whether the kernel has
+	// descriptors of processes.
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{os.Args[0], command}, &syscall.ProcAttr{
+		Dir: "/", Env: os.Environ(), Files: []uintptr{theirStdin.Fd(), theirStdout.Fd(), stderr.Fd()},
 	})
 	if err != nil {
 		stdin.Close()
 		stdout.Close()
 		return nil, err
 	}
-	p := &Process{PID: started.Pid, process: started, stdin: stdin, stdout: stdout, ended: make(chan struct{})}
+	p := &Process{PID: pid, stdin: stdin, stdout: stdout, ended: make(chan struct{})}
 	go p.reap()
 	return p, nil
 }
@@ -98,7 +104,7 @@ func (p *Process) reap() {
 			p.status, p.known = status, err == nil
 			p.mutex.Lock()
 			defer p.mutex.Unlock()
-			_ = p.process.Release() // its number may be another process's now
+			p.gone = true
 			return
 		}
 	}
