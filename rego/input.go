@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"golang.org/x/sync/errgroup"
 
 	"hermes-reconcile/policy"
 )
@@ -25,18 +27,13 @@ func NewDocument(in policy.Input) (Document, error) {
 	if err != nil {
 		return Document{}, fmt.Errorf("input.now: %w", err)
 	}
-	c := newConverter()
-	container, err := c.object(in.Container)
+	container, err := newConverter().object(in.Container)
 	if err != nil {
 		return Document{}, fmt.Errorf("container: %w", err)
 	}
-	profiles := make([][2]*ast.Term, 0, len(in.Profiles))
-	for _, name := range slices.Sorted(maps.Keys(in.Profiles)) {
-		facts, err := c.object(in.Profiles[name])
-		if err != nil {
-			return Document{}, fmt.Errorf("profile %s: %w", name, err)
-		}
-		profiles = append(profiles, [2]*ast.Term{ast.StringTerm(name), facts})
+	profiles, err := profileTerms(in.Profiles)
+	if err != nil {
+		return Document{}, err
 	}
 	document := ast.NewObject(
 		ast.Item(ast.StringTerm("schema_version"), ast.IntNumberTerm(in.SchemaVersion)),
@@ -46,6 +43,29 @@ func NewDocument(in policy.Input) (Document, error) {
 		ast.Item(ast.StringTerm("profiles"), ast.ObjectTerm(profiles...)),
 	)
 	return Document{ast.NewTerm(document), time.Unix(0, in.Now.UnixNS)}.WithDecisions(in.Decisions), nil
+}
+
+// profileTerms converts the facts of all profiles, in the order of their names, a share of them
+// on each processor.
+func profileTerms(profiles map[string]policy.Facts) ([][2]*ast.Term, error) {
+	names := slices.Sorted(maps.Keys(profiles))
+	terms := make([][2]*ast.Term, len(names))
+	share := len(names)/runtime.GOMAXPROCS(0) + 1
+	var group errgroup.Group
+	for from := 0; from < len(names); from += share {
+		group.Go(func() error {
+			c := newConverter()
+			for i := from; i < min(from+share, len(names)); i++ {
+				facts, err := c.object(profiles[names[i]])
+				if err != nil {
+					return fmt.Errorf("profile %s: %w", names[i], err)
+				}
+				terms[i] = [2]*ast.Term{ast.StringTerm(names[i]), facts}
+			}
+			return nil
+		})
+	}
+	return terms, group.Wait()
 }
 
 // WithDecisions returns the document with input.decisions, which is absent if verdicts is

@@ -7,8 +7,11 @@ import (
 	"hash/fnv"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"hermes-reconcile/policy"
 )
@@ -147,17 +150,22 @@ func (p Pass) Text() ([]byte, error) {
 	line.Policy.Errors, line.Policy.Bundles = nil, nil // the container's line has them
 	names := slices.Sorted(maps.Keys(decisions))
 	lines := make([][]byte, len(names))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, name := range names {
-		d, one := decisions[name], line
-		one.Profile, one.Action, one.Code, one.Reason = name, Action(d.Action), d.Code, d.Reason
-		one.PriorState, one.PriorExit, one.Rules = string(d.PriorState), string(d.PriorExit), d.Contributions
-		one.Facts = FactDigests(p.Input.Profiles[name])
-		one.FactsDigest = digestOf(one.Facts)
-		one.Operations = operations[name]
-		var err error
-		if lines[i], err = one.marshal(); err != nil {
-			return nil, err
-		}
+		group.Go(func() (err error) {
+			d, one := decisions[name], line
+			one.Profile, one.Action, one.Code, one.Reason = name, Action(d.Action), d.Code, d.Reason
+			one.PriorState, one.PriorExit, one.Rules = string(d.PriorState), string(d.PriorExit), d.Contributions
+			one.Facts = FactDigests(p.Input.Profiles[name])
+			one.FactsDigest = digestOf(one.Facts)
+			one.Operations = operations[name]
+			lines[i], err = one.marshal()
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
 	profiles, leftOut := p.fit(names, lines, Limit-MaxLine)
 	container.LeftOut = leftOut
