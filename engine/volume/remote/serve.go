@@ -51,7 +51,7 @@ func Serve() int {
 // TuneMemory lets the garbage collector run less often while the heap is small. It sets
 // no memory limit: a rule may use more than such a limit would leave, and the collector
 // would then run all the time.
-func TuneMemory() { debug.SetGCPercent(400) }
+func TuneMemory() { debug.SetGCPercent(200) }
 
 // serve answers requests until the input ends.
 func serve(ctx context.Context, in io.Reader, out io.Writer) error {
