@@ -23,7 +23,6 @@ type Watch struct {
 	Next       time.Time         `json:"next,omitzero"` // when the rules want to be asked again
 	NextReason string            `json:"next_reason,omitempty"`
 	NoEvents   map[string]string `json:"no_events,omitempty"` // why the kernel gives none, by kind of event
-	Lease      *watch.Lease      `json:"-"`
 
 	exists bool      // there is a slot
 	since  time.Time // it is up, as s6 says; zero: not known, or not up
@@ -45,7 +44,7 @@ func watchOf(slots policy.Slots) (w Watch) {
 // that only the watch can know.
 func (d *Document) AddWatch(enabled bool, resync time.Duration, s watch.State, err error) {
 	w := &d.Watch
-	w.Enabled, w.NextReason, w.NoEvents, w.Lease = enabled, s.NextReason, s.Events, s.Lease
+	w.Enabled, w.NextReason, w.NoEvents = enabled, s.NextReason, s.Events
 	if s.LookedUnix > 0 {
 		w.Looked = time.Unix(s.LookedUnix, 0).UTC()
 	}

@@ -62,15 +62,6 @@ func (l LeaseLook) Host() (h Host) {
 	return h
 }
 
-// Found returns the lease on the volume as the state tells it; nil is none.
-func (l LeaseLook) Found(step LeaseStep) *Lease {
-	found := l.found()
-	if found.Host == "" {
-		return nil
-	}
-	return &Lease{Ours: step == LeaseRenew, Host: found.Host, SeenUnix: found.SeenAt}
-}
-
 func (l LeaseLook) found() (f foundLease) {
 	_ = json.Unmarshal(l.Container["owner_lease"], &f) // what is missing counts as none
 	return f

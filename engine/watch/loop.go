@@ -32,7 +32,6 @@ type Times struct {
 // A Loop is a watch. All fields but Passed are set.
 type Loop struct {
 	Dir      string // of the files of the watch
-	Version  string
 	Triggers <-chan Trigger
 	Log      *slog.Logger
 	// Times returns the present ones. It is asked after each pass.
@@ -41,7 +40,7 @@ type Loop struct {
 	Pass func(context.Context, *slog.Logger, reconcile.Options) (reconcile.Report, error)
 	// Events says for each kind of trigger that gives no events why there are none.
 	Events func() map[string]string
-	// Passed gets every report, and may change what the state says of the lease.
+	// Passed gets every report, and may change what the state says of uploads.
 	Passed func(report reconcile.Report, err error, triggers []string, took time.Duration, s *State)
 
 	guard *guard
@@ -65,13 +64,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	removeTemps(l.Dir, time.Now())
 	l.saved = applied
 	l.guard, l.queue, l.once, l.times = newGuard(applied), newQueue(), newOnce(l.Log.Handler()), l.Times()
-	l.state = State{
-		SchemaVersion: policy.SchemaVersion, PID: os.Getpid(), Version: l.Version, StartedUnix: time.Now().Unix(),
-		Triggers: []string{}, Alarms: []policy.Alarm{}, Blocked: []string{}, Events: map[string]string{},
-	}
-	if before, err := ReadState(l.Dir); err == nil {
-		l.state.Lease = before.Lease
-	}
+	l.state = State{PID: os.Getpid(), Alarms: []policy.Alarm{}, Blocked: []string{}, Events: map[string]string{}}
 	if err := write(l.Dir, StateFile, l.state); err != nil {
 		return err
 	}
@@ -223,7 +216,7 @@ func (l *Loop) publish(report reconcile.Report, err error, kinds []string, begun
 	isNew := changed || slices.Contains(kinds, string(Poke)) || slices.Contains(kinds, string(Started)) || !reflect.DeepEqual(s.news(), l.said.news())
 	s.Passes++
 	if isNew {
-		s.Triggers, s.BegunUnixNS = kinds, begun.UnixNano()
+		s.BegunUnixNS = begun.UnixNano()
 		err = write(l.Dir, StateFile, s)
 	} else {
 		err = looked(l.Dir, l.last)
@@ -240,11 +233,7 @@ func (l *Loop) publish(report reconcile.Report, err error, kinds []string, begun
 
 // news returns the state without what is different at each look.
 func (s State) news() State {
-	s.Passes, s.Triggers, s.BegunUnixNS = 0, nil, 0
-	if s.Lease != nil {
-		s.Lease = new(*s.Lease)
-		s.Lease.SeenUnix = 0
-	}
+	s.Passes, s.BegunUnixNS = 0, 0
 	if s.Uploads != nil {
 		s.Uploads = &Uploads{Problem: s.Uploads.Problem}
 	}

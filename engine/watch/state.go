@@ -41,15 +41,9 @@ const maxState = 1 << 20
 // A State is what a watch tells of itself. It is written when a pass changed something,
 // was poked, or found other alarms.
 type State struct {
-	SchemaVersion int    `json:"schema_version"`
-	PID           int    `json:"pid"`
-	Version       string `json:"version"`
-	StartedUnix   int64  `json:"started_unix"`
-	Passes        int    `json:"passes"` // that are over
-	// BegunUnixNS is when the pass began that wrote this, and Triggers are why, sorted, such as
-	// "volume".
-	BegunUnixNS int64    `json:"begun_unix_ns"`
-	Triggers    []string `json:"triggers"`
+	PID         int   `json:"pid"`
+	Passes      int   `json:"passes"`        // that are over
+	BegunUnixNS int64 `json:"begun_unix_ns"` // when the pass began that wrote this
 	// NextUnix is when the rules want to be asked again; 0 is never.
 	NextUnix   int64          `json:"next_unix,omitempty"`
 	NextReason string         `json:"next_reason,omitempty"`
@@ -59,18 +53,10 @@ type State struct {
 	Blocked []string `json:"blocked"`
 	// Events says for each kind of trigger that gives no events why there are none.
 	Events map[string]string `json:"events"`
-	Lease  *Lease            `json:"lease,omitempty"`
 	// Uploads are those of the decision log; nil without a collector.
 	Uploads *Uploads `json:"uploads,omitempty"`
 
 	LookedUnix int64 `json:"looked_unix"` // filled in by ReadState
-}
-
-// A Lease is what a watch knows of the lease of the volume.
-type Lease struct {
-	Ours     bool   `json:"ours"`
-	Host     string `json:"host"`
-	SeenUnix int64  `json:"seen_unix"`
 }
 
 // Uploads are how the uploads of the decision log to a collector go.

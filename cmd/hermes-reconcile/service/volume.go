@@ -96,10 +96,10 @@ func (k *leaseKeeper) pause(now time.Time) time.Duration {
 func (k *leaseKeeper) renewal() time.Duration { return time.Duration(k.lease.TTL) * time.Second / 4 }
 
 // passed learns from a pass what to do about the lease.
-func (k *leaseKeeper) passed(r reconcile.Report, now time.Time) *watch.Lease {
+func (k *leaseKeeper) passed(r reconcile.Report, now time.Time) {
 	p, ok := r.Evaluator.(*process.Policy)
 	if !ok {
-		return nil
+		return
 	}
 	ttl, _ := strconv.Atoi(p.Setting("volume_owner_ttl_seconds"))
 	look := watch.LeaseLook{
@@ -117,7 +117,6 @@ func (k *leaseKeeper) passed(r reconcile.Report, now time.Time) *watch.Lease {
 	if step != watch.LeaseTake {
 		k.remember(memory)
 	}
-	return look.Found(step)
 }
 
 func (k *leaseKeeper) remember(m watch.LeaseMemory) {
