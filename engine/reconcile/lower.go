@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"time"
 
@@ -115,7 +116,7 @@ func (p *pass) exist(ctx context.Context, names []string, slots map[string]polic
 		done, err := p.Volume.Change(ctx, engine.Change{Kind: engine.ReadIntent, Profile: name})
 		switch {
 		case done.Missing || errors.Is(err, fs.ErrNotExist):
-			return known([]string{name}, p.profileNames(ctx), slots)
+			return engine.CheckNames([]string{name}, slices.AppendSeq(p.profileNames(ctx), maps.Keys(slots)))
 		case err != nil:
 			return fmt.Errorf("profile %s has no slot, and whether it exists is not known: %w", name, err)
 		}

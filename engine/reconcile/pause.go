@@ -82,13 +82,3 @@ func (p *pass) heldOrAsBefore(names []string) {
 
 // codeWasDown is the code of a gateway that stays down after a pause.
 const codeWasDown = "was_down"
-
-func (p *pass) pausedWords(before, now policy.Slot) string {
-	switch {
-	case now.Up:
-		return "asked to stop"
-	case before.Up:
-		return "paused"
-	}
-	return "paused, and was down"
-}

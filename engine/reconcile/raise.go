@@ -56,9 +56,7 @@ func (p *pass) raise(ctx context.Context) error {
 	begun := time.Now()
 	p.execute(ctx, p.report.Plan.Operations)
 	p.report.Decisions = all
-	if p.Request.Kind != Register {
-		p.failWithoutSlot(ctx, names)
-	}
+	p.failWithoutSlot(ctx, names)
 	p.follow(ctx, recorded, engine.IntentRunning)
 	p.letOthersIn()
 	p.heed(ctx, names, before, begun.Add(p.Execute.Wait))
@@ -80,7 +78,7 @@ func (p *pass) choose(ctx context.Context) ([]string, error) {
 	names := p.Request.Profiles
 	if p.Request.All {
 		names = p.everyProfile(ctx)
-	} else if err := p.report.OrUncertain(known(names, slices.Collect(maps.Keys(p.report.Input.Profiles)), nil)); err != nil {
+	} else if err := p.report.OrUncertain(engine.CheckNames(names, slices.Collect(maps.Keys(p.report.Input.Profiles)))); err != nil {
 		return nil, err
 	}
 	p.decideAbout(ctx, names)
@@ -225,15 +223,13 @@ func (p *pass) failWithoutSlot(ctx context.Context, names []string) {
 		if _, exists := slots[name]; !now.Known() || exists || len(p.report.Profiles[name].Errors) > 0 {
 			continue
 		}
-		if p.refused == nil {
-			p.problem(name, errNoSlot)
-			continue
+		err := errors.New("it has no slot: see alarms and errors")
+		if p.refused != nil { // root removed it meanwhile
+			err = cannotMakeSlot(name)
 		}
-		p.problem(name, cannotMakeSlot(name)) // root removed it meanwhile
+		p.problem(name, err)
 	}
 }
-
-var errNoSlot = errors.New("it has no slot: see alarms and errors")
 
 func cannotMakeSlot(name string) error {
 	return fmt.Errorf("it has no slot, and this user cannot make one: as root, hermes-reconcile register %s", name)
@@ -243,19 +239,18 @@ func cannotMakeSlot(name string) error {
 func (p *pass) raised(ctx context.Context, names []string, before map[string]policy.Slot) {
 	now := p.Slots.Slots(ctx).ByProfile()
 	for _, name := range names {
-		d := p.report.Decisions.Profiles[name]
-		slot, exists := now[name]
-		if p.Request.Kind == Register && !exists {
-			p.problem(name, errNoSlot)
-		}
-		p.report.conclude(name, p.raisedWords(before[name], slot, d))
+		p.report.conclude(name, p.raisedWords(before[name], now[name], p.report.Decisions.Profiles[name]))
 	}
 }
 
 func (p *pass) raisedWords(before, now policy.Slot, d policy.Decision) string {
 	switch {
+	case p.Request.Kind == Pause && now.Up:
+		return "asked to stop"
+	case p.Request.Kind == Pause && before.Up:
+		return "paused"
 	case p.Request.Kind == Pause:
-		return p.pausedWords(before, now)
+		return "paused, and was down"
 	case p.Request.Kind == Resume && d.Action != policy.ActionStart:
 		return "resumed, and down: " + d.Reason
 	case p.Request.Kind == Resume && now.Up && now.WaitingUntilUnix == 0:

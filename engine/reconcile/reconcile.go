@@ -132,9 +132,7 @@ type Options struct {
 	// KeepRules saves the rules as the last good ones, as a boot does.
 	KeepRules bool
 	// Amend may take operations out of the plan, and add alarms, before anything is done.
-	Amend func(*Report)
-	// Blind leaves out of the report how the slots are afterwards.
-	Blind   bool
+	Amend   func(*Report)
 	Execute policy.ExecuteOptions
 }
 
@@ -276,7 +274,7 @@ func (p *pass) converge(ctx context.Context) error {
 func (p *pass) finish(ctx context.Context) error {
 	if p.Phase == policy.PhaseBoot {
 		p.missing()
-	} else if !p.Blind {
+	} else {
 		p.observe(ctx)
 	}
 	p.record(ctx)

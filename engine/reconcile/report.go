@@ -30,7 +30,6 @@ type Report struct {
 	Results          []policy.Result  `json:"-"`
 	Slots            policy.Slots     `json:"-"` // before
 	RulesFailed      bool             `json:"-"` // the first thing that went wrong is about the rules
-	given            int              // errors from before the pass
 }
 
 // Failed reports whether something went wrong that did not end the pass.
@@ -40,7 +39,7 @@ func (r *Report) Failed() bool {
 			return true
 		}
 	}
-	return len(r.Errors) > r.given
+	return len(r.Errors) > 0
 }
 
 // Changes reports whether a dry run found something to do.
@@ -78,7 +77,7 @@ func newReport(o Options) Report {
 	return Report{
 		Command: command, DryRun: o.Extent != ToEnd,
 		Skip: []policy.Contribution{}, Alarms: []policy.Alarm{}, Operations: []Operation{}, Pending: []string{},
-		Profiles: map[string]Outcome{}, Errors: append([]string{}, o.Errors...), given: len(o.Errors),
+		Profiles: map[string]Outcome{}, Errors: []string{},
 	}
 }
 

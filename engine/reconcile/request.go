@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 )
 
@@ -41,20 +40,6 @@ func (r Request) records() bool { return r.Kind == Start || r.Kind == Restart }
 // pauses reports whether the request begins or ends a pause.
 func (r Request) pauses() bool { return r.Kind == Pause || r.Kind == Resume }
 
-// known checks that each name is that of a profile or of a slot. Its error is an
-// engine.UnknownProfile.
-func known(names, profiles []string, slots map[string]policy.Slot) error {
-	all := map[string]bool{}
-	for _, name := range profiles {
-		all[name] = true
-	}
-	for name := range slots {
-		all[name] = true
-	}
-	_, err := engine.Only(all, names)
-	return err
-}
-
 // ownSlots returns the profiles that have a slot of ours, sorted.
 func ownSlots(s policy.Slots) []string {
 	slots := s.ByProfile()
@@ -63,6 +48,9 @@ func ownSlots(s policy.Slots) []string {
 
 // observe adds how the slots of the named profiles are now.
 func (p *pass) observe(ctx context.Context) {
+	if len(p.report.Profiles) == 0 {
+		return
+	}
 	now := p.Slots.Slots(ctx)
 	slots := now.ByProfile()
 	for name := range p.report.Profiles {

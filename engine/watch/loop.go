@@ -150,7 +150,7 @@ func (l *Loop) look(ctx context.Context, taken []Trigger) {
 	l.times = l.Times()
 	l.guard.maxStops, l.guard.accepted = l.times.MaxStops, l.acceptedStops(begun)
 	report, err := l.Pass(ctx, slog.New(l.once), reconcile.Options{
-		Phase: policy.PhaseApply, Command: Command, Cause: kinds, Extent: reconcile.ToEnd, FallBack: true, Rescan: true, KeepRules: true, Blind: true,
+		Phase: policy.PhaseApply, Command: Command, Cause: kinds, Extent: reconcile.ToEnd, FallBack: true, Rescan: true, KeepRules: true,
 		Execute: policy.ExecuteOptions{NoWait: true, Wait: patience},
 		Amend:   func(r *reconcile.Report) { l.guard.amend(r, time.Now()) },
 	})
