@@ -1,12 +1,9 @@
 package explain
 
 import (
-	"context"
 	"fmt"
 	"slices"
-	"strings"
 
-	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 )
 
@@ -50,18 +47,4 @@ func (s Subject) lists(e *Explanation) []string {
 
 func (s Subject) mendThen(command string) string {
 	return fmt.Sprintf("mend what ended it (see hermes-reconcile logs %s), then: hermes-reconcile %s %s", s.Profile, command, s.Profile)
-}
-
-// elsewhere notes that the running container is decided otherwise than the next boot.
-func (s Subject) elsewhere(ctx context.Context, d policy.Decision) []string {
-	in := s.Situation.Input
-	if in.Phase != policy.PhaseBoot {
-		return nil
-	}
-	in.Phase = policy.PhaseApply
-	live := engine.Decide(ctx, s.Rules, in, s.OnRuleError).Profiles[s.Profile]
-	if ctx.Err() != nil || live.Undecided || (live.Action == policy.ActionStart) == (d.Action == policy.ActionStart) {
-		return nil
-	}
-	return []string{fmt.Sprintf("this is the next boot; in the running container it is %s (%s): %s", strings.ToUpper(string(live.Action)), live.Code, live.Reason)}
 }

@@ -25,13 +25,10 @@ type Boot struct {
 func (s Subject) history(e *Explanation) {
 	e.Changed = []string{}
 	for _, b := range s.Boots {
-		e.LastApply = nil
-		if !b.IsBoot() {
-			e.LastApply = bootOf(b)
-			continue
+		if b.IsBoot() {
+			e.Boots++
+			e.LastBoot = bootOf(b)
 		}
-		e.Boots++
-		e.LastBoot = bootOf(b)
 	}
 	good, ok := ledger.LastStart(s.Boots)
 	if !ok {

@@ -11,23 +11,19 @@ import (
 
 // The codes of the alarms of the status.
 const (
-	codeNotUp     = "not_up"         // wanted and not up
-	codeNotWanted = "not_wanted"     // up and not wanted
-	CodeNobody    = "not_supervised" // a slot without a supervisor
-	codeNotServed = "not_served"     // the root profile should serve it and does not
-	codeOddSlot   = "odd_slot"       // something else stands in the place of a slot
-	codeStray     = "stray_gateway"  // its lock is held, and its slot is not up
-	codeNoSvscan  = "no_svscan"      // no s6-svscan works on the scan directory
-	codeScanDir   = "scandir"        // the scan directory is missing, or cannot be read
-	CodeLoop      = "crash_loop"     // wanted, and its gateway ends again and again
+	codeNotUp     = "not_up"           // wanted and not up
+	codeNotWanted = "not_wanted"       // up and not wanted
+	CodeNobody    = "not_supervised"   // a slot without a supervisor
+	codeNotServed = "not_served"       // the root profile should serve it and does not
+	codeOddSlot   = "odd_slot"         // something else stands in the place of a slot
+	codeStray     = "stray_gateway"    // its lock is held, and its slot is not up
+	codeFacts     = "facts_incomplete" // what decides is not known of one profile
+	codeNoSvscan  = "no_svscan"        // no s6-svscan works on the scan directory
+	codeScanDir   = "scandir"          // the scan directory is missing, or cannot be read
+	CodeLoop      = "crash_loop"       // wanted, and its gateway ends again and again
 	CodeWatch     = "watch_not_running"
 	codeLog       = "decision_log" // events were dropped, or wait although they should not
 )
-
-// Codes returns the codes of the alarms of the status.
-func Codes() []string {
-	return []string{codeNotUp, codeNotWanted, CodeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir, CodeLoop, CodeWatch, codeLog}
-}
 
 // heldByRoot are the codes of the holds that leave a profile to the gateway of the root
 // profile.

@@ -114,11 +114,8 @@ const (
 	ServedSelf = "self"
 )
 
-// The codes of what only the status knows.
-const (
-	codeFacts     = "facts_incomplete" // what decides is not known of one profile
-	codeNoProfile = "no_profile"       // there is a slot and no profile of that name
-)
+// codeNoProfile is the code of a slot when there is no profile of its name.
+const codeNoProfile = "no_profile"
 
 // New makes the status of a situation and of what was decided on it.
 func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Document {

@@ -208,9 +208,6 @@ func (p *explanationPrinter) history(e *explain.Explanation) {
 			p.detail("last boot", err)
 		}
 	}
-	if e.LastApply != nil {
-		p.detail("last change", describeBoot(e.LastApply))
-	}
 	if e.LastGood == nil {
 		if e.LastBoot != nil {
 			p.detail("last good boot", fmt.Sprintf("none: of %s in the ledger, none started it", policy.Count(e.Boots, "boot")))
