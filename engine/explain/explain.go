@@ -55,7 +55,7 @@ type Explanation struct {
 	Sentence      string         `json:"sentence"`
 	Verdict
 	Policy policy.Status `json:"policy"`
-	Image         string         `json:"image,omitempty"`
+	Image  string        `json:"image,omitempty"`
 	// Contributions are all about the profile, the deciding one first.
 	Contributions []policy.Contribution `json:"contributions"`
 	Facts         []Fact                `json:"facts"`

@@ -25,15 +25,11 @@ type appliedFile struct {
 // readApplied returns the last applied decisions; nil when nobody has applied any since the
 // container started.
 func readApplied(dir string) (map[string]Applied, error) {
-	f := appliedFile{Profiles: map[string]Applied{}}
-	err := read(dir, AppliedFile, &f)
+	f, err := Read[appliedFile](dir, AppliedFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return f.Profiles, nil
+	return f.Profiles, err
 }
 
 // KeepApplied adds what a pass carried out to the last applied decisions, so that a watch does
@@ -53,7 +49,7 @@ func saveApplied(dir string, before, now map[string]Applied) error {
 	if before != nil && maps.Equal(before, now) {
 		return nil
 	}
-	return write(dir, AppliedFile, appliedFile{policy.SchemaVersion, now})
+	return Write(dir, AppliedFile, appliedFile{policy.SchemaVersion, now})
 }
 
 // after returns the last applied decisions after a pass. Those of profiles that the pass left

@@ -132,7 +132,7 @@ func TestFilesOfOthers(t *testing.T) {
 			}
 		}
 		applied, appliedErr := readApplied(l.Dir)
-		lease, leaseErr := ReadLeaseMemory(l.Dir)
+		lease, leaseErr := Read[LeaseMemory](l.Dir, policy.LeaseMemoryFile)
 		read := []bool{applied["coder"].Action == policy.ActionStart, appliedErr == nil, lease.ID == "x", leaseErr == nil, len(l.acceptedStops(start)) == 1, log.Len() == 0}
 		for i, is := range read {
 			if is == others {
@@ -161,7 +161,7 @@ func FuzzRunDirectory(f *testing.F) {
 			}
 		}
 		l.Passed = func(reconcile.Report, error, []string, time.Duration, *State) { cancel() }
-		_, _ = ReadLeaseMemory(l.Dir)
+		_, _ = Read[LeaseMemory](l.Dir, policy.LeaseMemoryFile)
 		_ = Accept(l.Dir, nil, start)
 		if err := l.Run(ctx); err != nil {
 			t.Fatal(err)

@@ -19,15 +19,8 @@ type LeaseMemory struct {
 	Renewed     bool   `json:"renewed,omitempty"`            // it was seen to be renewed
 }
 
-// ReadLeaseMemory reads what the watch of a directory remembers. The error wraps
-// fs.ErrNotExist when there is nothing.
-func ReadLeaseMemory(dir string) (m LeaseMemory, err error) {
-	err = read(dir, policy.LeaseMemoryFile, &m)
-	return m, err
-}
-
-// Keep writes it.
-func (m LeaseMemory) Keep(dir string) error { return write(dir, policy.LeaseMemoryFile, m) }
+// Keep writes it, as policy.LeaseMemoryFile.
+func (m LeaseMemory) Keep(dir string) error { return Write(dir, policy.LeaseMemoryFile, m) }
 
 // A LeaseStep is what a watch does about the lease.
 type LeaseStep string

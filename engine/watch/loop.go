@@ -65,7 +65,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	l.saved = applied
 	l.guard, l.queue, l.once, l.times = newGuard(applied), newQueue(), newOnce(l.Log.Handler()), l.Times()
 	l.state = State{PID: os.Getpid(), Alarms: []policy.Alarm{}, Blocked: []string{}, Events: map[string]string{}}
-	if err := write(l.Dir, StateFile, l.state); err != nil {
+	if err := Write(l.Dir, StateFile, l.state); err != nil {
 		return err
 	}
 	l.last = time.Now()
@@ -217,7 +217,7 @@ func (l *Loop) publish(report reconcile.Report, err error, kinds []string, begun
 	s.Passes++
 	if isNew {
 		s.BegunUnixNS = begun.UnixNano()
-		err = write(l.Dir, StateFile, s)
+		err = Write(l.Dir, StateFile, s)
 	} else {
 		err = looked(l.Dir, l.last)
 	}
@@ -252,13 +252,12 @@ const acceptFor = 10 * time.Minute
 // Accept lets the watch of a directory stop the gateways of profiles that it did not stop
 // because there were too many: those that its state has as blocked.
 func Accept(dir string, profiles []string, now time.Time) error {
-	return write(dir, AcceptFile, acceptance{profiles, now.Unix()})
+	return Write(dir, AcceptFile, acceptance{profiles, now.Unix()})
 }
 
 // acceptedStops returns the profiles whose gateways an operator lets stop.
 func (l *Loop) acceptedStops(now time.Time) []string {
-	var a acceptance
-	err := read(l.Dir, AcceptFile, &a)
+	a, err := Read[acceptance](l.Dir, AcceptFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -23,6 +23,7 @@ const (
 	StateFile   = "watch.json"   // a State; its time of modification is that of the last look
 	AppliedFile = "applied.json" // the last applied decisions
 	AcceptFile  = "accept.json"  // the stops that an operator accepts
+	BundlesFile = "bundles.json" // what the watch knows of each policy.Bundle that it fetches
 	PokeFIFO    = "poke"         // a byte in it asks for a look
 )
 
@@ -70,8 +71,8 @@ type Uploads struct {
 // has written any since the container started, and is a *trust.Error when others than root
 // and the caller could have written it.
 func ReadState(dir string) (State, error) {
-	var s State
-	if err := read(dir, StateFile, &s); err != nil {
+	s, err := Read[State](dir, StateFile)
+	if err != nil {
 		return s, err
 	}
 	info, err := os.Stat(filepath.Join(dir, StateFile))
@@ -81,22 +82,22 @@ func ReadState(dir string) (State, error) {
 	return s, err
 }
 
-// read reads a document of the directory. The error wraps fs.ErrNotExist when there is none,
+// Read reads a document of the directory. The error wraps fs.ErrNotExist when there is none,
 // and is a *trust.Error when others than root and the caller could have written it.
-func read(dir, name string, document any) error {
+func Read[T any](dir, name string) (document T, err error) {
 	path := filepath.Join(dir, name)
 	text, err := trust.Read(path, trust.Only(os.Geteuid()), maxState)
 	if err != nil {
-		return err
+		return document, err
 	}
-	if err := json.Unmarshal(text, document); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	if err := json.Unmarshal(text, &document); err != nil {
+		return *new(T), fmt.Errorf("%s: %w", path, err)
 	}
-	return nil
+	return document, nil
 }
 
-// write writes a document of the directory at once or not at all.
-func write(dir, name string, document any) error {
+// Write writes a document of the directory at once or not at all.
+func Write(dir, name string, document any) error {
 	text, err := json.Marshal(document)
 	if err != nil {
 		return err
@@ -109,11 +110,7 @@ func write(dir, name string, document any) error {
 	return err
 }
 
-// Read and Write are for a document that another package keeps beside these.
-func Read(dir, name string, document any) error  { return read(dir, name, document) }
-func Write(dir, name string, document any) error { return write(dir, name, document) }
-
-// tempName matches the temporary files of write.
+// tempName matches the temporary files of Write.
 var tempName = policy.Pattern(`^\.[a-z]+\.json[0-9]+$`)
 
 // removeTemps removes what writers left that were killed.

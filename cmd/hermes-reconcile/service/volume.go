@@ -69,7 +69,7 @@ type leaseKeeper struct {
 func newLeaseKeeper(dir string) (*leaseKeeper, error) {
 	k := &leaseKeeper{dir: dir}
 	var err error
-	if k.memory, err = watch.ReadLeaseMemory(dir); err == nil && k.memory.ID != "" {
+	if k.memory, err = watch.Read[watch.LeaseMemory](dir, policy.LeaseMemoryFile); err == nil && k.memory.ID != "" {
 		k.kept = k.memory
 		return k, nil
 	}
