@@ -3,7 +3,6 @@ package ledger
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"hermes-reconcile/policy"
 )
@@ -52,36 +51,17 @@ func eventOf(l Line) (e Event, ok bool) {
 // eventBytes bounds the lines whose events are held.
 const eventBytes = 16 << 20
 
-// readEvents reads both ledgers from the places of the query, and returns the newest events,
-// oldest first.
-func readEvents(home policy.Directory, r *runsReader) Runs {
-	all := Runs{Places: map[string]Place{}}
-	for _, name := range []string{Name, WatchName} {
-		var found []Event
-		held := 0
-		place, notes := scan(home, name, r.query.After[name], func(text []byte) bool {
-			l, ok := parseLine(text)
-			if !ok {
-				return false
-			}
-			r.addName(l.Profile)
-			event, ok := eventOf(l)
-			if !ok || !r.asksFor(l.Profile) {
-				return true
-			}
-			event.size = len(text)
-			found, held = append(found, event), held+event.size
-			for len(found) > r.query.Most || held > eventBytes {
-				held -= found[0].size
-				found[0] = Event{}
-				found = found[1:]
-			}
-			return true
-		})
-		all.Places[name] = place
-		all.Events, all.Notes = append(all.Events, found...), append(all.Notes, notes...)
+// addEvent adds the event of a line of so many bytes, and drops the oldest ones beyond the bounds.
+func (r *runsReader) addEvent(l Line, size int) {
+	event, ok := eventOf(l)
+	if !ok || !r.asksFor(l.Profile) {
+		return
 	}
-	slices.SortStableFunc(all.Events, func(a, b Event) int { return cmp.Compare(a.Time, b.Time) })
-	all.Events = all.Events[max(0, len(all.Events)-r.query.Most):]
-	return all
+	event.size = size
+	r.events, r.bytes = append(r.events, event), r.bytes+size
+	for len(r.events) > r.query.Most || r.bytes > eventBytes {
+		r.bytes -= r.events[0].size
+		r.events[0] = Event{}
+		r.events = r.events[1:]
+	}
 }

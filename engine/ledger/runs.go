@@ -53,41 +53,39 @@ func (r Run) IsBoot() bool {
 // runsLines bounds how many lines are held. Beyond it the oldest runs are dropped.
 const runsLines = 200_000
 
-// A runsReader collects lines into runs, oldest first.
+// A runsReader collects the lines of a ledger into runs or events, oldest first.
 type runsReader struct {
-	query Query
-	runs  []Run
-	lines int // held
-	names map[string]bool
+	query  Query
+	runs   []Run
+	lines  int // in runs
+	events []Event
+	bytes  int // of the lines of events
+	names  map[string]bool
 }
 
 // ReadRuns reads the ledger and the file that it was rotated to. Runs are by time, if those of
-// the watch are among them. Invalid lines, which an interrupted run leaves, become notes.
+// the watch are among them. Events are by time. Invalid lines, which an interrupted run leaves,
+// become notes.
 func ReadRuns(home policy.Directory, q Query) Runs {
-	r := &runsReader{query: q, names: map[string]bool{}}
-	var all Runs
-	if q.Events {
-		all = readEvents(home, r)
-	} else {
-		all = readRuns(home, r)
-	}
-	all.Names = slices.Sorted(maps.Keys(r.names))
-	return all
-}
-
-func readRuns(home policy.Directory, r *runsReader) (all Runs) {
+	q.Most = max(0, q.Most)
+	all := Runs{Places: map[string]Place{}}
+	names := map[string]bool{}
 	files := []string{Name}
-	if r.query.Watch {
+	if q.Watch || q.Events {
 		files = append(files, WatchName)
 	}
 	for _, name := range files {
-		r.runs, r.lines = nil, 0
-		_, notes := scan(home, name, Place{}, r.addLine)
-		all.Runs, all.Notes = append(all.Runs, r.runs...), append(all.Notes, notes...)
+		r := &runsReader{query: q, names: names}
+		place, notes := scan(home, name, q.After[name], r.addLine)
+		all.Places[name] = place
+		all.Runs, all.Events, all.Notes = append(all.Runs, r.runs...), append(all.Events, r.events...), append(all.Notes, notes...)
 	}
-	if r.query.Watch {
+	if len(files) > 1 {
 		slices.SortStableFunc(all.Runs, func(a, b Run) int { return cmp.Compare(a.Time, b.Time) })
+		slices.SortStableFunc(all.Events, func(a, b Event) int { return cmp.Compare(a.Time, b.Time) })
 	}
+	all.Events = all.Events[max(0, len(all.Events)-q.Most):]
+	all.Names = slices.Sorted(maps.Keys(names))
 	return all
 }
 
@@ -97,18 +95,24 @@ func (r *runsReader) addLine(text []byte) bool {
 	if !ok {
 		return false
 	}
-	if r.query.Boots && l.Phase != policy.PhaseBoot {
-		r.addName(l.Profile)
-		return true
+	r.addName(l.Profile)
+	switch {
+	case r.query.Events:
+		r.addEvent(l, len(text))
+	case !r.query.Boots || l.Phase == policy.PhaseBoot:
+		r.addToRun(l)
 	}
+	return true
+}
+
+func (r *runsReader) addToRun(l Line) {
 	if !r.query.Whole {
 		l.Rules, l.Operations = nil, nil
 	}
 	if l.Profile == "" {
 		r.add(Run{Time: l.Time, Container: &l})
-		return true
+		return
 	}
-	r.addName(l.Profile)
 	if !r.begun(l) {
 		r.add(Run{Time: l.Time})
 	}
@@ -118,7 +122,6 @@ func (r *runsReader) addLine(text []byte) bool {
 		r.lines++
 		r.shed()
 	}
-	return true
 }
 
 func (r *runsReader) addName(profile string) {
