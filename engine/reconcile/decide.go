@@ -12,13 +12,13 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// decide decides on the facts, for the profiles in running as if an operator wanted them
-// to run.
-func (p *pass) decide(ctx context.Context, running []string) {
+// decide decides on the facts. If the request records that the named profiles are to run, it
+// decides as if that were recorded already.
+func (p *pass) decide(ctx context.Context, names []string) {
 	in := p.report.Input
-	if len(running) > 0 {
+	if p.Request.records() {
 		in.Profiles = maps.Clone(in.Profiles)
-		for _, name := range running {
+		for _, name := range names {
 			in.Profiles[name] = policy.WithDesiredState(in.Profiles[name], engine.IntentRunning, in.Now)
 		}
 	}

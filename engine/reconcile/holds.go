@@ -11,12 +11,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// decideWithoutHolds lifts the holds of the profiles and decides again.
-func (p *pass) decideWithoutHolds(ctx context.Context, names []string) {
-	p.liftHolds(ctx, names)
-	p.decideAbout(ctx, names)
-}
-
 // liftHolds ends the holds of profiles: the record of a used-up budget is removed, and the
 // hold of a rule is set aside by an override. The facts of the pass are as they are then.
 func (p *pass) liftHolds(ctx context.Context, names []string) {

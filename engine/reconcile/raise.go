@@ -27,7 +27,8 @@ func (p *pass) raise(ctx context.Context) error {
 	}
 	switch {
 	case p.Request.Override || p.Request.Kind == Release:
-		p.decideWithoutHolds(ctx, names)
+		p.liftHolds(ctx, names)
+		p.decideAbout(ctx, names)
 	case p.Request.pauses():
 		if names, err = p.keepPauses(ctx, names); err != nil {
 			return err
@@ -47,7 +48,8 @@ func (p *pass) raise(ctx context.Context) error {
 		o.Start = names
 	}
 	all := p.report.Decisions
-	p.report.Decisions.Profiles = about(all.Profiles, names)
+	p.report.Decisions.Profiles = maps.Clone(all.Profiles)
+	maps.DeleteFunc(p.report.Decisions.Profiles, func(name string, _ policy.Decision) bool { return !slices.Contains(names, name) })
 	p.plan(ctx, o)
 	if p.isDry() {
 		p.report.Decisions = all
@@ -64,15 +66,6 @@ func (p *pass) raise(ctx context.Context) error {
 	return p.finish(ctx)
 }
 
-// about keeps the named decisions.
-func about(all map[string]policy.Decision, names []string) map[string]policy.Decision {
-	some := map[string]policy.Decision{}
-	for _, name := range names {
-		some[name] = all[name]
-	}
-	return some
-}
-
 // choose decides, and returns the profiles that the request means.
 func (p *pass) choose(ctx context.Context) ([]string, error) {
 	names := p.Request.Profiles
@@ -87,11 +80,7 @@ func (p *pass) choose(ctx context.Context) ([]string, error) {
 
 // decideAbout decides, and notes what is decided about the named profiles.
 func (p *pass) decideAbout(ctx context.Context, names []string) {
-	var running []string
-	if p.Request.records() {
-		running = names
-	}
-	p.decide(ctx, running)
+	p.decide(ctx, names)
 	for _, name := range names {
 		d := p.report.Decisions.Profiles[name]
 		p.report.set(name, func(o *Outcome) { o.Code, o.Reason = d.Code, d.Reason })
@@ -103,11 +92,7 @@ func (p *pass) decideAbout(ctx context.Context, names []string) {
 // Register.
 func (p *pass) everyProfile(ctx context.Context) []string {
 	all := slices.Sorted(maps.Keys(p.report.Input.Profiles))
-	var running []string
-	if p.Request.records() {
-		running = all
-	}
-	p.decide(ctx, running)
+	p.decide(ctx, all)
 	slots, pauses := p.report.Slots.ByProfile(), policy.PausesOf(p.report.Input.Container)
 	return slices.DeleteFunc(all, func(name string) bool {
 		d := p.report.Decisions.Profiles[name]

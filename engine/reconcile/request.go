@@ -33,8 +33,7 @@ type Request struct {
 	Pause    policy.Pause
 }
 
-// records reports whether the request records that the profiles are to run, and decides
-// as if that were recorded already.
+// records reports whether the request records that the profiles are to run.
 func (r Request) records() bool { return r.Kind == Start || r.Kind == Restart }
 
 // pauses reports whether the request begins or ends a pause.
