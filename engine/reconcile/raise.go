@@ -122,13 +122,10 @@ func (p *pass) permitted(names []string, slots map[string]policy.Slot) []string 
 		d := p.report.Decisions.Profiles[name]
 		// A slot without a supervisor is what an interrupted run left.
 		slot, exists := slots[name]
-		hasSlot := exists && slot.Now() != policy.NowNobody
 		switch {
 		case p.Request.pauses():
 			going = append(going, name)
-		case p.Request.Kind == Register && hasSlot && p.madeByWatch(name):
-			p.report.conclude(name, p.raisedWords(slot, slot, d))
-		case p.Request.Kind == Register && hasSlot:
+		case p.Request.Kind == Register && exists && slot.Now() != policy.NowNobody:
 			p.report.conclude(name, "has its slot")
 		case p.Request.Kind == Release && !outcome.Recorded && len(outcome.Errors) == 0:
 			p.report.conclude(name, "not held")
@@ -142,12 +139,6 @@ func (p *pass) permitted(names []string, slots map[string]policy.Slot) []string 
 		}
 	}
 	return going
-}
-
-// madeByWatch reports whether the watch made a slot for this pass.
-func (p *pass) madeByWatch(name string) bool {
-	_, existed := p.unasked[name]
-	return p.unasked != nil && !existed
 }
 
 // refusal explains why a profile must not start, and what would help.

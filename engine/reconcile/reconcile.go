@@ -150,8 +150,6 @@ type pass struct {
 	evaluator engine.Evaluator
 	unlock    func() // ends the lock that keeps other passes out; nil: there is none
 	refused   error  // why this user may not lock, and so may only control slots
-	// unasked are the slots before the watch was asked; nil: it was not.
-	unasked map[string]policy.Slot
 }
 
 // Pass collects, decides, plans, executes and records, as far as the options say. Its
@@ -202,7 +200,6 @@ func (p *pass) askWatch(ctx context.Context) {
 	if p.Poke == nil || p.Extent != ToEnd {
 		return
 	}
-	p.unasked = p.Slots.Slots(ctx).ByProfile()
 	if err := p.Poke(ctx); err != nil {
 		p.refused = fmt.Errorf("%w; no watch does it instead: %w", p.refused, err)
 	}
