@@ -106,7 +106,7 @@ func (k *leaseKeeper) passed(r reconcile.Report, now time.Time) {
 		Now: now, Container: r.Input.Container, TTL: time.Duration(ttl) * time.Second,
 		Aside: len(r.Decisions.Skip) > 0 || ttl <= 0 || p.Setting("volume_owner_share") == "true",
 	}
-	host := look.Host()
+	host := policy.HostOf(r.Input.Container)
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
 	step, memory := k.memory.Next(look)
