@@ -10,7 +10,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 
 	"hermes-reconcile/policy"
 )
@@ -33,19 +32,6 @@ type Evaluator interface {
 	Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation
 	// Status says which policy this is.
 	Status() policy.Status
-}
-
-// An Executor carries decisions out in one place, such as a scan directory.
-type Executor interface {
-	// Plan compares the decisions with what exists and returns the operations that
-	// make it so, in the order in which they have to be carried out. It changes
-	// nothing. When everything is right already, there are no operations.
-	Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error)
-	// Execute carries out the operations that are its own and returns a result
-	// for each of them, in order. An operation that fails does not stop the
-	// others. Execute can be interrupted at any moment; the next plan and Execute
-	// repair what it left.
-	Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result
 }
 
 // Decide evaluates the rules over the input document and combines what they
@@ -79,19 +65,4 @@ func Verdicts(d policy.Decisions) map[string]policy.Verdict {
 		v[name] = policy.Verdict{Action: decision.Action, Code: decision.Code}
 	}
 	return v
-}
-
-// Plan merges the plans of all executors, in the order given.
-func Plan(ctx context.Context, executors []Executor, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
-	var whole policy.Plan
-	for _, e := range executors {
-		plan, err := e.Plan(ctx, d, o)
-		if err != nil {
-			return policy.Plan{}, fmt.Errorf("plan: %w", err)
-		}
-		whole.Operations = append(whole.Operations, plan.Operations...)
-		whole.Alarms = append(whole.Alarms, plan.Alarms...)
-		whole.Pending = append(whole.Pending, plan.Pending...)
-	}
-	return whole, nil
 }

@@ -30,8 +30,9 @@ type Volume interface {
 	// emit with the facts of each profile, one call at a time. With an error it has
 	// called emit for the profiles that it got to.
 	Collect(ctx context.Context, emit func(profile string, facts policy.Facts)) (policy.Facts, error)
-	// An executor of sweeps and seeds.
-	engine.Executor
+	// Execute carries out the sweeps and seeds among the operations and returns a result for
+	// each of them, in order; see Slots.Execute.
+	Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result
 	// Change reads or writes what a life cycle command needs of a profile. The error
 	// wraps fs.ErrNotExist when there is no such profile.
 	Change(ctx context.Context, c engine.Change) (engine.Changed, error)
@@ -43,7 +44,15 @@ type Volume interface {
 
 // Slots is the executor of the scan directory.
 type Slots interface {
-	engine.Executor
+	// Plan compares the decisions with what exists and returns the operations that
+	// make it so, in the order in which they have to be carried out. It changes
+	// nothing. When everything is right already, there are no operations.
+	Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error)
+	// Execute carries out the operations that are its own and returns a result
+	// for each of them, in order. An operation that fails does not stop the
+	// others. Execute can be interrupted at any moment; the next plan and Execute
+	// repair what it left.
+	Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result
 	// Lock keeps other passes out until unlock. The error of a user who may only
 	// control slots wraps fs.ErrPermission.
 	Lock(ctx context.Context) (unlock func(), err error)
