@@ -66,7 +66,7 @@ func (p *pass) endBudget(ctx context.Context, name string) error {
 
 func (p *pass) lifted(name, rule, code string) {
 	p.report.note(name, fmt.Sprintf("the hold of %s (%s) is set aside", rule, code))
-	p.report.set(name, func(o *Outcome) { o.Recorded = true })
+	p.report.Profiles[name].Recorded = true
 }
 
 // replaceFact makes a fact about the container what was just written. It reports that the file

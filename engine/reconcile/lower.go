@@ -49,7 +49,7 @@ func (p *pass) lower(ctx context.Context) error {
 	}
 	operations := p.leftovers(ctx)
 	for _, name := range names {
-		p.report.set(name, func(*Outcome) {})
+		p.report.Profiles[name] = &Outcome{}
 		if slot, exists := slots[name]; exists {
 			operations = append(operations, p.lowering(name, slot))
 		}

@@ -53,7 +53,7 @@ func (p *pass) keepPauses(ctx context.Context, names []string) (going []string, 
 	}
 	p.replaceFact("pauses", fact, policy.PausesFile)
 	for _, name := range going {
-		p.report.set(name, func(o *Outcome) { o.Recorded = true })
+		p.report.Profiles[name].Recorded = true
 	}
 	p.decideAbout(ctx, going)
 	p.heldOrAsBefore(going)

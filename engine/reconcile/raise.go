@@ -82,8 +82,11 @@ func (p *pass) choose(ctx context.Context) ([]string, error) {
 func (p *pass) decideAbout(ctx context.Context, names []string) {
 	p.decide(ctx, names)
 	for _, name := range names {
-		d := p.report.Decisions.Profiles[name]
-		p.report.set(name, func(o *Outcome) { o.Code, o.Reason = d.Code, d.Reason })
+		if p.report.Profiles[name] == nil {
+			p.report.Profiles[name] = &Outcome{}
+		}
+		d, o := p.report.Decisions.Profiles[name], p.report.Profiles[name]
+		o.Code, o.Reason = d.Code, d.Reason
 	}
 }
 

@@ -52,12 +52,10 @@ func (p *pass) observe(ctx context.Context) {
 	}
 	now := p.Slots.Slots(ctx)
 	slots := now.ByProfile()
-	for name := range p.report.Profiles {
+	for name, o := range p.report.Profiles {
 		slot, exists := slots[name]
-		p.report.set(name, func(o *Outcome) {
-			if o.Slot, o.Now = now.Words(slot, exists); o.Now == policy.NowUp {
-				o.PID = slot.PID
-			}
-		})
+		if o.Slot, o.Now = now.Words(slot, exists); o.Now == policy.NowUp {
+			o.PID = slot.PID
+		}
 	}
 }
