@@ -24,6 +24,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/inspect"
 	"hermes-reconcile/cmd/hermes-reconcile/metrics"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
+	"hermes-reconcile/engine/decisionlog"
 	"hermes-reconcile/engine/notify"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/status"
@@ -104,7 +105,7 @@ func (w *watcher) loop(ctx context.Context, c config.Config) error {
 		pass := w.passOf(r, err, triggers, took, *s)
 		answers.Passed(pass)
 		if uploader != nil && pass.Status != nil {
-			uploader.Passed(w.statusFor(pass))
+			uploader.Passed(decisionlog.Status{Labels: pass.Status.Labels, Bundles: w.bundleStatuses(pass.Status)})
 		}
 	}
 	if uploader != nil {
