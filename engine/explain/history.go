@@ -1,24 +1,21 @@
 package explain
 
 import (
-	"fmt"
-
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
 
 // A Boot is what the ledger has of one pass for the profile.
 type Boot struct {
-	Time     string   `json:"time"`
-	Command  string   `json:"command,omitempty"` // absent at a boot
-	BootID   string   `json:"boot_id,omitempty"`
-	Action   string   `json:"action"` // "started", "registered", "skipped", "failed" or "absent"
-	Code     string   `json:"code"`
-	Reason   string   `json:"reason"`
-	Policy   string   `json:"policy"` // the revision
-	Fallback bool     `json:"fallback"`
-	Image    string   `json:"image,omitempty"`
-	Errors   []string `json:"errors,omitempty"` // of the profile's operations
+	Time     string `json:"time"`
+	Command  string `json:"command,omitempty"` // absent at a boot
+	BootID   string `json:"boot_id,omitempty"`
+	Action   string `json:"action"` // "started", "registered", "skipped", "failed" or "absent"
+	Code     string `json:"code"`
+	Reason   string `json:"reason"`
+	Policy   string `json:"policy"` // the revision
+	Fallback bool   `json:"fallback"`
+	Image    string `json:"image,omitempty"`
 }
 
 // history adds what the ledger knows.
@@ -55,11 +52,6 @@ func bootOf(b ledger.Boot) *Boot {
 	}
 	if b.Profile == nil && l.Action == ledger.Reconciled {
 		v.Action, v.Code, v.Reason = "absent", "absent", "the boot had no such profile"
-	}
-	for _, op := range l.Operations {
-		if op.Error != "" {
-			v.Errors = append(v.Errors, fmt.Sprintf("%s: %s", op.Op, op.Error))
-		}
 	}
 	return v
 }

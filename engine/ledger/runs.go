@@ -76,7 +76,7 @@ func ReadRuns(home policy.Directory, q Query) Runs {
 	}
 	for _, name := range files {
 		r := &runsReader{query: q, names: names}
-		place, notes := scan(home, name, q.After[name], r.addLine)
+		place, notes := Scan(home, []string{"logs/" + name + ".1", "logs/" + name}, q.After[name], maxBytes, r.addLine)
 		all.Places[name] = place
 		all.Runs, all.Events, all.Notes = append(all.Runs, r.runs...), append(all.Events, r.events...), append(all.Notes, notes...)
 	}

@@ -204,9 +204,6 @@ func (p *explanationPrinter) history(e *explain.Explanation) {
 		p.detail("last boot", "the ledger has none")
 	} else {
 		p.detail("last boot", describeBoot(e.LastBoot))
-		for _, err := range e.LastBoot.Errors {
-			p.detail("last boot", err)
-		}
 	}
 	if e.LastGood == nil {
 		if e.LastBoot != nil {
