@@ -10,6 +10,10 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"hermes-reconcile/policy"
 )
@@ -65,4 +69,68 @@ func Verdicts(d policy.Decisions) map[string]policy.Verdict {
 		v[name] = policy.Verdict{Action: decision.Action, Code: decision.Code}
 	}
 	return v
+}
+
+// blindRules returns the packages that read facts of a plug-in which failed. A plug-in that
+// failed decides nothing, so such a package counts as one that broke: its holds are unknown.
+// With IgnoreRuleError the package decides itself, by the status of the plug-in.
+func blindRules(s policy.Status, in policy.Input, onRuleError OnRuleError) []policy.RuleFailure {
+	if len(s.External) == 0 || onRuleError != HoldOnRuleError {
+		return nil
+	}
+	var blind []policy.RuleFailure
+	failed := policy.FailedPlugins(in.Container)
+	for _, rule := range slices.Sorted(maps.Keys(s.External)) {
+		var why []string
+		for _, plugin := range slices.Sorted(maps.Keys(failed)) {
+			reads := s.External[rule]
+			if plugin == policy.AnyPlugin || slices.Contains(reads, plugin) || slices.Contains(reads, policy.AnyPlugin) {
+				why = append(why, plugin+" "+failed[plugin])
+			}
+		}
+		if len(why) > 0 {
+			text := "it reads facts of plug-ins that gave none: " + strings.Join(why, "; ")
+			blind = append(blind, policy.RuleFailure{Rule: rule, Error: text, Blind: true})
+		}
+	}
+	return blind
+}
+
+// withoutBlind drops what the packages contributed, but for their alarms and rechecks.
+func withoutBlind(e policy.Evaluation, blind []policy.RuleFailure) policy.Evaluation {
+	if len(blind) == 0 {
+		return e
+	}
+	e.Contributions = slices.DeleteFunc(slices.Clone(e.Contributions), func(c policy.Contribution) bool {
+		return c.Set != policy.SetAlarm && c.Set != policy.SetRecheck && slices.ContainsFunc(blind, func(f policy.RuleFailure) bool { return f.Rule == c.Rule })
+	})
+	return e
+}
+
+// CodeNobodyLeft is the code of the alarm about a token or a port whose claimants are all
+// held, one of them for the sake of another.
+const CodeNobodyLeft = "nobody_left"
+
+// nobodyLeft raises that alarm. A profile is held for the sake of another by a package of
+// policy.StageAfter, of which after has the names.
+func nobodyLeft(in policy.Input, d policy.Decisions, after []string) (alarms []policy.Alarm) {
+	if len(after) == 0 {
+		return nil
+	}
+	claimants, free, yielded := map[string][]string{}, map[string]bool{}, map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(in.Profiles)) {
+		holds := Holds(d.Profiles[name], in.Now)
+		yields := slices.ContainsFunc(holds, func(c policy.Contribution) bool { return slices.Contains(after, c.Rule) })
+		for _, thing := range policy.Claims(in.Profiles[name]) {
+			claimants[thing] = append(claimants[thing], name)
+			free[thing] = free[thing] || len(holds) == 0
+			yielded[thing] = yielded[thing] || yields
+		}
+	}
+	for _, thing := range slices.Sorted(maps.Keys(yielded)) {
+		if yielded[thing] && !free[thing] {
+			alarms = append(alarms, policy.Alarm{Code: CodeNobodyLeft, Reason: fmt.Sprintf("nobody uses %s: all that claim it are held (%s)", thing, strings.Join(claimants[thing], ", "))})
+		}
+	}
+	return alarms
 }

@@ -1,3 +1,11 @@
+// Package watch keeps a running container what the rules say. A trigger says look again,
+// and a pass reads all facts anew:
+//
+//	triggers (volume, slots, operator, time, poke, resync) -> queue -> pass -> what changed
+//
+// The passes are those of package reconcile, one at a time. The package decides when to look,
+// and which operations of a plan a watch leaves out. It knows neither files of a home nor the
+// supervisor.
 package watch
 
 import (
