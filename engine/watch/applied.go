@@ -16,20 +16,14 @@ type Applied struct {
 	Code   string        `json:"code"`
 }
 
-// An appliedFile is AppliedFile.
-type appliedFile struct {
-	SchemaVersion int                `json:"schema_version"`
-	Profiles      map[string]Applied `json:"profiles"`
-}
-
 // readApplied returns the last applied decisions; nil when nobody has applied any since the
 // container started.
 func readApplied(dir string) (map[string]Applied, error) {
-	f, err := Read[appliedFile](dir, AppliedFile)
+	applied, err := Read[map[string]Applied](dir, AppliedFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		err = nil
 	}
-	return f.Profiles, err
+	return applied, err
 }
 
 // KeepApplied adds what a pass carried out to the last applied decisions, so that a watch does
@@ -38,10 +32,7 @@ func KeepApplied(dir string, r reconcile.Report) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	before, err := readApplied(dir)
-	if err != nil {
-		before = nil // it is written anew
-	}
+	before, _ := readApplied(dir) // what cannot be read is written anew
 	return saveApplied(dir, before, after(before, r, nil))
 }
 
@@ -49,7 +40,7 @@ func saveApplied(dir string, before, now map[string]Applied) error {
 	if before != nil && maps.Equal(before, now) {
 		return nil
 	}
-	return Write(dir, AppliedFile, appliedFile{policy.SchemaVersion, now})
+	return Write(dir, AppliedFile, now)
 }
 
 // after returns the last applied decisions after a pass. Those of profiles that the pass left

@@ -116,7 +116,7 @@ func TestTemporaryFilesAreRemoved(t *testing.T) {
 func TestFilesOfOthers(t *testing.T) {
 	t.Parallel()
 	documents := map[string]string{
-		AppliedFile: `{"profiles":{"coder":{"action":"start"}}}`, AcceptFile: `{"profiles":["coder"],"at_unix":` + "1800000000}", policy.LeaseMemoryFile: `{"id":"x"}`,
+		AppliedFile: `{"coder":{"action":"start"}}`, AcceptFile: `{"profiles":["coder"],"at_unix":` + "1800000000}", policy.LeaseMemoryFile: `{"id":"x"}`,
 	}
 	for _, others := range []bool{false, true} {
 		var log bytes.Buffer
@@ -145,7 +145,7 @@ func TestFilesOfOthers(t *testing.T) {
 // FuzzRunDirectory: whatever the files say, a watch begins and decides.
 func FuzzRunDirectory(f *testing.F) {
 	for _, text := range []string{
-		`{"profiles":null}`, `{"profiles":{"coder":{"action":7}}}`, `{"profiles":{"":{}}}`, `{"profiles":["coder"],"at_unix":1800000000}`, `{"at_unix":9223372036854775807}`,
+		`{"coder":null}`, `{"coder":{"action":7}}`, `{"":{}}`, `{"profiles":null}`, `{"profiles":["coder"],"at_unix":1800000000}`, `{"at_unix":9223372036854775807}`,
 		`{"schema_version":1,"pid":-1,"lease":{},"blocked":["coder"]}`, `{"id":""}`, "", "null", "[]",
 	} {
 		f.Add([]byte(text))

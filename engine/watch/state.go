@@ -21,7 +21,7 @@ import (
 // alone, and everybody may read it.
 const (
 	StateFile   = "watch.json"   // a State; its time of modification is that of the last look
-	AppliedFile = "applied.json" // the last applied decisions
+	AppliedFile = "applied.json" // the last applied decisions, by profile
 	AcceptFile  = "accept.json"  // the stops that an operator accepts
 	BundlesFile = "bundles.json" // what the watch knows of each policy.Bundle that it fetches
 	PokeFIFO    = "poke"         // a byte in it asks for a look
