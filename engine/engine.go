@@ -11,6 +11,9 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"hermes-reconcile/policy"
 )
@@ -33,19 +36,6 @@ type Evaluator interface {
 	Evaluate(ctx context.Context, stage policy.Stage, in policy.Input) policy.Evaluation
 	// Status says which policy this is.
 	Status() policy.Status
-}
-
-// An Executor carries decisions out in one place, such as a scan directory.
-type Executor interface {
-	// Plan compares the decisions with what exists and returns the operations that
-	// make it so, in the order in which they have to be carried out. It changes
-	// nothing. When everything is right already, there are no operations.
-	Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error)
-	// Execute carries out the operations that are its own and returns a result
-	// for each of them, in order. An operation that fails does not stop the
-	// others. Execute can be interrupted at any moment; the next plan and Execute
-	// repair what it left.
-	Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result
 }
 
 // Decide evaluates the rules over the input document and combines what they
@@ -81,17 +71,66 @@ func Verdicts(d policy.Decisions) map[string]policy.Verdict {
 	return v
 }
 
-// Plan merges the plans of all executors, in the order given.
-func Plan(ctx context.Context, executors []Executor, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
-	var whole policy.Plan
-	for _, e := range executors {
-		plan, err := e.Plan(ctx, d, o)
-		if err != nil {
-			return policy.Plan{}, fmt.Errorf("plan: %w", err)
-		}
-		whole.Operations = append(whole.Operations, plan.Operations...)
-		whole.Alarms = append(whole.Alarms, plan.Alarms...)
-		whole.Pending = append(whole.Pending, plan.Pending...)
+// blindRules returns the packages that read facts of a plug-in which failed. A plug-in that
+// failed decides nothing, so such a package counts as one that broke: its holds are unknown.
+// With IgnoreRuleError the package decides itself, by the status of the plug-in.
+func blindRules(s policy.Status, in policy.Input, onRuleError OnRuleError) []policy.RuleFailure {
+	if len(s.External) == 0 || onRuleError != HoldOnRuleError {
+		return nil
 	}
-	return whole, nil
+	var blind []policy.RuleFailure
+	failed := policy.FailedPlugins(in.Container)
+	for _, rule := range slices.Sorted(maps.Keys(s.External)) {
+		var why []string
+		for _, plugin := range slices.Sorted(maps.Keys(failed)) {
+			reads := s.External[rule]
+			if plugin == policy.AnyPlugin || slices.Contains(reads, plugin) || slices.Contains(reads, policy.AnyPlugin) {
+				why = append(why, plugin+" "+failed[plugin])
+			}
+		}
+		if len(why) > 0 {
+			text := "it reads facts of plug-ins that gave none: " + strings.Join(why, "; ")
+			blind = append(blind, policy.RuleFailure{Rule: rule, Error: text, Blind: true})
+		}
+	}
+	return blind
+}
+
+// withoutBlind drops what the packages contributed, but for their alarms and rechecks.
+func withoutBlind(e policy.Evaluation, blind []policy.RuleFailure) policy.Evaluation {
+	if len(blind) == 0 {
+		return e
+	}
+	e.Contributions = slices.DeleteFunc(slices.Clone(e.Contributions), func(c policy.Contribution) bool {
+		return c.Set != policy.SetAlarm && c.Set != policy.SetRecheck && slices.ContainsFunc(blind, func(f policy.RuleFailure) bool { return f.Rule == c.Rule })
+	})
+	return e
+}
+
+// CodeNobodyLeft is the code of the alarm about a token or a port whose claimants are all
+// held, one of them for the sake of another.
+const CodeNobodyLeft = "nobody_left"
+
+// nobodyLeft raises that alarm. A profile is held for the sake of another by a package of
+// policy.StageAfter, of which after has the names.
+func nobodyLeft(in policy.Input, d policy.Decisions, after []string) (alarms []policy.Alarm) {
+	if len(after) == 0 {
+		return nil
+	}
+	claimants, free, yielded := map[string][]string{}, map[string]bool{}, map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(in.Profiles)) {
+		holds := Holds(d.Profiles[name], in.Now)
+		yields := slices.ContainsFunc(holds, func(c policy.Contribution) bool { return slices.Contains(after, c.Rule) })
+		for _, thing := range policy.Claims(in.Profiles[name]) {
+			claimants[thing] = append(claimants[thing], name)
+			free[thing] = free[thing] || len(holds) == 0
+			yielded[thing] = yielded[thing] || yields
+		}
+	}
+	for _, thing := range slices.Sorted(maps.Keys(yielded)) {
+		if yielded[thing] && !free[thing] {
+			alarms = append(alarms, policy.Alarm{Code: CodeNobodyLeft, Reason: fmt.Sprintf("nobody uses %s: all that claim it are held (%s)", thing, strings.Join(claimants[thing], ", "))})
+		}
+	}
+	return alarms
 }

@@ -21,19 +21,28 @@ func (e *UnknownProfile) Error() string {
 	return fmt.Sprintf("no such profile %q%s", e.Name, suggest.Few(e.Name, e.Known))
 }
 
+// CheckNames returns an UnknownProfile for the first name that is none of the profiles.
+func CheckNames(names, profiles []string) error {
+	for _, name := range names {
+		if !slices.Contains(profiles, name) {
+			return &UnknownProfile{Name: name, Known: slices.Compact(slices.Sorted(slices.Values(profiles)))}
+		}
+	}
+	return nil
+}
+
 // Only keeps the named profiles of a map, all of them without a name. Its error is an
 // UnknownProfile.
 func Only[T any](all map[string]T, names []string) (map[string]T, error) {
 	if len(names) == 0 {
 		return all, nil
 	}
+	if err := CheckNames(names, slices.Collect(maps.Keys(all))); err != nil {
+		return nil, err
+	}
 	some := make(map[string]T, len(names))
 	for _, name := range names {
-		value, ok := all[name]
-		if !ok {
-			return nil, &UnknownProfile{Name: name, Known: slices.Sorted(maps.Keys(all))}
-		}
-		some[name] = value
+		some[name] = all[name]
 	}
 	return some, nil
 }

@@ -103,11 +103,27 @@ func ImageVersion(container Facts) string {
 	return read[struct{ Version string }](container, "image").Version
 }
 
-// BootID identifies the boot of the kernel. It is "" when it is unknown.
-func BootID(container Facts) string {
-	return read[struct {
-		BootID string `json:"boot_id"`
-	}](container, "host").BootID
+// A Host is what the fact "host" says of the container. What is unknown is empty.
+type Host struct {
+	Hostname string
+	BootID   string `json:"boot_id"`         // of the kernel
+	Started  int64  `json:"started_at_unix"` // the container
+}
+
+// HostOf reads the fact "host".
+func HostOf(container Facts) Host { return read[Host](container, "host") }
+
+// An OwnerLease is the fact "owner_lease": the lease of the volume, which the agent can write.
+type OwnerLease struct {
+	Status, Host, ID string
+	SeenAt           int64 `json:"seen_at_unix"`
+	TTL              int64 `json:"ttl_seconds"`
+}
+
+// OwnerLeaseOf reads the fact "owner_lease", and reports whether this container has the lease.
+func OwnerLeaseOf(container Facts) (lease OwnerLease, ours bool) {
+	lease = read[OwnerLease](container, "owner_lease")
+	return lease, lease.ID != "" && lease.ID == read[struct{ ID string }](container, "own_lease").ID
 }
 
 // PriorState is the part of the fact "prior_state" that Go code reads: what the state

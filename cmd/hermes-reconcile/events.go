@@ -67,7 +67,7 @@ func showEvents(cmd *cobra.Command, c config.Config, q ledger.Query, follow bool
 			return cli.Failed(fmt.Errorf("the ledger: %w", err))
 		}
 		if q.After == nil {
-			if err := knownNames(found.Names, q.Profiles); err != nil {
+			if err := cli.PassError(engine.CheckNames(q.Profiles, found.Names)); err != nil {
 				return err
 			}
 			for _, note := range found.Notes {
@@ -97,16 +97,4 @@ func again(ctx context.Context, every time.Duration, follow bool, look func() er
 		case <-tick.C:
 		}
 	}
-}
-
-// knownNames refuses profiles that neither the ledger nor the volume has.
-func knownNames(have, names []string) error {
-	known := map[string]bool{}
-	for _, name := range have {
-		known[name] = true
-	}
-	if _, err := engine.Only(known, names); err != nil {
-		return cli.Exit(cli.ExitUsage, err)
-	}
-	return nil
 }

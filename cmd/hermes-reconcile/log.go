@@ -11,6 +11,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
+	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 )
@@ -59,7 +60,7 @@ func showLog(cmd *cobra.Command, c config.Config, names []string, most int, all 
 	if err != nil {
 		return cli.Failed(fmt.Errorf("the ledger: %w", err))
 	}
-	if err := knownNames(runs.Names, names); err != nil {
+	if err := cli.PassError(engine.CheckNames(names, runs.Names)); err != nil {
 		return err
 	}
 	return cli.Show(cmd, c, ledger.NewHistory(runs, most), view.History)

@@ -13,6 +13,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
+	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/gatewaylog"
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
@@ -90,7 +91,7 @@ func showLogs(cmd *cobra.Command, c config.Config, names []string, q gatewaylog.
 	if err != nil {
 		return cli.Failed(fmt.Errorf("the profiles: %w", err))
 	}
-	if err := knownNames(known.Names, names); err != nil {
+	if err := cli.PassError(engine.CheckNames(names, known.Names)); err != nil {
 		return err
 	}
 	slices.Sort(names)

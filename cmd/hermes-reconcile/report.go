@@ -105,7 +105,7 @@ func currentReport(cmd *cobra.Command, c config.Config) (page.Document, int, err
 	}
 	state, err := watch.ReadState(c.RunDir)
 	d := page.Document{
-		Version: currentVersions().String(), Image: policy.ImageVersion(r.Input.Container), BootID: policy.BootID(r.Input.Container),
+		Version: currentVersions().String(), Image: policy.ImageVersion(r.Input.Container), BootID: policy.HostOf(r.Input.Container).BootID,
 		Status: statusOf(c, r, state, err), Explanations: map[string]*explain.Explanation{}, Settings: map[string]any{}, Notes: append([]string{}, runs.Notes...),
 	}
 	d.Host, _ = os.Hostname()

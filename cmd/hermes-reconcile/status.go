@@ -157,7 +157,7 @@ func statusOf(c config.Config, r reconcile.Report, state watch.State, stateErr e
 		logged, err := decisionlog.ReadState(c.RunDir)
 		d.AddDecisionLog(logged, state.Uploads, err)
 	}
-	bundles, _ := watch.ReadBundles(c.RunDir) // the state has what is wrong with the directory
+	bundles, _ := watch.Read[[]policy.Bundle](c.RunDir, watch.BundlesFile) // the state has what is wrong with the directory
 	d.AddBundles(bundles)
 	return d
 }

@@ -265,7 +265,7 @@ const topExample = "top-example"
 
 var exampleExplanation = explain.Explanation{
 	Profile: "coder", Sentence: "coder: START (prior_intent): desired state was running; but it ended 7 times in the last ten minutes",
-	Rule: "reconcile.rules.prior_intent", Location: "prior_intent.rego:10",
+	Verdict: explain.Verdict{Rule: "reconcile.rules.prior_intent", Location: "prior_intent.rego:10"},
 	Now: explain.Now{
 		Slot:  "down, and starts with its supervisor",
 		Ended: "7 times since its supervisor started, 7 in the last ten minutes; last with exit code 1; down since 2026-11-22T08:10:10Z",

@@ -84,10 +84,7 @@ type State struct {
 const stateFile = "decision-log.json"
 
 // ReadState reads the state; see watch.Read.
-func ReadState(runDir string) (s State, err error) {
-	err = watch.Read(runDir, stateFile, &s)
-	return s, err
-}
+func ReadState(runDir string) (State, error) { return watch.Read[State](runDir, stateFile) }
 
 // A Log writes the events of passes.
 type Log struct {

@@ -62,7 +62,6 @@ func TestKeysAreThoseOfOPA(t *testing.T) {
 		{Bundle{}, "logs/plugin.go", "BundleInfoV1"},
 		{Status{}, "status/plugin.go", "UpdateRequestV1"},
 		{BundleStatus{}, "bundle/status.go", "Status"},
-		{PluginStatus{}, "plugins.go", "Status"},
 	} {
 		known := keysOf(t, test.file, test.name)
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(test.ours)) {

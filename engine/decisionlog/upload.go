@@ -21,10 +21,8 @@ import (
 
 // A Status is what runs, with the keys of UpdateRequestV1 of OPA's package plugins/status.
 type Status struct {
-	Labels  map[string]string         `json:"labels"`
-	Bundles map[string]BundleStatus   `json:"bundles"`
-	Plugins map[string]PluginStatus   `json:"plugins"`
-	Metrics map[string]map[string]int `json:"metrics"`
+	Labels  map[string]string       `json:"labels"`
+	Bundles map[string]BundleStatus `json:"bundles"`
 }
 
 // A BundleStatus is that of the rules from one place.
@@ -32,7 +30,6 @@ type BundleStatus struct {
 	Name           string        `json:"name"`
 	ActiveRevision string        `json:"active_revision,omitempty"`
 	Activated      time.Time     `json:"last_successful_activation"`
-	Downloaded     time.Time     `json:"last_successful_download"`
 	Answered       time.Time     `json:"last_successful_request"`
 	Requested      time.Time     `json:"last_request"`
 	Code           string        `json:"code,omitempty"`
@@ -43,12 +40,6 @@ type BundleStatus struct {
 // A BundleError is why rules are not used.
 type BundleError struct {
 	Message string `json:"message"`
-}
-
-// A PluginStatus is that of a part of the program.
-type PluginStatus struct {
-	State   string `json:"state"` // OK or ERROR
-	Message string `json:"message,omitempty"`
 }
 
 // An Uploader sends what waits in a buffer to a collector, in order, until the collector has

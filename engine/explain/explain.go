@@ -53,13 +53,9 @@ type Explanation struct {
 	SchemaVersion policy.Version `json:"schema_version"`
 	Profile       string         `json:"profile"`
 	Sentence      string         `json:"sentence"`
-	Action        policy.Action  `json:"action"`
-	Code          string         `json:"code"`
-	Reason        string         `json:"reason"`
-	Rule          string         `json:"rule,omitempty"` // that decided; none where no rule did
-	Location      string         `json:"location,omitempty"`
-	Policy        policy.Status  `json:"policy"`
-	Image         string         `json:"image,omitempty"`
+	Verdict
+	Policy policy.Status `json:"policy"`
+	Image  string        `json:"image,omitempty"`
 	// Contributions are all about the profile, the deciding one first.
 	Contributions []policy.Contribution `json:"contributions"`
 	Facts         []Fact                `json:"facts"`
@@ -71,14 +67,12 @@ type Explanation struct {
 	// Recheck is when rules want to be asked again, about the profile or the container.
 	Recheck []policy.Contribution `json:"recheck,omitempty"`
 	Now     Now                   `json:"now"`
-	// LastApply is the newest command on the running container, when it came after the
-	// last boot.
-	LastApply *Boot    `json:"last_apply,omitempty"`
-	LastBoot  *Boot    `json:"last_boot,omitempty"`
-	LastGood  *Boot    `json:"last_good_boot,omitempty"` // the newest that started the profile
-	Boots     int      `json:"boots"`                    // that the ledger knows
-	Changed   []string `json:"changed_since_last_good_boot"`
-	Do        []string `json:"what_to_do"`
+
+	LastBoot *Boot    `json:"last_boot,omitempty"`
+	LastGood *Boot    `json:"last_good_boot,omitempty"` // the newest that started the profile
+	Boots    int      `json:"boots"`                    // that the ledger knows
+	Changed  []string `json:"changed_since_last_good_boot"`
+	Do       []string `json:"what_to_do"`
 }
 
 // A Hold is one hold.
@@ -107,12 +101,10 @@ type Now struct {
 // yet are missing.
 func Of(ctx context.Context, s Subject) *Explanation {
 	d := s.Decisions.Profiles[s.Profile]
-	by, decided := decidedBy(d, s.Decisions.Skip)
 	e := &Explanation{
-		Profile: s.Profile, Action: d.Action, Code: d.Code, Reason: d.Reason,
-		Rule: by.Rule, Location: by.Location, Policy: s.Decisions.Policy,
+		Profile: s.Profile, Verdict: verdictOf(d, s.Decisions.Skip), Policy: s.Decisions.Policy,
 		Image:         policy.ImageVersion(s.Situation.Input.Container),
-		Contributions: s.contributions(by, decided), Holds: s.holds(d), Now: s.now(d),
+		Contributions: s.contributions(d), Holds: s.holds(d), Now: s.now(d),
 	}
 	action := strings.ToUpper(string(d.Action))
 	if d.Undecided {
@@ -122,7 +114,6 @@ func Of(ctx context.Context, s Subject) *Explanation {
 	if deaths := s.slotOf().RecentDeaths; e.Action == policy.ActionStart && deaths >= policy.LoopDeaths {
 		e.Sentence += fmt.Sprintf("; but it ended %d times in the last ten minutes", deaths)
 	}
-	e.Now.Notes = append(append([]string{}, s.elsewhere(ctx, d)...), e.Now.Notes...)
 	alarms := s.Decisions.Alarms
 	if s.getsNoSlot() {
 		e.Sentence += "; no slot would be made, see alarms"
@@ -151,13 +142,13 @@ func (s Subject) getsNoSlot() bool {
 }
 
 // contributions returns those about the profile and the container, the deciding one first.
-func (s Subject) contributions(by policy.Contribution, decided bool) []policy.Contribution {
-	all := slices.Concat(s.Decisions.Skip, s.Decisions.Profiles[s.Profile].Contributions)
-	if !decided {
-		return append([]policy.Contribution{}, all...)
+func (s Subject) contributions(d policy.Decision) []policy.Contribution {
+	all := append(append([]policy.Contribution{}, s.Decisions.Skip...), d.Contributions...)
+	if by, decided := decidedBy(d, s.Decisions.Skip); decided {
+		isBy := func(c policy.Contribution) bool { return c.Rule == by.Rule && c.Compare(by) == 0 }
+		all = append([]policy.Contribution{by}, slices.DeleteFunc(all, isBy)...)
 	}
-	rest := slices.DeleteFunc(all, func(c policy.Contribution) bool { return c.Rule == by.Rule && c.Compare(by) == 0 })
-	return append([]policy.Contribution{by}, rest...)
+	return all
 }
 
 func (s Subject) alarms(all []policy.Alarm) []policy.Alarm {

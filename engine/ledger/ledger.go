@@ -61,11 +61,6 @@ type Place struct {
 	Offset int64
 }
 
-// scan scans a ledger and the file that it was rotated to.
-func scan(home policy.Directory, ledger string, from Place, add func(text []byte) bool) (to Place, notes []string) {
-	return Scan(home, []string{"logs/" + ledger + ".1", "logs/" + ledger}, from, maxBytes, add)
-}
-
 // Scan calls add with every line of some files, the oldest first, from a place on, and of each
 // file at most the last most bytes. If no file has the place, only the last is read. add
 // reports whether the line was valid. Scan returns the place to which it read, and notes about

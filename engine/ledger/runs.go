@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -53,41 +54,39 @@ func (r Run) IsBoot() bool {
 // runsLines bounds how many lines are held. Beyond it the oldest runs are dropped.
 const runsLines = 200_000
 
-// A runsReader collects lines into runs, oldest first.
+// A runsReader collects the lines of a ledger into runs or events, oldest first.
 type runsReader struct {
-	query Query
-	runs  []Run
-	lines int // held
-	names map[string]bool
+	query  Query
+	runs   []Run
+	lines  int // in runs
+	events []Event
+	bytes  int // of the lines of events
+	names  map[string]bool
 }
 
 // ReadRuns reads the ledger and the file that it was rotated to. Runs are by time, if those of
-// the watch are among them. Invalid lines, which an interrupted run leaves, become notes.
+// the watch are among them. Events are by time. Invalid lines, which an interrupted run leaves,
+// become notes.
 func ReadRuns(home policy.Directory, q Query) Runs {
-	r := &runsReader{query: q, names: map[string]bool{}}
-	var all Runs
-	if q.Events {
-		all = readEvents(home, r)
-	} else {
-		all = readRuns(home, r)
-	}
-	all.Names = slices.Sorted(maps.Keys(r.names))
-	return all
-}
-
-func readRuns(home policy.Directory, r *runsReader) (all Runs) {
+	q.Most = max(0, q.Most)
+	all := Runs{Places: map[string]Place{}}
+	names := map[string]bool{}
 	files := []string{Name}
-	if r.query.Watch {
+	if q.Watch || q.Events {
 		files = append(files, WatchName)
 	}
 	for _, name := range files {
-		r.runs, r.lines = nil, 0
-		_, notes := scan(home, name, Place{}, r.addLine)
-		all.Runs, all.Notes = append(all.Runs, r.runs...), append(all.Notes, notes...)
+		r := &runsReader{query: q, names: names}
+		place, notes := Scan(home, []string{"logs/" + name + ".1", "logs/" + name}, q.After[name], maxBytes, r.addLine)
+		all.Places[name] = place
+		all.Runs, all.Events, all.Notes = append(all.Runs, r.runs...), append(all.Events, r.events...), append(all.Notes, notes...)
 	}
-	if r.query.Watch {
+	if len(files) > 1 {
 		slices.SortStableFunc(all.Runs, func(a, b Run) int { return cmp.Compare(a.Time, b.Time) })
+		slices.SortStableFunc(all.Events, func(a, b Event) int { return cmp.Compare(a.Time, b.Time) })
 	}
+	all.Events = all.Events[max(0, len(all.Events)-q.Most):]
+	all.Names = slices.Sorted(maps.Keys(names))
 	return all
 }
 
@@ -97,18 +96,24 @@ func (r *runsReader) addLine(text []byte) bool {
 	if !ok {
 		return false
 	}
-	if r.query.Boots && l.Phase != policy.PhaseBoot {
-		r.addName(l.Profile)
-		return true
+	r.addName(l.Profile)
+	switch {
+	case r.query.Events:
+		r.addEvent(l, len(text))
+	case !r.query.Boots || l.Phase == policy.PhaseBoot:
+		r.addToRun(l)
 	}
+	return true
+}
+
+func (r *runsReader) addToRun(l Line) {
 	if !r.query.Whole {
 		l.Rules, l.Operations = nil, nil
 	}
 	if l.Profile == "" {
 		r.add(Run{Time: l.Time, Container: &l})
-		return true
+		return
 	}
-	r.addName(l.Profile)
 	if !r.begun(l) {
 		r.add(Run{Time: l.Time})
 	}
@@ -118,7 +123,6 @@ func (r *runsReader) addLine(text []byte) bool {
 		r.lines++
 		r.shed()
 	}
-	return true
 }
 
 func (r *runsReader) addName(profile string) {
@@ -163,5 +167,64 @@ func (r *runsReader) shed() {
 		last := &r.runs[0]
 		last.Profiles = last.Profiles[:runsLines]
 		r.lines = runsLines
+	}
+}
+
+// An Event is what one pass did with a profile, and why.
+type Event struct {
+	SchemaVersion policy.Version `json:"schema_version"`
+	Time          string         `json:"time"`
+	Profile       string         `json:"profile,omitempty"` // empty: the container
+	Done          []string       `json:"done"`              // a few words for each step, in order
+	Code          string         `json:"code"`
+	Reason        string         `json:"reason"`
+	Command       string         `json:"command"`         // "boot" at a boot
+	Cause         []string       `json:"cause,omitempty"` // of a pass of the watch: its triggers
+
+	size int // of its line, in bytes
+}
+
+// doneWords say what an operation did. The others are no events.
+var doneWords = map[policy.Op]string{
+	policy.OpPublish: "slot made", policy.OpUpdate: "slot changed", policy.OpRemove: "slot removed",
+	policy.OpMarkDown: "down file made", policy.OpClearDown: "down file removed",
+	policy.OpBringUp: "started", policy.OpBringDown: "stopped", policy.OpSeed: "state recorded",
+}
+
+// eventOf returns the event of a line; not ok means that nothing was done.
+func eventOf(l Line) (e Event, ok bool) {
+	e = Event{Time: l.Time, Profile: l.Profile, Code: l.Code, Reason: l.Reason, Command: cmp.Or(l.Command, l.Phase), Cause: l.Cause}
+	for _, o := range l.Operations {
+		word := doneWords[o.Op]
+		switch {
+		case o.Error != "":
+			word = fmt.Sprintf("%s failed: %s", o.Op, o.Error)
+		case !o.Done:
+			word = ""
+		case o.Op == policy.OpSweep:
+			word = "swept " + o.File
+		}
+		if word != "" {
+			e.Done = append(e.Done, word)
+		}
+	}
+	return e, len(e.Done) > 0
+}
+
+// eventBytes bounds the lines whose events are held.
+const eventBytes = 16 << 20
+
+// addEvent adds the event of a line of so many bytes, and drops the oldest ones beyond the bounds.
+func (r *runsReader) addEvent(l Line, size int) {
+	event, ok := eventOf(l)
+	if !ok || !r.asksFor(l.Profile) {
+		return
+	}
+	event.size = size
+	r.events, r.bytes = append(r.events, event), r.bytes+size
+	for len(r.events) > r.query.Most || r.bytes > eventBytes {
+		r.bytes -= r.events[0].size
+		r.events[0] = Event{}
+		r.events = r.events[1:]
 	}
 }

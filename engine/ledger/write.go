@@ -118,7 +118,7 @@ func (p Pass) File() string {
 func (p Pass) Text() ([]byte, error) {
 	line := Line{
 		Time:   time.Unix(0, p.Input.Now.UnixNS).UTC().Format(time.RFC3339),
-		BootID: policy.BootID(p.Input.Container),
+		BootID: policy.HostOf(p.Input.Container).BootID,
 		Phase:  p.Input.Phase, Command: p.Command, Cause: p.Cause,
 		Image:  policy.ImageVersion(p.Input.Container),
 		Policy: p.Decisions.Policy,

@@ -12,13 +12,13 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// decide decides on the facts, for the profiles in running as if an operator wanted them
-// to run.
-func (p *pass) decide(ctx context.Context, running []string) {
+// decide decides on the facts. If the request records that the named profiles are to run, it
+// decides as if that were recorded already.
+func (p *pass) decide(ctx context.Context, names []string) {
 	in := p.report.Input
-	if len(running) > 0 {
+	if p.Request.records() {
 		in.Profiles = maps.Clone(in.Profiles)
-		for _, name := range running {
+		for _, name := range names {
 			in.Profiles[name] = policy.WithDesiredState(in.Profiles[name], engine.IntentRunning, in.Now)
 		}
 	}
@@ -54,7 +54,7 @@ func (p *pass) decide(ctx context.Context, running []string) {
 // is about the copy.
 func (p *pass) decideWithCopies(ctx context.Context, d policy.Decisions, in policy.Input) (policy.Decisions, engine.Evaluator, error) {
 	broken := brokenRules(d)
-	rules, err := p.Rules.Mended(ctx, p.evaluator, slices.Collect(maps.Keys(broken)))
+	rules, err := p.Rules.Mended(ctx, p.evaluator, broken)
 	if rules == nil {
 		return policy.Decisions{}, nil, err
 	}
@@ -66,11 +66,11 @@ func (p *pass) decideWithCopies(ctx context.Context, d policy.Decisions, in poli
 }
 
 // brokenRules returns the packages that broke, of those that count.
-func brokenRules(d policy.Decisions) map[string]bool {
-	broken := map[string]bool{}
+func brokenRules(d policy.Decisions) []string {
+	var broken []string
 	for _, a := range d.Alarms {
-		if a.Code == policy.CodeRuleError {
-			broken[a.Rule] = true
+		if a.Code == policy.CodeRuleError && !slices.Contains(broken, a.Rule) {
+			broken = append(broken, a.Rule)
 		}
 	}
 	return broken
@@ -107,8 +107,8 @@ func (p *pass) restrict(names []string) error {
 		return nil
 	}
 	d := &p.report.Decisions
-	slots := p.report.Slots.ByProfile()
-	if err := known(names, slices.Collect(maps.Keys(d.Profiles)), slots); err != nil {
+	known := slices.AppendSeq(slices.Collect(maps.Keys(d.Profiles)), maps.Keys(p.report.Slots.ByProfile()))
+	if err := engine.CheckNames(names, known); err != nil {
 		return p.report.OrUncertain(err)
 	}
 	some := map[string]policy.Decision{}

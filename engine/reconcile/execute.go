@@ -43,13 +43,16 @@ func (p *pass) unpruned(why string) {
 	}
 }
 
-// plan asks both executors for their operations.
+// plan plans what is done to slots, and then what is done on the volume.
 func (p *pass) plan(ctx context.Context, o policy.PlanOptions) {
-	plan, err := engine.Plan(ctx, []engine.Executor{p.Slots, p.Volume}, p.report.Decisions, o)
+	plan, err := p.Slots.Plan(ctx, p.report.Decisions, o)
 	if err != nil {
-		p.report.PlanErr = err
-		p.problem("", err)
-	} else if running := p.report.Slots.Running; p.Phase == policy.PhaseBoot && p.Extent == ToEnd && o.Rescan && len(p.report.Skip) == 0 && running != nil && !*running {
+		p.report.PlanErr = fmt.Errorf("plan: %w", err)
+		p.problem("", p.report.PlanErr)
+		return
+	}
+	plan.Operations = append(plan.Operations, engine.FileOperations(p.report.Decisions)...)
+	if running := p.report.Slots.Running; p.Phase == policy.PhaseBoot && p.Extent == ToEnd && o.Rescan && len(p.report.Skip) == 0 && running != nil && !*running {
 		p.problem("", fmt.Errorf("no s6-svscan works on %s: nothing starts before one scans", p.ScanDir))
 	}
 	p.report.planned(plan)

@@ -56,7 +56,7 @@ func (p *pass) noted(intent string, notes []note) (recorded []string) {
 			recorded = append(recorded, n.name)
 		}
 		if n.err == nil && n.intent.Changed {
-			p.report.set(n.name, func(o *Outcome) { o.Recorded = true })
+			p.report.Profiles[n.name].Recorded = true
 			if p.isDry() {
 				p.report.note(n.name, fmt.Sprintf("the intent %q would be recorded", intent))
 			}
@@ -117,7 +117,7 @@ func (p *pass) follow(ctx context.Context, names []string, intent string) {
 				p.report.note(name, fmt.Sprintf("another command recorded %q meanwhile", now))
 			}
 			wanted = now
-			p.report.set(name, func(o *Outcome) { o.Errors = nil })
+			p.report.Profiles[name].Errors = nil
 			p.execute(ctx, []policy.Operation{op})
 		}
 	}

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"time"
 
 	"hermes-reconcile/engine"
-	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/wait"
 )
@@ -49,7 +49,7 @@ func (p *pass) lower(ctx context.Context) error {
 	}
 	operations := p.leftovers(ctx)
 	for _, name := range names {
-		p.report.set(name, func(*Outcome) {})
+		p.report.Profiles[name] = &Outcome{}
 		if slot, exists := slots[name]; exists {
 			operations = append(operations, p.lowering(name, slot))
 		}
@@ -115,21 +115,12 @@ func (p *pass) exist(ctx context.Context, names []string, slots map[string]polic
 		done, err := p.Volume.Change(ctx, engine.Change{Kind: engine.ReadIntent, Profile: name})
 		switch {
 		case done.Missing || errors.Is(err, fs.ErrNotExist):
-			return known([]string{name}, p.profileNames(ctx), slots)
+			return engine.CheckNames([]string{name}, slices.Collect(maps.Keys(slots)))
 		case err != nil:
 			return fmt.Errorf("profile %s has no slot, and whether it exists is not known: %w", name, err)
 		}
 	}
 	return nil
-}
-
-// profileNames lists the profiles of the volume; none when it cannot be read.
-func (p *pass) profileNames(ctx context.Context) []string {
-	runs, err := p.Volume.Runs(ctx, ledger.Query{Most: 1})
-	if err != nil {
-		return nil
-	}
-	return runs.Names
 }
 
 // stillThere reports the slots that this user cannot remove. A watch removes those whose

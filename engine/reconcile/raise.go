@@ -27,7 +27,8 @@ func (p *pass) raise(ctx context.Context) error {
 	}
 	switch {
 	case p.Request.Override || p.Request.Kind == Release:
-		p.decideWithoutHolds(ctx, names)
+		p.liftHolds(ctx, names)
+		p.decideAbout(ctx, names)
 	case p.Request.pauses():
 		if names, err = p.keepPauses(ctx, names); err != nil {
 			return err
@@ -47,7 +48,8 @@ func (p *pass) raise(ctx context.Context) error {
 		o.Start = names
 	}
 	all := p.report.Decisions
-	p.report.Decisions.Profiles = about(all.Profiles, names)
+	p.report.Decisions.Profiles = maps.Clone(all.Profiles)
+	maps.DeleteFunc(p.report.Decisions.Profiles, func(name string, _ policy.Decision) bool { return !slices.Contains(names, name) })
 	p.plan(ctx, o)
 	if p.isDry() {
 		p.report.Decisions = all
@@ -56,9 +58,7 @@ func (p *pass) raise(ctx context.Context) error {
 	begun := time.Now()
 	p.execute(ctx, p.report.Plan.Operations)
 	p.report.Decisions = all
-	if p.Request.Kind != Register {
-		p.failWithoutSlot(ctx, names)
-	}
+	p.failWithoutSlot(ctx, names)
 	p.follow(ctx, recorded, engine.IntentRunning)
 	p.letOthersIn()
 	p.heed(ctx, names, before, begun.Add(p.Execute.Wait))
@@ -66,21 +66,12 @@ func (p *pass) raise(ctx context.Context) error {
 	return p.finish(ctx)
 }
 
-// about keeps the named decisions.
-func about(all map[string]policy.Decision, names []string) map[string]policy.Decision {
-	some := map[string]policy.Decision{}
-	for _, name := range names {
-		some[name] = all[name]
-	}
-	return some
-}
-
 // choose decides, and returns the profiles that the request means.
 func (p *pass) choose(ctx context.Context) ([]string, error) {
 	names := p.Request.Profiles
 	if p.Request.All {
 		names = p.everyProfile(ctx)
-	} else if err := p.report.OrUncertain(known(names, slices.Collect(maps.Keys(p.report.Input.Profiles)), nil)); err != nil {
+	} else if err := p.report.OrUncertain(engine.CheckNames(names, slices.Collect(maps.Keys(p.report.Input.Profiles)))); err != nil {
 		return nil, err
 	}
 	p.decideAbout(ctx, names)
@@ -89,14 +80,13 @@ func (p *pass) choose(ctx context.Context) ([]string, error) {
 
 // decideAbout decides, and notes what is decided about the named profiles.
 func (p *pass) decideAbout(ctx context.Context, names []string) {
-	var running []string
-	if p.Request.records() {
-		running = names
-	}
-	p.decide(ctx, running)
+	p.decide(ctx, names)
 	for _, name := range names {
-		d := p.report.Decisions.Profiles[name]
-		p.report.set(name, func(o *Outcome) { o.Code, o.Reason = d.Code, d.Reason })
+		if p.report.Profiles[name] == nil {
+			p.report.Profiles[name] = &Outcome{}
+		}
+		d, o := p.report.Decisions.Profiles[name], p.report.Profiles[name]
+		o.Code, o.Reason = d.Code, d.Reason
 	}
 }
 
@@ -105,11 +95,7 @@ func (p *pass) decideAbout(ctx context.Context, names []string) {
 // Register.
 func (p *pass) everyProfile(ctx context.Context) []string {
 	all := slices.Sorted(maps.Keys(p.report.Input.Profiles))
-	var running []string
-	if p.Request.records() {
-		running = all
-	}
-	p.decide(ctx, running)
+	p.decide(ctx, all)
 	slots, pauses := p.report.Slots.ByProfile(), policy.PausesOf(p.report.Input.Container)
 	return slices.DeleteFunc(all, func(name string) bool {
 		d := p.report.Decisions.Profiles[name]
@@ -139,13 +125,10 @@ func (p *pass) permitted(names []string, slots map[string]policy.Slot) []string 
 		d := p.report.Decisions.Profiles[name]
 		// A slot without a supervisor is what an interrupted run left.
 		slot, exists := slots[name]
-		hasSlot := exists && slot.Now() != policy.NowNobody
 		switch {
 		case p.Request.pauses():
 			going = append(going, name)
-		case p.Request.Kind == Register && hasSlot && p.madeByWatch(name):
-			p.report.conclude(name, p.raisedWords(slot, slot, d))
-		case p.Request.Kind == Register && hasSlot:
+		case p.Request.Kind == Register && exists && slot.Now() != policy.NowNobody:
 			p.report.conclude(name, "has its slot")
 		case p.Request.Kind == Release && !outcome.Recorded && len(outcome.Errors) == 0:
 			p.report.conclude(name, "not held")
@@ -159,12 +142,6 @@ func (p *pass) permitted(names []string, slots map[string]policy.Slot) []string 
 		}
 	}
 	return going
-}
-
-// madeByWatch reports whether the watch made a slot for this pass.
-func (p *pass) madeByWatch(name string) bool {
-	_, existed := p.unasked[name]
-	return p.unasked != nil && !existed
 }
 
 // refusal explains why a profile must not start, and what would help.
@@ -225,15 +202,13 @@ func (p *pass) failWithoutSlot(ctx context.Context, names []string) {
 		if _, exists := slots[name]; !now.Known() || exists || len(p.report.Profiles[name].Errors) > 0 {
 			continue
 		}
-		if p.refused == nil {
-			p.problem(name, errNoSlot)
-			continue
+		err := errors.New("it has no slot: see alarms and errors")
+		if p.refused != nil { // root removed it meanwhile
+			err = cannotMakeSlot(name)
 		}
-		p.problem(name, cannotMakeSlot(name)) // root removed it meanwhile
+		p.problem(name, err)
 	}
 }
-
-var errNoSlot = errors.New("it has no slot: see alarms and errors")
 
 func cannotMakeSlot(name string) error {
 	return fmt.Errorf("it has no slot, and this user cannot make one: as root, hermes-reconcile register %s", name)
@@ -243,19 +218,18 @@ func cannotMakeSlot(name string) error {
 func (p *pass) raised(ctx context.Context, names []string, before map[string]policy.Slot) {
 	now := p.Slots.Slots(ctx).ByProfile()
 	for _, name := range names {
-		d := p.report.Decisions.Profiles[name]
-		slot, exists := now[name]
-		if p.Request.Kind == Register && !exists {
-			p.problem(name, errNoSlot)
-		}
-		p.report.conclude(name, p.raisedWords(before[name], slot, d))
+		p.report.conclude(name, p.raisedWords(before[name], now[name], p.report.Decisions.Profiles[name]))
 	}
 }
 
 func (p *pass) raisedWords(before, now policy.Slot, d policy.Decision) string {
 	switch {
+	case p.Request.Kind == Pause && now.Up:
+		return "asked to stop"
+	case p.Request.Kind == Pause && before.Up:
+		return "paused"
 	case p.Request.Kind == Pause:
-		return p.pausedWords(before, now)
+		return "paused, and was down"
 	case p.Request.Kind == Resume && d.Action != policy.ActionStart:
 		return "resumed, and down: " + d.Reason
 	case p.Request.Kind == Resume && now.Up && now.WaitingUntilUnix == 0:

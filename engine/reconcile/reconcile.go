@@ -30,8 +30,9 @@ type Volume interface {
 	// emit with the facts of each profile, one call at a time. With an error it has
 	// called emit for the profiles that it got to.
 	Collect(ctx context.Context, emit func(profile string, facts policy.Facts)) (policy.Facts, error)
-	// An executor of sweeps and seeds.
-	engine.Executor
+	// Execute carries out the sweeps and seeds among the operations and returns a result for
+	// each of them, in order; see Slots.Execute.
+	Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result
 	// Change reads or writes what a life cycle command needs of a profile. The error
 	// wraps fs.ErrNotExist when there is no such profile.
 	Change(ctx context.Context, c engine.Change) (engine.Changed, error)
@@ -43,7 +44,15 @@ type Volume interface {
 
 // Slots is the executor of the scan directory.
 type Slots interface {
-	engine.Executor
+	// Plan compares the decisions with what exists and returns the operations that
+	// make it so, in the order in which they have to be carried out. It changes
+	// nothing. When everything is right already, there are no operations.
+	Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error)
+	// Execute carries out the operations that are its own and returns a result
+	// for each of them, in order. An operation that fails does not stop the
+	// others. Execute can be interrupted at any moment; the next plan and Execute
+	// repair what it left.
+	Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result
 	// Lock keeps other passes out until unlock. The error of a user who may only
 	// control slots wraps fs.ErrPermission.
 	Lock(ctx context.Context) (unlock func(), err error)
@@ -132,9 +141,7 @@ type Options struct {
 	// KeepRules saves the rules as the last good ones, as a boot does.
 	KeepRules bool
 	// Amend may take operations out of the plan, and add alarms, before anything is done.
-	Amend func(*Report)
-	// Blind leaves out of the report how the slots are afterwards.
-	Blind   bool
+	Amend   func(*Report)
 	Execute policy.ExecuteOptions
 }
 
@@ -152,8 +159,6 @@ type pass struct {
 	evaluator engine.Evaluator
 	unlock    func() // ends the lock that keeps other passes out; nil: there is none
 	refused   error  // why this user may not lock, and so may only control slots
-	// unasked are the slots before the watch was asked; nil: it was not.
-	unasked map[string]policy.Slot
 }
 
 // Pass collects, decides, plans, executes and records, as far as the options say. Its
@@ -204,7 +209,6 @@ func (p *pass) askWatch(ctx context.Context) {
 	if p.Poke == nil || p.Extent != ToEnd {
 		return
 	}
-	p.unasked = p.Slots.Slots(ctx).ByProfile()
 	if err := p.Poke(ctx); err != nil {
 		p.refused = fmt.Errorf("%w; no watch does it instead: %w", p.refused, err)
 	}
@@ -276,7 +280,7 @@ func (p *pass) converge(ctx context.Context) error {
 func (p *pass) finish(ctx context.Context) error {
 	if p.Phase == policy.PhaseBoot {
 		p.missing()
-	} else if !p.Blind {
+	} else {
 		p.observe(ctx)
 	}
 	p.record(ctx)

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/policy"
@@ -13,7 +14,7 @@ import (
 func (p *pass) record(ctx context.Context) {
 	r := ledger.Pass{
 		Command: p.Command, Cause: p.Cause, Input: p.report.Input, Decisions: p.report.Decisions, Alarms: p.report.Alarms,
-		Results: p.report.Results, Errors: p.report.Errors,
+		Results: p.report.Results, Errors: slices.Concat(p.Errors, p.report.Errors),
 	}
 	if p.LogDecisions != nil {
 		p.LogDecisions(ctx, r, p.report.Evaluator)
@@ -21,7 +22,7 @@ func (p *pass) record(ctx context.Context) {
 	if p.Phase == policy.PhaseBoot {
 		if err := p.Volume.AppendLog(ctx, ledger.BootLogName, r.BootLog()); err != nil {
 			p.problem("", fmt.Errorf("the boot log: %w", err))
-			r.Errors = p.report.Errors
+			r.Errors = slices.Concat(p.Errors, p.report.Errors)
 		}
 	} else if r.Decisions.Profiles = p.changed(); r.Decisions.Profiles == nil {
 		return

@@ -19,7 +19,7 @@ type Report struct {
 	Alarms        []policy.Alarm        `json:"alarms"`     // of the decisions and of the plan
 	Operations    []Operation           `json:"operations"` // in the order in which they were done
 	Pending       []string              `json:"pending"`    // profiles whose new run script takes effect at their next start
-	Profiles      map[string]Outcome    `json:"profiles"`   // those that somebody named
+	Profiles      map[string]*Outcome   `json:"profiles"`   // those that somebody named
 	Errors        []string              `json:"errors"`     // those that are about no profile
 
 	engine.Situation `json:"-"`
@@ -30,7 +30,6 @@ type Report struct {
 	Results          []policy.Result  `json:"-"`
 	Slots            policy.Slots     `json:"-"` // before
 	RulesFailed      bool             `json:"-"` // the first thing that went wrong is about the rules
-	given            int              // errors from before the pass
 }
 
 // Failed reports whether something went wrong that did not end the pass.
@@ -40,7 +39,7 @@ func (r *Report) Failed() bool {
 			return true
 		}
 	}
-	return len(r.Errors) > r.given
+	return len(r.Errors) > 0
 }
 
 // Changes reports whether a dry run found something to do.
@@ -78,7 +77,7 @@ func newReport(o Options) Report {
 	return Report{
 		Command: command, DryRun: o.Extent != ToEnd,
 		Skip: []policy.Contribution{}, Alarms: []policy.Alarm{}, Operations: []Operation{}, Pending: []string{},
-		Profiles: map[string]Outcome{}, Errors: append([]string{}, o.Errors...), given: len(o.Errors),
+		Profiles: map[string]*Outcome{}, Errors: []string{},
 	}
 }
 
@@ -111,8 +110,8 @@ func (r *Report) add(result policy.Result) {
 // problem notes an error, of a profile where that is one of the report.
 func (p *pass) problem(profile string, err error) {
 	p.Log.Error("failed", "profile", profile, "err", err)
-	if _, named := p.report.Profiles[profile]; named {
-		p.report.set(profile, func(o *Outcome) { o.Errors = append(o.Errors, err.Error()) })
+	if o, named := p.report.Profiles[profile]; named {
+		o.Errors = append(o.Errors, err.Error())
 		return
 	}
 	p.report.Errors = append(p.report.Errors, err.Error())
@@ -125,28 +124,22 @@ func (p *pass) rulesProblem(what, why string) {
 	p.report.Errors = append(p.report.Errors, what+": "+why)
 }
 
-func (r *Report) set(profile string, change func(*Outcome)) {
-	o := r.Profiles[profile]
-	change(&o)
-	r.Profiles[profile] = o
-}
-
 func (r *Report) note(profile, text string) {
-	r.set(profile, func(o *Outcome) { o.Notes = append(o.Notes, text) })
+	o := r.Profiles[profile]
+	o.Notes = append(o.Notes, text)
 }
 
 // conclude sets the outcome of a profile, with the errors that it has in mind.
 func (r *Report) conclude(profile, outcome string) {
-	r.set(profile, func(o *Outcome) {
-		switch {
-		case len(o.Errors) == 0 || outcome == refused:
-		case slices.Contains([]string{"stopped", "started", "restarted", "slot removed", "paused"}, outcome):
-			outcome += ", with an error"
-		default:
-			outcome = "failed"
-		}
-		o.Outcome = policy.Maybe(outcome)
-	})
+	o := r.Profiles[profile]
+	switch {
+	case len(o.Errors) == 0 || outcome == refused:
+	case slices.Contains([]string{"stopped", "started", "restarted", "slot removed", "paused"}, outcome):
+		outcome += ", with an error"
+	default:
+		outcome = "failed"
+	}
+	o.Outcome = policy.Maybe(outcome)
 }
 
 const refused = "refused"

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
 )
 
@@ -34,26 +33,11 @@ type Request struct {
 	Pause    policy.Pause
 }
 
-// records reports whether the request records that the profiles are to run, and decides
-// as if that were recorded already.
+// records reports whether the request records that the profiles are to run.
 func (r Request) records() bool { return r.Kind == Start || r.Kind == Restart }
 
 // pauses reports whether the request begins or ends a pause.
 func (r Request) pauses() bool { return r.Kind == Pause || r.Kind == Resume }
-
-// known checks that each name is that of a profile or of a slot. Its error is an
-// engine.UnknownProfile.
-func known(names, profiles []string, slots map[string]policy.Slot) error {
-	all := map[string]bool{}
-	for _, name := range profiles {
-		all[name] = true
-	}
-	for name := range slots {
-		all[name] = true
-	}
-	_, err := engine.Only(all, names)
-	return err
-}
 
 // ownSlots returns the profiles that have a slot of ours, sorted.
 func ownSlots(s policy.Slots) []string {
@@ -63,14 +47,15 @@ func ownSlots(s policy.Slots) []string {
 
 // observe adds how the slots of the named profiles are now.
 func (p *pass) observe(ctx context.Context) {
+	if len(p.report.Profiles) == 0 {
+		return
+	}
 	now := p.Slots.Slots(ctx)
 	slots := now.ByProfile()
-	for name := range p.report.Profiles {
+	for name, o := range p.report.Profiles {
 		slot, exists := slots[name]
-		p.report.set(name, func(o *Outcome) {
-			if o.Slot, o.Now = now.Words(slot, exists); o.Now == policy.NowUp {
-				o.PID = slot.PID
-			}
-		})
+		if o.Slot, o.Now = now.Words(slot, exists); o.Now == policy.NowUp {
+			o.PID = slot.PID
+		}
 	}
 }

@@ -11,47 +11,33 @@ import (
 
 // The codes of the alarms of the status.
 const (
-	codeNotUp     = "not_up"         // wanted and not up
-	codeNotWanted = "not_wanted"     // up and not wanted
-	CodeNobody    = "not_supervised" // a slot without a supervisor
-	codeNotServed = "not_served"     // the root profile should serve it and does not
-	codeOddSlot   = "odd_slot"       // something else stands in the place of a slot
-	codeStray     = "stray_gateway"  // its lock is held, and its slot is not up
-	codeNoSvscan  = "no_svscan"      // no s6-svscan works on the scan directory
-	codeScanDir   = "scandir"        // the scan directory is missing, or cannot be read
-	CodeLoop      = "crash_loop"     // wanted, and its gateway ends again and again
+	codeNotUp     = "not_up"           // wanted and not up
+	codeNotWanted = "not_wanted"       // up and not wanted
+	CodeNobody    = "not_supervised"   // a slot without a supervisor
+	codeNotServed = "not_served"       // the root profile should serve it and does not
+	codeOddSlot   = "odd_slot"         // something else stands in the place of a slot
+	codeStray     = "stray_gateway"    // its lock is held, and its slot is not up
+	codeFacts     = "facts_incomplete" // what decides is not known of one profile
+	codeNoSvscan  = "no_svscan"        // no s6-svscan works on the scan directory
+	codeScanDir   = "scandir"          // the scan directory is missing, or cannot be read
+	CodeLoop      = "crash_loop"       // wanted, and its gateway ends again and again
 	CodeWatch     = "watch_not_running"
 	codeLog       = "decision_log" // events were dropped, or wait although they should not
 )
-
-// Codes returns the codes of the alarms of the status.
-func Codes() []string {
-	return []string{codeNotUp, codeNotWanted, CodeNobody, codeNotServed, codeOddSlot, codeStray, codeFacts, engine.CodeVolume, codeNoSvscan, codeScanDir, CodeLoop, CodeWatch, codeLog}
-}
 
 // heldByRoot are the codes of the holds that leave a profile to the gateway of the root
 // profile.
 var heldByRoot = []string{"multiplexed", "served_by"}
 
-// A multiplexing is which profiles the gateway of the root profile serves.
-type multiplexing struct {
-	on     bool
-	served []string // as the root's last gateway recorded; nil when it did not
-}
-
-// serve notes which profiles the gateway of the root profile serves.
-func (d *Document) serve(s engine.Situation, decisions policy.Decisions) multiplexing {
-	m := multiplexing{
-		on:     policy.MultiplexOn(s.Input.Container),
-		served: policy.ServedProfiles(s.Input.Profiles[policy.RootProfile]),
-	}
+// serve notes which profiles are left to the gateway of the root profile.
+func (d *Document) serve(s engine.Situation, decisions policy.Decisions) {
+	on := policy.MultiplexOn(s.Input.Container)
 	for name, p := range d.Profiles {
-		if m.on && p.Now != policy.NowUp && p.Wanted == WantedDown && leftToRoot(decisions.Profiles[name]) {
+		if on && p.Now != policy.NowUp && p.Wanted == WantedDown && leftToRoot(decisions.Profiles[name]) {
 			p.ServedBy = policy.RootProfile
 			d.Profiles[name] = p
 		}
 	}
-	return m
 }
 
 func leftToRoot(d policy.Decision) bool {
@@ -60,15 +46,16 @@ func leftToRoot(d policy.Decision) bool {
 	})
 }
 
-// ownAlarms returns the alarms about what is wanted and what runs, by profile.
-func (d *Document) ownAlarms(m multiplexing) []policy.Alarm {
+// ownAlarms returns the alarms about what is wanted and what runs, by profile. Served are the
+// profiles that the root's last gateway recorded as served; nil when it did not.
+func (d *Document) ownAlarms(served []string) []policy.Alarm {
 	alarms := append([]policy.Alarm{}, d.supervisorAlarms()...)
 	for _, name := range d.Names() {
 		for _, a := range d.Profiles[name].alarms(d.Supervisor) {
 			a.Profile = name
 			alarms = append(alarms, a)
 		}
-		if a, ok := d.notServed(name, m); ok {
+		if a, ok := d.notServed(name, served); ok {
 			alarms = append(alarms, a)
 		}
 	}
@@ -120,7 +107,7 @@ func (p Profile) alarms(s Supervisor) []policy.Alarm {
 // notServed returns the alarm about a profile that a rule would start, that is left to the
 // gateway of the root profile, and that this gateway does not serve: it runs nowhere, and
 // no process is missing.
-func (d *Document) notServed(name string, m multiplexing) (policy.Alarm, bool) {
+func (d *Document) notServed(name string, served []string) (policy.Alarm, bool) {
 	p := d.Profiles[name]
 	if p.ServedBy != policy.RootProfile || !p.asked {
 		return policy.Alarm{}, false
@@ -130,7 +117,7 @@ func (d *Document) notServed(name string, m multiplexing) (policy.Alarm, bool) {
 	switch {
 	case root.Now != policy.NowUp && root.Now != policy.NowUnknown:
 		a.Reason = "it should run and be served by default, and default is not up"
-	case m.served != nil && !slices.Contains(m.served, name):
+	case served != nil && !slices.Contains(served, name):
 		a.Reason = "it should run and be served by default, and is not in default's served_profiles"
 	default:
 		return a, false

@@ -3,7 +3,6 @@
 package status
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -55,16 +54,11 @@ type Owner struct {
 
 // ownerOf returns who owns the volume, if the lease says so.
 func ownerOf(container policy.Facts) *Owner {
-	var lease, own struct {
-		Host, ID string
-		SeenAt   int64 `json:"seen_at_unix"`
-	}
-	_ = json.Unmarshal(container["owner_lease"], &lease) // a lease that cannot be used is none
-	_ = json.Unmarshal(container["own_lease"], &own)
+	lease, ours := policy.OwnerLeaseOf(container)
 	if lease.Host == "" || lease.SeenAt == 0 {
 		return nil
 	}
-	return &Owner{Host: lease.Host, Ours: lease.ID != "" && lease.ID == own.ID, SeenAt: time.Unix(lease.SeenAt, 0).UTC()}
+	return &Owner{Host: lease.Host, Ours: ours, SeenAt: time.Unix(lease.SeenAt, 0).UTC()}
 }
 
 // Describe describes the owner at a time.
@@ -114,11 +108,8 @@ const (
 	ServedSelf = "self"
 )
 
-// The codes of what only the status knows.
-const (
-	codeFacts     = "facts_incomplete" // what decides is not known of one profile
-	codeNoProfile = "no_profile"       // there is a slot and no profile of that name
-)
+// codeNoProfile is the code of a slot when there is no profile of its name.
+const codeNoProfile = "no_profile"
 
 // New makes the status of a situation and of what was decided on it.
 func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Document {
@@ -143,8 +134,8 @@ func New(scanDir string, s engine.Situation, decisions policy.Decisions) *Docume
 			d.Profiles[name] = d.stranger().seen(slots, slot, true)
 		}
 	}
-	multiplex := d.serve(s, decisions)
-	d.Alarms = append(d.ownAlarms(multiplex), decisions.Alarms...)
+	d.serve(s, decisions)
+	d.Alarms = append(d.ownAlarms(policy.ServedProfiles(s.Input.Profiles[policy.RootProfile])), decisions.Alarms...)
 	if !d.Volume.Readable && s.VolumeErr == nil { // else the decisions have that alarm
 		d.Alarms = append(d.Alarms, policy.Alarm{Code: engine.CodeVolume, Reason: "named profiles may be missing here: " + d.Volume.Error})
 	}

@@ -1,11 +1,13 @@
 package status
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"slices"
 	"time"
 
+	"hermes-reconcile/engine/decisionlog"
 	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 )
@@ -23,7 +25,6 @@ type Watch struct {
 	Next       time.Time         `json:"next,omitzero"` // when the rules want to be asked again
 	NextReason string            `json:"next_reason,omitempty"`
 	NoEvents   map[string]string `json:"no_events,omitempty"` // why the kernel gives none, by kind of event
-	Lease      *watch.Lease      `json:"-"`
 
 	exists bool      // there is a slot
 	since  time.Time // it is up, as s6 says; zero: not known, or not up
@@ -45,7 +46,7 @@ func watchOf(slots policy.Slots) (w Watch) {
 // that only the watch can know.
 func (d *Document) AddWatch(enabled bool, resync time.Duration, s watch.State, err error) {
 	w := &d.Watch
-	w.Enabled, w.NextReason, w.NoEvents, w.Lease = enabled, s.NextReason, s.Events, s.Lease
+	w.Enabled, w.NextReason, w.NoEvents = enabled, s.NextReason, s.Events
 	if s.LookedUnix > 0 {
 		w.Looked = time.Unix(s.LookedUnix, 0).UTC()
 	}
@@ -126,4 +127,30 @@ func (w Watch) Describe(now time.Time) string {
 		return "no service (watch.enabled is false), so what is NEXT waits for apply or a boot"
 	}
 	return "no service"
+}
+
+// A DecisionLog is how the decision log goes since the container started.
+type DecisionLog struct {
+	Dropped  int       `json:"dropped"`           // events that nobody has
+	Buffered int       `json:"buffered"`          // events that wait for the collector
+	Uploaded time.Time `json:"uploaded,omitzero"` // last
+	Problem  string    `json:"problem,omitempty"`
+}
+
+// AddDecisionLog adds what passes and the uploads of the watch have written of the decision
+// log, or the error of reading it. Without a collector there are no uploads.
+func (d *Document) AddDecisionLog(s decisionlog.State, u *watch.Uploads, err error) {
+	l := DecisionLog{Dropped: s.Dropped, Problem: s.Problem}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.Problem = "its state cannot be read: " + err.Error()
+	}
+	if u != nil {
+		l.Buffered, l.Problem = u.Buffered, cmp.Or(l.Problem, u.Problem)
+		if u.UploadedUnix > 0 {
+			l.Uploaded = time.Unix(u.UploadedUnix, 0).UTC()
+		}
+	}
+	if d.DecisionLog = &l; l.Problem != "" {
+		d.Alarms = append(d.Alarms, policy.Alarm{Code: codeLog, Reason: "the decision log is not complete: " + policy.Cut(l.Problem)})
+	}
 }

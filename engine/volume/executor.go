@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,58 +14,10 @@ import (
 
 // An Executor sweeps runtime files and seeds state files.
 type Executor struct {
-	// Home is the volume. Plan does not need it, so that a process that must not touch
-	// the volume can plan.
 	Home *Home
 	// Live means that gateways may be starting at this moment. A file that was replaced,
 	// or whose gateway lives, is then left alone without an error.
 	Live bool
-}
-
-// Plan makes the sweeps and seeds of the decisions, in the order of the profile names:
-// sweeps as the decision lists them, then the seed. A profile that is skipped, or a
-// container that is, gets none. Plan reads no files: a decision sweeps only what the facts
-// offer, and seeds only a profile whose facts know of no state file.
-func (e *Executor) Plan(ctx context.Context, d policy.Decisions, _ policy.PlanOptions) (policy.Plan, error) {
-	var plan policy.Plan
-	if len(d.Skip) > 0 {
-		return plan, nil
-	}
-	for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
-		decision := d.Profiles[name]
-		if decision.Action == policy.ActionSkip {
-			continue
-		}
-		for _, file := range decision.Sweep {
-			plan.Operations = append(plan.Operations, policy.Operation{
-				Op: policy.OpSweep, Profile: name, File: file,
-				Identity: decision.Identities[file],
-				Cause: cause(decision, func(c policy.Contribution) bool {
-					return c.Set == policy.SetSweep && c.File == file
-				}),
-			})
-		}
-		if decision.Seed != nil {
-			plan.Operations = append(plan.Operations, policy.Operation{
-				Op: policy.OpSeed, Profile: name, File: policy.StateFile, Seed: decision.Seed,
-				Cause: cause(decision, func(c policy.Contribution) bool {
-					return c.Set == policy.SetSeed && c.State == decision.Seed.State && c.MigratedFrom == decision.Seed.MigratedFrom
-				}),
-			})
-		}
-		if err := ctx.Err(); err != nil {
-			return policy.Plan{}, err
-		}
-	}
-	return plan, nil
-}
-
-// cause returns the reason of the first contribution that asked for a sweep or a seed.
-func cause(d policy.Decision, asked func(policy.Contribution) bool) string {
-	if i := slices.IndexFunc(d.Contributions, asked); i >= 0 {
-		return d.Contributions[i].Reason
-	}
-	return d.Reason
 }
 
 // Execute carries out the sweeps and seeds of the plan and ignores the other operations.

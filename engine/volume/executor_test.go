@@ -27,38 +27,6 @@ func identityAt(t *testing.T, path string) string {
 	return policy.Identity(info)
 }
 
-func TestPlanNamesWhatWillBeSweptAndSeeded(t *testing.T) {
-	seed := &policy.Seed{State: "running", MigratedFrom: "legacy-container-cmd"}
-	decisions := policy.Decisions{Profiles: map[string]policy.Decision{
-		"writer": {Action: policy.ActionDown},
-		"coder": {
-			Action: policy.ActionStart, Sweep: []string{"gateway.pid"}, Identities: map[string]string{"gateway.pid": "id"},
-			Contributions: []policy.Contribution{{Set: policy.SetSweep, File: "gateway.pid", Reason: "stale"}},
-		},
-		"default": {
-			Action: policy.ActionStart, Seed: seed,
-			Contributions: []policy.Contribution{{Set: policy.SetSeed, State: "running", MigratedFrom: "legacy-container-cmd", Reason: "first boot"}},
-		},
-		"gone": {Action: policy.ActionSkip, Sweep: []string{"gateway.pid"}, Seed: seed},
-	}}
-	e := &Executor{}
-	got, err := e.Plan(context.Background(), decisions, policy.PlanOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []policy.Operation{
-		{Op: policy.OpSweep, Profile: "coder", File: "gateway.pid", Identity: "id", Cause: "stale"},
-		{Op: policy.OpSeed, Profile: "default", File: "gateway_state.json", Seed: seed, Cause: "first boot"},
-	}
-	if diff := cmp.Diff(want, got.Operations); diff != "" {
-		t.Errorf("plan (-want +got):\n%s", diff)
-	}
-	decisions.Skip = []policy.Contribution{{Set: policy.SetSkip, Reason: "a dashboard"}}
-	if got, err := e.Plan(context.Background(), decisions, policy.PlanOptions{}); len(got.Operations) != 0 || err != nil {
-		t.Errorf("plan of a skipped container = %v, %v, want nothing", got, err)
-	}
-}
-
 // A token lock is below the home, and its gateway's lock in the profile.
 func TestSweepOfATokenLock(t *testing.T) {
 	const lock = ".local/state/hermes/gateway-locks/telegram-bot-token-0123456789abcdef.lock"

@@ -116,7 +116,7 @@ func TestTemporaryFilesAreRemoved(t *testing.T) {
 func TestFilesOfOthers(t *testing.T) {
 	t.Parallel()
 	documents := map[string]string{
-		AppliedFile: `{"profiles":{"coder":{"action":"start"}}}`, AcceptFile: `{"profiles":["coder"],"at_unix":` + "1800000000}", policy.LeaseMemoryFile: `{"id":"x"}`,
+		AppliedFile: `{"coder":{"action":"start"}}`, AcceptFile: `{"profiles":["coder"],"at_unix":` + "1800000000}", policy.LeaseMemoryFile: `{"id":"x"}`,
 	}
 	for _, others := range []bool{false, true} {
 		var log bytes.Buffer
@@ -132,7 +132,7 @@ func TestFilesOfOthers(t *testing.T) {
 			}
 		}
 		applied, appliedErr := readApplied(l.Dir)
-		lease, leaseErr := ReadLeaseMemory(l.Dir)
+		lease, leaseErr := Read[LeaseMemory](l.Dir, policy.LeaseMemoryFile)
 		read := []bool{applied["coder"].Action == policy.ActionStart, appliedErr == nil, lease.ID == "x", leaseErr == nil, len(l.acceptedStops(start)) == 1, log.Len() == 0}
 		for i, is := range read {
 			if is == others {
@@ -145,7 +145,7 @@ func TestFilesOfOthers(t *testing.T) {
 // FuzzRunDirectory: whatever the files say, a watch begins and decides.
 func FuzzRunDirectory(f *testing.F) {
 	for _, text := range []string{
-		`{"profiles":null}`, `{"profiles":{"coder":{"action":7}}}`, `{"profiles":{"":{}}}`, `{"profiles":["coder"],"at_unix":1800000000}`, `{"at_unix":9223372036854775807}`,
+		`{"coder":null}`, `{"coder":{"action":7}}`, `{"":{}}`, `{"profiles":null}`, `{"profiles":["coder"],"at_unix":1800000000}`, `{"at_unix":9223372036854775807}`,
 		`{"schema_version":1,"pid":-1,"lease":{},"blocked":["coder"]}`, `{"id":""}`, "", "null", "[]",
 	} {
 		f.Add([]byte(text))
@@ -161,7 +161,7 @@ func FuzzRunDirectory(f *testing.F) {
 			}
 		}
 		l.Passed = func(reconcile.Report, error, []string, time.Duration, *State) { cancel() }
-		_, _ = ReadLeaseMemory(l.Dir)
+		_, _ = Read[LeaseMemory](l.Dir, policy.LeaseMemoryFile)
 		_ = Accept(l.Dir, nil, start)
 		if err := l.Run(ctx); err != nil {
 			t.Fatal(err)

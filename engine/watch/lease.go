@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"encoding/json"
 	"time"
 
 	"hermes-reconcile/policy"
@@ -19,15 +18,8 @@ type LeaseMemory struct {
 	Renewed     bool   `json:"renewed,omitempty"`            // it was seen to be renewed
 }
 
-// ReadLeaseMemory reads what the watch of a directory remembers. The error wraps
-// fs.ErrNotExist when there is nothing.
-func ReadLeaseMemory(dir string) (m LeaseMemory, err error) {
-	err = read(dir, policy.LeaseMemoryFile, &m)
-	return m, err
-}
-
-// Keep writes it.
-func (m LeaseMemory) Keep(dir string) error { return write(dir, policy.LeaseMemoryFile, m) }
+// Keep writes it, as policy.LeaseMemoryFile.
+func (m LeaseMemory) Keep(dir string) error { return Write(dir, policy.LeaseMemoryFile, m) }
 
 // A LeaseStep is what a watch does about the lease.
 type LeaseStep string
@@ -49,45 +41,12 @@ type LeaseLook struct {
 	Aside bool
 }
 
-// A Host is what the fact host says of this container.
-type Host struct {
-	Hostname string
-	BootID   string `json:"boot_id"`
-	Started  int64  `json:"started_at_unix"`
-}
-
-// Host returns it. An unknown host has no name.
-func (l LeaseLook) Host() (h Host) {
-	_ = json.Unmarshal(l.Container["host"], &h)
-	return h
-}
-
-// Found returns the lease on the volume as the state tells it; nil is none.
-func (l LeaseLook) Found(step LeaseStep) *Lease {
-	found := l.found()
-	if found.Host == "" {
-		return nil
-	}
-	return &Lease{Ours: step == LeaseRenew, Host: found.Host, SeenUnix: found.SeenAt}
-}
-
-func (l LeaseLook) found() (f foundLease) {
-	_ = json.Unmarshal(l.Container["owner_lease"], &f) // what is missing counts as none
-	return f
-}
-
-// foundLease is the fact owner_lease.
-type foundLease struct {
-	Status, Host, ID string
-	SeenAt           int64 `json:"seen_at_unix"`
-	TTL              int64 `json:"ttl_seconds"`
-}
-
 // Next returns what to do, and what to remember if that can be done. A stale lease of another
 // is taken only when the watch has seen nobody renew it for two thirds of its time, by its own
 // clock. The owner renews four times in it, and a renewal is seen a quarter late at most.
 func (m LeaseMemory) Next(look LeaseLook) (LeaseStep, LeaseMemory) {
-	lease, host := look.found(), look.Host()
+	lease, _ := policy.OwnerLeaseOf(look.Container)
+	host := policy.HostOf(look.Container)
 	now, ttl := look.Now.Unix(), int64(look.TTL.Seconds())
 	if m.HeldUnix < host.Started { // before this start of the container
 		m.HeldUnix, m.LostUnix = 0, 0
@@ -132,7 +91,7 @@ func (m LeaseMemory) held(now int64) LeaseMemory {
 }
 
 // seen remembers the lease of another, and whether it changed under the eyes of the watch.
-func (m LeaseMemory) seen(lease foundLease, now int64) LeaseMemory {
+func (m LeaseMemory) seen(lease policy.OwnerLease, now int64) LeaseMemory {
 	same := m.ChangedUnix > 0 && m.OtherID == lease.ID
 	if same && m.OtherSeenAt == lease.SeenAt {
 		return m

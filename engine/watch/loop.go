@@ -1,3 +1,11 @@
+// Package watch keeps a running container what the rules say. A trigger says look again,
+// and a pass reads all facts anew:
+//
+//	triggers (volume, slots, operator, time, poke, resync) -> queue -> pass -> what changed
+//
+// The passes are those of package reconcile, one at a time. The package decides when to look,
+// and which operations of a plan a watch leaves out. It knows neither files of a home nor the
+// supervisor.
 package watch
 
 import (
@@ -32,7 +40,6 @@ type Times struct {
 // A Loop is a watch. All fields but Passed are set.
 type Loop struct {
 	Dir      string // of the files of the watch
-	Version  string
 	Triggers <-chan Trigger
 	Log      *slog.Logger
 	// Times returns the present ones. It is asked after each pass.
@@ -41,7 +48,7 @@ type Loop struct {
 	Pass func(context.Context, *slog.Logger, reconcile.Options) (reconcile.Report, error)
 	// Events says for each kind of trigger that gives no events why there are none.
 	Events func() map[string]string
-	// Passed gets every report, and may change what the state says of the lease.
+	// Passed gets every report, and may change what the state says of uploads.
 	Passed func(report reconcile.Report, err error, triggers []string, took time.Duration, s *State)
 
 	guard *guard
@@ -65,14 +72,8 @@ func (l *Loop) Run(ctx context.Context) error {
 	removeTemps(l.Dir, time.Now())
 	l.saved = applied
 	l.guard, l.queue, l.once, l.times = newGuard(applied), newQueue(), newOnce(l.Log.Handler()), l.Times()
-	l.state = State{
-		SchemaVersion: policy.SchemaVersion, PID: os.Getpid(), Version: l.Version, StartedUnix: time.Now().Unix(),
-		Triggers: []string{}, Alarms: []policy.Alarm{}, Blocked: []string{}, Events: map[string]string{},
-	}
-	if before, err := ReadState(l.Dir); err == nil {
-		l.state.Lease = before.Lease
-	}
-	if err := write(l.Dir, StateFile, l.state); err != nil {
+	l.state = State{PID: os.Getpid(), Alarms: []policy.Alarm{}, Blocked: []string{}, Events: map[string]string{}}
+	if err := Write(l.Dir, StateFile, l.state); err != nil {
 		return err
 	}
 	l.last = time.Now()
@@ -157,7 +158,7 @@ func (l *Loop) look(ctx context.Context, taken []Trigger) {
 	l.times = l.Times()
 	l.guard.maxStops, l.guard.accepted = l.times.MaxStops, l.acceptedStops(begun)
 	report, err := l.Pass(ctx, slog.New(l.once), reconcile.Options{
-		Phase: policy.PhaseApply, Command: Command, Cause: kinds, Extent: reconcile.ToEnd, FallBack: true, Rescan: true, KeepRules: true, Blind: true,
+		Phase: policy.PhaseApply, Command: Command, Cause: kinds, Extent: reconcile.ToEnd, FallBack: true, Rescan: true, KeepRules: true,
 		Execute: policy.ExecuteOptions{NoWait: true, Wait: patience},
 		Amend:   func(r *reconcile.Report) { l.guard.amend(r, time.Now()) },
 	})
@@ -223,8 +224,8 @@ func (l *Loop) publish(report reconcile.Report, err error, kinds []string, begun
 	isNew := changed || slices.Contains(kinds, string(Poke)) || slices.Contains(kinds, string(Started)) || !reflect.DeepEqual(s.news(), l.said.news())
 	s.Passes++
 	if isNew {
-		s.Triggers, s.BegunUnixNS = kinds, begun.UnixNano()
-		err = write(l.Dir, StateFile, s)
+		s.BegunUnixNS = begun.UnixNano()
+		err = Write(l.Dir, StateFile, s)
 	} else {
 		err = looked(l.Dir, l.last)
 	}
@@ -240,11 +241,7 @@ func (l *Loop) publish(report reconcile.Report, err error, kinds []string, begun
 
 // news returns the state without what is different at each look.
 func (s State) news() State {
-	s.Passes, s.Triggers, s.BegunUnixNS = 0, nil, 0
-	if s.Lease != nil {
-		s.Lease = new(*s.Lease)
-		s.Lease.SeenUnix = 0
-	}
+	s.Passes, s.BegunUnixNS = 0, 0
 	if s.Uploads != nil {
 		s.Uploads = &Uploads{Problem: s.Uploads.Problem}
 	}
@@ -263,13 +260,12 @@ const acceptFor = 10 * time.Minute
 // Accept lets the watch of a directory stop the gateways of profiles that it did not stop
 // because there were too many: those that its state has as blocked.
 func Accept(dir string, profiles []string, now time.Time) error {
-	return write(dir, AcceptFile, acceptance{profiles, now.Unix()})
+	return Write(dir, AcceptFile, acceptance{profiles, now.Unix()})
 }
 
 // acceptedStops returns the profiles whose gateways an operator lets stop.
 func (l *Loop) acceptedStops(now time.Time) []string {
-	var a acceptance
-	err := read(l.Dir, AcceptFile, &a)
+	a, err := Read[acceptance](l.Dir, AcceptFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

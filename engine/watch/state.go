@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
 )
@@ -21,8 +23,9 @@ import (
 // alone, and everybody may read it.
 const (
 	StateFile   = "watch.json"   // a State; its time of modification is that of the last look
-	AppliedFile = "applied.json" // the last applied decisions
+	AppliedFile = "applied.json" // the last applied decisions, by profile
 	AcceptFile  = "accept.json"  // the stops that an operator accepts
+	BundlesFile = "bundles.json" // what the watch knows of each policy.Bundle that it fetches
 	PokeFIFO    = "poke"         // a byte in it asks for a look
 )
 
@@ -41,15 +44,9 @@ const maxState = 1 << 20
 // A State is what a watch tells of itself. It is written when a pass changed something,
 // was poked, or found other alarms.
 type State struct {
-	SchemaVersion int    `json:"schema_version"`
-	PID           int    `json:"pid"`
-	Version       string `json:"version"`
-	StartedUnix   int64  `json:"started_unix"`
-	Passes        int    `json:"passes"` // that are over
-	// BegunUnixNS is when the pass began that wrote this, and Triggers are why, sorted, such as
-	// "volume".
-	BegunUnixNS int64    `json:"begun_unix_ns"`
-	Triggers    []string `json:"triggers"`
+	PID         int   `json:"pid"`
+	Passes      int   `json:"passes"`        // that are over
+	BegunUnixNS int64 `json:"begun_unix_ns"` // when the pass began that wrote this
 	// NextUnix is when the rules want to be asked again; 0 is never.
 	NextUnix   int64          `json:"next_unix,omitempty"`
 	NextReason string         `json:"next_reason,omitempty"`
@@ -59,18 +56,10 @@ type State struct {
 	Blocked []string `json:"blocked"`
 	// Events says for each kind of trigger that gives no events why there are none.
 	Events map[string]string `json:"events"`
-	Lease  *Lease            `json:"lease,omitempty"`
 	// Uploads are those of the decision log; nil without a collector.
 	Uploads *Uploads `json:"uploads,omitempty"`
 
 	LookedUnix int64 `json:"looked_unix"` // filled in by ReadState
-}
-
-// A Lease is what a watch knows of the lease of the volume.
-type Lease struct {
-	Ours     bool   `json:"ours"`
-	Host     string `json:"host"`
-	SeenUnix int64  `json:"seen_unix"`
 }
 
 // Uploads are how the uploads of the decision log to a collector go.
@@ -84,8 +73,8 @@ type Uploads struct {
 // has written any since the container started, and is a *trust.Error when others than root
 // and the caller could have written it.
 func ReadState(dir string) (State, error) {
-	var s State
-	if err := read(dir, StateFile, &s); err != nil {
+	s, err := Read[State](dir, StateFile)
+	if err != nil {
 		return s, err
 	}
 	info, err := os.Stat(filepath.Join(dir, StateFile))
@@ -95,22 +84,22 @@ func ReadState(dir string) (State, error) {
 	return s, err
 }
 
-// read reads a document of the directory. The error wraps fs.ErrNotExist when there is none,
+// Read reads a document of the directory. The error wraps fs.ErrNotExist when there is none,
 // and is a *trust.Error when others than root and the caller could have written it.
-func read(dir, name string, document any) error {
+func Read[T any](dir, name string) (document T, err error) {
 	path := filepath.Join(dir, name)
 	text, err := trust.Read(path, trust.Only(os.Geteuid()), maxState)
 	if err != nil {
-		return err
+		return document, err
 	}
-	if err := json.Unmarshal(text, document); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	if err := json.Unmarshal(text, &document); err != nil {
+		return *new(T), fmt.Errorf("%s: %w", path, err)
 	}
-	return nil
+	return document, nil
 }
 
-// write writes a document of the directory at once or not at all.
-func write(dir, name string, document any) error {
+// Write writes a document of the directory at once or not at all.
+func Write(dir, name string, document any) error {
 	text, err := json.Marshal(document)
 	if err != nil {
 		return err
@@ -123,11 +112,7 @@ func write(dir, name string, document any) error {
 	return err
 }
 
-// Read and Write are for a document that another package keeps beside these.
-func Read(dir, name string, document any) error  { return read(dir, name, document) }
-func Write(dir, name string, document any) error { return write(dir, name, document) }
-
-// tempName matches the temporary files of write.
+// tempName matches the temporary files of Write.
 var tempName = policy.Pattern(`^\.[a-z]+\.json[0-9]+$`)
 
 // removeTemps removes what writers left that were killed.
@@ -148,4 +133,58 @@ func looked(dir string, now time.Time) error {
 		return nil
 	}
 	return err
+}
+
+// An Applied is a decision about a profile that was carried out.
+type Applied struct {
+	Action policy.Action `json:"action"`
+	Code   string        `json:"code"`
+}
+
+// readApplied returns the last applied decisions; nil when nobody has applied any since the
+// container started.
+func readApplied(dir string) (map[string]Applied, error) {
+	applied, err := Read[map[string]Applied](dir, AppliedFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return applied, err
+}
+
+// KeepApplied adds what a pass carried out to the last applied decisions, so that a watch does
+// not take it for new. It makes the directory.
+func KeepApplied(dir string, r reconcile.Report) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	before, _ := readApplied(dir) // what cannot be read is written anew
+	return saveApplied(dir, before, after(before, r, nil))
+}
+
+func saveApplied(dir string, before, now map[string]Applied) error {
+	if before != nil && maps.Equal(before, now) {
+		return nil
+	}
+	return Write(dir, AppliedFile, now)
+}
+
+// after returns the last applied decisions after a pass. Those of profiles that the pass left
+// alone, and of those for which something failed, stay as they were.
+func after(before map[string]Applied, r reconcile.Report, alone map[string]bool) map[string]Applied {
+	now := map[string]Applied{}
+	for name, a := range before {
+		if _, exists := r.Input.Profiles[name]; exists || r.Uncertain() != "" {
+			now[name] = a
+		}
+	}
+	failed := map[string]bool{}
+	for _, result := range r.Results {
+		failed[result.Operation.Profile] = failed[result.Operation.Profile] || result.Err != nil
+	}
+	for name, d := range r.Decisions.Profiles {
+		if _, exists := r.Input.Profiles[name]; exists && !d.Undecided && !alone[name] && !failed[name] {
+			now[name] = Applied{d.Action, d.Code}
+		}
+	}
+	return now
 }

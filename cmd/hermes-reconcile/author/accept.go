@@ -10,6 +10,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/watch"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/bundle"
 )
 
@@ -28,7 +29,7 @@ Exit status: 0 accepted, 1 the acceptance cannot be kept, 2 there is no such rev
 		Example: "  hermes-reconcile policy accept 41",
 		Args:    cobra.ExactArgs(1),
 		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, args []string) error {
-			known, err := watch.ReadBundles(c.RunDir)
+			known, err := watch.Read[[]policy.Bundle](c.RunDir, watch.BundlesFile)
 			if err != nil {
 				return cli.Failed(fmt.Errorf("what the watch refused is not known: %w", err))
 			}

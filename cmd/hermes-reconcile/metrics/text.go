@@ -2,6 +2,9 @@ package metrics
 
 import (
 	"io"
+	"maps"
+	"slices"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -10,45 +13,56 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// families are metrics, in the order in which they are written. The registry of client_golang
-// would be more than that: it needs a millisecond at every start of the program.
-type families []*dto.MetricFamily
+// families are metrics. The registry of client_golang would be more than that: it needs a
+// millisecond at every start of the program.
+type families map[string]*dto.MetricFamily
 
-// A set sets the sample with these values of the labels of a metric. Each sample is set once.
-type set func(value float64, values ...string)
+// A label is the name and the value of a label.
+type label [2]string
 
-func (f *families) gauge(name, help string, labels ...string) set {
-	return f.add(dto.MetricType_GAUGE, name, help, labels)
+// gauge adds a sample. Each sample is added once.
+func (f families) gauge(name, help string, value float64, labels ...label) {
+	f.add(dto.MetricType_GAUGE, name, help, labels).Gauge = &dto.Gauge{Value: &value}
 }
 
-func (f *families) counter(name, help string, labels ...string) set {
-	return f.add(dto.MetricType_COUNTER, name, help, labels)
+// flag adds a sample that is 1 or 0.
+func (f families) flag(name, help string, on bool, labels ...label) {
+	value := 0.0
+	if on {
+		value = 1
+	}
+	f.gauge(name, help, value, labels...)
 }
 
-func (f *families) add(kind dto.MetricType, name, help string, labels []string) set {
-	family := &dto.MetricFamily{Name: proto.String("hermes_reconcile_" + name), Help: &help, Type: &kind}
-	*f = append(*f, family)
-	return func(value float64, values ...string) {
-		sample := &dto.Metric{}
-		for i, text := range values {
-			sample.Label = append(sample.Label, &dto.LabelPair{Name: &labels[i], Value: proto.String(policy.Clean(text))})
-		}
-		if kind == dto.MetricType_COUNTER {
-			sample.Counter = &dto.Counter{Value: &value}
-		} else {
-			sample.Gauge = &dto.Gauge{Value: &value}
-		}
-		family.Metric = append(family.Metric, sample)
+// at adds a time, unless it is not known.
+func (f families) at(name, help string, t time.Time, labels ...label) {
+	if !t.IsZero() {
+		f.gauge(name, help, float64(t.Unix()), labels...)
 	}
 }
 
-// write writes the metrics that have samples.
+func (f families) counter(name, help string, value float64, labels ...label) {
+	f.add(dto.MetricType_COUNTER, name, help, labels).Counter = &dto.Counter{Value: &value}
+}
+
+func (f families) add(kind dto.MetricType, name, help string, labels []label) *dto.Metric {
+	family := f[name]
+	if family == nil {
+		family = &dto.MetricFamily{Name: proto.String("hermes_reconcile_" + name), Help: &help, Type: &kind}
+		f[name] = family
+	}
+	sample := &dto.Metric{}
+	for i, l := range labels {
+		sample.Label = append(sample.Label, &dto.LabelPair{Name: &labels[i][0], Value: proto.String(policy.Clean(l[1]))})
+	}
+	family.Metric = append(family.Metric, sample)
+	return sample
+}
+
+// write writes the metrics by name.
 func (f families) write(w io.Writer) error {
-	for _, family := range f {
-		if len(family.Metric) == 0 {
-			continue
-		}
-		if _, err := expfmt.MetricFamilyToText(w, family); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		if _, err := expfmt.MetricFamilyToText(w, f[name]); err != nil {
 			return err
 		}
 	}

@@ -74,11 +74,11 @@ func (w *Watch) metrics() ([]byte, error) {
 	if w.text != nil {
 		return w.text, nil
 	}
-	var all families
+	all := families{}
 	if w.status != nil {
 		all = metricsOf(w.status)
 	}
-	w.add(&all)
+	w.add(all)
 	var text bytes.Buffer
 	if err := all.write(&text); err != nil {
 		return nil, err
@@ -87,17 +87,15 @@ func (w *Watch) metrics() ([]byte, error) {
 	return w.text, nil
 }
 
-func (w *Watch) add(to *families) {
-	count := func(name, help, label string, counts map[string]int) {
-		set := to.counter(name, help, label)
-		for _, value := range slices.Sorted(maps.Keys(counts)) {
-			set(float64(counts[value]), value)
-		}
+func (w *Watch) add(to families) {
+	for _, result := range slices.Sorted(maps.Keys(w.passes)) {
+		to.counter("watch_passes_total", "Passes of the watch that are over.", float64(w.passes[result]), label{"result", result})
 	}
-	count("watch_passes_total", "Passes of the watch that are over.", "result", w.passes)
-	count("watch_triggers_total", "Kinds of triggers of the passes.", "kind", w.triggers)
-	to.counter("watch_changes_total", "Operations that passes of the watch did.")(float64(w.changed))
-	to.counter("watch_pass_seconds_total", "How long all passes of the watch took.")(w.took.Seconds())
+	for _, kind := range slices.Sorted(maps.Keys(w.triggers)) {
+		to.counter("watch_triggers_total", "Kinds of triggers of the passes.", float64(w.triggers[kind]), label{"kind", kind})
+	}
+	to.counter("watch_changes_total", "Operations that passes of the watch did.", float64(w.changed))
+	to.counter("watch_pass_seconds_total", "How long all passes of the watch took.", w.took.Seconds())
 }
 
 // notAlive returns why the watch does not work, or "".

@@ -21,7 +21,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"hermes-reconcile/engine/status"
-	"hermes-reconcile/engine/watch"
 	"hermes-reconcile/policy"
 )
 
@@ -29,12 +28,10 @@ import (
 func good() *status.Document {
 	running := true
 	return &status.Document{
-		Watch: status.Watch{
-			Running: true, Looked: time.Unix(1763799000, 0), Next: time.Unix(1763800000, 0),
-			Lease: &watch.Lease{Ours: true, SeenUnix: 1763799000},
-		},
+		Watch:  status.Watch{Running: true, Looked: time.Unix(1763799000, 0), Next: time.Unix(1763800000, 0)},
 		Labels: map[string]string{"host": "h"}, DecisionLog: &status.DecisionLog{Uploaded: time.Unix(1763799000, 0)},
-		Volume: status.Volume{Readable: true}, Supervisor: status.Supervisor{Running: &running}, At: time.Unix(1763799011, 0),
+		Volume:     status.Volume{Readable: true, Owner: &status.Owner{Ours: true, SeenAt: time.Unix(1763799000, 0)}},
+		Supervisor: status.Supervisor{Running: &running}, At: time.Unix(1763799011, 0),
 		Policy: policy.Status{Source: "built-in", Revision: "6c1f0a2b9d3e"},
 		Alarms: []policy.Alarm{{Profile: "coder", Code: "not_up"}, {Code: "contested"}, {Code: "contested"}},
 		Profiles: map[string]status.Profile{

@@ -70,7 +70,7 @@ func (w *watcher) tell(b policy.Bundle) {
 	for _, source := range slices.Sorted(maps.Keys(w.bundles)) {
 		all = append(all, w.bundles[source])
 	}
-	if err := watch.KeepBundles(w.config.RunDir, all); err != nil {
+	if err := watch.Write(w.config.RunDir, watch.BundlesFile, all); err != nil {
 		w.Log.Warn("what is known of bundles cannot be kept", "err", err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/metrics"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/decisionlog"
 	"hermes-reconcile/engine/status"
@@ -23,31 +22,6 @@ func newUploader(c config.Config, log *slog.Logger) *decisionlog.Uploader {
 		Transport: world.Fetcher(c).Transport(),
 		Again:     time.Second, Resting: time.Minute, Wake: make(chan struct{}, 1),
 	}
-}
-
-// statusFor is what a collector learns of a pass.
-func (w *watcher) statusFor(p metrics.Pass) decisionlog.Status {
-	d := p.Status
-	counts := map[string]int{"profiles": len(d.Profiles), "alarms": len(d.Alarms)}
-	for _, one := range d.Profiles {
-		if one.Now == policy.NowUp {
-			counts["up"]++
-		}
-		if one.Held {
-			counts["held"]++
-		}
-	}
-	s := decisionlog.Status{
-		Labels: d.Labels, Bundles: w.bundleStatuses(d), Metrics: map[string]map[string]int{"hermes_reconcile": counts},
-		Plugins: map[string]decisionlog.PluginStatus{"watch": {State: "OK"}, "decision_log": {State: "OK"}},
-	}
-	if p.Failed {
-		s.Plugins["watch"] = decisionlog.PluginStatus{State: "ERROR", Message: "something went wrong in the last pass"}
-	}
-	if problem := d.DecisionLog.Problem; problem != "" {
-		s.Plugins["decision_log"] = decisionlog.PluginStatus{State: "ERROR", Message: problem}
-	}
-	return s
 }
 
 // bundleStatuses are the rules that decide, as OPA describes bundles. All layers together have one

@@ -28,7 +28,7 @@ func TestTheMemoryIsTheFact(t *testing.T) {
 	if err := m.Keep(dir); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := watch.ReadLeaseMemory(dir); err != nil || again != m {
+	if again, err := watch.Read[watch.LeaseMemory](dir, policy.LeaseMemoryFile); err != nil || again != m {
 		t.Errorf("read again: %+v, %v", again, err)
 	}
 	want := `{"status":"recorded","id":"ours","held_unix":1,"lost_unix":2,"other_id":"theirs","other_seen_at_unix":3,"changed_unix":4,"renewed":true}`
@@ -93,7 +93,7 @@ func TestLeaseMemoryThatCannotBeWritten(t *testing.T) {
 	}
 	s6test.Must(t, os.Remove(file))
 	k.remember(next)
-	if m, err := watch.ReadLeaseMemory(dir); err != nil || m != next {
+	if m, err := watch.Read[watch.LeaseMemory](dir, policy.LeaseMemoryFile); err != nil || m != next {
 		t.Errorf("the file has %+v, %v, want %+v", m, err, next)
 	}
 }

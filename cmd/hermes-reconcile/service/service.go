@@ -24,6 +24,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/inspect"
 	"hermes-reconcile/cmd/hermes-reconcile/metrics"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
+	"hermes-reconcile/engine/decisionlog"
 	"hermes-reconcile/engine/notify"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/status"
@@ -85,14 +86,14 @@ func (w *watcher) loop(ctx context.Context, c config.Config) error {
 		sources.Go(func() { w.listen(ctx, kind, source) })
 	}
 	loop := &watch.Loop{
-		Dir: c.RunDir, Version: w.Version, Triggers: w.triggers, Log: w.Log, Times: w.times, Pass: w.pass, Events: w.events,
+		Dir: c.RunDir, Triggers: w.triggers, Log: w.Log, Times: w.times, Pass: w.pass, Events: w.events,
 	}
 	answers := metrics.NewWatch(func() time.Duration { return w.times().Resync })
 	answers.Page = &reporter{arguments: func() []string { return append([]string{"report", "--output=table"}, w.current().Given...) }}
 	uploader := newUploader(c, w.Log)
 	loop.Passed = func(r reconcile.Report, err error, triggers []string, took time.Duration, s *watch.State) {
 		if err == nil {
-			s.Lease = w.lease.passed(r, time.Now())
+			w.lease.passed(r, time.Now())
 			w.judge(ctx, r)
 		}
 		if c.Watch.Listen == "" && uploader == nil {
@@ -104,7 +105,7 @@ func (w *watcher) loop(ctx context.Context, c config.Config) error {
 		pass := w.passOf(r, err, triggers, took, *s)
 		answers.Passed(pass)
 		if uploader != nil && pass.Status != nil {
-			uploader.Passed(w.statusFor(pass))
+			uploader.Passed(decisionlog.Status{Labels: pass.Status.Labels, Bundles: w.bundleStatuses(pass.Status)})
 		}
 	}
 	if uploader != nil {

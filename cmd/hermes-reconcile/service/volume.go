@@ -69,7 +69,7 @@ type leaseKeeper struct {
 func newLeaseKeeper(dir string) (*leaseKeeper, error) {
 	k := &leaseKeeper{dir: dir}
 	var err error
-	if k.memory, err = watch.ReadLeaseMemory(dir); err == nil && k.memory.ID != "" {
+	if k.memory, err = watch.Read[watch.LeaseMemory](dir, policy.LeaseMemoryFile); err == nil && k.memory.ID != "" {
 		k.kept = k.memory
 		return k, nil
 	}
@@ -96,17 +96,17 @@ func (k *leaseKeeper) pause(now time.Time) time.Duration {
 func (k *leaseKeeper) renewal() time.Duration { return time.Duration(k.lease.TTL) * time.Second / 4 }
 
 // passed learns from a pass what to do about the lease.
-func (k *leaseKeeper) passed(r reconcile.Report, now time.Time) *watch.Lease {
+func (k *leaseKeeper) passed(r reconcile.Report, now time.Time) {
 	p, ok := r.Evaluator.(*process.Policy)
 	if !ok {
-		return nil
+		return
 	}
 	ttl, _ := strconv.Atoi(p.Setting("volume_owner_ttl_seconds"))
 	look := watch.LeaseLook{
 		Now: now, Container: r.Input.Container, TTL: time.Duration(ttl) * time.Second,
 		Aside: len(r.Decisions.Skip) > 0 || ttl <= 0 || p.Setting("volume_owner_share") == "true",
 	}
-	host := look.Host()
+	host := policy.HostOf(r.Input.Container)
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
 	step, memory := k.memory.Next(look)
@@ -117,7 +117,6 @@ func (k *leaseKeeper) passed(r reconcile.Report, now time.Time) *watch.Lease {
 	if step != watch.LeaseTake {
 		k.remember(memory)
 	}
-	return look.Found(step)
 }
 
 func (k *leaseKeeper) remember(m watch.LeaseMemory) {

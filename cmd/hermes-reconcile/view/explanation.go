@@ -204,12 +204,6 @@ func (p *explanationPrinter) history(e *explain.Explanation) {
 		p.detail("last boot", "the ledger has none")
 	} else {
 		p.detail("last boot", describeBoot(e.LastBoot))
-		for _, err := range e.LastBoot.Errors {
-			p.detail("last boot", err)
-		}
-	}
-	if e.LastApply != nil {
-		p.detail("last change", describeBoot(e.LastApply))
 	}
 	if e.LastGood == nil {
 		if e.LastBoot != nil {

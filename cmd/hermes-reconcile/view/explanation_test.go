@@ -19,8 +19,8 @@ func TestExplanationHasAtMost15Lines(t *testing.T) {
 	}
 	fact := explain.Fact{Name: "prior_state.desired", Value: "running", Present: true, WrittenBy: "agent", Rule: "r"}
 	e := &explain.Explanation{
-		Profile: "coder", Sentence: "coder: START (x): y", Action: policy.ActionStart, Rule: "r", Location: "r.rego:1",
-		Facts: []explain.Fact{fact, fact, fact}, LastBoot: &explain.Boot{Errors: many("error")}, LastApply: &explain.Boot{}, LastGood: &explain.Boot{},
+		Profile: "coder", Sentence: "coder: START (x): y", Verdict: explain.Verdict{Action: policy.ActionStart, Rule: "r", Location: "r.rego:1"},
+		Facts: []explain.Fact{fact, fact, fact}, LastBoot: &explain.Boot{}, LastGood: &explain.Boot{},
 		Holds: make([]explain.Hold, 5), Changes: make([]explain.Change, 5), Alarms: make([]policy.Alarm, 5), Recheck: make([]policy.Contribution, 5),
 		Contributions: make([]policy.Contribution, 5), Changed: many("image"), Do: many("do"),
 		Now: explain.Now{Slot: "up", ServedBy: "default", Notes: many("note")},

@@ -62,7 +62,7 @@ func writeOperations(w io.Writer, operations []reconcile.Operation) {
 }
 
 // writeOutcomes prints a line for each profile, with its notes and errors below.
-func writeOutcomes(w io.Writer, profiles map[string]reconcile.Outcome) {
+func writeOutcomes(w io.Writer, profiles map[string]*reconcile.Outcome) {
 	for _, name := range slices.Sorted(maps.Keys(profiles)) {
 		p := profiles[name]
 		text := cmp.Or(string(p.Outcome), "dry run")

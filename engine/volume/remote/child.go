@@ -17,7 +17,6 @@ import (
 	"hermes-reconcile/engine/child"
 	"hermes-reconcile/engine/gatewaylog"
 	"hermes-reconcile/engine/ledger"
-	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
 )
 
@@ -210,11 +209,6 @@ func (v *Child) Collect(ctx context.Context, emit func(string, policy.Facts)) (p
 		return nil
 	})
 	return container, err
-}
-
-// Plan does not ask the child: the decisions contain all that it needs.
-func (v *Child) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOptions) (policy.Plan, error) {
-	return (&volume.Executor{}).Plan(ctx, d, o)
 }
 
 // Execute carries out the sweeps and seeds among the operations.

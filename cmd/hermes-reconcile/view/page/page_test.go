@@ -107,7 +107,7 @@ func explanation(name string, s status.Profile) *explain.Explanation {
 		rule.Set = policy.SetHold
 	}
 	e := &explain.Explanation{
-		Profile: name, Sentence: name + ": " + map[policy.Maybe]string{"up": "START", "down": "DOWN", "?": "UNDECIDED"}[s.Wanted] + " (" + s.Code + "): " + s.Reason, Rule: rule.Rule, Location: rule.Location, Contributions: []policy.Contribution{rule},
+		Profile: name, Sentence: name + ": " + map[policy.Maybe]string{"up": "START", "down": "DOWN", "?": "UNDECIDED"}[s.Wanted] + " (" + s.Code + "): " + s.Reason, Verdict: explain.Verdict{Rule: rule.Rule, Location: rule.Location}, Contributions: []policy.Contribution{rule},
 		Facts: []explain.Fact{
 			{Name: "prior_state.desired", Value: "running", Present: true, Description: "the operator's intent, as the state file records it", WrittenBy: "agent", Rule: rule.Rule},
 			{Name: "settings." + s.Code, Description: "data/settings.yaml, or settings in the configuration", WrittenBy: "operator", Rule: rule.Rule},
