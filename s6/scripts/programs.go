@@ -22,6 +22,9 @@ var (
 	systemDirs = []string{"/usr/bin", "/bin", "/usr/local/bin"}
 )
 
+// shell runs the scripts.
+const shell = "/bin/sh"
+
 // programs are the absolute paths of the programs that scripts of slots run.
 type programs struct {
 	env, id, rm, sleep, log, setuidgid string
@@ -31,7 +34,7 @@ type programs struct {
 // when others than root could have written one of them, or the shell; the error is about the
 // first.
 func (s Settings) findPrograms() (found programs, lacking []string, err error) {
-	errs := []error{CheckProgram(s.Shell)}
+	errs := []error{CheckProgram(shell)}
 	find := func(name string, dirs []string) string {
 		path, err := findProgram(name, dirs)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -41,14 +44,15 @@ func (s Settings) findPrograms() (found programs, lacking []string, err error) {
 		errs = append(errs, err)
 		return path
 	}
-	p := programs{env: find("env", systemDirs), id: find("id", systemDirs), rm: find("rm", systemDirs), sleep: find("sleep", systemDirs)}
-	if s.Tools == "" {
-		p.log, p.setuidgid = find("s6-log", toolDirs), find("s6-setuidgid", toolDirs)
-	} else {
-		p.log, p.setuidgid = filepath.Join(s.Tools, "s6-log"), filepath.Join(s.Tools, "s6-setuidgid")
-		errs = append(errs, CheckTools(s.Tools))
+	tools := s.ToolDirs
+	if tools == nil {
+		tools = toolDirs
 	}
-	return p, append(lacking, s.lacksCommand()...), cmp.Or(errs...)
+	found = programs{
+		env: find("env", systemDirs), id: find("id", systemDirs), rm: find("rm", systemDirs), sleep: find("sleep", systemDirs),
+		log: find("s6-log", tools), setuidgid: find("s6-setuidgid", tools),
+	}
+	return found, append(lacking, s.lacksCommand()...), cmp.Or(errs...)
 }
 
 // containerPath is where s6-overlay keeps the PATH that with-contenv sets.
@@ -112,9 +116,4 @@ func CheckProgram(path string) error {
 		err = fmt.Errorf("%s: %w", path, err)
 	}
 	return fmt.Errorf("%w; want a program that only root can write, in directories that only root can write", err)
-}
-
-// CheckTools returns why a directory cannot be Settings.Tools.
-func CheckTools(dir string) error {
-	return cmp.Or(CheckProgram(filepath.Join(dir, "s6-log")), CheckProgram(filepath.Join(dir, "s6-setuidgid")))
 }
