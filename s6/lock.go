@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -50,29 +48,11 @@ func (e *Executor) Lock(ctx context.Context) (unlock func(), err error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, fmt.Errorf("another hermes-reconcile (pid %s) holds %s after %v", lockPID(path), path, e.LockTimeout)
+		return nil, fmt.Errorf("another hermes-reconcile holds %s after %v", path, e.LockTimeout)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("lock the scan directory: %w; its owner can change slots, this user cannot", err)
 	}
 	return nil, fmt.Errorf("lock the scan directory: %w", err)
-}
-
-// lockPID finds the process that holds the lock, for the error message only. A
-// process of another PID namespace has no pid here.
-func lockPID(path string) string {
-	var st unix.Stat_t
-	data, err := os.ReadFile("/proc/locks")
-	if err != nil || unix.Stat(path, &st) != nil {
-		return "unknown"
-	}
-	for line := range strings.Lines(string(data)) {
-		// 1: FLOCK  ADVISORY  WRITE 4711 00:1f:1234 0 EOF
-		field := strings.Fields(line)
-		if len(field) > 5 && field[1] == "FLOCK" && strings.HasSuffix(field[5], ":"+strconv.FormatUint(st.Ino, 10)) {
-			return field[4]
-		}
-	}
-	return "unknown"
 }
 
 // gives reports whether slots and scan directory go to the user.
