@@ -79,12 +79,16 @@ func (d Dir) OpenFile(name string, flags int, mode uint32) (int, error) {
 }
 
 func openat(dirfd int, name string, flags int, mode uint32) (int, error) {
-	for {
-		fd, err := unix.Openat(dirfd, name, flags, mode)
-		if err != unix.EINTR {
-			return fd, err
-		}
+	return ignoringEINTR(func() (int, error) { return unix.Openat(dirfd, name, flags, mode) })
+}
+
+// ignoringEINTR repeats a system call that a signal interrupted, which happens
+// on slow and network file systems.
+func ignoringEINTR(call func() (int, error)) (n int, err error) {
+	for err = unix.EINTR; err == unix.EINTR; {
+		n, err = call()
 	}
+	return n, err
 }
 
 // OpenRegular opens a regular file as OpenFile does. The error is policy.ErrNotRegular when
@@ -140,10 +144,7 @@ func readFull(fd, size int) ([]byte, error) {
 	data := make([]byte, size)
 	have := 0
 	for have < size {
-		n, err := unix.Read(fd, data[have:])
-		if err == unix.EINTR {
-			continue
-		}
+		n, err := ignoringEINTR(func() (int, error) { return unix.Read(fd, data[have:]) })
 		if err != nil {
 			return nil, err
 		}
@@ -229,10 +230,7 @@ func (d Dir) Create(f File) error {
 
 func writeFull(fd int, data []byte) error {
 	for len(data) > 0 {
-		n, err := unix.Write(fd, data)
-		if err == unix.EINTR {
-			continue
-		}
+		n, err := ignoringEINTR(func() (int, error) { return unix.Write(fd, data) })
 		if err != nil {
 			return err
 		}
