@@ -67,7 +67,7 @@ func (x *execution) giveScanDir() {
 	err := errors.Join(
 		unix.Fchown(int(x.scan.Dir), x.User.UID, x.User.GID),
 		x.give(part{name: scandir.LockName, kind: unix.S_IFREG, mode: 0o600}, unix.O_RDONLY, x.User.UID),
-		x.give(part{name: supervise.SvscanControl, kind: unix.S_IFIFO, mode: controlMode}, unix.O_WRONLY, -1),
+		x.give(part{name: supervise.Svscan.Control, kind: unix.S_IFIFO, mode: controlMode}, unix.O_WRONLY, -1),
 	)
 	if err != nil {
 		x.Log.Warn("a part of the scan directory stays with root", "err", err)

@@ -179,7 +179,7 @@ func TestOwnership(t *testing.T) {
 		}
 	}
 	wantMode(t, w.scan, 0o755, hermesID, hermesID)
-	wantMode(t, filepath.Join(w.scan, supervise.SvscanControl), 0o620, 0, hermesID)
+	wantMode(t, filepath.Join(w.scan, supervise.Svscan.Control), 0o620, 0, hermesID)
 	wantMode(t, filepath.Join(w.scan, scandir.LockName), 0o600, hermesID, hermesID)
 	wantMode(t, w.slot("coder", "event"), 0o3730, hermesID, hermesID)
 	wantMode(t, w.slot("coder", superviseLock), 0o644, 0, 0)

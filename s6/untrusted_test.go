@@ -209,7 +209,7 @@ func TestStrictAfterUpstream(t *testing.T) {
 				t.Errorf("the gateway is another: %+v, was %+v", after, before)
 			}
 			wantMode(t, w.scan, 0o755, 0, 0)
-			wantMode(t, filepath.Join(w.scan, supervise.SvscanControl), 0o600, 0, 0)
+			wantMode(t, filepath.Join(w.scan, supervise.Svscan.Control), 0o600, 0, 0)
 			wantMode(t, filepath.Join(w.scan, scandir.LockName), 0o600, 0, 0)
 			out, err := exec.Command("find", w.scan, "-user", fmt.Sprint(hermesID), "-o", "-perm", "/022", "-not", "-type", "l", "-not", "-name", "control").Output()
 			got := strings.Fields(string(out))
@@ -263,7 +263,7 @@ func TestUntrustedSurroundings(t *testing.T) {
 			must(w.t, os.WriteFile(w.scan+"/.s6-svscan/crash", nil, 0o755))
 			must(w.t, os.Chmod(w.scan+"/.s6-svscan/crash", 0o777))
 		}, ".s6-svscan/crash can be written by others"},
-		"a file as control FIFO": {func(w *world) { must(w.t, os.WriteFile(filepath.Join(w.scan, supervise.SvscanControl), nil, 0o644)) }, "another kind of file"},
+		"a file as control FIFO": {func(w *world) { must(w.t, os.WriteFile(filepath.Join(w.scan, supervise.Svscan.Control), nil, 0o644)) }, "another kind of file"},
 		"a service of a stranger's": {func(w *world) {
 			must(w.t, os.Mkdir(w.scan+"/service", 0o755))
 			must(w.t, os.Chown(w.scan+"/service", 12345, 12345))

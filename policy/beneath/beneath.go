@@ -40,7 +40,6 @@ func OpenDir(path string) (Dir, error) {
 
 const directory = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
-// Close closes the directory.
 func (d Dir) Close() { _ = unix.Close(int(d)) }
 
 // OpenDir opens a directory. The error for another kind of file is ENOTDIR, for a link
@@ -172,6 +171,15 @@ func (d Dir) Has(f File, owner int) (bool, error) {
 	}
 	data, err := readFull(fd, len(f.Content))
 	return err == nil && bytes.Equal(data, f.Content), err
+}
+
+// Names returns the names in a directory, at most so many.
+func (d Dir) Names(name string, most int) ([]string, error) {
+	fd, err := d.Open(name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	return Names(fd, most)
 }
 
 // Names returns the names in a directory, at most so many, and closes its descriptor.
