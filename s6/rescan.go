@@ -116,7 +116,7 @@ func (x *execution) openLock(slot beneath.Dir) {
 // leftover and makes the slot.
 func (x *execution) takeAwayAndBack(ctx context.Context, slots []string) error {
 	results := make([]policy.Result, len(slots))
-	var away []*removal
+	var away []*transition
 	for i, name := range slots {
 		slot, err := x.scan.OpenDir(name)
 		if err != nil {
@@ -125,7 +125,7 @@ func (x *execution) takeAwayAndBack(ctx context.Context, slots []string) error {
 		defer slot.Close()
 		results[i].Operation.Slot = name
 		if service, _, err := supervise.Held(slot); err == nil && !service {
-			away = append(away, &removal{result: &results[i], slot: slot, name: name})
+			away = append(away, &transition{result: &results[i], slot: slot, name: name})
 		}
 	}
 	x.setAside(away)
@@ -136,9 +136,9 @@ func (x *execution) takeAwayAndBack(ctx context.Context, slots []string) error {
 	case <-ctx.Done():
 	}
 	x.release(ctx, away)
-	for _, r := range withoutError(away) {
-		if err := x.scan.Rename(r.name, r.result.Operation.Slot); err != nil {
-			finish(r.result, false, fmt.Errorf("bring it back: %w", err))
+	for _, t := range withoutError(away) {
+		if err := x.scan.Rename(t.name, t.result.Operation.Slot); err != nil {
+			finish(t.result, false, fmt.Errorf("bring it back: %w", err))
 		}
 	}
 	for _, r := range results {

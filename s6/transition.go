@@ -20,18 +20,28 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
-// A transition is one supervised slot from its control command until its gateway is up
-// or down. Its progress decides; this file looks and asks.
+// A transition is one slot until its gateway is up or down, or the slot is removed. Its
+// progress decides; this file looks and asks.
 type transition struct {
 	progress.Progress
 	result  *policy.Result
-	slot    beneath.Dir
-	killing error // of the command that kills
+	slot    beneath.Dir // stays open, so that its locks are found under any name
+	name    string      // under which the slot is in the scan directory now
+	killing error       // of the command that kills
 
 	began     time.Time
 	seal      bool             // the slot is to be sealed once the gateway is down
 	overruled bool             // see overrule
 	orphans   []supervise.Task // of the supervisor that was overruled
+
+	// The gateway that is stopped, and the processes that it started; see endRemains.
+	gateway      supervise.Task
+	before, left []supervise.Task
+}
+
+func (x *execution) newTransition(r *policy.Result, slot beneath.Dir, p progress.Progress) *transition {
+	p.Before, _ = supervise.ReadStatus(slot)
+	return &transition{Progress: p, result: r, slot: slot, name: r.Operation.Slot, gateway: supervise.GatewayOf(p.Before)}
 }
 
 // overruleAfter is how long a supervisor gets to want a gateway down.
@@ -55,11 +65,10 @@ func (t *transition) command() string {
 // a gateway down whose finish script exits with 125 (seen with s6 2.11 and 2.15).
 func (x *execution) bring(ctx context.Context, results []policy.Result) {
 	up := results[0].Operation.Op == policy.OpBringUp
-	var going []*transition
-	var families []*family
-	var before supervise.Tasks
+	var going, stopped []*transition
+	var tasks supervise.Tasks
 	if !up && !x.NoWait {
-		before = x.tasks()
+		tasks = x.tasks()
 	}
 	for i := range results {
 		r := &results[i]
@@ -72,81 +81,82 @@ func (x *execution) bring(ctx context.Context, results []policy.Result) {
 			continue
 		}
 		defer slot.Close()
-		if !up && !x.NoWait && (x.Kill || !r.Operation.ThenUp) {
-			families = append(families, x.familyOf(r, slot, before))
+		t := x.newTransition(r, slot, progress.Progress{Up: up, ThenUp: r.Operation.ThenUp})
+		if !up && !x.NoWait && (x.Kill || !t.ThenUp) {
+			t.before = tasks.Of(t.gateway, x.slotPath(t.name), nil)
+			stopped = append(stopped, t)
 		}
-		seal := false
 		if !up {
 			var reopen func()
-			seal, reopen, err = x.shut(ctx, slot, r)
+			reopen, err = x.shut(t)
 			defer reopen()
 		}
-		var t *transition
+		moves := false
 		if err == nil {
-			t, err = x.beginTransition(ctx, r, slot, progress.Progress{Up: up, ThenUp: r.Operation.ThenUp}, seal)
+			moves, err = x.begins(ctx, t)
 		}
 		switch {
 		case err != nil:
 			finish(r, false, err)
-		case t != nil && x.NoWait && !t.ThenUp && !t.seal:
+		case moves && x.NoWait && !t.ThenUp && !t.seal:
 			r.Done = true
-		case t != nil:
+		case moves:
 			going = append(going, t)
 		}
 	}
 	x.complete(ctx, going)
-	for r, err := range x.endRemains(ctx, families) {
-		finish(r, false, err)
+	x.endRemains(ctx, stopped)
+	for _, t := range stopped {
+		if err := t.remains(); err != nil {
+			finish(t.result, false, err)
+		}
 	}
 }
 
-// beginTransition writes the control command. It returns nil when the gateway is as
-// wanted already. The caller keeps slot open until the transition is over.
-func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot beneath.Dir, p progress.Progress, seal bool) (*transition, error) {
+// begins writes the control command. It reports false when the gateway is as wanted already.
+func (x *execution) begins(ctx context.Context, t *transition) (moves bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return false, err
 	}
-	held, _, err := supervise.Service.Runs(slot)
+	held, _, err := supervise.Service.Runs(t.slot)
 	switch {
 	case err != nil:
-		return nil, err
-	case !held && p.Up:
-		return nil, fmt.Errorf("no supervisor has it, s6-svscan has to scan first: %w", supervise.ErrNobody)
+		return false, err
+	case !held && t.Up:
+		return false, fmt.Errorf("no supervisor has it, s6-svscan has to scan first: %w", supervise.ErrNobody)
 	case !held:
-		return nil, nil
+		return false, nil
 	}
-	p.UpFor, p.Death, p.AskedAt = x.UpFor, supervise.ReadDeaths(slot).Last, time.Now()
-	p.Before, _ = supervise.ReadStatus(slot)
-	t := &transition{Progress: p, result: r, slot: slot, began: time.Now(), seal: seal}
-	exists, err := slot.Exists(scandir.DownName)
+	t.UpFor, t.Death, t.began = x.UpFor, supervise.ReadDeaths(t.slot).Last, time.Now()
+	t.AskedAt = t.began
+	t.Before, _ = supervise.ReadStatus(t.slot)
+	exists, err := t.slot.Exists(scandir.DownName)
 	switch {
 	case err != nil:
-		return nil, err
-	case t.IsThere(exists) && seal:
-		return t, x.overrule(ctx, t)
+		return false, err
 	case t.IsThere(exists):
-		return nil, nil
+		if !t.seal {
+			return false, nil
+		}
+		return true, x.overrule(ctx, t)
 	}
 	// A supervisor that wants it up already has started a new slot by itself, unless a user asks.
-	if t.Up && (!t.Before.WantUp || r.Operation.Cause == askedFor) {
+	if t.Up && (!t.Before.WantUp || t.result.Operation.Cause == askedFor) {
 		if err := x.prepareStart(t); err != nil {
-			return nil, err
+			return false, err
 		}
 	}
-	err = x.ask(ctx, supervise.Service, slot, t.command())
+	err = x.ask(ctx, supervise.Service, t.slot, t.command())
 	if !t.Up && errors.Is(err, supervise.ErrNobody) {
-		return nil, nil // its supervisor has ended
+		return false, nil // its supervisor has ended
 	}
 	if !t.Up && errors.Is(err, supervise.ErrFull) && x.guards() {
-		return t, x.overrule(ctx, t)
+		return true, x.overrule(ctx, t)
 	}
 	if beneath.IsForbidden(err) && !x.Root {
 		err = fmt.Errorf("%w; a hold kept it down, and root has not called hermes-reconcile apply since", err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return t, nil
+	return err == nil, err
 }
 
 // complete waits until each transition is done or has failed. With Kill it kills the

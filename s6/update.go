@@ -33,9 +33,6 @@ func (x *execution) update(ctx context.Context, slot beneath.Dir, op policy.Oper
 		if err := slot.Mkdir(path.Dir(scripts.MarkerName), 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
 			return err
 		}
-		if err := x.handOver(slot, op.Slot); err != nil {
-			return err
-		}
 	}
 	for _, f := range files {
 		if !slices.Contains(op.Files, f.Name) {

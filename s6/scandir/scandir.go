@@ -103,7 +103,12 @@ func Open(path string) (*Dir, error) {
 	return &Dir{Dir: beneath.Dir(file.Fd()), File: file}, nil
 }
 
-func (s *Dir) Close() { _ = s.File.Close() }
+// Close closes the directory; a missing one is nil.
+func (s *Dir) Close() {
+	if s != nil {
+		_ = s.File.Close()
+	}
+}
 
 // IsOurs reports whether a slot has our marker.
 func (s *Dir) IsOurs(name string) bool {
