@@ -55,7 +55,7 @@ func (x *execution) shut(t *transition) (reopen func(), err error) {
 	if err := x.takePart(context.Background(), t.slot, control); err != nil && !beneath.IsAbsent(err) {
 		return reopen, fmt.Errorf("take %s back: %w", controlName, err)
 	}
-	if t.seal = op.Held; t.seal {
+	if t.seal = op.Held; t.seal || t.Removing {
 		return reopen, nil
 	}
 	control.mode = controlMode

@@ -31,32 +31,9 @@ func (x *execution) removeAll(ctx context.Context, results []policy.Result) {
 }
 
 func (x *execution) removeTogether(ctx context.Context, results []policy.Result) {
-	var going, stopping []*transition
-	tasks := x.tasks()
-	for i := range results {
-		r := &results[i]
-		slot, err := x.openRemoval(ctx, r)
-		if err != nil || slot < 0 {
-			finish(r, r.Done, err)
-			continue
-		}
-		defer slot.Close()
-		t := x.newTransition(r, slot, progress.Progress{Removing: true})
-		t.before = tasks.Of(t.gateway, x.slotPath(t.name), nil)
-		going = append(going, t)
-		moves := false
-		if _, err = x.shut(t); err == nil {
-			moves, err = x.begins(ctx, t)
-		}
-		if err != nil {
-			finish(r, false, err)
-		} else if moves {
-			stopping = append(stopping, t)
-		}
-	}
-	x.complete(ctx, stopping)
-	x.endRemains(ctx, going) // before the logger, which they may write to
-	going = withoutError(going)
+	all, end := x.move(ctx, results, progress.Progress{Removing: true}, x.openRemoval)
+	defer end()
+	going := withoutError(all) // what they started is gone before the logger, which it may write to
 	x.setAside(going)
 	going = withoutError(going)
 	x.release(ctx, going)
@@ -73,10 +50,7 @@ func withoutError(all []*transition) []*transition {
 // openRemoval opens what is to be removed; -1 is nothing. The down file keeps the gateway
 // down also when this run is interrupted. A leftover that is not a directory is removed
 // at once.
-func (x *execution) openRemoval(ctx context.Context, r *policy.Result) (beneath.Dir, error) {
-	if err := ctx.Err(); err != nil {
-		return -1, err
-	}
+func (x *execution) openRemoval(r *policy.Result) (beneath.Dir, error) {
 	name := r.Operation.Slot
 	if scandir.IsStaging(name) {
 		slot, err := x.scan.OpenDir(name)

@@ -40,6 +40,7 @@ type transition struct {
 }
 
 func (x *execution) newTransition(r *policy.Result, slot beneath.Dir, p progress.Progress) *transition {
+	p.ThenUp = r.Operation.ThenUp
 	p.Before, _ = supervise.ReadStatus(slot)
 	return &transition{Progress: p, result: r, slot: slot, name: r.Operation.Slot, gateway: supervise.GatewayOf(p.Before)}
 }
@@ -65,40 +66,61 @@ func (t *transition) command() string {
 // a gateway down whose finish script exits with 125 (seen with s6 2.11 and 2.15).
 func (x *execution) bring(ctx context.Context, results []policy.Result) {
 	up := results[0].Operation.Op == policy.OpBringUp
+	all, end := x.move(ctx, results, progress.Progress{Up: up}, func(r *policy.Result) (beneath.Dir, error) {
+		slot, err := scandir.OpenOwned(x.scan.Dir, r.Operation.Slot)
+		if !up && errors.Is(err, fs.ErrNotExist) {
+			return -1, nil
+		}
+		return slot, err
+	})
+	defer end()
+	for _, t := range all {
+		if err := t.remains(); err != nil {
+			finish(t.result, false, err)
+		}
+	}
+}
+
+// move opens slots, starts or stops their gateways all at once, and waits for that. -1 from
+// open is nothing. end closes the slots and undoes what was only for the move.
+func (x *execution) move(ctx context.Context, results []policy.Result, p progress.Progress, open func(*policy.Result) (beneath.Dir, error)) (all []*transition, end func()) {
 	var going, stopped []*transition
+	var ends []func()
 	var tasks supervise.Tasks
-	if !up && !x.NoWait {
+	looks := p.Removing || !p.Up && !x.NoWait // for what the gateways started
+	if looks {
 		tasks = x.tasks()
 	}
 	for i := range results {
 		r := &results[i]
-		slot, err := scandir.OpenOwned(x.scan.Dir, r.Operation.Slot)
-		if !up && errors.Is(err, fs.ErrNotExist) {
+		slot, err := beneath.Dir(-1), ctx.Err()
+		if err == nil {
+			slot, err = open(r)
+		}
+		if err != nil || slot < 0 {
+			finish(r, r.Done, err)
 			continue
 		}
-		if err != nil {
-			finish(r, false, err)
-			continue
-		}
-		defer slot.Close()
-		t := x.newTransition(r, slot, progress.Progress{Up: up, ThenUp: r.Operation.ThenUp})
-		if !up && !x.NoWait && (x.Kill || !t.ThenUp) {
+		ends = append(ends, slot.Close)
+		t := x.newTransition(r, slot, p)
+		all = append(all, t)
+		if looks && (x.Kill || !t.ThenUp) {
 			t.before = tasks.Of(t.gateway, x.slotPath(t.name), nil)
 			stopped = append(stopped, t)
 		}
-		if !up {
+		moves := false
+		if !p.Up {
 			var reopen func()
 			reopen, err = x.shut(t)
-			defer reopen()
+			ends = append(ends, reopen)
 		}
-		moves := false
 		if err == nil {
 			moves, err = x.begins(ctx, t)
 		}
 		switch {
 		case err != nil:
 			finish(r, false, err)
-		case moves && x.NoWait && !t.ThenUp && !t.seal:
+		case moves && !p.Removing && x.NoWait && !t.ThenUp && !t.seal:
 			r.Done = true
 		case moves:
 			going = append(going, t)
@@ -106,18 +128,15 @@ func (x *execution) bring(ctx context.Context, results []policy.Result) {
 	}
 	x.complete(ctx, going)
 	x.endRemains(ctx, stopped)
-	for _, t := range stopped {
-		if err := t.remains(); err != nil {
-			finish(t.result, false, err)
+	return all, func() {
+		for _, end := range slices.Backward(ends) {
+			end()
 		}
 	}
 }
 
 // begins writes the control command. It reports false when the gateway is as wanted already.
 func (x *execution) begins(ctx context.Context, t *transition) (moves bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
 	held, _, err := supervise.Service.Runs(t.slot)
 	switch {
 	case err != nil:
