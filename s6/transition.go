@@ -13,10 +13,8 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/policy/wait"
-	"hermes-reconcile/s6/deaths"
 	"hermes-reconcile/s6/progress"
 	"hermes-reconcile/s6/scandir"
-	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -295,23 +293,4 @@ func (t *transition) lateness(waited time.Duration) error {
 		return fmt.Errorf("the gateway is not down after %v: pid %d still runs%s", waited, s.PID, why)
 	}
 	return fmt.Errorf("the gateway is not down after %v", waited)
-}
-
-// prepareStart forgets the deaths that were counted, and sets the pause that the
-// rules want now. Both need ownership of the slot; without it the start goes ahead.
-func (x *execution) prepareStart(t *transition) error {
-	ignore := func(err error) bool { return err == nil || beneath.IsAbsent(err) || beneath.IsForbidden(err) }
-	if err := t.slot.Remove(deaths.TallyName); !ignore(err) {
-		return fmt.Errorf("remove %s: %w", deaths.TallyName, err)
-	}
-	var err error
-	if pause, ok := scripts.Pause(t.result.Operation.DelaySeconds); ok {
-		err = x.replace(t.slot, pause)
-	} else {
-		err = t.slot.Remove(scripts.PauseName)
-	}
-	if !ignore(err) {
-		return fmt.Errorf("set %s: %w", scripts.PauseName, err)
-	}
-	return nil
 }
