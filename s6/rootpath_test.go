@@ -249,9 +249,9 @@ func TestProgramsOfTheAgentAreRefused(t *testing.T) {
 	must(t, os.Chown(theirs, hermesID, hermesID))
 	good := *w.exec
 	for want, dir := range map[string]string{
-		theirs + " is not owned by root; want a program that only root can write": theirs + "/bin", `"bin/s6-log" is not an absolute path`: "bin",
+		theirs + " is not owned by root; want a program that only root can write": theirs + "/bin", `"bin/env" is not an absolute path`: "bin",
 	} {
-		w.exec.ToolDirs = []string{dir}
+		w.exec.ProgramDirs = []string{dir}
 		_, err := w.exec.Plan(t.Context(), decide("coder=start"), w.options)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", dir, err, want)

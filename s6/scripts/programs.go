@@ -16,11 +16,8 @@ import (
 // a directory of the agent's.
 const rootPath = "/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Where programs are looked for, those of s6 and the others.
-var (
-	toolDirs   = []string{"/command", "/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin", "/usr/local/sbin"}
-	systemDirs = []string{"/usr/bin", "/bin", "/usr/local/bin"}
-)
+// programDirs are where programs are looked for.
+var programDirs = []string{"/command", "/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin", "/usr/local/sbin"}
 
 // shell runs the scripts.
 const shell = "/bin/sh"
@@ -35,7 +32,11 @@ type programs struct {
 // first.
 func (s Settings) findPrograms() (found programs, lacking []string, err error) {
 	errs := []error{CheckProgram(shell)}
-	find := func(name string, dirs []string) string {
+	dirs := s.ProgramDirs
+	if dirs == nil {
+		dirs = programDirs
+	}
+	find := func(name string) string {
 		path, err := findProgram(name, dirs)
 		if errors.Is(err, fs.ErrNotExist) {
 			lacking = append(lacking, fmt.Sprintf("there is no %s in %s", name, strings.Join(dirs, ", ")))
@@ -44,13 +45,8 @@ func (s Settings) findPrograms() (found programs, lacking []string, err error) {
 		errs = append(errs, err)
 		return path
 	}
-	tools := s.ToolDirs
-	if tools == nil {
-		tools = toolDirs
-	}
 	found = programs{
-		env: find("env", systemDirs), id: find("id", systemDirs), rm: find("rm", systemDirs), sleep: find("sleep", systemDirs),
-		log: find("s6-log", tools), setuidgid: find("s6-setuidgid", tools),
+		env: find("env"), id: find("id"), rm: find("rm"), sleep: find("sleep"), log: find("s6-log"), setuidgid: find("s6-setuidgid"),
 	}
 	return found, append(lacking, s.lacksCommand()...), cmp.Or(errs...)
 }

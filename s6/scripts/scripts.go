@@ -70,7 +70,7 @@ type Settings struct {
 	Stderr  string   // of the gateways: StderrContainer, or the log of each
 	Contenv string   // runs a gateway with the container's environment: /command/with-contenv where that exists
 
-	ToolDirs []string // where s6-log and s6-setuidgid are looked for: toolDirs
+	ProgramDirs []string // where programs of the scripts are looked for: programDirs
 
 	// Died is the command that a finish script runs, with the arguments that
 	// s6-supervise gave it, when a restart rule needs it, see NeedsHelper. The command
