@@ -19,7 +19,6 @@ type Slots struct {
 	Capacity  Capacity        `json:"capacity"`
 }
 
-// A ScanDir is the scan directory itself.
 type ScanDir struct {
 	Path     string `json:"path"`
 	Status   string `json:"status"`

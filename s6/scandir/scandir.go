@@ -89,7 +89,6 @@ func OpenOwned(scan beneath.Dir, name string) (beneath.Dir, error) {
 	return slot, nil
 }
 
-// A Dir is an open scan directory.
 type Dir struct {
 	beneath.Dir
 	File *os.File // of Dir; reads the entries
@@ -126,7 +125,6 @@ func (s *Dir) Rename(from, to string) error {
 	return unix.Renameat2(int(s.Dir), from, int(s.Dir), to, unix.RENAME_NOREPLACE)
 }
 
-// Exchange exchanges two entries.
 func (s *Dir) Exchange(a, b string) error {
 	return unix.Renameat2(int(s.Dir), a, int(s.Dir), b, unix.RENAME_EXCHANGE)
 }

@@ -31,7 +31,6 @@ var Schema string
 // holds a thousand services unless an option changes that.
 const MaxEntries = 1 << 16
 
-// maxLeftovers bounds the list of leftovers.
 const maxLeftovers = 256
 
 // Slots finds out what is in the scan directory: who supervises it, its slots and their

@@ -19,7 +19,6 @@ const rootPath = "/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 // programDirs are where programs are looked for.
 var programDirs = []string{"/command", "/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin", "/usr/local/sbin"}
 
-// shell runs the scripts.
 const shell = "/bin/sh"
 
 // programs are the absolute paths of the programs that scripts of slots run.

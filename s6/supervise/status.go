@@ -11,7 +11,6 @@ import (
 	"hermes-reconcile/policy/beneath"
 )
 
-// StatusFile is the status file of a supervisor, below its service directory.
 const StatusFile = "supervise/status"
 
 // A Status is what s6-supervise wrote about its service. It is valid only while the
@@ -96,7 +95,6 @@ type Deaths struct {
 	Each  []Death   // oldest first
 }
 
-// A Death is the end of a service.
 type Death struct {
 	At       time.Time
 	ExitCode int // 128 and the signal when a signal ended it
