@@ -177,7 +177,7 @@ func TestForce(t *testing.T) {
 func TestLatenessAfterAKill(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
-	w.exec.Ownership = Upstream // under strict, root ends a supervisor that does not answer
+	w.exec.Upstream = true // under strict, root ends a supervisor that does not answer
 	w.apply(decide("coder=start"))
 	slot, err := beneath.OpenDir(filepath.Join(w.scan, "gateway-coder"))
 	must(t, err)

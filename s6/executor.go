@@ -16,20 +16,6 @@ import (
 	"hermes-reconcile/s6/scripts"
 )
 
-// An Ownership decides who owns slots. It matters only for root.
-type Ownership string
-
-const (
-	// Strict gives the user the control FIFOs, which is enough to control a slot.
-	// It is the default.
-	Strict Ownership = "strict"
-	// Upstream also gives the user the slots, the scan directory itself and the
-	// control FIFO of s6-svscan, as upstream's profile commands expect. A user who can
-	// make slots is root: s6-supervise runs as root whatever the run script
-	// does.
-	Upstream Ownership = "upstream"
-)
-
 // An Executor plans and carries out changes of one scan directory. It holds only
 // what is fixed for the scan directory; what a caller wants of one plan is in the
 // options of Plan and Execute. A zero field has the default that its comment names.
@@ -37,10 +23,14 @@ const (
 // Hold Lock around Plan and Execute. An Executor keeps no state between calls, so
 // two Executors, also in two processes, need nothing but that lock.
 type Executor struct {
-	ScanDir   string
-	User      trust.User // of the gateways
-	Root      bool       // this process is root, so files are given to User
-	Ownership Ownership
+	ScanDir string
+	User    trust.User // of the gateways
+	Root    bool       // this process is root, so files are given to User
+	// Upstream gives User the slots, the scan directory itself and the control FIFO of
+	// s6-svscan, as upstream's profile commands expect. A user who can make slots is root:
+	// s6-supervise runs as root whatever the run script does. Without it, User gets
+	// the control FIFOs of slots, which is enough to control them. It matters only for root.
+	Upstream bool
 	scripts.Settings
 
 	// Capacity is how many gateways get a slot: nil as many as s6-svscan can
@@ -54,7 +44,6 @@ type Executor struct {
 // withDefaults returns a copy with every field filled in.
 func (e *Executor) withDefaults() *Executor {
 	c := *e
-	c.Ownership = cmp.Or(c.Ownership, Strict)
 	c.LockTimeout = cmp.Or(c.LockTimeout, 10*time.Second)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -56,7 +56,7 @@ func (e *Executor) Lock(ctx context.Context) (unlock func(), err error) {
 }
 
 // gives reports whether slots and scan directory go to the user.
-func (e *Executor) gives() bool { return e.Root && e.Ownership == Upstream }
+func (e *Executor) gives() bool { return e.Root && e.Upstream }
 
 // giveScanDir gives the user what Upstream ownership promises: the scan directory
 // itself, the lock file and the control FIFO, nothing below them.

@@ -39,7 +39,7 @@ func (e *Executor) slotParts(slot string, held bool) []part {
 	watch := slot == policy.WatchSlot
 	event := part{kind: unix.S_IFDIR, mode: 0o700}
 	lock := part{kind: unix.S_IFREG, mode: 0o600}
-	if e.Ownership == Upstream && !watch {
+	if e.Upstream && !watch {
 		event.mode, event.group, lock.mode = 0o3730, true, openLockMode
 	}
 	parts := []part{
@@ -95,7 +95,7 @@ var scanParts = []part{
 const svscanDir = ".s6-svscan"
 
 // strict reports whether parts must be root's alone.
-func (e *Executor) strict() bool { return e.Root && e.Ownership == Strict }
+func (e *Executor) strict() bool { return e.Root && !e.Upstream }
 
 // faults are the parts that are not root's alone.
 type faults struct {

@@ -166,7 +166,7 @@ func TestOwnership(t *testing.T) {
 		t.Errorf("alarms: %s", got)
 	}
 
-	w.exec.Ownership = Upstream
+	w.exec.Upstream = true
 	w.wantPlan(d, "")
 	w.carryOut(plan)
 	for _, slot := range []string{"coder", "live"} {
@@ -200,7 +200,7 @@ func TestUpstreamCommandsAfterRoots(t *testing.T) {
 	w := newWorld(t)
 	svscan := w.startSvscan()
 	w.options.Live = true
-	w.exec.Ownership = Upstream
+	w.exec.Upstream = true
 	w.apply(decide("coder=start", "writer=down"))
 	w.likeUpstream("writer")
 	w.apply(decide("coder=down", "writer=start"))

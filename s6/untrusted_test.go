@@ -174,7 +174,7 @@ func TestStrictAfterUpstream(t *testing.T) {
 			w := newWorld(t)
 			d := decide("coder=start", "idle=down")
 			w.startSvscan()
-			w.exec.Ownership = Upstream
+			w.exec.Upstream = true
 			w.apply(d)
 			before := w.untilUp("coder")
 			if whose == "upstream's" {
@@ -194,7 +194,7 @@ func TestStrictAfterUpstream(t *testing.T) {
 				t.Fatalf("%v: %s", err, out)
 			}
 
-			w.exec.Ownership = Strict
+			w.exec.Upstream = false
 			w.carryOut(w.plan(d))
 			if got := brief(w.last.Operations); !strings.HasPrefix(got, "update . .,") || !strings.Contains(got, "update coder .,") ||
 				!strings.Contains(got, "remove "+scandir.StagingPrefix) {
@@ -292,7 +292,7 @@ func TestPlantedServicesNeverRun(t *testing.T) {
 	s6test.WantRoot(t)
 	w := newWorld(t)
 	w.startSvscan()
-	w.exec.Ownership = Upstream
+	w.exec.Upstream = true
 	w.apply(decide("coder=start"))
 	w.untilUp("coder")
 	proof := filepath.Join(w.base, "proof")
@@ -301,7 +301,7 @@ func TestPlantedServicesNeverRun(t *testing.T) {
 		script(t, filepath.Join(w.scan, name, "run"), "echo "+name+" >>"+proof+"\nexec sleep 10000\n")
 	}
 
-	w.exec.Ownership = Strict
+	w.exec.Upstream = false
 	w.apply(decide("coder=start", "writer=start"))
 	w.untilUp("coder")
 	w.apply(decide("coder=start", "writer=start"))

@@ -134,10 +134,10 @@ func Executor(c config.Config, log *slog.Logger) (*s6.Executor, error) {
 		return nil, err
 	}
 	e := &s6.Executor{
-		ScanDir:   c.ScanDir,
-		User:      u,
-		Root:      os.Geteuid() == 0,
-		Ownership: s6.Ownership(c.S6.Ownership),
+		ScanDir:  c.ScanDir,
+		User:     u,
+		Root:     os.Geteuid() == 0,
+		Upstream: c.S6.Ownership == "upstream",
 		Settings: scripts.Settings{
 			Home: c.Home, Command: c.Gateway.Command, Args: c.Gateway.Args, Stderr: c.S6.Stderr,
 			Died: diedCommand(c), Watch: WatchCommand(c),
