@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -33,9 +32,6 @@ func (e *Executor) begin(o policy.ExecuteOptions) (*execution, error) {
 	var err error
 	if x.render, err = x.newRenderer(); err != nil {
 		return nil, err
-	}
-	if err := os.MkdirAll(e.ScanDir, 0o755); err != nil {
-		return nil, fmt.Errorf("scan directory: %w", err)
 	}
 	if x.scan, err = scandir.Open(e.ScanDir); err != nil {
 		return nil, fmt.Errorf("scan directory: %w", err)

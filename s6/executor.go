@@ -3,7 +3,6 @@ package s6
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -67,7 +66,7 @@ func (e *Executor) newRenderer() (*scripts.Renderer, error) {
 func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result {
 	var results []policy.Result
 	for _, op := range operations {
-		if slices.Contains(ours, op.Op) {
+		if op.Slot != "" || op.Op == policy.OpRescan { // else it is another executor's
 			results = append(results, policy.Result{Operation: op})
 		}
 	}
@@ -97,26 +96,17 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o
 	return results
 }
 
-// ours are the operations on slots.
-var ours = []policy.Op{
-	policy.OpPublish, policy.OpUpdate, policy.OpMarkDown, policy.OpClearDown, policy.OpRemove,
-	policy.OpBringUp, policy.OpBringDown, policy.OpRescan,
-}
-
 // Slots finds out what is in the scan directory, as scandir.Slots does. It takes no lock.
 func (e *Executor) Slots(ctx context.Context) policy.Slots { return scandir.Slots(ctx, e.ScanDir) }
 
 // Missing returns, sorted, the profiles that are decided to have a slot and have
 // none after p was carried out: those that Plan left out (the alarms of p have the
 // reason) and those that Execute could not make (its results have it).
-func (e *Executor) Missing(d policy.Decisions, p policy.Plan) ([]string, error) {
+func (e *Executor) Missing(d policy.Decisions, p policy.Plan) []string {
 	if len(d.Skip) > 0 {
-		return nil, nil
+		return nil
 	}
-	entries, err := os.ReadDir(e.ScanDir)
-	if err != nil && !os.IsNotExist(err) {
-		return nil, fmt.Errorf("read the scan directory: %w", err)
-	}
+	entries, _ := os.ReadDir(e.ScanDir) // what cannot be read is missing
 	exists := make(map[string]bool, len(entries))
 	for _, entry := range entries {
 		exists[entry.Name()] = entry.IsDir()
@@ -132,5 +122,5 @@ func (e *Executor) Missing(d policy.Decisions, p policy.Plan) ([]string, error) 
 			missing = append(missing, profile)
 		}
 	}
-	return missing, nil
+	return missing
 }
