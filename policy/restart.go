@@ -103,10 +103,7 @@ func isEnding(name string) bool {
 var examples = map[string]string{"budget": `{"deaths": 5, "window_seconds": 600}`, "exit_codes": `{"78": "never"}`}
 
 func decodeObject(key string, value, into any) error {
-	data, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("%s: %w", key, err)
-	}
+	data, _ := json.Marshal(value) // decoded JSON encodes again
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {

@@ -130,10 +130,7 @@ func components(path string) []string {
 }
 
 func judgeOne(path string, info os.FileInfo, judge Judge, above int) error {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return fmt.Errorf("%s: its owner is not known", path)
-	}
+	st := info.Sys().(*syscall.Stat_t)
 	if info.Mode()&os.ModeSymlink != 0 {
 		// Every link has the mode 0777, and only its owner and who can write to its
 		// directory can replace it.

@@ -220,10 +220,7 @@ func (r *Renderer) files(log string, marker Marker, run, finish []byte) ([]benea
 	if err != nil {
 		return nil, fmt.Errorf("log directory: %w", err)
 	}
-	mark, err := json.Marshal(marker)
-	if err != nil {
-		return nil, err
-	}
+	mark, _ := json.Marshal(marker) // plain values marshal
 	return []beneath.File{
 		{Name: "log/run", Mode: 0o755, Content: []byte(r.logHead + logDir + "\n")},
 		{Name: "finish", Mode: 0o755, Content: finish},
