@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -189,10 +190,7 @@ func ServedProfiles(profile Facts) []string {
 // PriorExit returns how the last gateway of a profile ended: "clean", "unclean" or
 // "unknown".
 func PriorExit(profile Facts) string {
-	if exit := read[struct{ Exit string }](profile, "lifecycle").Exit; exit != "" {
-		return exit
-	}
-	return "unknown"
+	return cmp.Or(read[struct{ Exit string }](profile, "lifecycle").Exit, "unknown")
 }
 
 // RuntimeFile is the part of the fact "runtime_files" that describes one file. A

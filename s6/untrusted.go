@@ -138,7 +138,7 @@ func (p *planner) checkParents() error {
 		}
 		return judge(st, above)
 	})
-	if untrusted := (*trust.Error)(nil); errors.As(err, &untrusted) {
+	if untrusted, ok := errors.AsType[*trust.Error](err); ok {
 		return untrusted
 	}
 	return nil

@@ -106,10 +106,7 @@ func (d Death) Answer() (Answer, error) {
 
 // oomKills reads scripts.OOMName. Without it no death is one for want of memory.
 func oomKills(slot beneath.Dir) int64 {
-	data, err := slot.Read(scripts.OOMName)
-	if err != nil {
-		return math.MaxInt64
-	}
+	data, _ := slot.Read(scripts.OOMName)
 	count, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
 	if err != nil {
 		return math.MaxInt64

@@ -27,10 +27,7 @@ type Status struct {
 // ReadStatus reads the status of a service directory; ok is false when the file is
 // missing or invalid.
 func ReadStatus(dir beneath.Dir) (s Status, ok bool) {
-	data, err := dir.Read(StatusFile)
-	if err != nil {
-		return Status{}, false
-	}
+	data, _ := dir.Read(StatusFile)
 	return decodeStatus(data)
 }
 
@@ -119,10 +116,7 @@ func (d Deaths) Within(last time.Duration) (n int) {
 // ReadDeaths reads the deaths of a service directory. It returns none when the file is
 // missing or invalid.
 func ReadDeaths(dir beneath.Dir) Deaths {
-	data, err := dir.Read("supervise/death_tally")
-	if err != nil {
-		return Deaths{}
-	}
+	data, _ := dir.Read("supervise/death_tally")
 	return decodeDeaths(data)
 }
 
