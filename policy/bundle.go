@@ -71,10 +71,7 @@ func (b Bundle) GoesBack(present Bundle) bool {
 }
 
 func (b Bundle) order() (kind string, at int64) {
-	text := b.Sequence
-	if text == "" {
-		text = b.Revision
-	}
+	text := cmp.Or(b.Sequence, b.Revision)
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return "number", n
 	}

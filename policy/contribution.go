@@ -30,7 +30,6 @@ const (
 	SetRecheck Set = "recheck" // a watch asks the rules again then
 )
 
-// Sets lists every set.
 var Sets = []Set{SetSkip, SetHold, SetWaive, SetStart, SetSweep, SetRestart, SetDelay, SetEnv, SetSeed, SetAlarm, SetRecheck}
 
 // A Contribution is one member of one set, with the rule that contributed it and why.

@@ -8,7 +8,6 @@ import (
 // An Action is what is decided for a profile.
 type Action string
 
-// The actions.
 const (
 	ActionStart Action = "start" // a slot without a down file
 	ActionDown  Action = "down"  // a slot with a down file
@@ -119,7 +118,6 @@ type Status struct {
 	Bundles []Bundle `json:"bundles,omitempty"`
 }
 
-// AnyPlugin stands for every plug-in.
 const AnyPlugin = "*"
 
 // A Stage is when a rule package runs. The name of a package is a stage too, which is that
@@ -172,7 +170,6 @@ type Decisions struct {
 // A List is [] in JSON if it is empty, so that a reader needs no case for null.
 type List[T any] []T
 
-// MarshalJSON writes the list.
 func (l List[T]) MarshalJSON() ([]byte, error) {
 	if l == nil {
 		return []byte("[]"), nil

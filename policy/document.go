@@ -5,7 +5,6 @@ import "encoding/json"
 // A Version is the schema_version of a document: in JSON it is SchemaVersion.
 type Version struct{}
 
-// MarshalJSON writes the version.
 func (Version) MarshalJSON() ([]byte, error) { return json.Marshal(SchemaVersion) }
 
 // UnmarshalJSON accepts any version.
@@ -15,7 +14,6 @@ func (*Version) UnmarshalJSON([]byte) error { return nil }
 // that nobody knows.
 type Maybe string
 
-// MarshalJSON writes the word.
 func (m Maybe) MarshalJSON() ([]byte, error) {
 	switch m {
 	case "", NowNothing, NowUnknown, SlotNone, "None", "unknown":

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -53,7 +54,6 @@ type ProfilesDir struct {
 	Truncated bool   `json:"truncated"` // the directory has more entries than were listed
 }
 
-// ProfilesDirOf reads the fact "profiles_dir".
 func ProfilesDirOf(container Facts) ProfilesDir {
 	return read[ProfilesDir](container, "profiles_dir")
 }
@@ -85,7 +85,6 @@ func FailedPlugins(container Facts) map[string]string {
 // LabelsFact is the name of the fact that says which container of a fleet this is.
 const LabelsFact = "labels"
 
-// LabelsOf reads the fact "labels".
 func LabelsOf(container Facts) map[string]string {
 	labels := map[string]string{}
 	_ = json.Unmarshal(container[LabelsFact], &labels) // saved facts may have none
@@ -135,7 +134,6 @@ type PriorState struct {
 	Error   string  `json:"error,omitempty"`
 }
 
-// PriorStateOf reads the fact "prior_state".
 func PriorStateOf(profile Facts) PriorState { return read[PriorState](profile, "prior_state") }
 
 // Word returns the state as upstream's boot log names it: the desired state if
@@ -192,10 +190,7 @@ func ServedProfiles(profile Facts) []string {
 // PriorExit returns how the last gateway of a profile ended: "clean", "unclean" or
 // "unknown".
 func PriorExit(profile Facts) string {
-	if exit := read[struct{ Exit string }](profile, "lifecycle").Exit; exit != "" {
-		return exit
-	}
-	return "unknown"
+	return cmp.Or(read[struct{ Exit string }](profile, "lifecycle").Exit, "unknown")
 }
 
 // RuntimeFile is the part of the fact "runtime_files" that describes one file. A
@@ -207,7 +202,6 @@ type RuntimeFile struct {
 	Identity  string `json:"identity,omitempty"` // inode, modification time and size; opaque
 }
 
-// RuntimeFiles returns the runtime files of a profile by name.
 func RuntimeFiles(profile Facts) map[string]RuntimeFile {
 	return read[struct{ Files map[string]RuntimeFile }](profile, "runtime_files").Files
 }
@@ -219,7 +213,6 @@ type Lock struct {
 	Held   bool // true too when the lock cannot be read
 }
 
-// LockOf reads the lock in the fact "runtime_files".
 func LockOf(profile Facts) Lock {
 	return read[struct{ Lock Lock }](profile, "runtime_files").Lock
 }
@@ -238,7 +231,6 @@ type Said struct {
 	Words string // why it ended, and the errors of platforms
 }
 
-// SaidOf reads the fact "prior_state".
 func SaidOf(profile Facts) Said {
 	prior := read[struct {
 		Gateway    string
@@ -268,7 +260,6 @@ type Lifecycle struct {
 	ExitedAtUnix int64  `json:"exited_at_unix"`
 }
 
-// LifecycleOf reads the fact "lifecycle".
 func LifecycleOf(profile Facts) Lifecycle { return read[Lifecycle](profile, "lifecycle") }
 
 // Claims names what only one profile at a time can use: the exclusive tokens of a profile, and

@@ -24,10 +24,8 @@ type Pauses struct {
 // OverridesFile for the same reason: it decides what root starts.
 const PausesFile = "paused.json"
 
-// CodePaused is the code of the hold of a pause.
 const CodePaused = "paused"
 
-// PausesOf reads the fact "pauses".
 func PausesOf(container Facts) Pauses { return read[Pauses](container, "pauses") }
 
 // Of returns the pause of a profile. A profile that came during a pause of all has been up for
@@ -53,7 +51,6 @@ func (p Pause) Sentence() string {
 	return text + "; the pause ends by resume"
 }
 
-// remembered is how long an ended pause is remembered.
 const remembered = 24 * time.Hour
 
 // At returns the pauses as they are at a time. A pause whose end cannot be read has none.

@@ -2,7 +2,6 @@ package policy
 
 import "time"
 
-// An Op is the kind of an operation.
 type Op string
 
 // The operations. The first group changes slots, the second the volume, the
@@ -101,7 +100,6 @@ type ExecuteOptions struct {
 	Kill bool
 }
 
-// A Result is how an operation ended.
 type Result struct {
 	Operation Operation
 	// Done is false with an error, and when there was nothing to do any more, for

@@ -34,7 +34,6 @@ const MaxDeaths = 4096
 // MaxHoldSeconds is the longest hold that a rule may ask for: a year.
 const MaxHoldSeconds = 366 * 24 * 3600
 
-// The answers to an ending.
 const (
 	AnswerNever     = "never"     // stay down
 	AnswerNow       = "now"       // start at once
@@ -61,7 +60,6 @@ var signalNames = map[int]string{
 // askedFor are the signals by which people and programs ask a gateway to end.
 var askedFor = []string{"SIGHUP", "SIGINT", "SIGTERM"}
 
-// An Ending is how a gateway ended.
 type Ending struct {
 	ExitCode int  // not from 0 to 255 when a signal ended it
 	Signal   int  // 0 for none
@@ -105,10 +103,7 @@ func isEnding(name string) bool {
 var examples = map[string]string{"budget": `{"deaths": 5, "window_seconds": 600}`, "exit_codes": `{"78": "never"}`}
 
 func decodeObject(key string, value, into any) error {
-	data, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("%s: %w", key, err)
-	}
+	data, _ := json.Marshal(value) // decoded JSON encodes again
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 )
 
@@ -19,7 +18,6 @@ type Slots struct {
 	Capacity  Capacity        `json:"capacity"`
 }
 
-// A ScanDir is the scan directory itself.
 type ScanDir struct {
 	Path     string `json:"path"`
 	Status   string `json:"status"`
@@ -84,10 +82,7 @@ type Capacity struct {
 // SlotsOf reads the fact "s6" of the container. A missing or invalid fact has the
 // status StatusFailed.
 func SlotsOf(container Facts) Slots {
-	var s Slots
-	if json.Unmarshal(container["s6"], &s) != nil {
-		s = Slots{}
-	}
+	s := read[Slots](container, "s6")
 	s.Status = cmp.Or(s.Status, StatusFailed)
 	return s
 }

@@ -177,7 +177,7 @@ func TestForce(t *testing.T) {
 func TestLatenessAfterAKill(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
-	w.exec.Ownership = Upstream // under strict, root ends a supervisor that does not answer
+	w.exec.Upstream = true // under strict, root ends a supervisor that does not answer
 	w.apply(decide("coder=start"))
 	slot, err := beneath.OpenDir(filepath.Join(w.scan, "gateway-coder"))
 	must(t, err)
@@ -231,7 +231,7 @@ func TestStartDuringFinish(t *testing.T) {
 func TestApplyWhileSvscanStarts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	startSlow(t, w.base, w.scan, supervise.SvscanControl, 500*time.Millisecond)
+	startSlow(t, w.base, w.scan, supervise.Svscan.Control, 500*time.Millisecond)
 	w.options.Live = true
 	w.apply(decide("coder=start"))
 	if f := w.facts().Slots["gateway-coder"]; !f.Up {
@@ -244,7 +244,7 @@ func TestApplyWithoutTheControlOfSvscan(t *testing.T) {
 	t.Parallel()
 	w := newLive(t)
 	w.waiting.Wait = time.Second
-	must(t, os.Remove(filepath.Join(w.scan, supervise.SvscanControl)))
+	must(t, os.Remove(filepath.Join(w.scan, supervise.Svscan.Control)))
 	var reported []string
 	for _, r := range w.execute(w.plan(decide("coder=down"))) {
 		if r.Err != nil {

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/s6/progress"
 	"hermes-reconcile/s6/scandir"
@@ -33,38 +32,38 @@ const sealedMode = 0o600
 func (e *Executor) guards() bool { return e.strict() && e.User.GID != 0 }
 
 // shut keeps the user from the control FIFO while a gateway is stopped, and makes the down
-// file, which a supervisor that is started anew reads. seal reports whether the slot is to
-// be sealed and is not yet. reopen undoes what is only for the stop; its error becomes one of
-// the result. Nothing is done where there is nothing to stop and the user may start it.
-func (x *execution) shut(ctx context.Context, slot beneath.Dir, r *policy.Result) (seal bool, reopen func(), err error) {
-	op := r.Operation
+// file, which a supervisor that is started anew reads. It sets whether the slot is to be
+// sealed, which it is not yet. reopen undoes what is only for the stop; its error becomes one
+// of the result. Nothing is done where there is nothing to stop and the user may start it.
+func (x *execution) shut(t *transition) (reopen func(), err error) {
+	op := t.result.Operation
 	reopen = func() {}
-	st, err := slot.Lstat(controlName)
+	st, err := t.slot.Lstat(controlName)
 	isOpen := err == nil && st.Mode&0o777 == controlMode // else an interrupted stop has left it
-	if !x.guards() || isOpen && op.Op == policy.OpBringDown && !op.Held && staysDown(slot) {
-		return false, reopen, nil
+	if !x.guards() || isOpen && !t.Removing && !op.Held && staysDown(t.slot) {
+		return reopen, nil
 	}
 	if !op.ThenUp {
-		if err := slot.Create(scandir.DownFile); err != nil && !errors.Is(err, unix.EEXIST) {
-			return false, reopen, err
+		if err := t.slot.Create(scandir.DownFile); err != nil && !errors.Is(err, unix.EEXIST) {
+			return reopen, err
 		}
 	}
 	if err == nil && st.Gid == 0 && st.Mode&0o077 == 0 { // sealed already
-		return false, reopen, nil
+		return reopen, nil
 	}
 	control := part{name: controlName, kind: unix.S_IFIFO, mode: sealedMode, group: true}
-	if err := x.takePart(ctx, slot, control); err != nil && !beneath.IsAbsent(err) {
-		return false, reopen, fmt.Errorf("take %s back: %w", controlName, err)
+	if err := x.takePart(context.Background(), t.slot, control); err != nil && !beneath.IsAbsent(err) {
+		return reopen, fmt.Errorf("take %s back: %w", controlName, err)
 	}
-	if !op.Held {
-		control.mode = controlMode
-		reopen = func() {
-			if err := x.takePart(context.Background(), slot, control); err != nil && !beneath.IsAbsent(err) {
-				r.Done, r.Err = false, errors.Join(r.Err, fmt.Errorf("%s: the user cannot control it: %w", op.Slot, err))
-			}
+	if t.seal = op.Held; t.seal || t.Removing {
+		return reopen, nil
+	}
+	control.mode = controlMode
+	return func() {
+		if err := x.takePart(context.Background(), t.slot, control); err != nil && !beneath.IsAbsent(err) {
+			t.result.Done, t.result.Err = false, errors.Join(t.result.Err, fmt.Errorf("%s: the user cannot control it: %w", op.Slot, err))
 		}
-	}
-	return op.Held, reopen, nil
+	}, nil
 }
 
 // staysDown reports whether there is nothing to stop.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -33,9 +32,6 @@ func (e *Executor) begin(o policy.ExecuteOptions) (*execution, error) {
 	var err error
 	if x.render, err = x.newRenderer(); err != nil {
 		return nil, err
-	}
-	if err := os.MkdirAll(e.ScanDir, 0o755); err != nil {
-		return nil, fmt.Errorf("scan directory: %w", err)
 	}
 	if x.scan, err = scandir.Open(e.ScanDir); err != nil {
 		return nil, fmt.Errorf("scan directory: %w", err)
@@ -146,20 +142,16 @@ func (x *execution) ask(ctx context.Context, p supervise.Process, dir beneath.Di
 	return err
 }
 
-// poll calls condition until it is true or the limit is over, and reports whether it
-// was true.
+// poll calls condition until it is true, or the limit or ctx is over, and reports whether
+// it was true.
 func poll(ctx context.Context, limit time.Duration, condition func() bool) bool {
-	end := time.NewTimer(limit)
-	defer end.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	for !condition() {
 		select {
-		case <-tick.C:
-		case <-end.C:
-			return condition()
+		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			return false
+			return condition()
 		}
 	}
 	return true

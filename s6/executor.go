@@ -3,7 +3,6 @@ package s6
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -16,20 +15,6 @@ import (
 	"hermes-reconcile/s6/scripts"
 )
 
-// An Ownership decides who owns slots. It matters only for root.
-type Ownership string
-
-const (
-	// Strict gives the user the control FIFOs, which is enough to control a slot.
-	// It is the default.
-	Strict Ownership = "strict"
-	// Upstream also gives the user the slots, the scan directory itself and the
-	// control FIFO of s6-svscan, as upstream's profile commands expect. A user who can
-	// make slots is root: s6-supervise runs as root whatever the run script
-	// does.
-	Upstream Ownership = "upstream"
-)
-
 // An Executor plans and carries out changes of one scan directory. It holds only
 // what is fixed for the scan directory; what a caller wants of one plan is in the
 // options of Plan and Execute. A zero field has the default that its comment names.
@@ -37,10 +22,14 @@ const (
 // Hold Lock around Plan and Execute. An Executor keeps no state between calls, so
 // two Executors, also in two processes, need nothing but that lock.
 type Executor struct {
-	ScanDir   string
-	User      trust.User // of the gateways
-	Root      bool       // this process is root, so files are given to User
-	Ownership Ownership
+	ScanDir string
+	User    trust.User // of the gateways
+	Root    bool       // this process is root, so files are given to User
+	// Upstream gives User the slots, the scan directory itself and the control FIFO of
+	// s6-svscan, as upstream's profile commands expect. A user who can make slots is root:
+	// s6-supervise runs as root whatever the run script does. Without it, User gets
+	// the control FIFOs of slots, which is enough to control them. It matters only for root.
+	Upstream bool
 	scripts.Settings
 
 	// Capacity is how many gateways get a slot: nil as many as s6-svscan can
@@ -54,7 +43,6 @@ type Executor struct {
 // withDefaults returns a copy with every field filled in.
 func (e *Executor) withDefaults() *Executor {
 	c := *e
-	c.Ownership = cmp.Or(c.Ownership, Strict)
 	c.LockTimeout = cmp.Or(c.LockTimeout, 10*time.Second)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -78,7 +66,7 @@ func (e *Executor) newRenderer() (*scripts.Renderer, error) {
 func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o policy.ExecuteOptions) []policy.Result {
 	var results []policy.Result
 	for _, op := range operations {
-		if slices.Contains(ours, op.Op) {
+		if op.Slot != "" || op.Op == policy.OpRescan { // else it is another executor's
 			results = append(results, policy.Result{Operation: op})
 		}
 	}
@@ -108,26 +96,17 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, o
 	return results
 }
 
-// ours are the operations on slots.
-var ours = []policy.Op{
-	policy.OpPublish, policy.OpUpdate, policy.OpMarkDown, policy.OpClearDown, policy.OpRemove,
-	policy.OpBringUp, policy.OpBringDown, policy.OpRescan,
-}
-
 // Slots finds out what is in the scan directory, as scandir.Slots does. It takes no lock.
 func (e *Executor) Slots(ctx context.Context) policy.Slots { return scandir.Slots(ctx, e.ScanDir) }
 
 // Missing returns, sorted, the profiles that are decided to have a slot and have
 // none after p was carried out: those that Plan left out (the alarms of p have the
 // reason) and those that Execute could not make (its results have it).
-func (e *Executor) Missing(d policy.Decisions, p policy.Plan) ([]string, error) {
+func (e *Executor) Missing(d policy.Decisions, p policy.Plan) []string {
 	if len(d.Skip) > 0 {
-		return nil, nil
+		return nil
 	}
-	entries, err := os.ReadDir(e.ScanDir)
-	if err != nil && !os.IsNotExist(err) {
-		return nil, fmt.Errorf("read the scan directory: %w", err)
-	}
+	entries, _ := os.ReadDir(e.ScanDir) // what cannot be read is missing
 	exists := make(map[string]bool, len(entries))
 	for _, entry := range entries {
 		exists[entry.Name()] = entry.IsDir()
@@ -143,5 +122,5 @@ func (e *Executor) Missing(d policy.Decisions, p policy.Plan) ([]string, error) 
 			missing = append(missing, profile)
 		}
 	}
-	return missing, nil
+	return missing
 }

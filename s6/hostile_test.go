@@ -24,8 +24,8 @@ func TestScriptsCarryNoShellText(t *testing.T) {
 	w := newWorld(t)
 	w.exec.Command = []string{w.script("printing", "printf '%s\\n' \"$2\" \"$VALUE\"\n")}
 	// Other tests run the parts that only root executes, with the real tools.
-	w.exec.Tools = filepath.Join(w.base, "tools")
-	must(t, os.Mkdir(w.exec.Tools, 0o755))
+	w.exec.ProgramDirs = []string{filepath.Join(w.base, "tools"), "/usr/bin", "/bin"}
+	must(t, os.Mkdir(w.exec.ProgramDirs[0], 0o755))
 	w.script("tools/s6-setuidgid", "shift\nexec \"$@\"\n")
 	w.script("tools/s6-log", "printf '%s\\n' \"$5\"\n")
 	for _, word := range s6test.HostileWords {

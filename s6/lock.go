@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -50,33 +48,15 @@ func (e *Executor) Lock(ctx context.Context) (unlock func(), err error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, fmt.Errorf("another hermes-reconcile (pid %s) holds %s after %v", lockPID(path), path, e.LockTimeout)
+		return nil, fmt.Errorf("another hermes-reconcile holds %s after %v", path, e.LockTimeout)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("lock the scan directory: %w; its owner can change slots, this user cannot", err)
 	}
 	return nil, fmt.Errorf("lock the scan directory: %w", err)
 }
 
-// lockPID finds the process that holds the lock, for the error message only. A
-// process of another PID namespace has no pid here.
-func lockPID(path string) string {
-	var st unix.Stat_t
-	data, err := os.ReadFile("/proc/locks")
-	if err != nil || unix.Stat(path, &st) != nil {
-		return "unknown"
-	}
-	for line := range strings.Lines(string(data)) {
-		// 1: FLOCK  ADVISORY  WRITE 4711 00:1f:1234 0 EOF
-		field := strings.Fields(line)
-		if len(field) > 5 && field[1] == "FLOCK" && strings.HasSuffix(field[5], ":"+strconv.FormatUint(st.Ino, 10)) {
-			return field[4]
-		}
-	}
-	return "unknown"
-}
-
 // gives reports whether slots and scan directory go to the user.
-func (e *Executor) gives() bool { return e.Root && e.Ownership == Upstream }
+func (e *Executor) gives() bool { return e.Root && e.Upstream }
 
 // giveScanDir gives the user what Upstream ownership promises: the scan directory
 // itself, the lock file and the control FIFO, nothing below them.
@@ -87,7 +67,7 @@ func (x *execution) giveScanDir() {
 	err := errors.Join(
 		unix.Fchown(int(x.scan.Dir), x.User.UID, x.User.GID),
 		x.give(part{name: scandir.LockName, kind: unix.S_IFREG, mode: 0o600}, unix.O_RDONLY, x.User.UID),
-		x.give(part{name: supervise.SvscanControl, kind: unix.S_IFIFO, mode: controlMode}, unix.O_WRONLY, -1),
+		x.give(part{name: supervise.Svscan.Control, kind: unix.S_IFIFO, mode: controlMode}, unix.O_WRONLY, -1),
 	)
 	if err != nil {
 		x.Log.Warn("a part of the scan directory stays with root", "err", err)

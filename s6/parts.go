@@ -39,7 +39,7 @@ func (e *Executor) slotParts(slot string, held bool) []part {
 	watch := slot == policy.WatchSlot
 	event := part{kind: unix.S_IFDIR, mode: 0o700}
 	lock := part{kind: unix.S_IFREG, mode: 0o600}
-	if e.Ownership == Upstream && !watch {
+	if e.Upstream && !watch {
 		event.mode, event.group, lock.mode = 0o3730, true, openLockMode
 	}
 	parts := []part{
@@ -74,7 +74,7 @@ func (e *Executor) partsNow(dir beneath.Dir, slot string, held bool) []part {
 	return parts
 }
 
-var serviceLock = supervise.Service.LockFile()
+var serviceLock = supervise.Service.Lock
 
 // openLockMode is the mode of a lock file that every user may look at.
 const openLockMode = 0o644
@@ -87,15 +87,15 @@ var scanParts = []part{
 	{name: ".", kind: unix.S_IFDIR, mode: 0o755, most: true},
 	{name: scandir.LockName, kind: unix.S_IFREG, mode: 0o600, most: true},
 	{name: svscanDir, kind: unix.S_IFDIR, mode: 0o755, most: true},
-	{name: supervise.SvscanControl, kind: unix.S_IFIFO, mode: 0o600, most: true},
-	{name: svscanDir + "/lock", kind: unix.S_IFREG, mode: 0o600, most: true},
+	{name: supervise.Svscan.Control, kind: unix.S_IFIFO, mode: 0o600, most: true},
+	{name: supervise.Svscan.Lock, kind: unix.S_IFREG, mode: 0o600, most: true},
 }
 
 // svscanDir is the directory of s6-svscan, which has scripts that s6-svscan runs as root.
 const svscanDir = ".s6-svscan"
 
 // strict reports whether parts must be root's alone.
-func (e *Executor) strict() bool { return e.Root && e.Ownership == Strict }
+func (e *Executor) strict() bool { return e.Root && !e.Upstream }
 
 // faults are the parts that are not root's alone.
 type faults struct {
@@ -164,7 +164,7 @@ func (x *execution) takeBack(ctx context.Context, dir beneath.Dir, parts []part,
 		}
 		err := x.takePart(ctx, dir, p)
 		for _, supervisor := range supervise.OfSlot {
-			if err == nil && supervisor.LockFile() == p.name {
+			if err == nil && supervisor.Lock == p.name {
 				err = x.renewLock(dir, supervisor)
 			}
 		}
@@ -180,7 +180,7 @@ func (x *execution) takeBack(ctx context.Context, dir beneath.Dir, parts []part,
 // meanwhile: a supervisor that starts just then ends, and the one that s6-svscan starts after
 // a second takes the new file.
 func (x *execution) renewLock(slot beneath.Dir, supervisor supervise.Process) error {
-	name := supervisor.LockFile()
+	name := supervisor.Lock
 	fd, _, err := slot.OpenRegular(name, unix.O_RDONLY, 0)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", name, err)

@@ -42,7 +42,7 @@ func (e *Executor) Plan(ctx context.Context, d policy.Decisions, o policy.PlanOp
 	if err != nil {
 		return policy.Plan{}, err
 	}
-	defer p.close()
+	defer p.scan.Close()
 	first := p.guard()
 	removals := p.removals()
 	slots := append(p.watch(), p.slots()...)
@@ -92,7 +92,7 @@ func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planne
 	}
 	list, err := p.scan.File.ReadDir(-1)
 	if err != nil {
-		p.close()
+		p.scan.Close()
 		return nil, fmt.Errorf("read the scan directory: %w", err)
 	}
 	for _, entry := range list {
@@ -106,12 +106,6 @@ func (e *Executor) newPlanner(d policy.Decisions, o policy.PlanOptions) (*planne
 		p.guarded = p.supervisor <= 0
 	}
 	return p, nil
-}
-
-func (p *planner) close() {
-	if p.scan != nil {
-		p.scan.Close()
-	}
 }
 
 func (p *planner) alarm(code, format string, args ...any) {

@@ -166,7 +166,7 @@ func TestOwnership(t *testing.T) {
 		t.Errorf("alarms: %s", got)
 	}
 
-	w.exec.Ownership = Upstream
+	w.exec.Upstream = true
 	w.wantPlan(d, "")
 	w.carryOut(plan)
 	for _, slot := range []string{"coder", "live"} {
@@ -179,7 +179,7 @@ func TestOwnership(t *testing.T) {
 		}
 	}
 	wantMode(t, w.scan, 0o755, hermesID, hermesID)
-	wantMode(t, filepath.Join(w.scan, supervise.SvscanControl), 0o620, 0, hermesID)
+	wantMode(t, filepath.Join(w.scan, supervise.Svscan.Control), 0o620, 0, hermesID)
 	wantMode(t, filepath.Join(w.scan, scandir.LockName), 0o600, hermesID, hermesID)
 	wantMode(t, w.slot("coder", "event"), 0o3730, hermesID, hermesID)
 	wantMode(t, w.slot("coder", superviseLock), 0o644, 0, 0)
@@ -200,7 +200,7 @@ func TestUpstreamCommandsAfterRoots(t *testing.T) {
 	w := newWorld(t)
 	svscan := w.startSvscan()
 	w.options.Live = true
-	w.exec.Ownership = Upstream
+	w.exec.Upstream = true
 	w.apply(decide("coder=start", "writer=down"))
 	w.likeUpstream("writer")
 	w.apply(decide("coder=down", "writer=start"))

@@ -303,7 +303,7 @@ func TestReconcilersAtOnce(t *testing.T) {
 	}
 }
 
-func TestLockNamesItsHolder(t *testing.T) {
+func TestLockKeepsOthersOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	unlock, err := w.exec.Lock(t.Context())
@@ -311,7 +311,7 @@ func TestLockNamesItsHolder(t *testing.T) {
 	defer unlock()
 	e := *w.exec
 	e.LockTimeout = 50 * time.Millisecond
-	if _, err := e.Lock(t.Context()); err == nil || !strings.Contains(err.Error(), "pid "+strconv.Itoa(os.Getpid())) {
+	if _, err := e.Lock(t.Context()); err == nil || !strings.Contains(err.Error(), "another hermes-reconcile holds "+filepath.Join(w.scan, scandir.LockName)) {
 		t.Errorf("second lock: %v", err)
 	}
 }

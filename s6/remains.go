@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/policy/wait"
 	"hermes-reconcile/s6/supervise"
 )
@@ -20,17 +19,6 @@ import (
 // remainsWait is how long the processes that a gateway started get to end after it before
 // Kill kills them, and after that.
 const remainsWait = time.Second
-
-// A family is a gateway that is stopped and the processes that it started. s6 knows only
-// the gateway itself.
-type family struct {
-	result  *policy.Result
-	dir     beneath.Dir
-	slot    string // as supervise.SlotVariable names it
-	gateway supervise.Task
-	before  []supervise.Task // that ran when the stop began
-	left    []supervise.Task
-}
 
 // slotPath is what the processes of a slot's gateway name in supervise.SlotVariable.
 func (e *Executor) slotPath(slot string) string {
@@ -49,84 +37,74 @@ func (x *execution) tasks() supervise.Tasks {
 	return supervise.TasksOf(os.Geteuid())
 }
 
-// familyOf looks at the gateway of a slot that is to be stopped.
-func (x *execution) familyOf(r *policy.Result, slot beneath.Dir, tasks supervise.Tasks) *family {
-	status, _ := supervise.ReadStatus(slot)
-	f := &family{result: r, dir: slot, slot: x.slotPath(r.Operation.Slot), gateway: supervise.GatewayOf(status)}
-	f.before = tasks.Of(f.gateway, f.slot, nil)
-	return f
-}
-
-// endRemains waits for what the stopped gateways started, and with Kill kills it soon. It
-// returns an error for each family of which something still runs.
-func (x *execution) endRemains(ctx context.Context, families []*family) map[*policy.Result]error {
-	families = slices.DeleteFunc(families, func(f *family) bool { return f.result.Err != nil })
-	if len(families) == 0 {
-		return nil
+// endRemains waits for what the stopped gateways started, and with Kill kills it soon. s6 knows
+// only the gateways themselves.
+func (x *execution) endRemains(ctx context.Context, stopped []*transition) {
+	stopped = withoutError(stopped)
+	if len(stopped) == 0 {
+		return
 	}
-	ended := func() bool { return x.haveEnded(families) }
+	ended := func() bool { return x.haveEnded(stopped) }
 	defer wait.For(ctx, "what the gateways started", x.Wait)()
 	if !x.Kill {
 		poll(ctx, x.Wait, ended)
 	} else if !poll(ctx, min(x.Wait, remainsWait), ended) {
 		poll(ctx, remainsWait, func() bool {
-			for _, f := range families {
-				f.kill(x.Log)
+			for _, t := range stopped {
+				t.kill(x.Log)
 			}
-			return x.haveEnded(families)
+			return ended()
 		})
 	}
-	errs := map[*policy.Result]error{}
-	for _, f := range families {
-		if len(f.left) > 0 {
-			errs[f.result] = remainsError(f.left)
-		}
-	}
-	return errs
 }
 
-// haveEnded reports whether nothing is left of the families. It looks at all processes only
+// haveEnded reports whether nothing is left of the gateways. It looks at all processes only
 // when those that it knows are gone.
-func (x *execution) haveEnded(families []*family) bool {
-	for _, f := range families {
-		if slices.ContainsFunc(f.left, supervise.Task.Lives) && !f.isStartedAgain() {
+func (x *execution) haveEnded(stopped []*transition) bool {
+	for _, t := range stopped {
+		if slices.ContainsFunc(t.left, supervise.Task.Lives) && !t.isStartedAgain() {
 			return false
 		}
 	}
 	tasks, all := x.tasks(), true
-	for _, f := range families {
-		if f.left = nil; !f.isStartedAgain() {
-			f.left = tasks.Of(f.gateway, f.slot, f.before)
+	for _, t := range stopped {
+		if t.left = nil; !t.isStartedAgain() {
+			t.left = tasks.Of(t.gateway, x.slotPath(t.result.Operation.Slot), t.before)
 		}
-		all = all && len(f.left) == 0
+		all = all && len(t.left) == 0
 	}
 	return all
 }
 
-func (f *family) kill(log *slog.Logger) {
-	for _, task := range f.left {
+func (t *transition) kill(log *slog.Logger) {
+	for _, task := range t.left {
 		if err := task.Signal(unix.SIGKILL); err != nil {
-			log.Warn("a process of a gateway is not killed", "slot", f.result.Operation.Slot, "err", err)
+			log.Warn("a process of a gateway is not killed", "slot", t.result.Operation.Slot, "err", err)
 		}
 	}
 }
 
 // isStartedAgain reports whether another gateway runs in the slot, which then has
 // processes of the same name.
-func (f *family) isStartedAgain() bool {
-	status, _ := supervise.ReadStatus(f.dir)
+func (t *transition) isStartedAgain() bool {
+	status, _ := supervise.ReadStatus(t.slot)
 	now := supervise.GatewayOf(status)
-	return now.PID != 0 && (now.PID != f.gateway.PID || now.Started != f.gateway.Started)
+	return now.PID != 0 && (now.PID != t.gateway.PID || now.Started != t.gateway.Started)
 }
 
-func remainsError(left []supervise.Task) error {
+// remains is an error about what is left of the gateway.
+func (t *transition) remains() error {
 	var pids []string
-	for _, task := range left {
+	for _, task := range t.left {
 		pids = append(pids, fmt.Sprint(task.PID))
 	}
 	of := "process of it still runs"
-	if len(left) != 1 {
+	switch len(pids) {
+	case 0:
+		return nil
+	case 1:
+	default:
 		of = "processes of it still run"
 	}
-	return fmt.Errorf("the gateway is down, and %d %s (pid %s); --kill ends them", len(left), of, policy.Few(pids))
+	return fmt.Errorf("the gateway is down, and %d %s (pid %s); --kill ends them", len(pids), of, policy.Few(pids))
 }

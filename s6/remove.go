@@ -1,6 +1,7 @@
 package s6
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,14 +17,6 @@ import (
 	"hermes-reconcile/s6/supervise"
 )
 
-// A removal is one slot that is being removed. Its directory stays open, so its locks
-// are found under any name.
-type removal struct {
-	result *policy.Result
-	slot   beneath.Dir
-	name   string // under which it is in the scan directory now
-}
-
 // removeAll removes slots in the order that leaves no supervisor behind: stop
 // the gateway, rename the directory to a name that s6-svscan ignores, have it
 // scan and prune, wait until both locks are free, and only then remove the tree.
@@ -38,56 +31,26 @@ func (x *execution) removeAll(ctx context.Context, results []policy.Result) {
 }
 
 func (x *execution) removeTogether(ctx context.Context, results []policy.Result) {
-	var going []*removal
-	var stopping []*transition
-	var families []*family
-	before := x.tasks()
-	for i := range results {
-		r := &results[i]
-		slot, err := x.openRemoval(ctx, r)
-		if err != nil || slot < 0 {
-			finish(r, r.Done, err)
-			continue
-		}
-		defer slot.Close()
-		families = append(families, x.familyOf(r, slot, before))
-		going = append(going, &removal{result: r, slot: slot, name: r.Operation.Slot})
-		_, _, err = x.shut(ctx, slot, r)
-		var t *transition
-		if err == nil {
-			t, err = x.beginTransition(ctx, r, slot, progress.Progress{Removing: true}, false)
-		}
-		if err != nil {
-			finish(r, false, err)
-		} else if t != nil {
-			stopping = append(stopping, t)
-		}
-	}
-	x.complete(ctx, stopping)
-	going = withoutError(going)
-	remains := x.endRemains(ctx, families) // before the logger, which they may write to
+	all, end := x.move(ctx, results, progress.Progress{Removing: true}, x.openRemoval)
+	defer end()
+	going := withoutError(all) // what they started is gone before the logger, which it may write to
 	x.setAside(going)
 	going = withoutError(going)
 	x.release(ctx, going)
-	for _, r := range withoutError(going) {
-		finish(r.result, true, x.scan.RemoveTree(r.name))
-		if err := remains[r.result]; err != nil && r.result.Err == nil {
-			finish(r.result, false, err)
-		}
+	for _, t := range withoutError(going) {
+		err := cmp.Or(x.scan.RemoveTree(t.name), t.remains())
+		finish(t.result, err == nil, err)
 	}
 }
 
-func withoutError(all []*removal) []*removal {
-	return slices.DeleteFunc(all, func(r *removal) bool { return r.result.Err != nil })
+func withoutError(all []*transition) []*transition {
+	return slices.DeleteFunc(slices.Clone(all), func(t *transition) bool { return t.result.Err != nil })
 }
 
 // openRemoval opens what is to be removed; -1 is nothing. The down file keeps the gateway
 // down also when this run is interrupted. A leftover that is not a directory is removed
 // at once.
-func (x *execution) openRemoval(ctx context.Context, r *policy.Result) (beneath.Dir, error) {
-	if err := ctx.Err(); err != nil {
-		return -1, err
-	}
+func (x *execution) openRemoval(r *policy.Result) (beneath.Dir, error) {
 	name := r.Operation.Slot
 	if scandir.IsStaging(name) {
 		slot, err := x.scan.OpenDir(name)
@@ -115,17 +78,17 @@ func (x *execution) openRemoval(ctx context.Context, r *policy.Result) (beneath.
 }
 
 // setAside renames the slots to names that s6-svscan ignores.
-func (x *execution) setAside(going []*removal) {
-	for _, r := range going {
-		if scandir.IsStaging(r.name) {
+func (x *execution) setAside(going []*transition) {
+	for _, t := range going {
+		if scandir.IsStaging(t.name) {
 			continue
 		}
 		name := scandir.StagingName()
-		if err := x.scan.Rename(r.name, name); err != nil {
-			finish(r.result, false, fmt.Errorf("rename out of the way: %w", err))
+		if err := x.scan.Rename(t.name, name); err != nil {
+			finish(t.result, false, fmt.Errorf("rename out of the way: %w", err))
 			continue
 		}
-		r.name = name
+		t.name = name
 	}
 }
 
@@ -133,12 +96,12 @@ func (x *execution) setAside(going []*removal) {
 // logger ends when it has read everything. In the second half of the time, a signal
 // ends loggers whose pipe another process keeps open, and the supervisors are asked
 // directly: the supervisors of an s6-svscan that died are not children of the next one.
-func (x *execution) release(ctx context.Context, going []*removal) {
+func (x *execution) release(ctx context.Context, going []*transition) {
 	defer wait.For(ctx, "the supervisors of slots to end", x.Wait)()
 	held := slices.Clone(going)
 	free := func() bool {
-		held = slices.DeleteFunc(held, func(r *removal) bool {
-			service, logger, err := supervise.Held(r.slot)
+		held = slices.DeleteFunc(held, func(t *transition) bool {
+			service, logger, err := supervise.Held(t.slot)
 			return err == nil && !service && !logger
 		})
 		return len(held) == 0
@@ -158,17 +121,17 @@ func (x *execution) release(ctx context.Context, going []*removal) {
 		}
 		poll(ctx, x.Wait/2, free)
 	}
-	for _, r := range held {
-		err := fmt.Errorf("its supervisor has not ended after %v; it is left as %s for the next run", x.Wait, r.name)
-		finish(r.result, false, errors.Join(err, ctx.Err()))
+	for _, t := range held {
+		err := fmt.Errorf("its supervisor has not ended after %v; it is left as %s for the next run", x.Wait, t.name)
+		finish(t.result, false, errors.Join(err, ctx.Err()))
 	}
 }
 
-func (x *execution) askSupervisors(held []*removal) {
-	for _, r := range held {
+func (x *execution) askSupervisors(held []*transition) {
+	for _, t := range held {
 		for _, supervisor := range supervise.OfSlot {
-			if err := supervisor.Ask(r.slot, "dx"); err != nil && !errors.Is(err, supervise.ErrNobody) {
-				x.Log.Warn("a supervisor was not asked to end", "slot", r.result.Operation.Slot, "err", err)
+			if err := supervisor.Ask(t.slot, "dx"); err != nil && !errors.Is(err, supervise.ErrNobody) {
+				x.Log.Warn("a supervisor was not asked to end", "slot", t.result.Operation.Slot, "err", err)
 			}
 		}
 	}

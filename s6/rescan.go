@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/policy/wait"
+	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/supervise"
 )
 
@@ -62,17 +62,14 @@ func (x *execution) rescan(ctx context.Context) (done bool, err error) {
 
 // ownSlots lists the slots of ours, by name.
 func (x *execution) ownSlots() ([]string, error) {
-	entries, err := os.ReadDir(x.ScanDir)
+	names, err := x.scan.Names(".", scandir.MaxEntries)
 	if err != nil {
 		return nil, fmt.Errorf("read the scan directory: %w", err)
 	}
-	var slots []string
-	for _, entry := range entries {
-		if name := entry.Name(); (strings.HasPrefix(name, policy.SlotPrefix) || name == policy.WatchSlot) && x.scan.IsOurs(name) {
-			slots = append(slots, name)
-		}
-	}
-	return slots, nil
+	slices.Sort(names)
+	return slices.DeleteFunc(names, func(name string) bool {
+		return !strings.HasPrefix(name, policy.SlotPrefix) && name != policy.WatchSlot || !x.scan.IsOurs(name)
+	}), nil
 }
 
 // isSupervised reports whether a slot has both supervisors, or was removed meanwhile. It
@@ -115,34 +112,29 @@ func (x *execution) openLock(slot beneath.Dir) {
 // stays in place. After an interruption the slot is missing, and the next run removes the
 // leftover and makes the slot.
 func (x *execution) takeAwayAndBack(ctx context.Context, slots []string) error {
-	results := make([]policy.Result, len(slots))
-	var away []*removal
-	for i, name := range slots {
+	var all []*transition
+	for _, name := range slots {
 		slot, err := x.scan.OpenDir(name)
 		if err != nil {
 			continue
 		}
 		defer slot.Close()
-		results[i].Operation.Slot = name
 		if service, _, err := supervise.Held(slot); err == nil && !service {
-			away = append(away, &removal{result: &results[i], slot: slot, name: name})
+			all = append(all, &transition{result: &policy.Result{Operation: policy.Operation{Slot: name}}, slot: slot, name: name})
 		}
 	}
-	x.setAside(away)
-	away = withoutError(away)
+	x.setAside(all)
+	away := withoutError(all)
 	errs := []error{supervise.Svscan.Ask(x.scan.Dir, "an")}
-	select {
-	case <-time.After(settle):
-	case <-ctx.Done():
-	}
+	poll(ctx, settle, func() bool { return false })
 	x.release(ctx, away)
-	for _, r := range withoutError(away) {
-		if err := x.scan.Rename(r.name, r.result.Operation.Slot); err != nil {
-			finish(r.result, false, fmt.Errorf("bring it back: %w", err))
+	for _, t := range withoutError(away) {
+		if err := x.scan.Rename(t.name, t.result.Operation.Slot); err != nil {
+			finish(t.result, false, fmt.Errorf("bring it back: %w", err))
 		}
 	}
-	for _, r := range results {
-		errs = append(errs, r.Err)
+	for _, t := range all {
+		errs = append(errs, t.result.Err)
 	}
 	return errors.Join(append(errs, supervise.Svscan.Ask(x.scan.Dir, "a"))...)
 }

@@ -248,17 +248,13 @@ func TestProgramsOfTheAgentAreRefused(t *testing.T) {
 	}
 	must(t, os.Chown(theirs, hermesID, hermesID))
 	good := *w.exec
-	for name, e := range map[string]scripts.Settings{
-		"tools": {Tools: theirs + "/bin"}, "shell": {Shell: theirs + "/bin/sh"}, "missing": {Tools: "/nowhere"}, "relative": {Shell: "sh"},
+	for want, dir := range map[string]string{
+		theirs + " is not owned by root; want a program that only root can write": theirs + "/bin", `"bin/env" is not an absolute path`: "bin",
 	} {
-		w.exec.Tools, w.exec.Shell = e.Tools, e.Shell
+		w.exec.ProgramDirs = []string{dir}
 		_, err := w.exec.Plan(t.Context(), decide("coder=start"), w.options)
-		want := map[string]string{"missing": "/nowhere: no such file", "relative": `"sh" is not an absolute path`}[name]
-		if want == "" {
-			want = theirs + " is not owned by root; want a program that only root can write"
-		}
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %q", name, err, want)
+			t.Errorf("%s: got %v, want %q", dir, err, want)
 		}
 	}
 	*w.exec = good

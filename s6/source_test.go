@@ -227,7 +227,7 @@ func TestFactsAsUser(t *testing.T) {
 	if f := read(); f.Running != nil {
 		t.Errorf("the FIFO may not be opened, but running is %v", *f.Running)
 	}
-	must(t, os.Chown(filepath.Join(w.scan, supervise.SvscanControl), hermesID, hermesID))
+	must(t, os.Chown(filepath.Join(w.scan, supervise.Svscan.Control), hermesID, hermesID))
 	if f := read(); f.Running == nil || !*f.Running || f.Manager != "s6-svscan" {
 		t.Errorf("facts: %s", asJSON(f))
 	}

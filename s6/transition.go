@@ -13,25 +13,34 @@ import (
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
 	"hermes-reconcile/policy/wait"
-	"hermes-reconcile/s6/deaths"
 	"hermes-reconcile/s6/progress"
 	"hermes-reconcile/s6/scandir"
-	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
 )
 
-// A transition is one supervised slot from its control command until its gateway is up
-// or down. Its progress decides; this file looks and asks.
+// A transition is one slot until its gateway is up or down, or the slot is removed. Its
+// progress decides; this file looks and asks.
 type transition struct {
 	progress.Progress
 	result  *policy.Result
-	slot    beneath.Dir
-	killing error // of the command that kills
+	slot    beneath.Dir // stays open, so that its locks are found under any name
+	name    string      // under which the slot is in the scan directory now
+	killing error       // of the command that kills
 
 	began     time.Time
 	seal      bool             // the slot is to be sealed once the gateway is down
 	overruled bool             // see overrule
 	orphans   []supervise.Task // of the supervisor that was overruled
+
+	// The gateway that is stopped, and the processes that it started; see endRemains.
+	gateway      supervise.Task
+	before, left []supervise.Task
+}
+
+func (x *execution) newTransition(r *policy.Result, slot beneath.Dir, p progress.Progress) *transition {
+	p.ThenUp = r.Operation.ThenUp
+	p.Before, _ = supervise.ReadStatus(slot)
+	return &transition{Progress: p, result: r, slot: slot, name: r.Operation.Slot, gateway: supervise.GatewayOf(p.Before)}
 }
 
 // overruleAfter is how long a supervisor gets to want a gateway down.
@@ -55,98 +64,116 @@ func (t *transition) command() string {
 // a gateway down whose finish script exits with 125 (seen with s6 2.11 and 2.15).
 func (x *execution) bring(ctx context.Context, results []policy.Result) {
 	up := results[0].Operation.Op == policy.OpBringUp
-	var going []*transition
-	var families []*family
-	var before supervise.Tasks
-	if !up && !x.NoWait {
-		before = x.tasks()
+	all, end := x.move(ctx, results, progress.Progress{Up: up}, func(r *policy.Result) (beneath.Dir, error) {
+		slot, err := scandir.OpenOwned(x.scan.Dir, r.Operation.Slot)
+		if !up && errors.Is(err, fs.ErrNotExist) {
+			return -1, nil
+		}
+		return slot, err
+	})
+	defer end()
+	for _, t := range all {
+		if err := t.remains(); err != nil {
+			finish(t.result, false, err)
+		}
+	}
+}
+
+// move opens slots, starts or stops their gateways all at once, and waits for that. -1 from
+// open is nothing. end closes the slots and undoes what was only for the move.
+func (x *execution) move(ctx context.Context, results []policy.Result, p progress.Progress, open func(*policy.Result) (beneath.Dir, error)) (all []*transition, end func()) {
+	var going, stopped []*transition
+	var ends []func()
+	var tasks supervise.Tasks
+	looks := p.Removing || !p.Up && !x.NoWait // for what the gateways started
+	if looks {
+		tasks = x.tasks()
 	}
 	for i := range results {
 		r := &results[i]
-		slot, err := scandir.OpenOwned(x.scan.Dir, r.Operation.Slot)
-		if !up && errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			finish(r, false, err)
-			continue
-		}
-		defer slot.Close()
-		if !up && !x.NoWait && (x.Kill || !r.Operation.ThenUp) {
-			families = append(families, x.familyOf(r, slot, before))
-		}
-		seal := false
-		if !up {
-			var reopen func()
-			seal, reopen, err = x.shut(ctx, slot, r)
-			defer reopen()
-		}
-		var t *transition
+		slot, err := beneath.Dir(-1), ctx.Err()
 		if err == nil {
-			t, err = x.beginTransition(ctx, r, slot, progress.Progress{Up: up, ThenUp: r.Operation.ThenUp}, seal)
+			slot, err = open(r)
+		}
+		if err != nil || slot < 0 {
+			finish(r, r.Done, err)
+			continue
+		}
+		ends = append(ends, slot.Close)
+		t := x.newTransition(r, slot, p)
+		all = append(all, t)
+		if looks && (x.Kill || !t.ThenUp) {
+			t.before = tasks.Of(t.gateway, x.slotPath(t.name), nil)
+			stopped = append(stopped, t)
+		}
+		moves := false
+		if !p.Up {
+			var reopen func()
+			reopen, err = x.shut(t)
+			ends = append(ends, reopen)
+		}
+		if err == nil {
+			moves, err = x.begins(ctx, t)
 		}
 		switch {
 		case err != nil:
 			finish(r, false, err)
-		case t != nil && x.NoWait && !t.ThenUp && !t.seal:
+		case moves && !p.Removing && x.NoWait && !t.ThenUp && !t.seal:
 			r.Done = true
-		case t != nil:
+		case moves:
 			going = append(going, t)
 		}
 	}
 	x.complete(ctx, going)
-	for r, err := range x.endRemains(ctx, families) {
-		finish(r, false, err)
+	x.endRemains(ctx, stopped)
+	return all, func() {
+		for _, end := range slices.Backward(ends) {
+			end()
+		}
 	}
 }
 
-// beginTransition writes the control command. It returns nil when the gateway is as
-// wanted already. The caller keeps slot open until the transition is over.
-func (x *execution) beginTransition(ctx context.Context, r *policy.Result, slot beneath.Dir, p progress.Progress, seal bool) (*transition, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	held, _, err := supervise.Service.Runs(slot)
+// begins writes the control command. It reports false when the gateway is as wanted already.
+func (x *execution) begins(ctx context.Context, t *transition) (moves bool, err error) {
+	held, _, err := supervise.Service.Runs(t.slot)
 	switch {
 	case err != nil:
-		return nil, err
-	case !held && p.Up:
-		return nil, fmt.Errorf("no supervisor has it, s6-svscan has to scan first: %w", supervise.ErrNobody)
+		return false, err
+	case !held && t.Up:
+		return false, fmt.Errorf("no supervisor has it, s6-svscan has to scan first: %w", supervise.ErrNobody)
 	case !held:
-		return nil, nil
+		return false, nil
 	}
-	p.UpFor, p.Death, p.AskedAt = x.UpFor, supervise.ReadDeaths(slot).Last, time.Now()
-	p.Before, _ = supervise.ReadStatus(slot)
-	t := &transition{Progress: p, result: r, slot: slot, began: time.Now(), seal: seal}
-	exists, err := slot.Exists(scandir.DownName)
+	t.UpFor, t.Death, t.began = x.UpFor, supervise.ReadDeaths(t.slot).Last, time.Now()
+	t.AskedAt = t.began
+	t.Before, _ = supervise.ReadStatus(t.slot)
+	exists, err := t.slot.Exists(scandir.DownName)
 	switch {
 	case err != nil:
-		return nil, err
-	case t.IsThere(exists) && seal:
-		return t, x.overrule(ctx, t)
+		return false, err
 	case t.IsThere(exists):
-		return nil, nil
+		if !t.seal {
+			return false, nil
+		}
+		return true, x.overrule(ctx, t)
 	}
 	// A supervisor that wants it up already has started a new slot by itself, unless a user asks.
-	if t.Up && (!t.Before.WantUp || r.Operation.Cause == askedFor) {
+	if t.Up && (!t.Before.WantUp || t.result.Operation.Cause == askedFor) {
 		if err := x.prepareStart(t); err != nil {
-			return nil, err
+			return false, err
 		}
 	}
-	err = x.ask(ctx, supervise.Service, slot, t.command())
+	err = x.ask(ctx, supervise.Service, t.slot, t.command())
 	if !t.Up && errors.Is(err, supervise.ErrNobody) {
-		return nil, nil // its supervisor has ended
+		return false, nil // its supervisor has ended
 	}
 	if !t.Up && errors.Is(err, supervise.ErrFull) && x.guards() {
-		return t, x.overrule(ctx, t)
+		return true, x.overrule(ctx, t)
 	}
 	if beneath.IsForbidden(err) && !x.Root {
 		err = fmt.Errorf("%w; a hold kept it down, and root has not called hermes-reconcile apply since", err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return t, nil
+	return err == nil, err
 }
 
 // complete waits until each transition is done or has failed. With Kill it kills the
@@ -266,23 +293,4 @@ func (t *transition) lateness(waited time.Duration) error {
 		return fmt.Errorf("the gateway is not down after %v: pid %d still runs%s", waited, s.PID, why)
 	}
 	return fmt.Errorf("the gateway is not down after %v", waited)
-}
-
-// prepareStart forgets the deaths that were counted, and sets the pause that the
-// rules want now. Both need ownership of the slot; without it the start goes ahead.
-func (x *execution) prepareStart(t *transition) error {
-	ignore := func(err error) bool { return err == nil || beneath.IsAbsent(err) || beneath.IsForbidden(err) }
-	if err := t.slot.Remove(deaths.TallyName); !ignore(err) {
-		return fmt.Errorf("remove %s: %w", deaths.TallyName, err)
-	}
-	var err error
-	if pause, ok := scripts.Pause(t.result.Operation.DelaySeconds); ok {
-		err = x.replace(t.slot, pause)
-	} else {
-		err = t.slot.Remove(scripts.PauseName)
-	}
-	if !ignore(err) {
-		return fmt.Errorf("set %s: %w", scripts.PauseName, err)
-	}
-	return nil
 }

@@ -107,11 +107,7 @@ func (x *execution) takeScanDirBack(ctx context.Context, parts []string) error {
 
 // plantedNow reads the scan directory again; see planted.
 func (x *execution) plantedNow(mended []policy.Operation) ([]string, error) {
-	fd, err := x.scan.Open(".", unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return nil, fmt.Errorf("open the scan directory: %w", err)
-	}
-	names, err := beneath.Names(fd, scandir.MaxEntries)
+	names, err := x.scan.Names(".", scandir.MaxEntries)
 	if err != nil {
 		return nil, fmt.Errorf("read the scan directory: %w", err)
 	}
@@ -142,7 +138,7 @@ func (p *planner) checkParents() error {
 		}
 		return judge(st, above)
 	})
-	if untrusted := (*trust.Error)(nil); errors.As(err, &untrusted) {
+	if untrusted, ok := errors.AsType[*trust.Error](err); ok {
 		return untrusted
 	}
 	return nil
@@ -151,11 +147,10 @@ func (p *planner) checkParents() error {
 // strangersScripts fails when another user could have written a file of s6-svscan, which
 // has scripts that it runs as root.
 func (p *planner) strangersScripts() error {
-	fd, err := p.scan.Open(svscanDir, unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
+	names, err := p.scan.Names(svscanDir, scandir.MaxEntries)
+	if beneath.IsAbsent(err) || errors.Is(err, unix.ELOOP) {
 		return nil // missing, or a part that is odd
 	}
-	names, err := beneath.Names(fd, scandir.MaxEntries)
 	for _, name := range names {
 		name = path.Join(svscanDir, name)
 		isPart := slices.ContainsFunc(scanParts, func(part part) bool { return part.name == name })
@@ -227,7 +222,7 @@ func (s *slotPlan) supervisors(dir beneath.Dir) (served, logged bool, blocked []
 		}
 		switch {
 		case !runs && pid != 0:
-			blocked = append(blocked, p.LockFile())
+			blocked = append(blocked, p.Lock)
 		case !s.guarded || pid <= 0 || supervise.UID(pid) <= 0:
 			continue
 		}
@@ -235,7 +230,7 @@ func (s *slotPlan) supervisors(dir beneath.Dir) (served, logged bool, blocked []
 		if pid < 0 {
 			who = "a process with the file open"
 		}
-		s.alarm(policy.CodeUntrusted, fmt.Errorf("%s: %s has a lock on %s and keeps the supervisor from starting: end that process", s.slot, who, p.LockFile()))
+		s.alarm(policy.CodeUntrusted, fmt.Errorf("%s: %s has a lock on %s and keeps the supervisor from starting: end that process", s.slot, who, p.Lock))
 	}
 	return served, logged, blocked, nil
 }

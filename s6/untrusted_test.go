@@ -174,7 +174,7 @@ func TestStrictAfterUpstream(t *testing.T) {
 			w := newWorld(t)
 			d := decide("coder=start", "idle=down")
 			w.startSvscan()
-			w.exec.Ownership = Upstream
+			w.exec.Upstream = true
 			w.apply(d)
 			before := w.untilUp("coder")
 			if whose == "upstream's" {
@@ -194,7 +194,7 @@ func TestStrictAfterUpstream(t *testing.T) {
 				t.Fatalf("%v: %s", err, out)
 			}
 
-			w.exec.Ownership = Strict
+			w.exec.Upstream = false
 			w.carryOut(w.plan(d))
 			if got := brief(w.last.Operations); !strings.HasPrefix(got, "update . .,") || !strings.Contains(got, "update coder .,") ||
 				!strings.Contains(got, "remove "+scandir.StagingPrefix) {
@@ -209,7 +209,7 @@ func TestStrictAfterUpstream(t *testing.T) {
 				t.Errorf("the gateway is another: %+v, was %+v", after, before)
 			}
 			wantMode(t, w.scan, 0o755, 0, 0)
-			wantMode(t, filepath.Join(w.scan, supervise.SvscanControl), 0o600, 0, 0)
+			wantMode(t, filepath.Join(w.scan, supervise.Svscan.Control), 0o600, 0, 0)
 			wantMode(t, filepath.Join(w.scan, scandir.LockName), 0o600, 0, 0)
 			out, err := exec.Command("find", w.scan, "-user", fmt.Sprint(hermesID), "-o", "-perm", "/022", "-not", "-type", "l", "-not", "-name", "control").Output()
 			got := strings.Fields(string(out))
@@ -263,7 +263,7 @@ func TestUntrustedSurroundings(t *testing.T) {
 			must(w.t, os.WriteFile(w.scan+"/.s6-svscan/crash", nil, 0o755))
 			must(w.t, os.Chmod(w.scan+"/.s6-svscan/crash", 0o777))
 		}, ".s6-svscan/crash can be written by others"},
-		"a file as control FIFO": {func(w *world) { must(w.t, os.WriteFile(filepath.Join(w.scan, supervise.SvscanControl), nil, 0o644)) }, "another kind of file"},
+		"a file as control FIFO": {func(w *world) { must(w.t, os.WriteFile(filepath.Join(w.scan, supervise.Svscan.Control), nil, 0o644)) }, "another kind of file"},
 		"a service of a stranger's": {func(w *world) {
 			must(w.t, os.Mkdir(w.scan+"/service", 0o755))
 			must(w.t, os.Chown(w.scan+"/service", 12345, 12345))
@@ -292,7 +292,7 @@ func TestPlantedServicesNeverRun(t *testing.T) {
 	s6test.WantRoot(t)
 	w := newWorld(t)
 	w.startSvscan()
-	w.exec.Ownership = Upstream
+	w.exec.Upstream = true
 	w.apply(decide("coder=start"))
 	w.untilUp("coder")
 	proof := filepath.Join(w.base, "proof")
@@ -301,7 +301,7 @@ func TestPlantedServicesNeverRun(t *testing.T) {
 		script(t, filepath.Join(w.scan, name, "run"), "echo "+name+" >>"+proof+"\nexec sleep 10000\n")
 	}
 
-	w.exec.Ownership = Strict
+	w.exec.Upstream = false
 	w.apply(decide("coder=start", "writer=start"))
 	w.untilUp("coder")
 	w.apply(decide("coder=start", "writer=start"))

@@ -11,6 +11,7 @@ import (
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
+	"hermes-reconcile/s6/deaths"
 	"hermes-reconcile/s6/scandir"
 	"hermes-reconcile/s6/scripts"
 	"hermes-reconcile/s6/supervise"
@@ -31,9 +32,6 @@ func (x *execution) update(ctx context.Context, slot beneath.Dir, op policy.Oper
 	}
 	if slices.Contains(op.Files, scripts.MarkerName) {
 		if err := slot.Mkdir(path.Dir(scripts.MarkerName), 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
-			return err
-		}
-		if err := x.handOver(slot, op.Slot); err != nil {
 			return err
 		}
 	}
@@ -93,4 +91,23 @@ func (x *execution) setDown(ctx context.Context, slot beneath.Dir, down bool) (d
 		return false, errors.Join(fmt.Errorf("its supervisor has not changed the file %s after %v", scandir.DownName, x.Wait), ctx.Err())
 	}
 	return true, nil
+}
+
+// prepareStart forgets the deaths that were counted, and sets the pause that the
+// rules want now. Both need ownership of the slot; without it the start goes ahead.
+func (x *execution) prepareStart(t *transition) error {
+	ignore := func(err error) bool { return err == nil || beneath.IsAbsent(err) || beneath.IsForbidden(err) }
+	if err := t.slot.Remove(deaths.TallyName); !ignore(err) {
+		return fmt.Errorf("remove %s: %w", deaths.TallyName, err)
+	}
+	var err error
+	if pause, ok := scripts.Pause(t.result.Operation.DelaySeconds); ok {
+		err = x.replace(t.slot, pause)
+	} else {
+		err = t.slot.Remove(scripts.PauseName)
+	}
+	if !ignore(err) {
+		return fmt.Errorf("set %s: %w", scripts.PauseName, err)
+	}
+	return nil
 }

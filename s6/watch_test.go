@@ -74,11 +74,11 @@ func TestServiceStarts(t *testing.T) {
 // The agent can neither stop the service nor change its slot, and what it could is taken back.
 func TestServiceIsRoots(t *testing.T) {
 	t.Parallel()
-	for _, ownership := range []Ownership{Strict, Upstream} {
-		t.Run(string(ownership), func(t *testing.T) {
+	for ownership, upstream := range map[string]bool{"strict": false, "upstream": true} {
+		t.Run(ownership, func(t *testing.T) {
 			t.Parallel()
 			w := newWatchWorld(t)
-			w.exec.Ownership = ownership
+			w.exec.Upstream = upstream
 			w.startSvscan()
 			w.apply(decide("coder=start"))
 			before := w.untilServed().PID

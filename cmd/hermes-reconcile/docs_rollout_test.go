@@ -23,7 +23,7 @@ func TestRolloutPage(t *testing.T) {
 	r.write(t, "home/profiles/scratch-1/gateway_state.json", `{"desired_state":"running"}`)
 	r.write(t, "home/profiles/scratch-1/SOUL.md", "")
 	r.exports = append(r.exports, strings.NewReplacer("HERE", r.dir, "BASE", filepath.Dir(r.dir)).Replace(`export HERMES_HOME=HERE/home S6_PROFILE_GATEWAY_SCANDIR=BASE/scan HERMES_RECONCILE_USER=0:0
-export HERMES_RECONCILE_STATE_DIR=BASE/state HERMES_RECONCILE_RUN_DIR=BASE/run HERMES_RECONCILE_S6__SHELL=/bin/sh HERMES_RECONCILE_GATEWAY__COMMAND=/bin/true
+export HERMES_RECONCILE_STATE_DIR=BASE/state HERMES_RECONCILE_RUN_DIR=BASE/run HERMES_RECONCILE_GATEWAY__COMMAND=/bin/true
 `))
 	page := strings.NewReplacer("https://policy.example.com", server.URL, "/srv/policy", served, "key: /etc/hermes-reconcile", "key: "+r.etc).Replace(readDoc(t, "docs/rollout.md"))
 	follow(t, r, page)

@@ -39,7 +39,7 @@ func followLive(t *testing.T, page string) *liveScan {
 	// A gateway that exits when its token is wrong.
 	l.write("gateway", "#!/bin/sh\n! grep -qs wrong \"profiles/$2/.env\" || exit 1\nexec sleep 1000000\n", 0o755)
 	r.exports = append(r.exports, `export HERMES_HOME="$PWD/home" S6_PROFILE_GATEWAY_SCANDIR="$PWD/scan" HERMES_RECONCILE_USER="$(id -u):$(id -g)" \
-		HERMES_RECONCILE_STATE_DIR="$PWD/../state" HERMES_RECONCILE_GATEWAY__COMMAND="$PWD/../gateway" HERMES_RECONCILE_S6__SHELL=/bin/sh
+		HERMES_RECONCILE_STATE_DIR="$PWD/../state" HERMES_RECONCILE_GATEWAY__COMMAND="$PWD/../gateway"
 `)
 	l.start(filepath.Join(r.dir, "scan"))
 	r.run(t, 0, "until s6-svscanctl -z scan 2>/dev/null; do sleep 0.05; done; hermes-reconcile boot --rescan now")

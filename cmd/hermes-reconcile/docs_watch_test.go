@@ -32,7 +32,7 @@ func TestWatchPage(t *testing.T) {
 	r.exports = append(r.exports, strings.NewReplacer("BASE", l.base, "OURS", r.dir, "SERVICE", withoutService).Replace(
 		`export SERVICE=true HERMES_HOME=OURS/home S6_PROFILE_GATEWAY_SCANDIR=BASE/scan HERMES_RECONCILE_USER=0:0
 export HERMES_RECONCILE_STATE_DIR=BASE/state HERMES_RECONCILE_RUN_DIR=BASE/run HERMES_RECONCILE_S6__PROGRAM=BASE/program
-export HERMES_RECONCILE_GATEWAY__COMMAND=BASE/gateway HERMES_RECONCILE_S6__SHELL=/bin/sh HERMES_RECONCILE_POLICY=BASE/etc/policy
+export HERMES_RECONCILE_GATEWAY__COMMAND=BASE/gateway HERMES_RECONCILE_POLICY=BASE/etc/policy
 `))
 	l.write("program", "#!/bin/sh\n"+strings.Join(r.exports, "")+"exec "+l.program()+" \"$@\"\n", 0o755)
 	l.start(at("scan"))

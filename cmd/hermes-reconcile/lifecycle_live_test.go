@@ -414,7 +414,7 @@ func TestAnotherOneWorks(t *testing.T) {
 	if _, err := out.Read(make([]byte, 4)); err != nil {
 		t.Fatal(err)
 	}
-	l.want(cli.ExitProfile, "another hermes-reconcile (pid ", "stop coder --timeout 50ms")
+	l.want(cli.ExitProfile, "another hermes-reconcile holds ", "stop coder --timeout 50ms")
 }
 
 // A waiting gateway is not up, and status shows until when it waits.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -146,16 +145,7 @@ const CodeNoSlot = "no_slot"
 // neither log calls it started.
 func (p *pass) missing() {
 	d := p.report.Decisions
-	profiles, err := p.Slots.Missing(d, p.report.Plan)
-	if err != nil {
-		p.problem("", fmt.Errorf("the slots cannot be verified: %w", err))
-		for _, name := range slices.Sorted(maps.Keys(d.Profiles)) {
-			if d.Profiles[name].Action != policy.ActionSkip {
-				profiles = append(profiles, name)
-			}
-		}
-	}
-	for _, name := range profiles {
+	for _, name := range p.Slots.Missing(d, p.report.Plan) {
 		decision := d.Profiles[name]
 		decision.Reason = fmt.Sprintf("it has no slot, see alarms and operations; decided was %s: %s", decision.Action, decision.Reason)
 		decision.Action, decision.Code = policy.ActionSkip, CodeNoSlot

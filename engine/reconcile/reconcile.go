@@ -59,7 +59,7 @@ type Slots interface {
 	// Slots looks at the scan directory.
 	Slots(ctx context.Context) policy.Slots
 	// Missing names the profiles that are decided to have a slot and have none.
-	Missing(d policy.Decisions, p policy.Plan) ([]string, error)
+	Missing(d policy.Decisions, p policy.Plan) []string
 }
 
 // Rules gives the rules, compiled. It keeps to the time that ctx has left, and leaves some of

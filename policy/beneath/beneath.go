@@ -40,7 +40,6 @@ func OpenDir(path string) (Dir, error) {
 
 const directory = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
-// Close closes the directory.
 func (d Dir) Close() { _ = unix.Close(int(d)) }
 
 // OpenDir opens a directory. The error for another kind of file is ENOTDIR, for a link
@@ -79,12 +78,16 @@ func (d Dir) OpenFile(name string, flags int, mode uint32) (int, error) {
 }
 
 func openat(dirfd int, name string, flags int, mode uint32) (int, error) {
-	for {
-		fd, err := unix.Openat(dirfd, name, flags, mode)
-		if err != unix.EINTR {
-			return fd, err
-		}
+	return ignoringEINTR(func() (int, error) { return unix.Openat(dirfd, name, flags, mode) })
+}
+
+// ignoringEINTR repeats a system call that a signal interrupted, which happens
+// on slow and network file systems.
+func ignoringEINTR(call func() (int, error)) (n int, err error) {
+	for err = unix.EINTR; err == unix.EINTR; {
+		n, err = call()
 	}
+	return n, err
 }
 
 // OpenRegular opens a regular file as OpenFile does. The error is policy.ErrNotRegular when
@@ -140,10 +143,7 @@ func readFull(fd, size int) ([]byte, error) {
 	data := make([]byte, size)
 	have := 0
 	for have < size {
-		n, err := unix.Read(fd, data[have:])
-		if err == unix.EINTR {
-			continue
-		}
+		n, err := ignoringEINTR(func() (int, error) { return unix.Read(fd, data[have:]) })
 		if err != nil {
 			return nil, err
 		}
@@ -171,6 +171,15 @@ func (d Dir) Has(f File, owner int) (bool, error) {
 	}
 	data, err := readFull(fd, len(f.Content))
 	return err == nil && bytes.Equal(data, f.Content), err
+}
+
+// Names returns the names in a directory, at most so many.
+func (d Dir) Names(name string, most int) ([]string, error) {
+	fd, err := d.Open(name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	return Names(fd, most)
 }
 
 // Names returns the names in a directory, at most so many, and closes its descriptor.
@@ -229,10 +238,7 @@ func (d Dir) Create(f File) error {
 
 func writeFull(fd int, data []byte) error {
 	for len(data) > 0 {
-		n, err := unix.Write(fd, data)
-		if err == unix.EINTR {
-			continue
-		}
+		n, err := ignoringEINTR(func() (int, error) { return unix.Write(fd, data) })
 		if err != nil {
 			return err
 		}

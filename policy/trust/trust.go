@@ -130,10 +130,7 @@ func components(path string) []string {
 }
 
 func judgeOne(path string, info os.FileInfo, judge Judge, above int) error {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return fmt.Errorf("%s: its owner is not known", path)
-	}
+	st := info.Sys().(*syscall.Stat_t)
 	if info.Mode()&os.ModeSymlink != 0 {
 		// Every link has the mode 0777, and only its owner and who can write to its
 		// directory can replace it.
@@ -158,11 +155,7 @@ func judgeOne(path string, info os.FileInfo, judge Judge, above int) error {
 // Open checks a path and opens the regular file there for reading. It does not wait for a
 // FIFO. The error wraps policy.ErrNotRegular for anything but a regular file.
 func Open(path string, judge Judge) (*os.File, os.FileInfo, error) {
-	real, err := Check(path, judge)
-	if err != nil {
-		return nil, nil, err
-	}
-	f, info, err := open(real, judge)
+	f, info, err := open(path, judge, 0)
 	if err == nil && info.IsDir() {
 		f.Close()
 		err = policy.ErrNotRegular
@@ -173,9 +166,13 @@ func Open(path string, judge Judge) (*os.File, os.FileInfo, error) {
 	return f, info, err
 }
 
-// open opens a regular file or a directory that is not a link, and judges it.
-func open(path string, judge Judge) (*os.File, os.FileInfo, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+// open checks a path, opens the regular file or the directory there, and judges that again.
+func open(path string, judge Judge, above int) (*os.File, os.FileInfo, error) {
+	real, _, err := check(path, judge, above)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := os.OpenFile(real, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if errors.Is(err, syscall.ENXIO) {
 		err = policy.ErrNotRegular // a socket
 	}
@@ -187,7 +184,7 @@ func open(path string, judge Judge) (*os.File, os.FileInfo, error) {
 		err = policy.ErrNotRegular
 	}
 	if err == nil {
-		err = judgeOne(path, info, judge, 0)
+		err = judgeOne(real, info, judge, 0)
 	}
 	if err != nil {
 		f.Close()
@@ -273,11 +270,7 @@ func (f files) Open(name string) (fs.File, error) {
 	if name == "." {
 		above = 1 // what counts is below it
 	}
-	real, _, err := check(filepath.Join(f.dir, name), f.judge, above)
-	if err != nil {
-		return nil, err
-	}
-	file, _, err := open(real, f.judge)
+	file, _, err := open(filepath.Join(f.dir, name), f.judge, above)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,6 @@ var HostileWords = []string{
 // patience bounds every wait; a busy machine needs a fraction of it.
 const patience = 30 * time.Second
 
-// Must ends the test when err is not nil.
 func Must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -151,7 +150,6 @@ func Kill(t testing.TB, base string) {
 	})
 }
 
-// A Svscan is a running s6-svscan.
 type Svscan struct {
 	t       testing.TB
 	base    string

@@ -43,5 +43,4 @@ func EventProfile(scanDir, path string) (profile string, means bool) {
 	return profile, means && (file == supervise.StatusFile || file == superviseDir || file == DownName)
 }
 
-// superviseDir is the directory of the supervisor of a slot.
 const superviseDir = "supervise"

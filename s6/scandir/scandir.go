@@ -89,7 +89,6 @@ func OpenOwned(scan beneath.Dir, name string) (beneath.Dir, error) {
 	return slot, nil
 }
 
-// A Dir is an open scan directory.
 type Dir struct {
 	beneath.Dir
 	File *os.File // of Dir; reads the entries
@@ -103,7 +102,12 @@ func Open(path string) (*Dir, error) {
 	return &Dir{Dir: beneath.Dir(file.Fd()), File: file}, nil
 }
 
-func (s *Dir) Close() { _ = s.File.Close() }
+// Close closes the directory; a missing one is nil.
+func (s *Dir) Close() {
+	if s != nil {
+		_ = s.File.Close()
+	}
+}
 
 // IsOurs reports whether a slot has our marker.
 func (s *Dir) IsOurs(name string) bool {
@@ -121,7 +125,6 @@ func (s *Dir) Rename(from, to string) error {
 	return unix.Renameat2(int(s.Dir), from, int(s.Dir), to, unix.RENAME_NOREPLACE)
 }
 
-// Exchange exchanges two entries.
 func (s *Dir) Exchange(a, b string) error {
 	return unix.Renameat2(int(s.Dir), a, int(s.Dir), b, unix.RENAME_EXCHANGE)
 }

@@ -31,7 +31,6 @@ var Schema string
 // holds a thousand services unless an option changes that.
 const MaxEntries = 1 << 16
 
-// maxLeftovers bounds the list of leftovers.
 const maxLeftovers = 256
 
 // Slots finds out what is in the scan directory: who supervises it, its slots and their
@@ -201,12 +200,9 @@ const recent = 10 * time.Minute
 // pauseEnd is when the run script becomes the gateway, in seconds since 1970; 0 when it
 // does not pause.
 func (v *slotView) pauseEnd() int64 {
-	text, err := v.dir.Read(scripts.PauseName)
-	if err != nil || v.SinceUnix == 0 {
-		return 0
-	}
+	text, _ := v.dir.Read(scripts.PauseName)
 	seconds, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
-	if err != nil || !(seconds > 0 && seconds <= policy.MaxHoldSeconds) {
+	if err != nil || v.SinceUnix == 0 || !(seconds > 0 && seconds <= policy.MaxHoldSeconds) {
 		return 0
 	}
 	return v.SinceUnix + int64(seconds)

@@ -16,11 +16,10 @@ import (
 // a directory of the agent's.
 const rootPath = "/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Where programs are looked for, those of s6 and the others.
-var (
-	toolDirs   = []string{"/command", "/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin", "/usr/local/sbin"}
-	systemDirs = []string{"/usr/bin", "/bin", "/usr/local/bin"}
-)
+// programDirs are where programs are looked for.
+var programDirs = []string{"/command", "/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin", "/usr/local/sbin"}
+
+const shell = "/bin/sh"
 
 // programs are the absolute paths of the programs that scripts of slots run.
 type programs struct {
@@ -31,8 +30,12 @@ type programs struct {
 // when others than root could have written one of them, or the shell; the error is about the
 // first.
 func (s Settings) findPrograms() (found programs, lacking []string, err error) {
-	errs := []error{CheckProgram(s.Shell)}
-	find := func(name string, dirs []string) string {
+	errs := []error{CheckProgram(shell)}
+	dirs := s.ProgramDirs
+	if dirs == nil {
+		dirs = programDirs
+	}
+	find := func(name string) string {
 		path, err := findProgram(name, dirs)
 		if errors.Is(err, fs.ErrNotExist) {
 			lacking = append(lacking, fmt.Sprintf("there is no %s in %s", name, strings.Join(dirs, ", ")))
@@ -41,14 +44,10 @@ func (s Settings) findPrograms() (found programs, lacking []string, err error) {
 		errs = append(errs, err)
 		return path
 	}
-	p := programs{env: find("env", systemDirs), id: find("id", systemDirs), rm: find("rm", systemDirs), sleep: find("sleep", systemDirs)}
-	if s.Tools == "" {
-		p.log, p.setuidgid = find("s6-log", toolDirs), find("s6-setuidgid", toolDirs)
-	} else {
-		p.log, p.setuidgid = filepath.Join(s.Tools, "s6-log"), filepath.Join(s.Tools, "s6-setuidgid")
-		errs = append(errs, CheckTools(s.Tools))
+	found = programs{
+		env: find("env"), id: find("id"), rm: find("rm"), sleep: find("sleep"), log: find("s6-log"), setuidgid: find("s6-setuidgid"),
 	}
-	return p, append(lacking, s.lacksCommand()...), cmp.Or(errs...)
+	return found, append(lacking, s.lacksCommand()...), cmp.Or(errs...)
 }
 
 // containerPath is where s6-overlay keeps the PATH that with-contenv sets.
@@ -112,9 +111,4 @@ func CheckProgram(path string) error {
 		err = fmt.Errorf("%s: %w", path, err)
 	}
 	return fmt.Errorf("%w; want a program that only root can write, in directories that only root can write", err)
-}
-
-// CheckTools returns why a directory cannot be Settings.Tools.
-func CheckTools(dir string) error {
-	return cmp.Or(CheckProgram(filepath.Join(dir, "s6-log")), CheckProgram(filepath.Join(dir, "s6-setuidgid")))
 }

@@ -67,10 +67,10 @@ type Settings struct {
 	UserDir string   // HOME and working directory of the gateways, where it is a directory; else Home: /opt/data
 	Command []string // such as hermes
 	Args    []string // such as gateway run --replace; after -p NAME
-	Shell   string   // of the scripts: /bin/sh
-	Tools   string   // directory of s6-log and s6-setuidgid: the first one that has them, see findPrograms
 	Stderr  string   // of the gateways: StderrContainer, or the log of each
 	Contenv string   // runs a gateway with the container's environment: /command/with-contenv where that exists
+
+	ProgramDirs []string // where programs of the scripts are looked for: programDirs
 
 	// Died is the command that a finish script runs, with the arguments that
 	// s6-supervise gave it, when a restart rule needs it, see NeedsHelper. The command
@@ -114,7 +114,6 @@ type Renderer struct {
 // of the gateways is an argument of s6-setuidgid. New fails when a setting cannot be in a
 // shell script, and when root must not run a program of the scripts.
 func New(s Settings, scanDir, account string) (*Renderer, error) {
-	s.Shell = cmp.Or(s.Shell, "/bin/sh")
 	if _, err := os.Stat(overlayContenv); err == nil {
 		s.Contenv = cmp.Or(s.Contenv, overlayContenv)
 	}
@@ -135,8 +134,8 @@ const overlayContenv = "/command/with-contenv"
 // container's environment, and directories on the volume.
 func (s Settings) with(p programs, scanDir, account string) (*Renderer, error) {
 	q := &quoter{}
-	home, shell := q.quote(s.Home), q.quote(s.Shell)
-	head := "#!" + s.Shell + "\n# Made by hermes-reconcile, which makes it anew when it changes.\nset -e\numask 022\n"
+	home := q.quote(s.Home)
+	head := "#!" + shell + "\n# Made by hermes-reconcile, which makes it anew when it changes.\nset -e\numask 022\n"
 	setPath := "export PATH=" + rootPath + "\n"
 	// An id that fails ends the script, because the gateway must not run as root.
 	dropUser := "uid=$(" + p.id + " -u)\n" +
@@ -221,10 +220,7 @@ func (r *Renderer) files(log string, marker Marker, run, finish []byte) ([]benea
 	if err != nil {
 		return nil, fmt.Errorf("log directory: %w", err)
 	}
-	mark, err := json.Marshal(marker)
-	if err != nil {
-		return nil, err
-	}
+	mark, _ := json.Marshal(marker) // plain values marshal
 	return []beneath.File{
 		{Name: "log/run", Mode: 0o755, Content: []byte(r.logHead + logDir + "\n")},
 		{Name: "finish", Mode: 0o755, Content: finish},

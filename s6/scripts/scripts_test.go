@@ -124,7 +124,7 @@ func overlayRenderer(t testing.TB) *Renderer {
 	t.Helper()
 	settings := Settings{
 		Home: "/opt/data", Command: []string{"hermes"}, Args: []string{"gateway", "run", "--replace"},
-		Shell: "/bin/sh", Contenv: "/command/with-contenv", Died: []string{"/usr/local/bin/hermes-reconcile", "died", "--"},
+		Contenv: "/command/with-contenv", Died: []string{"/usr/local/bin/hermes-reconcile", "died", "--"},
 	}
 	r, err := settings.with(overlayPrograms, "/run/service", "hermes")
 	s6test.Must(t, err)

@@ -11,7 +11,6 @@ import (
 	"hermes-reconcile/policy/beneath"
 )
 
-// StatusFile is the status file of a supervisor, below its service directory.
 const StatusFile = "supervise/status"
 
 // A Status is what s6-supervise wrote about its service. It is valid only while the
@@ -28,10 +27,7 @@ type Status struct {
 // ReadStatus reads the status of a service directory; ok is false when the file is
 // missing or invalid.
 func ReadStatus(dir beneath.Dir) (s Status, ok bool) {
-	data, err := dir.Read(StatusFile)
-	if err != nil {
-		return Status{}, false
-	}
+	data, _ := dir.Read(StatusFile)
 	return decodeStatus(data)
 }
 
@@ -96,7 +92,6 @@ type Deaths struct {
 	Each  []Death   // oldest first
 }
 
-// A Death is the end of a service.
 type Death struct {
 	At       time.Time
 	ExitCode int // 128 and the signal when a signal ended it
@@ -121,10 +116,7 @@ func (d Deaths) Within(last time.Duration) (n int) {
 // ReadDeaths reads the deaths of a service directory. It returns none when the file is
 // missing or invalid.
 func ReadDeaths(dir beneath.Dir) Deaths {
-	data, err := dir.Read("supervise/death_tally")
-	if err != nil {
-		return Deaths{}
-	}
+	data, _ := dir.Read("supervise/death_tally")
 	return decodeDeaths(data)
 }
 

@@ -21,8 +21,8 @@ import (
 	"hermes-reconcile/policy/beneath"
 )
 
-// A Process is a process of s6 with a lock and a control FIFO.
-type Process struct{ lock, control string }
+// A Process is a process of s6 with a lock file and a control FIFO.
+type Process struct{ Lock, Control string }
 
 // The processes of a service directory, and s6-svscan of a scan directory.
 var (
@@ -34,17 +34,11 @@ var (
 // OfSlot are the processes of a service directory.
 var OfSlot = []Process{Service, Logger}
 
-// SvscanControl is the control FIFO of s6-svscan, below a scan directory.
-const SvscanControl = ".s6-svscan/control"
-
 // ErrNobody means that no process reads a control FIFO.
 var ErrNobody = errors.New("nobody listens")
 
 // ErrFull means that a control FIFO takes no more commands.
 var ErrFull = errors.New("is full: its reader is stopped, or another user writes to it")
-
-// LockFile is the name of the lock file.
-func (p Process) LockFile() string { return p.lock }
 
 // Runs reports whether the process runs, and the pid of the process that has a lock on
 // its lock file; 0 is none, or one of another pid namespace. A pid without runs is that of
@@ -56,7 +50,7 @@ func (p Process) Runs(dir beneath.Dir) (runs bool, pid int, err error) {
 	if !beneath.IsForbidden(err) {
 		return runs, pid, err
 	}
-	fd, openErr := dir.Open(p.control, unix.O_WRONLY)
+	fd, openErr := dir.Open(p.Control, unix.O_WRONLY)
 	switch {
 	case openErr == nil:
 		_ = unix.Close(fd)
@@ -70,17 +64,17 @@ func (p Process) Runs(dir beneath.Dir) (runs bool, pid int, err error) {
 // holder looks at the lock; that of a missing file is free. s6 has a lock for writing. A
 // lock for reading is another's.
 func (p Process) holder(dir beneath.Dir) (held bool, pid int, err error) {
-	fd, _, err := dir.OpenRegular(p.lock, unix.O_RDONLY, 0)
+	fd, _, err := dir.OpenRegular(p.Lock, unix.O_RDONLY, 0)
 	if beneath.IsAbsent(err) {
 		return false, 0, nil
 	}
 	if err != nil {
-		return false, 0, fmt.Errorf("open %s: %w", p.lock, err)
+		return false, 0, fmt.Errorf("open %s: %w", p.Lock, err)
 	}
 	defer unix.Close(fd)
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
 	if err := unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock); err != nil {
-		return false, 0, fmt.Errorf("look at the lock %s: %w", p.lock, err)
+		return false, 0, fmt.Errorf("look at the lock %s: %w", p.Lock, err)
 	}
 	switch lock.Type {
 	case unix.F_UNLCK:
@@ -107,27 +101,27 @@ func Held(dir beneath.Dir) (service, logger bool, err error) {
 // Ask writes control commands, one byte each. Success means that they are queued. The
 // error is ErrNobody when no process reads the FIFO or nothing has its name.
 func (p Process) Ask(dir beneath.Dir, commands string) error {
-	fd, err := dir.Open(p.control, unix.O_WRONLY)
+	fd, err := dir.Open(p.Control, unix.O_WRONLY)
 	switch {
 	case err == unix.ENXIO, beneath.IsAbsent(err):
 		return ErrNobody
 	case err != nil:
-		return fmt.Errorf("open %s: %w", p.control, err)
+		return fmt.Errorf("open %s: %w", p.Control, err)
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return fmt.Errorf("stat %s: %w", p.control, err)
+		return fmt.Errorf("stat %s: %w", p.Control, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFIFO {
-		return fmt.Errorf("%s is not a FIFO", p.control)
+		return fmt.Errorf("%s is not a FIFO", p.Control)
 	}
 	_, err = unix.Write(fd, []byte(commands))
 	if err == unix.EAGAIN {
-		return fmt.Errorf("%s %w", p.control, ErrFull)
+		return fmt.Errorf("%s %w", p.Control, ErrFull)
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", p.control, err)
+		return fmt.Errorf("write %s: %w", p.Control, err)
 	}
 	return nil
 }

@@ -138,7 +138,6 @@ func GatewayOf(s Status) Task {
 	return TaskOf(s.PID)
 }
 
-// TaskOf returns the process with a pid.
 func TaskOf(pid int) Task {
 	t, _ := readTask(pid)
 	return t
@@ -199,7 +198,6 @@ func (t Task) Age() time.Duration {
 // tick is the unit of Task.Started: USER_HZ is 100 on every architecture that Go has.
 const tick = time.Second / 100
 
-// Lives reports whether the process still runs.
 func (t Task) Lives() bool {
 	now, ok := readTask(t.PID)
 	return ok && now.Started == t.Started

@@ -101,8 +101,6 @@ type Config struct {
 	S6 struct {
 		Ownership string `koanf:"ownership"`
 		Capacity  int    `koanf:"capacity"`
-		Tools     string `koanf:"tools"`
-		Shell     string `koanf:"shell"`
 		Program   string `koanf:"program"`
 		Stderr    string `koanf:"stderr"`
 	} `koanf:"s6"`
@@ -173,8 +171,6 @@ func defaults() map[string]any {
 		"bundles.rollout.soak":   "",
 		"s6.ownership":           "strict",
 		"s6.capacity":            -1,
-		"s6.tools":               "",
-		"s6.shell":               "",
 		"s6.program":             "",
 		"s6.stderr":              "log",
 		"gateway.command":        []string{"hermes"},

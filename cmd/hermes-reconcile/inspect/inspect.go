@@ -86,7 +86,7 @@ var Mends = map[string]string{
 	status.CodeNobody:         "call hermes-reconcile rescan",
 	"capacity":                "remove profiles, or raise the limit of s6-svscan and of open files, and s6.capacity",
 	"deaths_uncounted":        "install the program at " + InstalledProgram + ", where only root can write",
-	"no_program":              "install the program, or name it in s6.tools, s6.shell or gateway.command",
+	"no_program":              "install the program, or name it in gateway.command",
 	engine.CodeVolume:         "mount the volume at home, readable for user",
 	engine.CodeTimeZone:       "set TZ to a name such as Europe/Zurich",
 	policy.CodePolicyFallback: "call hermes-reconcile policy check",

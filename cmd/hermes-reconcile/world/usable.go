@@ -18,7 +18,6 @@ func Usable(c *config.Config, wrong error) []view.Finding {
 		}
 	}
 	note(inspect.CodeConfiguration, "the configuration is wrong; going on without that part", wrong)
-	note(inspect.CodeConfiguration, "going on with the default programs", trustPrograms(c))
 	if _, err := lookupUser(c.User); err != nil {
 		note(inspect.CodeNoUser, "going on as "+trust.UpstreamUser, err)
 		c.User = trust.UpstreamUser

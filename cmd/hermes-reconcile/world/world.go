@@ -130,16 +130,16 @@ func pluginsConfig(c config.Config) plugins.Config {
 // Executor makes the executor of the scan directory.
 func Executor(c config.Config, log *slog.Logger) (*s6.Executor, error) {
 	u, err := lookupUser(c.User)
-	if err := cmp.Or(err, trustPrograms(&c)); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	e := &s6.Executor{
-		ScanDir:   c.ScanDir,
-		User:      u,
-		Root:      os.Geteuid() == 0,
-		Ownership: s6.Ownership(c.S6.Ownership),
+		ScanDir:  c.ScanDir,
+		User:     u,
+		Root:     os.Geteuid() == 0,
+		Upstream: c.S6.Ownership == "upstream",
 		Settings: scripts.Settings{
-			Home: c.Home, Command: c.Gateway.Command, Args: c.Gateway.Args, Shell: c.S6.Shell, Tools: c.S6.Tools, Stderr: c.S6.Stderr,
+			Home: c.Home, Command: c.Gateway.Command, Args: c.Gateway.Args, Stderr: c.S6.Stderr,
 			Died: diedCommand(c), Watch: WatchCommand(c),
 		},
 		Log: log,
