@@ -101,7 +101,7 @@ var testsMayImport = map[string][]string{
 // below that package.
 var onlyIn = map[string]string{
 	"github.com/open-policy-agent/opa": "rego",
-	"github.com/knadh/koanf":           "cmd/hermes-reconcile/config",
+	"github.com/go-viper/mapstructure": "cmd/hermes-reconcile/config",
 	"github.com/spf13/cobra":           "cmd/hermes-reconcile",
 	"github.com/fsnotify/fsnotify":     "engine/notify",
 	"github.com/prometheus":            "cmd/hermes-reconcile/metrics",

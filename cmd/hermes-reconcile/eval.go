@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -132,9 +131,7 @@ func runCompare(cmd *cobra.Command, candidate config.Config, f evalFlags, profil
 		return false, errors.New("--compare compares the rules of --policy with the present ones: give --policy DIR")
 	}
 	present := candidate
-	if present.Policy, err = config.PolicyWithoutFlags(cmd.Flags(), os.Environ()); err != nil {
-		return false, err
-	}
+	present.Policy = candidate.PolicyWithoutFlags
 	options := reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToDecisions, FallBack: true}
 	if options.Input, err = savedInput(cmd, f.input); err != nil {
 		return false, err

@@ -122,9 +122,7 @@ func currentReport(cmd *cobra.Command, c config.Config) (page.Document, int, err
 		rules[i].Source = ""
 	}
 	d.Rules = append([]workbench.Package{}, rules...)
-	d.Configuration, _, err, _ = config.Values(cmd.Flags(), os.Environ())
-	d.Configuration = slices.DeleteFunc(d.Configuration, func(v config.Value) bool { return v.Key == "output" }) // of this command
-	note("the configuration", err)
+	d.Configuration = slices.DeleteFunc(c.Values(), func(v config.Value) bool { return v.Key == "output" }) // of this command
 	return d, statusCode(r, d.Status), nil
 }
 

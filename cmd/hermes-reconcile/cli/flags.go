@@ -28,7 +28,7 @@ func TakeFormat(cmd *cobra.Command, format string) bool {
 // CompleteWords lets a shell complete the values of the flags that take one of a few words.
 func CompleteWords(cmd *cobra.Command, flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
-		if words := config.Words(f.Name); words != nil {
+		if words := config.Words(f.Name); len(words) > 0 {
 			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 		}
 	})

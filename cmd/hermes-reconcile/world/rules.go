@@ -31,7 +31,7 @@ func Sources(c config.Config) bundle.Sources {
 
 // PolicyOptions are what compiling the rules needs of the configuration.
 func PolicyOptions(c config.Config) rego.Options {
-	o := rego.Options{Settings: c.Settings, Places: c.SettingPlaces, Timeout: c.PolicyTimeout, Memory: int64(c.PolicyMemory)}
+	o := rego.Options{Settings: c.Settings, Places: c.SettingPlaces(), Timeout: c.PolicyTimeout, Memory: int64(c.PolicyMemory)}
 	if len(c.Policy) == 0 {
 		return o
 	}
