@@ -11,20 +11,28 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// asOf are the flags of the commands that decide as of another time, or in another phase.
-type asOf struct{ at, phase string }
+// asOf are the flags of the commands that decide as of another time, in another phase, or on
+// saved facts.
+type asOf struct{ at, phase, input string }
 
 func (f *asOf) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.at, "at", "", `decide as of this time, with the facts of now: RFC 3339, 15:04, "Mon 07:00" (the next one) or +3h`)
 }
 
-func (f *asOf) addPhase(cmd *cobra.Command) {
+// addSituation adds the flags that say in which situation to decide.
+func (f *asOf) addSituation(cmd *cobra.Command) {
+	f.add(cmd)
+	cmd.Flags().StringVar(&f.input, "input", "", "decide on a saved input document (- is standard input)")
 	cmd.Flags().StringVar(&f.phase, "phase", "", "boot: decide as the next boot; apply: as apply would in the running container (default boot, or the phase of --input)")
 	_ = cmd.RegisterFlagCompletionFunc("phase", cobra.FixedCompletions([]string{policy.PhaseBoot, policy.PhaseApply}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// amend sets the time and the phase of a pass. It says on standard error which time that is.
-func (f asOf) amend(cmd *cobra.Command, o *reconcile.Options) error {
+// amend sets the time, the phase and the saved facts of a pass. It says on standard error which
+// time that is.
+func (f asOf) amend(cmd *cobra.Command, o *reconcile.Options) (err error) {
+	if o.Input, err = savedInput(cmd, f.input); err != nil {
+		return err
+	}
 	switch f.phase {
 	case "":
 	case policy.PhaseBoot, policy.PhaseApply:

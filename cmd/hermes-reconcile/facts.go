@@ -9,7 +9,6 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/reconcile"
@@ -32,7 +31,7 @@ fact, its origin and who could have written it.`,
 }
 
 func printFacts(cmd *cobra.Command, c config.Config, profiles []string) error {
-	r, err := cli.Pass(cmd.Context(), c, nil, terminal.NewLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
+	r, err := cli.Pass(cmd, c, nil, reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/reconcile"
@@ -72,7 +71,7 @@ func livePass(cmd *cobra.Command, c config.Config, timeout time.Duration, o reco
 	// The pass waits for another pass, a stop, a start, and the answer of s6-svscan.
 	ctx, cancel := context.WithTimeout(cmd.Context(), 2*c.Boot.Deadline+6*timeout)
 	defer cancel()
-	log := terminal.NewLogger(c, cmd.ErrOrStderr())
+	log := cli.Log(cmd, c)
 	if o.Extent != reconcile.ToEnd {
 		world.AsUpstream(&c, log)
 	}

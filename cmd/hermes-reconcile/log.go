@@ -8,12 +8,9 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/ledger"
-	"hermes-reconcile/policy"
 )
 
 // logMost bounds -n, and the passes that are read. The ledger keeps fewer than that.
@@ -50,10 +47,9 @@ func showLog(cmd *cobra.Command, c config.Config, names []string, most int, all 
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
-	world.AsUpstream(&c, terminal.NewLogger(c, cmd.ErrOrStderr()))
-	volume, err := world.Volume(c, policy.PhaseBoot)
+	volume, _, err := openVolume(cmd, c)
 	if err != nil {
-		return cli.Failed(err)
+		return err
 	}
 	defer volume.Close()
 	runs, err := volume.Runs(ctx, ledger.Query{Profiles: names, Most: logMost, Boots: !all})

@@ -10,13 +10,10 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/gatewaylog"
 	"hermes-reconcile/engine/ledger"
-	"hermes-reconcile/policy"
 )
 
 // logsInterval is the time from one look at the logs to the next.
@@ -80,11 +77,9 @@ func sinceTime(text string, now time.Time) (time.Time, error) {
 // that come later, until the context ends. A log that cannot be read is an error after the
 // others are printed.
 func showLogs(cmd *cobra.Command, c config.Config, names []string, q gatewaylog.Query, follow bool) error {
-	log := terminal.NewLogger(c, cmd.ErrOrStderr())
-	world.AsUpstream(&c, log)
-	volume, err := world.Volume(c, policy.PhaseBoot)
+	volume, log, err := openVolume(cmd, c)
 	if err != nil {
-		return cli.Failed(err)
+		return err
 	}
 	defer volume.Close()
 	known, err := volume.Runs(cmd.Context(), ledger.Query{Profiles: names, Most: 1})

@@ -3,7 +3,6 @@ package main
 import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
-	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/bundle"
@@ -40,12 +39,10 @@ func (e *explained) Settings() map[string]any {
 
 func (e *explained) Setting(key string) any { return e.Settings()[key] }
 
-func (e *explained) Reads(c policy.Contribution, profile string) []explain.Read {
-	var reads []explain.Read
+func (e *explained) Reads(c policy.Contribution, profile string) []policy.Read {
+	var reads []policy.Read
 	for _, text := range e.texts {
-		for _, r := range text.Reads(c, profile) {
-			reads = append(reads, explain.Read{Path: r.Path, Setting: r.Setting})
-		}
+		reads = append(reads, text.Reads(c, profile)...)
 	}
 	return reads
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/metrics"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/decisionlog"
 	"hermes-reconcile/engine/reconcile"
@@ -73,7 +71,7 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	if _, err := cli.HasColours(f.color, nil); err != nil {
 		return err
 	}
-	d, code, err := currentStatus(cmd.Context(), cmd, c, nil, names)
+	d, code, err := currentStatus(cmd, c, nil, names)
 	if err != nil {
 		return err
 	}
@@ -113,12 +111,12 @@ func (f statusFlags) show(cmd *cobra.Command, c config.Config, d *status.Documen
 // currentStatus looks at everything, and returns the exit status that it deserves. A volume
 // that cannot be read is part of the result. A user who cannot plan cannot know which slots
 // another user could have written, nor how many fit.
-func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rules reconcile.Rules, names []string) (*status.Document, int, error) {
-	r, err := cli.Pass(ctx, c, rules, terminal.NewLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToPlan, FallBack: true})
+func currentStatus(cmd *cobra.Command, c config.Config, rules reconcile.Rules, names []string) (*status.Document, int, error) {
+	r, err := cli.Pass(cmd, c, rules, reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToPlan, FallBack: true})
 	if err != nil {
 		return nil, 0, err
 	}
-	if ctx.Err() != nil {
+	if cmd.Context().Err() != nil {
 		return nil, 0, cli.Failed(errors.New("interrupted"))
 	}
 	state, err := watch.ReadState(c.RunDir)

@@ -62,10 +62,11 @@ func runTop(cmd *cobra.Command, c config.Config, color string, names []string) e
 	rules := &process.Watched{Rules: world.Rules(c), Places: world.Sources(c).Places()}
 	defer rules.Close()
 	var running sync.RWMutex
-	look := func(ctx context.Context) (*status.Document, error) {
+	cmd.SetContext(ctx)
+	look := func(context.Context) (*status.Document, error) { // it is that of cmd
 		running.RLock()
 		defer running.RUnlock()
-		d, _, err := currentStatus(ctx, cmd, c, rules, names)
+		d, _, err := currentStatus(cmd, c, rules, names)
 		return d, err
 	}
 	first, err := look(ctx)

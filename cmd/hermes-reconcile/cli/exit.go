@@ -71,9 +71,14 @@ func Configured(run func(*cobra.Command, config.Config, []string) error) func(*c
 func LoadConfig(cmd *cobra.Command) (config.Config, error) {
 	c, err := config.Load(cmd.Flags(), os.Environ())
 	if err == nil {
-		LogIgnored(c, terminal.NewLogger(c, cmd.ErrOrStderr()))
+		LogIgnored(c, Log(cmd, c))
 	}
 	return c, err
+}
+
+// Log is the log of a command.
+func Log(cmd *cobra.Command, c config.Config) *slog.Logger {
+	return terminal.NewLogger(c, cmd.ErrOrStderr())
 }
 
 // LogIgnored logs which variables of the environment are no keys.
