@@ -95,7 +95,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 	if !c.Boot.Strict {
 		return nil
 	}
-	return cli.Silently(strictCode(options, r))
+	return cli.Exit(strictCode(options, r), nil)
 }
 
 // strictCode is the exit status for the first thing that went wrong.

@@ -59,5 +59,5 @@ func doctor(cmd *cobra.Command, _ []string) error {
 	if err := cli.Show(cmd, c, view.NewDiagnosis(found), view.Doctor); err != nil || len(found) == 0 {
 		return err
 	}
-	return cli.Silently(cli.ExitProfile)
+	return cli.Exit(cli.ExitProfile, nil)
 }

@@ -19,6 +19,8 @@ import (
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/bundle"
 	"hermes-reconcile/rego/process"
 	"hermes-reconcile/rego/workbench"
 )
@@ -157,7 +159,7 @@ func showMatch(ctx context.Context, cmd *cobra.Command, c config.Config, decided
 	}
 	packages, err := workbench.Packages(world.Layers(c), c.Settings)
 	if err != nil {
-		return cli.PolicyProblem(err)
+		return cli.Exit(cli.ExitPolicy, err)
 	}
 	named, err := workbench.Named(packages, []string{rule})
 	if err != nil {
@@ -167,4 +169,42 @@ func showMatch(ctx context.Context, cmd *cobra.Command, c config.Config, decided
 		return fmt.Errorf("%s is switched off: settings.disabled_rules names it", named[0].Name)
 	}
 	return fmt.Errorf("%s only has helpers, and says nothing of a profile", named[0].Name)
+}
+
+// compiled compiles in this process the rules that decided in the other one, one
+// evaluator a part. For a trace, print() in rules is compiled too.
+func compiled(c config.Config, decided *process.Policy, tracing bool) (all []*rego.Evaluator, err error) {
+	options := world.PolicyOptions(c)
+	options.Trace = tracing
+	for _, part := range decided.Parts() {
+		e, err := bundle.Load(part.Choice, world.Layers(c), options, c.StateDir)
+		if e == nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// explained are rules that decided, for an explanation. Only the process for the rules
+// evaluates them.
+type explained struct {
+	*process.Policy
+	texts []*rego.Evaluator // the same rules, to be read
+}
+
+// Settings are all settings, without secrets.
+func (e *explained) Settings() map[string]any {
+	settings, _ := config.WithoutSecrets("", e.texts[0].Settings()).(map[string]any)
+	return settings
+}
+
+func (e *explained) Setting(key string) any { return e.Settings()[key] }
+
+func (e *explained) Reads(c policy.Contribution, profile string) []policy.Read {
+	var reads []policy.Read
+	for _, text := range e.texts {
+		reads = append(reads, text.Reads(c, profile)...)
+	}
+	return reads
 }

@@ -63,9 +63,9 @@ func runReport(cmd *cobra.Command, _ []string) error {
 		runs := readLedger(ctx, w.Volume, r, cli.Log(cmd, c), ledger.Query{Most: reportedRuns, Whole: true, Watch: true})
 		d := reportOf(c, r, runs)
 		if file != "" {
-			return cmp.Or(writePage(file, d), cli.Silently(statusCode(r, d.Status)))
+			return cmp.Or(writePage(file, d), cli.Exit(statusCode(r, d.Status), nil))
 		}
-		return cmp.Or(cli.Show(cmd, c, d, page.Write), cli.Silently(statusCode(r, d.Status)))
+		return cmp.Or(cli.Show(cmd, c, d, page.Write), cli.Exit(statusCode(r, d.Status), nil))
 	})
 }
 

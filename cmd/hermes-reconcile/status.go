@@ -86,11 +86,11 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 			fmt.Fprintln(cmd.OutOrStdout(), policy.Line(line))
 			code = cli.ExitProfile
 		}
-		return cli.Silently(code)
+		return cli.Exit(code, nil)
 	case f.textfile != "":
-		return cli.Silently(code)
+		return cli.Exit(code, nil)
 	}
-	return cmp.Or(f.show(cmd, c, d), cli.Silently(code))
+	return cmp.Or(f.show(cmd, c, d), cli.Exit(code, nil))
 }
 
 func (f statusFlags) show(cmd *cobra.Command, c config.Config, d *status.Document) error {

@@ -28,8 +28,13 @@ type Error struct {
 	Err  error
 }
 
-// Exit returns an error that carries an exit status. Err may be nil.
-func Exit(code int, err error) error { return &Error{code, err} }
+// Exit returns an error that carries an exit status. Err is nil if its reason has been printed.
+func Exit(code int, err error) error {
+	if code == ExitDone {
+		return nil
+	}
+	return &Error{code, err}
+}
 
 func (e *Error) Error() string {
 	if e.Err == nil {
@@ -39,14 +44,6 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
-
-// Silently returns the error of an exit status whose reason has been printed.
-func Silently(code int) error {
-	if code == ExitDone {
-		return nil
-	}
-	return Exit(code, nil)
-}
 
 // Failed gives an error the exit status of what failed for a profile.
 func Failed(err error) error {
@@ -92,6 +89,3 @@ func LogIgnored(c config.Config, log *slog.Logger) {
 func Show[T any](cmd *cobra.Command, c config.Config, document T, table func(io.Writer, T)) error {
 	return Failed(view.Print(cmd.OutOrStdout(), c.Output, document, table))
 }
-
-// PolicyProblem is a mistake in the rules that ends a command.
-func PolicyProblem(err error) error { return Exit(ExitPolicy, err) }
