@@ -114,8 +114,6 @@ func Read(flags *pflag.FlagSet, environ []string) (c Config, wrong, err error) {
 	wrong = errors.Join(l.addFile(flags, environ), l.addEnvironment(environ))
 	c.PolicyWithoutFlags = c.Policy
 	err = l.addFlags(flags)
-	l.makeAbsolute("home", &c.Home)
-	l.makeAbsolute("scandir", &c.ScanDir)
 	if c.values["require_signature"].Source == sourceDefault {
 		c.RequireSignature = len(c.PolicyKeys) > 0
 	}

@@ -49,6 +49,9 @@ func (l layers) set(name string, value any, source Value) (what string, err erro
 		}
 		l.config.Settings[below] = value
 	default:
+		if text, _ := value.(string); text != "" && (name == "home" || name == "scandir") {
+			value, _ = filepath.Abs(text) // "" is no directory, if there is no working directory
+		}
 		what, err = l.keys[name].set(value)
 	}
 	if err == nil {
@@ -71,15 +74,4 @@ func (l layers) setLabel(name string, value any) (what string, err error) {
 	}
 	l.config.Labels[name] = text
 	return "", nil
-}
-
-// makeAbsolute makes the value of a key a path from /.
-func (l layers) makeAbsolute(name string, path *string) {
-	absolute, err := filepath.Abs(*path)
-	if err == nil {
-		*path = absolute
-	}
-	v := l.config.values[name]
-	v.Value = *path
-	l.config.values[name] = v
 }
