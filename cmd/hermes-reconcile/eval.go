@@ -52,34 +52,37 @@ func newEval() *cobra.Command {
 }
 
 func eval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string) error {
-	switch {
-	case f.compare && f.dryRun:
+	if f.compare && f.dryRun {
 		return errors.New("--compare is about decisions and makes no plan: leave --dry-run out")
-	case f.detailedExit && !f.dryRun && !f.compare:
-		return errors.New("--detailed-exitcode goes with --dry-run or --compare")
-	case f.compare && !cmd.Flags().Changed("policy"):
-		return errors.New("--compare compares the rules of --policy with the present ones: give --policy DIR")
 	}
+	if f.detailedExit && !f.dryRun && !f.compare {
+		return errors.New("--detailed-exitcode goes with --dry-run or --compare")
+	}
+	changes, err := runEval(cmd, c, f, profiles)
+	return cli.DetailedExit(f.detailedExit, changes, err)
+}
+
+// runEval prints the decisions, and reports whether the plan has operations or, with --compare,
+// whether there is a difference.
+func runEval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string) (changes bool, err error) {
 	options := bootOptions(c, reconcile.ToDecisions)
 	if f.dryRun {
 		options.Extent = reconcile.ToPlan
 	}
 	if err := f.when.amend(cmd, &options); err != nil {
-		return err
+		return false, err
 	}
 	rules := world.Rules(c)
 	defer rules.Close()
 	rules.Print = cmd.ErrOrStderr()
 	if f.compare {
-		different, err := compare(cmd, c, rules, options, profiles)
-		return cli.DetailedExit(f.detailedExit, different, err)
+		return compare(cmd, c, rules, options, profiles)
 	}
 	r, err := cli.Pass(cmd, c, rules, options)
-	changes := false
-	if err == nil {
-		changes, err = showDecisions(cmd, c, r, profiles, f.dryRun)
+	if err != nil {
+		return false, err
 	}
-	return cli.DetailedExit(f.detailedExit, changes, err)
+	return showDecisions(cmd, c, r, profiles, f.dryRun)
 }
 
 // showDecisions prints what a look decided, about the named profiles or about all, and with
@@ -118,6 +121,9 @@ func trouble(r reconcile.Report) error {
 // compare prints what rules decide otherwise than the rules of the configuration without the
 // flags, and reports whether that is anything.
 func compare(cmd *cobra.Command, candidate config.Config, rules *process.Rules, o reconcile.Options, profiles []string) (different bool, err error) {
+	if !cmd.Flags().Changed("policy") {
+		return false, errors.New("--compare compares the rules of --policy with the present ones: give --policy DIR")
+	}
 	candidateRules, err := rules.Load(cmd.Context())
 	if err != nil {
 		return false, cli.PassError(&reconcile.RulesError{Err: err})
