@@ -86,21 +86,19 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 			fmt.Fprintln(cmd.OutOrStdout(), policy.Line(line))
 			code = cli.ExitProfile
 		}
-		return cli.Exit(code, nil)
-	case f.textfile != "":
-		return cli.Exit(code, nil)
+	case f.textfile == "":
+		err = f.show(cmd, c, d)
 	}
-	return cmp.Or(f.show(cmd, c, d), cli.Exit(code, nil))
+	return cmp.Or(err, cli.Exit(code, nil))
 }
 
 func (f statusFlags) show(cmd *cobra.Command, c config.Config, d *status.Document) error {
-	switch f.format {
-	case "name":
+	switch {
+	case f.format == "name":
 		return cli.Show(cmd, c, d, view.Names)
-	case "prometheus":
+	case f.format == "prometheus":
 		return cli.Show(cmd, c, d, metrics.Print)
-	}
-	if c.Output != "table" {
+	case c.Output != "table":
 		return cli.Show(cmd, c, d, nil)
 	}
 	screen, out := cli.Screen(f.color, cmd.OutOrStdout())
