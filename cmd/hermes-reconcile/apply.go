@@ -29,7 +29,6 @@ changed goes on until its next start, unless --restart-changed is given.`,
   hermes-reconcile apply --dry-run --at "Mon 07:00"
   hermes-reconcile apply
   hermes-reconcile apply coder --restart-changed`,
-		ValidArgsFunction: completeProfiles,
 	}
 	f.add(cmd, true, true)
 	cmd.Flags().BoolVar(&restartChanged, "restart-changed", false, "also restart gateways that run with an older run script than their slot has")

@@ -42,7 +42,6 @@ func newEval() *cobra.Command {
 		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, profiles []string) error {
 			return eval(cmd, c, f, profiles)
 		}),
-		ValidArgsFunction: completeProfiles,
 	}
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "also print the plan, computed against the scan directory")
 	cmd.Flags().BoolVar(&f.detailedExit, "detailed-exitcode", false, "with --dry-run or --compare: exit 0 when there is nothing to do or no difference, 2 when there is, 1 on an error")

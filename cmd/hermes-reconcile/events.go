@@ -45,7 +45,6 @@ each boot, also where nothing was done, and what changed between two boots.`,
 			}
 			return showEvents(cmd, c, ledger.Query{Events: true, Profiles: names, Most: most}, follow)
 		}),
-		ValidArgsFunction: completeProfiles,
 	}
 	cmd.Flags().IntVarP(&most, "events", "n", 20, "how many events, the newest")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with events as they come")

@@ -47,8 +47,7 @@ Nothing is touched.`,
   hermes-reconcile explain coder --rule quiet_hours   # where did this rule stop?
   hermes-reconcile explain coder --at "Mon 07:00"
   hermes-reconcile explain coder --input saved.json`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeProfiles,
+		Args: cobra.ExactArgs(1),
 		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, args []string) error {
 			return runExplain(cmd, c, args[0], f)
 		}),

@@ -132,21 +132,13 @@ hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:1
 		{"status -o prometheus", cli.ExitDone}, {"status --check", cli.ExitProfile}, {"policy show", cli.ExitDone}, {"version", cli.ExitDone}, {"schema input", cli.ExitDone},
 		{"boot --log-format text --log-level debug", cli.ExitDone}, {"boot --log-format json --log-level debug", cli.ExitDone}, {"apply --dry-run", cli.ExitDone}, {"log -n 3", cli.ExitDone},
 		{"events", cli.ExitDone}, {"events p00 -n 3", cli.ExitDone}, {"logs coder", cli.ExitDone}, {"logs coder p00", cli.ExitProfile},
-		{"eval nobody", cli.ExitUsage}, {"explain nobody", cli.ExitUsage}, {"start nobody", cli.ExitUsage}, {"__complete explain ", cli.ExitDone}, {"__complete start x", cli.ExitDone},
+		{"eval nobody", cli.ExitUsage}, {"explain nobody", cli.ExitUsage}, {"start nobody", cli.ExitUsage},
 	} {
 		for _, format := range []string{"table", "json", "yaml"} {
 			for i, places := range [][]string{places, withRules} {
 				t.Setenv("HERMES_RECONCILE_STATE_DIR", filepath.Join(states, strconv.Itoa(i)))
 				args := append(strings.Fields(test.words), places...)
-				if strings.HasPrefix(test.words, "__complete") {
-					if args = strings.SplitAfter(test.words, " "); format != "table" {
-						continue
-					}
-					for i := range args {
-						args[i] = strings.TrimSpace(args[i])
-					}
-					t.Setenv("HERMES_HOME", h.home)
-				} else if strings.Contains(test.words, "prometheus") {
+				if strings.Contains(test.words, "prometheus") {
 					format = "prometheus"
 				} else if strings.HasPrefix(test.words, "boot") && format != "table" {
 					continue

@@ -117,7 +117,6 @@ func (l lifecycle) command() *cobra.Command {
 	var agreed cli.Consent
 	cmd := &cobra.Command{
 		Use: l.name + " PROFILE...", Short: l.short, Long: l.long, Example: l.example,
-		ValidArgsFunction: completeProfiles,
 		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 			if err := f.check(names); err != nil {
 				return err

@@ -34,7 +34,6 @@ in the running container have a line too, with the boot before them. What a watc
 		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 			return showLog(cmd, c, names, most, all)
 		}),
-		ValidArgsFunction: completeProfiles,
 	}
 	cmd.Flags().IntVarP(&most, "boots", "n", 5, "how many boots of each profile, the newest; with --all boots and commands")
 	cmd.Flags().BoolVar(&all, "all", false, "also the commands that changed a profile in the running container")

@@ -51,7 +51,6 @@ The agent can write to this directory, so a line is no proof.`,
 			}
 			return showLogs(cmd, c, names, q, follow)
 		}),
-		ValidArgsFunction: completeProfiles,
 	}
 	cmd.Flags().IntVarP(&q.Most, "lines", "n", 100, "how many lines of each profile, the newest; with --since all")
 	cmd.Flags().StringVar(&since, "since", "", "only lines of this time or later: a duration such as 2h, or a time")

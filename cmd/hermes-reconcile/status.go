@@ -44,8 +44,7 @@ have written what only root may write, or when the watch does not run.`,
   hermes-reconcile status coder -o wide
   hermes-reconcile status --check           # a health check: prints nothing when all is well
   hermes-reconcile status --textfile /var/lib/node_exporter/textfile/hermes.prom`,
-		RunE:              func(cmd *cobra.Command, args []string) error { return runStatus(cmd, f, args) },
-		ValidArgsFunction: completeProfiles,
+		RunE: func(cmd *cobra.Command, args []string) error { return runStatus(cmd, f, args) },
 	}
 	flags := cmd.Flags()
 	flags.StringP("output", "o", "", "table, wide (all columns, absolute times), name (one profile a line), json, yaml or prometheus (default table)")

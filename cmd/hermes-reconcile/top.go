@@ -39,8 +39,7 @@ Elsewhere than on a terminal, use "status".`,
 		Example: `  hermes-reconcile top
   hermes-reconcile top coder writer
   docker exec -it hermes hermes-reconcile top`,
-		RunE:              cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) error { return runTop(cmd, c, color, names) }),
-		ValidArgsFunction: completeProfiles,
+		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) error { return runTop(cmd, c, color, names) }),
 	}
 	cli.AddColor(cmd, &color)
 	return cmd
