@@ -48,7 +48,7 @@ have written what only root may write, or when the watch does not run.`,
 	}
 	flags := cmd.Flags()
 	flags.StringP("output", "o", "", "table, wide (all columns, absolute times), name (one profile a line), json, yaml or prometheus (default table)")
-	cli.AddColor(cmd, &f.color)
+	flags.StringVar(&f.color, "color", "auto", "auto (on a terminal, unless NO_COLOR is set), always or never")
 	flags.StringVar(&f.textfile, "textfile", "", "write Prometheus text to this file, whose name ends in .prom, and print nothing")
 	flags.BoolVar(&f.check, "check", false, "print only what is wrong, and then exit 1")
 	return cmd
@@ -67,8 +67,8 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	if f.textfile != "" && !strings.HasSuffix(f.textfile, ".prom") {
 		return fmt.Errorf("--textfile %s: want a name that ends in .prom, the collector reads no other", f.textfile)
 	}
-	if _, err := cli.HasColours(f.color, nil); err != nil {
-		return err
+	if !slices.Contains([]string{"auto", "always", "never"}, f.color) {
+		return fmt.Errorf("--color is %q, want auto, always or never", f.color)
 	}
 	d, code, err := currentStatus(cmd, c, nil, names)
 	if err != nil {

@@ -63,26 +63,10 @@ func SuggestCommand(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q for %s%s", args[0], cmd.CommandPath(), suggest.Words(args[0], names))
 }
 
-// AddColor adds the flag --color to a command.
-func AddColor(cmd *cobra.Command, color *string) {
-	cmd.Flags().StringVar(color, "color", "auto", "auto (on a terminal, unless NO_COLOR is set), always or never")
-}
-
-// HasColours reports whether a stream has colours, by the value of --color.
-func HasColours(color string, stream io.Writer) (bool, error) {
-	switch color {
-	case "auto":
-		return terminal.HasColours(stream), nil
-	case "always", "never":
-		return color == "always", nil
-	}
-	return false, fmt.Errorf("--color is %q, want auto, always or never", color)
-}
-
-// Screen is the screen that a stream is, by the value of --color, and the writer to draw on it.
+// Screen is the screen that a stream is, and the writer to draw on it. It has colours always, never
+// or, with auto, if its user wants them.
 func Screen(color string, stream io.Writer) (view.Screen, io.Writer) {
-	var s view.Screen
-	s.Colour, _ = HasColours(color, stream) // it is one of the words
+	s := view.Screen{Colour: color == "always" || color == "auto" && terminal.HasColours(stream)}
 	if screen := terminal.Of(stream); screen != nil {
 		s.Width, _, _ = term.GetSize(int(screen.Fd())) // an unknown width cuts nothing
 	}
