@@ -154,6 +154,7 @@ hold contains {"profile": "coder", "reason": "\u009b2J\u202e\n2026-11-22T06:00:1
 		}
 	}
 	t.Setenv("HERMES_RECONCILE_STATE_DIR", states)
+	t.Setenv("HERMES_HOME", h.home)
 	for _, text := range hometest.Hostile() {
 		for _, command := range []string{"explain", "start", "log", "logs", "events", "unknown"} {
 			checkOutput(t, append([]string{command, "--", text}, places...), "table", cli.ExitUsage, "")

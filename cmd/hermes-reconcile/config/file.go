@@ -68,7 +68,7 @@ func (l layers) addObject(above, file string, object *yaml.Node, values map[stri
 		key, value := above+name, values[name]
 		place, node := find(object, name, file)
 		wrong := func(format string, args ...any) {
-			errs = append(errs, fmt.Errorf(place+": "+format, args...))
+			errs = append(errs, fmt.Errorf("%s: %w", place, fmt.Errorf(format, args...)))
 		}
 		_, known := l.keys[key]
 		section, below, dotted := strings.Cut(name, ".")

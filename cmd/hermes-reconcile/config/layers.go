@@ -176,7 +176,7 @@ func (l layers) addFlags(flags *pflag.FlagSet) error {
 		case "bool":
 			value = (value == "true") != (k.flag == noWatch)
 		case "stringArray":
-			value = f.Value.(pflag.SliceValue).GetSlice()
+			value, _ = flags.GetStringArray(f.Name) // one empty text is an empty list
 		}
 		if what, err := l.set(k.name, value, Value{Source: "flag", Location: "--" + k.flag}); err != nil {
 			errs = append(errs, fmt.Errorf("configuration: %s %w", what, err))
