@@ -54,10 +54,10 @@ func (b Bundle) Name() string {
 
 // A BundleKey verifies signatures of bundles.
 type BundleKey struct {
-	ID        string `koanf:"id"`
-	Key       string `koanf:"key"` // a public key as PEM, or the path of a file with one
-	Algorithm string `koanf:"algorithm"`
-	Scope     string `koanf:"scope"` // that a signature must have
+	ID        string `config:"id"`
+	Key       string `config:"key"` // a public key as PEM, or the path of a file with one
+	Algorithm string `config:"algorithm"`
+	Scope     string `config:"scope"` // that a signature must have
 }
 
 // GoesBack reports whether a bundle is older than the present one. The order is that of the

@@ -338,3 +338,10 @@ func quoted(words []string) string {
 	}
 	return strings.Join(q, ", ")
 }
+
+// A Read is something that a rule reads: a path in the input document such as
+// profiles, coder, prior_state, desired, or one in the settings.
+type Read struct {
+	Setting bool     // below data.settings, else below input
+	Path    []string // ends before the first part that only the evaluation knows
+}

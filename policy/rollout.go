@@ -12,16 +12,16 @@ import (
 
 // A Rollout says when which hosts of a fleet use a new revision of a bundle.
 type Rollout struct {
-	Steps []RolloutStep `koanf:"steps" json:"steps,omitempty"` // none: all hosts at once
+	Steps []RolloutStep `config:"steps" json:"steps,omitempty"` // none: all hosts at once
 	// Soak is the time in which a revision is on trial on a host; empty is none.
-	Soak string `koanf:"soak" json:"soak,omitempty"`
+	Soak string `config:"soak" json:"soak,omitempty"`
 }
 
 // A RolloutStep opens a revision to hosts.
 type RolloutStep struct {
-	Percent int    `koanf:"percent" json:"percent,omitempty"` // of all hosts
-	Label   string `koanf:"label" json:"label,omitempty"`     // name=value
-	After   string `koanf:"after" json:"after,omitempty"`     // the time of the bundle; empty is at once
+	Percent int    `config:"percent" json:"percent,omitempty"` // of all hosts
+	Label   string `config:"label" json:"label,omitempty"`     // name=value
+	After   string `config:"after" json:"after,omitempty"`     // the time of the bundle; empty is at once
 }
 
 const mostSteps = 32

@@ -117,18 +117,11 @@ func (s Scope) Resolve(t *ast.Term) ast.Ref {
 	return nil
 }
 
-// A Read is something that a rule reads: a path in the input document such as
-// profiles, coder, prior_state, desired, or one in the settings.
-type Read struct {
-	Setting bool     // below data.settings, else below input
-	Path    []string // ends before the first part that only the evaluation knows
-}
-
 // Reads returns what a rule reads to make a contribution for a profile, in the order of
 // the text of the rule and of its helpers. The rule may look at nothing else: with
 // these facts alone it makes the same contribution. The result is empty if the rule is
 // not in this policy.
-func (e *Evaluator) Reads(c policy.Contribution, profile string) []Read {
+func (e *Evaluator) Reads(c policy.Contribution, profile string) []policy.Read {
 	w := &readWalk{compiler: e.compiler, profile: profile, visited: map[string]bool{}}
 	for _, module := range e.compiler.Modules {
 		if PackageName(module.Package.Path) != c.Rule {
@@ -148,7 +141,7 @@ type readWalk struct {
 	compiler *ast.Compiler
 	profile  string
 	visited  map[string]bool // rules with their arguments
-	reads    []Read
+	reads    []policy.Read
 	settings map[string]any // whose value is known in a path
 	external bool           // a rule has the name of the external facts somewhere
 }
@@ -210,7 +203,7 @@ func (w *readWalk) call(expr *ast.Expr, scope Scope) {
 }
 
 func (w *readWalk) add(ref ast.Ref, scope Scope) {
-	r := Read{Setting: ref.HasPrefix(SettingsRef)}
+	r := policy.Read{Setting: ref.HasPrefix(SettingsRef)}
 	rest := ref[1:]
 	if r.Setting {
 		rest = ref[2:]
@@ -237,13 +230,13 @@ func (w *readWalk) add(ref ast.Ref, scope Scope) {
 }
 
 // shortest leaves out repetitions, and paths that only lead to longer ones.
-func (w *readWalk) shortest() []Read {
-	var reads []Read
+func (w *readWalk) shortest() []policy.Read {
+	var reads []policy.Read
 	for i, r := range w.reads {
-		leads := slices.ContainsFunc(w.reads, func(o Read) bool {
+		leads := slices.ContainsFunc(w.reads, func(o policy.Read) bool {
 			return o.Setting == r.Setting && len(o.Path) > len(r.Path) && slices.Equal(o.Path[:len(r.Path)], r.Path)
 		})
-		twice := slices.ContainsFunc(w.reads[:i], func(o Read) bool { return o.Setting == r.Setting && slices.Equal(o.Path, r.Path) })
+		twice := slices.ContainsFunc(w.reads[:i], func(o policy.Read) bool { return o.Setting == r.Setting && slices.Equal(o.Path, r.Path) })
 		if !leads && !twice && len(r.Path) > 0 && !(len(r.Path) <= 2 && r.Path[0] == "profiles") {
 			reads = append(reads, r)
 		}
@@ -296,7 +289,7 @@ func (e *Evaluator) externalReads(sources []Source) map[string][]string {
 }
 
 // pluginOf returns the plug-in whose facts a read is of.
-func pluginOf(r Read) (plugin string, ok bool) {
+func pluginOf(r policy.Read) (plugin string, ok bool) {
 	path := r.Path
 	switch {
 	case r.Setting:

@@ -29,7 +29,6 @@ changed goes on until its next start, unless --restart-changed is given.`,
   hermes-reconcile apply --dry-run --at "Mon 07:00"
   hermes-reconcile apply
   hermes-reconcile apply coder --restart-changed`,
-		ValidArgsFunction: completeProfiles,
 	}
 	f.add(cmd, true, true)
 	cmd.Flags().BoolVar(&restartChanged, "restart-changed", false, "also restart gateways that run with an older run script than their slot has")
@@ -49,10 +48,9 @@ changed goes on until its next start, unless --restart-changed is given.`,
 			return errors.New("--at only looks: it goes with --dry-run")
 		}
 		if !f.dryRun.On {
-			return runLive(cmd, c, f, o)
+			return f.run(cmd, c, o)
 		}
-		o.Extent, o.Execute = reconcile.ToPlan, f.execute()
-		r, err := livePass(cmd, c, f.timeout, o)
+		r, err := f.pass(cmd, c, o)
 		changes := false
 		if err == nil {
 			changes, err = showDecisions(cmd, c, r, nil, true)

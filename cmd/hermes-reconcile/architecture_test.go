@@ -84,7 +84,7 @@ var mayImport = map[string][]string{
 		"cmd/hermes-reconcile/cli", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/schemas", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/world",
 	},
 	"cmd/hermes-reconcile": {
-		"policy", "policy/suggest", "policy/wait", "engine", "engine/facts/read", "engine/gatewaylog", "engine/volume", "engine/volume/remote", "engine/ledger", "engine/decisionlog", "engine/reconcile", "engine/explain", "engine/status", "engine/timeline",
+		"policy", "policy/suggest", "policy/wait", "engine", "engine/facts/read", "engine/gatewaylog", "engine/volume/remote", "engine/ledger", "engine/decisionlog", "engine/reconcile", "engine/explain", "engine/status", "engine/timeline",
 		"engine/watch", "rego", "rego/bundle", "rego/process", "rego/workbench", "s6", "s6/deaths", "s6/scripts",
 		"cmd/hermes-reconcile/author", "cmd/hermes-reconcile/cli", "cmd/hermes-reconcile/config", "cmd/hermes-reconcile/inspect", "cmd/hermes-reconcile/metrics", "cmd/hermes-reconcile/service", "cmd/hermes-reconcile/terminal", "cmd/hermes-reconcile/top", "cmd/hermes-reconcile/view", "cmd/hermes-reconcile/view/page", "cmd/hermes-reconcile/world",
 	},
@@ -101,7 +101,7 @@ var testsMayImport = map[string][]string{
 // below that package.
 var onlyIn = map[string]string{
 	"github.com/open-policy-agent/opa": "rego",
-	"github.com/knadh/koanf":           "cmd/hermes-reconcile/config",
+	"github.com/go-viper/mapstructure": "cmd/hermes-reconcile/config",
 	"github.com/spf13/cobra":           "cmd/hermes-reconcile",
 	"github.com/fsnotify/fsnotify":     "engine/notify",
 	"github.com/prometheus":            "cmd/hermes-reconcile/metrics",

@@ -61,7 +61,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 	// The reader of standard output may exit before the boot log is written, or never read.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	terminal.DoNotWait(cmd.OutOrStdout())
-	log := terminal.NewLogger(c, cmd.ErrOrStderr())
+	log := cli.Log(cmd, c)
 	cli.LogIgnored(c, log)
 	options := bootOptions(c, reconcile.ToEnd)
 	options.FallBack = true
@@ -95,7 +95,7 @@ func boot(cmd *cobra.Command, _ []string) error {
 	if !c.Boot.Strict {
 		return nil
 	}
-	return cli.Silently(strictCode(options, r))
+	return cli.Exit(strictCode(options, r), nil)
 }
 
 // strictCode is the exit status for the first thing that went wrong.

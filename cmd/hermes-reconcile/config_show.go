@@ -34,10 +34,9 @@ directory has in data/settings.yaml are shown by "policy show".`,
 }
 
 func showConfig(cmd *cobra.Command, _ []string) error {
-	values, c, wrong, err := config.Values(cmd.Flags(), os.Environ())
+	c, wrong, err := config.Read(cmd.Flags(), os.Environ())
 	if err != nil {
 		return errors.Join(wrong, err)
 	}
-	document := view.Configuration{Values: values}
-	return errors.Join(wrong, cli.Show(cmd, c, document, view.ConfigurationTable))
+	return errors.Join(wrong, cli.Show(cmd, c, view.Configuration{Values: c.Values()}, view.ConfigurationTable))
 }

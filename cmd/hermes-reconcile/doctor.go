@@ -40,7 +40,7 @@ func doctor(cmd *cobra.Command, _ []string) error {
 	}
 	found := append(world.Usable(&c, wrong), inspect.Installation(c, true)...)
 	alarms := []policy.Alarm{}
-	d, _, err := currentStatus(cmd.Context(), cmd, c, nil, nil)
+	d, _, err := currentStatus(cmd, c, nil, nil)
 	if err != nil {
 		alarms = append(alarms, policy.Alarm{Code: ledger.CodeNotDecided, Reason: err.Error()})
 	} else {
@@ -59,5 +59,5 @@ func doctor(cmd *cobra.Command, _ []string) error {
 	if err := cli.Show(cmd, c, view.NewDiagnosis(found), view.Doctor); err != nil || len(found) == 0 {
 		return err
 	}
-	return cli.Silently(cli.ExitProfile)
+	return cli.Exit(cli.ExitProfile, nil)
 }

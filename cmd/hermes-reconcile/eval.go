@@ -4,25 +4,23 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/rego/process"
 )
 
 type evalFlags struct {
 	dryRun       bool
-	input        string
 	detailedExit bool
 	compare      bool
 	when         asOf
@@ -44,40 +42,31 @@ func newEval() *cobra.Command {
 		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, profiles []string) error {
 			return eval(cmd, c, f, profiles)
 		}),
-		ValidArgsFunction: completeProfiles,
 	}
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "also print the plan, computed against the scan directory")
-	cmd.Flags().StringVar(&f.input, "input", "", "decide on a saved input document (- is standard input)")
 	cmd.Flags().BoolVar(&f.detailedExit, "detailed-exitcode", false, "with --dry-run or --compare: exit 0 when there is nothing to do or no difference, 2 when there is, 1 on an error")
-	f.when.add(cmd)
-	f.when.addPhase(cmd)
+	f.when.addSituation(cmd)
 	cmd.Flags().BoolVar(&f.compare, "compare", false, "print only what the rules of --policy decide otherwise than the rules of the configuration")
 	return cmd
 }
 
 func eval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string) error {
-	run := runEval
-	if f.compare {
-		run = runCompare
-	}
 	if f.compare && f.dryRun {
 		return errors.New("--compare is about decisions and makes no plan: leave --dry-run out")
 	}
 	if f.detailedExit && !f.dryRun && !f.compare {
 		return errors.New("--detailed-exitcode goes with --dry-run or --compare")
 	}
-	changes, err := run(cmd, c, f, profiles)
+	changes, err := runEval(cmd, c, f, profiles)
 	return cli.DetailedExit(f.detailedExit, changes, err)
 }
 
-// runEval prints the decisions, and reports whether the plan has operations.
+// runEval prints the decisions, and reports whether the plan has operations or, with --compare,
+// whether there is a difference.
 func runEval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string) (changes bool, err error) {
 	options := bootOptions(c, reconcile.ToDecisions)
 	if f.dryRun {
 		options.Extent = reconcile.ToPlan
-	}
-	if options.Input, err = savedInput(cmd, f.input); err != nil {
-		return false, err
 	}
 	if err := f.when.amend(cmd, &options); err != nil {
 		return false, err
@@ -85,7 +74,10 @@ func runEval(cmd *cobra.Command, c config.Config, f evalFlags, profiles []string
 	rules := world.Rules(c)
 	defer rules.Close()
 	rules.Print = cmd.ErrOrStderr()
-	r, err := cli.Pass(cmd.Context(), c, rules, terminal.NewLogger(c, cmd.ErrOrStderr()), options)
+	if f.compare {
+		return compare(cmd, c, rules, options, profiles)
+	}
+	r, err := cli.Pass(cmd, c, rules, options)
 	if err != nil {
 		return false, err
 	}
@@ -125,31 +117,20 @@ func trouble(r reconcile.Report) error {
 	return nil
 }
 
-// runCompare prints the differences between the present rules and those of --policy, and
-// reports whether there are any.
-func runCompare(cmd *cobra.Command, candidate config.Config, f evalFlags, profiles []string) (different bool, err error) {
+// compare prints what rules decide otherwise than the rules of the configuration without the
+// flags, and reports whether that is anything.
+func compare(cmd *cobra.Command, candidate config.Config, rules *process.Rules, o reconcile.Options, profiles []string) (different bool, err error) {
 	if !cmd.Flags().Changed("policy") {
 		return false, errors.New("--compare compares the rules of --policy with the present ones: give --policy DIR")
 	}
-	present := candidate
-	if present.Policy, err = config.PolicyWithoutFlags(cmd.Flags(), os.Environ()); err != nil {
-		return false, err
-	}
-	options := reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToDecisions, FallBack: true}
-	if options.Input, err = savedInput(cmd, f.input); err != nil {
-		return false, err
-	}
-	if err := f.when.amend(cmd, &options); err != nil {
-		return false, err
-	}
-	rules := world.Rules(candidate)
-	defer rules.Close()
-	rules.Print = cmd.ErrOrStderr()
 	candidateRules, err := rules.Load(cmd.Context())
 	if err != nil {
 		return false, cli.PassError(&reconcile.RulesError{Err: err})
 	}
-	was, err := cli.Pass(cmd.Context(), present, nil, terminal.NewLogger(present, cmd.ErrOrStderr()), options)
+	present := candidate
+	present.Policy = candidate.PolicyWithoutFlags
+	o.FallBack = true
+	was, err := cli.Pass(cmd, present, nil, o)
 	if err != nil {
 		return false, err
 	}

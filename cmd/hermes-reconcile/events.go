@@ -3,17 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/ledger"
+	"hermes-reconcile/engine/volume/remote"
 	"hermes-reconcile/policy"
 )
 
@@ -44,7 +45,6 @@ each boot, also where nothing was done, and what changed between two boots.`,
 			}
 			return showEvents(cmd, c, ledger.Query{Events: true, Profiles: names, Most: most}, follow)
 		}),
-		ValidArgsFunction: completeProfiles,
 	}
 	cmd.Flags().IntVarP(&most, "events", "n", 20, "how many events, the newest")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with events as they come")
@@ -54,11 +54,9 @@ each boot, also where nothing was done, and what changed between two boots.`,
 // showEvents prints the events that a query finds, and with follow those that come later,
 // until the context ends.
 func showEvents(cmd *cobra.Command, c config.Config, q ledger.Query, follow bool) error {
-	log := terminal.NewLogger(c, cmd.ErrOrStderr())
-	world.AsUpstream(&c, log)
-	volume, err := world.Volume(c, policy.PhaseBoot)
+	volume, log, err := openVolume(cmd, c)
 	if err != nil {
-		return cli.Failed(err)
+		return err
 	}
 	defer volume.Close()
 	return again(cmd.Context(), eventsInterval, follow, func() error {
@@ -77,6 +75,14 @@ func showEvents(cmd *cobra.Command, c config.Config, q ledger.Query, follow bool
 		q.After, q.Most = found.Places, eventsMost
 		return cli.Failed(view.Stream(cmd.OutOrStdout(), c.Output, found.Events, view.Events))
 	})
+}
+
+// openVolume opens the volume for a command that shows what is recorded there.
+func openVolume(cmd *cobra.Command, c config.Config) (*remote.Child, *slog.Logger, error) {
+	log := cli.Log(cmd, c)
+	world.AsUpstream(&c, log)
+	volume, err := world.Volume(c, policy.PhaseBoot)
+	return volume, log, cli.Failed(err)
 }
 
 // again calls look once, or with follow again and again until it fails or the context ends.

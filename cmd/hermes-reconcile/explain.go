@@ -12,7 +12,6 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
@@ -20,14 +19,16 @@ import (
 	"hermes-reconcile/engine/ledger"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
+	"hermes-reconcile/rego/bundle"
 	"hermes-reconcile/rego/process"
 	"hermes-reconcile/rego/workbench"
 )
 
 type explainFlags struct {
-	verbose     bool
-	input, rule string
-	when        asOf
+	verbose bool
+	rule    string
+	when    asOf
 }
 
 func newExplain() *cobra.Command {
@@ -46,43 +47,29 @@ Nothing is touched.`,
   hermes-reconcile explain coder --rule quiet_hours   # where did this rule stop?
   hermes-reconcile explain coder --at "Mon 07:00"
   hermes-reconcile explain coder --input saved.json`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeProfiles,
+		Args: cobra.ExactArgs(1),
 		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, args []string) error {
 			return runExplain(cmd, c, args[0], f)
 		}),
 	}
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print all that is known")
 	cmd.Flags().StringVar(&f.rule, "rule", "", "print where the rules of this package stopped matching the profile, with the values, and what they print()")
-	cmd.Flags().StringVar(&f.input, "input", "", "explain a saved input document (- is standard input)")
-	f.when.add(cmd)
-	f.when.addPhase(cmd)
+	f.when.addSituation(cmd)
 	return cmd
 }
 
 func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFlags) error {
-	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
-	defer cancel()
 	options := bootOptions(c, reconcile.ToPlan)
 	options.FallBack = true
-	var err error
-	if options.Input, err = savedInput(cmd, f.input); err != nil {
-		return err
-	}
 	if err := f.when.amend(cmd, &options); err != nil {
 		return err
 	}
-	log := terminal.NewLogger(c, cmd.ErrOrStderr())
-	world.AsUpstream(&c, log)
-	w, closeWorld, err := world.New(c, options.Phase, log, world.NoLog)
-	if err != nil {
-		return err
-	}
-	defer closeWorld()
-	r, runs, err := explainedPass(ctx, w, log, options, ledger.Query{Profiles: []string{profile}, Most: explainedBoots, Whole: true})
-	if err != nil {
-		return err
-	}
+	return cli.Look(cmd, c, nil, options, func(ctx context.Context, w reconcile.World, r reconcile.Report) error {
+		return explainProfile(ctx, cmd, c, w, r, profile, f)
+	})
+}
+
+func explainProfile(ctx context.Context, cmd *cobra.Command, c config.Config, w reconcile.World, r reconcile.Report, profile string, f explainFlags) error {
 	if _, err := engine.Only(r.Input.Profiles, []string{profile}); err != nil {
 		return cli.PassError(r.OrUncertain(err))
 	}
@@ -97,17 +84,19 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 	if err != nil {
 		return cli.Exit(cli.ExitPolicy, err)
 	}
-	subject.Profile, subject.Boots = profile, runs.Boots(profile)
-	subject.NoPlan = subject.NoPlan || f.input != ""
-	subject.ReadLog = func() []string {
-		if f.input != "" {
-			return nil
+	subject.Profile = profile
+	if f.when.input != "" {
+		subject.NoPlan = true
+	} else {
+		log := cli.Log(cmd, c)
+		subject.Boots = readLedger(ctx, w.Volume, r, log, ledger.Query{Profiles: []string{profile}, Most: explainedBoots, Whole: true}).Boots(profile)
+		subject.ReadLog = func() []string {
+			done, err := w.Volume.Change(ctx, engine.Change{Kind: engine.ReadLog, Profile: profile})
+			if err != nil {
+				log.Warn("the log of the gateway", "err", err)
+			}
+			return done.Log
 		}
-		done, err := w.Volume.Change(ctx, engine.Change{Kind: engine.ReadLog, Profile: profile})
-		if err != nil {
-			log.Warn("the log of the gateway", "err", err)
-		}
-		return done.Log
 	}
 	screen, _ := cli.Screen("never", cmd.OutOrStdout())
 	table := screen.Explanation
@@ -126,27 +115,19 @@ func runExplain(cmd *cobra.Command, c config.Config, profile string, f explainFl
 // explainedBoots is how many passes an explanation knows.
 const explainedBoots = 100
 
-// explainedPass looks, and reads the ledger. A ledger that cannot be read leaves out the history,
-// and is logged.
-func explainedPass(ctx context.Context, w reconcile.World, log *slog.Logger, o reconcile.Options, q ledger.Query) (reconcile.Report, ledger.Runs, error) {
-	r, err := reconcile.Pass(ctx, w, o)
-	if err != nil {
-		return r, ledger.Runs{}, cli.PassError(err)
-	}
+// readLedger reads the ledger after a look. What cannot be read leaves out the history, and is logged.
+func readLedger(ctx context.Context, volume reconcile.Volume, r reconcile.Report, log *slog.Logger, q ledger.Query) ledger.Runs {
 	if r.PlanErr != nil {
 		log.Warn("what a boot would do to slots", "err", r.PlanErr)
 	}
-	if o.Input != nil {
-		return r, ledger.Runs{}, nil
-	}
-	runs, err := w.Volume.Runs(ctx, q)
+	runs, err := volume.Runs(ctx, q)
 	if err != nil {
 		log.Warn("the ledger", "err", err)
 	}
 	for _, note := range runs.Notes {
 		log.Warn("the ledger", "err", note)
 	}
-	return r, runs, nil
+	return runs
 }
 
 // subjectOf is what the explanation of any profile of a pass is made of.
@@ -177,7 +158,7 @@ func showMatch(ctx context.Context, cmd *cobra.Command, c config.Config, decided
 	}
 	packages, err := workbench.Packages(world.Layers(c), c.Settings)
 	if err != nil {
-		return cli.PolicyProblem(err)
+		return cli.Exit(cli.ExitPolicy, err)
 	}
 	named, err := workbench.Named(packages, []string{rule})
 	if err != nil {
@@ -187,4 +168,42 @@ func showMatch(ctx context.Context, cmd *cobra.Command, c config.Config, decided
 		return fmt.Errorf("%s is switched off: settings.disabled_rules names it", named[0].Name)
 	}
 	return fmt.Errorf("%s only has helpers, and says nothing of a profile", named[0].Name)
+}
+
+// compiled compiles in this process the rules that decided in the other one, one
+// evaluator a part. For a trace, print() in rules is compiled too.
+func compiled(c config.Config, decided *process.Policy, tracing bool) (all []*rego.Evaluator, err error) {
+	options := world.PolicyOptions(c)
+	options.Trace = tracing
+	for _, part := range decided.Parts() {
+		e, err := bundle.Load(part.Choice, world.Layers(c), options, c.StateDir)
+		if e == nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// explained are rules that decided, for an explanation. Only the process for the rules
+// evaluates them.
+type explained struct {
+	*process.Policy
+	texts []*rego.Evaluator // the same rules, to be read
+}
+
+// Settings are all settings, without secrets.
+func (e *explained) Settings() map[string]any {
+	settings, _ := config.WithoutSecrets("", e.texts[0].Settings()).(map[string]any)
+	return settings
+}
+
+func (e *explained) Setting(key string) any { return e.Settings()[key] }
+
+func (e *explained) Reads(c policy.Contribution, profile string) []policy.Read {
+	var reads []policy.Read
+	for _, text := range e.texts {
+		reads = append(reads, text.Reads(c, profile)...)
+	}
+	return reads
 }

@@ -2,18 +2,14 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/reconcile"
-	"hermes-reconcile/engine/volume"
 	"hermes-reconcile/policy"
 )
 
@@ -26,13 +22,12 @@ secrets, only names and fingerprints. "hermes-reconcile schema input" describes 
 fact, its origin and who could have written it.`,
 		Example: `  hermes-reconcile facts coder
   hermes-reconcile facts -o json > saved.json`,
-		RunE:              cli.Configured(printFacts),
-		ValidArgsFunction: completeProfiles,
+		RunE: cli.Configured(printFacts),
 	}
 }
 
 func printFacts(cmd *cobra.Command, c config.Config, profiles []string) error {
-	r, err := cli.Pass(cmd.Context(), c, nil, terminal.NewLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
+	r, err := cli.Pass(cmd, c, nil, reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
 	if err != nil {
 		return err
 	}
@@ -44,28 +39,4 @@ func printFacts(cmd *cobra.Command, c config.Config, profiles []string) error {
 		err = cli.Failed(fmt.Errorf("the facts about profiles are not complete: %w", r.VolumeErr))
 	}
 	return err
-}
-
-// completeProfiles completes the names of profiles.
-func completeProfiles(cmd *cobra.Command, taken []string, _ string) ([]string, cobra.ShellCompDirective) {
-	c, err := config.Load(cmd.Flags(), os.Environ())
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	home, err := volume.Open(c.Home)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	defer home.Close()
-	profiles, err := home.Profiles(cmd.Context())
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var names []string
-	for _, p := range profiles {
-		if !slices.Contains(taken, p.Name) && policy.Word(p.Name) == p.Name { // other names mean something to a shell
-			names = append(names, p.Name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/engine/reconcile"
+	"hermes-reconcile/policy"
 )
 
 // A lifecycle is a command about single profiles.
@@ -115,7 +117,6 @@ func (l lifecycle) command() *cobra.Command {
 	var agreed cli.Consent
 	cmd := &cobra.Command{
 		Use: l.name + " PROFILE...", Short: l.short, Long: l.long, Example: l.example,
-		ValidArgsFunction: completeProfiles,
 		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 			if err := f.check(names); err != nil {
 				return err
@@ -142,7 +143,7 @@ func (l lifecycle) command() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runLive(cmd, c, f, o)
+			return f.run(cmd, c, o)
 		}),
 	}
 	f.add(cmd, l.starts, l.kills)
@@ -160,4 +161,29 @@ func (l lifecycle) command() *cobra.Command {
 		cmd.Flags().BoolVar(&override, "override", false, "start it although rules hold it")
 	}
 	return cmd
+}
+
+// pauseFlags are what an operator says of a pause.
+type pauseFlags struct{ until, reason string }
+
+func (f *pauseFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.until, "until", "", "when the pause ends: a time such as 07:00, \"2026-12-24 07:00\" or RFC 3339, or a duration such as 90m (default: with resume)")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for status, explain and the ledger")
+}
+
+// pause is the pause that is asked for at a time.
+func (f pauseFlags) pause(now time.Time) (policy.Pause, error) {
+	p := policy.Pause{Reason: policy.Cut(f.reason)}
+	if f.until == "" {
+		return p, nil
+	}
+	until, ok := nextTime(f.until, now)
+	switch {
+	case !ok:
+		return p, fmt.Errorf("--until is %q, %s", f.until, wantTime)
+	case !until.After(now):
+		return p, fmt.Errorf("--until %s is over, want a time after %s", f.until, now.Format(time.DateTime))
+	}
+	p.Until = until.Format(time.RFC3339)
+	return p, nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/reconcile"
@@ -62,47 +61,40 @@ func (f liveFlags) check(names []string) error {
 	return nil
 }
 
-// execute is how the pass waits.
-func (f liveFlags) execute() policy.ExecuteOptions {
-	return policy.ExecuteOptions{Wait: f.timeout, UpFor: f.upFor, NoWait: !f.wait, Kill: f.kill}
-}
-
-// livePass runs a pass that changes the running container.
-func livePass(cmd *cobra.Command, c config.Config, timeout time.Duration, o reconcile.Options) (reconcile.Report, error) {
-	// The pass waits for another pass, a stop, a start, and the answer of s6-svscan.
-	ctx, cancel := context.WithTimeout(cmd.Context(), 2*c.Boot.Deadline+6*timeout)
-	defer cancel()
-	log := terminal.NewLogger(c, cmd.ErrOrStderr())
-	if o.Extent != reconcile.ToEnd {
-		world.AsUpstream(&c, log)
+// pass runs a pass on the running container. A dry run only looks.
+func (f liveFlags) pass(cmd *cobra.Command, c config.Config, o reconcile.Options) (reconcile.Report, error) {
+	o.Phase, o.Rescan = policy.PhaseApply, true
+	o.Execute = policy.ExecuteOptions{Wait: f.timeout, UpFor: f.upFor, NoWait: !f.wait, Kill: f.kill}
+	if f.dryRun.On {
+		o.Extent = reconcile.ToPlan
+		return cli.Pass(cmd, c, nil, o)
 	}
+	o.Extent = reconcile.ToEnd
+	// The pass waits for another pass, a stop, a start, and the answer of s6-svscan.
+	ctx, cancel := context.WithTimeout(cmd.Context(), 2*c.Boot.Deadline+6*f.timeout)
+	defer cancel()
+	log := cli.Log(cmd, c)
 	w, closeWorld, err := world.New(c, policy.PhaseApply, log, world.NoLog)
 	if err != nil {
 		return reconcile.Report{}, err
 	}
 	defer closeWorld()
-	w.Slots.(*s6.Executor).LockTimeout = c.Boot.Deadline + timeout // a boot may be under way
-	o.Phase, o.Rescan = policy.PhaseApply, true
-	if !c.Watch.Enabled { // else the watch tells at its next pass what this one decided
+	w.Slots.(*s6.Executor).LockTimeout = c.Boot.Deadline + f.timeout // a boot may be under way
+	if !c.Watch.Enabled {                                            // else the watch tells at its next pass what this one decided
 		w.LogDecisions = world.DecisionLog(c, version, nil, log)
 	} else {
 		w.Poke = func(ctx context.Context) error { return watch.Ask(ctx, c.RunDir, askLimit) }
 	}
 	r, err := reconcile.Pass(ctx, w, o)
-	if o.Extent == reconcile.ToEnd && o.Request.Kind == reconcile.Converge {
+	if o.Request.Kind == reconcile.Converge {
 		keepApplied(c, r, log)
 	}
 	return r, cli.PassError(err)
 }
 
-// runLive runs a pass that changes the running container, or would change it, and prints its
-// report.
-func runLive(cmd *cobra.Command, c config.Config, f liveFlags, o reconcile.Options) error {
-	o.Extent, o.Execute = reconcile.ToEnd, f.execute()
-	if f.dryRun.On {
-		o.Extent = reconcile.ToPlan
-	}
-	r, err := livePass(cmd, c, f.timeout, o)
+// run runs a pass on the running container, and prints its report.
+func (f liveFlags) run(cmd *cobra.Command, c config.Config, o reconcile.Options) error {
+	r, err := f.pass(cmd, c, o)
 	if err == nil {
 		err = cmp.Or(cli.Show(cmd, c, r, view.Report), liveVerdict(r))
 	}

@@ -8,12 +8,9 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/ledger"
-	"hermes-reconcile/policy"
 )
 
 // logMost bounds -n, and the passes that are read. The ledger keeps fewer than that.
@@ -37,7 +34,6 @@ in the running container have a line too, with the boot before them. What a watc
 		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) error {
 			return showLog(cmd, c, names, most, all)
 		}),
-		ValidArgsFunction: completeProfiles,
 	}
 	cmd.Flags().IntVarP(&most, "boots", "n", 5, "how many boots of each profile, the newest; with --all boots and commands")
 	cmd.Flags().BoolVar(&all, "all", false, "also the commands that changed a profile in the running container")
@@ -50,10 +46,9 @@ func showLog(cmd *cobra.Command, c config.Config, names []string, most int, all 
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
-	world.AsUpstream(&c, terminal.NewLogger(c, cmd.ErrOrStderr()))
-	volume, err := world.Volume(c, policy.PhaseBoot)
+	volume, _, err := openVolume(cmd, c)
 	if err != nil {
-		return cli.Failed(err)
+		return err
 	}
 	defer volume.Close()
 	runs, err := volume.Runs(ctx, ledger.Query{Profiles: names, Most: logMost, Boots: !all})

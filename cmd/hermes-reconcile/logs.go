@@ -10,13 +10,10 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine"
 	"hermes-reconcile/engine/gatewaylog"
 	"hermes-reconcile/engine/ledger"
-	"hermes-reconcile/policy"
 )
 
 // logsInterval is the time from one look at the logs to the next.
@@ -54,7 +51,6 @@ The agent can write to this directory, so a line is no proof.`,
 			}
 			return showLogs(cmd, c, names, q, follow)
 		}),
-		ValidArgsFunction: completeProfiles,
 	}
 	cmd.Flags().IntVarP(&q.Most, "lines", "n", 100, "how many lines of each profile, the newest; with --since all")
 	cmd.Flags().StringVar(&since, "since", "", "only lines of this time or later: a duration such as 2h, or a time")
@@ -80,11 +76,9 @@ func sinceTime(text string, now time.Time) (time.Time, error) {
 // that come later, until the context ends. A log that cannot be read is an error after the
 // others are printed.
 func showLogs(cmd *cobra.Command, c config.Config, names []string, q gatewaylog.Query, follow bool) error {
-	log := terminal.NewLogger(c, cmd.ErrOrStderr())
-	world.AsUpstream(&c, log)
-	volume, err := world.Volume(c, policy.PhaseBoot)
+	volume, log, err := openVolume(cmd, c)
 	if err != nil {
-		return cli.Failed(err)
+		return err
 	}
 	defer volume.Close()
 	known, err := volume.Runs(cmd.Context(), ledger.Query{Profiles: names, Most: 1})

@@ -14,7 +14,6 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view/page"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/engine/explain"
@@ -59,14 +58,15 @@ func runReport(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	d, code, err := currentReport(cmd, c)
-	switch {
-	case err != nil:
-		return err
-	case file != "":
-		return cmp.Or(writePage(file, d), cli.Silently(code))
-	}
-	return cmp.Or(cli.Show(cmd, c, d, page.Write), cli.Silently(code))
+	o := reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToPlan, FallBack: true}
+	return cli.Look(cmd, c, nil, o, func(ctx context.Context, w reconcile.World, r reconcile.Report) error {
+		runs := readLedger(ctx, w.Volume, r, cli.Log(cmd, c), ledger.Query{Most: reportedRuns, Whole: true, Watch: true})
+		d := reportOf(c, r, runs)
+		if file != "" {
+			return cmp.Or(writePage(file, d), cli.Exit(statusCode(r, d.Status), nil))
+		}
+		return cmp.Or(cli.Show(cmd, c, d, page.Write), cli.Exit(statusCode(r, d.Status), nil))
+	})
 }
 
 // writePage writes the page to a file that only this user can read. What is there and is no
@@ -87,22 +87,8 @@ func writePage(file string, d page.Document) error {
 // reportedRuns is how many runs of the ledger a report reads, and how many of the watch.
 const reportedRuns = 1000
 
-// currentReport looks at everything, and returns the exit status that it deserves.
-func currentReport(cmd *cobra.Command, c config.Config) (page.Document, int, error) {
-	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
-	defer cancel()
-	log := terminal.NewLogger(c, cmd.ErrOrStderr())
-	world.AsUpstream(&c, log)
-	w, closeWorld, err := world.New(c, policy.PhaseApply, log, world.NoLog)
-	if err != nil {
-		return page.Document{}, 0, err
-	}
-	defer closeWorld()
-	o := reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToPlan, FallBack: true}
-	r, runs, err := explainedPass(ctx, w, log, o, ledger.Query{Most: reportedRuns, Whole: true, Watch: true})
-	if err != nil {
-		return page.Document{}, 0, err
-	}
+// reportOf lays out what a look found.
+func reportOf(c config.Config, r reconcile.Report, runs ledger.Runs) page.Document {
 	state, err := watch.ReadState(c.RunDir)
 	d := page.Document{
 		Version: currentVersions().String(), Image: policy.ImageVersion(r.Input.Container), BootID: policy.HostOf(r.Input.Container).BootID,
@@ -122,10 +108,8 @@ func currentReport(cmd *cobra.Command, c config.Config) (page.Document, int, err
 		rules[i].Source = ""
 	}
 	d.Rules = append([]workbench.Package{}, rules...)
-	d.Configuration, _, err, _ = config.Values(cmd.Flags(), os.Environ())
-	d.Configuration = slices.DeleteFunc(d.Configuration, func(v config.Value) bool { return v.Key == "output" }) // of this command
-	note("the configuration", err)
-	return d, statusCode(r, d.Status), nil
+	d.Configuration = slices.DeleteFunc(c.Values(), func(v config.Value) bool { return v.Key == "output" }) // of this command
+	return d
 }
 
 // explainAll adds the explanation of each profile. What would change a decision is left out: each

@@ -9,7 +9,6 @@ import (
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
 	"hermes-reconcile/policy"
@@ -26,7 +25,7 @@ failed service of the image prevents that scan, no gateway comes up, and "rescan
 for it. "rescan" is safe at any time.`,
 		Args: cobra.NoArgs,
 		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, _ []string) error {
-			executor, err := world.Executor(c, terminal.NewLogger(c, cmd.ErrOrStderr()))
+			executor, err := world.Executor(c, cli.Log(cmd, c))
 			if err != nil {
 				return err
 			}

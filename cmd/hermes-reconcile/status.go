@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/metrics"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/decisionlog"
 	"hermes-reconcile/engine/reconcile"
@@ -46,12 +44,11 @@ have written what only root may write, or when the watch does not run.`,
   hermes-reconcile status coder -o wide
   hermes-reconcile status --check           # a health check: prints nothing when all is well
   hermes-reconcile status --textfile /var/lib/node_exporter/textfile/hermes.prom`,
-		RunE:              func(cmd *cobra.Command, args []string) error { return runStatus(cmd, f, args) },
-		ValidArgsFunction: completeProfiles,
+		RunE: func(cmd *cobra.Command, args []string) error { return runStatus(cmd, f, args) },
 	}
 	flags := cmd.Flags()
 	flags.StringP("output", "o", "", "table, wide (all columns, absolute times), name (one profile a line), json, yaml or prometheus (default table)")
-	cli.AddColor(cmd, &f.color)
+	flags.StringVar(&f.color, "color", "auto", "auto (on a terminal, unless NO_COLOR is set), always or never")
 	flags.StringVar(&f.textfile, "textfile", "", "write Prometheus text to this file, whose name ends in .prom, and print nothing")
 	flags.BoolVar(&f.check, "check", false, "print only what is wrong, and then exit 1")
 	return cmd
@@ -70,10 +67,10 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 	if f.textfile != "" && !strings.HasSuffix(f.textfile, ".prom") {
 		return fmt.Errorf("--textfile %s: want a name that ends in .prom, the collector reads no other", f.textfile)
 	}
-	if _, err := cli.HasColours(f.color, nil); err != nil {
-		return err
+	if !slices.Contains([]string{"auto", "always", "never"}, f.color) {
+		return fmt.Errorf("--color is %q, want auto, always or never", f.color)
 	}
-	d, code, err := currentStatus(cmd.Context(), cmd, c, nil, names)
+	d, code, err := currentStatus(cmd, c, nil, names)
 	if err != nil {
 		return err
 	}
@@ -88,21 +85,19 @@ func runStatus(cmd *cobra.Command, f statusFlags, names []string) error {
 			fmt.Fprintln(cmd.OutOrStdout(), policy.Line(line))
 			code = cli.ExitProfile
 		}
-		return cli.Silently(code)
-	case f.textfile != "":
-		return cli.Silently(code)
+	case f.textfile == "":
+		err = f.show(cmd, c, d)
 	}
-	return cmp.Or(f.show(cmd, c, d), cli.Silently(code))
+	return cmp.Or(err, cli.Exit(code, nil))
 }
 
 func (f statusFlags) show(cmd *cobra.Command, c config.Config, d *status.Document) error {
-	switch f.format {
-	case "name":
+	switch {
+	case f.format == "name":
 		return cli.Show(cmd, c, d, view.Names)
-	case "prometheus":
+	case f.format == "prometheus":
 		return cli.Show(cmd, c, d, metrics.Print)
-	}
-	if c.Output != "table" {
+	case c.Output != "table":
 		return cli.Show(cmd, c, d, nil)
 	}
 	screen, out := cli.Screen(f.color, cmd.OutOrStdout())
@@ -113,12 +108,12 @@ func (f statusFlags) show(cmd *cobra.Command, c config.Config, d *status.Documen
 // currentStatus looks at everything, and returns the exit status that it deserves. A volume
 // that cannot be read is part of the result. A user who cannot plan cannot know which slots
 // another user could have written, nor how many fit.
-func currentStatus(ctx context.Context, cmd *cobra.Command, c config.Config, rules reconcile.Rules, names []string) (*status.Document, int, error) {
-	r, err := cli.Pass(ctx, c, rules, terminal.NewLogger(c, cmd.ErrOrStderr()), reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToPlan, FallBack: true})
+func currentStatus(cmd *cobra.Command, c config.Config, rules reconcile.Rules, names []string) (*status.Document, int, error) {
+	r, err := cli.Pass(cmd, c, rules, reconcile.Options{Phase: policy.PhaseApply, Extent: reconcile.ToPlan, FallBack: true})
 	if err != nil {
 		return nil, 0, err
 	}
-	if ctx.Err() != nil {
+	if cmd.Context().Err() != nil {
 		return nil, 0, cli.Failed(errors.New("interrupted"))
 	}
 	state, err := watch.ReadState(c.RunDir)

@@ -26,8 +26,7 @@ import (
 )
 
 func newTop() *cobra.Command {
-	var color string
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use:   "top [PROFILE...]",
 		Short: "Watch the profiles live, and act on them with single keys",
 		Long: `Show what "status" shows, live, on the whole terminal: trouble first, then the list of
@@ -39,33 +38,27 @@ Elsewhere than on a terminal, use "status".`,
 		Example: `  hermes-reconcile top
   hermes-reconcile top coder writer
   docker exec -it hermes hermes-reconcile top`,
-		RunE:              cli.Configured(func(cmd *cobra.Command, c config.Config, names []string) error { return runTop(cmd, c, color, names) }),
-		ValidArgsFunction: completeProfiles,
+		RunE: cli.Configured(runTop),
 	}
-	cli.AddColor(cmd, &color)
-	return cmd
 }
 
 // runTop draws until a key, a signal or the end of the terminal ends it. Nothing of it runs
 // afterwards.
-func runTop(cmd *cobra.Command, c config.Config, color string, names []string) error {
+func runTop(cmd *cobra.Command, c config.Config, names []string) error {
 	in, out := terminal.Of(cmd.InOrStdin()), terminal.Of(cmd.OutOrStdout())
 	if kind := os.Getenv("TERM"); in == nil || out == nil || slices.Contains([]string{"", "dumb"}, kind) || cmd.Flags().Changed("output") {
 		return errors.New("top draws on a terminal that can move its cursor (TERM says which); elsewhere use `hermes-reconcile status`, with -o json for a program")
-	}
-	colour, err := cli.HasColours(color, out)
-	if err != nil {
-		return err
 	}
 	ctx, stop := signal.NotifyContext(wait.With(cmd.Context(), nil), syscall.SIGHUP) // the screen is its own
 	defer stop()
 	rules := &process.Watched{Rules: world.Rules(c), Places: world.Sources(c).Places()}
 	defer rules.Close()
 	var running sync.RWMutex
-	look := func(ctx context.Context) (*status.Document, error) {
+	cmd.SetContext(ctx)
+	look := func(context.Context) (*status.Document, error) { // it is that of cmd
 		running.RLock()
 		defer running.RUnlock()
-		d, _, err := currentStatus(ctx, cmd, c, rules, names)
+		d, _, err := currentStatus(cmd, c, rules, names)
 		return d, err
 	}
 	first, err := look(ctx)
@@ -75,7 +68,7 @@ func runTop(cmd *cobra.Command, c config.Config, color string, names []string) e
 	cmd.SetErr(io.Discard)
 	given := slices.Concat(c.Given, []string{"--output=table", "--log-format=text"})
 	err = top.Run(ctx, top.Program{
-		Look: look, Now: time.Now, Colour: colour,
+		Look: look, Now: time.Now, Colour: terminal.HasColours(out),
 		Run: func(ctx context.Context, out io.Writer, command ...string) int {
 			running.RLock()
 			defer running.RUnlock()

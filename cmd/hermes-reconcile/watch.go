@@ -13,7 +13,6 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/service"
-	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/engine/watch"
@@ -81,7 +80,7 @@ func runWatch(cmd *cobra.Command) error {
 		return err
 	}
 	moreGrace.Store(int64(service.LastWait))
-	s := service.Service{Flags: cmd.Flags(), Version: version, Status: statusOf, Log: terminal.NewLogger(c, cmd.ErrOrStderr()), Console: cmd.OutOrStdout()}
+	s := service.Service{Flags: cmd.Flags(), Version: version, Status: statusOf, Log: cli.Log(cmd, c), Console: cmd.OutOrStdout()}
 	return cli.Failed(s.Run(wait.With(cmd.Context(), nil), c, wrong)) // its log has no other lines
 }
 

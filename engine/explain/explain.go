@@ -20,16 +20,9 @@ import (
 type Rules interface {
 	engine.Evaluator
 	// Reads returns what the rule of a contribution reads, for a profile.
-	Reads(c policy.Contribution, profile string) []Read
+	Reads(c policy.Contribution, profile string) []policy.Read
 	// Setting returns the value of a setting, nil when there is none.
 	Setting(key string) any
-}
-
-// A Read is something that a rule reads: a path in the input document, or the name of a
-// setting.
-type Read struct {
-	Path    []string
-	Setting bool
 }
 
 // A Subject is all that an explanation is made of.

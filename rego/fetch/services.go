@@ -18,17 +18,17 @@ import (
 // A Service says how this program and the servers of a URL prove to each other who they are.
 // Only requests to URLs below its own get its credentials.
 type Service struct {
-	URL string `koanf:"url"`
+	URL string `config:"url"`
 	// Token and Password are where the secret is: the path of a file, or $NAME for a variable.
-	Token      string `koanf:"token"` // a bearer token
-	Username   string `koanf:"username"`
-	Password   string `koanf:"password"`
-	ClientCert string `koanf:"client_cert"` // files with PEM
-	ClientKey  string `koanf:"client_key"`
-	CA         string `koanf:"ca"` // believed instead of the authorities of the system
+	Token      string `config:"token"` // a bearer token
+	Username   string `config:"username"`
+	Password   string `config:"password"`
+	ClientCert string `config:"client_cert"` // files with PEM
+	ClientKey  string `config:"client_key"`
+	CA         string `config:"ca"` // believed instead of the authorities of the system
 	// Cloud is s3, gcs or azure: the credentials are those that the machine has there.
-	Cloud  string `koanf:"cloud"`
-	Region string `koanf:"region"` // of an s3 bucket; empty: that of AWS_REGION
+	Cloud  string `config:"cloud"`
+	Region string `config:"region"` // of an s3 bucket; empty: that of AWS_REGION
 }
 
 // A session is one Get. It adds credentials to requests, also after a redirect.

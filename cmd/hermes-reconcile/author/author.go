@@ -100,6 +100,7 @@ func presentHome(cmd *cobra.Command, c config.Config) (policy.Input, error) {
 	if _, err := os.Stat(c.Home); err != nil {
 		return policy.Input{}, err
 	}
-	r, err := cli.Pass(cmd.Context(), c, nil, world.NoLog, reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
+	c.LogLevel = "error"
+	r, err := cli.Pass(cmd, c, nil, reconcile.Options{Phase: policy.PhaseBoot, Extent: reconcile.ToFacts})
 	return r.Input, cmp.Or(err, r.VolumeErr)
 }

@@ -67,18 +67,18 @@ func policyBuild(cmd *cobra.Command, args []string, f buildFlags) error {
 		view.Findings(cmd.ErrOrStderr(), report)
 	}
 	if report.Errors() > 0 {
-		return cli.PolicyProblem(fmt.Errorf("%s: no bundle is made of rules with mistakes", c.Policy[0]))
+		return cli.Exit(cli.ExitPolicy, fmt.Errorf("%s: no bundle is made of rules with mistakes", c.Policy[0]))
 	}
 	if f.revision == "" {
 		f.revision = time.Now().UTC().Format(time.RFC3339)
 	}
 	text, err := publish.Build(layers[1], f.revision, metadata, key)
 	if err != nil {
-		return cli.PolicyProblem(err)
+		return cli.Exit(cli.ExitPolicy, err)
 	}
 	info, err := world.Sources(c).Inspect(file, text)
 	if err != nil {
-		return cli.PolicyProblem(err)
+		return cli.Exit(cli.ExitPolicy, err)
 	}
 	if err := renameio.WriteFile(file, text, 0o644); err != nil {
 		return cli.Failed(err)

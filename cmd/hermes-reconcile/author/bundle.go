@@ -118,10 +118,10 @@ func readBundle(ctx context.Context, c config.Config, source string) (text []byt
 		return nil, info, cli.Failed(fmt.Errorf("%s: %w", shown, err))
 	}
 	if info, err = world.Sources(c).Inspect(source, text); err != nil {
-		return nil, info, cli.PolicyProblem(fmt.Errorf("%s: %w", shown, err))
+		return nil, info, cli.Exit(cli.ExitPolicy, fmt.Errorf("%s: %w", shown, err))
 	}
 	if info.NotUsed != "" {
-		err = cli.PolicyProblem(fmt.Errorf("%s would not be used: %s", shown, info.NotUsed))
+		err = cli.Exit(cli.ExitPolicy, fmt.Errorf("%s would not be used: %s", shown, info.NotUsed))
 	}
 	return text, info, err
 }

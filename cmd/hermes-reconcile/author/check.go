@@ -99,7 +99,7 @@ func policyCheck(cmd *cobra.Command, args []string, f checkFlags) error {
 		fmt.Fprintf(cmd.OutOrStdout(), "The present home was not tried: %v\n", homeErr)
 	}
 	if report.Errors() > 0 || f.strict && len(report.Findings) > 0 {
-		return cli.PolicyProblem(nil)
+		return cli.Exit(cli.ExitPolicy, nil)
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func policyFmt(cmd *cobra.Command, places []string, f fmtFlags) error {
 	}
 	err = errors.Join(cli.Show(cmd, c, document, view.Formatted), err)
 	if err != nil || f.fail && len(document.Files) > 0 {
-		return cli.PolicyProblem(err)
+		return cli.Exit(cli.ExitPolicy, err)
 	}
 	return nil
 }

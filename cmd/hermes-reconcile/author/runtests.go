@@ -81,7 +81,7 @@ func policyTest(cmd *cobra.Command, dirs []string, f testFlags) error {
 		Settings: c.Settings, Run: f.run, Coverage: f.coverage, Timeout: f.timeout,
 	})
 	if err != nil {
-		return cli.PolicyProblem(fmt.Errorf("these tests cannot be run:\n%w", err))
+		return cli.Exit(cli.ExitPolicy, fmt.Errorf("these tests cannot be run:\n%w", err))
 	}
 	if err := cli.Show(cmd, c, report, func(w io.Writer, r workbench.TestReport) { view.Tests(w, r, f.verbose) }); err != nil {
 		return err
@@ -93,13 +93,13 @@ func policyTest(cmd *cobra.Command, dirs []string, f testFlags) error {
 func testVerdict(r workbench.TestReport, f testFlags) error {
 	switch counts := r.Count(); {
 	case len(r.Tests) == 0 && f.run != "":
-		return cli.PolicyProblem(fmt.Errorf("no test matches %q", f.run))
+		return cli.Exit(cli.ExitPolicy, fmt.Errorf("no test matches %q", f.run))
 	case len(r.Tests) == 0:
-		return cli.PolicyProblem(errors.New("there is no test; a test is a rule whose name begins with test_ in a file *_test.rego"))
+		return cli.Exit(cli.ExitPolicy, errors.New("there is no test; a test is a rule whose name begins with test_ in a file *_test.rego"))
 	case counts[workbench.Failed]+counts[workbench.Errored] > 0:
-		return cli.PolicyProblem(nil)
+		return cli.Exit(cli.ExitPolicy, nil)
 	case r.Coverage != nil && r.Coverage.Percent < f.threshold:
-		return cli.PolicyProblem(fmt.Errorf("the tests cover %.1f%% of the rules, want %g%%", r.Coverage.Percent, f.threshold))
+		return cli.Exit(cli.ExitPolicy, fmt.Errorf("the tests cover %.1f%% of the rules, want %g%%", r.Coverage.Percent, f.threshold))
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ A name may be short: quiet_hours for reconcile.rules.quiet_hours.`,
 func policyShow(cmd *cobra.Command, c config.Config, names []string, source bool) error {
 	packages, err := workbench.Packages(world.Layers(c), c.Settings)
 	if err != nil {
-		return cli.PolicyProblem(err)
+		return cli.Exit(cli.ExitPolicy, err)
 	}
 	if packages, err = workbench.Named(packages, names); err != nil {
 		return err

@@ -2,6 +2,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,8 +29,13 @@ type Error struct {
 	Err  error
 }
 
-// Exit returns an error that carries an exit status. Err may be nil.
-func Exit(code int, err error) error { return &Error{code, err} }
+// Exit returns an error that carries an exit status. Err is nil if its reason has been printed.
+func Exit(code int, err error) error {
+	if code == ExitDone {
+		return nil
+	}
+	return &Error{code, err}
+}
 
 func (e *Error) Error() string {
 	if e.Err == nil {
@@ -39,14 +45,6 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
-
-// Silently returns the error of an exit status whose reason has been printed.
-func Silently(code int) error {
-	if code == ExitDone {
-		return nil
-	}
-	return Exit(code, nil)
-}
 
 // Failed gives an error the exit status of what failed for a profile.
 func Failed(err error) error {
@@ -71,9 +69,14 @@ func Configured(run func(*cobra.Command, config.Config, []string) error) func(*c
 func LoadConfig(cmd *cobra.Command) (config.Config, error) {
 	c, err := config.Load(cmd.Flags(), os.Environ())
 	if err == nil {
-		LogIgnored(c, terminal.NewLogger(c, cmd.ErrOrStderr()))
+		LogIgnored(c, Log(cmd, c))
 	}
 	return c, err
+}
+
+// Log is the log of a command.
+func Log(cmd *cobra.Command, c config.Config) *slog.Logger {
+	return terminal.NewLogger(c, cmd.ErrOrStderr())
 }
 
 // LogIgnored logs which variables of the environment are no keys.
@@ -88,5 +91,38 @@ func Show[T any](cmd *cobra.Command, c config.Config, document T, table func(io.
 	return Failed(view.Print(cmd.OutOrStdout(), c.Output, document, table))
 }
 
-// PolicyProblem is a mistake in the rules that ends a command.
-func PolicyProblem(err error) error { return Exit(ExitPolicy, err) }
+// A DryRun has the flags of a command that can show what it would change.
+type DryRun struct{ On, Detailed bool }
+
+// Add adds the flags. what is the help of --dry-run.
+func (f *DryRun) Add(cmd *cobra.Command, what string) {
+	cmd.Flags().BoolVar(&f.On, "dry-run", false, what)
+	cmd.Flags().BoolVar(&f.Detailed, "detailed-exitcode", false, "with --dry-run: exit 0 when there is nothing to do, 2 when there is, 1 on an error")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if f.Detailed && !f.On {
+			return errors.New("--detailed-exitcode goes with --dry-run")
+		}
+		return nil
+	}
+}
+
+// ExitChanges is the exit status of --detailed-exitcode when there is something to do, or a
+// difference.
+const ExitChanges = 2
+
+// DetailedExit gives what a command found the exit status of --detailed-exitcode, where that
+// is given.
+func DetailedExit(given, changes bool, err error) error {
+	switch {
+	case !given:
+		return err
+	case err == nil && changes:
+		return Exit(ExitChanges, nil)
+	case err == nil:
+		return nil
+	}
+	if silent, ok := errors.AsType[*Error](err); ok {
+		err = silent.Err
+	}
+	return Exit(ExitProfile, err)
+}

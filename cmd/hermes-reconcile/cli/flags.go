@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/terminal"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
+	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/suggest"
 )
 
@@ -28,7 +31,7 @@ func TakeFormat(cmd *cobra.Command, format string) bool {
 // CompleteWords lets a shell complete the values of the flags that take one of a few words.
 func CompleteWords(cmd *cobra.Command, flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
-		if words := config.Words(f.Name); words != nil {
+		if words := config.Words(f.Name); len(words) > 0 {
 			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 		}
 	})
@@ -60,26 +63,10 @@ func SuggestCommand(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q for %s%s", args[0], cmd.CommandPath(), suggest.Words(args[0], names))
 }
 
-// AddColor adds the flag --color to a command.
-func AddColor(cmd *cobra.Command, color *string) {
-	cmd.Flags().StringVar(color, "color", "auto", "auto (on a terminal, unless NO_COLOR is set), always or never")
-}
-
-// HasColours reports whether a stream has colours, by the value of --color.
-func HasColours(color string, stream io.Writer) (bool, error) {
-	switch color {
-	case "auto":
-		return terminal.HasColours(stream), nil
-	case "always", "never":
-		return color == "always", nil
-	}
-	return false, fmt.Errorf("--color is %q, want auto, always or never", color)
-}
-
-// Screen is the screen that a stream is, by the value of --color, and the writer to draw on it.
+// Screen is the screen that a stream is, and the writer to draw on it. It has colours always, never
+// or, with auto, if its user wants them.
 func Screen(color string, stream io.Writer) (view.Screen, io.Writer) {
-	var s view.Screen
-	s.Colour, _ = HasColours(color, stream) // it is one of the words
+	s := view.Screen{Colour: color == "always" || color == "auto" && terminal.HasColours(stream)}
 	if screen := terminal.Of(stream); screen != nil {
 		s.Width, _, _ = term.GetSize(int(screen.Fd())) // an unknown width cuts nothing
 	}
@@ -87,4 +74,26 @@ func Screen(color string, stream io.Writer) (view.Screen, io.Writer) {
 		stream = terminal.ForColours(stream)
 	}
 	return s, stream
+}
+
+// A Consent is asked for on a terminal, before what cannot be undone. Elsewhere nobody is
+// asked: a script means what it says.
+type Consent struct{ yes bool }
+
+// Add adds the flag.
+func (a *Consent) Add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&a.yes, "yes", false, "do not ask on a terminal")
+}
+
+// Ask returns an error unless the answer is yes. Without a question nobody is asked.
+func (a Consent) Ask(cmd *cobra.Command, question string) error {
+	if question == "" || a.yes || terminal.Of(cmd.InOrStdin()) == nil || terminal.Of(cmd.ErrOrStderr()) == nil {
+		return nil
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s [y/N] ", policy.Line(question))
+	answer, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if word := strings.ToLower(strings.TrimSpace(answer)); word == "y" || word == "yes" {
+		return nil
+	}
+	return Failed(errors.New("nothing is done"))
 }

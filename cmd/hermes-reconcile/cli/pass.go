@@ -3,7 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
-	"log/slog"
+
+	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/world"
@@ -12,22 +13,35 @@ import (
 	"hermes-reconcile/rego"
 )
 
-// Pass runs a pass that only looks, within the deadline, on the world of a configuration.
-// Rules are nil for those of the configuration.
-func Pass(ctx context.Context, c config.Config, rules reconcile.Rules, log *slog.Logger, o reconcile.Options) (reconcile.Report, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.Boot.Deadline)
+// Look runs a pass that only looks, within the deadline, on the world of a configuration. Then it
+// calls use, which can ask the volume for more. Rules are nil for those of the configuration.
+func Look(cmd *cobra.Command, c config.Config, rules reconcile.Rules, o reconcile.Options, use func(context.Context, reconcile.World, reconcile.Report) error) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), c.Boot.Deadline)
 	defer cancel()
+	log := Log(cmd, c)
 	world.AsUpstream(&c, log)
 	w, closeWorld, err := world.New(c, o.Phase, log, world.NoLog)
 	if err != nil {
-		return reconcile.Report{}, err
+		return err
 	}
 	defer closeWorld()
 	if rules != nil {
 		w.Rules = rules
 	}
 	r, err := reconcile.Pass(ctx, w, o)
-	return r, PassError(err)
+	if err != nil {
+		return PassError(err)
+	}
+	return use(ctx, w, r)
+}
+
+// Pass is Look for a command that only needs the report.
+func Pass(cmd *cobra.Command, c config.Config, rules reconcile.Rules, o reconcile.Options) (report reconcile.Report, err error) {
+	err = Look(cmd, c, rules, o, func(_ context.Context, _ reconcile.World, r reconcile.Report) error {
+		report = r
+		return nil
+	})
+	return report, err
 }
 
 // PassError gives the error of a pass its exit status.

@@ -2,21 +2,23 @@ package config
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
-	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/policy/yamlerror"
 )
+
+// defaultFile is read when it exists and no other is named.
+const defaultFile = "/etc/hermes-reconcile/config.yaml"
 
 // maxFile limits the size of the file, in bytes.
 const maxFile = 1 << 20
@@ -24,15 +26,16 @@ const maxFile = 1 << 20
 // File returns the name of the configuration file, which may not exist.
 func File(flags *pflag.FlagSet) string {
 	given, _ := flags.GetString("config")
-	return cmp.Or(given, defaultConfigFile)
+	return cmp.Or(given, defaultFile)
 }
 
-// loadFile adds the configuration file, and where its keys stand. A wrong
-// key is left out, and is an error. So is the whole file if the user of the agents could have
-// written it: user, or the one that the file names.
-func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, from origins, user string) error {
+// addFile adds the configuration file. A wrong key is left out, and is an error: one mistake
+// must not cost a boot the rest of the file. The whole file is left out if the user of the
+// agents could have written it: the one of the environment, or the one that the file names.
+func (l layers) addFile(flags *pflag.FlagSet, environ []string) error {
 	given, _ := flags.GetString("config")
 	name := File(flags)
+	user := cmp.Or(lookup(environ, "HERMES_RECONCILE_USER"), l.config.User)
 	text, err := trust.Read(name, trust.NotByUser(distrusted(flags, user)), maxFile)
 	if given == "" && errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -40,55 +43,99 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet, from origins, user string) e
 	if err != nil {
 		return refuse(name, err)
 	}
-	if strings.TrimSpace(string(text)) == "" {
-		return nil
-	}
-	var file yaml.Node
+	var document yaml.Node
 	values := map[string]any{}
-	if err = yaml.Unmarshal(text, &file); err == nil && len(file.Content) > 0 {
-		err = file.Decode(&values)
+	if err = yaml.Unmarshal(text, &document); err == nil && len(document.Content) > 0 {
+		err = document.Decode(&values)
 	}
 	if err != nil {
 		return errors.New(yamlerror.Sentence(name, text, err))
 	}
-	if len(file.Content) == 0 {
+	if len(document.Content) == 0 {
 		return nil // only comments
 	}
-	errs := removeDotted(values, file.Content[0], name)
-	where := placesOf(file.Content[0], name)
-	alone := koanf.New(".")
-	if err := alone.Load(confmap.Provider(values, ""), nil); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if own := alone.String("user"); own != "" && own != user {
+	if own, _ := values["user"].(string); own != "" && own != user {
 		if _, err := trust.Check(name, trust.NotByUser(distrusted(flags, own))); err != nil {
 			return refuse(name, err)
 		}
 	}
-	for _, key := range alone.Keys() {
-		if err := checkKey(alone, key); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", cmp.Or(where.of(key), name), err))
-		}
-	}
-	for key, place := range where {
-		if alone.Exists(key) {
-			from[key] = Value{Source: "file", Location: place}
-		}
-	}
-	return errors.Join(append(errs, k.Merge(alone))...)
+	return errors.Join(l.addObject("", name, document.Content[0], withTextKeys(values).(map[string]any))...)
 }
 
-// removeDotted removes the keys whose name has a dot, which would otherwise look like those of
-// a section. It returns an error for each, with its place in the file.
-func removeDotted(values map[string]any, object *yaml.Node, name string) (errs []error) {
-	for i := 0; i+1 < len(object.Content); i += 2 {
-		key := object.Content[i]
-		if section, below, ok := strings.Cut(key.Value, "."); ok {
-			errs = append(errs, fmt.Errorf("%s:%d:%d: the key %q has a dot; write %s below a line with %q", name, key.Line, key.Column, key.Value, below, section+":"))
-			delete(values, key.Value)
+// addObject adds the values of an object of a file, whose keys begin with above.
+func (l layers) addObject(above, file string, object *yaml.Node, values map[string]any) (errs []error) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		key, value := above+name, values[name]
+		place, node := find(object, name, file)
+		wrong := func(format string, args ...any) {
+			errs = append(errs, fmt.Errorf("%s: %w", place, fmt.Errorf(format, args...)))
+		}
+		_, known := l.keys[key]
+		section, below, dotted := strings.Cut(name, ".")
+		switch example := l.below(key); {
+		case dotted && above == "":
+			wrong("the key %q has a dot; write %s below a line with %q", name, below, section+":")
+		case value == nil && above != "settings.": // a key or a section without a value
+		case known, above == "settings.", above == "labels.":
+			if what, err := l.set(key, value, Value{Source: "file", Location: place}); err != nil {
+				wrong("%s %w", what, err)
+			}
+		case example == "":
+			wrong("unknown key %q%s", key, suggest.Words(key, Keys()))
+		default:
+			inner, isObject := value.(map[string]any)
+			if !isObject {
+				wrong("%s is %v, want keys below it, such as %s", key, value, example)
+			}
+			errs = append(errs, l.addObject(key+".", file, node, inner)...)
 		}
 	}
 	return errs
+}
+
+// find returns the place of a key of an object as file:row:col, and its value. The place of a
+// key that comes from elsewhere is the file.
+func find(object *yaml.Node, name, file string) (place string, value *yaml.Node) {
+	for i := 0; object != nil && i+1 < len(object.Content); i += 2 {
+		if key := object.Content[i]; key.Value == name {
+			return fmt.Sprintf("%s:%d:%d", file, key.Line, key.Column), object.Content[i+1]
+		}
+	}
+	return file, nil
+}
+
+// below returns a key below a section; "" if there is no such section.
+func (l layers) below(section string) string {
+	if section == "labels" || section == "settings" {
+		return section + ".NAME"
+	}
+	for _, key := range Keys() {
+		if strings.HasPrefix(key, section+".") {
+			return key
+		}
+	}
+	return ""
+}
+
+// withTextKeys makes all keys of the objects of a value texts.
+func withTextKeys(value any) any {
+	switch value := value.(type) {
+	case map[any]any:
+		object := map[string]any{}
+		for key, inner := range value {
+			object[fmt.Sprint(key)] = withTextKeys(inner)
+		}
+		return object
+	case map[string]any:
+		for key, inner := range value {
+			value[key] = withTextKeys(inner)
+		}
+	case []any:
+		for i, inner := range value {
+			value[i] = withTextKeys(inner)
+		}
+	}
+	return value
 }
 
 // refuse returns the error about a file that is not used.
@@ -97,93 +144,4 @@ func refuse(name string, err error) error {
 		return fmt.Errorf("configuration: %s is not used: %w; %s", name, err, untrusted.Mend())
 	}
 	return fmt.Errorf("configuration: %w", err)
-}
-
-// checkKey checks that a key of the file can be used, and removes it from the file when it
-// cannot: one mistake must not cost a boot the rest of the file. A key or a section without
-// a value is removed silently.
-func checkKey(file *koanf.Koanf, key string) error {
-	value := file.Get(key)
-	if value == nil && !strings.HasPrefix(key, "settings.") {
-		file.Delete(key)
-		return nil
-	}
-	alone := koanf.New(".")
-	err := alone.Set(key, value)
-	if err == nil {
-		err = checkKind(key, value)
-	}
-	if err == nil && strings.HasPrefix(key, "settings.") {
-		if _, unfit := json.Marshal(value); unfit != nil {
-			err = fmt.Errorf("%s is %v, want what JSON has: numbers that are finite", key, value)
-		}
-	}
-	if err == nil {
-		_, err = decode(alone)
-	}
-	if err == nil {
-		err = validate(alone)
-	}
-	if err != nil {
-		file.Delete(key)
-	}
-	return err
-}
-
-// checkKind checks that a value has the kind of its default. Durations and sizes are
-// checked by their decode hooks.
-func checkKind(key string, value any) error {
-	standard, known := defaults()[key]
-	if strings.HasPrefix(key, "labels.") {
-		standard, known = "", true
-	}
-	if text, isText := standard.(string); isText && checkUnit(text, "") != nil {
-		return nil
-	}
-	if above := key[:max(0, strings.LastIndexByte(key, '.'))]; !known && slices.Contains(Keys(), above) {
-		return fmt.Errorf("%s is an object, want %s", above, kindOf(defaults()[above]))
-	}
-	if !known {
-		for _, below := range Keys() {
-			if strings.HasPrefix(below, key+".") {
-				return fmt.Errorf("%s is %v, want keys below it, such as %s", key, value, below)
-			}
-		}
-		return nil // decode knows the keys
-	}
-	list, isList := value.([]any)
-	switch have, want := kindOf(value), kindOf(standard); {
-	case have == want, isList && len(list) == 0 && strings.HasPrefix(want, "a list"):
-	case want == "a list of objects": // with secrets, perhaps
-		return fmt.Errorf("%s is %s, want %s", key, have, want)
-	default:
-		return fmt.Errorf("%s is %v, want %s", key, value, want)
-	}
-	return nil
-}
-
-func kindOf(value any) string {
-	switch value := value.(type) {
-	case bool:
-		return "true or false"
-	case int:
-		return "a whole number"
-	case []string:
-		return "a list of strings"
-	case []map[string]any:
-		return "a list of objects"
-	case []any:
-		if len(value) > 0 && !slices.ContainsFunc(value, func(item any) bool { return kindOf(item) != "an object" }) {
-			return "a list of objects"
-		}
-		if slices.ContainsFunc(value, func(item any) bool { return kindOf(item) != "a text" }) {
-			return "a list"
-		}
-		return "a list of strings"
-	case map[string]any:
-		return "an object"
-	case string:
-		return "a text"
-	}
-	return "something else"
 }

@@ -1,12 +1,10 @@
 package config
 
 import (
-	"fmt"
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
-
-	"github.com/spf13/pflag"
-	"go.yaml.in/yaml/v3"
 
 	"hermes-reconcile/policy"
 )
@@ -24,25 +22,24 @@ type Value struct {
 // HiddenValue stands for a value whose name is that of a secret.
 const HiddenValue = "(not shown: the name is that of a secret)"
 
-// Values returns every key with its value, by key, beside what Read returns.
-func Values(flags *pflag.FlagSet, environ []string) (values []Value, c Config, wrong, err error) {
-	k, from, c, wrong, err := read(flags, environ)
-	keys := Keys()
-	for _, section := range []string{"labels", "settings"} {
-		for _, name := range k.MapKeys(section) {
-			keys = append(keys, section+"."+name)
+// Values are the values of all keys, labels and settings, by key.
+func (c Config) Values() []Value {
+	values := slices.SortedFunc(maps.Values(c.values), func(a, b Value) int { return cmp.Compare(a.Key, b.Key) })
+	for i, v := range values {
+		values[i].Value = WithoutSecrets(v.Key[strings.LastIndexByte(v.Key, '.')+1:], v.Value)
+	}
+	return values
+}
+
+// SettingPlaces are file:row:col of the settings in the file, by name.
+func (c Config) SettingPlaces() map[string]string {
+	places := map[string]string{}
+	for key, v := range c.values {
+		if name, ok := strings.CutPrefix(key, "settings."); ok {
+			places[name] = v.Location
 		}
 	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		v, known := from[key]
-		if !known {
-			v.Source = "default"
-		}
-		v.Key, v.Value = key, WithoutSecrets(key[strings.LastIndexByte(key, '.')+1:], k.Get(key))
-		values = append(values, v)
-	}
-	return values, c, wrong, err
+	return places
 }
 
 // WithoutSecrets hides the values of secrets, also deep in a setting.
@@ -66,55 +63,11 @@ func WithoutSecrets(name string, value any) any {
 		}
 		return shown
 	case []any:
-		var shown []any
+		shown := []any{}
 		for _, below := range value {
 			shown = append(shown, WithoutSecrets("", below))
 		}
 		return shown
 	}
 	return value
-}
-
-// Origins say where the keys come from that have no default any more.
-type origins map[string]Value
-
-// settings returns the places of the settings in the file.
-func (o origins) settings() map[string]string {
-	places := map[string]string{}
-	for key, v := range o {
-		if name, ok := strings.CutPrefix(key, "settings."); ok {
-			places[name] = v.Location
-		}
-	}
-	return places
-}
-
-// places are where the keys of a file stand, as file:row:col.
-type places map[string]string
-
-// placesOf returns the places of the keys of an object. Of the keys below a setting, the place
-// of the setting is enough.
-func placesOf(object *yaml.Node, file string) places {
-	p := places{}
-	p.add(object, "", file)
-	return p
-}
-
-func (p places) add(object *yaml.Node, above, file string) {
-	for i := 0; object.Kind == yaml.MappingNode && i+1 < len(object.Content); i += 2 {
-		name, value := object.Content[i], object.Content[i+1]
-		if value.Kind == yaml.MappingNode && above == "" {
-			p.add(value, name.Value+".", file)
-			continue
-		}
-		p[above+name.Value] = fmt.Sprintf("%s:%d:%d", file, name.Line, name.Column)
-	}
-}
-
-// of returns the place of a key, or of that above it.
-func (p places) of(key string) string {
-	for p[key] == "" && strings.Contains(key, ".") {
-		key = key[:strings.LastIndexByte(key, '.')]
-	}
-	return p[key]
 }

@@ -33,7 +33,7 @@ type Sink struct {
 	name     string
 	patience time.Duration
 	Optional bool   // dropped output is not a failure
-	before   func() // makes room for what is written; nil: nothing is in the way
+	before   func() // makes room for what is written
 
 	mu      sync.Mutex
 	pending chan error // the result of a write that somebody has to read first; nil: none
@@ -43,27 +43,14 @@ type Sink struct {
 var errNobodyReads = errors.New("nobody reads it")
 
 func (o *Sink) Write(text []byte) (int, error) {
-	o.makeRoom()
-	return len(text), o.locked([]byte(policy.Clean(string(text))))
+	o.before()
+	return len(text), o.write([]byte(policy.Clean(string(text))))
 }
 
-func (o *Sink) makeRoom() {
-	if o.before != nil {
-		o.before()
-	}
-}
-
-// draw writes a sign of life, which has its own way to make room.
-func (o *Sink) draw(text string) { _ = o.locked([]byte(text)) }
-
-func (o *Sink) locked(text []byte) error {
+// write writes text as it is. Text that is dropped is no error here, see End.
+func (o *Sink) write(text []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.write(text)
-}
-
-// write writes text as it is. Text that is dropped is no error here, see end.
-func (o *Sink) write(text []byte) error {
 	for len(text) > 0 {
 		n := min(len(text), chunk)
 		err := o.writeChunk(text[:n])
@@ -153,6 +140,6 @@ func ForColours(stream io.Writer) io.Writer {
 type coloured struct{ *Sink }
 
 func (c coloured) Write(text []byte) (int, error) {
-	c.makeRoom()
-	return len(text), c.locked(text)
+	c.before()
+	return len(text), c.write(text)
 }

@@ -65,10 +65,10 @@ func (s *signOfLife) show() {
 			text = fmt.Sprintf("%.*s", max(0, width-3), text) // the terminal must not break the line
 		}
 		s.step, s.drawn = s.step+1, true
-		s.to.draw(fmt.Sprintf("\r%c %s\x1b[K", `|/-\`[s.step%4], text))
+		s.draw(fmt.Sprintf("\r%c %s\x1b[K", `|/-\`[s.step%4], text))
 	} else if terminal == nil && waited >= time.Duration(s.lines+1)*waitLine {
 		s.lines = int(waited / waitLine)
-		s.to.draw(text + "\n")
+		s.draw(text + "\n")
 	}
 }
 
@@ -78,6 +78,9 @@ func (s *signOfLife) clear() {
 	defer s.mutex.Unlock()
 	if s.drawn {
 		s.drawn = false
-		s.to.draw("\r\x1b[K")
+		s.draw("\r\x1b[K")
 	}
 }
+
+// draw writes a sign of life, which makes no room for itself.
+func (s *signOfLife) draw(text string) { _ = s.to.write([]byte(text)) }

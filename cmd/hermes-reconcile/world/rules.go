@@ -31,10 +31,9 @@ func Sources(c config.Config) bundle.Sources {
 
 // PolicyOptions are what compiling the rules needs of the configuration.
 func PolicyOptions(c config.Config) rego.Options {
-	o := rego.Options{Settings: c.Settings, Places: c.SettingPlaces, Timeout: c.PolicyTimeout, Memory: int64(c.PolicyMemory)}
-	if len(c.Policy) == 0 {
-		return o
+	o := rego.Options{Settings: c.Settings, Places: c.SettingPlaces(), Timeout: c.PolicyTimeout, Memory: int64(c.PolicyMemory)}
+	if len(c.Policy) > 0 {
+		o.Schema = policy.InputSchema
 	}
-	o.Schema = policy.InputSchema
 	return o
 }
