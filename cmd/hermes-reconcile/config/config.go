@@ -112,8 +112,9 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, error) {
 func Read(flags *pflag.FlagSet, environ []string) (c Config, wrong, err error) {
 	l := newLayers(&c)
 	wrong = errors.Join(l.addFile(flags, environ), l.addEnvironment(environ))
-	c.PolicyWithoutFlags = c.Policy
+	c.PolicyWithoutFlags = l.merged.Strings("policy")
 	err = l.addFlags(flags)
+	l.fill()
 	if c.values["require_signature"].Source == sourceDefault {
 		c.RequireSignature = len(c.PolicyKeys) > 0
 	}

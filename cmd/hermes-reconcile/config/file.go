@@ -33,9 +33,10 @@ func File(flags *pflag.FlagSet) string {
 // must not cost a boot the rest of the file. The whole file is left out if the user of the
 // agents could have written it: the one of the environment, or the one that the file names.
 func (l layers) addFile(flags *pflag.FlagSet, environ []string) error {
+	defer l.merge()
 	given, _ := flags.GetString("config")
 	name := File(flags)
-	user := cmp.Or(lookup(environ, "HERMES_RECONCILE_USER"), l.config.User)
+	user := cmp.Or(lookup(environ, "HERMES_RECONCILE_USER"), l.merged.String("user"))
 	text, err := trust.Read(name, trust.NotByUser(distrusted(flags, user)), maxFile)
 	if given == "" && errors.Is(err, fs.ErrNotExist) {
 		return nil

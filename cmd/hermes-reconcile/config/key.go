@@ -85,8 +85,8 @@ func (k key) fromText(text string) (any, error) {
 // A ByteSize is a number of bytes, with a unit in the configuration.
 type ByteSize int64
 
-// set gives a key a value. An error is about what, and then nothing changes.
-func (k key) set(value any) (what string, err error) {
+// typed returns a value as the field has it. An error is about what.
+func (k key) typed(value any) (result reflect.Value, what string, err error) {
 	typed := reflect.New(k.field.Type())
 	what = k.name + " is"
 	switch field := typed.Interface().(type) {
@@ -104,7 +104,7 @@ func (k key) set(value any) (what string, err error) {
 		err = take(field, value, "a whole number")
 	case *[]string:
 		if _, isTexts := value.([]string); !isTexts && !isListOf[string](value) {
-			return what, fmt.Errorf("%s, want a list of strings", shown(value))
+			return result, what, fmt.Errorf("%s, want a list of strings", shown(value))
 		}
 		err = mapstructure.Decode(value, field)
 	default:
@@ -113,10 +113,7 @@ func (k key) set(value any) (what string, err error) {
 	if err == nil {
 		what, err = k.check(typed.Elem().Interface())
 	}
-	if err == nil {
-		k.field.Set(typed.Elem())
-	}
-	return what, err
+	return typed.Elem(), what, err
 }
 
 // check checks what the type cannot express. An error is about what, and begins with the value.

@@ -9,23 +9,29 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/suggest"
 )
 
-// The layers fill a configuration, a later one over an earlier.
+// The layers are the sources of a configuration. Koanf has the values of its keys, those of a
+// later layer over those of an earlier. Labels and settings go straight to the configuration:
+// their names are free, and Koanf would take one with a dot apart.
 type layers struct {
 	config *Config
 	keys   map[string]key
+	merged *koanf.Koanf
+	layer  map[string]any // the values of the present layer, each checked
 }
 
 const sourceDefault = "default"
 
 // newLayers has the defaults.
 func newLayers(c *Config) layers {
-	l := layers{config: c, keys: map[string]key{}}
+	l := layers{config: c, keys: map[string]key{}, merged: koanf.New("."), layer: map[string]any{}}
 	c.Labels, c.Settings, c.values = map[string]string{}, map[string]any{}, map[string]Value{}
 	for _, k := range keysOf(c) {
 		if _, err := os.Stat(k.standard); k.name == "policy" && err != nil {
@@ -40,7 +46,22 @@ func newLayers(c *Config) layers {
 			panic(fmt.Sprintf("the default of %s: %v", k.name, err))
 		}
 	}
+	l.merge()
 	return l
+}
+
+// merge puts the present layer over those before, and begins another.
+func (l layers) merge() {
+	_ = l.merged.Load(confmap.Provider(l.layer, "."), nil) // nothing is read or parsed
+	clear(l.layer)
+}
+
+// fill gives the configuration the values that are in force.
+func (l layers) fill() {
+	for name, k := range l.keys {
+		value, _, _ := k.typed(l.merged.Get(name)) // set has checked it
+		k.field.Set(value)
+	}
 }
 
 // set gives a key, a label or a setting a value of a source. An error is about what, and then
@@ -59,7 +80,9 @@ func (l layers) set(name string, value any, source Value) (what string, err erro
 		if text, _ := value.(string); text != "" && (name == "home" || name == "scandir") {
 			value, _ = filepath.Abs(text) // "" is no directory, if there is no working directory
 		}
-		what, err = l.keys[name].set(value)
+		if _, what, err = l.keys[name].typed(value); err == nil {
+			l.layer[name] = value
+		}
 	}
 	if err == nil {
 		source.Key, source.Value = name, value
@@ -94,6 +117,7 @@ const factPrefix = "HERMES_RECONCILE_FACT_"
 // no key is no error, but ignored: Kubernetes, for example, makes
 // HERMES_RECONCILE_SERVICE_HOST for a service of that name.
 func (l layers) addEnvironment(environ []string) error {
+	defer l.merge()
 	var errs []error
 	add := func(variable, name, text string) {
 		var value any = text
@@ -165,6 +189,7 @@ func Words(flag string) []string {
 
 // addFlags adds the flags that are given.
 func (l layers) addFlags(flags *pflag.FlagSet) error {
+	defer l.merge()
 	var errs []error
 	for _, k := range keysOf(l.config) {
 		f := flags.Lookup(k.flag)
