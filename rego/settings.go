@@ -33,15 +33,11 @@ type settings struct {
 	unused Errors // about values that are left out
 }
 
-// ReadSettings reads data/settings.yaml of a layer: the values, and the row of each
-// key. Without the file there are no settings. The error is an Errors.
-func ReadSettings(layer Layer) (values map[string]any, rows map[string]int, err error) {
+// ReadSettings reads the values in data/settings.yaml of a layer. Without the file there
+// are no settings. The error is an Errors.
+func ReadSettings(layer Layer) (map[string]any, error) {
 	s, err := readLayerSettings(layer)
-	rows = make(map[string]int, len(s.keys))
-	for key, node := range s.keys {
-		rows[key] = node.Line
-	}
-	return s.values, rows, err
+	return s.values, err
 }
 
 // ParseSettings reads the text of a settings file: the values, and their YAML below the

@@ -94,7 +94,7 @@ func TestCheckFindsTypicalMistakes(t *testing.T) {
 	t.Parallel()
 	pinned := map[string]bool{
 		// Those that need another machine, or have tests of their own.
-		"directory_unreadable": true, "file_unreadable": true, "untrusted": true, "setting_shadowed": true, "schema_error": true, "too_much_memory": true, "unknown_profile": true,
+		"directory_unreadable": true, "file_unreadable": true, "untrusted": true, "schema_error": true, "too_much_memory": true, "unknown_profile": true,
 		// What OPA may say one day that none of ours says better.
 		"rego_compile_error": true, "rule_failed": true,
 	}
@@ -250,7 +250,7 @@ func TestCheckFindsTypicalMistakes(t *testing.T) {
 			}
 		})
 	}
-	for _, code := range Codes() {
+	for _, code := range Codes {
 		if strings.Contains(code.Fix, "see the message") {
 			t.Errorf("%s: a mend says what would be right, or is empty", code.Code)
 		}
@@ -327,29 +327,6 @@ func TestCheckNamesProfilesThatAreNotThere(t *testing.T) {
 	report := Check(t.Context(), []rego.Layer{rego.BuiltIn(), {Name: "site", Files: files}}, Options{Situations: []example.Situation{home}})
 	if len(report.Findings) != 1 || report.Findings[0].Code != "unknown_profile" || report.Findings[0].Row != 3 || !strings.Contains(report.Findings[0].Message, `did you mean "coder"`) {
 		t.Errorf("want one warning in row 3, have:\n%s", lines(report.Findings))
-	}
-}
-
-func TestCheckShowsWhichSettingHasNoEffect(t *testing.T) {
-	t.Parallel()
-	files := map[string]string{"a.rego": sitePackage + "hold contains {\"profile\": name, \"reason\": \"no\"} if some name in data.settings.quiet\n", "data/settings.yaml": "settings:\n  quiet: [coder]\n"}
-	report := check(t, files, map[string]any{"quiet": []any{"writer"}})
-	if len(report.Findings) != 1 || report.Findings[0].Code != "setting_shadowed" || report.Findings[0].Row != 2 || report.Errors() != 0 {
-		t.Errorf("want one warning in row 2, have:\n%s", lines(report.Findings))
-	}
-}
-
-func TestCheckShowsWhatALaterDirectoryOverrules(t *testing.T) {
-	t.Parallel()
-	dir := func(name, value string) rego.Layer {
-		return rego.Layer{Name: name, Files: fstest.MapFS{
-			name + ".rego":       {Data: []byte("package reconcile.rules." + name + "\n\nhold contains {\"profile\": name, \"reason\": \"no\"} if some name in data.settings.quiet\n")},
-			"data/settings.yaml": {Data: []byte("settings:\n  quiet: [" + value + "]\n")},
-		}}
-	}
-	report := Check(t.Context(), []rego.Layer{rego.BuiltIn(), dir("one", "a"), dir("two", "b")}, Options{})
-	if len(report.Findings) != 1 || report.Findings[0].File != "one/data/settings.yaml" || !strings.Contains(report.Findings[0].Message, "two/data/settings.yaml") {
-		t.Errorf("want one warning in the first directory, have:\n%s", lines(report.Findings))
 	}
 }
 

@@ -135,7 +135,7 @@ func (i *inspector) typed(t *ast.Term) (name, kind string, isSetting bool) {
 	name, value := t.String(), t.Value
 	if ref := i.scope.Resolve(t); len(ref) == 3 && ref.HasPrefix(rego.SettingsRef) {
 		key, _ := ref[2].Value.(ast.String)
-		isSetting, value = true, ast.MustInterfaceToValue(i.settings[string(key)])
+		isSetting, value = true, ast.MustInterfaceToValue(i.rules.Settings[string(key)])
 		name = fmt.Sprintf("setting %s, which is %s,", string(key), value)
 	}
 	switch value.(type) {

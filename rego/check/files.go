@@ -1,11 +1,9 @@
 package check
 
 import (
-	"fmt"
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -18,9 +16,9 @@ import (
 // readFiles parses every file of rules and of tests, and reports the files that look as
 // if they had an effect and have none.
 func (c *checker) readFiles() {
-	rules, err := rego.ReadRules(c.layers, c.options.Settings)
+	var err error
+	c.rules, err = rego.ReadRules(c.layers, c.options.Settings)
 	c.addErrors(err)
-	c.sources = rules.Sources
 	for i, layer := range c.layers[1:] {
 		tests, err := rego.ReadTests(i+1, layer)
 		c.addErrors(err)
@@ -32,7 +30,7 @@ func (c *checker) readFiles() {
 			}
 		}
 	}
-	c.addErrors(rego.CheckSettingRefs(c.tests, c.settings).OrNil())
+	c.addErrors(rego.CheckSettingRefs(c.tests, c.rules.Settings).OrNil())
 	c.unparsed = c.has("rego_parse_error", "") || c.has("old_syntax", "") || c.has("file_unreadable", "") || c.has(policy.CodeUntrusted, "")
 }
 
@@ -53,58 +51,6 @@ func looksMeant(name string) string {
 	return ""
 }
 
-var yamlLine = policy.Pattern(`line (\d+)`)
-
-// findSetting returns the place of a mistake in settings from its message, which gives
-// the line or begins with the key.
-func (c *checker) findSetting(file, message string) (string, int) {
-	if m := yamlLine().FindStringSubmatch(message); m != nil {
-		row, _ := strconv.Atoi(m[1])
-		return file, row
-	}
-	key, _, _ := strings.Cut(message, ":")
-	if at := c.places[key]; file == "settings" && at.row > 0 {
-		return at.file, at.row
-	}
-	return file, 0
-}
-
-// A place is a line of a file of settings.
-type place struct {
-	file string
-	row  int
-}
-
-// readSettings merges the settings of all layers and reports those without effect.
-func (c *checker) readSettings() {
-	c.places, c.settings = map[string]place{}, map[string]any{}
-	for i, layer := range c.layers {
-		file := layer.Shown(rego.SettingsFile)
-		more, rows, err := rego.ReadSettings(layer)
-		if err != nil {
-			continue // rego.Load reports it
-		}
-		c.addSettings(more, file+" sets it too, and comes later")
-		for key := range more {
-			if i > 0 {
-				c.places[key] = place{file, rows[key]}
-			}
-		}
-	}
-	c.addSettings(c.options.Settings, "the configuration sets it too, and wins")
-}
-
-// addSettings adds settings that win over those before them.
-func (c *checker) addSettings(more map[string]any, why string) {
-	for _, key := range sortedKeys(more) {
-		c.settings[key] = more[key]
-		if at, ok := c.places[key]; ok {
-			c.add(Finding{File: at.file, Row: at.row, Col: 1, Code: "setting_shadowed",
-				Message: fmt.Sprintf("setting %s has no effect here: %s", key, why)})
-		}
-	}
-}
-
 // unusedSettings reports the settings that no rule reads. A rule that uses the whole of
 // data.settings may read any.
 func (c *checker) unusedSettings() {
@@ -123,13 +69,14 @@ func (c *checker) unusedSettings() {
 			return
 		}
 	}
-	builtin, _, err := rego.ReadSettings(c.layers[0])
+	builtin, err := rego.ReadSettings(c.layers[0])
 	if err != nil || c.unparsed {
 		return
 	}
-	for key, at := range c.places {
-		if _, known := builtin[key]; !known && !used[key] {
-			c.add(Finding{File: at.file, Row: at.row, Col: 1, Code: "setting_unused", Message: "no rule reads the setting " + key})
+	for key := range c.rules.Settings {
+		file, row := c.rules.Place(key)
+		if _, known := builtin[key]; !known && !used[key] && row > 0 {
+			c.add(Finding{File: file, Row: row, Col: 1, Code: "setting_unused", Message: "no rule reads the setting " + key})
 		}
 	}
 }
@@ -139,7 +86,7 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // compile runs the checks of rego.Load on the files that could be parsed. Load itself
 // stops if one could not.
 func (c *checker) compile() {
-	rules := rego.Rules{Sources: c.sources, Settings: c.settings}
+	rules := c.rules
 	if enabled, err := rules.Enabled(); err == nil {
 		rules.Sources = enabled
 	}
@@ -151,7 +98,7 @@ func (c *checker) compileTests() {
 	if len(c.tests) == 0 {
 		return
 	}
-	modules, err := example.TestModules(c.sources, c.tests)
+	modules, err := example.TestModules(c.rules.Sources, c.tests)
 	if err != nil {
 		c.addErrors(rego.Errors{{File: c.lastDirectory(), Code: "rego_compile_error", Message: err.Error()}})
 		return

@@ -16,7 +16,7 @@ import (
 
 // inspect finds mistakes in the operator's rules and tests that the compiler accepts.
 func (c *checker) inspect() {
-	all, _ := rego.Resolved(slices.Concat(c.sources, c.tests))
+	all, _ := rego.Resolved(slices.Concat(c.rules.Sources, c.tests))
 	c.packages = map[string][]string{example.LibraryPackage: nil}
 	for _, s := range all {
 		for _, rule := range s.Module.Rules {
@@ -32,7 +32,7 @@ func (c *checker) inspect() {
 		schema = nil // compile reports the error
 	}
 	for n, s := range all {
-		i := &inspector{checker: c, Source: s, schema: schema, isTest: n >= len(c.sources), missing: map[string]bool{}}
+		i := &inspector{checker: c, Source: s, schema: schema, isTest: n >= len(c.rules.Sources), missing: map[string]bool{}}
 		if s.Layer > 0 && s.Package() != example.LibraryPackage {
 			i.module()
 		}
@@ -271,7 +271,7 @@ func (i *inspector) searched(domain *ast.Term) {
 		return
 	}
 	key, _ := ref[2].Value.(ast.String)
-	value, ok := i.settings[string(key)]
+	value, ok := i.rules.Settings[string(key)]
 	if !ok {
 		return
 	}
@@ -282,10 +282,10 @@ func (i *inspector) searched(domain *ast.Term) {
 	case nil:
 		written = "empty"
 	}
-	at, ok := i.places[string(key)]
-	if l := ref[0].Location; !ok && l != nil {
-		at = place{l.File, l.Row}
+	file, row := i.rules.Place(string(key))
+	if l := ref[0].Location; row == 0 && l != nil {
+		file, row = l.File, l.Row
 	}
-	i.add(Finding{File: at.file, Row: at.row, Col: 1, Code: "setting_not_a_list",
+	i.add(Finding{File: file, Row: row, Col: 1, Code: "setting_not_a_list",
 		Message: fmt.Sprintf("setting %s is %s, and %s looks for something in it", string(key), written, rego.Place(ref[0].Location))})
 }

@@ -122,7 +122,7 @@ func (i *inspector) restsOnAgent(set policy.Set) {
 
 // rulePackages returns the names of the packages of the layers from the given one.
 func (c *checker) rulePackages(first int) (names []string) {
-	for _, s := range c.sources {
+	for _, s := range c.rules.Sources {
 		if s.Layer >= first {
 			names = append(names, s.Package())
 		}

@@ -106,8 +106,8 @@ func (c *checker) addContribution(s example.Situation, isExample bool, said poli
 	case said.Set == policy.SetAlarm && said.Code == "bad_setting":
 		f.Code, f.Message = "setting_value", said.Reason
 		if key := settingNamed().FindStringSubmatch(said.Reason); key != nil {
-			if at, ok := c.places[key[1]]; ok {
-				f.File, f.Row = at.file, at.row
+			if file, row := c.rules.Place(key[1]); row > 0 {
+				f.File, f.Row = file, row
 			}
 		}
 	case strings.Contains(said.Reason, "%!"):
@@ -169,7 +169,7 @@ func splitLocation(location string) (file string, row int) {
 // place returns where a package begins. If it was too slow, place evaluates it once more
 // and returns where its time ended.
 func (c *checker) place(ctx context.Context, e *rego.Evaluator, s example.Situation, rule string, slow bool) (file string, row int) {
-	for _, source := range c.sources {
+	for _, source := range c.rules.Sources {
 		if source.Package() == rule {
 			file, row = source.Name, source.Module.Package.Location.Row
 		}

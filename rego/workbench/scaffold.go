@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,8 +27,7 @@ const (
 	decisionSchemaFile = "schemas/decision/schema.json"
 )
 
-// InitFiles returns the files with which a directory of rules begins, sorted by path. Those
-// that exist are kept.
+// InitFiles returns the files with which a directory of rules begins, sorted by path.
 func InitFiles(dir string, inputSchema, decisionSchema []byte) ([]File, error) {
 	texts, err := scaffoldFiles(inputSchema, decisionSchema)
 	if err != nil {
@@ -37,9 +35,7 @@ func InitFiles(dir string, inputSchema, decisionSchema []byte) ([]File, error) {
 	}
 	var files []File
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		path := filepath.Join(dir, name)
-		_, err := os.Lstat(path)
-		files = append(files, File{Path: path, Kept: err == nil, text: texts[name]})
+		files = append(files, File{Path: filepath.Join(dir, name), text: texts[name]})
 	}
 	return files, nil
 }

@@ -30,13 +30,11 @@ type TestOptions struct {
 	Run string
 	// Coverage asks for the lines of the operator's rules that the tests evaluate.
 	Coverage bool
-	// Timeout limits one test. 0 means DefaultTestTimeout.
-	Timeout time.Duration
 }
 
-// DefaultTestTimeout is longer than the limit of a rule at boot: a test may evaluate the
-// rule many times, beside other tests.
-const DefaultTestTimeout = 10 * time.Second
+// testTimeout limits one test. It is longer than the limit of a rule at boot: a test may
+// evaluate the rule many times, beside other tests.
+const testTimeout = 30 * time.Second
 
 // A TestReport is the result of the Rego tests of the operator's layers.
 type TestReport struct {
@@ -127,7 +125,7 @@ func RunTests(ctx context.Context, layers []rego.Layer, o TestOptions) (TestRepo
 		SetModules(modules).
 		CapturePrintOutput(true).
 		RaiseBuiltinErrors(true).
-		SetTimeout(cmp.Or(o.Timeout, DefaultTestTimeout)).
+		SetTimeout(testTimeout).
 		Filter(o.Run)
 	coverage := cover.New()
 	if o.Coverage {

@@ -26,12 +26,9 @@ func FilesTable(w io.Writer, f Files) {
 		wrote, added = "would write", "would add"
 	}
 	for _, file := range f.Files {
-		switch {
-		case file.Kept:
-			line(w, "kept  %s", file.Path)
-		case len(file.Settings) > 0:
+		if len(file.Settings) > 0 {
 			line(w, "%s %s to %s", added, strings.Join(file.Settings, ", "), file.Path)
-		default:
+		} else {
 			line(w, "%s %s", wrote, file.Path)
 		}
 	}

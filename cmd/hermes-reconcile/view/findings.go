@@ -16,7 +16,7 @@ type sarif = map[string]any
 // SarifFindings prints a log of SARIF 2.1.0, which hosts of code show at its lines.
 func SarifFindings(w io.Writer, r check.Report) {
 	rules, results := []sarif{}, []sarif{}
-	for _, code := range check.Codes() {
+	for _, code := range check.Codes {
 		rules = append(rules, sarif{"id": code.Code, "shortDescription": sarif{"text": code.Means}, "help": sarif{"text": code.Means + ": " + code.Fix}})
 	}
 	for _, f := range r.Findings {
