@@ -104,8 +104,8 @@ func joinSettings(path string, old []byte, settings *yaml.Node) ([]byte, error) 
 		return nil, err
 	}
 	head := bytes.TrimRight(old, "\n")
-	if len(want) == 0 {
-		want, head = map[string]any{}, withoutEmptySettings(head)
+	if want == nil {
+		want, head = map[string]any{}, append(head, "\nsettings:"...)
 	}
 	text := append(append(head, "\n\n"...), below...)
 	after, _, err := rego.ParseSettings(path, text)
@@ -119,21 +119,6 @@ func sameJSON(a, b any) bool {
 	textA, errA := json.Marshal(a)
 	textB, errB := json.Marshal(b)
 	return errA == nil && errB == nil && bytes.Equal(textA, textB)
-}
-
-// withoutEmptySettings moves an empty "settings:" to the last line.
-func withoutEmptySettings(text []byte) []byte {
-	var kept []string
-	for l := range strings.Lines(string(text)) {
-		if !strings.HasPrefix(l, "settings:") {
-			kept = append(kept, l)
-		}
-	}
-	head := strings.TrimRight(strings.Join(kept, ""), "\n")
-	if head != "" {
-		head += "\n"
-	}
-	return []byte(head + "settings:")
 }
 
 // indented writes the settings, each line after so many spaces, with an empty line
