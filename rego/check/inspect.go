@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -212,48 +213,27 @@ func (i *inspector) exists(ref ast.Ref, place *ast.Location) {
 	}
 }
 
-// undefinedRule returns a sentence about the rule or package that does not exist, or "".
+// undefinedRule returns a sentence about the rule or package that does not exist, or "". A
+// package is reconcile.<kind>.<name>.
 func (i *inspector) undefinedRule(ref ast.Ref) string {
-	parts := constantParts(ref)
-	if len(parts) < 3 || parts[0] != "reconcile" || !slices.Contains([]string{rego.KindRules, rego.KindAfter, rego.KindLib}, parts[1]) || i.unparsed {
+	ref = ref.StringPrefix()
+	if len(ref) < 4 || !ref.HasPrefix(ast.DefaultRootRef) || !ref[1].Equal(ast.StringTerm("reconcile")) || i.unparsed {
 		return ""
 	}
-	for n := len(parts); n > 2; n-- {
-		pkg := strings.Join(parts[:n], ".")
-		rules, ok := i.packages[pkg]
-		if !ok {
-			continue
-		}
-		if n == len(parts) || pkg == example.LibraryPackage || slices.Contains(rules, parts[n]) {
-			return ""
-		}
-		return fmt.Sprintf("package %s has no rule %q%s", pkg, parts[n], suggest.Words(parts[n], slices.Compact(slices.Sorted(slices.Values(rules)))))
+	pkg := rego.PackageName(ref[:4])
+	rules, known := i.packages[pkg]
+	if !known {
+		have := slices.DeleteFunc(sortedKeys(i.packages), func(pkg string) bool { return strings.HasSuffix(pkg, "_test") })
+		return fmt.Sprintf("there is no package %s%s", pkg, suggest.Words(pkg, have))
 	}
-	asked := strings.Join(parts, ".")
-	for pkg := range i.packages {
-		if strings.HasPrefix(pkg, asked+".") {
-			return "" // the path above several packages
-		}
+	if len(ref) == 4 || pkg == example.LibraryPackage {
+		return ""
 	}
-	asked = strings.Join(parts[:3], ".")
-	have := slices.DeleteFunc(sortedKeys(i.packages), func(pkg string) bool { return strings.HasSuffix(pkg, "_test") })
-	return fmt.Sprintf("there is no package %s%s", asked, suggest.Words(asked, have))
-}
-
-// constantParts returns the parts of a reference below data, up to the first that is
-// not text.
-func constantParts(ref ast.Ref) (parts []string) {
-	if !ref.HasPrefix(ast.DefaultRootRef) {
-		return nil
+	rule, _ := ref[4].Value.(ast.String)
+	if slices.Contains(rules, string(rule)) {
+		return ""
 	}
-	for _, t := range ref[1:] {
-		text, ok := t.Value.(ast.String)
-		if !ok {
-			break
-		}
-		parts = append(parts, string(text))
-	}
-	return parts
+	return fmt.Sprintf("package %s has no rule %q%s", pkg, string(rule), suggest.Words(string(rule), slices.Compact(slices.Sorted(slices.Values(rules)))))
 }
 
 // decisions finds the use of decisions before they exist.
@@ -272,20 +252,18 @@ func (i *inspector) searched(domain *ast.Term) {
 	}
 	key, _ := ref[2].Value.(ast.String)
 	value, ok := i.rules.Settings[string(key)]
-	if !ok {
+	switch value.(type) {
+	case []any, map[string]any:
 		return
 	}
-	written := fmt.Sprintf("%#v", value)
-	switch value.(type) {
-	case []any, []string, map[string]any:
+	if !ok {
 		return
-	case nil:
-		written = "empty"
 	}
 	file, row := i.rules.Place(string(key))
 	if l := ref[0].Location; row == 0 && l != nil {
 		file, row = l.File, l.Row
 	}
+	text, _ := json.Marshal(value) // it was read from JSON or YAML
 	i.add(Finding{File: file, Row: row, Col: 1, Code: "setting_not_a_list",
-		Message: fmt.Sprintf("setting %s is %s, and %s looks for something in it", string(key), written, rego.Place(ref[0].Location))})
+		Message: fmt.Sprintf("setting %s is %s, and %s looks for something in it", string(key), cmp.Or(strings.TrimPrefix(string(text), "null"), "empty"), rego.Place(ref[0].Location))})
 }

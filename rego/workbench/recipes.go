@@ -30,33 +30,32 @@ type Recipe struct {
 
 // Recipes returns all recipes, sorted by name.
 func Recipes() []Recipe {
-	entries, err := recipes.Files.ReadDir(".") // sorted
-	if err != nil {
-		panic(err) // the directory is compiled in
-	}
-	all := make([]Recipe, 0, len(entries))
-	for _, entry := range entries {
-		all = append(all, readRecipe(entry.Name()))
+	var all []Recipe
+	for _, name := range RecipeNames() {
+		all = append(all, readRecipe(name))
 	}
 	return all
 }
 
 // RecipeNames returns the names of all recipes, sorted.
 func RecipeNames() []string {
+	entries, err := recipes.Files.ReadDir(".") // sorted
+	if err != nil {
+		panic(err) // the directory is compiled in
+	}
 	var names []string
-	for _, r := range Recipes() {
-		names = append(names, r.Name)
+	for _, entry := range entries {
+		names = append(names, entry.Name())
 	}
 	return names
 }
 
 // FindRecipe returns the recipe of that name. The error suggests another name.
 func FindRecipe(name string) (Recipe, error) {
-	all := Recipes()
-	if i := slices.IndexFunc(all, func(r Recipe) bool { return r.Name == name }); i >= 0 {
-		return all[i], nil
+	if names := RecipeNames(); !slices.Contains(names, name) {
+		return Recipe{}, fmt.Errorf("no such recipe as %q%s", name, suggest.Words(name, names))
 	}
-	return Recipe{}, fmt.Errorf("no such recipe as %q%s", name, suggest.Words(name, RecipeNames()))
+	return readRecipe(name), nil
 }
 
 func readRecipe(name string) Recipe {

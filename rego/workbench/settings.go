@@ -83,19 +83,19 @@ func nodeKeys(mapping *yaml.Node) []string {
 }
 
 // joinSettings appends settings to the text of a file, so that the author's layout stays, with
-// its comments. Then it reads the result, which must hold the values of both. A key that the
+// its comments. Then it reads the result, which must have the keys of both. A key that the
 // file already has is an error.
 func joinSettings(path string, old []byte, settings *yaml.Node) ([]byte, error) {
-	want, object, err := rego.ParseSettings(path, old)
+	have, object, err := rego.ParseSettings(path, old)
 	if err != nil {
 		return nil, err
 	}
 	indent := 2
-	if len(want) > 0 && object.Style&yaml.FlowStyle == 0 {
+	if len(have) > 0 && object.Style&yaml.FlowStyle == 0 {
 		indent = object.Content[0].Column - 1
 	}
 	for _, key := range nodeKeys(settings) {
-		if _, twice := want[key]; twice {
+		if _, twice := have[key]; twice {
 			return nil, fmt.Errorf("%s: it has the setting %s already; nothing is overwritten", path, key)
 		}
 	}
@@ -104,21 +104,15 @@ func joinSettings(path string, old []byte, settings *yaml.Node) ([]byte, error) 
 		return nil, err
 	}
 	head := bytes.TrimRight(old, "\n")
-	if want == nil {
-		want, head = map[string]any{}, append(head, "\nsettings:"...)
+	if have == nil {
+		head = append(head, "\nsettings:"...)
 	}
 	text := append(append(head, "\n\n"...), below...)
 	after, _, err := rego.ParseSettings(path, text)
-	if settings.Decode(&want) != nil || err != nil || !sameJSON(after, want) {
+	if err != nil || len(after) != len(have)+len(nodeKeys(settings)) {
 		return nil, fmt.Errorf("%s: nothing can be appended to its layout; add by hand below settings:\n%s", path, below)
 	}
 	return bytes.TrimLeft(text, "\n"), nil
-}
-
-func sameJSON(a, b any) bool {
-	textA, errA := json.Marshal(a)
-	textB, errB := json.Marshal(b)
-	return errA == nil && errB == nil && bytes.Equal(textA, textB)
 }
 
 // indented writes the settings, each line after so many spaces, with an empty line
