@@ -27,37 +27,27 @@ const (
 	decisionSchemaFile = "schemas/decision/schema.json"
 )
 
-// InitFiles returns the files with which a directory of rules begins, sorted by path.
-func InitFiles(dir string, inputSchema, decisionSchema []byte) ([]File, error) {
-	texts, err := scaffoldFiles(inputSchema, decisionSchema)
-	if err != nil {
-		return nil, err
-	}
-	var files []File
-	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		files = append(files, File{Path: filepath.Join(dir, name), text: texts[name]})
-	}
-	return files, nil
-}
-
-// scaffoldFiles returns the files of a new directory by path: an example rule with its
-// test, the settings, the example facts, the given schemas, and the configuration of
-// the linter Regal.
-func scaffoldFiles(inputSchema, decisionSchema []byte) (map[string][]byte, error) {
+// InitFiles returns the files with which a directory of rules begins, sorted by path: an
+// example rule with its test, the settings, the example facts, the schemas, and the
+// configuration of the linter Regal.
+func InitFiles(dir string) ([]File, error) {
 	library, err := example.Library()
 	if err != nil {
 		return nil, err
 	}
-	if inputSchema, err = forOPA(inputSchema); err != nil {
+	inputSchema, err := forOPA(policy.InputSchema)
+	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{example.LibraryFile: library, inputSchemaFile: line(inputSchema), decisionSchemaFile: line(decisionSchema)}
+	texts := map[string][]byte{
+		example.LibraryFile: library, inputSchemaFile: line(inputSchema), decisionSchemaFile: line([]byte(policy.DecisionSchema)),
+	}
 	err = fs.WalkDir(scaffold, "scaffold", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		text, err := scaffold.ReadFile(name)
-		files[strings.TrimPrefix(name, "scaffold/")] = bytes.ReplaceAll(text, []byte("OPA_VERSION"), []byte("v"+version.Version))
+		texts[strings.TrimPrefix(name, "scaffold/")] = bytes.ReplaceAll(text, []byte("OPA_VERSION"), []byte("v"+version.Version))
 		return err
 	})
 	if err != nil {
@@ -65,7 +55,11 @@ func scaffoldFiles(inputSchema, decisionSchema []byte) (map[string][]byte, error
 	}
 	builtin, err := fs.ReadFile(rego.BuiltIn().Files, "settings.yaml")
 	_, below, _ := bytes.Cut(builtin, []byte("\nsettings:"))
-	files[rego.SettingsFile] = append(files[rego.SettingsFile], settingLine().ReplaceAll(below, []byte("  # $1"))...)
+	texts[rego.SettingsFile] = append(texts[rego.SettingsFile], settingLine().ReplaceAll(below, []byte("  # $1"))...)
+	var files []File
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		files = append(files, File{Path: filepath.Join(dir, name), text: texts[name]})
+	}
 	return files, err
 }
 

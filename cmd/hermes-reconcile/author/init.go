@@ -11,7 +11,6 @@ import (
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/workbench"
 )
 
@@ -41,7 +40,7 @@ func policyInit(cmd *cobra.Command, dir string, dry cli.DryRun) error {
 	if len(entries) > 0 {
 		return fmt.Errorf("%s is not empty; name a new directory", dir)
 	}
-	files, err := workbench.InitFiles(dir, policy.InputSchema, []byte(policy.DecisionSchema))
+	files, err := workbench.InitFiles(dir)
 	if err != nil {
 		return cli.Failed(err)
 	}
