@@ -60,7 +60,7 @@ func readLayerSettings(layer Layer) (settings, error) {
 	if layer.Name == "" {
 		s.name, file = "settings.yaml", "settings.yaml"
 	}
-	text, err := readFile(layer.Files, file)
+	text, err := ReadFile(layer.Files, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}

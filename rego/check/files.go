@@ -28,8 +28,8 @@ func (c *checker) readFiles() {
 		c.tests = append(c.tests, tests...)
 		names, err := rego.FindFiles(layer.Files, func(name string) bool { return !strings.HasSuffix(name, ".rego") })
 		for _, name := range names {
-			if why := looksMeant(name); why != "" && err == nil {
-				c.add(Finding{File: layer.Shown(name), Row: 1, Col: 1, Code: "ignored_file", Message: "nothing reads this file: " + why})
+			if looksMeant(name) && err == nil {
+				c.add(Finding{File: layer.Shown(name), Row: 1, Col: 1, Code: "ignored_file", Message: "nothing reads this file"})
 			}
 		}
 	}
@@ -37,21 +37,15 @@ func (c *checker) readFiles() {
 	c.unparsed = c.has("rego_parse_error", "") || c.has("old_syntax", "") || c.has("file_unreadable", "") || c.has(policy.CodeUntrusted, "")
 }
 
-// looksMeant returns why a file that its author may have meant to be read is not read.
-// The directory schemas belongs to the editor of the author.
-func looksMeant(name string) string {
-	top, _, _ := strings.Cut(name, "/")
-	switch ext := strings.ToLower(path.Ext(name)); {
-	case name == rego.SettingsFile || top == "schemas":
-		return ""
-	case strings.HasPrefix(path.Base(name), "settings."):
-		return "settings are in " + rego.SettingsFile
-	case ext == ".json" || ext == ".yaml" || ext == ".yml":
-		return "only " + rego.SettingsFile + " is read beside the rules"
-	case ext == ".rego" || strings.Contains(path.Base(name), ".rego.") && ext != ".bak" && ext != ".orig" && ext != ".swp":
-		return "rules are in files whose names end in .rego"
+// looksMeant reports whether the author may have meant that a file is read which is not. The
+// directory schemas belongs to the editor of the author.
+func looksMeant(name string) bool {
+	if name == rego.SettingsFile || strings.HasPrefix(name, "schemas/") {
+		return false
 	}
-	return ""
+	base, ext := path.Base(name), strings.ToLower(path.Ext(name))
+	ofAnEditor := slices.Contains([]string{".bak", ".orig", ".swp"}, ext)
+	return slices.Contains([]string{".json", ".yaml", ".yml", ".rego"}, ext) || strings.HasPrefix(base, "settings.") || strings.Contains(base, ".rego.") && !ofAnEditor
 }
 
 // unusedSettings reports the settings that no rule reads. A rule that uses the whole of
@@ -111,38 +105,22 @@ func (c *checker) compileTests() {
 	c.addErrors(rego.FromOPA(compiler.Errors).OrNil())
 }
 
-// An overlay is a file system in which one file has another text.
-type overlay struct {
-	fs.FS
-	file fs.FS
-	name string
-}
-
-// Overlay returns files in which one file has the text, as an editor has it before it is
-// saved. The file and its directory need not exist.
+// Overlay returns the rules and settings of a directory, in which one file has the text, as an
+// editor has it before it is saved. The file and its directory need not exist.
 func Overlay(files fs.FS, name string, text []byte) (fs.FS, error) {
-	file, err := txtar.FS(&txtar.Archive{Files: []txtar.File{{Name: name, Data: text}}})
-	return overlay{files, file, name}, err
-}
-
-// Open opens a file.
-func (o overlay) Open(name string) (fs.File, error) {
-	if name == o.name {
-		return o.file.Open(name)
+	all := []txtar.File{{Name: name, Data: text}}
+	others, err := rego.FindFiles(files, func(other string) bool {
+		return other != name && (strings.HasSuffix(other, ".rego") || other == rego.SettingsFile)
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	return o.FS.Open(name)
-}
-
-// ReadDir lists a directory. A file that does not exist yet comes last.
-func (o overlay) ReadDir(dir string) ([]fs.DirEntry, error) {
-	entries, err := fs.ReadDir(o.FS, dir)
-	if dir == path.Dir(o.name) && errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	for _, other := range others {
+		text, err := rego.ReadFile(files, other)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, txtar.File{Name: other, Data: text})
 	}
-	exists := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == path.Base(o.name) })
-	if err != nil || dir != path.Dir(o.name) || exists {
-		return entries, err
-	}
-	info, err := fs.Stat(o.file, o.name)
-	return append(entries, fs.FileInfoToDirEntry(info)), err
+	return txtar.FS(&txtar.Archive{Files: all})
 }
