@@ -317,7 +317,6 @@ func TestEveryDocumentFitsItsSchema(t *testing.T) {
 	try("check", cli.ExitDone, "policy check", rules)
 	try("rules", cli.ExitDone, "policy show")
 	try("recipes", cli.ExitDone, "policy recipes")
-	try("recipes", cli.ExitDone, "policy recipes pin_up")
 	try("costs", cli.ExitDone, "policy bench --sizes 1,2")
 	output(t, "policy", "build", rules, "-o", rules+".tar.gz")
 	try("bundle", cli.ExitDone, "policy inspect", rules+".tar.gz")

@@ -164,44 +164,17 @@ func (i *inspector) head() {
 	}
 }
 
-// otherWords are the names that other tools give to the sets.
-var otherWords = map[string]policy.Set{
-	"veto": policy.SetHold, "deny": policy.SetHold, "block": policy.SetHold, "stop": policy.SetHold, "down": policy.SetHold,
-	"want": policy.SetStart, "allow": policy.SetStart, "up": policy.SetStart, "warn": policy.SetAlarm, "alert": policy.SetAlarm,
-	"ignore": policy.SetSkip, "exclude": policy.SetSkip, "waiver": policy.SetWaive, "environment": policy.SetEnv, "wait": policy.SetDelay,
-}
-
 // name finds a rule that was meant to contribute: its name is near that of a set, and
 // no rule refers to it.
 func (i *inspector) name(name string) {
-	if strings.HasPrefix(name, "_") || len(i.rule.Head.Args) > 0 {
+	meant := suggest.Nearest(strings.ToLower(name), rego.SetNames())
+	if meant == "" || len(name) < 3 || strings.HasPrefix(name, "_") || len(i.rule.Head.Args) > 0 {
 		return
-	}
-	meant, ok := otherWords[name]
-	if !ok {
-		meant = nearestSet(strings.ToLower(name))
 	}
 	full := i.Module.Package.Path.String() + "." + name
-	if meant == "" || !ok && len(name) < 3 ||
-		slices.ContainsFunc(i.references, func(r reference) bool { return strings.HasPrefix(r.ref.String(), full) }) {
-		return
+	if !slices.ContainsFunc(i.references, func(r reference) bool { return strings.HasPrefix(r.ref.String(), full) }) {
+		i.at(i.rule.Head.Location, "misspelt_set", "%q is not a set, and nothing refers to it; did you mean %q?", name, meant)
 	}
-	i.at(i.rule.Head.Location, "misspelt_set", "%q is not a set, and nothing refers to it; did you mean %q?", name, meant)
-}
-
-// nearestSet returns the set whose name has the same letters, else the nearest one.
-func nearestSet(name string) policy.Set {
-	letters := func(word string) string {
-		r := []rune(word)
-		slices.Sort(r)
-		return string(r)
-	}
-	for _, set := range policy.Sets {
-		if letters(string(set)) == letters(name) {
-			return set
-		}
-	}
-	return policy.Set(suggest.Nearest(name, rego.SetNames()))
 }
 
 // exists finds a reference to a rule or package below data.reconcile that does not

@@ -153,14 +153,6 @@ func Recipes(w io.Writer, l RecipeList) {
 	table.end()
 }
 
-// WholeRecipes prints recipes with their settings and their rules.
-func WholeRecipes(w io.Writer, l RecipeList) {
-	for _, r := range l.Recipes {
-		fmt.Fprintf(w, "%s: %s\n\n%s\n\nSettings, for data/settings.yaml:\n\n%s\n%s",
-			r.Name, r.Title, r.Description, r.Settings, r.Files[r.Name+".rego"])
-	}
-}
-
 // Tests prints the results of tests of rules: those that did not pass, or with verbose
 // all of them.
 func Tests(w io.Writer, r workbench.TestReport, verbose bool) {
