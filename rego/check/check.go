@@ -117,7 +117,6 @@ type checker struct {
 	rules    rego.Rules // the built-in ones first
 	tests    []rego.Source
 	unparsed bool // a file of rules could not be parsed
-	numbers  bool // a rule contributes to a set whose members have limited numbers
 	tried    []string
 	findings []Finding
 

@@ -158,7 +158,6 @@ func (i *inspector) head() {
 		i.member(policy.Set(name), i.rule.Head.Key)
 		i.restsOnAgent(policy.Set(name))
 	}
-	i.numbers = i.numbers || slices.Contains([]policy.Set{policy.SetDelay, policy.SetRecheck, policy.SetRestart}, policy.Set(name))
 	if i.rule.Else != nil {
 		i.at(i.rule.Else.Location, "set_expected", "a rule of a set has no else")
 	}

@@ -41,17 +41,12 @@ func (c *checker) try(ctx context.Context, e *rego.Evaluator) {
 		for _, contribution := range said.Contributions {
 			c.addContribution(s, i < len(shipped), contribution)
 		}
-		enough := false // another situation would take too long
 		for _, failure := range said.Failures {
-			code := c.addFailure(ctx, e, s, failure)
-			enough = enough || code == "too_slow" || code == "too_much_memory"
+			c.addFailure(ctx, e, s, failure)
 		}
-		if enough {
-			return
+		if c.has("too_slow", "") || c.has("too_much_memory", "") {
+			return // another situation would take too long
 		}
-	}
-	if !c.numbers {
-		return
 	}
 	for _, said := range evaluate(ctx, e, example.Home(many), policy.ActionStart).Contributions {
 		if said.Set == policy.SetAlarm && said.Code == policy.CodeOutOfRange {
@@ -125,8 +120,8 @@ func (c *checker) addOnce(f Finding) {
 // settingNamed finds the setting in the reason of an alarm, for example settings.quiet.
 var settingNamed = policy.Pattern(`settings\.([A-Za-z0-9_]+)`)
 
-// addFailure reports a failure and returns its code.
-func (c *checker) addFailure(ctx context.Context, e *rego.Evaluator, s example.Situation, failure policy.RuleFailure) string {
+// addFailure reports a failure.
+func (c *checker) addFailure(ctx context.Context, e *rego.Evaluator, s example.Situation, failure policy.RuleFailure) {
 	f := Finding{Code: "rule_failed", Col: 1}
 	text := failure.Error
 	for _, k := range failureCodes {
@@ -141,7 +136,6 @@ func (c *checker) addFailure(ctx context.Context, e *rego.Evaluator, s example.S
 		f.File, f.Row = c.place(ctx, e, s, failure.Rule, f.Code == "too_slow")
 	}
 	c.addOnce(f)
-	return f.Code
 }
 
 var failureCodes = []struct{ words, code string }{
