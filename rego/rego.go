@@ -51,11 +51,16 @@ func (l Layer) Shown(file string) string {
 // BuiltIn returns the embedded layer. Its Name is empty, so that errors print the bare
 // names of its files.
 func BuiltIn() Layer {
-	files, err := fs.Sub(embedded, "policies")
+	return Layer{Files: CompiledIn(fs.Sub(embedded, "policies"))}
+}
+
+// CompiledIn returns what is made of a file that is compiled in, and that a test reads: so
+// there is no error.
+func CompiledIn[T any](value T, err error) T {
 	if err != nil {
-		panic(err) // the directory is compiled in
+		panic(err)
 	}
-	return Layer{Files: files}
+	return value
 }
 
 // Layers returns the layers in order: the built-in one, then the operator's directories,

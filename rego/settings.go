@@ -293,13 +293,7 @@ func SettingType(value any) string {
 }
 
 // SettingsSchema returns the JSON Schema of the settings of the built-in rules.
-func SettingsSchema() []byte {
-	text, err := embedded.ReadFile("policies/settings.schema.json")
-	if err != nil {
-		panic(err) // the file is compiled in
-	}
-	return text
-}
+func SettingsSchema() []byte { return CompiledIn(embedded.ReadFile("policies/settings.schema.json")) }
 
 var settingsSchema = sync.OnceValue(func() *Schema {
 	schema := &Schema{}

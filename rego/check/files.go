@@ -95,13 +95,8 @@ func (c *checker) compileTests() {
 	if len(c.tests) == 0 {
 		return
 	}
-	modules, err := example.TestModules(c.rules.Sources, c.tests)
-	if err != nil {
-		c.addErrors(rego.Errors{{File: c.lastDirectory(), Code: "rego_compile_error", Message: err.Error()}})
-		return
-	}
 	compiler := example.NewTestCompiler()
-	compiler.Compile(modules)
+	compiler.Compile(example.TestModules(c.rules.Sources, c.tests))
 	c.addErrors(rego.FromOPA(compiler.Errors).OrNil())
 }
 

@@ -39,12 +39,8 @@ func Recipes() []Recipe {
 
 // RecipeNames returns the names of all recipes, sorted.
 func RecipeNames() []string {
-	entries, err := recipes.Files.ReadDir(".") // sorted
-	if err != nil {
-		panic(err) // the directory is compiled in
-	}
 	var names []string
-	for _, entry := range entries {
+	for _, entry := range rego.CompiledIn(recipes.Files.ReadDir(".")) { // sorted
 		names = append(names, entry.Name())
 	}
 	return names
@@ -59,27 +55,14 @@ func FindRecipe(name string) (Recipe, error) {
 }
 
 func readRecipe(name string) Recipe {
-	file := name + ".rego"
-	r := Recipe{Name: name, Files: map[string]string{
-		file: readShipped(name, file), name + "_test.rego": readShipped(name, name+"_test.rego"),
-	}}
-	r.Settings = readShipped(name, "settings.yaml")
-	s, err := rego.Parse(1, file, []byte(r.Files[file]))
-	if err != nil {
-		panic(err) // the file is compiled in, and a test reads it
-	}
+	read := func(file string) string { return string(rego.CompiledIn(recipes.Files.ReadFile(name + "/" + file))) }
+	rules, tests := name+".rego", name+"_test.rego"
+	r := Recipe{Name: name, Settings: read("settings.yaml"), Files: map[string]string{rules: read(rules), tests: read(tests)}}
+	s := rego.CompiledIn(rego.Parse(1, rules, []byte(r.Files[rules])))
 	a := s.Metadata()
 	r.Package, r.Title, r.Description = s.Package(), a.Title, strings.TrimSpace(a.Description)
 	r.Contributes, r.Codes, r.Evidence = words(a.Custom["contributes"]), words(a.Custom["codes"]), words(a.Custom["evidence"])
 	return r
-}
-
-func readShipped(recipe, file string) string {
-	text, err := recipes.Files.ReadFile(recipe + "/" + file)
-	if err != nil {
-		panic(err) // the files are compiled in
-	}
-	return string(text)
 }
 
 // words reads a list of strings.

@@ -109,10 +109,6 @@ func RunTests(ctx context.Context, layers []rego.Layer, o TestOptions) (TestRepo
 		}
 		tests = append(tests, more...)
 	}
-	modules, err := example.TestModules(rules.Sources, tests)
-	if err != nil {
-		return TestReport{}, err
-	}
 	store := inmem.NewFromObject(map[string]any{"settings": rules.Settings})
 	txn, err := store.NewTransaction(ctx, storage.WriteParams)
 	if err != nil {
@@ -122,7 +118,7 @@ func RunTests(ctx context.Context, layers []rego.Layer, o TestOptions) (TestRepo
 	runner := tester.NewRunner().
 		SetStore(store).
 		SetCompiler(example.NewTestCompiler()).
-		SetModules(modules).
+		SetModules(example.TestModules(rules.Sources, tests)).
 		CapturePrintOutput(true).
 		RaiseBuiltinErrors(true).
 		SetTimeout(testTimeout).

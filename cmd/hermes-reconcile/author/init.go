@@ -40,15 +40,11 @@ func policyInit(cmd *cobra.Command, dir string, dry cli.DryRun) error {
 	if len(entries) > 0 {
 		return fmt.Errorf("%s is not empty; name a new directory", dir)
 	}
-	files, err := workbench.InitFiles(dir)
-	if err != nil {
-		return cli.Failed(err)
-	}
 	c, err := namedConfig(cmd, []string{dir})
 	if err != nil {
 		return err
 	}
-	return writeFiles(cmd, c, files, dry, "hermes-reconcile policy test "+dir)
+	return writeFiles(cmd, c, workbench.InitFiles(dir), dry, "hermes-reconcile policy test "+dir)
 }
 
 // writeFiles writes files of a directory of rules, or with dry says which.
