@@ -297,8 +297,6 @@ func SettingsSchema() []byte { return CompiledIn(embedded.ReadFile("policies/set
 
 var settingsSchema = sync.OnceValue(func() *Schema {
 	schema := &Schema{}
-	if err := json.Unmarshal(SettingsSchema(), schema); err != nil {
-		panic(err) // the file is compiled in, and a test reads it
-	}
-	return schema
+	err := json.Unmarshal(SettingsSchema(), schema)
+	return CompiledIn(schema, err)
 })

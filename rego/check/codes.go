@@ -28,7 +28,6 @@ var Codes = []Code{
 	{"rego_type_error", SeverityError, "values of types that do not fit together", "compare values of one type: `hermes-reconcile schema input` has those of the facts, and a member of a set is an object: some member in hold; member.profile == name"},
 	{"rego_unsafe_var_error", SeverityError, "a variable that nothing gives a value", "bind it first, for example: some name, profile in input.profiles"},
 	{"rego_recursion_error", SeverityError, "rules that depend on each other", "move the common part to a rule of its own; data.settings always exists, so object.get(data, …) is not needed"},
-	{"schema_error", SeverityError, "the schema of the input document cannot be used", "this is a bug of the program, not of the rules"},
 	{"undefined_function", SeverityError, "a function that does not exist", "check the name, and whether its package is imported"},
 	{"unknown_fact", SeverityError, "a fact that does not exist", "`hermes-reconcile schema input` lists the facts"},
 	{"unknown_key", SeverityError, "a key that the value of a rule does not have", "check the name, and the rule that makes the value"},

@@ -29,8 +29,9 @@ func (c *checker) inspect() {
 		}
 	}
 	var schema *rego.Schema
-	if json.Unmarshal(c.options.Schema, &schema) != nil {
-		schema = nil // compile reports the error
+	if c.options.Schema != nil {
+		err := json.Unmarshal(c.options.Schema, &schema)
+		schema = rego.CompiledIn(schema, err)
 	}
 	for n, s := range all {
 		i := &inspector{checker: c, Source: s, schema: schema, isTest: n >= len(c.rules.Sources), missing: map[string]bool{}}

@@ -47,10 +47,7 @@ func (recipe Recipe) AddFiles(dir string, set []string) (files []File, err error
 // settings returns the settings of the recipe as YAML, with the given values. An unknown
 // key is an error, and so is a value of another type than the default.
 func (recipe Recipe) settings(set []string) (*yaml.Node, error) {
-	defaults, settings, err := rego.ParseSettings("settings of the recipe "+recipe.Name, []byte(recipe.Settings))
-	if err != nil {
-		return nil, err
-	}
+	defaults, settings, _ := rego.ParseSettings(recipe.Name, []byte(recipe.Settings)) // they are compiled in
 	for _, one := range set {
 		key, text, ok := strings.Cut(one, "=")
 		if !ok {
@@ -99,10 +96,7 @@ func joinSettings(path string, old []byte, settings *yaml.Node) ([]byte, error) 
 			return nil, fmt.Errorf("%s: it has the setting %s already; nothing is overwritten", path, key)
 		}
 	}
-	below, err := indented(settings, indent)
-	if err != nil {
-		return nil, err
-	}
+	below := indented(settings, indent)
 	head := bytes.TrimRight(old, "\n")
 	if have == nil {
 		head = append(head, "\nsettings:"...)
@@ -117,15 +111,13 @@ func joinSettings(path string, old []byte, settings *yaml.Node) ([]byte, error) 
 
 // indented writes the settings, each line after so many spaces, with an empty line
 // before each comment.
-func indented(settings *yaml.Node, indent int) ([]byte, error) {
+func indented(settings *yaml.Node, indent int) []byte {
 	var b bytes.Buffer
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(settings); err != nil {
-		return nil, err
-	}
+	_ = encoder.Encode(settings) // it was read from YAML
 	text := lineBegin().ReplaceAllString(b.String(), strings.Repeat(" ", indent)+"$0")
-	return []byte(strings.TrimLeft(commentBegin().ReplaceAllString(text, "$1\n$2"), "\n")), nil
+	return []byte(strings.TrimLeft(commentBegin().ReplaceAllString(text, "$1\n$2"), "\n"))
 }
 
 var (
