@@ -110,10 +110,7 @@ func RunTests(ctx context.Context, layers []rego.Layer, o TestOptions) (TestRepo
 		tests = append(tests, more...)
 	}
 	store := inmem.NewFromObject(map[string]any{"settings": rules.Settings})
-	txn, err := store.NewTransaction(ctx, storage.WriteParams)
-	if err != nil {
-		return TestReport{}, err
-	}
+	txn := storage.NewTransactionOrDie(ctx, store, storage.WriteParams) // in memory
 	defer store.Abort(ctx, txn)
 	runner := tester.NewRunner().
 		SetStore(store).
