@@ -28,14 +28,11 @@ type Finding struct {
 	Fix      string   `json:"mend"` // what would be right
 }
 
-// String prints a finding as compilers do. The place is file:row:col as far as known.
+// String prints a finding as compilers do.
 func (f Finding) String() string {
 	place := f.File
 	if f.Row > 0 {
-		place += fmt.Sprintf(":%d", f.Row)
-	}
-	if f.Row > 0 && f.Col > 0 {
-		place += fmt.Sprintf(":%d", f.Col)
+		place = fmt.Sprintf("%s:%d:%d", f.File, f.Row, f.Col)
 	}
 	return fmt.Sprintf("%s: %s: %s [%s]", place, f.Severity, f.Message, f.Code)
 }
