@@ -98,7 +98,7 @@ func joinSettings(path string, old []byte, settings *yaml.Node) ([]byte, error) 
 	}
 	below := indented(settings, indent)
 	head := bytes.TrimRight(old, "\n")
-	if have == nil {
+	if have == nil && !bytes.HasSuffix(head, []byte("settings:")) {
 		head = append(head, "\nsettings:"...)
 	}
 	text := append(append(head, "\n\n"...), below...)
