@@ -92,6 +92,15 @@ func (o OperatorFiles) Empty() []string {
 	return empty
 }
 
+// Place returns the file and the row of a setting. The row is 0 for one of the configuration.
+func (r Rules) Place(setting string) (file string, row int) {
+	from := r.from[setting]
+	if node := from.keys[setting]; node != nil {
+		row = node.Line
+	}
+	return from.name, row
+}
+
 // named reads a setting that lists rule packages by their full or last names.
 func (r Rules) named(setting string) (chosen map[string]bool, errs Errors) {
 	list, _ := r.Settings[setting].([]any)

@@ -83,7 +83,7 @@ func readLayer(index int, layer Layer, wanted func(name string) bool) (parsed, u
 // readSource reads and parses one file of a layer. The error is an Errors.
 func readSource(index int, layer Layer, name string) (Source, error) {
 	shown := layer.Shown(name)
-	text, err := readFile(layer.Files, name)
+	text, err := ReadFile(layer.Files, name)
 	s := Source{Layer: index, Name: shown, File: name, Text: text}
 	if untrusted := distrust(shown, err); untrusted != nil {
 		return s, untrusted
@@ -156,8 +156,9 @@ func distrust(name string, err error) Errors {
 // write have a hundredth of that, and a literal of several MiB takes seconds to compile.
 const MaxFile = 1 << 20
 
-// readFile reads a regular file of a layer, whose file system does not wait for a FIFO.
-func readFile(files fs.FS, name string) ([]byte, error) {
+// ReadFile reads a regular file of a layer, whose file system does not wait for a FIFO, and
+// which has at most MaxFile bytes.
+func ReadFile(files fs.FS, name string) ([]byte, error) {
 	file, err := files.Open(name)
 	if errors.Is(err, policy.ErrNotRegular) {
 		return nil, fmt.Errorf("%s is not a regular file", name)

@@ -200,7 +200,7 @@ func TestRecipesWithLongListsGrowLinearly(t *testing.T) {
 	skipUnderRace(t)
 	t.Parallel()
 	for name, layer := range recipeLayers(t) {
-		defaults, _, err := ReadSettings(layer)
+		defaults, err := ReadSettings(layer)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -48,14 +48,19 @@ func (l Layer) Shown(file string) string {
 	return path.Join(l.Name, file)
 }
 
+// CompiledIn returns what is made of a file that is compiled in, and that a test reads: so
+// there is no error.
+func CompiledIn[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
 // BuiltIn returns the embedded layer. Its Name is empty, so that errors print the bare
 // names of its files.
 func BuiltIn() Layer {
-	files, err := fs.Sub(embedded, "policies")
-	if err != nil {
-		panic(err) // the directory is compiled in
-	}
-	return Layer{Files: files}
+	return Layer{Files: CompiledIn(fs.Sub(embedded, "policies"))}
 }
 
 // Layers returns the layers in order: the built-in one, then the operator's directories,

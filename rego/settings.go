@@ -33,15 +33,11 @@ type settings struct {
 	unused Errors // about values that are left out
 }
 
-// ReadSettings reads data/settings.yaml of a layer: the values, and the row of each
-// key. Without the file there are no settings. The error is an Errors.
-func ReadSettings(layer Layer) (values map[string]any, rows map[string]int, err error) {
+// ReadSettings reads the values in data/settings.yaml of a layer. Without the file there
+// are no settings. The error is an Errors.
+func ReadSettings(layer Layer) (map[string]any, error) {
 	s, err := readLayerSettings(layer)
-	rows = make(map[string]int, len(s.keys))
-	for key, node := range s.keys {
-		rows[key] = node.Line
-	}
-	return s.values, rows, err
+	return s.values, err
 }
 
 // ParseSettings reads the text of a settings file: the values, and their YAML below the
@@ -64,7 +60,7 @@ func readLayerSettings(layer Layer) (settings, error) {
 	if layer.Name == "" {
 		s.name, file = "settings.yaml", "settings.yaml"
 	}
-	text, err := readFile(layer.Files, file)
+	text, err := ReadFile(layer.Files, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
@@ -297,18 +293,10 @@ func SettingType(value any) string {
 }
 
 // SettingsSchema returns the JSON Schema of the settings of the built-in rules.
-func SettingsSchema() []byte {
-	text, err := embedded.ReadFile("policies/settings.schema.json")
-	if err != nil {
-		panic(err) // the file is compiled in
-	}
-	return text
-}
+func SettingsSchema() []byte { return CompiledIn(embedded.ReadFile("policies/settings.schema.json")) }
 
 var settingsSchema = sync.OnceValue(func() *Schema {
 	schema := &Schema{}
-	if err := json.Unmarshal(SettingsSchema(), schema); err != nil {
-		panic(err) // the file is compiled in, and a test reads it
-	}
-	return schema
+	err := json.Unmarshal(SettingsSchema(), schema)
+	return CompiledIn(schema, err)
 })

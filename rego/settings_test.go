@@ -15,7 +15,7 @@ import (
 // Every setting of the built-in rules has its type and its words in the schema.
 func TestSettingsFitTheirSchema(t *testing.T) {
 	t.Parallel()
-	values, _, err := ReadSettings(BuiltIn())
+	values, err := ReadSettings(BuiltIn())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package rego
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -23,15 +22,11 @@ const typesPackage = "data.reconcile.types"
 // the schema as a Rego document of that shape, and compiles copies of the modules with
 // input replaced by that document.
 func checkTypes(sources []Source, schema json.RawMessage) Errors {
-	document, err := typesModule(schema)
-	if err != nil {
-		return Errors{{File: "schema", Code: "schema_error", Message: fmt.Sprintf("schema of the input document: %v", err)}}
-	}
 	resolved, errs := Resolved(sources)
 	if len(errs) > 0 {
 		return errs
 	}
-	modules := map[string]*ast.Module{"types": document}
+	modules := map[string]*ast.Module{"types": typesModule(schema)}
 	for _, s := range resolved {
 		if s.Kind() != KindMask { // whose input is an event
 			replaceInput(s.Module)
@@ -94,59 +89,45 @@ func replaceInput(module *ast.Module) {
 }
 
 // typesModule writes the schema as a document with the same types.
-func typesModule(schema json.RawMessage) (*ast.Module, error) {
-	var root Schema
-	if err := json.Unmarshal(schema, &root); err != nil {
-		return nil, err
-	}
-	text, err := root.example()
-	if err != nil {
-		return nil, err
-	}
-	return ast.ParseModule("types", "package reconcile.types\n\ndocument := "+text)
+func typesModule(schema json.RawMessage) *ast.Module {
+	root := &Schema{}
+	err := json.Unmarshal(schema, root)
+	return CompiledIn(ast.ParseModule("types", "package reconcile.types\n\ndocument := "+CompiledIn(root, err).example()))
 }
 
 // anything is a term that the type checker accepts as any type.
 const anything = "data.anything"
 
 // example returns a Rego term that has the type of the schema.
-func (s *Schema) example() (string, error) {
+func (s *Schema) example() string {
 	if s == nil || s.boolean != nil {
-		return anything, nil
+		return anything
 	}
 	switch s.Type {
-	case "":
-		return anything, nil
 	case "string":
-		return `""`, nil
+		return `""`
 	case "integer", "number":
-		return "0", nil
+		return "0"
 	case "boolean":
-		return "true", nil
+		return "true"
 	case "array":
 		if s.Items == nil {
-			return "[v | v := " + anything + "[_]]", nil
+			return "[v | v := " + anything + "[_]]"
 		}
-		item, err := s.Items.example()
-		return "[v | v := " + item + "]", err
+		return "[v | v := " + s.Items.example() + "]"
 	case "object":
 		return s.objectExample()
 	}
-	return "", fmt.Errorf("unknown type %q", s.Type)
+	return anything
 }
 
-func (s *Schema) objectExample() (string, error) {
+func (s *Schema) objectExample() string {
 	if len(s.Properties) == 0 {
-		value, err := s.values().example()
-		return `{k: v | k := ""; v := ` + value + "}", err
+		return `{k: v | k := ""; v := ` + s.values().example() + "}"
 	}
 	parts := make([]string, 0, len(s.Properties))
 	for _, key := range slices.Sorted(maps.Keys(s.Properties)) {
-		value, err := s.Properties[key].example()
-		if err != nil {
-			return "", err
-		}
-		parts = append(parts, strconv.Quote(key)+": "+value)
+		parts = append(parts, strconv.Quote(key)+": "+s.Properties[key].example())
 	}
-	return "{" + strings.Join(parts, ", ") + "}", nil
+	return "{" + strings.Join(parts, ", ") + "}"
 }

@@ -56,7 +56,7 @@ func doctor(cmd *cobra.Command, _ []string) error {
 			found = append(found, view.Finding{Code: a.Code, Profile: a.Profile, Reason: a.Reason, Mend: inspect.Mends[a.Code]})
 		}
 	}
-	if err := cli.Show(cmd, c, view.NewDiagnosis(found), view.Doctor); err != nil || len(found) == 0 {
+	if err := cli.Show(cmd, c, view.Diagnosis{Findings: append([]view.Finding{}, found...)}, view.Doctor); err != nil || len(found) == 0 {
 		return err
 	}
 	return cli.Exit(cli.ExitProfile, nil)

@@ -44,7 +44,6 @@ var documents = map[string]struct {
 	"accepted":   {view.Accepted{}, "watch --accept"},
 	"bundle":     {bundle.Info{}, "policy inspect, policy push"},
 	"check":      {check.Report{}, "policy check"},
-	"codes":      {view.CodeList{}, "policy check --codes"},
 	"comparison": {explain.Comparison{}, "eval --compare"},
 	"config":     {view.Configuration{}, "config show"},
 	"costs":      {view.CostList{}, "policy bench"},
@@ -63,7 +62,6 @@ var documents = map[string]struct {
 	"rescan":     {view.Rescan{}, "rescan"},
 	"revision":   {view.AcceptedRevision{}, "policy accept"},
 	"rules":      {view.RuleList{}, "policy show"},
-	"schemas":    {view.SchemaList{}, "schema"},
 	"status":     {status.Document{}, "status"},
 	"tests":      {workbench.TestReport{}, "policy test"},
 	"version":    {versions{}, "version"},
@@ -317,10 +315,8 @@ func TestEveryDocumentFitsItsSchema(t *testing.T) {
 	try("files", cli.ExitDone, "policy fmt --diff", rules)
 	try("tests", cli.ExitDone, "policy test --coverage", rules)
 	try("check", cli.ExitDone, "policy check", rules)
-	try("codes", cli.ExitDone, "policy check --codes")
 	try("rules", cli.ExitDone, "policy show")
 	try("recipes", cli.ExitDone, "policy recipes")
-	try("recipes", cli.ExitDone, "policy recipes pin_up")
 	try("costs", cli.ExitDone, "policy bench --sizes 1,2")
 	output(t, "policy", "build", rules, "-o", rules+".tar.gz")
 	try("bundle", cli.ExitDone, "policy inspect", rules+".tar.gz")
@@ -344,7 +340,6 @@ func TestEveryDocumentFitsItsSchema(t *testing.T) {
 	try("config", cli.ExitDone, "config show")
 	try("rescan", cli.ExitDone, "rescan --dry-run")
 	try("version", cli.ExitDone, "version")
-	try("schemas", cli.ExitDone, "schema")
 	try("decision", cli.ExitDone, "boot")
 	l.write("run/"+watch.StateFile, `{"blocked":["coder"]}`, 0o600)
 	try("accepted", cli.ExitDone, "watch --accept --dry-run")

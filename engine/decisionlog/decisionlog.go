@@ -150,8 +150,8 @@ func (l *Log) write(ctx context.Context, events []Event) (dropped int, err error
 	for i, e := range events {
 		if maskErr == nil && len(masked[i]) <= MaxEvent {
 			texts[i] = masked[i]
-		} else if texts[i], err = json.Marshal(e.bare()); err != nil {
-			return len(events), err
+		} else {
+			texts[i], _ = json.Marshal(e.bare()) // words and numbers
 		}
 	}
 	if maskErr != nil {

@@ -28,14 +28,11 @@ type Finding struct {
 	Fix      string   `json:"mend"` // what would be right
 }
 
-// String prints a finding as compilers do. The place is file:row:col as far as known.
+// String prints a finding as compilers do.
 func (f Finding) String() string {
 	place := f.File
 	if f.Row > 0 {
-		place += fmt.Sprintf(":%d", f.Row)
-	}
-	if f.Row > 0 && f.Col > 0 {
-		place += fmt.Sprintf(":%d", f.Col)
+		place = fmt.Sprintf("%s:%d:%d", f.File, f.Row, f.Col)
 	}
 	return fmt.Sprintf("%s: %s: %s [%s]", place, f.Severity, f.Message, f.Code)
 }
@@ -93,7 +90,6 @@ func (r Report) Errors() int {
 // the first mistake. The findings are sorted by place.
 func Check(ctx context.Context, layers []rego.Layer, o Options) Report {
 	c := &checker{options: o, layers: layers}
-	c.readSettings()
 	c.readFiles()
 	c.inspect()
 	c.unusedSettings()
@@ -115,12 +111,9 @@ func Check(ctx context.Context, layers []rego.Layer, o Options) Report {
 type checker struct {
 	options  Options
 	layers   []rego.Layer
-	sources  []rego.Source // the built-in rules first
+	rules    rego.Rules // the built-in ones first
 	tests    []rego.Source
-	settings map[string]any
-	places   map[string]place // of each setting, in the last of the operator's directories that has it
-	unparsed bool             // a file of rules could not be parsed
-	numbers  bool             // a rule contributes to a set whose members have limited numbers
+	unparsed bool // a file of rules could not be parsed
 	tried    []string
 	findings []Finding
 
@@ -156,9 +149,6 @@ func (c *checker) lastDirectory() string { return c.layers[len(c.layers)-1].Name
 
 func (c *checker) addError(e *rego.Error) {
 	f := Finding{File: e.File, Row: e.Row, Col: e.Col, Code: refine(e.Code, e.Message), Message: e.Message}
-	if e.Row == 0 {
-		f.File, f.Row = c.findSetting(e.File, e.Message)
-	}
 	if f.Row == 0 && strings.HasSuffix(f.Message, "empty module") {
 		f.Row, f.Col, f.Message = 1, 1, "the file is empty; it begins with its package"
 	}
@@ -212,7 +202,7 @@ func (c *checker) report() Report {
 		return a.File == b.File && a.Row == b.Row && a.Code == b.Code && a.Message == b.Message
 	})
 	r := Report{Findings: kept, Tests: len(c.tests), Situations: append([]string{}, c.tried...)}
-	for _, s := range c.sources {
+	for _, s := range c.rules.Sources {
 		if s.Layer > 0 {
 			r.Rules++
 		}

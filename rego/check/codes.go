@@ -1,33 +1,26 @@
 package check
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // A Code is what kind of mistake a finding is. Codes are stable: a later version may add
 // a code, and never changes the meaning of one.
 type Code struct {
-	Code     string   `json:"code"`
-	Severity Severity `json:"severity"`
-	Means    string   `json:"means"`
-	Fix      string   `json:"mend"`
-}
-
-// Codes lists all codes, sorted.
-func Codes() []Code {
-	return slices.SortedFunc(slices.Values(codes), func(a, b Code) int { return cmp.Compare(a.Code, b.Code) })
+	Code     string
+	Severity Severity
+	Means    string
+	Fix      string // what would be right
 }
 
 // codeOf returns the entry of a code. A code that OPA adds one day is an error.
 func codeOf(code string) Code {
-	if n := slices.IndexFunc(codes, func(c Code) bool { return c.Code == code }); n >= 0 {
-		return codes[n]
+	if n := slices.IndexFunc(Codes, func(c Code) bool { return c.Code == code }); n >= 0 {
+		return Codes[n]
 	}
 	return Code{Code: code, Severity: SeverityError}
 }
 
-var codes = []Code{
+// Codes are all codes. Do not change them.
+var Codes = []Code{
 	// What makes a layer unusable.
 	{"rego_parse_error", SeverityError, "the text is not Rego", "see the place; a rule reads: hold contains {…} if { … }"},
 	{"old_syntax", SeverityError, "syntax of Rego before version 1", "write `contains` for a set and `if` before a body"},
@@ -35,7 +28,6 @@ var codes = []Code{
 	{"rego_type_error", SeverityError, "values of types that do not fit together", "compare values of one type: `hermes-reconcile schema input` has those of the facts, and a member of a set is an object: some member in hold; member.profile == name"},
 	{"rego_unsafe_var_error", SeverityError, "a variable that nothing gives a value", "bind it first, for example: some name, profile in input.profiles"},
 	{"rego_recursion_error", SeverityError, "rules that depend on each other", "move the common part to a rule of its own; data.settings always exists, so object.get(data, …) is not needed"},
-	{"schema_error", SeverityError, "the schema of the input document cannot be used", "this is a bug of the program, not of the rules"},
 	{"undefined_function", SeverityError, "a function that does not exist", "check the name, and whether its package is imported"},
 	{"unknown_fact", SeverityError, "a fact that does not exist", "`hermes-reconcile schema input` lists the facts"},
 	{"unknown_key", SeverityError, "a key that the value of a rule does not have", "check the name, and the rule that makes the value"},
@@ -95,7 +87,6 @@ var codes = []Code{
 	{"sprintf_arguments", SeverityWarning, "sprintf with more or fewer values than its format has places", "one value for each %"},
 	{"sprintf_verb", SeverityWarning, "sprintf with a verb that does not fit the value", "write %v, or the verb of that type: %s for text, %d for whole numbers"},
 	{"print_unseen", SeverityWarning, "print() does nothing at a boot", "`eval`, `policy check`, `policy test` and `explain --rule` show what it prints; remove it later, or contribute an alarm"},
-	{"setting_shadowed", SeverityWarning, "a setting that a later file sets too, so this one has no effect", "keep one of the two"},
 	{"setting_unused", SeverityWarning, "a setting that no rule reads", "remove it, or check the name"},
 	{"ignored_file", SeverityWarning, "a file that looks like rules or settings, and that nothing reads", "rules are *.rego, settings are data/settings.yaml; anything else is not read"},
 	{"test_empty", SeverityWarning, "a test file that tests nothing", "a test is a rule whose name begins with test_"},

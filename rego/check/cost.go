@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -13,9 +14,6 @@ import (
 	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/example"
 )
-
-// CostSizes returns the usual numbers of profiles.
-func CostSizes() []int { return []int{10, 100, 1_000, 10_000} }
 
 // A Cost is how long one rule package takes.
 type Cost struct {
@@ -40,65 +38,54 @@ type SizeCost struct {
 // 15, and work for every pair of profiles about 100.
 const steep = 25
 
-// MeasureCost evaluates every package alone over homes of example profiles, from the
-// smallest size to the largest. A package that fails or exceeds the evaluator's time
-// limit is not tried on a larger home. The result is sorted by package.
+// MeasureCost evaluates every package alone over homes of example profiles, of the given
+// sizes in ascending order. A package that fails or exceeds the evaluator's time limit is
+// not tried on a larger home. The result is sorted by package.
 func MeasureCost(ctx context.Context, e *rego.Evaluator, sizes []int) ([]Cost, error) {
-	sizes = slices.Sorted(slices.Values(sizes))
-	costs := map[string]*Cost{}
+	costs := make([]Cost, len(e.Packages()))
 	for _, size := range sizes {
 		in := example.Home(size)
 		in.Decisions = example.Decided(in, policy.ActionStart)
-		document, err := rego.NewDocument(in)
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range e.Packages() {
-			rule := p.Name
+		document := rego.CompiledIn(rego.NewDocument(in))
+		for i, p := range e.Packages() {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			if costs[rule] == nil {
-				costs[rule] = &Cost{Rule: rule}
-			}
-			costs[rule].measure(size, func() *policy.RuleFailure { return e.Observe(ctx, rule, document, ignoreBuiltinErrors) })
+			costs[i].Rule = p.Name
+			costs[i].measure(size, func() *policy.RuleFailure { return e.Observe(ctx, p.Name, document, ignoreBuiltinErrors) })
 		}
 	}
-	all := make([]Cost, 0, len(costs))
-	for _, rule := range sortedKeys(costs) {
-		costs[rule].judge()
-		all = append(all, *costs[rule])
+	for i := range costs {
+		costs[i].judge()
 	}
-	return all, nil
+	slices.SortFunc(costs, func(a, b Cost) int { return strings.Compare(a.Rule, b.Rule) })
+	return costs, nil
 }
 
 // ignoreBuiltinErrors: the example profiles need not fit the rules.
 func ignoreBuiltinErrors(q *topdown.Query) *topdown.Query { return q.WithBuiltinErrorList(nil) }
 
-// A size is measured for enoughTime and enoughRuns, but not for longer than tooLong.
+// A size is measured enoughRuns times, but not again after enoughTime.
 const (
-	enoughTime = 50 * time.Millisecond
-	enoughRuns = 3
-	tooLong    = time.Second
+	enoughRuns = 100
+	enoughTime = 200 * time.Millisecond
 )
 
+// measure adds the time of the fastest run over a size.
 func (c *Cost) measure(size int, run func() *policy.RuleFailure) {
 	if n := len(c.Sizes); n > 0 && c.Sizes[n-1].Error != "" {
 		return
 	}
 	s := SizeCost{Profiles: size}
 	begun := time.Now()
-	for runs := 0; ; runs++ {
-		if spent := time.Since(begun); runs > 0 && (spent > tooLong || spent > enoughTime && runs >= enoughRuns) {
-			break
-		}
+	for runs := 0; runs == 0 || runs < enoughRuns && time.Since(begun) < enoughTime; runs++ {
 		started := time.Now()
 		if failure := run(); failure != nil {
 			s.Took, s.Error = 0, failure.Error
 			break
 		}
-		if took := time.Since(started); s.Took == 0 || took < s.Took {
-			s.Took = max(took, 1)
+		if took := max(time.Since(started), 1); runs == 0 || took < s.Took {
+			s.Took = took
 		}
 	}
 	c.Sizes = append(c.Sizes, s)

@@ -2,7 +2,6 @@ package check
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -20,13 +19,12 @@ var comparisons = []string{"equal", "eq", "neq", "gt", "gte", "lt", "lte"}
 // emptiness checks the collections that an expression of the body negates, counts or
 // subtracts.
 func (i *inspector) emptiness(e *ast.Expr, body ast.Body) {
-	if e.Negated && e.IsCall() && e.Operator().String() == "internal.member_2" {
-		i.collection(e.Operand(1), body, "`not … in` holds for every profile")
-	}
-	if e.Negated && e.IsCall() {
+	if e.IsCall() && e.Negated {
+		if e.Operator().String() == "internal.member_2" {
+			i.collection(e.Operand(1), body, "`not … in` holds for every profile")
+		}
 		i.negated(e.Operands(), body)
-	}
-	if !e.Negated && e.IsCall() && e.Operator().String() == "neq" {
+	} else if e.IsCall() && e.Operator().String() == "neq" {
 		i.unequal(e, body)
 	}
 	eachCall(e, func(call []*ast.Term) {
@@ -55,15 +53,10 @@ func (i *inspector) negated(operands []*ast.Term, body ast.Body) {
 func (i *inspector) unequal(e *ast.Expr, body ast.Body) {
 	others := slices.DeleteFunc(slices.Clone(body), e.Equal)
 	for _, operand := range e.Operands() {
-		f, ok := i.absent(operand, others)
-		if key, _ := f.key(); ok && !slices.Contains(f.path[strings.Count(key, ".")+1:], "*") {
+		if f, ok := i.absent(operand, others); ok && !slices.Contains(f.path[f.depth():], "*") {
 			i.at(operand.Location, "unequal_absence", "%s may be absent, and then != has no result: the line does not mean what has none", f)
 		}
 	}
-}
-
-func (i *inspector) mayBeEmpty(f fact, location *ast.Location, then string) {
-	i.at(location, "maybe_undefined", "%s may be absent, and then the collection is empty and %s", f, then)
 }
 
 // collection checks a comprehension, or the variable or rule that stands for one.
@@ -122,7 +115,7 @@ func (i *inspector) domains(collected, around ast.Body, then string) {
 		}
 		for _, operand := range operands {
 			if f, ok := i.absent(operand, around); ok {
-				i.mayBeEmpty(f, domain.Location, then)
+				i.at(domain.Location, "maybe_undefined", "%s may be absent, and then the collection is empty and %s", f, then)
 				return
 			}
 		}
@@ -139,23 +132,15 @@ func (i *inspector) absent(t *ast.Term, body ast.Body) (fact, bool) {
 // guarded reports whether a body refers to the fact, or to its status, on a line of its
 // own.
 func (i *inspector) guarded(f fact, body ast.Body) bool {
-	key, _ := f.key()
-	for _, e := range body {
-		terms, _ := e.Terms.([]*ast.Term)
+	status := append(slices.Clone(f.path[:f.depth()]), "status")
+	return slices.ContainsFunc(body, func(e *ast.Expr) bool {
+		terms := e.Operands()
 		if alone, ok := e.Terms.(*ast.Term); ok {
-			terms = []*ast.Term{nil, alone}
+			terms = []*ast.Term{alone}
 		}
-		for n, t := range terms {
-			if n == 0 || e.Negated {
-				continue // the operator
-			}
-			if g, ok := i.resolve(t); ok {
-				own, _ := g.key()
-				if g.String() == f.String() || own == key && g.path[len(g.path)-1] == "status" {
-					return true
-				}
-			}
-		}
-	}
-	return false
+		return !e.Negated && slices.ContainsFunc(terms, func(t *ast.Term) bool {
+			g, ok := i.resolve(t)
+			return ok && (g.String() == f.String() || slices.Equal(g.path, status))
+		})
+	})
 }

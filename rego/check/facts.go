@@ -26,27 +26,20 @@ func (f fact) String() string {
 	return "input." + strings.ReplaceAll(strings.Join(f.path, "."), ".*", "[_]")
 }
 
-// key returns the fact itself, such as container.command or profiles.*.tokens, and
-// whether the path leads below it.
-func (f fact) key() (string, bool) {
-	depth := 2
+// depth is how many keys lead to the whole fact, such as container.command or
+// profiles.*.tokens.
+func (f fact) depth() int {
 	if len(f.path) > 0 && f.path[0] == "profiles" {
-		depth = 3
+		return 3
 	}
-	if len(f.path) <= depth {
-		return strings.Join(f.path, "."), false
-	}
-	return strings.Join(f.path[:depth], "."), true
+	return 2
 }
 
 // mayBeAbsent reports whether some facts lack this value: everything below a fact may be
 // absent except its status.
 func (f fact) mayBeAbsent() bool {
-	if len(f.path) == 0 || f.path[0] != "container" && f.path[0] != "profiles" {
-		return false
-	}
-	key, below := f.key()
-	return below && f.path[strings.Count(key, ".")+1] != "status"
+	below := len(f.path) > f.depth() && slices.Contains([]string{"container", "profiles"}, f.path[0])
+	return below && f.path[f.depth()] != "status"
 }
 
 // resolve follows a term to the fact that it stands for.
@@ -135,7 +128,7 @@ func (i *inspector) typed(t *ast.Term) (name, kind string, isSetting bool) {
 	name, value := t.String(), t.Value
 	if ref := i.scope.Resolve(t); len(ref) == 3 && ref.HasPrefix(rego.SettingsRef) {
 		key, _ := ref[2].Value.(ast.String)
-		isSetting, value = true, ast.MustInterfaceToValue(i.settings[string(key)])
+		isSetting, value = true, ast.MustInterfaceToValue(i.rules.Settings[string(key)])
 		name = fmt.Sprintf("setting %s, which is %s,", string(key), value)
 	}
 	switch value.(type) {

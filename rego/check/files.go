@@ -1,14 +1,15 @@
 package check
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"golang.org/x/tools/txtar"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -18,91 +19,33 @@ import (
 // readFiles parses every file of rules and of tests, and reports the files that look as
 // if they had an effect and have none.
 func (c *checker) readFiles() {
-	rules, err := rego.ReadRules(c.layers, c.options.Settings)
+	var err error
+	c.rules, err = rego.ReadRules(c.layers, c.options.Settings)
 	c.addErrors(err)
-	c.sources = rules.Sources
 	for i, layer := range c.layers[1:] {
 		tests, err := rego.ReadTests(i+1, layer)
 		c.addErrors(err)
 		c.tests = append(c.tests, tests...)
 		names, err := rego.FindFiles(layer.Files, func(name string) bool { return !strings.HasSuffix(name, ".rego") })
 		for _, name := range names {
-			if why := looksMeant(name); why != "" && err == nil {
-				c.add(Finding{File: layer.Shown(name), Row: 1, Col: 1, Code: "ignored_file", Message: "nothing reads this file: " + why})
+			if looksMeant(name) && err == nil {
+				c.add(Finding{File: layer.Shown(name), Row: 1, Col: 1, Code: "ignored_file", Message: "nothing reads this file"})
 			}
 		}
 	}
-	c.addErrors(rego.CheckSettingRefs(c.tests, c.settings).OrNil())
+	c.addErrors(rego.CheckSettingRefs(c.tests, c.rules.Settings).OrNil())
 	c.unparsed = c.has("rego_parse_error", "") || c.has("old_syntax", "") || c.has("file_unreadable", "") || c.has(policy.CodeUntrusted, "")
 }
 
-// looksMeant returns why a file that its author may have meant to be read is not read.
-// The directory schemas belongs to the editor of the author.
-func looksMeant(name string) string {
-	top, _, _ := strings.Cut(name, "/")
-	switch ext := strings.ToLower(path.Ext(name)); {
-	case name == rego.SettingsFile || top == "schemas":
-		return ""
-	case strings.HasPrefix(path.Base(name), "settings."):
-		return "settings are in " + rego.SettingsFile
-	case ext == ".json" || ext == ".yaml" || ext == ".yml":
-		return "only " + rego.SettingsFile + " is read beside the rules"
-	case ext == ".rego" || strings.Contains(path.Base(name), ".rego.") && ext != ".bak" && ext != ".orig" && ext != ".swp":
-		return "rules are in files whose names end in .rego"
+// looksMeant reports whether the author may have meant that a file is read which is not. The
+// directory schemas belongs to the editor of the author.
+func looksMeant(name string) bool {
+	if name == rego.SettingsFile || strings.HasPrefix(name, "schemas/") {
+		return false
 	}
-	return ""
-}
-
-var yamlLine = policy.Pattern(`line (\d+)`)
-
-// findSetting returns the place of a mistake in settings from its message, which gives
-// the line or begins with the key.
-func (c *checker) findSetting(file, message string) (string, int) {
-	if m := yamlLine().FindStringSubmatch(message); m != nil {
-		row, _ := strconv.Atoi(m[1])
-		return file, row
-	}
-	key, _, _ := strings.Cut(message, ":")
-	if at := c.places[key]; file == "settings" && at.row > 0 {
-		return at.file, at.row
-	}
-	return file, 0
-}
-
-// A place is a line of a file of settings.
-type place struct {
-	file string
-	row  int
-}
-
-// readSettings merges the settings of all layers and reports those without effect.
-func (c *checker) readSettings() {
-	c.places, c.settings = map[string]place{}, map[string]any{}
-	for i, layer := range c.layers {
-		file := layer.Shown(rego.SettingsFile)
-		more, rows, err := rego.ReadSettings(layer)
-		if err != nil {
-			continue // rego.Load reports it
-		}
-		c.addSettings(more, file+" sets it too, and comes later")
-		for key := range more {
-			if i > 0 {
-				c.places[key] = place{file, rows[key]}
-			}
-		}
-	}
-	c.addSettings(c.options.Settings, "the configuration sets it too, and wins")
-}
-
-// addSettings adds settings that win over those before them.
-func (c *checker) addSettings(more map[string]any, why string) {
-	for _, key := range sortedKeys(more) {
-		c.settings[key] = more[key]
-		if at, ok := c.places[key]; ok {
-			c.add(Finding{File: at.file, Row: at.row, Col: 1, Code: "setting_shadowed",
-				Message: fmt.Sprintf("setting %s has no effect here: %s", key, why)})
-		}
-	}
+	base, ext := path.Base(name), strings.ToLower(path.Ext(name))
+	ofAnEditor := slices.Contains([]string{".bak", ".orig", ".swp"}, ext)
+	return slices.Contains([]string{".json", ".yaml", ".yml", ".rego"}, ext) || strings.HasPrefix(base, "settings.") || strings.Contains(base, ".rego.") && !ofAnEditor
 }
 
 // unusedSettings reports the settings that no rule reads. A rule that uses the whole of
@@ -123,13 +66,14 @@ func (c *checker) unusedSettings() {
 			return
 		}
 	}
-	builtin, _, err := rego.ReadSettings(c.layers[0])
+	builtin, err := rego.ReadSettings(c.layers[0])
 	if err != nil || c.unparsed {
 		return
 	}
-	for key, at := range c.places {
-		if _, known := builtin[key]; !known && !used[key] {
-			c.add(Finding{File: at.file, Row: at.row, Col: 1, Code: "setting_unused", Message: "no rule reads the setting " + key})
+	for key := range c.rules.Settings {
+		file, row := c.rules.Place(key)
+		if _, known := builtin[key]; !known && !used[key] && row > 0 {
+			c.add(Finding{File: file, Row: row, Col: 1, Code: "setting_unused", Message: "no rule reads the setting " + key})
 		}
 	}
 }
@@ -139,7 +83,7 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // compile runs the checks of rego.Load on the files that could be parsed. Load itself
 // stops if one could not.
 func (c *checker) compile() {
-	rules := rego.Rules{Sources: c.sources, Settings: c.settings}
+	rules := c.rules
 	if enabled, err := rules.Enabled(); err == nil {
 		rules.Sources = enabled
 	}
@@ -151,12 +95,27 @@ func (c *checker) compileTests() {
 	if len(c.tests) == 0 {
 		return
 	}
-	modules, err := example.TestModules(c.sources, c.tests)
-	if err != nil {
-		c.addErrors(rego.Errors{{File: c.lastDirectory(), Code: "rego_compile_error", Message: err.Error()}})
-		return
-	}
 	compiler := example.NewTestCompiler()
-	compiler.Compile(modules)
+	compiler.Compile(example.TestModules(c.rules.Sources, c.tests))
 	c.addErrors(rego.FromOPA(compiler.Errors).OrNil())
+}
+
+// Overlay returns the rules and settings of a directory, in which one file has the text, as an
+// editor has it before it is saved. The file and its directory need not exist.
+func Overlay(files fs.FS, name string, text []byte) (fs.FS, error) {
+	all := []txtar.File{{Name: name, Data: text}}
+	others, err := rego.FindFiles(files, func(other string) bool {
+		return other != name && (strings.HasSuffix(other, ".rego") || other == rego.SettingsFile)
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, other := range others {
+		text, err := rego.ReadFile(files, other)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, txtar.File{Name: other, Data: text})
+	}
+	return txtar.FS(&txtar.Archive{Files: all})
 }

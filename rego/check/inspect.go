@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -16,7 +17,7 @@ import (
 
 // inspect finds mistakes in the operator's rules and tests that the compiler accepts.
 func (c *checker) inspect() {
-	all, _ := rego.Resolved(slices.Concat(c.sources, c.tests))
+	all, _ := rego.Resolved(slices.Concat(c.rules.Sources, c.tests))
 	c.packages = map[string][]string{example.LibraryPackage: nil}
 	for _, s := range all {
 		for _, rule := range s.Module.Rules {
@@ -28,11 +29,12 @@ func (c *checker) inspect() {
 		}
 	}
 	var schema *rego.Schema
-	if json.Unmarshal(c.options.Schema, &schema) != nil {
-		schema = nil // compile reports the error
+	if c.options.Schema != nil {
+		err := json.Unmarshal(c.options.Schema, &schema)
+		schema = rego.CompiledIn(schema, err)
 	}
 	for n, s := range all {
-		i := &inspector{checker: c, Source: s, schema: schema, isTest: n >= len(c.sources), missing: map[string]bool{}}
+		i := &inspector{checker: c, Source: s, schema: schema, isTest: n >= len(c.rules.Sources), missing: map[string]bool{}}
 		if s.Layer > 0 && s.Package() != example.LibraryPackage {
 			i.module()
 		}
@@ -157,50 +159,22 @@ func (i *inspector) head() {
 		i.member(policy.Set(name), i.rule.Head.Key)
 		i.restsOnAgent(policy.Set(name))
 	}
-	i.numbers = i.numbers || slices.Contains([]policy.Set{policy.SetDelay, policy.SetRecheck, policy.SetRestart}, policy.Set(name))
 	if i.rule.Else != nil {
 		i.at(i.rule.Else.Location, "set_expected", "a rule of a set has no else")
 	}
 }
 
-// otherWords are the names that other tools give to the sets.
-var otherWords = map[string]policy.Set{
-	"veto": policy.SetHold, "deny": policy.SetHold, "block": policy.SetHold, "stop": policy.SetHold, "down": policy.SetHold,
-	"want": policy.SetStart, "allow": policy.SetStart, "up": policy.SetStart, "warn": policy.SetAlarm, "alert": policy.SetAlarm,
-	"ignore": policy.SetSkip, "exclude": policy.SetSkip, "waiver": policy.SetWaive, "environment": policy.SetEnv, "wait": policy.SetDelay,
-}
-
 // name finds a rule that was meant to contribute: its name is near that of a set, and
 // no rule refers to it.
 func (i *inspector) name(name string) {
-	if strings.HasPrefix(name, "_") || len(i.rule.Head.Args) > 0 {
+	meant := suggest.Nearest(strings.ToLower(name), rego.SetNames())
+	if meant == "" || len(name) < 3 || strings.HasPrefix(name, "_") || len(i.rule.Head.Args) > 0 {
 		return
-	}
-	meant, ok := otherWords[name]
-	if !ok {
-		meant = nearestSet(strings.ToLower(name))
 	}
 	full := i.Module.Package.Path.String() + "." + name
-	if meant == "" || !ok && len(name) < 3 ||
-		slices.ContainsFunc(i.references, func(r reference) bool { return strings.HasPrefix(r.ref.String(), full) }) {
-		return
+	if !slices.ContainsFunc(i.references, func(r reference) bool { return strings.HasPrefix(r.ref.String(), full) }) {
+		i.at(i.rule.Head.Location, "misspelt_set", "%q is not a set, and nothing refers to it; did you mean %q?", name, meant)
 	}
-	i.at(i.rule.Head.Location, "misspelt_set", "%q is not a set, and nothing refers to it; did you mean %q?", name, meant)
-}
-
-// nearestSet returns the set whose name has the same letters, else the nearest one.
-func nearestSet(name string) policy.Set {
-	letters := func(word string) string {
-		r := []rune(word)
-		slices.Sort(r)
-		return string(r)
-	}
-	for _, set := range policy.Sets {
-		if letters(string(set)) == letters(name) {
-			return set
-		}
-	}
-	return policy.Set(suggest.Nearest(name, rego.SetNames()))
 }
 
 // exists finds a reference to a rule or package below data.reconcile that does not
@@ -212,48 +186,27 @@ func (i *inspector) exists(ref ast.Ref, place *ast.Location) {
 	}
 }
 
-// undefinedRule returns a sentence about the rule or package that does not exist, or "".
+// undefinedRule returns a sentence about the rule or package that does not exist, or "". A
+// package is reconcile.<kind>.<name>.
 func (i *inspector) undefinedRule(ref ast.Ref) string {
-	parts := constantParts(ref)
-	if len(parts) < 3 || parts[0] != "reconcile" || !slices.Contains([]string{rego.KindRules, rego.KindAfter, rego.KindLib}, parts[1]) || i.unparsed {
+	ref = ref.StringPrefix()
+	if len(ref) < 4 || !ref.HasPrefix(ast.DefaultRootRef) || !ref[1].Equal(ast.StringTerm("reconcile")) || i.unparsed {
 		return ""
 	}
-	for n := len(parts); n > 2; n-- {
-		pkg := strings.Join(parts[:n], ".")
-		rules, ok := i.packages[pkg]
-		if !ok {
-			continue
-		}
-		if n == len(parts) || pkg == example.LibraryPackage || slices.Contains(rules, parts[n]) {
-			return ""
-		}
-		return fmt.Sprintf("package %s has no rule %q%s", pkg, parts[n], suggest.Words(parts[n], slices.Compact(slices.Sorted(slices.Values(rules)))))
+	pkg := rego.PackageName(ref[:4])
+	rules, known := i.packages[pkg]
+	if !known {
+		have := slices.DeleteFunc(sortedKeys(i.packages), func(pkg string) bool { return strings.HasSuffix(pkg, "_test") })
+		return fmt.Sprintf("there is no package %s%s", pkg, suggest.Words(pkg, have))
 	}
-	asked := strings.Join(parts, ".")
-	for pkg := range i.packages {
-		if strings.HasPrefix(pkg, asked+".") {
-			return "" // the path above several packages
-		}
+	if len(ref) == 4 || pkg == example.LibraryPackage {
+		return ""
 	}
-	asked = strings.Join(parts[:3], ".")
-	have := slices.DeleteFunc(sortedKeys(i.packages), func(pkg string) bool { return strings.HasSuffix(pkg, "_test") })
-	return fmt.Sprintf("there is no package %s%s", asked, suggest.Words(asked, have))
-}
-
-// constantParts returns the parts of a reference below data, up to the first that is
-// not text.
-func constantParts(ref ast.Ref) (parts []string) {
-	if !ref.HasPrefix(ast.DefaultRootRef) {
-		return nil
+	rule, _ := ref[4].Value.(ast.String)
+	if slices.Contains(rules, string(rule)) {
+		return ""
 	}
-	for _, t := range ref[1:] {
-		text, ok := t.Value.(ast.String)
-		if !ok {
-			break
-		}
-		parts = append(parts, string(text))
-	}
-	return parts
+	return fmt.Sprintf("package %s has no rule %q%s", pkg, string(rule), suggest.Words(string(rule), slices.Compact(slices.Sorted(slices.Values(rules)))))
 }
 
 // decisions finds the use of decisions before they exist.
@@ -271,21 +224,19 @@ func (i *inspector) searched(domain *ast.Term) {
 		return
 	}
 	key, _ := ref[2].Value.(ast.String)
-	value, ok := i.settings[string(key)]
+	value, ok := i.rules.Settings[string(key)]
+	switch value.(type) {
+	case []any, map[string]any:
+		return
+	}
 	if !ok {
 		return
 	}
-	written := fmt.Sprintf("%#v", value)
-	switch value.(type) {
-	case []any, []string, map[string]any:
-		return
-	case nil:
-		written = "empty"
+	file, row := i.rules.Place(string(key))
+	if l := ref[0].Location; row == 0 && l != nil {
+		file, row = l.File, l.Row
 	}
-	at, ok := i.places[string(key)]
-	if l := ref[0].Location; !ok && l != nil {
-		at = place{l.File, l.Row}
-	}
-	i.add(Finding{File: at.file, Row: at.row, Col: 1, Code: "setting_not_a_list",
-		Message: fmt.Sprintf("setting %s is %s, and %s looks for something in it", string(key), written, rego.Place(ref[0].Location))})
+	text, _ := json.Marshal(value) // it was read from JSON or YAML
+	i.add(Finding{File: file, Row: row, Col: 1, Code: "setting_not_a_list",
+		Message: fmt.Sprintf("setting %s is %s, and %s looks for something in it", string(key), cmp.Or(strings.TrimPrefix(string(text), "null"), "empty"), rego.Place(ref[0].Location))})
 }

@@ -49,6 +49,10 @@ func (i *inspector) keys(set policy.Set, location *ast.Location, member ast.Obje
 	known := slices.Concat(required, optional)
 	values := map[string]any{}
 	complete := true
+	wrong := func(location *ast.Location, code, format string, args ...any) {
+		i.at(location, code, format, args...)
+		complete = false
+	}
 	member.Foreach(func(k, v *ast.Term) {
 		key, ok := k.Value.(ast.String)
 		if !ok {
@@ -56,12 +60,10 @@ func (i *inspector) keys(set policy.Set, location *ast.Location, member ast.Obje
 			return
 		}
 		if !slices.Contains(known, string(key)) {
-			i.at(k.Location, "member_unknown_key", "a member of %s has no key %q%s", set, string(key), suggest.Words(string(key), known))
-			complete = false
+			wrong(k.Location, "member_unknown_key", "a member of %s has no key %q%s", set, string(key), suggest.Words(string(key), known))
 		}
 		if f, ok := i.resolve(v); ok && key == "profile" && slices.Equal(f.path, []string{"profiles", "*"}) {
-			i.at(v.Location, "member_type", "%s is the facts of a profile and not its name; write: some name, _ in input.profiles", v)
-			complete = false
+			wrong(v.Location, "member_type", "%s is the facts of a profile and not its name; write: some name, _ in input.profiles", v)
 		}
 		if key == "until" || key == "at" {
 			i.uncheckedTime(string(key), v)
@@ -74,8 +76,7 @@ func (i *inspector) keys(set policy.Set, location *ast.Location, member ast.Obje
 			if key == "reason" {
 				code = "member_no_reason"
 			}
-			i.at(location, code, "a member of %s has no %s, want %s", set, key, strings.Join(required, ", "))
-			complete = false
+			wrong(location, code, "a member of %s has no %s, want %s", set, key, strings.Join(required, ", "))
 		}
 	}
 	if !complete {
@@ -122,7 +123,7 @@ func (i *inspector) restsOnAgent(set policy.Set) {
 
 // rulePackages returns the names of the packages of the layers from the given one.
 func (c *checker) rulePackages(first int) (names []string) {
-	for _, s := range c.sources {
+	for _, s := range c.rules.Sources {
 		if s.Layer >= first {
 			names = append(names, s.Package())
 		}

@@ -15,116 +15,104 @@ import (
 	"hermes-reconcile/rego/example"
 )
 
-// try evaluates the rules over the examples and the caller's situations. A rule that
-// fails there would fail at a boot.
-func (c *checker) try(ctx context.Context, e *rego.Evaluator) {
-	shipped := example.Situations()
-	for i, s := range slices.Concat(shipped, c.options.Situations) {
-		if c.tryOne(ctx, e, s, i < len(shipped)) {
-			return
-		}
-	}
-	c.tryMany(ctx, e)
-}
-
 // many is a number of profiles that few homes have.
 const many = 500
 
-// tryMany finds values that leave their range only because there are many profiles.
-func (c *checker) tryMany(ctx context.Context, e *rego.Evaluator) {
-	if !c.numbers {
-		return
+// try evaluates the rules over the examples and the caller's situations. A rule that
+// fails there would fail at a boot. Many profiles alone make some values leave their range.
+func (c *checker) try(ctx context.Context, e *rego.Evaluator) {
+	shipped := example.Situations()
+	all := slices.Concat(shipped, c.options.Situations)
+	shown := 0 // what rules print in all of them would be too much
+	if len(all) > len(shipped) {
+		shown = len(all) - 1
 	}
-	in := example.Home(many)
-	all := e.Evaluate(ctx, policy.StageRules, in)
-	in.Decisions = example.Decided(in, policy.ActionStart)
-	for _, said := range append(all.Contributions, e.Evaluate(ctx, policy.StageAfter, in).Contributions...) {
-		f := Finding{Code: "range_with_many", Col: 1}
-		f.File, f.Row = splitLocation(said.Location)
-		if said.Layer > 0 && said.Set == policy.SetAlarm && said.Code == policy.CodeOutOfRange {
-			f.Message = fmt.Sprintf("with %d profiles: %s", many, strings.TrimPrefix(said.Reason, said.Location+": "))
-			c.addOnce(f, func(g Finding) bool {
-				return g.File == f.File && g.Row == f.Row && (g.Code == f.Code || g.Code == "bad_member")
-			})
+	for i, s := range all {
+		if ctx.Err() != nil {
+			return
+		}
+		c.tried = append(c.tried, s.Name)
+		said := evaluate(ctx, e, s.Input, policy.ActionStart, policy.ActionDown)
+		if i == shown && c.options.Printed != nil {
+			for _, text := range said.Printed {
+				fmt.Fprintln(c.options.Printed, policy.Line(text))
+			}
+		}
+		for _, contribution := range said.Contributions {
+			c.addContribution(s, i < len(shipped), contribution)
+		}
+		for _, failure := range said.Failures {
+			c.addFailure(ctx, e, s, failure)
+		}
+		if c.has("too_slow", "") || c.has("too_much_memory", "") {
+			return // another situation would take too long
+		}
+	}
+	for _, said := range evaluate(ctx, e, example.Home(many), policy.ActionStart).Contributions {
+		if said.Set == policy.SetAlarm && said.Code == policy.CodeOutOfRange {
+			c.addSaid(said, "range_with_many", "with %d profiles: %s", many, withoutPlace(said))
 		}
 	}
 }
 
-// tryOne evaluates the rules of both stages over one situation: the second stage once
-// with every profile started, and once with every profile down. Enough means that
-// another situation would take too long.
-func (c *checker) tryOne(ctx context.Context, e *rego.Evaluator, s example.Situation, isExample bool) (enough bool) {
-	if ctx.Err() != nil {
-		return true
-	}
-	c.tried = append(c.tried, s.Name)
-	all := e.Evaluate(ctx, policy.StageRules, s.Input)
-	printed := all.Printed
-	for _, action := range []policy.Action{policy.ActionStart, policy.ActionDown} {
-		s.Input.Decisions = example.Decided(s.Input, action)
-		after := e.Evaluate(ctx, policy.StageAfter, s.Input)
+// evaluate evaluates the rules of both stages: the second stage once for each action, which
+// every profile then has.
+func evaluate(ctx context.Context, e *rego.Evaluator, in policy.Input, actions ...policy.Action) policy.Evaluation {
+	all := e.Evaluate(ctx, policy.StageRules, in)
+	for _, action := range actions {
+		in.Decisions = example.Decided(in, action)
+		after := e.Evaluate(ctx, policy.StageAfter, in)
 		all.Contributions = append(all.Contributions, after.Contributions...)
 		all.Failures = append(all.Failures, after.Failures...)
-		printed = append(printed, after.Printed...)
+		all.Printed = append(all.Printed, after.Printed...)
 	}
-	c.show(s, printed)
-	for _, contribution := range all.Contributions {
-		if contribution.Layer > 0 {
-			c.addContribution(s, isExample, contribution)
-		}
-	}
-	for _, failure := range all.Failures {
-		code := c.addFailure(ctx, e, s, failure)
-		enough = enough || code == "too_slow" || code == "too_much_memory"
-	}
-	return enough
-}
-
-// show prints what the rules print in one situation: in all of them it would be too much.
-func (c *checker) show(s example.Situation, printed []string) {
-	shown := example.Situations()[0].Name
-	if n := len(c.options.Situations); n > 0 {
-		shown = c.options.Situations[n-1].Name
-	}
-	if c.options.Printed == nil || s.Name != shown {
-		return
-	}
-	for _, line := range printed {
-		fmt.Fprintln(c.options.Printed, policy.Line(line))
-	}
+	return all
 }
 
 // addContribution reports a contribution about a setting that the rule cannot use, or
 // about a profile that the caller's situation does not have.
 func (c *checker) addContribution(s example.Situation, isExample bool, said policy.Contribution) {
-	f := Finding{Col: 1}
-	f.File, f.Row = splitLocation(said.Location)
 	_, exists := s.Input.Profiles[said.Profile]
 	switch {
 	case said.Set == policy.SetAlarm && said.Code == policy.CodeOutOfRange:
-		f.Code, f.Message = "bad_member", fmt.Sprintf("%s on %s: %s", said.Rule, s.Name, strings.TrimPrefix(said.Reason, said.Location+": "))
+		c.addSaid(said, "bad_member", "%s on %s: %s", said.Rule, s.Name, withoutPlace(said))
 	case said.Set == policy.SetAlarm && said.Code == "bad_setting":
-		f.Code, f.Message = "setting_value", said.Reason
-		if key := settingNamed().FindStringSubmatch(said.Reason); key != nil {
-			if at, ok := c.places[key[1]]; ok {
-				f.File, f.Row = at.file, at.row
-			}
-		}
+		c.addSaid(said, "setting_value", "%s", said.Reason)
 	case strings.Contains(said.Reason, "%!"):
-		f.Code, f.Message = "sprintf_verb", fmt.Sprintf("on %s the reason is %q", s.Name, said.Reason)
+		c.addSaid(said, "sprintf_verb", "on %s the reason is %q", s.Name, said.Reason)
 	case said.Profile != "" && !exists && !isExample:
-		f.Code, f.Message = "unknown_profile", fmt.Sprintf("%s for %q: %s has no such profile%s", said.Set, said.Profile, s.Name, suggest.Words(said.Profile, sortedKeys(s.Input.Profiles)))
-	default:
-		return
+		c.addSaid(said, "unknown_profile", "%s for %q: %s has no such profile%s", said.Set, said.Profile, s.Name, suggest.Words(said.Profile, sortedKeys(s.Input.Profiles)))
 	}
-	c.addOnce(f, func(g Finding) bool {
-		return g.Code == f.Code && (g.Message == f.Message || f.Code == "sprintf_verb" && g.File == f.File && g.Row == f.Row)
-	})
 }
 
-// addOnce adds a finding unless there is an equal one: one situation is enough.
-func (c *checker) addOnce(f Finding, equal func(Finding) bool) {
-	if !slices.ContainsFunc(c.findings, equal) {
+// withoutPlace is the reason of an alarm that begins with its place.
+func withoutPlace(said policy.Contribution) string {
+	return strings.TrimPrefix(said.Reason, said.Location+": ")
+}
+
+// addSaid adds a finding about a contribution of the operator's rules, at the setting that an
+// alarm is about, else at the rule.
+func (c *checker) addSaid(said policy.Contribution, code, format string, args ...any) {
+	f := Finding{Code: code, Message: fmt.Sprintf(format, args...), Col: 1}
+	f.File, f.Row = splitLocation(said.Location)
+	if key := settingNamed().FindStringSubmatch(said.Reason); code == "setting_value" && key != nil {
+		if file, row := c.rules.Place(key[1]); row > 0 {
+			f.File, f.Row = file, row
+		}
+	}
+	if said.Layer > 0 {
+		c.addOnce(f)
+	}
+}
+
+// addOnce adds a finding unless its place has one of that kind: one situation is enough.
+func (c *checker) addOnce(f Finding) {
+	isMember := func(code string) bool { return strings.Contains(code, "member") || code == "range_with_many" }
+	said := func(g Finding) bool {
+		same := g.Code == f.Code && (f.Code != "unknown_profile" || g.Message == f.Message)
+		return g.File == f.File && g.Row == f.Row && (same || isMember(g.Code) && isMember(f.Code))
+	}
+	if !slices.ContainsFunc(c.findings, said) {
 		c.add(f)
 	}
 }
@@ -132,8 +120,8 @@ func (c *checker) addOnce(f Finding, equal func(Finding) bool) {
 // settingNamed finds the setting in the reason of an alarm, for example settings.quiet.
 var settingNamed = policy.Pattern(`settings\.([A-Za-z0-9_]+)`)
 
-// addFailure reports a failure and returns its code.
-func (c *checker) addFailure(ctx context.Context, e *rego.Evaluator, s example.Situation, failure policy.RuleFailure) string {
+// addFailure reports a failure.
+func (c *checker) addFailure(ctx context.Context, e *rego.Evaluator, s example.Situation, failure policy.RuleFailure) {
 	f := Finding{Code: "rule_failed", Col: 1}
 	text := failure.Error
 	for _, k := range failureCodes {
@@ -147,11 +135,7 @@ func (c *checker) addFailure(ctx context.Context, e *rego.Evaluator, s example.S
 	if f.File == "" {
 		f.File, f.Row = c.place(ctx, e, s, failure.Rule, f.Code == "too_slow")
 	}
-	c.addOnce(f, func(g Finding) bool {
-		said := g.Code == f.Code || f.Code == "bad_member" && strings.HasPrefix(g.Code, "member_")
-		return said && g.File == f.File && g.Row == f.Row
-	})
-	return f.Code
+	c.addOnce(f)
 }
 
 var failureCodes = []struct{ words, code string }{
@@ -169,7 +153,7 @@ func splitLocation(location string) (file string, row int) {
 // place returns where a package begins. If it was too slow, place evaluates it once more
 // and returns where its time ended.
 func (c *checker) place(ctx context.Context, e *rego.Evaluator, s example.Situation, rule string, slow bool) (file string, row int) {
-	for _, source := range c.sources {
+	for _, source := range c.rules.Sources {
 		if source.Package() == rule {
 			file, row = source.Name, source.Module.Package.Location.Row
 		}

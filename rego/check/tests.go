@@ -26,16 +26,15 @@ func (i *inspector) test() {
 		}
 	}
 	own := i.Package()
-	defer func() { i.withoutInput(ast.MustParseRef("data." + strings.TrimSuffix(own, "_test"))) }()
 	subject := strings.TrimSuffix(own, "_test")
 	path := ast.MustParseRef("data." + subject)
-	refers := func(r reference) bool { return r.Name == i.Name && r.ref.HasPrefix(path) }
+	i.withoutInput(path)
 	switch {
 	case tests == 0:
 		i.at(i.Module.Package.Location, "test_empty", "package %s has no rule whose name begins with %s", own, tester.TestPrefix)
 	case !i.isRulePackage(subject):
 		i.at(i.Module.Package.Location, "test_package", "there is no rule package %s%s", subject, suggest.Words(subject, i.rulePackages(1)))
-	case subject != own && !slices.ContainsFunc(i.references, refers):
+	case subject != own && !slices.ContainsFunc(i.Module.Rules, func(rule *ast.Rule) bool { return refersTo(rule, path) }):
 		i.at(i.Module.Package.Location, "test_refers_nothing", "no test refers to data.%s", subject)
 	}
 }
@@ -43,41 +42,37 @@ func (i *inspector) test() {
 // withoutInput finds a test that reads input, or asks for members of a set of its package, and
 // puts nothing in the place of input, neither itself nor in a rule that it refers to.
 func (i *inspector) withoutInput(subject ast.Ref) {
-	own := i.Module.Package.Path
-	type use struct{ asks, gives bool }
-	uses, below := map[string]use{}, map[string][]string{}
-	for _, rule := range i.Module.Rules {
-		name := rego.RuleName(rule)
-		u := uses[name]
-		ast.WalkRefs(rule, func(ref ast.Ref) bool {
-			if ref.HasPrefix(subject) && len(ref) > len(subject) {
-				set, _ := ref[len(subject)].Value.(ast.String)
-				u.asks = u.asks || rego.IsSet(string(set))
-			}
-			u.asks = u.asks || ref[0].Equal(ast.InputRootDocument)
-			if ref.HasPrefix(own) && len(ref) > len(own) {
-				helper, _ := ref[len(own)].Value.(ast.String)
-				below[name] = append(below[name], string(helper))
-			}
-			return false
-		})
-		ast.WalkWiths(rule, func(w *ast.With) bool {
-			target, ok := w.Target.Value.(ast.Ref)
-			u.gives = u.gives || ok && target[0].Equal(ast.InputRootDocument)
-			return false
-		})
-		uses[name] = u
-	}
-	for _, rule := range i.Module.Rules {
-		name := rego.RuleName(rule)
-		u := uses[name]
-		for _, helper := range below[name] {
-			u.asks, u.gives = u.asks || uses[helper].asks, u.gives || uses[helper].gives
+	for _, test := range i.Module.Rules {
+		name := rego.RuleName(test)
+		if !strings.HasPrefix(name, tester.TestPrefix) {
+			continue
 		}
-		if strings.HasPrefix(name, tester.TestPrefix) && u.asks && !u.gives {
-			i.at(rule.Location, "test_without_input", "%s asks the rules or reads input, and no input is given", name)
+		asks, gives := false, false
+		for _, rule := range i.Module.Rules {
+			if rule != test && !refersTo(test, i.Module.Package.Path.Append(ast.StringTerm(rego.RuleName(rule)))) {
+				continue
+			}
+			asks = asks || refersTo(rule, ast.InputRootRef) || slices.ContainsFunc(rego.SetNames(), func(set string) bool {
+				return refersTo(rule, subject.Append(ast.StringTerm(set)))
+			})
+			ast.WalkWiths(rule, func(w *ast.With) bool {
+				target, ok := w.Target.Value.(ast.Ref)
+				gives = gives || ok && target.HasPrefix(ast.InputRootRef)
+				return false
+			})
+		}
+		if asks && !gives {
+			i.at(test.Location, "test_without_input", "%s asks the rules or reads input, and no input is given", name)
 		}
 	}
+}
+
+func refersTo(rule *ast.Rule, path ast.Ref) (found bool) {
+	ast.WalkRefs(rule, func(ref ast.Ref) bool {
+		found = found || ref.HasPrefix(path)
+		return false
+	})
+	return found
 }
 
 // with checks what a test puts in the place of input. The compiler does not, and with a

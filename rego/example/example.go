@@ -5,7 +5,6 @@ package example
 import (
 	"embed"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -29,45 +28,25 @@ const (
 
 // Library returns the package data.reconcile.lib.example as Rego: a complete input
 // document, and functions that change what a test is about.
-func Library() ([]byte, error) {
-	head, err := files.ReadFile("example.rego")
-	if err != nil {
-		return nil, err
-	}
-	document, err := files.ReadFile("situations/example.json")
-	if err != nil {
-		return nil, err
-	}
-	text := strings.TrimRight(string(head), "\n") + "\n\ndocument := " + string(document)
-	formatted, err := format.SourceWithOpts(LibraryFile, []byte(text), format.Opts{RegoVersion: ast.RegoV1})
-	if err != nil {
-		return nil, fmt.Errorf("the library of example facts: %w", err)
-	}
-	return formatted, nil
+func Library() []byte {
+	head := strings.TrimRight(string(rego.CompiledIn(files.ReadFile("example.rego"))), "\n")
+	text := head + "\n\ndocument := " + string(rego.CompiledIn(files.ReadFile("situations/example.json")))
+	return rego.CompiledIn(format.SourceWithOpts(LibraryFile, []byte(text), format.Opts{RegoVersion: ast.RegoV1}))
 }
 
 // TestModules returns copies of the modules that a test of rules sees: the rules, the
 // tests, and the library unless a directory has its own.
-func TestModules(rules, tests []rego.Source) (map[string]*ast.Module, error) {
+func TestModules(rules, tests []rego.Source) map[string]*ast.Module {
 	modules := map[string]*ast.Module{}
 	own := false
 	for _, s := range slices.Concat(rules, tests) {
 		modules[s.Name] = s.Module.Copy()
 		own = own || s.Package() == LibraryPackage
 	}
-	if own {
-		return modules, nil
+	if !own {
+		modules[LibraryFile] = rego.CompiledIn(rego.Parse(0, LibraryFile, Library())).Module
 	}
-	text, err := Library()
-	if err != nil {
-		return nil, err
-	}
-	library, err := rego.Parse(0, LibraryFile, text)
-	if err != nil {
-		return nil, err
-	}
-	modules[library.Name] = library.Module
-	return modules, nil
+	return modules
 }
 
 // NewTestCompiler returns a compiler for tests. It allows unused variables, as
@@ -77,14 +56,8 @@ func NewTestCompiler() *ast.Compiler {
 }
 
 // read reads one of the embedded input documents.
-func read(name string) policy.Input {
-	text, err := files.ReadFile("situations/" + name + ".json")
-	var in policy.Input
-	if err == nil {
-		err = json.Unmarshal(text, &in)
-	}
-	if err != nil {
-		panic(err) // the file is compiled in
-	}
-	return in
+func read(name string) (in policy.Input) {
+	text := rego.CompiledIn(files.ReadFile("situations/" + name + ".json"))
+	err := json.Unmarshal(text, &in)
+	return rego.CompiledIn(in, err)
 }

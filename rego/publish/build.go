@@ -22,7 +22,7 @@ func Build(layer rego.Layer, revision string, metadata map[string]any, key *Key)
 	if err != nil {
 		return nil, err
 	}
-	settings, _, err := rego.ReadSettings(layer)
+	settings, err := rego.ReadSettings(layer)
 	if err != nil {
 		return nil, err
 	}

@@ -100,11 +100,7 @@ type stopper struct {
 	rules   *rego.Evaluator
 	find    func(ast.Body) (topdown.QueryResult, *policy.RuleFailure) // the first solution; nil: none
 	failure string
-	depth   int
 }
-
-// maxHelpers limits how many helpers deep a stopper looks.
-const maxHelpers = 20
 
 // stop evaluates one expression of a body more each time. The compiler has put the expressions
 // in an order that allows it. The first body without a solution ends with the expression at
@@ -187,13 +183,8 @@ func (s *stopper) value(before ast.Body, t *ast.Term) (*ast.Term, bool) {
 }
 
 // helper returns where the rules of a helper stopped, of several the one that came furthest.
-// It is nil when the name is none of a helper.
+// It is nil when the name is none of a helper. No rule of Rego leads back to itself.
 func (s *stopper) helper(before ast.Body, name ast.Ref, arguments []*ast.Term) (furthest []Stop) {
-	if s.depth == maxHelpers {
-		return nil
-	}
-	s.depth++
-	defer func() { s.depth-- }()
 	best := -1
 	for _, rule := range s.rules.Helpers(name) {
 		var body ast.Body

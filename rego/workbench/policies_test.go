@@ -44,7 +44,7 @@ func regoFiles(t *testing.T, layer rego.Layer) (modules map[string]*ast.Module, 
 func TestPolicies(t *testing.T) {
 	t.Parallel()
 	modules, _ := regoFiles(t, rego.BuiltIn())
-	settings, _, err := rego.ReadSettings(rego.BuiltIn())
+	settings, err := rego.ReadSettings(rego.BuiltIn())
 	if err != nil {
 		t.Fatal(err)
 	}

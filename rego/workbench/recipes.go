@@ -30,13 +30,9 @@ type Recipe struct {
 
 // Recipes returns all recipes, sorted by name.
 func Recipes() []Recipe {
-	entries, err := recipes.Files.ReadDir(".") // sorted
-	if err != nil {
-		panic(err) // the directory is compiled in
-	}
-	all := make([]Recipe, 0, len(entries))
-	for _, entry := range entries {
-		all = append(all, readRecipe(entry.Name()))
+	var all []Recipe
+	for _, name := range RecipeNames() {
+		all = append(all, readRecipe(name))
 	}
 	return all
 }
@@ -44,43 +40,29 @@ func Recipes() []Recipe {
 // RecipeNames returns the names of all recipes, sorted.
 func RecipeNames() []string {
 	var names []string
-	for _, r := range Recipes() {
-		names = append(names, r.Name)
+	for _, entry := range rego.CompiledIn(recipes.Files.ReadDir(".")) { // sorted
+		names = append(names, entry.Name())
 	}
 	return names
 }
 
 // FindRecipe returns the recipe of that name. The error suggests another name.
 func FindRecipe(name string) (Recipe, error) {
-	all := Recipes()
-	if i := slices.IndexFunc(all, func(r Recipe) bool { return r.Name == name }); i >= 0 {
-		return all[i], nil
+	if names := RecipeNames(); !slices.Contains(names, name) {
+		return Recipe{}, fmt.Errorf("no such recipe as %q%s", name, suggest.Words(name, names))
 	}
-	return Recipe{}, fmt.Errorf("no such recipe as %q%s", name, suggest.Words(name, RecipeNames()))
+	return readRecipe(name), nil
 }
 
 func readRecipe(name string) Recipe {
-	file := name + ".rego"
-	r := Recipe{Name: name, Files: map[string]string{
-		file: readShipped(name, file), name + "_test.rego": readShipped(name, name+"_test.rego"),
-	}}
-	r.Settings = readShipped(name, "settings.yaml")
-	s, err := rego.Parse(1, file, []byte(r.Files[file]))
-	if err != nil {
-		panic(err) // the file is compiled in, and a test reads it
-	}
+	read := func(file string) string { return string(rego.CompiledIn(recipes.Files.ReadFile(name + "/" + file))) }
+	rules, tests := name+".rego", name+"_test.rego"
+	r := Recipe{Name: name, Settings: read("settings.yaml"), Files: map[string]string{rules: read(rules), tests: read(tests)}}
+	s := rego.CompiledIn(rego.Parse(1, rules, []byte(r.Files[rules])))
 	a := s.Metadata()
 	r.Package, r.Title, r.Description = s.Package(), a.Title, strings.TrimSpace(a.Description)
 	r.Contributes, r.Codes, r.Evidence = words(a.Custom["contributes"]), words(a.Custom["codes"]), words(a.Custom["evidence"])
 	return r
-}
-
-func readShipped(recipe, file string) string {
-	text, err := recipes.Files.ReadFile(recipe + "/" + file)
-	if err != nil {
-		panic(err) // the files are compiled in
-	}
-	return string(text)
 }
 
 // words reads a list of strings.

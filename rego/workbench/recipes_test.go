@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -27,7 +26,7 @@ func (r Recipe) layer() rego.Layer {
 
 func (r Recipe) defaults(t testing.TB) map[string]any {
 	t.Helper()
-	settings, _, err := rego.ReadSettings(r.layer())
+	settings, err := rego.ReadSettings(r.layer())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +40,7 @@ func TestRecipeTests(t *testing.T) {
 	for _, r := range Recipes() {
 		t.Run(r.Name, func(t *testing.T) {
 			modules, texts := regoFiles(t, r.layer())
-			settings, _, err := rego.ReadSettings(rego.BuiltIn())
+			settings, err := rego.ReadSettings(rego.BuiltIn())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,7 +125,7 @@ func allLayers() []rego.Layer {
 func TestRecipeSettings(t *testing.T) {
 	t.Parallel()
 	shorter := map[string]string{"registry_drift": "registry"}
-	builtIn, _, err := rego.ReadSettings(rego.BuiltIn())
+	builtIn, err := rego.ReadSettings(rego.BuiltIn())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +175,7 @@ func TestRecipesKeepTheirTestsWithOtherSettings(t *testing.T) {
 			settings[key] = otherSetting(value)
 		}
 	}
-	report, err := RunTests(t.Context(), allLayers(), TestOptions{Settings: settings, Timeout: time.Minute})
+	report, err := RunTests(t.Context(), allLayers(), TestOptions{Settings: settings})
 	if err != nil || len(report.Tests) < len(Recipes()) {
 		t.Errorf("%d tests ran: %v", len(report.Tests), err)
 	}

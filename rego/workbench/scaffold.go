@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,65 +27,43 @@ const (
 	decisionSchemaFile = "schemas/decision/schema.json"
 )
 
-// InitFiles returns the files with which a directory of rules begins, sorted by path. Those
-// that exist are kept.
-func InitFiles(dir string, inputSchema, decisionSchema []byte) ([]File, error) {
-	texts, err := scaffoldFiles(inputSchema, decisionSchema)
-	if err != nil {
-		return nil, err
+// InitFiles returns the files with which a directory of rules begins, sorted by path: an
+// example rule with its test, the settings, the example facts, the schemas, and the
+// configuration of the linter Regal.
+func InitFiles(dir string) []File {
+	texts := map[string][]byte{
+		example.LibraryFile: example.Library(), inputSchemaFile: forOPA(policy.InputSchema), decisionSchemaFile: line([]byte(policy.DecisionSchema)),
 	}
-	var files []File
-	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		path := filepath.Join(dir, name)
-		_, err := os.Lstat(path)
-		files = append(files, File{Path: path, Kept: err == nil, text: texts[name]})
-	}
-	return files, nil
-}
-
-// scaffoldFiles returns the files of a new directory by path: an example rule with its
-// test, the settings, the example facts, the given schemas, and the configuration of
-// the linter Regal.
-func scaffoldFiles(inputSchema, decisionSchema []byte) (map[string][]byte, error) {
-	library, err := example.Library()
-	if err != nil {
-		return nil, err
-	}
-	if inputSchema, err = forOPA(inputSchema); err != nil {
-		return nil, err
-	}
-	files := map[string][]byte{example.LibraryFile: library, inputSchemaFile: line(inputSchema), decisionSchemaFile: line(decisionSchema)}
-	err = fs.WalkDir(scaffold, "scaffold", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(scaffold, "scaffold", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		text, err := scaffold.ReadFile(name)
-		files[strings.TrimPrefix(name, "scaffold/")] = bytes.ReplaceAll(text, []byte("OPA_VERSION"), []byte("v"+version.Version))
+		texts[strings.TrimPrefix(name, "scaffold/")] = bytes.ReplaceAll(text, []byte("OPA_VERSION"), []byte("v"+version.Version))
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	builtin, err := fs.ReadFile(rego.BuiltIn().Files, "settings.yaml")
+	builtin := rego.CompiledIn(fs.ReadFile(rego.BuiltIn().Files, "settings.yaml"))
 	_, below, _ := bytes.Cut(builtin, []byte("\nsettings:"))
-	files[rego.SettingsFile] = append(files[rego.SettingsFile], settingLine().ReplaceAll(below, []byte("  # $1"))...)
-	return files, err
+	texts[rego.SettingsFile] = append(texts[rego.SettingsFile], settingLine().ReplaceAll(below, []byte("  # $1"))...)
+	var files []File
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		files = append(files, File{Path: filepath.Join(dir, name), text: texts[name]})
+	}
+	return rego.CompiledIn(files, err)
 }
 
 // forOPA names one profile and one decision in the schema. OPA knows the type of an object only
 // by the names of its keys, and then finds a misspelt fact below any key that is a variable.
-func forOPA(schema []byte) ([]byte, error) {
+func forOPA(schema []byte) []byte {
 	var root map[string]any
-	if err := json.Unmarshal(schema, &root); err != nil {
-		return nil, err
-	}
-	properties, _ := root["properties"].(map[string]any)
+	err := json.Unmarshal(schema, &root)
+	properties, _ := rego.CompiledIn(root, err)["properties"].(map[string]any)
 	for _, key := range []string{"profiles", "decisions"} {
 		if object, ok := properties[key].(map[string]any); ok {
 			object["properties"] = map[string]any{"default": map[string]string{"$ref": "#/properties/" + key + "/additionalProperties"}}
 		}
 	}
-	return json.MarshalIndent(root, "", "  ")
+	return line(rego.CompiledIn(json.MarshalIndent(root, "", "  ")))
 }
 
 // settingLine matches the beginning of a line below settings that is no comment: the

@@ -47,10 +47,7 @@ func (recipe Recipe) AddFiles(dir string, set []string) (files []File, err error
 // settings returns the settings of the recipe as YAML, with the given values. An unknown
 // key is an error, and so is a value of another type than the default.
 func (recipe Recipe) settings(set []string) (*yaml.Node, error) {
-	defaults, settings, err := rego.ParseSettings("settings of the recipe "+recipe.Name, []byte(recipe.Settings))
-	if err != nil {
-		return nil, err
-	}
+	defaults, settings, _ := rego.ParseSettings(recipe.Name, []byte(recipe.Settings)) // they are compiled in
 	for _, one := range set {
 		key, text, ok := strings.Cut(one, "=")
 		if !ok {
@@ -83,70 +80,44 @@ func nodeKeys(mapping *yaml.Node) []string {
 }
 
 // joinSettings appends settings to the text of a file, so that the author's layout stays, with
-// its comments. Then it reads the result, which must hold the values of both. A key that the
+// its comments. Then it reads the result, which must have the keys of both. A key that the
 // file already has is an error.
 func joinSettings(path string, old []byte, settings *yaml.Node) ([]byte, error) {
-	want, object, err := rego.ParseSettings(path, old)
+	have, object, err := rego.ParseSettings(path, old)
 	if err != nil {
 		return nil, err
 	}
 	indent := 2
-	if len(want) > 0 && object.Style&yaml.FlowStyle == 0 {
+	if len(have) > 0 && object.Style&yaml.FlowStyle == 0 {
 		indent = object.Content[0].Column - 1
 	}
 	for _, key := range nodeKeys(settings) {
-		if _, twice := want[key]; twice {
+		if _, twice := have[key]; twice {
 			return nil, fmt.Errorf("%s: it has the setting %s already; nothing is overwritten", path, key)
 		}
 	}
-	below, err := indented(settings, indent)
-	if err != nil {
-		return nil, err
-	}
+	below := indented(settings, indent)
 	head := bytes.TrimRight(old, "\n")
-	if len(want) == 0 {
-		want, head = map[string]any{}, withoutEmptySettings(head)
+	if have == nil && !bytes.HasSuffix(head, []byte("settings:")) {
+		head = append(head, "\nsettings:"...)
 	}
 	text := append(append(head, "\n\n"...), below...)
 	after, _, err := rego.ParseSettings(path, text)
-	if settings.Decode(&want) != nil || err != nil || !sameJSON(after, want) {
+	if err != nil || len(after) != len(have)+len(nodeKeys(settings)) {
 		return nil, fmt.Errorf("%s: nothing can be appended to its layout; add by hand below settings:\n%s", path, below)
 	}
 	return bytes.TrimLeft(text, "\n"), nil
 }
 
-func sameJSON(a, b any) bool {
-	textA, errA := json.Marshal(a)
-	textB, errB := json.Marshal(b)
-	return errA == nil && errB == nil && bytes.Equal(textA, textB)
-}
-
-// withoutEmptySettings moves an empty "settings:" to the last line.
-func withoutEmptySettings(text []byte) []byte {
-	var kept []string
-	for l := range strings.Lines(string(text)) {
-		if !strings.HasPrefix(l, "settings:") {
-			kept = append(kept, l)
-		}
-	}
-	head := strings.TrimRight(strings.Join(kept, ""), "\n")
-	if head != "" {
-		head += "\n"
-	}
-	return []byte(head + "settings:")
-}
-
 // indented writes the settings, each line after so many spaces, with an empty line
 // before each comment.
-func indented(settings *yaml.Node, indent int) ([]byte, error) {
+func indented(settings *yaml.Node, indent int) []byte {
 	var b bytes.Buffer
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(settings); err != nil {
-		return nil, err
-	}
+	_ = encoder.Encode(settings) // it was read from YAML
 	text := lineBegin().ReplaceAllString(b.String(), strings.Repeat(" ", indent)+"$0")
-	return []byte(strings.TrimLeft(commentBegin().ReplaceAllString(text, "$1\n$2"), "\n")), nil
+	return []byte(strings.TrimLeft(commentBegin().ReplaceAllString(text, "$1\n$2"), "\n"))
 }
 
 var (

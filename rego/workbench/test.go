@@ -30,13 +30,11 @@ type TestOptions struct {
 	Run string
 	// Coverage asks for the lines of the operator's rules that the tests evaluate.
 	Coverage bool
-	// Timeout limits one test. 0 means DefaultTestTimeout.
-	Timeout time.Duration
 }
 
-// DefaultTestTimeout is longer than the limit of a rule at boot: a test may evaluate the
-// rule many times, beside other tests.
-const DefaultTestTimeout = 10 * time.Second
+// testTimeout limits one test. It is longer than the limit of a rule at boot: a test may
+// evaluate the rule many times, beside other tests.
+const testTimeout = 30 * time.Second
 
 // A TestReport is the result of the Rego tests of the operator's layers.
 type TestReport struct {
@@ -111,23 +109,16 @@ func RunTests(ctx context.Context, layers []rego.Layer, o TestOptions) (TestRepo
 		}
 		tests = append(tests, more...)
 	}
-	modules, err := example.TestModules(rules.Sources, tests)
-	if err != nil {
-		return TestReport{}, err
-	}
 	store := inmem.NewFromObject(map[string]any{"settings": rules.Settings})
-	txn, err := store.NewTransaction(ctx, storage.WriteParams)
-	if err != nil {
-		return TestReport{}, err
-	}
+	txn := storage.NewTransactionOrDie(ctx, store, storage.WriteParams) // in memory
 	defer store.Abort(ctx, txn)
 	runner := tester.NewRunner().
 		SetStore(store).
 		SetCompiler(example.NewTestCompiler()).
-		SetModules(modules).
+		SetModules(example.TestModules(rules.Sources, tests)).
 		CapturePrintOutput(true).
 		RaiseBuiltinErrors(true).
-		SetTimeout(cmp.Or(o.Timeout, DefaultTestTimeout)).
+		SetTimeout(testTimeout).
 		Filter(o.Run)
 	coverage := cover.New()
 	if o.Coverage {

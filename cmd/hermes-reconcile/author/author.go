@@ -41,27 +41,8 @@ or a file that should be formatted.`,
 	return cmd
 }
 
-// authorConfig reads the configuration. Directories that a command names replace the
-// configured ones; without any, it is the present directory.
-func authorConfig(cmd *cobra.Command, dirs []string) (config.Config, error) {
-	c, err := namedConfig(cmd, dirs)
-	if err != nil {
-		return c, err
-	}
-	for _, dir := range c.Policy {
-		if policy.IsBundle(dir) {
-			continue // loading it says what is wrong
-		}
-		if info, err := os.Stat(dir); err != nil {
-			return c, err
-		} else if !info.IsDir() {
-			return c, fmt.Errorf("%s is not a directory, want the one that holds the rules", dir)
-		}
-	}
-	return c, nil
-}
-
-// namedConfig is authorConfig for directories that need not exist.
+// namedConfig reads the configuration. Directories that a command names replace the
+// configured ones; without any, it is the present directory. They need not exist.
 func namedConfig(cmd *cobra.Command, dirs []string) (config.Config, error) {
 	c, err := config.Load(cmd.Flags(), os.Environ())
 	switch {
@@ -79,13 +60,20 @@ func namedConfig(cmd *cobra.Command, dirs []string) (config.Config, error) {
 // authorLayers returns the configuration and its layers. A directory without a rule is
 // an error.
 func authorLayers(cmd *cobra.Command, dirs []string) (config.Config, []rego.Layer, error) {
-	c, err := authorConfig(cmd, dirs)
+	c, err := namedConfig(cmd, dirs)
 	if err != nil {
 		return c, nil, err
 	}
 	for _, dir := range c.Policy {
 		if policy.IsBundle(dir) {
-			continue
+			continue // loading it says what is wrong
+		}
+		info, err := os.Stat(dir)
+		if err != nil {
+			return c, nil, err
+		}
+		if !info.IsDir() {
+			return c, nil, fmt.Errorf("%s is not a directory, want the one that holds the rules", dir)
 		}
 		if _, err := workbench.Files(dir); err != nil {
 			return c, nil, fmt.Errorf("%w; `hermes-reconcile policy init DIR` makes a directory to begin with", err)

@@ -2,7 +2,6 @@ package author
 
 import (
 	"cmp"
-	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -22,13 +21,13 @@ import (
 )
 
 type checkFlags struct {
-	strict, codes, stdin bool
+	strict, stdin bool
 }
 
 func newPolicyCheck() *cobra.Command {
 	var f checkFlags
 	cmd := &cobra.Command{
-		Use:   "check [DIR|FILE|-]",
+		Use:   "check [DIR|FILE]",
 		Short: "Find mistakes in rules, also those that Rego accepts",
 		Long: `Find mistakes in rules before a boot does: text that does not parse or compile,
 facts and settings that do not exist, sets and members that are written wrongly,
@@ -39,11 +38,10 @@ What they print in the present home goes to standard error.
 With FILE, only findings in that file are shown; the other files of its directory
 are read with it. The directory is the nearest one above FILE that has
 data/settings.yaml, else that of FILE. With --stdin, FILE has the text of standard
-input, as an editor has it before it is saved. - is a file of rules by itself.
+input, as an editor has it before it is saved.
 
 --output github prints workflow commands, which show findings at their lines in a
 pull request; sarif is for other hosts of code, and junit for test reports.
---codes lists every code.
 
 Exit status: 0 no errors (there may be warnings), 3 errors. With --strict also 3
 for warnings.`,
@@ -55,7 +53,6 @@ for warnings.`,
 	}
 	cmd.Flags().StringP("output", "o", "", "table, json, yaml, github, sarif or junit (default table)")
 	cmd.Flags().BoolVar(&f.strict, "strict", false, "exit 3 for warnings too")
-	cmd.Flags().BoolVar(&f.codes, "codes", false, "list the codes, what they mean and how to fix them")
 	cmd.Flags().BoolVar(&f.stdin, "stdin", false, "read the text of FILE from standard input")
 	return cmd
 }
@@ -71,13 +68,6 @@ func policyCheck(cmd *cobra.Command, args []string, f checkFlags) error {
 		if cli.TakeFormat(cmd, name) {
 			table, asTable = format, false
 		}
-	}
-	if f.codes {
-		c, err := authorConfig(cmd, nil)
-		if err != nil {
-			return err
-		}
-		return cli.Show(cmd, c, view.CodeList{Codes: check.Codes()}, view.Codes)
 	}
 	c, layers, file, err := checkedLayers(cmd, args, f.stdin)
 	if err != nil {
@@ -107,17 +97,14 @@ func policyCheck(cmd *cobra.Command, args []string, f checkFlags) error {
 // checkedLayers returns the layers, and the one file that the findings are about, or "".
 func checkedLayers(cmd *cobra.Command, args []string, stdin bool) (c config.Config, layers []rego.Layer, file string, err error) {
 	place := append(args, ".")[0]
-	alone := place == "-"
 	info, err := os.Stat(place)
 	isDir := err == nil && info.IsDir()
 	switch {
 	case isDir && stdin:
 		return c, nil, "", errors.New("--stdin wants FILE, the name of the text")
-	case isDir || err != nil && !stdin && !alone:
+	case isDir || err != nil && !stdin:
 		c, layers, err = authorLayers(cmd, args)
 		return c, layers, "", err
-	case alone:
-		place = "stdin.rego"
 	}
 	dir := rulesDirectory(place)
 	if c, err = namedConfig(cmd, []string{dir}); err != nil {
@@ -125,10 +112,7 @@ func checkedLayers(cmd *cobra.Command, args []string, stdin bool) (c config.Conf
 	}
 	layers = world.Layers(c)
 	name, err := filepath.Rel(dir, place)
-	if alone {
-		layers[1].Files = embed.FS{}
-	}
-	if stdin || alone {
+	if stdin {
 		text, readErr := io.ReadAll(io.LimitReader(cmd.InOrStdin(), rego.MaxFile+1))
 		layers[1].Files, err = check.Overlay(layers[1].Files, name, text)
 		err = cmp.Or(readErr, err)

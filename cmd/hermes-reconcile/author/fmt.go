@@ -46,12 +46,13 @@ func policyFmt(cmd *cobra.Command, places []string, f fmtFlags) error {
 		if file, err = workbench.Formatted(name); err != nil {
 			break
 		}
+		if file.Diff == "" {
+			continue
+		}
 		if !f.diff {
 			file.Diff = ""
 		}
-		if !file.Kept {
-			document.Files = append(document.Files, file)
-		}
+		document.Files = append(document.Files, file)
 	}
 	if err == nil && f.write {
 		document.Files, err = workbench.Write(document.Files)

@@ -5,19 +5,16 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
 	"hermes-reconcile/cmd/hermes-reconcile/config"
 	"hermes-reconcile/cmd/hermes-reconcile/view"
-	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/workbench"
 )
 
 func newPolicyInit() *cobra.Command {
-	var force bool
 	var dry cli.DryRun
 	cmd := &cobra.Command{
 		Use:   "init DIR",
@@ -27,33 +24,27 @@ settings with their defaults, example facts for tests, the schemas of input and
 decision, the configuration of the linter Regal, and a README. The Open Policy
 Agent can use the directory too.
 
-The directory must be new or empty. With --force, missing files are added to a
-directory that is not empty; no file is overwritten.`,
+The directory must be new or empty.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return policyInit(cmd, args[0], force, dry) },
+		RunE: func(cmd *cobra.Command, args []string) error { return policyInit(cmd, args[0], dry) },
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "add the missing files to a directory that is not empty")
 	dry.Add(cmd, "print which files would be written, and write none")
 	return cmd
 }
 
-func policyInit(cmd *cobra.Command, dir string, force bool, dry cli.DryRun) error {
+func policyInit(cmd *cobra.Command, dir string, dry cli.DryRun) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if len(entries) > 0 && !force {
-		return fmt.Errorf("%s is not empty; name a new directory, or add what is missing with --force", dir)
-	}
-	files, err := workbench.InitFiles(dir, policy.InputSchema, []byte(policy.DecisionSchema))
-	if err != nil {
-		return cli.Failed(err)
+	if len(entries) > 0 {
+		return fmt.Errorf("%s is not empty; name a new directory", dir)
 	}
 	c, err := namedConfig(cmd, []string{dir})
 	if err != nil {
 		return err
 	}
-	return writeFiles(cmd, c, files, dry, "hermes-reconcile policy test "+dir)
+	return writeFiles(cmd, c, workbench.InitFiles(dir), dry, "hermes-reconcile policy test "+dir)
 }
 
 // writeFiles writes files of a directory of rules, or with dry says which.
@@ -66,5 +57,5 @@ func writeFiles(cmd *cobra.Command, c config.Config, files []workbench.File, dry
 		}
 	}
 	err = errors.Join(cli.Show(cmd, c, document, view.FilesTable), cli.Failed(err))
-	return cli.DetailedExit(dry.Detailed, slices.ContainsFunc(files, func(f workbench.File) bool { return !f.Kept }), err)
+	return cli.DetailedExit(dry.Detailed, true, err)
 }

@@ -14,25 +14,13 @@ import (
 
 func newPolicyRecipes() *cobra.Command {
 	return &cobra.Command{
-		Use:   "recipes [RECIPE]",
-		Short: "List the rules that are shipped and not switched on, or show one",
-		Args:  cobra.MaximumNArgs(1),
-		RunE:  cli.Configured(policyRecipes),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return workbench.RecipeNames(), cobra.ShellCompDirectiveNoFileComp
-		},
+		Use:   "recipes",
+		Short: "List the rules that are shipped and not switched on; as JSON with their texts",
+		Args:  cobra.NoArgs,
+		RunE: cli.Configured(func(cmd *cobra.Command, c config.Config, _ []string) error {
+			return cli.Show(cmd, c, view.RecipeList{Recipes: workbench.Recipes()}, view.Recipes)
+		}),
 	}
-}
-
-func policyRecipes(cmd *cobra.Command, c config.Config, args []string) error {
-	if len(args) == 1 {
-		r, err := workbench.FindRecipe(args[0])
-		if err != nil {
-			return err
-		}
-		return cli.Show(cmd, c, view.RecipeList{Recipes: []workbench.Recipe{r}}, view.WholeRecipes)
-	}
-	return cli.Show(cmd, c, view.RecipeList{Recipes: workbench.Recipes()}, view.Recipes)
 }
 
 func newPolicyAdd() *cobra.Command {

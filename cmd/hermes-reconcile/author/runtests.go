@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +18,6 @@ type testFlags struct {
 	verbose   bool
 	coverage  bool
 	threshold float64
-	timeout   time.Duration
 }
 
 func newPolicyTest() *cobra.Command {
@@ -54,7 +52,6 @@ the coverage is below the threshold.`,
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "also show the tests that pass, and what print() wrote")
 	cmd.Flags().BoolVar(&f.coverage, "coverage", false, "show which lines of the rules no test evaluates")
 	cmd.Flags().Float64Var(&f.threshold, "threshold", 0, "with less coverage than this, in percent, exit 3")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", workbench.DefaultTestTimeout, "give up on one test after this time")
 	return cmd
 }
 
@@ -66,9 +63,6 @@ func (f testFlags) check() error {
 	if f.threshold < 0 || f.threshold > 100 {
 		return fmt.Errorf("--threshold %g, want 0 to 100 percent", f.threshold)
 	}
-	if f.timeout <= 0 {
-		return fmt.Errorf("--timeout %s, want more than 0", f.timeout)
-	}
 	return nil
 }
 
@@ -77,9 +71,7 @@ func policyTest(cmd *cobra.Command, dirs []string, f testFlags) error {
 	if err != nil {
 		return err
 	}
-	report, err := workbench.RunTests(cmd.Context(), all, workbench.TestOptions{
-		Settings: c.Settings, Run: f.run, Coverage: f.coverage, Timeout: f.timeout,
-	})
+	report, err := workbench.RunTests(cmd.Context(), all, workbench.TestOptions{Settings: c.Settings, Run: f.run, Coverage: f.coverage})
 	if err != nil {
 		return cli.Exit(cli.ExitPolicy, fmt.Errorf("these tests cannot be run:\n%w", err))
 	}

@@ -4,7 +4,6 @@ package schemas
 
 import (
 	"embed"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,12 +14,6 @@ import (
 
 //go:embed *.schema.json
 var files embed.FS
-
-// A Document is one that commands print with --output json.
-type Document struct {
-	Name  string `json:"name"`
-	About string `json:"about"` // which commands print it
-}
 
 // Names are the names of all documents, sorted.
 func Names() []string {
@@ -44,21 +37,4 @@ func Of(name string) ([]byte, error) {
 		return nil, fmt.Errorf("unknown schema %q%s", name, suggest.Words(name, Names()))
 	}
 	return files.ReadFile(name + ".schema.json")
-}
-
-// Documents are all documents, by name.
-func Documents() ([]Document, error) {
-	var all []Document
-	for _, name := range Names() {
-		var schema struct{ Description string }
-		text, err := Of(name)
-		if err == nil {
-			err = json.Unmarshal(text, &schema)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("schema %s: %w", name, err)
-		}
-		all = append(all, Document{name, schema.Description})
-	}
-	return all, nil
 }

@@ -22,11 +22,6 @@ type Finding struct {
 	Mend    string `json:"mend,omitempty"`
 }
 
-// NewDiagnosis makes a diagnosis, also of no findings.
-func NewDiagnosis(found []Finding) Diagnosis {
-	return Diagnosis{Findings: append([]Finding{}, found...)}
-}
-
 // Doctor prints each finding, and below it what mends it.
 func Doctor(w io.Writer, d Diagnosis) {
 	if len(d.Findings) == 0 {

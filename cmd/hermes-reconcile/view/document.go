@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -36,51 +35,40 @@ func document(w *bytes.Buffer, format string, value any) error {
 		return nil
 	}
 	// Through JSON, so that both have the same keys in the same shape.
-	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
-	node, err := nodeOf(decoder)
-	if err != nil {
-		return err
-	}
 	encoder := yaml.NewEncoder(w)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(node); err != nil {
+	if err := encoder.Encode(nodeOf(decoder)); err != nil {
 		return err
 	}
 	return encoder.Close()
 }
 
-// nodeOf reads one JSON value as YAML. Text with an unprintable character is in double
-// quotes, where YAML has the escapes of JSON.
-func nodeOf(decoder *json.Decoder) (*yaml.Node, error) {
-	token, err := decoder.Token()
-	if err != nil {
-		return nil, err
-	}
+// nodeOf reads one JSON value, which this program has written, as YAML. Text with an
+// unprintable character is in double quotes, where YAML has the escapes of JSON.
+func nodeOf(decoder *json.Decoder) *yaml.Node {
+	token, _ := decoder.Token()
+	node := &yaml.Node{}
 	switch token := token.(type) {
 	case json.Delim:
-		node := &yaml.Node{Kind: yaml.MappingNode}
+		node.Kind = yaml.MappingNode
 		if token == '[' {
 			node.Kind = yaml.SequenceNode
 		}
 		for decoder.More() {
-			child, err := nodeOf(decoder)
-			if err != nil {
-				return nil, err
-			}
-			node.Content = append(node.Content, child)
+			node.Content = append(node.Content, nodeOf(decoder))
 		}
-		_, err = decoder.Token()
-		return node, err
+		_, _ = decoder.Token() // the end
 	case json.Number:
-		return &yaml.Node{Kind: yaml.ScalarNode, Value: token.String()}, nil
+		node.Kind, node.Value = yaml.ScalarNode, token.String()
+	default:
+		_ = node.Encode(token) // a scalar
+		if text, ok := token.(string); ok && policy.Clean(text) != text {
+			node.Style = yaml.DoubleQuotedStyle
+		}
 	}
-	node := &yaml.Node{}
-	err = node.Encode(token)
-	if text, ok := token.(string); ok && policy.Clean(text) != text {
-		node.Style = yaml.DoubleQuotedStyle
-	}
-	return node, err
+	return node
 }
 
 // line prints one line. No text in it breaks it.

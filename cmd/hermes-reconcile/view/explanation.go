@@ -9,6 +9,7 @@ import (
 
 	"hermes-reconcile/engine/explain"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/rego/workbench"
 )
 
 // Explanation prints the verdict, its cause and what to do, in at most 15 lines. On a terminal,
@@ -129,24 +130,15 @@ func withoutRule(code string) string {
 func (p *explanationPrinter) facts(e *explain.Explanation) {
 	shown := 0
 	for _, f := range e.Facts {
-		value := "is not there"
-		if f.Present {
-			text, err := json.Marshal(f.Value)
-			if err != nil {
-				continue
-			}
-			value = "= " + cut(string(text), 160)
-		}
-		rests := f.Rule == e.Rule
-		hint := ""
+		value, rests, hint := describeValue(f.Name, f.Present, f.Value), f.Rule == e.Rule, ""
 		if rests && f.WrittenBy == "agent" {
 			hint = "; the agent can write this"
 		}
 		switch {
 		case p.whole:
-			p.add("facts", fmt.Sprintf("%s %s  [%s%s]", f.Name, value, cmp.Or(f.Description, "no description"), hint))
+			p.add("facts", fmt.Sprintf("%s  [%s%s]", value, cmp.Or(f.Description, "no description"), hint))
 		case rests && shown < 2 && e.Now.Ended == "" && len(e.Now.Said) == 0:
-			p.add("rests on", f.Name+" "+value+hint)
+			p.add("rests on", value+hint)
 			shown++
 		}
 	}
@@ -234,4 +226,47 @@ func describeBoot(b *explain.Boot) string {
 		text += ", image " + b.Image
 	}
 	return text
+}
+
+// Match prints what a rule package says of a profile: for each of its rules the reasons, or
+// where it stopped, with the values.
+func Match(w io.Writer, m workbench.Match) {
+	line(w, "%s (%s), for %s:", m.Rule, m.File, m.Profile)
+	for _, r := range m.Rules {
+		line(w, "  %s at %s %s", r.Set, r.Location, outcomeOf(r))
+		for _, s := range r.Stopped {
+			word := "false"
+			if s.Undefined {
+				word = "undefined"
+			}
+			line(w, "    %-9s %s: %s", word, s.Location, cut(s.Expression, 160))
+			for _, v := range s.Values {
+				line(w, "              %s", describeValue(v.Name, v.Present, v.Value))
+			}
+		}
+		for _, text := range r.Printed {
+			line(w, "    print     %s", text)
+		}
+	}
+}
+
+func outcomeOf(r workbench.RuleMatch) string {
+	switch {
+	case r.Failure != "":
+		return "broke: " + r.Failure
+	case len(r.Says) > 0:
+		return "applies: " + r.Says[0]
+	case len(r.Stopped) > 0:
+		return "stopped:"
+	}
+	return "does not apply, and no expression of it is false"
+}
+
+// describeValue says what something has for a value, in short.
+func describeValue(name string, present bool, value any) string {
+	if !present {
+		return name + " is not there"
+	}
+	text, _ := json.Marshal(value) // it was read from JSON
+	return name + " = " + cut(string(text), 160)
 }

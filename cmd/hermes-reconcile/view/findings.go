@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego/check"
@@ -16,7 +17,7 @@ type sarif = map[string]any
 // SarifFindings prints a log of SARIF 2.1.0, which hosts of code show at its lines.
 func SarifFindings(w io.Writer, r check.Report) {
 	rules, results := []sarif{}, []sarif{}
-	for _, code := range check.Codes() {
+	for _, code := range check.Codes {
 		rules = append(rules, sarif{"id": code.Code, "shortDescription": sarif{"text": code.Means}, "help": sarif{"text": code.Means + ": " + code.Fix}})
 	}
 	for _, f := range r.Findings {
@@ -36,44 +37,28 @@ func SarifFindings(w io.Writer, r check.Report) {
 	})
 }
 
-type (
-	junitSuite struct {
-		XMLName  xml.Name    `xml:"testsuite"`
-		Name     string      `xml:"name,attr"`
-		Tests    int         `xml:"tests,attr"`
-		Failures int         `xml:"failures,attr"`
-		Skipped  int         `xml:"skipped,attr"`
-		Cases    []junitCase `xml:"testcase"`
-	}
-	junitCase struct {
-		Class   string      `xml:"classname,attr"`
-		Name    string      `xml:"name,attr"`
-		Failure *junitWords `xml:"failure"`
-		Skipped *junitWords `xml:"skipped"`
-	}
-	junitWords struct {
-		Message string `xml:"message,attr"`
-		Text    string `xml:",chardata"`
-	}
-)
-
 // JunitFindings prints a test report in the format of JUnit: an error is a failure, and a
 // warning is skipped.
 func JunitFindings(w io.Writer, r check.Report) {
-	suite := junitSuite{Name: "hermes-reconcile policy check", Tests: max(len(r.Findings), 1), Failures: r.Errors(), Skipped: len(r.Findings) - r.Errors()}
+	fmt.Fprintf(w, xml.Header+`<testsuite name="hermes-reconcile policy check" tests="%d" failures="%d" skipped="%d">`+"\n",
+		max(len(r.Findings), 1), r.Errors(), len(r.Findings)-r.Errors())
 	for _, f := range r.Findings {
-		words := &junitWords{policy.Line(f.Message), policy.Line(f.String()) + "\n" + f.Fix}
-		one := junitCase{Class: f.File, Name: fmt.Sprintf("%s at %d:%d", f.Code, f.Row, f.Col), Skipped: words}
+		outcome := "skipped"
 		if f.Severity == check.SeverityError {
-			one.Failure, one.Skipped = words, nil
+			outcome = "failure"
 		}
-		suite.Cases = append(suite.Cases, one)
+		fmt.Fprintf(w, `  <testcase classname="%s" name="%s at %d:%d">`+"\n", inXML(f.File), f.Code, f.Row, f.Col)
+		fmt.Fprintf(w, `    <%s message="%s">%s</%[1]s>`+"\n", outcome, inXML(policy.Line(f.Message)), inXML(policy.Line(f.String())+"\n"+f.Fix))
+		fmt.Fprintln(w, "  </testcase>")
 	}
 	if len(r.Findings) == 0 {
-		suite.Cases = []junitCase{{Class: "policy", Name: "no findings"}}
+		fmt.Fprintln(w, `  <testcase classname="policy" name="no findings"></testcase>`)
 	}
-	text, err := xml.MarshalIndent(suite, "", "  ")
-	if err == nil {
-		fmt.Fprintf(w, "%s%s\n", xml.Header, text)
-	}
+	fmt.Fprintln(w, "</testsuite>")
+}
+
+func inXML(text string) string {
+	var escaped strings.Builder
+	_ = xml.EscapeText(&escaped, []byte(text)) // memory takes it
+	return escaped.String()
 }

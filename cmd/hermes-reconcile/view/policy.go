@@ -51,21 +51,6 @@ var (
 	workflowProperty = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 )
 
-// A CodeList is the codes of findings. `policy check --codes` prints it.
-type CodeList struct {
-	SchemaVersion policy.Version `json:"schema_version"`
-	Codes         []check.Code   `json:"codes"`
-}
-
-// Codes prints the codes of findings.
-func Codes(w io.Writer, l CodeList) {
-	table := newTable(w, "CODE", "SEVERITY", "MEANS", "FIX")
-	for _, c := range l.Codes {
-		table.row(c.Code, c.Severity, c.Means, c.Fix)
-	}
-	table.end()
-}
-
 // A CostList is what rule packages cost. `policy bench` prints it.
 type CostList struct {
 	SchemaVersion policy.Version `json:"schema_version"`
@@ -166,14 +151,6 @@ func Recipes(w io.Writer, l RecipeList) {
 		table.row(r.Name, strings.Join(r.Contributes, ", "), r.Title)
 	}
 	table.end()
-}
-
-// WholeRecipes prints recipes with their settings and their rules.
-func WholeRecipes(w io.Writer, l RecipeList) {
-	for _, r := range l.Recipes {
-		fmt.Fprintf(w, "%s: %s\n\n%s\n\nSettings, for data/settings.yaml:\n\n%s\n%s",
-			r.Name, r.Title, r.Description, r.Settings, r.Files[r.Name+".rego"])
-	}
 }
 
 // Tests prints the results of tests of rules: those that did not pass, or with verbose
