@@ -3,11 +3,15 @@ package volume
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
@@ -35,23 +39,23 @@ var (
 	errLost    = errors.New("it was written and another intent stands there")
 )
 
-// Intent returns the desired state that a profile's state file records. recorded is false
-// when the file or the field is missing or invalid. A file that is not regular, or too
-// large, is an error. The error wraps fs.ErrNotExist when the profile has no directory.
-func (h *Home) Intent(ctx context.Context, profile string) (desired string, recorded bool, err error) {
+// Intent returns the desired state that a profile's state file records. It is empty when the
+// file or the field is missing or invalid. A file that is not regular, or too large, is an
+// error. The error wraps fs.ErrNotExist when the profile has no directory.
+func (h *Home) Intent(ctx context.Context, profile string) (desired string, err error) {
 	err = h.inProfile(ctx, profile, policy.StateFile, func(dir *directory) error {
 		state, err := readState(dir)
 		if err == nil {
 			defer state.close()
-			desired, recorded = state.object.desired()
+			desired = state.object.desired()
 		}
 		return err
 	})
-	return desired, recorded, err
+	return desired, err
 }
 
 // SetIntent records "running" or "stopped" as the desired state of a profile, and reports
-// whether it wrote the file. All other fields stay byte for byte; a missing file is created.
+// whether it wrote the file. All other fields keep their values; a missing file is created.
 // A file that does not hold a JSON object is kept as gateway_state.json.invalid. A file that
 // is not regular, or too large, stays and is an error. The error wraps fs.ErrNotExist when
 // the profile has no directory. A gateway may write the file at the same time: neither its
@@ -91,7 +95,7 @@ func (h *Home) trySetIntent(ctx context.Context, dir *directory, state string) (
 		return false, err
 	}
 	defer before.close()
-	if desired, recorded := before.object.desired(); recorded && desired == state {
+	if before.object.desired() == state {
 		return false, nil
 	}
 	if err := h.replaceState(dir, before, before.object.withIntent(state, time.Now().Unix())); err != nil {
@@ -114,7 +118,7 @@ func hasIntent(dir *directory, state string) error {
 		return err
 	}
 	defer now.close()
-	if desired, recorded := now.object.desired(); !recorded || desired != state {
+	if now.object.desired() != state {
 		return errLost
 	}
 	return nil
@@ -153,8 +157,8 @@ type stateFileText struct {
 	file     *file
 	identity string
 	mode     uint32
-	blank    bool         // it holds nothing that could be lost
-	object   *stateObject // nil: not a JSON object
+	blank    bool        // it holds nothing that could be lost
+	object   stateObject // nil: not a JSON object
 }
 
 func (s stateFileText) close() {
@@ -181,7 +185,7 @@ func (s stateFileText) isStill(fd beneath.Dir) error {
 
 // readState reads the state file. A missing file is not an error. The caller closes the result.
 func readState(dir *directory) (stateFileText, error) {
-	file, err := dir.openOrSay(policy.StateFile)
+	file, err := dir.openFile(policy.StateFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return stateFileText{mode: stateMode, blank: true}, nil
 	}
@@ -200,6 +204,37 @@ func readState(dir *directory) (stateFileText, error) {
 	return state, nil
 }
 
+// A stateObject is the JSON object of a state file, its values as they are written.
+type stateObject map[string]json.RawMessage
+
+// parseState parses the text of a JSON object. It returns nil for anything else, and for
+// every text that engine/facts calls invalid. Keys are matched exactly as they are written,
+// and the last of two equal ones wins.
+func parseState(text []byte) (o stateObject) {
+	if !utf8.Valid(text) || policy.JSONExcess(text) != "" || json.Unmarshal(text, &o) != nil {
+		return nil
+	}
+	return o
+}
+
+// desired returns the desired state, or "" when it is no string.
+func (o stateObject) desired() (state string) {
+	_ = json.Unmarshal(o["desired_state"], &state)
+	return state
+}
+
+// withIntent returns the text of the object with another desired state and time of writing.
+func (o stateObject) withIntent(desired string, updatedAt int64) []byte {
+	changed := stateObject{}
+	maps.Copy(changed, o)
+	changed["desired_state"], changed["updated_at"] = json.RawMessage(strconv.Quote(desired)), strconv.AppendInt(nil, updatedAt, 10)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(changed) // decoded JSON encodes again
+	return text.Bytes()
+}
+
 func readLimited(f policy.File, limit int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
@@ -209,36 +244,6 @@ func readLimited(f policy.File, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("it is larger than %d bytes", limit)
 	}
 	return text, nil
-}
-
-// openOrSay opens a regular file. The error names the kind of anything else.
-func (d *directory) openOrSay(name string) (*file, error) {
-	f, err := d.openFile(name)
-	if errors.Is(err, policy.ErrNotRegular) {
-		return nil, d.strangeKind(name, err)
-	}
-	if err != nil {
-		return nil, unwrapPath(err)
-	}
-	return f, nil
-}
-
-// strangeKind returns an error that names the kind of a file that is not regular.
-func (d *directory) strangeKind(name string, err error) error {
-	info, statErr := d.Lstat(name)
-	if statErr != nil {
-		return unwrapPath(err)
-	}
-	kind := "a device or a socket"
-	switch mode := info.Mode(); {
-	case mode.IsDir():
-		kind = "a directory"
-	case mode&fs.ModeSymlink != 0:
-		kind = "a link"
-	case mode&fs.ModeNamedPipe != 0:
-		kind = "a FIFO"
-	}
-	return fmt.Errorf("it is %s: %w", kind, policy.ErrNotRegular)
 }
 
 // Visit calls do with the directory of a profile. The error wraps fs.ErrNotExist when the

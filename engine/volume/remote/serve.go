@@ -257,7 +257,7 @@ func (v *server) lines(ctx context.Context, q gatewaylog.Query) (l gatewaylog.Li
 func (v *server) change(ctx context.Context, c engine.Change) (done engine.Changed, err error) {
 	switch c.Kind {
 	case engine.ReadIntent:
-		done.Intent, _, err = v.home.Intent(ctx, c.Profile)
+		done.Intent, err = v.home.Intent(ctx, c.Profile)
 	case engine.WriteIntent:
 		done.Changed, err = v.home.SetIntent(ctx, c.Profile, c.Intent)
 	case engine.PlannedStop:
