@@ -3,6 +3,7 @@ package container
 import (
 	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/facts/read"
+	"hermes-reconcile/policy"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,8 @@ func FuzzOverrides(f *testing.F) {
 	overridesSchema := facttest.Schema(f, "container", "overrides")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, start := range []string{"b1/7", ""} {
-			f := parseOverrides(data, now, start)
+			all, out := parseState[[]policy.Override](data)
+			f := describeOverrides(all, out, now, start)
 			facttest.Check(t, "overrides", overridesSchema, f)
 			for name, all := range f.Profiles {
 				for _, o := range all {
