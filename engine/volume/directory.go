@@ -167,9 +167,13 @@ func (d *directory) Lstat(name string) (fs.FileInfo, error) {
 	return fileInfo{name: path.Base(name), st: st}, nil
 }
 
-// remove removes a file, or a link as such.
-func (d *directory) remove(name string) error {
-	return d.use("unlink", name, func(fd beneath.Dir) error { return fd.InParent(name, beneath.Dir.Remove) })
+// remove removes a file, or a link as such, and reports whether it was there.
+func (d *directory) remove(name string) (was bool, err error) {
+	err = d.use("unlink", name, func(fd beneath.Dir) error { return fd.InParent(name, beneath.Dir.Remove) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (d *directory) ReadDir(name string, limit int) (names []string, err error) {

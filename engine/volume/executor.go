@@ -86,11 +86,7 @@ func (e *Executor) sweep(dir *directory, op policy.Operation) (bool, error) {
 	if held {
 		return false, e.unlessLive("a gateway holds " + policy.GatewayLock)
 	}
-	err = below.remove(op.File)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
+	return below.remove(op.File)
 }
 
 // unlessLive returns an error, or nil when gateways may be starting at this moment.

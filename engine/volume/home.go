@@ -11,8 +11,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -111,18 +114,23 @@ func (h *Home) list() (entries []string, dir policy.ProfilesDir) {
 	dir.Status = policy.StatusRecorded
 	fd, err := h.root.openAt(profilesDir, listFlags)
 	if err == nil {
-		err = scan(fd, func(name string, kind fs.FileMode) bool {
-			if kind != fs.ModeDir && kind != fs.ModeSymlink {
-				dir.Others++
-				return true
+		// By this path go 1.26.0 asks for a kind that the file system does not report.
+		listed := os.NewFile(uintptr(fd), "/proc/self/fd/"+strconv.Itoa(fd))
+		defer listed.Close()
+		for err == nil && !dir.Truncated {
+			var some []fs.DirEntry
+			some, err = listed.ReadDir(256)
+			for _, entry := range some {
+				switch kind := entry.Type(); {
+				case kind != fs.ModeDir && kind != fs.ModeSymlink:
+					dir.Others++
+				case len(entries) == h.limit:
+					dir.Truncated = true
+				default:
+					entries = append(entries, entry.Name())
+				}
 			}
-			if len(entries) == h.limit {
-				dir.Truncated = true
-				return false
-			}
-			entries = append(entries, name)
-			return true
-		})
+		}
 	}
 	dir.Entries = len(entries)
 	switch {
@@ -130,7 +138,7 @@ func (h *Home) list() (entries []string, dir policy.ProfilesDir) {
 		dir.Status = policy.StatusMissing
 	case errors.Is(err, policy.ErrNotRegular):
 		dir.Status, dir.Error = policy.StatusUnreadable, "not a directory, or a link to one"
-	case err != nil:
+	case err != nil && !errors.Is(err, io.EOF):
 		dir.Status, dir.Error = policy.StatusUnreadable, unwrapPath(err).Error()
 	case len(entries) == 0:
 		dir.Status = policy.StatusEmpty
@@ -184,8 +192,7 @@ func (h *Home) openNamed(name string) (*directory, error) {
 
 // unwrapPath removes the path from an error whose caller adds its own.
 func unwrapPath(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err
 	}
 	return err

@@ -2,8 +2,6 @@ package volume
 
 import (
 	"encoding/json"
-	"errors"
-	"io/fs"
 
 	"hermes-reconcile/policy"
 )
@@ -39,9 +37,5 @@ func (h *Home) ReleaseLease(id string) (removed bool, err error) {
 	if h.LeaseID() != id {
 		return false, nil
 	}
-	err = h.root.remove(policy.LeaseFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
+	return h.root.remove(policy.LeaseFile)
 }
