@@ -22,7 +22,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/policy/beneath"
 )
 
 // MaxProfiles bounds how many named profiles are listed. The fact "profiles_dir" reports
@@ -55,16 +54,16 @@ type Home struct {
 // Open opens the home. The path itself belongs to the operator and may lead
 // through links; nothing below it may.
 func Open(home string) (*Home, error) {
-	fd, err := ignoringEINTR(func() (int, error) { return unix.Open(home, dirFlags&^unix.O_NOFOLLOW, 0) })
+	file, err := os.OpenFile(home, dirFlags&^unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open home", Path: home, Err: err}
+		return nil, &fs.PathError{Op: "open home", Path: home, Err: unwrapPath(err)}
 	}
-	root := &directory{profile: policy.Profile{Name: policy.RootProfile, Dir: "."}, fd: beneath.Dir(fd)}
+	root := &directory{profile: policy.Profile{Name: policy.RootProfile, Dir: "."}, file: file}
 	return &Home{path: home, root: root, limit: MaxProfiles}, nil
 }
 
 // Close closes the home. Directories that were opened before stay usable.
-func (h *Home) Close() error { return h.root.close() }
+func (h *Home) Close() { h.root.close() }
 
 // Path returns the path of the home as it was given to Open.
 func (h *Home) Path() string { return h.path }
@@ -103,10 +102,11 @@ func (h *Home) ProfilesDir(ctx context.Context) (policy.ProfilesDir, error) {
 	if listed.Status != "" {
 		return listed, nil
 	}
-	if _, err := h.Profiles(ctx); err != nil {
-		return policy.ProfilesDir{}, err
+	if err := ctx.Err(); err != nil {
+		return listed, err
 	}
-	return h.ProfilesDir(ctx)
+	_, listed = h.list()
+	return listed, nil
 }
 
 // list returns the entries that are profiles, and how listing them went.
@@ -158,15 +158,15 @@ func (h *Home) Open(p policy.Profile) (policy.Directory, func(), error) {
 		return nil, nil, err
 	}
 	d.listed = true
-	return d, func() { d.close() }, nil
+	return d, d.close, nil
 }
 
 func (h *Home) open(p policy.Profile) (*directory, error) {
-	d := &directory{profile: p, fd: -1}
+	d := &directory{profile: p}
 	fd, err := h.root.openAt(p.Dir, dirFlags)
 	switch {
 	case err == nil:
-		d.fd = beneath.Dir(fd)
+		d.file = os.NewFile(uintptr(fd), p.Dir)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("profile %s: %w", p.Name, err)
 	default:
