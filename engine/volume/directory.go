@@ -214,19 +214,14 @@ func probeLock(fd int) (held bool, err error) {
 	return false, unix.Flock(fd, unix.LOCK_UN)
 }
 
-// lock takes a lock on a file, if it is free.
+// lock takes a lock on a file, if it is free. A signal may interrupt the system call on slow and
+// network file systems.
 func lock(fd, kind int) error {
-	_, err := ignoringEINTR(func() (int, error) { return 0, unix.Flock(fd, kind|unix.LOCK_NB) })
-	return err
-}
-
-// ignoringEINTR repeats a system call that a signal interrupted, which happens
-// on slow and network file systems.
-func ignoringEINTR(call func() (int, error)) (n int, err error) {
-	for err = unix.EINTR; err == unix.EINTR; {
-		n, err = call()
+	for {
+		if err := unix.Flock(fd, kind|unix.LOCK_NB); err != unix.EINTR {
+			return err
+		}
 	}
-	return n, err
 }
 
 func (d *directory) Remember(key string, make func() any) any {

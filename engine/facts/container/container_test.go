@@ -43,7 +43,7 @@ func TestEnvironment(t *testing.T) {
 		"vars/HERMES_HOME": `"/from/process"`, "vars/PUID": `"1000"`, "vars/PATH": "absent", "vars/AWS_PROFILE": "absent",
 		"vars/HERMES_RECONCILE_PROFILES": `""`, "vars/HERMES_RECONCILE_PASSWORD": "absent", "vars/HERMES_RECONCILE_NOTE": `"two\nlines\n"`,
 		"vars/API_SERVER_PORT": "absent", "vars/HERMES_UID": "absent",
-		"flags": `{"GATEWAY_MULTIPLEX_PROFILES":true,"HERMES_GATEWAY_NO_SUPERVISE":false}`,
+		"flags":    `{"GATEWAY_MULTIPLEX_PROFILES":true,"HERMES_GATEWAY_NO_SUPERVISE":false}`,
 		"warnings": `["HERMES_DASHBOARD: want 1, true, yes, on or 0, false, no, off"]`,
 		"secrets":  `[{"fingerprint":"` + print + `","name":"HERMES_RECONCILE_PASSWORD"},{"fingerprint":"` + print + `","name":"SLACK_BOT_TOKEN"},{"fingerprint":"` + print + `","name":"TELEGRAM_BOT_TOKEN"}]`,
 	})
