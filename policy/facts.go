@@ -47,11 +47,11 @@ func read[T any](f Facts, name string) T {
 
 // ProfilesDir is the container fact "profiles_dir": how listing the profiles went.
 type ProfilesDir struct {
-	Status    string `json:"status"`
-	Error     string `json:"error,omitempty"`
-	Entries   int    `json:"entries"`   // named profiles
-	Others    int    `json:"others"`    // entries that are not profiles
-	Truncated bool   `json:"truncated"` // the directory has more entries than were listed
+	Status    string `json:"status" about:"how the collection went" words:"status"`
+	Error     string `json:"error,omitempty" about:"what went wrong; never quotes what was read"`
+	Entries   int    `json:"entries" about:"directories and links: the named profiles"`
+	Others    int    `json:"others" about:"other entries, which are not profiles"`
+	Truncated bool   `json:"truncated" about:"the directory has more entries than were listed"`
 }
 
 func ProfilesDirOf(container Facts) ProfilesDir {

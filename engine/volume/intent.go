@@ -101,13 +101,12 @@ func (h *Home) trySetIntent(ctx context.Context, dir *directory, state string) (
 	if err := h.replaceState(dir, before, before.object.withIntent(state, time.Now().Unix())); err != nil {
 		return false, err
 	}
-	if err := hasIntent(dir, state); err != nil || before.file == nil {
-		return true, err
-	}
-	select {
-	case <-ctx.Done():
-		return true, ctx.Err()
-	case <-time.After(intentSettles):
+	if before.file != nil {
+		select {
+		case <-ctx.Done():
+			return true, ctx.Err()
+		case <-time.After(intentSettles):
+		}
 	}
 	return true, hasIntent(dir, state)
 }
