@@ -44,10 +44,10 @@ var (
 // error. The error wraps fs.ErrNotExist when the profile has no directory.
 func (h *Home) Intent(ctx context.Context, profile string) (desired string, err error) {
 	err = h.inProfile(ctx, profile, policy.StateFile, func(dir *directory) error {
-		state, err := readState(dir)
+		state, err := readState(dir, policy.StateFile)
 		if err == nil {
 			defer state.close()
-			desired = state.object.desired()
+			desired = state.object.text("desired_state")
 		}
 		return err
 	})
@@ -90,12 +90,12 @@ func (h *Home) trySetIntent(ctx context.Context, dir *directory, state string) (
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	before, err := readState(dir)
+	before, err := readState(dir, policy.StateFile)
 	if err != nil {
 		return false, err
 	}
 	defer before.close()
-	if before.object.desired() == state {
+	if before.object.text("desired_state") == state {
 		return false, nil
 	}
 	if err := h.replaceState(dir, before, before.object.withIntent(state, time.Now().Unix())); err != nil {
@@ -112,12 +112,12 @@ func (h *Home) trySetIntent(ctx context.Context, dir *directory, state string) (
 }
 
 func hasIntent(dir *directory, state string) error {
-	now, err := readState(dir)
+	now, err := readState(dir, policy.StateFile)
 	if err != nil {
 		return err
 	}
 	defer now.close()
-	if now.object.desired() != state {
+	if now.object.text("desired_state") != state {
 		return errLost
 	}
 	return nil
@@ -154,7 +154,7 @@ type stateFileText struct {
 	// file stays open, so that no other file gets its inode meanwhile; nil when the file
 	// is missing.
 	file     *file
-	identity string
+	identity string // empty when the file is missing
 	mode     uint32
 	blank    bool        // it holds nothing that could be lost
 	object   stateObject // nil: not a JSON object
@@ -168,23 +168,22 @@ func (s stateFileText) close() {
 
 // isStill returns errChanged unless the file is the one that was read.
 func (s stateFileText) isStill(fd beneath.Dir) error {
+	identity := ""
 	st, err := fd.Lstat(policy.StateFile)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && s.file == nil:
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		return errChanged
-	case err != nil:
+	if err == nil {
+		identity = policy.Identity(fileInfo{st: st})
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
-	case s.file == nil || policy.Identity(fileInfo{st: st}) != s.identity:
+	}
+	if identity != s.identity {
 		return errChanged
 	}
 	return nil
 }
 
-// readState reads the state file. A missing file is not an error. The caller closes the result.
-func readState(dir *directory) (stateFileText, error) {
-	file, err := dir.openFile(policy.StateFile)
+// readState reads a state file. A missing file is not an error. The caller closes the result.
+func readState(dir *directory, name string) (stateFileText, error) {
+	file, err := dir.openFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return stateFileText{mode: stateMode, blank: true}, nil
 	}
@@ -203,7 +202,7 @@ func readState(dir *directory) (stateFileText, error) {
 	return state, nil
 }
 
-// A stateObject is the JSON object of a state file, its values as they are written.
+// A stateObject is the JSON object in a file, its values as they are written.
 type stateObject map[string]json.RawMessage
 
 // parseState parses the text of a JSON object. It returns nil for anything else, and for
@@ -216,10 +215,10 @@ func parseState(text []byte) (o stateObject) {
 	return o
 }
 
-// desired returns the desired state, or "" when it is no string.
-func (o stateObject) desired() (state string) {
-	_ = json.Unmarshal(o["desired_state"], &state)
-	return state
+// text returns a value, or "" when it is no string.
+func (o stateObject) text(key string) (value string) {
+	_ = json.Unmarshal(o[key], &value)
+	return value
 }
 
 // withIntent returns the text of the object with another desired state and time of writing.

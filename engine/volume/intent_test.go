@@ -352,7 +352,7 @@ func FuzzSetIntent(f *testing.F) {
 		o := parseState([]byte(text))
 		written := o.withIntent("running", 1795000000)
 		after := parseState(written)
-		if after.desired() != "running" || string(after["updated_at"]) != "1795000000" {
+		if after.text("desired_state") != "running" || string(after["updated_at"]) != "1795000000" {
 			t.Fatalf("%q became %q", text, written)
 		}
 		if again := after.withIntent("running", 1795000000); !bytes.Equal(again, written) {

@@ -1,24 +1,15 @@
 package volume
 
-import (
-	"encoding/json"
-
-	"hermes-reconcile/policy"
-)
+import "hermes-reconcile/policy"
 
 // LeaseID returns the id in the lease of the volume, or "" without a lease that has one.
 func (h *Home) LeaseID() string {
-	file, err := h.root.openFile(policy.LeaseFile)
+	lease, err := readState(h.root, policy.LeaseFile)
 	if err != nil {
 		return ""
 	}
-	defer file.Close()
-	text, err := readLimited(file, maxStateSize)
-	var lease struct{ ID string }
-	if err != nil || policy.JSONExcess(text) != "" || json.Unmarshal(text, &lease) != nil {
-		return ""
-	}
-	return lease.ID
+	defer lease.close()
+	return lease.object.text("id")
 }
 
 // WriteLease writes the lease with an id, unless there is one with another id than this and
