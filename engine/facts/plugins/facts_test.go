@@ -52,10 +52,10 @@ func ask(t *testing.T, c Config) (container map[string]any, profile func(name st
 	t.Helper()
 	in := policy.Input{Phase: policy.PhaseBoot, Container: policy.Facts{}, Profiles: map[string]policy.Facts{"default": {}, "coder": {}, "writer": {}}}
 	AddFacts(t.Context(), c, &in)
-	container = facttest.Check(t, "external", facttest.Schema(t, "container", "external"), in.Container["external"])
+	container = facttest.Check(t, facttest.Container, "external", in.Container["external"])
 	facttest.NoSecret(t, "external", container)
 	return container, func(name string) map[string]any {
-		return facttest.Check(t, "external", facttest.Schema(t, "profile", "external"), in.Profiles[name]["external"])
+		return facttest.Check(t, facttest.Profile, "external", in.Profiles[name]["external"])
 	}
 }
 
