@@ -80,12 +80,12 @@ func (c Config) openProgram(path string) (*os.File, read.Outcome) {
 			return nil, read.Outcome{Status: policy.StatusFailed, Error: c.Users.Err.Error()}
 		}
 	}
-	f, info, out := read.OpenTrusted(path, owner)
-	if out.Status == "" && info.Mode()&0o111 == 0 {
+	f, info, err := read.OpenTrusted(path, owner)
+	if err == nil && info.Mode()&0o111 == 0 {
 		f.Close()
 		return nil, read.Outcome{Status: policy.StatusUnreadable, Error: "neither .json nor .yaml nor executable"}
 	}
-	return f, out
+	return f, read.OutcomeOf(err)
 }
 
 // A limitedBuffer keeps up to maxOutput bytes. A longer write fails.
