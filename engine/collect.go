@@ -64,7 +64,6 @@ func (c *Collector) Profiles(ctx context.Context, emit func(profile string, fact
 	return workers.Wait()
 }
 
-// profile collects the facts of one profile.
 func (c *Collector) profile(ctx context.Context, p policy.Profile) policy.Facts {
 	r := newReading(c.ProfileSources)
 	return c.within(ctx, r, func() { c.readProfile(ctx, p, r) })

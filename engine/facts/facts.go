@@ -50,7 +50,6 @@ type Config struct {
 	lastLines  func() (map[string]ledger.Line, error) // reads once
 }
 
-// withDefaults fills in the empty fields.
 func (c Config) withDefaults() Config {
 	c.Proc = cmp.Or(c.Proc, "/proc")
 	c.ManagedDir = cmp.Or(c.ManagedDir, "/etc/hermes")

@@ -21,7 +21,6 @@ type fileFact struct {
 	ModifiedUnix int64  `json:"modified_unix" about:"time of the last change in seconds since 1970"`
 }
 
-// markers are the well-known files of a profile that exist.
 func markers(dir policy.Directory) markersFact {
 	files, out := describeFiles(dir, markerFiles)
 	return markersFact{out, files}
@@ -44,7 +43,6 @@ func describeFiles(dir policy.Directory, names []string) (map[string]fileFact, r
 	return files, whole
 }
 
-// kindOf names the kind of a file.
 func kindOf(mode fs.FileMode) string {
 	switch {
 	case mode.IsRegular():

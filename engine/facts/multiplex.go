@@ -15,7 +15,6 @@ type multiplexFact struct {
 	Warnings     []string `json:"warnings" about:"settings with a value that is not valid, so they count as unset" of:"the setting, and which values are valid"`
 }
 
-// multiplexVariable switches multiplexing.
 const multiplexVariable = "GATEWAY_MULTIPLEX_PROFILES"
 
 // multiplex is whether the root profile's gateway serves the other profiles. The variable

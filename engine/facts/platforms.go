@@ -96,7 +96,6 @@ type shownPlatform struct {
 	Credentials bool `json:"credentials" about:"what it logs in with is there: its variables, or their values or a token in config.yaml"`
 }
 
-// platforms are what the gateway of a profile would serve.
 func (c Config) platforms(dir policy.Directory) platformsFact {
 	return platformsOf(c.setup(dir))
 }

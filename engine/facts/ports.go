@@ -32,7 +32,6 @@ type port struct {
 	Enabled  bool   `json:"enabled" about:"it would listen"`
 }
 
-// ports are the ports that a profile's gateway would listen on.
 func (c Config) ports(dir policy.Directory) portsFact {
 	return describePorts(entryOf(dir.Profile()), c.setup(dir))
 }
@@ -79,7 +78,6 @@ func parsePort(text string) int {
 	return n
 }
 
-// derivedPort returns the port that upstream once derived from a name.
 func derivedPort(name string) int {
 	sum := sha256.Sum256([]byte(name))
 	return int(binary.BigEndian.Uint32(sum[:4])%600) + 9200

@@ -6,7 +6,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// profilesDir is how listing the profiles went.
 func (c Config) profilesDir(ctx context.Context) policy.ProfilesDir {
 	dir, err := c.ProfilesDir(ctx)
 	if err != nil {

@@ -43,7 +43,6 @@ type lockFact struct {
 	Held   bool   `json:"held" about:"a process in any container on this kernel holds a lock on the file; true too when this is unknown" by:"kernel"`
 }
 
-// maxPath bounds a path that is shown.
 const maxPath = 512
 
 // runtimeFiles are the files that name a running gateway. They outlive the gateway. The lock is

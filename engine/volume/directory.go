@@ -73,7 +73,6 @@ func checkName(name string) error {
 	return nil
 }
 
-// maxListed bounds the list of names that is kept.
 const maxListed = 256
 
 // absent reports whether the first part of a name was missing when the directory was
@@ -106,7 +105,6 @@ func listNames(dir beneath.Dir) map[string]bool {
 // close closes the directory once nobody uses it any more.
 func (d *directory) close() { _ = d.file.Close() }
 
-// openAt opens a directory.
 func (d *directory) openAt(name string, flags int) (fd int, err error) {
 	err = d.use("opendir", name, func(at beneath.Dir) (err error) {
 		fd, err = at.Open(name, flags)

@@ -123,7 +123,6 @@ func hasIntent(dir *directory, state string) error {
 	return nil
 }
 
-// replaceState replaces the state file that was read before with text.
 func (h *Home) replaceState(dir *directory, before stateFileText, text []byte) error {
 	return dir.use("write", policy.StateFile, func(fd beneath.Dir) error {
 		return writeFile(fd, policy.StateFile, text, before.mode, func(temp string) error {

@@ -55,7 +55,6 @@ type environSecret struct {
 	Fingerprint string `json:"fingerprint" about:"first 16 hexadecimal digits of the SHA-256 of the value"`
 }
 
-// environment is the environment that the container was given.
 func (c Config) environment() environmentFact {
 	return describeEnvironment(read.ReadEnvironment(c.EnvDir, c.Environ))
 }

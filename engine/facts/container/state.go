@@ -82,7 +82,6 @@ func KeepPauses(stateDir string, change func(*policy.Pauses), dryRun bool) (json
 	return json.Marshal(describePauses(all, read.Recorded, now))
 }
 
-// state reads a file of the state directory.
 func state[T any](dir, name string) (all T, out read.Outcome) {
 	if dir == "" {
 		return all, read.Outcome{Status: policy.StatusMissing}

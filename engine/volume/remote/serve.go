@@ -170,7 +170,6 @@ func (v *server) close() {
 	}
 }
 
-// answer does what a request asks, and writes the answers.
 func (v *server) answer(ctx context.Context, r request, texts [][]byte) error {
 	var value any
 	err := v.err
@@ -243,7 +242,6 @@ func (v *server) runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) 
 	return runs, err
 }
 
-// lines reads the log of a gateway.
 func (v *server) lines(ctx context.Context, q gatewaylog.Query) (l gatewaylog.Lines, err error) {
 	visitErr := v.home.Visit(ctx, q.Profile, func(dir policy.Directory) {
 		err = errors.New("no slot can have this name, so there is no log")
