@@ -34,14 +34,14 @@ func FuzzFacts(f *testing.F) {
 			"lifecycle":     describeLifecycle(read.ParseObject(data)),
 			"starts":        startsFact{Outcome: out, TimesUnix: times, ChainedBoots: chained, ChainStatus: chain},
 			"unclean_exits": parseUncleanExits(data),
-			"tokens":        describeTokens(own),
-			"ports":         describePorts("coder", own),
-			"platforms":     platformsOf(own),
+			"tokens":        tokens(own),
+			"ports":         ports("coder", own),
+			"platforms":     platforms(own),
 			"restart_hold":  describeRestartHold(keys, held, now.Unix(), func(string) (string, bool) { return "", true }),
 		} {
 			facttest.Check(t, facttest.Profile, name, value)
 		}
-		facttest.Check(t, facttest.Container, "multiplex", describeMultiplex(own))
+		facttest.Check(t, facttest.Container, "multiplex", multiplex(own))
 		parsePID(data)
 		_, _, _ = countJobs(data, read.Outcome{})
 	})

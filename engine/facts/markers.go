@@ -26,6 +26,28 @@ func markers(dir policy.Directory) markersFact {
 	return markersFact{out, files}
 }
 
+type operatorFilesFact struct {
+	read.Outcome
+	Files map[string]fileFact `json:"files" about:"those of .no-auto-start, .autostart and the configured names that exist, by name" of:"one file"`
+}
+
+// operatorNames are the files with which operators choose what starts: those of other supervisors,
+// and the configured ones. A configured name that leads out of the profile is left out.
+func operatorNames(configured []string) []string {
+	names := []string{".no-auto-start", ".autostart"}
+	for _, name := range configured {
+		if fs.ValidPath(name) && name != "." {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (c Config) operatorFiles(dir policy.Directory) operatorFilesFact {
+	files, out := describeFiles(dir, c.marks)
+	return operatorFilesFact{out, files}
+}
+
 // describeFiles describes the named files that exist. A file that cannot be described makes
 // the outcome unreadable.
 func describeFiles(dir policy.Directory, names []string) (map[string]fileFact, read.Outcome) {

@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"hermes-reconcile/engine/facts/read"
-	"hermes-reconcile/policy"
 )
 
 // Upstream's default ports.
@@ -32,11 +31,7 @@ type port struct {
 	Enabled  bool   `json:"enabled" about:"it would listen"`
 }
 
-func (c Config) ports(dir policy.Directory) portsFact {
-	return describePorts(entryOf(dir.Profile()), c.setup(dir))
-}
-
-func describePorts(name string, s setup) portsFact {
+func ports(name string, s setup) portsFact {
 	f := portsFact{Outcome: s.env.Outcome, Ports: []port{}, Derived: derivedPort(name), ConfigStatus: s.config.Status}
 	configured := s.configured()
 	add := func(platform string, number int, source string, on bool) {

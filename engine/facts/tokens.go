@@ -28,11 +28,7 @@ type token struct {
 	Exclusive   bool   `json:"exclusive" about:"it names a bot or an account that only one gateway can use"`
 }
 
-func (c Config) tokens(dir policy.Directory) tokensFact {
-	return describeTokens(c.setup(dir))
-}
-
-func describeTokens(s setup) tokensFact {
+func tokens(s setup) tokensFact {
 	f := tokensFact{Outcome: s.env.Outcome, EnvLink: s.env.Link, ConfigStatus: s.config.Status, Tokens: []token{}}
 	f.addVariables(s)
 	f.addConfig(s)
