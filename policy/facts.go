@@ -208,9 +208,9 @@ func RuntimeFiles(profile Facts) map[string]RuntimeFile {
 
 // A Lock is how the look at the lock of a gateway went.
 type Lock struct {
-	Status string
-	Error  string
-	Held   bool // true too when the lock cannot be read
+	Status string `json:"status" about:"missing: no gateway ever ran; unreadable: not a regular file, or no permission" words:"status"`
+	Error  string `json:"error,omitempty" about:"what went wrong"`
+	Held   bool   `json:"held" about:"a process in any container on this kernel holds a lock on the file; true too when this is unknown" by:"kernel"`
 }
 
 func LockOf(profile Facts) Lock {

@@ -43,12 +43,8 @@ var (
 // file or the field is missing or invalid. A file that is not regular, or too large, is an
 // error. The error wraps fs.ErrNotExist when the profile has no directory.
 func (h *Home) Intent(ctx context.Context, profile string) (desired string, err error) {
-	err = h.inProfile(ctx, profile, policy.StateFile, func(dir *directory) error {
-		state, err := readState(dir, policy.StateFile)
-		if err == nil {
-			defer state.close()
-			desired = state.object.text("desired_state")
-		}
+	err = h.inProfile(ctx, profile, policy.StateFile, func(dir *directory) (err error) {
+		desired, err = readText(dir, policy.StateFile, "desired_state")
 		return err
 	})
 	return desired, err
@@ -108,19 +104,11 @@ func (h *Home) trySetIntent(ctx context.Context, dir *directory, state string) (
 		case <-time.After(intentSettles):
 		}
 	}
-	return true, hasIntent(dir, state)
-}
-
-func hasIntent(dir *directory, state string) error {
-	now, err := readState(dir, policy.StateFile)
-	if err != nil {
-		return err
+	now, err := readText(dir, policy.StateFile, "desired_state")
+	if err == nil && now != state {
+		err = errLost
 	}
-	defer now.close()
-	if now.object.text("desired_state") != state {
-		return errLost
-	}
-	return nil
+	return true, err
 }
 
 func (h *Home) replaceState(dir *directory, before stateFileText, text []byte) error {
@@ -199,6 +187,16 @@ func readState(dir *directory, name string) (stateFileText, error) {
 	state.blank = len(bytes.TrimSpace(text)) == 0
 	state.object = parseState(text)
 	return state, nil
+}
+
+// readText reads one value of a state file. It is empty when there is no such text.
+func readText(dir *directory, name, key string) (string, error) {
+	state, err := readState(dir, name)
+	if err != nil {
+		return "", err
+	}
+	defer state.close()
+	return state.object.text(key), nil
 }
 
 // A stateObject is the JSON object in a file, its values as they are written.

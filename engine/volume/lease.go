@@ -4,12 +4,8 @@ import "hermes-reconcile/policy"
 
 // LeaseID returns the id in the lease of the volume, or "" without a lease that has one.
 func (h *Home) LeaseID() string {
-	lease, err := readState(h.root, policy.LeaseFile)
-	if err != nil {
-		return ""
-	}
-	defer lease.close()
-	return lease.object.text("id")
+	id, _ := readText(h.root, policy.LeaseFile, "id")
+	return id
 }
 
 // WriteLease writes the lease with an id, unless there is one with another id than this and
