@@ -114,23 +114,7 @@ func (h *Home) list() (entries []string, dir policy.ProfilesDir) {
 	dir.Status = policy.StatusRecorded
 	fd, err := h.root.openAt(profilesDir, listFlags)
 	if err == nil {
-		// By this path go 1.26.0 asks for a kind that the file system does not report.
-		listed := os.NewFile(uintptr(fd), "/proc/self/fd/"+strconv.Itoa(fd))
-		defer listed.Close()
-		for err == nil && !dir.Truncated {
-			var some []fs.DirEntry
-			some, err = listed.ReadDir(256)
-			for _, entry := range some {
-				switch kind := entry.Type(); {
-				case kind != fs.ModeDir && kind != fs.ModeSymlink:
-					dir.Others++
-				case len(entries) == h.limit:
-					dir.Truncated = true
-				default:
-					entries = append(entries, entry.Name())
-				}
-			}
-		}
+		entries, err = h.read(fd, &dir)
 	}
 	dir.Entries = len(entries)
 	switch {
@@ -138,12 +122,39 @@ func (h *Home) list() (entries []string, dir policy.ProfilesDir) {
 		dir.Status = policy.StatusMissing
 	case errors.Is(err, policy.ErrNotRegular):
 		dir.Status, dir.Error = policy.StatusUnreadable, "not a directory, or a link to one"
-	case err != nil && !errors.Is(err, io.EOF):
+	case err != nil:
 		dir.Status, dir.Error = policy.StatusUnreadable, unwrapPath(err).Error()
 	case len(entries) == 0:
 		dir.Status = policy.StatusEmpty
 	}
 	return entries, dir
+}
+
+// read reads the open directory of the profiles, and closes it.
+func (h *Home) read(fd int, dir *policy.ProfilesDir) (entries []string, err error) {
+	// By this path go 1.26.0 asks for a kind that the file system does not report.
+	open := os.NewFile(uintptr(fd), "/proc/self/fd/"+strconv.Itoa(fd))
+	defer open.Close()
+	for {
+		some, err := open.ReadDir(256)
+		for _, entry := range some {
+			switch kind := entry.Type(); {
+			case kind != fs.ModeDir && kind != fs.ModeSymlink:
+				dir.Others++
+			case len(entries) == h.limit:
+				dir.Truncated = true
+				return entries, nil
+			default:
+				entries = append(entries, entry.Name())
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return entries, nil
+		}
+		if err != nil {
+			return entries, err
+		}
+	}
 }
 
 // Open opens the directory of a profile without following a link. A profile that is a link
