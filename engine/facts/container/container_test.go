@@ -93,9 +93,9 @@ func TestImage(t *testing.T) {
 	c := Config{CodeDir: dir, Provenance: filepath.Join(dir, "provenance")}
 	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"missing"`})
 	hometest.Put(t, dir, "provenance", `{"version":"2026.9.21","revision":"abc"}`)
-	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"recorded"`, "version": `"2026.9.21"`, "sha": `"abc"`, "source": `"provenance"`})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"recorded"`, "version": `"2026.9.21"`, "sha": `"abc"`})
 	hometest.Put(t, dir, "install-stamp.json", `{"commit":"def","schemaVersion":1}`)
-	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"version": `"2026.9.21"`, "sha": `"def"`, "source": `"install_stamp"`})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"version": `"2026.9.21"`, "sha": `"def"`})
 	if err := os.Remove(c.Provenance); err != nil {
 		t.Fatal(err)
 	}
@@ -106,5 +106,5 @@ func TestImage(t *testing.T) {
 	}
 	hometest.Put(t, dir, ".hermes_build_sha", "0123456789abcdef\n")
 	hometest.Put(t, dir, "pyproject.toml", "[project]\nname = \"hermes-agent\"\nversion = \"0.14.2\"\n[tool.x]\nversion = \"9\"\n")
-	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"recorded"`, "version": `"0.14.2"`, "sha": `"0123456789abcdef"`, "source": `"build_sha"`})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"recorded"`, "version": `"0.14.2"`, "sha": `"0123456789abcdef"`})
 }
