@@ -30,11 +30,10 @@ type Collector struct {
 func (c *Collector) Container(ctx context.Context) policy.Facts {
 	ctx, cancel := context.WithTimeout(ctx, c.SourceTimeout)
 	defer cancel()
-	r := newReading(c.Sources)
-	return c.within(ctx, r, func() {
+	return gather(ctx, c.Sources, c.SourceTimeout, func(facts chan<- oneFact) {
 		var sources sync.WaitGroup
 		for _, s := range c.Sources {
-			sources.Go(func() { r.add(s.Name(), collected(func() (any, error) { return s.Collect(ctx) })) })
+			sources.Go(func() { facts <- collected(s.Name(), func() (any, error) { return s.Collect(ctx) }) })
 		}
 		sources.Wait()
 	})
@@ -54,7 +53,7 @@ func (c *Collector) Profiles(ctx context.Context, emit func(profile string, fact
 	workers.SetLimit(2 * runtime.GOMAXPROCS(0))
 	for _, p := range profiles {
 		workers.Go(func() error {
-			facts := c.profile(ctx, p)
+			facts := gather(ctx, c.ProfileSources, c.SourceTimeout, func(facts chan<- oneFact) { c.readProfile(ctx, p, facts) })
 			serial.Lock()
 			defer serial.Unlock()
 			emit(p.Name, facts)
@@ -64,119 +63,84 @@ func (c *Collector) Profiles(ctx context.Context, emit func(profile string, fact
 	return workers.Wait()
 }
 
-// profile collects the facts of one profile.
-func (c *Collector) profile(ctx context.Context, p policy.Profile) policy.Facts {
-	r := newReading(c.ProfileSources)
-	return c.within(ctx, r, func() { c.readProfile(ctx, p, r) })
-}
-
-// within returns what a reading has when read returns, or when one source takes too long.
-// Another goroutine does the reading, and is left behind when it hangs: nothing interrupts a
-// system call on a volume that does not answer.
-func (c *Collector) within(ctx context.Context, r *reading, read func()) policy.Facts {
-	if ctx.Err() != nil {
-		return r.end()
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		read()
-	}()
-	patience := time.NewTimer(c.SourceTimeout)
-	defer patience.Stop()
-	for {
-		select {
-		case <-done:
-			return r.end()
-		case <-ctx.Done():
-			return r.end()
-		case <-patience.C:
-			since := r.sinceLast()
-			if since >= c.SourceTimeout {
-				return r.end()
-			}
-			patience.Reset(c.SourceTimeout - since)
-		}
-	}
-}
-
-// A reading is the facts that are known so far. It is safe for concurrent use.
-type reading struct {
-	mu    sync.Mutex
-	facts policy.Facts // nil after end
-	last  time.Time    // when the last fact was added; zero: none yet
-}
-
-// newReading returns a reading in which every source has timed out.
-func newReading[S interface{ Name() string }](sources []S) *reading {
-	r := &reading{facts: make(policy.Facts, len(sources))}
-	for _, s := range sources {
-		r.facts[s.Name()] = json.RawMessage(`{"status":"timed_out"}`)
-	}
-	return r
-}
-
-func (r *reading) add(source string, value json.RawMessage) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.facts != nil {
-		r.facts[source], r.last = value, time.Now()
-	}
-}
-
-// sinceLast returns how long ago the last fact was added. Without any fact it is very long.
-func (r *reading) sinceLast() time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return time.Since(r.last)
-}
-
-// end returns the facts. A fact that is added later is lost.
-func (r *reading) end() policy.Facts {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	facts := r.facts
-	r.facts = nil
-	return facts
-}
-
-func (c *Collector) readProfile(ctx context.Context, p policy.Profile, r *reading) {
+func (c *Collector) readProfile(ctx context.Context, p policy.Profile, facts chan<- oneFact) {
 	dir, done, err := c.Home.Open(p)
 	if err != nil {
 		for _, s := range c.ProfileSources {
-			r.add(s.Name(), failed(err))
+			facts <- oneFact{s.Name(), failed(err)}
 		}
 		return
 	}
 	defer done()
 	for _, s := range c.ProfileSources {
-		r.add(s.Name(), collected(func() (any, error) { return s.Collect(ctx, dir) }))
+		facts <- collected(s.Name(), func() (any, error) { return s.Collect(ctx, dir) })
+	}
+}
+
+type oneFact struct {
+	source string
+	value  json.RawMessage
+}
+
+// gather returns what read has found when it returns, when ctx ends, or when one source takes
+// longer than patience. Read finds at most one fact of each source. Another goroutine does the
+// reading, and is left behind when it hangs: nothing interrupts a system call on a volume that
+// does not answer.
+func gather[S interface{ Name() string }](ctx context.Context, sources []S, patience time.Duration, read func(chan<- oneFact)) policy.Facts {
+	facts := make(policy.Facts, len(sources))
+	for _, s := range sources {
+		facts[s.Name()] = json.RawMessage(`{"status":"timed_out"}`)
+	}
+	if ctx.Err() != nil {
+		return facts
+	}
+	found := make(chan oneFact, len(sources)) // so that nobody waits to be asked
+	go func() {
+		defer close(found)
+		read(found)
+	}()
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		select {
+		case f, more := <-found:
+			if !more {
+				return facts
+			}
+			facts[f.source] = f.value
+			late.Reset(patience)
+			continue
+		case <-ctx.Done():
+		case <-late.C:
+		}
+		for range len(found) {
+			f := <-found
+			facts[f.source] = f.value
+		}
+		return facts
 	}
 }
 
 func failed(err error) json.RawMessage {
-	value, marshalErr := json.Marshal(map[string]string{"status": policy.StatusFailed, "error": err.Error()})
-	if marshalErr != nil {
-		return json.RawMessage(`{"status":"failed"}`)
-	}
+	value, _ := json.Marshal(map[string]string{"status": policy.StatusFailed, "error": err.Error()}) // texts
 	return value
 }
 
 // collected runs one source. A panic is a failure of that source, so that one bad file does not
 // affect other profiles.
-func collected(collect func() (any, error)) (value json.RawMessage) {
+func collected(source string, collect func() (any, error)) (f oneFact) {
+	f.source = source
 	defer func() {
 		if r := recover(); r != nil {
-			value = failed(fmt.Errorf("panic: %v", r))
+			f.value = failed(fmt.Errorf("panic: %v", r))
 		}
 	}()
-	v, err := collect()
-	if err != nil {
-		return failed(err)
+	value, err := collect()
+	if err == nil {
+		f.value, err = json.Marshal(value)
 	}
-	value, err = json.Marshal(v)
 	if err != nil {
-		return failed(err)
+		f.value = failed(err)
 	}
-	return value
+	return f
 }

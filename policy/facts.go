@@ -47,11 +47,11 @@ func read[T any](f Facts, name string) T {
 
 // ProfilesDir is the container fact "profiles_dir": how listing the profiles went.
 type ProfilesDir struct {
-	Status    string `json:"status"`
-	Error     string `json:"error,omitempty"`
-	Entries   int    `json:"entries"`   // named profiles
-	Others    int    `json:"others"`    // entries that are not profiles
-	Truncated bool   `json:"truncated"` // the directory has more entries than were listed
+	Status    string `json:"status" about:"how the collection went" words:"status"`
+	Error     string `json:"error,omitempty" about:"what went wrong; never quotes what was read"`
+	Entries   int    `json:"entries" about:"directories and links: the named profiles"`
+	Others    int    `json:"others" about:"other entries, which are not profiles"`
+	Truncated bool   `json:"truncated" about:"the directory has more entries than were listed"`
 }
 
 func ProfilesDirOf(container Facts) ProfilesDir {
@@ -208,9 +208,9 @@ func RuntimeFiles(profile Facts) map[string]RuntimeFile {
 
 // A Lock is how the look at the lock of a gateway went.
 type Lock struct {
-	Status string
-	Error  string
-	Held   bool // true too when the lock cannot be read
+	Status string `json:"status" about:"missing: no gateway ever ran; unreadable: not a regular file, or no permission" words:"status"`
+	Error  string `json:"error,omitempty" about:"what went wrong"`
+	Held   bool   `json:"held" about:"a process in any container on this kernel holds a lock on the file; true too when this is unknown" by:"kernel"`
 }
 
 func LockOf(profile Facts) Lock {

@@ -26,7 +26,7 @@ func manyProfiles(n int) policy.Input {
 		Now:           policy.NewNow(time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)),
 		Container: policy.Facts{
 			"command":     json.RawMessage(`{"status":"recorded","role":"gateway run","argv":["main-wrapper.sh","gateway","run"],"no_supervise":false,"source":"rc.init"}`),
-			"environment": json.RawMessage(`{"status":"recorded","source":"s6","vars":{"HERMES_GATEWAY_BOOTSTRAP_STATE":"running"},"flags":{},"invalid_flags":[],"secrets":[]}`),
+			"environment": json.RawMessage(`{"status":"recorded","source":"s6","vars":{"HERMES_GATEWAY_BOOTSTRAP_STATE":"running"},"flags":{},"secrets":[]}`),
 			"owner_lease": json.RawMessage(`{"status":"invalid"}`),
 			"multiplex":   json.RawMessage(`{"status":"recorded","on":true,"source":"environment","config_status":"missing","routes":0,"warnings":["config.yaml: multiplex_profiles: want true or false"]}`),
 		},

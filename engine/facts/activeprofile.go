@@ -10,7 +10,6 @@ type activeProfileFact struct {
 	Name string `json:"name,omitempty" about:"first line of the file active_profile in the home"`
 }
 
-// activeProfile is the profile that commands without -p use.
 func (c Config) activeProfile() activeProfileFact {
 	data, out := read.File(c.Root, "active_profile", 4096)
 	f := activeProfileFact{out, read.FirstLine(data, 255)}

@@ -12,7 +12,6 @@ type diskFact struct {
 	HomeFreePercent float64 `json:"home_free_percent" about:"free in percent of the size, 0 to 100"`
 }
 
-// disk is how full the volume is.
 func (c Config) disk() diskFact {
 	free, total, err := read.Space(c.Home)
 	if err != nil {

@@ -50,7 +50,6 @@ type Config struct {
 	lastLines  func() (map[string]ledger.Line, error) // reads once
 }
 
-// withDefaults fills in the empty fields.
 func (c Config) withDefaults() Config {
 	c.Proc = cmp.Or(c.Proc, "/proc")
 	c.ManagedDir = cmp.Or(c.ManagedDir, "/etc/hermes")
@@ -75,7 +74,7 @@ func Builtin(c Config) Sources {
 	c = c.withDefaults()
 	return Sources{
 		Volume: []fact.Source{
-			fact.OfContainer("multiplex", fact.ByAgent, "whether one gateway serves several profiles", c.multiplex),
+			fact.OfContainer("multiplex", fact.ByAgent, "whether one gateway serves several profiles", func() multiplexFact { return multiplex(c.setup(c.Root)) }),
 			fact.OfContainer("sentinels", fact.ByAgent, "files in the home that stop or hold the fleet", c.sentinels),
 			fact.OfContainer("active_profile", fact.ByAgent, "the profile that commands without -p use", c.activeProfile),
 			fact.OfContainer("disk", fact.ByKernel, "space on the volume, from statfs of the home", c.disk),
@@ -89,9 +88,9 @@ func Builtin(c Config) Sources {
 			fact.OfProfile("prior_state", fact.ByAgent, "what the gateway and its operator last recorded, from gateway_state.json", priorState),
 			fact.OfProfile("lifecycle", fact.ByAgent, "how the last gateway ended, from state/gateway.lifecycle.json", lifecycle),
 			fact.OfProfile("runtime_files", fact.ByAgent, "files that name a running gateway", c.runtimeFiles),
-			fact.OfProfile("tokens", fact.ByAgent, "credentials of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env", c.tokens),
-			fact.OfProfile("ports", fact.ByAgent, "ports of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment", c.ports),
-			fact.OfProfile("platforms", fact.ByAgent, "the messaging platforms of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env", c.platforms),
+			fact.OfProfile("tokens", fact.ByAgent, "credentials of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env", func(dir policy.Directory) tokensFact { return tokens(c.setup(dir)) }),
+			fact.OfProfile("ports", fact.ByAgent, "ports of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment", func(dir policy.Directory) portsFact { return ports(entryOf(dir.Profile()), c.setup(dir)) }),
+			fact.OfProfile("platforms", fact.ByAgent, "the messaging platforms of the profile, as upstream's loader merges .env, config.yaml, the administrator's files and the container's environment; the status is that of .env", func(dir policy.Directory) platformsFact { return platforms(c.setup(dir)) }),
 			fact.OfProfile("starts", fact.ByAgent, "recent starts of the gateway, from gateway-starts.log", starts),
 			fact.OfProfile("unclean_exits", fact.ByAgent, "deaths of the gateway that nothing recorded at the time, from the last 64 KiB of logs/gateway-exit-diag.log", uncleanExits),
 			fact.OfProfile("restart_hold", fact.ByAgent, "the gateway used up its budget of deaths, from "+policy.RestartHoldFile+"; it stays down until the hold ends", c.restartHold),

@@ -23,14 +23,6 @@ func FuzzFacts(f *testing.F) {
 	f.Add([]byte(`export A_TOKEN="x\n" # c` + "\nB='multi\nline'\nC=d # e"))
 	f.Add([]byte("platforms:\n  telegram: {token: x, extra: {app_key: y}}\n  api_server: {enabled: true, extra: {port: 1}}\n"))
 	f.Add([]byte(`{"since_unix":1,"until_unix":2,"deaths":5,"window_seconds":600,"exit_code":256,"signal":9,"files":{".env":"a"}}`))
-	sources := map[string]string{}
-	all := Builtin(Config{})
-	for _, source := range all.Volume {
-		sources[source.Name()] = facttest.Schema(f, "container", source.Name())
-	}
-	for _, source := range all.Profile {
-		sources[source.Name()] = facttest.Schema(f, "profile", source.Name())
-	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		env, config := read.ParseDotenv(data), read.ParseConfig(data)
 		own := setup{env, config, &inherited{env: env, config: config, environ: env.Values}}
@@ -42,14 +34,14 @@ func FuzzFacts(f *testing.F) {
 			"lifecycle":     describeLifecycle(read.ParseObject(data)),
 			"starts":        startsFact{Outcome: out, TimesUnix: times, ChainedBoots: chained, ChainStatus: chain},
 			"unclean_exits": parseUncleanExits(data),
-			"tokens":        describeTokens(own),
-			"ports":         describePorts("coder", own),
-			"platforms":     platformsOf(own),
-			"multiplex":     describeMultiplex(own),
+			"tokens":        tokens(own),
+			"ports":         ports("coder", own),
+			"platforms":     platforms(own),
 			"restart_hold":  describeRestartHold(keys, held, now.Unix(), func(string) (string, bool) { return "", true }),
 		} {
-			facttest.Check(t, name, sources[name], value)
+			facttest.Check(t, facttest.Profile, name, value)
 		}
+		facttest.Check(t, facttest.Container, "multiplex", multiplex(own))
 		parsePID(data)
 		_, _, _ = countJobs(data, read.Outcome{})
 	})

@@ -57,7 +57,7 @@ func collectedFor(t testing.TB, s fact.ProfileSource, h *volume.Home, profile st
 		if err != nil {
 			t.Fatalf("%s: %v", s.Name(), err)
 		}
-		return facttest.Check(t, s.Name(), facttest.Schema(t, "profile", s.Name()), value)
+		return facttest.Check(t, facttest.Profile, s.Name(), value)
 	}
 	t.Fatalf("there is no profile %q", profile)
 	return nil

@@ -18,7 +18,6 @@ type lifecycleFact struct {
 	Unexpected    []string `json:"unexpected,omitempty" about:"fields of the file that have an unexpected type and are left out" of:"field"`
 }
 
-// lifecycle is how the last gateway ended.
 func lifecycle(dir policy.Directory) lifecycleFact {
 	f := describeLifecycle(read.JSON(dir, "state/gateway.lifecycle.json", read.MaxState))
 	if f.Exit == "unclean" {

@@ -21,10 +21,31 @@ type fileFact struct {
 	ModifiedUnix int64  `json:"modified_unix" about:"time of the last change in seconds since 1970"`
 }
 
-// markers are the well-known files of a profile that exist.
 func markers(dir policy.Directory) markersFact {
 	files, out := describeFiles(dir, markerFiles)
 	return markersFact{out, files}
+}
+
+type operatorFilesFact struct {
+	read.Outcome
+	Files map[string]fileFact `json:"files" about:"those of .no-auto-start, .autostart and the configured names that exist, by name" of:"one file"`
+}
+
+// operatorNames are the files with which operators choose what starts: those of other supervisors,
+// and the configured ones. A configured name that leads out of the profile is left out.
+func operatorNames(configured []string) []string {
+	names := []string{".no-auto-start", ".autostart"}
+	for _, name := range configured {
+		if fs.ValidPath(name) && name != "." {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (c Config) operatorFiles(dir policy.Directory) operatorFilesFact {
+	files, out := describeFiles(dir, c.marks)
+	return operatorFilesFact{out, files}
 }
 
 // describeFiles describes the named files that exist. A file that cannot be described makes
@@ -44,7 +65,6 @@ func describeFiles(dir policy.Directory, names []string) (map[string]fileFact, r
 	return files, whole
 }
 
-// kindOf names the kind of a file.
 func kindOf(mode fs.FileMode) string {
 	switch {
 	case mode.IsRegular():

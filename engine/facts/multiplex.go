@@ -15,16 +15,11 @@ type multiplexFact struct {
 	Warnings     []string `json:"warnings" about:"settings with a value that is not valid, so they count as unset" of:"the setting, and which values are valid"`
 }
 
-// multiplexVariable switches multiplexing.
 const multiplexVariable = "GATEWAY_MULTIPLEX_PROFILES"
 
 // multiplex is whether the root profile's gateway serves the other profiles. The variable
 // decides if it is set and valid, else config.yaml, else it is off.
-func (c Config) multiplex() multiplexFact {
-	return describeMultiplex(c.setup(c.Root))
-}
-
-func describeMultiplex(s setup) multiplexFact {
+func multiplex(s setup) multiplexFact {
 	config := s.config
 	f := multiplexFact{Outcome: read.Recorded, Source: fromDefault, ConfigStatus: config.Status, Warnings: []string{}}
 	allowlist, _ := s.key("gateway", "multiplex_profile_allowlist")

@@ -16,7 +16,6 @@ type ownerLeaseFact struct {
 	TTL            *int64  `json:"ttl_seconds,omitempty" about:"ttl: how long the lease counts after seen_at"`
 }
 
-// ownerLease is which container used the volume last.
 func (c Config) ownerLease() ownerLeaseFact {
 	keys, out := read.JSON(c.Root, policy.LeaseFile, read.MaxState)
 	f := ownerLeaseFact{

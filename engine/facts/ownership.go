@@ -16,7 +16,6 @@ type ownershipFact struct {
 	Writable bool    `json:"writable" about:"the user who collects the facts may make and remove files in the directory; false on a read-only file system"`
 }
 
-// ownership is who owns the directory of a profile.
 func ownership(dir policy.Directory) ownershipFact {
 	info, err := dir.Lstat(".")
 	if err != nil {

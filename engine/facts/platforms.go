@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"hermes-reconcile/engine/facts/read"
-	"hermes-reconcile/policy"
 )
 
 // A platform is one that a gateway can serve, and how upstream's loader switches it on.
@@ -96,12 +95,7 @@ type shownPlatform struct {
 	Credentials bool `json:"credentials" about:"what it logs in with is there: its variables, or their values or a token in config.yaml"`
 }
 
-// platforms are what the gateway of a profile would serve.
-func (c Config) platforms(dir policy.Directory) platformsFact {
-	return platformsOf(c.setup(dir))
-}
-
-func platformsOf(s setup) platformsFact {
+func platforms(s setup) platformsFact {
 	f := platformsFact{Outcome: s.env.Outcome, Platforms: map[string]shownPlatform{}, ConfigStatus: s.config.Status}
 	names := s.configured()
 	for _, p := range platformTable {
@@ -119,7 +113,7 @@ func platformsOf(s setup) platformsFact {
 // hasCredentials reports whether a gateway finds what it logs in with at a platform.
 func (s setup) hasCredentials(p platform) bool {
 	if len(p.by) == 0 {
-		return slices.ContainsFunc(describeTokens(s).Tokens, func(t token) bool { return t.Scope == p.name })
+		return slices.ContainsFunc(tokens(s).Tokens, func(t token) bool { return t.Scope == p.name })
 	}
 	token, _, _ := s.platformKey(p.name, "token")
 	return token != "" || slices.ContainsFunc(p.by, func(all []string) bool {

@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"hermes-reconcile/engine/facts/read"
-	"hermes-reconcile/policy"
 )
 
 // Upstream's default ports.
@@ -32,12 +31,7 @@ type port struct {
 	Enabled  bool   `json:"enabled" about:"it would listen"`
 }
 
-// ports are the ports that a profile's gateway would listen on.
-func (c Config) ports(dir policy.Directory) portsFact {
-	return describePorts(entryOf(dir.Profile()), c.setup(dir))
-}
-
-func describePorts(name string, s setup) portsFact {
+func ports(name string, s setup) portsFact {
 	f := portsFact{Outcome: s.env.Outcome, Ports: []port{}, Derived: derivedPort(name), ConfigStatus: s.config.Status}
 	configured := s.configured()
 	add := func(platform string, number int, source string, on bool) {
@@ -79,7 +73,6 @@ func parsePort(text string) int {
 	return n
 }
 
-// derivedPort returns the port that upstream once derived from a name.
 func derivedPort(name string) int {
 	sum := sha256.Sum256([]byte(name))
 	return int(binary.BigEndian.Uint32(sum[:4])%600) + 9200

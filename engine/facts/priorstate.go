@@ -38,7 +38,6 @@ type platformState struct {
 	RetryingSince  *int64  `json:"retrying_since_unix,omitempty" about:"retrying_since in seconds since 1970"`
 }
 
-// priorState is what the gateway and its operator last recorded: what should run.
 func priorState(dir policy.Directory) priorStateFact {
 	return describePriorState(read.JSON(dir, policy.StateFile, read.MaxState))
 }

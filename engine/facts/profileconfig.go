@@ -29,7 +29,6 @@ type platformConfig struct {
 	Enabled *bool `json:"enabled,omitempty" about:"enabled; absent when not set"`
 }
 
-// maxMembers bounds how many members of a list are shown.
 const maxMembers = 64
 
 type configValue struct {
@@ -102,7 +101,6 @@ func (s setup) firstShown(paths ...[]string) *string {
 	return nil
 }
 
-// profileConfig is what a profile is set up for.
 func (c Config) profileConfig(dir policy.Directory) configFact {
 	s := c.setup(dir)
 	standalone, _ := s.key("gateway", "standalone")

@@ -16,7 +16,7 @@ import (
 type runtimeFilesFact struct {
 	read.Outcome
 	Files            map[string]runtimeFile `json:"files" about:"those of gateway.pid, processes.json, .gateway-takeover.json, .gateway-planned-stop.json and gateway.lock that exist, by name; and the locks of the profile's tokens, by their path below the home; the root profile has the token locks of gateways that are not known, too" of:"one file"`
-	Lock             lockFact               `json:"lock" about:"gateway.lock"`
+	Lock             policy.Lock            `json:"lock" about:"gateway.lock"`
 	TokenLocksStatus string                 `json:"token_locks_status" about:"how reading the directory of the token locks went: HERMES_GATEWAY_LOCK_DIR, else hermes/gateway-locks in XDG_STATE_HOME or in .local/state of the home; unreadable if it is outside of the home" words:"status"`
 }
 
@@ -37,13 +37,6 @@ type runtimeFile struct {
 	Fingerprint   string  `json:"fingerprint,omitempty" about:"of the token that a token lock is for, as in tokens"`
 }
 
-type lockFact struct {
-	Status string `json:"status" about:"missing: no gateway ever ran; unreadable: not a regular file, or no permission" words:"status"`
-	Error  string `json:"error,omitempty" about:"what went wrong"`
-	Held   bool   `json:"held" about:"a process in any container on this kernel holds a lock on the file; true too when this is unknown" by:"kernel"`
-}
-
-// maxPath bounds a path that is shown.
 const maxPath = 512
 
 // runtimeFiles are the files that name a running gateway. They outlive the gateway. The lock is
@@ -78,23 +71,23 @@ func (c Config) runtimeFiles(dir policy.Directory) runtimeFilesFact {
 }
 
 // isSweepable reports whether a file may be removed. lock is that of its gateway.
-func isSweepable(file runtimeFile, lock lockFact) bool {
+func isSweepable(file runtimeFile, lock policy.Lock) bool {
 	alive := file.PIDAlive != nil && *file.PIDAlive
 	return file.Kind != "directory" && !lock.Held && !alive && file.Identity != ""
 }
 
 // probeGatewayLock looks at the lock of a profile, which is a directory below dir. It reports a lock that cannot be probed as held, so that no file of a living
 // gateway is removed.
-func probeGatewayLock(dir policy.Directory, profile string) lockFact {
+func probeGatewayLock(dir policy.Directory, profile string) policy.Lock {
 	held, err := dir.LockHeld(path.Join(profile, policy.GatewayLock))
 	switch {
 	case err == nil:
-		return lockFact{Status: policy.StatusRecorded, Held: held}
+		return policy.Lock{Status: policy.StatusRecorded, Held: held}
 	case errors.Is(err, fs.ErrNotExist):
-		return lockFact{Status: policy.StatusMissing}
+		return policy.Lock{Status: policy.StatusMissing}
 	}
 	out := read.OutcomeOf(err)
-	return lockFact{out.Status, out.Error, true}
+	return policy.Lock{Status: out.Status, Error: out.Error, Held: true}
 }
 
 // describeRuntimeFile reads a runtime file, and returns its keys too. An empty file can be

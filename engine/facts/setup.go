@@ -54,7 +54,6 @@ func (c Config) inherit() *inherited {
 	return i
 }
 
-// setup reads the setup of a profile.
 func (c Config) setup(dir policy.Directory) setup {
 	i := c.inherited()
 	return setup{read.ReadDotenv(dir).Resolved(i.environ), read.ReadConfig(dir), i}

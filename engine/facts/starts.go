@@ -9,7 +9,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// maxTimes is how many times of a log are kept.
 const maxTimes = 40
 
 type startsFact struct {
@@ -21,7 +20,6 @@ type startsFact struct {
 	ChainStatus  string  `json:"chain_status" about:"how reading gateway/restart_loop.json went" words:"status"`
 }
 
-// starts are the recent starts of the profile's gateway.
 func starts(dir policy.Directory) startsFact {
 	f := startsFact{TimesUnix: []int64{}}
 	data, out := read.Tail(dir, "gateway-starts.log", 4096)

@@ -11,7 +11,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// maxTokenLocks bounds how many token locks are read.
 const maxTokenLocks = 2000
 
 // tokenLocks are the locks by which gateways keep others from their tokens. All profiles share

@@ -11,7 +11,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// maxTokens bounds how many tokens of a profile are listed.
 const maxTokens = 64
 
 type tokensFact struct {
@@ -29,12 +28,7 @@ type token struct {
 	Exclusive   bool   `json:"exclusive" about:"it names a bot or an account that only one gateway can use"`
 }
 
-// tokens are the credentials that a profile's gateway would use.
-func (c Config) tokens(dir policy.Directory) tokensFact {
-	return describeTokens(c.setup(dir))
-}
-
-func describeTokens(s setup) tokensFact {
+func tokens(s setup) tokensFact {
 	f := tokensFact{Outcome: s.env.Outcome, EnvLink: s.env.Link, ConfigStatus: s.config.Status, Tokens: []token{}}
 	f.addVariables(s)
 	f.addConfig(s)

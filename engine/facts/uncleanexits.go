@@ -24,7 +24,6 @@ type uncleanExit struct {
 	StateDBIntegrity *string `json:"state_db_integrity,omitempty" about:"state_db_integrity: result of the check of state.db"`
 }
 
-// uncleanExits are recent deaths of the gateway that nothing recorded at the time.
 func uncleanExits(dir policy.Directory) uncleanExitsFact {
 	data, out := read.Tail(dir, "logs/gateway-exit-diag.log", read.MaxTail)
 	if out.Status != "" {

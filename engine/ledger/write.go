@@ -233,7 +233,7 @@ var alwaysDifferent = []string{"disk", "host", "identity", "labels", "log_direct
 var passing = map[string][]string{
 	"config":       {"changed_unix"},
 	"environment":  {"source"},
-	"external":     {"duration_ms", "stderr_bytes"},
+	"external":     {"duration_ms"},
 	"lifecycle":    {"started_at_unix", "exited_at_unix"},
 	"markers":      {"auth.json", "cron/jobs.json", "state.db"},
 	"prior_state":  {"active_agents", "pid", "retrying_since_unix", "start_time", "updated_at_unix"},

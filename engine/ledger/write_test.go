@@ -26,7 +26,7 @@ func TestFactDigests(t *testing.T) {
 		{"lifecycle", `{"exit":"clean","exited_at_unix":1}`, `{"exit":"clean"}`},
 		{"markers", `{"files":{".env":{"kind":"file","size":1},"state.db":{"kind":"file","size":9,"modified_unix":5}}}`, `{"files":{".env":{"kind":"file","size":1},"state.db":{"kind":"file","size":10,"modified_unix":6}}}`},
 		{"markers", `{"files":{"auth.json":{"kind":"file","size":1},"state.db":{"kind":"file","size":9}}}`, `{"files":{}}`},
-		{"external", `{"plugins":{"a":{"status":"recorded","duration_ms":5,"stderr_bytes":0},"b":{"duration_ms":7}}}`, `{"plugins":{"a":{"status":"recorded","duration_ms":6,"stderr_bytes":9},"b":{"duration_ms":8}}}`},
+		{"external", `{"plugins":{"a":{"status":"recorded","duration_ms":5},"b":{"duration_ms":7}}}`, `{"plugins":{"a":{"status":"recorded","duration_ms":6},"b":{"duration_ms":8}}}`},
 		{"external", `{"duration_ms":5,"status":"recorded"}`, `{"status":"recorded"}`},
 	} {
 		if digests(same[0], same[1]) != digests(same[0], same[2]) {

@@ -20,12 +20,9 @@ import (
 // everything else is opened.
 type directory struct {
 	profile policy.Profile
-	fd      beneath.Dir // -1: nothing can be opened, and broken says why
+	file    *os.File // nil: nothing can be opened, and broken says why
 	broken  error
 	self    fs.FileInfo // of a broken directory; nil when unknown
-
-	using sync.RWMutex // held for reading while fd is used
-	shut  bool
 
 	// listed makes the directory answer from one listing that a name is missing, which is
 	// true of most files that facts look for. That takes a sixth off the processor time of
@@ -42,19 +39,20 @@ type directory struct {
 // the name to an error, which wraps policy.ErrNotRegular for a link, and for another file
 // where a directory is wanted.
 func (d *directory) use(op, name string, f func(fd beneath.Dir) error) error {
-	d.using.RLock()
-	defer d.using.RUnlock()
 	err := d.broken
 	switch {
-	case d.shut:
-		err = fs.ErrClosed
 	case err != nil:
 	case checkName(name) != nil && (name != "." || op == "open"):
 		err = fs.ErrInvalid
-	case d.absent(name):
-		err = unix.ENOENT
 	default:
-		err = f(d.fd)
+		conn, connErr := d.file.SyscallConn()
+		if connErr != nil || conn.Control(func(fd uintptr) {
+			if err = unix.ENOENT; !d.absent(beneath.Dir(fd), name) {
+				err = f(beneath.Dir(fd))
+			}
+		}) != nil {
+			err = fs.ErrClosed
+		}
 	}
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
 		err = policy.ErrNotRegular
@@ -75,22 +73,21 @@ func checkName(name string) error {
 	return nil
 }
 
-// maxListed bounds the list of names that is kept.
 const maxListed = 256
 
 // absent reports whether the first part of a name was missing when the directory was
-// listed. The caller holds using.
-func (d *directory) absent(name string) bool {
+// listed.
+func (d *directory) absent(fd beneath.Dir, name string) bool {
 	if !d.listed || name == "." || strings.Contains(name, "\x00") {
 		return false
 	}
-	d.list.Do(func() { d.names = d.listNames() })
+	d.list.Do(func() { d.names = listNames(fd) })
 	first, _, _ := strings.Cut(name, "/")
 	return d.names != nil && !d.names[first]
 }
 
-func (d *directory) listNames() map[string]bool {
-	fd, err := d.fd.Open(".", listFlags)
+func listNames(dir beneath.Dir) map[string]bool {
+	fd, err := dir.Open(".", listFlags)
 	if err != nil {
 		return nil
 	}
@@ -105,18 +102,9 @@ func (d *directory) listNames() map[string]bool {
 	return names
 }
 
-func (d *directory) close() error {
-	d.using.Lock()
-	defer d.using.Unlock()
-	if d.shut || d.fd < 0 {
-		d.shut = true
-		return nil
-	}
-	d.shut = true
-	return unix.Close(int(d.fd))
-}
+// close closes the directory once nobody uses it any more.
+func (d *directory) close() { _ = d.file.Close() }
 
-// openAt opens a directory.
 func (d *directory) openAt(name string, flags int) (fd int, err error) {
 	err = d.use("opendir", name, func(at beneath.Dir) (err error) {
 		fd, err = at.Open(name, flags)
@@ -167,9 +155,13 @@ func (d *directory) Lstat(name string) (fs.FileInfo, error) {
 	return fileInfo{name: path.Base(name), st: st}, nil
 }
 
-// remove removes a file, or a link as such.
-func (d *directory) remove(name string) error {
-	return d.use("unlink", name, func(fd beneath.Dir) error { return fd.InParent(name, beneath.Dir.Remove) })
+// remove removes a file, or a link as such, and reports whether it was there.
+func (d *directory) remove(name string) (was bool, err error) {
+	err = d.use("unlink", name, func(fd beneath.Dir) error { return fd.InParent(name, beneath.Dir.Remove) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (d *directory) ReadDir(name string, limit int) (names []string, err error) {
@@ -220,19 +212,14 @@ func probeLock(fd int) (held bool, err error) {
 	return false, unix.Flock(fd, unix.LOCK_UN)
 }
 
-// lock takes a lock on a file, if it is free.
+// lock takes a lock on a file, if it is free. A signal may interrupt the system call on slow and
+// network file systems.
 func lock(fd, kind int) error {
-	_, err := ignoringEINTR(func() (int, error) { return 0, unix.Flock(fd, kind|unix.LOCK_NB) })
-	return err
-}
-
-// ignoringEINTR repeats a system call that a signal interrupted, which happens
-// on slow and network file systems.
-func ignoringEINTR(call func() (int, error)) (n int, err error) {
-	for err = unix.EINTR; err == unix.EINTR; {
-		n, err = call()
+	for {
+		if err := unix.Flock(fd, kind|unix.LOCK_NB); err != unix.EINTR {
+			return err
+		}
 	}
-	return n, err
 }
 
 func (d *directory) Remember(key string, make func() any) any {

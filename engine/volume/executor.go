@@ -34,27 +34,17 @@ func (e *Executor) Execute(ctx context.Context, operations []policy.Operation, _
 		default:
 			continue
 		}
-		done, err := e.at(ctx, op, do)
+		done := false
+		err := e.Home.inProfile(ctx, op.Profile, op.File, func(dir *directory) (err error) {
+			done, err = do(dir, op)
+			return err
+		})
 		if err != nil {
-			err = fmt.Errorf("%s %s of profile %s: %w", op.Op, op.File, op.Profile, err)
+			err = fmt.Errorf("%s %w", op.Op, err)
 		}
 		results = append(results, policy.Result{Operation: op, Done: done, Err: err})
 	}
 	return results
-}
-
-// at calls do with the directory of the operation's profile, opened anew without following
-// a link.
-func (e *Executor) at(ctx context.Context, op policy.Operation, do func(*directory, policy.Operation) (bool, error)) (bool, error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	dir, err := e.Home.openNamed(op.Profile)
-	if err != nil {
-		return false, err
-	}
-	defer dir.close()
-	return do(dir, op)
 }
 
 // sweep removes the very file that the facts saw: one of the profile, or a token lock below the
@@ -71,7 +61,7 @@ func (e *Executor) sweep(dir *directory, op policy.Operation) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, unwrapPath(err)
+		return false, err
 	}
 	if info.IsDir() {
 		return false, errors.New("it is a directory, want a file")
@@ -86,11 +76,7 @@ func (e *Executor) sweep(dir *directory, op policy.Operation) (bool, error) {
 	if held {
 		return false, e.unlessLive("a gateway holds " + policy.GatewayLock)
 	}
-	err = below.remove(op.File)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
+	return below.remove(op.File)
 }
 
 // unlessLive returns an error, or nil when gateways may be starting at this moment.
@@ -125,5 +111,5 @@ func (e *Executor) seed(dir *directory, op policy.Operation) (bool, error) {
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}
-	return err == nil, unwrapPath(err)
+	return err == nil, err
 }

@@ -11,15 +11,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/policy/beneath"
 )
 
 // MaxProfiles bounds how many named profiles are listed. The fact "profiles_dir" reports
@@ -52,16 +54,16 @@ type Home struct {
 // Open opens the home. The path itself belongs to the operator and may lead
 // through links; nothing below it may.
 func Open(home string) (*Home, error) {
-	fd, err := ignoringEINTR(func() (int, error) { return unix.Open(home, dirFlags&^unix.O_NOFOLLOW, 0) })
+	file, err := os.OpenFile(home, dirFlags&^unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open home", Path: home, Err: err}
+		return nil, &fs.PathError{Op: "open home", Path: home, Err: unwrapPath(err)}
 	}
-	root := &directory{profile: policy.Profile{Name: policy.RootProfile, Dir: "."}, fd: beneath.Dir(fd)}
+	root := &directory{profile: policy.Profile{Name: policy.RootProfile, Dir: "."}, file: file}
 	return &Home{path: home, root: root, limit: MaxProfiles}, nil
 }
 
 // Close closes the home. Directories that were opened before stay usable.
-func (h *Home) Close() error { return h.root.close() }
+func (h *Home) Close() { h.root.close() }
 
 // Path returns the path of the home as it was given to Open.
 func (h *Home) Path() string { return h.path }
@@ -100,10 +102,11 @@ func (h *Home) ProfilesDir(ctx context.Context) (policy.ProfilesDir, error) {
 	if listed.Status != "" {
 		return listed, nil
 	}
-	if _, err := h.Profiles(ctx); err != nil {
-		return policy.ProfilesDir{}, err
+	if err := ctx.Err(); err != nil {
+		return listed, err
 	}
-	return h.ProfilesDir(ctx)
+	_, listed = h.list()
+	return listed, nil
 }
 
 // list returns the entries that are profiles, and how listing them went.
@@ -111,18 +114,7 @@ func (h *Home) list() (entries []string, dir policy.ProfilesDir) {
 	dir.Status = policy.StatusRecorded
 	fd, err := h.root.openAt(profilesDir, listFlags)
 	if err == nil {
-		err = scan(fd, func(name string, kind fs.FileMode) bool {
-			if kind != fs.ModeDir && kind != fs.ModeSymlink {
-				dir.Others++
-				return true
-			}
-			if len(entries) == h.limit {
-				dir.Truncated = true
-				return false
-			}
-			entries = append(entries, name)
-			return true
-		})
+		entries, err = h.read(fd, &dir)
 	}
 	dir.Entries = len(entries)
 	switch {
@@ -138,6 +130,33 @@ func (h *Home) list() (entries []string, dir policy.ProfilesDir) {
 	return entries, dir
 }
 
+// read reads the open directory of the profiles, and closes it.
+func (h *Home) read(fd int, dir *policy.ProfilesDir) (entries []string, err error) {
+	// By this path go 1.26.0 asks for a kind that the file system does not report.
+	open := os.NewFile(uintptr(fd), "/proc/self/fd/"+strconv.Itoa(fd))
+	defer open.Close()
+	for {
+		some, err := open.ReadDir(256)
+		for _, entry := range some {
+			switch kind := entry.Type(); {
+			case kind != fs.ModeDir && kind != fs.ModeSymlink:
+				dir.Others++
+			case len(entries) == h.limit:
+				dir.Truncated = true
+				return entries, nil
+			default:
+				entries = append(entries, entry.Name())
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return entries, nil
+		}
+		if err != nil {
+			return entries, err
+		}
+	}
+}
+
 // Open opens the directory of a profile without following a link. A profile that is a link
 // or another kind of file is opened too: its Lstat of "." describes it, and every other call
 // fails with policy.ErrNotRegular. In a directory without permission to search, every call
@@ -150,15 +169,15 @@ func (h *Home) Open(p policy.Profile) (policy.Directory, func(), error) {
 		return nil, nil, err
 	}
 	d.listed = true
-	return d, func() { d.close() }, nil
+	return d, d.close, nil
 }
 
 func (h *Home) open(p policy.Profile) (*directory, error) {
-	d := &directory{profile: p, fd: -1}
+	d := &directory{profile: p}
 	fd, err := h.root.openAt(p.Dir, dirFlags)
 	switch {
 	case err == nil:
-		d.fd = beneath.Dir(fd)
+		d.file = os.NewFile(uintptr(fd), p.Dir)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("profile %s: %w", p.Name, err)
 	default:
@@ -184,8 +203,7 @@ func (h *Home) openNamed(name string) (*directory, error) {
 
 // unwrapPath removes the path from an error whose caller adds its own.
 func unwrapPath(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err
 	}
 	return err

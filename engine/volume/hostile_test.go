@@ -294,8 +294,8 @@ func TestNothingStrangeIsReadAsAState(t *testing.T) {
 			if changed, err := h.SetIntent(context.Background(), "coder", "running"); changed || err == nil {
 				t.Errorf("SetIntent = %v, %v, want an error", changed, err)
 			}
-			if _, recorded, err := h.Intent(context.Background(), "coder"); recorded || err == nil {
-				t.Errorf("Intent = %v, %v, want an error", recorded, err)
+			if desired, err := h.Intent(context.Background(), "coder"); desired != "" || err == nil {
+				t.Errorf("Intent = %q, %v, want an error", desired, err)
 			}
 			op := policy.Operation{Op: policy.OpSeed, Profile: "coder", Seed: &policy.Seed{State: "running"}}
 			checkResult(t, (&Executor{Home: h}).Execute(context.Background(), []policy.Operation{op}, policy.ExecuteOptions{})[0], false, "")

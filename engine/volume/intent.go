@@ -3,11 +3,15 @@ package volume
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/beneath"
@@ -35,23 +39,19 @@ var (
 	errLost    = errors.New("it was written and another intent stands there")
 )
 
-// Intent returns the desired state that a profile's state file records. recorded is false
-// when the file or the field is missing or invalid. A file that is not regular, or too
-// large, is an error. The error wraps fs.ErrNotExist when the profile has no directory.
-func (h *Home) Intent(ctx context.Context, profile string) (desired string, recorded bool, err error) {
-	err = h.inProfile(ctx, profile, policy.StateFile, func(dir *directory) error {
-		state, err := readState(dir)
-		if err == nil {
-			defer state.close()
-			desired, recorded = state.object.desired()
-		}
+// Intent returns the desired state that a profile's state file records. It is empty when the
+// file or the field is missing or invalid. A file that is not regular, or too large, is an
+// error. The error wraps fs.ErrNotExist when the profile has no directory.
+func (h *Home) Intent(ctx context.Context, profile string) (desired string, err error) {
+	err = h.inProfile(ctx, profile, policy.StateFile, func(dir *directory) (err error) {
+		desired, err = readText(dir, policy.StateFile, "desired_state")
 		return err
 	})
-	return desired, recorded, err
+	return desired, err
 }
 
 // SetIntent records "running" or "stopped" as the desired state of a profile, and reports
-// whether it wrote the file. All other fields stay byte for byte; a missing file is created.
+// whether it wrote the file. All other fields keep their values; a missing file is created.
 // A file that does not hold a JSON object is kept as gateway_state.json.invalid. A file that
 // is not regular, or too large, stays and is an error. The error wraps fs.ErrNotExist when
 // the profile has no directory. A gateway may write the file at the same time: neither its
@@ -86,41 +86,31 @@ func (h *Home) trySetIntent(ctx context.Context, dir *directory, state string) (
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	before, err := readState(dir)
+	before, err := readState(dir, policy.StateFile)
 	if err != nil {
 		return false, err
 	}
 	defer before.close()
-	if desired, recorded := before.object.desired(); recorded && desired == state {
+	if before.object.text("desired_state") == state {
 		return false, nil
 	}
 	if err := h.replaceState(dir, before, before.object.withIntent(state, time.Now().Unix())); err != nil {
 		return false, err
 	}
-	if err := hasIntent(dir, state); err != nil || before.file == nil {
-		return true, err
+	if before.file != nil {
+		select {
+		case <-ctx.Done():
+			return true, ctx.Err()
+		case <-time.After(intentSettles):
+		}
 	}
-	select {
-	case <-ctx.Done():
-		return true, ctx.Err()
-	case <-time.After(intentSettles):
+	now, err := readText(dir, policy.StateFile, "desired_state")
+	if err == nil && now != state {
+		err = errLost
 	}
-	return true, hasIntent(dir, state)
+	return true, err
 }
 
-func hasIntent(dir *directory, state string) error {
-	now, err := readState(dir)
-	if err != nil {
-		return err
-	}
-	defer now.close()
-	if desired, recorded := now.object.desired(); !recorded || desired != state {
-		return errLost
-	}
-	return nil
-}
-
-// replaceState replaces the state file that was read before with text.
 func (h *Home) replaceState(dir *directory, before stateFileText, text []byte) error {
 	return dir.use("write", policy.StateFile, func(fd beneath.Dir) error {
 		return writeFile(fd, policy.StateFile, text, before.mode, func(temp string) error {
@@ -151,10 +141,10 @@ type stateFileText struct {
 	// file stays open, so that no other file gets its inode meanwhile; nil when the file
 	// is missing.
 	file     *file
-	identity string
+	identity string // empty when the file is missing
 	mode     uint32
-	blank    bool         // it holds nothing that could be lost
-	object   *stateObject // nil: not a JSON object
+	blank    bool        // it holds nothing that could be lost
+	object   stateObject // nil: not a JSON object
 }
 
 func (s stateFileText) close() {
@@ -165,23 +155,22 @@ func (s stateFileText) close() {
 
 // isStill returns errChanged unless the file is the one that was read.
 func (s stateFileText) isStill(fd beneath.Dir) error {
+	identity := ""
 	st, err := fd.Lstat(policy.StateFile)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && s.file == nil:
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		return errChanged
-	case err != nil:
+	if err == nil {
+		identity = policy.Identity(fileInfo{st: st})
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
-	case s.file == nil || policy.Identity(fileInfo{st: st}) != s.identity:
+	}
+	if identity != s.identity {
 		return errChanged
 	}
 	return nil
 }
 
-// readState reads the state file. A missing file is not an error. The caller closes the result.
-func readState(dir *directory) (stateFileText, error) {
-	file, err := dir.openOrSay(policy.StateFile)
+// readState reads a state file. A missing file is not an error. The caller closes the result.
+func readState(dir *directory, name string) (stateFileText, error) {
+	file, err := dir.openFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return stateFileText{mode: stateMode, blank: true}, nil
 	}
@@ -200,6 +189,47 @@ func readState(dir *directory) (stateFileText, error) {
 	return state, nil
 }
 
+// readText reads one value of a state file. It is empty when there is no such text.
+func readText(dir *directory, name, key string) (string, error) {
+	state, err := readState(dir, name)
+	if err != nil {
+		return "", err
+	}
+	defer state.close()
+	return state.object.text(key), nil
+}
+
+// A stateObject is the JSON object in a file, its values as they are written.
+type stateObject map[string]json.RawMessage
+
+// parseState parses the text of a JSON object. It returns nil for anything else, and for
+// every text that engine/facts calls invalid. Keys are matched exactly as they are written,
+// and the last of two equal ones wins.
+func parseState(text []byte) (o stateObject) {
+	if !utf8.Valid(text) || policy.JSONExcess(text) != "" || json.Unmarshal(text, &o) != nil {
+		return nil
+	}
+	return o
+}
+
+// text returns a value, or "" when it is no string.
+func (o stateObject) text(key string) (value string) {
+	_ = json.Unmarshal(o[key], &value)
+	return value
+}
+
+// withIntent returns the text of the object with another desired state and time of writing.
+func (o stateObject) withIntent(desired string, updatedAt int64) []byte {
+	changed := stateObject{}
+	maps.Copy(changed, o)
+	changed["desired_state"], changed["updated_at"] = json.RawMessage(strconv.Quote(desired)), strconv.AppendInt(nil, updatedAt, 10)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(changed) // decoded JSON encodes again
+	return text.Bytes()
+}
+
 func readLimited(f policy.File, limit int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
@@ -209,36 +239,6 @@ func readLimited(f policy.File, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("it is larger than %d bytes", limit)
 	}
 	return text, nil
-}
-
-// openOrSay opens a regular file. The error names the kind of anything else.
-func (d *directory) openOrSay(name string) (*file, error) {
-	f, err := d.openFile(name)
-	if errors.Is(err, policy.ErrNotRegular) {
-		return nil, d.strangeKind(name, err)
-	}
-	if err != nil {
-		return nil, unwrapPath(err)
-	}
-	return f, nil
-}
-
-// strangeKind returns an error that names the kind of a file that is not regular.
-func (d *directory) strangeKind(name string, err error) error {
-	info, statErr := d.Lstat(name)
-	if statErr != nil {
-		return unwrapPath(err)
-	}
-	kind := "a device or a socket"
-	switch mode := info.Mode(); {
-	case mode.IsDir():
-		kind = "a directory"
-	case mode&fs.ModeSymlink != 0:
-		kind = "a link"
-	case mode&fs.ModeNamedPipe != 0:
-		kind = "a FIFO"
-	}
-	return fmt.Errorf("it is %s: %w", kind, policy.ErrNotRegular)
 }
 
 // Visit calls do with the directory of a profile. The error wraps fs.ErrNotExist when the

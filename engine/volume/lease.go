@@ -1,26 +1,11 @@
 package volume
 
-import (
-	"encoding/json"
-	"errors"
-	"io/fs"
-
-	"hermes-reconcile/policy"
-)
+import "hermes-reconcile/policy"
 
 // LeaseID returns the id in the lease of the volume, or "" without a lease that has one.
 func (h *Home) LeaseID() string {
-	file, err := h.root.openFile(policy.LeaseFile)
-	if err != nil {
-		return ""
-	}
-	defer file.Close()
-	text, err := readLimited(file, maxStateSize)
-	var lease struct{ ID string }
-	if err != nil || policy.JSONExcess(text) != "" || json.Unmarshal(text, &lease) != nil {
-		return ""
-	}
-	return lease.ID
+	id, _ := readText(h.root, policy.LeaseFile, "id")
+	return id
 }
 
 // WriteLease writes the lease with an id, unless there is one with another id than this and
@@ -39,9 +24,5 @@ func (h *Home) ReleaseLease(id string) (removed bool, err error) {
 	if h.LeaseID() != id {
 		return false, nil
 	}
-	err = h.root.remove(policy.LeaseFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
+	return h.root.remove(policy.LeaseFile)
 }

@@ -3,7 +3,6 @@ package volume
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,14 +35,15 @@ func (h *Home) AppendLog(name string, text []byte, rotateAt int64) error {
 		return fmt.Errorf("log %q: want the name of a file", name)
 	}
 	return h.root.use("append", logsDir+"/"+name, func(home beneath.Dir) error {
-		logs, err := openLogs(home)
+		if err := home.Mkdir(logsDir, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+		logs, err := home.OpenDir(logsDir)
 		if err != nil {
 			return err
 		}
 		defer logs.Close()
-		unlock, locked := lockLog(logs, name)
-		defer unlock()
-		return appendLog(logs, name, text, rotateAt, locked)
+		return appendLog(logs, name, text, rotateAt)
 	})
 }
 
@@ -54,16 +54,36 @@ func AppendFile(path string, text []byte, rotateAt int64) error {
 		return err
 	}
 	defer dir.Close()
-	unlock, locked := lockLog(dir, filepath.Base(path))
-	defer unlock()
-	return appendLog(dir, filepath.Base(path), text, rotateAt, locked)
+	return appendLog(dir, filepath.Base(path), text, rotateAt)
 }
 
-func openLogs(home beneath.Dir) (beneath.Dir, error) {
-	if err := home.Mkdir(logsDir, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
-		return -1, err
+func appendLog(logs beneath.Dir, name string, text []byte, rotateAt int64) error {
+	unlock, locked := lockLog(logs, name)
+	defer unlock()
+	log, size, err := openLog(logs, name)
+	if err != nil {
+		return err
 	}
-	return home.OpenDir(logsDir)
+	defer log.Close()
+	if size == 0 || size+int64(len(text)) <= rotateAt {
+		return write(log, size, text)
+	}
+	next, nextSize, err := rotate(logs, name, locked)
+	if err != nil {
+		return errors.Join(write(log, size, text), fmt.Errorf("rotate: %w", err))
+	}
+	defer next.Close()
+	return write(next, nextSize, text)
+}
+
+func rotate(logs beneath.Dir, name string, may bool) (next *os.File, size int64, err error) {
+	if !may {
+		return nil, 0, errors.New("another run holds the lock of the log")
+	}
+	if err := unix.Renameat(int(logs), name, int(logs), name+".1"); err != nil {
+		return nil, 0, err
+	}
+	return openLog(logs, name)
 }
 
 // lockLog takes the lock of a log. An append without the lock is safe, because the system
@@ -75,69 +95,31 @@ func lockLog(logs beneath.Dir, name string) (unlock func(), locked bool) {
 	}
 	for deadline := time.Now().Add(lockWait); ; time.Sleep(5 * time.Millisecond) {
 		err := lock(fd, unix.LOCK_EX)
-		if err == nil {
-			return func() { unix.Close(fd) }, true
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
-			unix.Close(fd)
-			return func() {}, false
+		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			return func() { unix.Close(fd) }, err == nil
 		}
 	}
 }
 
-func appendLog(logs beneath.Dir, name string, text []byte, rotateAt int64, mayRotate bool) error {
-	fd, st, err := openLog(logs, name)
-	if err != nil {
-		return err
-	}
-	defer func() { unix.Close(fd) }()
-	if st.Size > 0 && st.Size+int64(len(text)) > rotateAt {
-		rotated, next, rotateErr := rotate(logs, name, mayRotate)
-		if rotateErr != nil {
-			return errors.Join(write(fd, st, text), fmt.Errorf("rotate: %w", rotateErr))
-		}
-		unix.Close(fd)
-		fd, st = rotated, next
-	}
-	return write(fd, st, text)
-}
-
-func rotate(logs beneath.Dir, name string, may bool) (int, unix.Stat_t, error) {
-	if !may {
-		return -1, unix.Stat_t{}, errors.New("another run holds the lock of the log")
-	}
-	if err := unix.Renameat(int(logs), name, int(logs), name+".1"); err != nil {
-		return -1, unix.Stat_t{}, err
-	}
-	return openLog(logs, name)
-}
-
-func openLog(logs beneath.Dir, name string) (int, unix.Stat_t, error) {
+func openLog(logs beneath.Dir, name string) (log *os.File, size int64, err error) {
 	fd, st, err := logs.OpenRegular(name, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT, 0o644)
 	if err != nil {
-		return -1, st, err
+		return nil, 0, err
 	}
+	log = os.NewFile(uintptr(fd), name)
 	if st.Nlink != 1 {
-		unix.Close(fd)
-		return -1, st, fmt.Errorf("%w of one name: it has %d", policy.ErrNotRegular, st.Nlink)
+		log.Close()
+		return nil, 0, fmt.Errorf("%w of one name: it has %d", policy.ErrNotRegular, st.Nlink)
 	}
-	return fd, st, nil
+	return log, st.Size, nil
 }
 
 // write appends with a single call, which the system does not mix with another process's.
-func write(fd int, st unix.Stat_t, text []byte) error {
-	if st.Size > 0 {
-		var last [1]byte
-		if _, err := unix.Pread(fd, last[:], st.Size-1); err == nil && last[0] != '\n' {
-			text = append([]byte{'\n'}, text...)
-		}
+func write(log *os.File, size int64, text []byte) error {
+	var last [1]byte
+	if n, _ := log.ReadAt(last[:], size-1); n == 1 && last[0] != '\n' { // n is 0 in an empty log
+		text = append([]byte{'\n'}, text...)
 	}
-	n, err := ignoringEINTR(func() (int, error) { return unix.Write(fd, text) })
-	if err != nil {
-		return os.NewSyscallError("write", err)
-	}
-	if n < len(text) {
-		return io.ErrShortWrite
-	}
-	return nil
+	_, err := log.Write(text)
+	return err
 }

@@ -77,12 +77,8 @@ func (d *directory) writeJSON(name string, value any, rename func(fd beneath.Dir
 
 // RemoveHold removes the record that WriteHold makes, and reports whether it existed.
 func (h *Home) RemoveHold(ctx context.Context, profile string) (was bool, err error) {
-	err = h.inProfile(ctx, profile, policy.RestartHoldFile, func(dir *directory) error {
-		err := dir.remove(policy.RestartHoldFile)
-		was = err == nil
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+	err = h.inProfile(ctx, profile, policy.RestartHoldFile, func(dir *directory) (err error) {
+		was, err = dir.remove(policy.RestartHoldFile)
 		return err
 	})
 	return was, err

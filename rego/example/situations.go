@@ -95,7 +95,7 @@ func hostileHome() policy.Input {
 		}
 	}
 	vars, _ := json.Marshal(map[string]any{
-		"status": "recorded", "source": "process", "invalid_flags": []string{nasty}, "secrets": []any{}, "flags": map[string]bool{},
+		"status": "recorded", "source": "process", "secrets": []any{}, "flags": map[string]bool{},
 		"vars": map[string]string{"HERMES_RECONCILE_PROFILES": ",,", "HERMES_RECONCILE_FACT_NUMBER": "many", "HERMES_RECONCILE_FACT_TIME": "tomorrow"},
 	})
 	in.Container["environment"] = vars

@@ -43,13 +43,13 @@ func TestEnvironment(t *testing.T) {
 		"vars/HERMES_HOME": `"/from/process"`, "vars/PUID": `"1000"`, "vars/PATH": "absent", "vars/AWS_PROFILE": "absent",
 		"vars/HERMES_RECONCILE_PROFILES": `""`, "vars/HERMES_RECONCILE_PASSWORD": "absent", "vars/HERMES_RECONCILE_NOTE": `"two\nlines\n"`,
 		"vars/API_SERVER_PORT": "absent", "vars/HERMES_UID": "absent",
-		"flags": `{"GATEWAY_MULTIPLEX_PROFILES":true,"HERMES_GATEWAY_NO_SUPERVISE":false}`, "invalid_flags": `["HERMES_DASHBOARD"]`,
+		"flags":    `{"GATEWAY_MULTIPLEX_PROFILES":true,"HERMES_GATEWAY_NO_SUPERVISE":false}`,
 		"warnings": `["HERMES_DASHBOARD: want 1, true, yes, on or 0, false, no, off"]`,
 		"secrets":  `[{"fingerprint":"` + print + `","name":"HERMES_RECONCILE_PASSWORD"},{"fingerprint":"` + print + `","name":"SLACK_BOT_TOKEN"},{"fingerprint":"` + print + `","name":"TELEGRAM_BOT_TOKEN"}]`,
 	})
 	facttest.NoSecret(t, "environment", fact)
 	fact = facttest.Collect(t, source(t, Config{EnvDir: "/nowhere", Environ: []string{`HERMES_GATEWAY_NO_SUPERVISE=" yes "`, "HERMES_DASHBOARD='off'"}}, "environment"))
-	facttest.Want(t, fact, map[string]string{"flags": `{"HERMES_DASHBOARD":false,"HERMES_GATEWAY_NO_SUPERVISE":true}`, "invalid_flags": "[]",
+	facttest.Want(t, fact, map[string]string{"flags": `{"HERMES_DASHBOARD":false,"HERMES_GATEWAY_NO_SUPERVISE":true}`,
 		"warnings": `["HERMES_GATEWAY_NO_SUPERVISE: the value has quotes in it","HERMES_DASHBOARD: the value has quotes in it"]`})
 	fact = facttest.Collect(t, source(t, Config{EnvDir: "/nowhere", Environ: []string{}}, "environment"))
 	facttest.Want(t, fact, map[string]string{"status": `"empty"`, "source": `"none"`})
@@ -93,9 +93,9 @@ func TestImage(t *testing.T) {
 	c := Config{CodeDir: dir, Provenance: filepath.Join(dir, "provenance")}
 	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"missing"`})
 	hometest.Put(t, dir, "provenance", `{"version":"2026.9.21","revision":"abc"}`)
-	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"recorded"`, "version": `"2026.9.21"`, "sha": `"abc"`, "source": `"provenance"`})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"recorded"`, "version": `"2026.9.21"`, "sha": `"abc"`})
 	hometest.Put(t, dir, "install-stamp.json", `{"commit":"def","schemaVersion":1}`)
-	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"version": `"2026.9.21"`, "sha": `"def"`, "source": `"install_stamp"`})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"version": `"2026.9.21"`, "sha": `"def"`})
 	if err := os.Remove(c.Provenance); err != nil {
 		t.Fatal(err)
 	}
@@ -106,5 +106,5 @@ func TestImage(t *testing.T) {
 	}
 	hometest.Put(t, dir, ".hermes_build_sha", "0123456789abcdef\n")
 	hometest.Put(t, dir, "pyproject.toml", "[project]\nname = \"hermes-agent\"\nversion = \"0.14.2\"\n[tool.x]\nversion = \"9\"\n")
-	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"recorded"`, "version": `"0.14.2"`, "sha": `"0123456789abcdef"`, "source": `"build_sha"`})
+	facttest.Want(t, facttest.Collect(t, source(t, c, "image")), map[string]string{"status": `"recorded"`, "version": `"0.14.2"`, "sha": `"0123456789abcdef"`})
 }

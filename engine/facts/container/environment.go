@@ -32,12 +32,11 @@ const (
 
 type environmentFact struct {
 	read.Outcome
-	Source       string          `json:"source" about:"where the variables are from: the environment of the process comes first, then the directory that s6-overlay writes" words:"process,directory,process+directory,none"`
-	Vars         shownVars       `json:"vars" about:"allow-listed variables and those that begin with HERMES_RECONCILE_, by name; without user and password in a URL" of:"value, cut to 1024 bytes"`
-	Flags        shownFlags      `json:"flags" about:"variables that are on or off, by name; absent when unset, blank or not a known word" of:"1, true, yes, on and 0, false, no, off in any case; HERMES_GATEWAY_NO_SUPERVISE is on only for 1, true, yes"`
-	InvalidFlags []string        `json:"invalid_flags" about:"variables that should be on or off and have another value, so they count as unset" of:"name"`
-	Warnings     []string        `json:"warnings" about:"variables that should be on or off and are written in another way: in quotes, which does not hide what is meant, or with another word" of:"the variable, and what is wrong"`
-	Secrets      []environSecret `json:"secrets" about:"variables that hold a credential" of:"one variable"`
+	Source   string          `json:"source" about:"where the variables are from: the environment of the process comes first, then the directory that s6-overlay writes" words:"process,directory,process+directory,none"`
+	Vars     shownVars       `json:"vars" about:"allow-listed variables and those that begin with HERMES_RECONCILE_, by name; without user and password in a URL" of:"value, cut to 1024 bytes"`
+	Flags    shownFlags      `json:"flags" about:"variables that are on or off, by name; absent when unset, blank or not a known word" of:"1, true, yes, on and 0, false, no, off in any case; HERMES_GATEWAY_NO_SUPERVISE is on only for 1, true, yes"`
+	Warnings []string        `json:"warnings" about:"variables that should be on or off and are written in another way: in quotes, which does not hide what is meant, or with another word" of:"the variable, and what is wrong"`
+	Secrets  []environSecret `json:"secrets" about:"variables that hold a credential" of:"one variable"`
 }
 
 type (
@@ -56,7 +55,6 @@ type environSecret struct {
 	Fingerprint string `json:"fingerprint" about:"first 16 hexadecimal digits of the SHA-256 of the value"`
 }
 
-// environment is the environment that the container was given.
 func (c Config) environment() environmentFact {
 	return describeEnvironment(read.ReadEnvironment(c.EnvDir, c.Environ))
 }
@@ -64,7 +62,7 @@ func (c Config) environment() environmentFact {
 func describeEnvironment(e read.Environment) environmentFact {
 	f := environmentFact{
 		Outcome: read.Recorded, Source: e.Source,
-		Vars: shownVars{}, Flags: shownFlags{}, InvalidFlags: []string{}, Warnings: []string{}, Secrets: []environSecret{},
+		Vars: shownVars{}, Flags: shownFlags{}, Warnings: []string{}, Secrets: []environSecret{},
 	}
 	switch {
 	case e.Problem != "":
@@ -87,9 +85,6 @@ func describeEnvironment(e read.Environment) environmentFact {
 		on, problem := parseSwitchOf(name, e.Values[name])
 		if problem != "" {
 			f.Warnings = append(f.Warnings, name+": "+problem)
-		}
-		if problem != "" && on == nil {
-			f.InvalidFlags = append(f.InvalidFlags, name)
 		}
 		if on != nil {
 			f.Flags[name] = *on

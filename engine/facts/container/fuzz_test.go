@@ -3,6 +3,7 @@ package container
 import (
 	"hermes-reconcile/engine/facts/facttest"
 	"hermes-reconcile/engine/facts/read"
+	"hermes-reconcile/policy"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +15,11 @@ func FuzzOverrides(f *testing.F) {
 	f.Add([]byte(`[{"profile":"coder","rule":"r","until":"2026-11-24T02:00:00Z","container_start":"b1/7"}]`))
 	f.Add([]byte(`[{"profile":"coder","rule":"r","container_start":"b1/7"},{"Profile":"x","RULE":"y","container_start":""}]`))
 	f.Add([]byte(`[null,{"profile":"coder","rule":"r","at_unix":1e99}]`))
-	overridesSchema := facttest.Schema(f, "container", "overrides")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, start := range []string{"b1/7", ""} {
-			f := parseOverrides(data, now, start)
-			facttest.Check(t, "overrides", overridesSchema, f)
+			all, out := parseState[[]policy.Override](data)
+			f := describeOverrides(all, out, now, start)
+			facttest.Check(t, facttest.Container, "overrides", f)
 			for name, all := range f.Profiles {
 				for _, o := range all {
 					until, err := time.Parse(time.RFC3339, o.Until)
@@ -40,14 +41,13 @@ func FuzzArgv(f *testing.F) {
 	} {
 		f.Add(argv)
 	}
-	commandSchema := facttest.Schema(f, "container", "command")
 	f.Fuzz(func(t *testing.T, data string) {
 		argv := strings.Split(data, "\x00")
 		if main := afterRcInit(argv); main != nil && (len(main) >= len(argv) || !strings.Contains(data, "/scripts/rc.init\x00top")) {
 			t.Errorf("the main command of %q is %q", argv, main)
 		}
 		fact := describeCommand(launched(argv), "s6")
-		facttest.Check(t, "command", commandSchema, fact)
+		facttest.Check(t, facttest.Container, "command", fact)
 		shown := shownArgs([]string{"hermes", "--bot-token", facttest.Secret, "--x-key=" + facttest.Secret, "http://" + data + ":" + facttest.Secret + "@h/"})
 		if strings.Contains(strings.Join(shown[:4], " "), facttest.Secret) {
 			t.Errorf("shown is %q", shown)
@@ -61,7 +61,6 @@ func FuzzSmallFiles(f *testing.F) {
 	for _, text := range []string{"max\n", "9223372036854775808", "100000 0", "-1 100000", "yes ", "\xff", strings.Repeat("x", 500)} {
 		f.Add(text)
 	}
-	environmentSchema := facttest.Schema(f, "container", "environment")
 	f.Fuzz(func(t *testing.T, text string) {
 		if n := parseCPUs(text); n != nil && !(*n >= 0 && *n < 1e19) {
 			t.Errorf("%q is %v CPUs", text, *n)
@@ -71,6 +70,6 @@ func FuzzSmallFiles(f *testing.F) {
 			t.Errorf("%q is an empty mount", text)
 		}
 		values := map[string]string{"HERMES_DASHBOARD": text, "HERMES_HOME": text, "A_TOKEN": text}
-		facttest.Check(t, "environment", environmentSchema, describeEnvironment(read.Environment{Values: values, Source: "process"}))
+		facttest.Check(t, facttest.Container, "environment", describeEnvironment(read.Environment{Values: values, Source: "process"}))
 	})
 }

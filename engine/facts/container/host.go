@@ -15,7 +15,6 @@ type hostFact struct {
 	StartedAtUnix int64  `json:"started_at_unix,omitempty" about:"started_at in seconds since 1970"`
 }
 
-// host is which container this is, and since when it runs.
 func (c Config) host() hostFact {
 	f := hostFact{Outcome: read.Recorded, Hostname: c.Proc.Kernel("hostname"), BootID: c.Proc.Kernel("random/boot_id")}
 	if t, ok := c.Proc.ContainerStarted(); ok {

@@ -16,7 +16,6 @@ type identityFact struct {
 	RootReadOnly *bool    `json:"root_read_only,omitempty" about:"the mount at / is read-only, from /proc/self/mountinfo"`
 }
 
-// identity is the user that runs this process, and what the process may do.
 func (c Config) identity() identityFact {
 	f := identityFact{Outcome: read.Recorded, UID: os.Geteuid(), GID: os.Getegid()}
 	set, err := strconv.ParseUint(c.Proc.Status("self", "CapEff"), 16, 64)

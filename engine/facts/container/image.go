@@ -13,42 +13,37 @@ type imageFact struct {
 	read.Outcome
 	Version string `json:"version,omitempty" about:"version or release, from install-stamp.json or pyproject.toml of the installation, or image-provenance.json in /etc/hermes"`
 	SHA     string `json:"sha,omitempty" about:"commit or digest, from install-stamp.json, .hermes_build_sha or image-provenance.json"`
-	Source  string `json:"source,omitempty" about:"the first of the files that was read" words:"install_stamp,provenance,build_sha,pyproject"`
-}
-
-// image identifies the image. The two files and their releases name the keys differently, so
-// the first key that has a value wins.
-func (c Config) image() imageFact {
-	f := imageFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
-	for _, place := range []struct{ name, path string }{{"install_stamp", filepath.Join(c.CodeDir, "install-stamp.json")}, {"provenance", c.Provenance}} {
-		keys, out := read.ObjectIn(read.Path(place.path, read.MaxState))
-		switch {
-		case out.Status == policy.StatusRecorded:
-			f.Outcome, f.Source = read.Recorded, cmp.Or(f.Source, place.name)
-			f.Version = cmp.Or(f.Version, firstText(keys, "version", "derived_version", "base_version", "release", "tag", "image_tag"))
-			f.SHA = cmp.Or(f.SHA, firstText(keys, "commit", "sha", "revision", "git_sha", "vcs_ref", "digest"))
-		case out.Status != policy.StatusMissing && f.Source == "":
-			f.Outcome = out
-		}
-	}
-	f.addBuild(c.CodeDir)
-	return f
 }
 
 var projectVersion = policy.Pattern(`(?m)^version\s*=\s*"([^"\s]{1,64})"`)
 
-// addBuild adds what the code's own files say, for images without the two others.
-func (f *imageFact) addBuild(dir string) {
-	if data, out := read.Path(filepath.Join(dir, ".hermes_build_sha"), read.MaxState); out.Status == "" && f.SHA == "" {
-		if f.SHA = read.Bounded(strings.TrimSpace(string(data)), 64); f.SHA != "" {
-			f.Outcome, f.Source = read.Recorded, cmp.Or(f.Source, "build_sha")
+// image identifies the image. The two files and their releases name the keys differently, so
+// the first key that has a value wins. What the code's own files say counts for images without
+// the two.
+func (c Config) image() imageFact {
+	f := imageFact{Outcome: read.Outcome{Status: policy.StatusMissing}}
+	for _, path := range []string{filepath.Join(c.CodeDir, "install-stamp.json"), c.Provenance} {
+		keys, out := read.ObjectIn(read.Path(path, read.MaxState))
+		if f.Status != policy.StatusRecorded && out.Status != policy.StatusMissing {
+			f.Outcome = out
 		}
+		f.Version = cmp.Or(f.Version, firstText(keys, "version", "derived_version", "base_version", "release", "tag", "image_tag"))
+		f.SHA = cmp.Or(f.SHA, firstText(keys, "commit", "sha", "revision", "git_sha", "vcs_ref", "digest"))
 	}
-	if data, out := read.Path(filepath.Join(dir, "pyproject.toml"), read.MaxConfig); out.Status == "" && f.Version == "" {
+	if f.SHA == "" {
+		data, _ := read.Path(filepath.Join(c.CodeDir, ".hermes_build_sha"), read.MaxState)
+		f.SHA = read.Bounded(strings.TrimSpace(string(data)), 64)
+	}
+	if f.Version == "" {
+		data, _ := read.Path(filepath.Join(c.CodeDir, "pyproject.toml"), read.MaxConfig)
 		if found := projectVersion().FindSubmatch(data); found != nil {
-			f.Version, f.Outcome, f.Source = string(found[1]), read.Recorded, cmp.Or(f.Source, "pyproject")
+			f.Version = string(found[1])
 		}
 	}
+	if f.Version != "" || f.SHA != "" {
+		f.Outcome = read.Recorded
+	}
+	return f
 }
 
 func firstText(keys read.Object, names ...string) string {

@@ -8,7 +8,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// maxMounts bounds how many mounts are shown.
 const maxMounts = 256
 
 type mountsFact struct {
@@ -23,7 +22,6 @@ type mount struct {
 	ReadOnly bool   `json:"read_only" about:"the mount or its file system is read-only"`
 }
 
-// mounts are the mounts of the container.
 func (c Config) mounts() mountsFact {
 	all, more, err := c.mountPoints()
 	if err != nil {

@@ -19,7 +19,6 @@ type ownLeaseFact struct {
 	Renewed     *bool   `json:"renewed,omitempty" about:"the watch has seen that lease being renewed"`
 }
 
-// ownLease is what the watch of this container remembers of the lease.
 func (c Config) ownLease() ownLeaseFact {
 	keys, out := read.ObjectIn(read.Trusted(filepath.Join(c.RunDir, policy.LeaseMemoryFile), os.Geteuid()))
 	return ownLeaseFact{

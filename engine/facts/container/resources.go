@@ -18,7 +18,6 @@ type resourcesFact struct {
 	TmpFreeBytes *int64   `json:"tmp_free_bytes,omitempty" about:"free space in /tmp" by:"agent"`
 }
 
-// resources are what the container may use.
 func (c Config) resources() resourcesFact {
 	f := resourcesFact{
 		Outcome: read.Recorded, MemoryLimit: parseWhole(c.cgroupText("memory.max")),

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -23,11 +24,17 @@ func Collect(t testing.TB, s fact.Source) map[string]any {
 	if err != nil {
 		t.Fatalf("%s: %v", s.Name(), err)
 	}
-	return Check(t, s.Name(), Schema(t, "container", s.Name()), value)
+	return Check(t, Container, s.Name(), value)
 }
 
-// Check returns a value as JSON. The value must fit the schema of its source and have a status.
-func Check(t testing.TB, name, schema string, value any) map[string]any {
+// Where the facts about the container, and those about a profile, are in the input document.
+const (
+	Container = "container"
+	Profile   = "profiles/additionalProperties"
+)
+
+// Check returns the value of a fact as JSON. The value must fit its schema and have a status.
+func Check(t testing.TB, of, name string, value any) map[string]any {
 	t.Helper()
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -37,7 +44,11 @@ func Check(t testing.TB, name, schema string, value any) map[string]any {
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	if err := compiled(t, name, schema).Validate(instance); err != nil {
+	schema, err := compiler().Compile("input.json#/properties/" + of + "/properties/" + name)
+	if err != nil {
+		t.Fatalf("%v: go test ./cmd/hermes-reconcile -run SchemaFiles -update", err)
+	}
+	if err := schema.Validate(instance); err != nil {
 		t.Errorf("%s: %s\n%v", name, text, err)
 	}
 	object, ok := instance.(map[string]any)
@@ -47,48 +58,18 @@ func Check(t testing.TB, name, schema string, value any) map[string]any {
 	return object
 }
 
-// Schema returns the schema of a fact, of the container or of a profile.
-func Schema(t testing.TB, of, name string) string {
-	t.Helper()
-	type facts struct {
-		Properties map[string]json.RawMessage
+// compiler has the schema of the input document, and keeps what it compiled.
+var compiler = sync.OnceValue(func() *jsonschema.Compiler {
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(policy.InputSchema))
+	if err != nil {
+		panic(err)
 	}
-	var input struct {
-		Properties struct {
-			Container facts
-			Profiles  struct{ AdditionalProperties facts }
-		}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("input.json", document); err != nil {
+		panic(err)
 	}
-	if err := json.Unmarshal(policy.InputSchema, &input); err != nil {
-		t.Fatal(err)
-	}
-	all := input.Properties.Container
-	if of == "profile" {
-		all = input.Properties.Profiles.AdditionalProperties
-	}
-	if all.Properties[name] == nil {
-		t.Fatalf("policy.InputSchema has no fact %s of the %s: go test ./cmd/hermes-reconcile -run SchemaFiles -update", name, of)
-	}
-	return string(all.Properties[name])
-}
-
-var schemas = map[string]*jsonschema.Schema{}
-
-func compiled(t testing.TB, name, text string) *jsonschema.Schema {
-	t.Helper()
-	if schemas[text] == nil {
-		document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
-		if err != nil {
-			t.Fatalf("schema of %s: %v", name, err)
-		}
-		compiler := jsonschema.NewCompiler()
-		if err := compiler.AddResource(name+".json", document); err != nil {
-			t.Fatalf("schema of %s: %v", name, err)
-		}
-		schemas[text] = compiler.MustCompile(name + ".json")
-	}
-	return schemas[text]
-}
+	return c
+})
 
 // Get returns the value below some keys of a fact as JSON, or "absent".
 func Get(fact map[string]any, keys ...string) string {

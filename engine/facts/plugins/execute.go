@@ -26,7 +26,6 @@ func (c Config) execute(ctx context.Context, path string, question []byte) answe
 	defer f.Close()
 
 	var stdout limitedBuffer
-	var stderr counter
 	cmd := exec.CommandContext(ctx, "/proc/self/fd/3")
 	cmd.Args = []string{path}
 	cmd.ExtraFiles = []*os.File{f} // its descriptor is 3; scripts need it open
@@ -35,7 +34,7 @@ func (c Config) execute(ctx context.Context, path string, question []byte) answe
 	cmd.Env = []string{"HERMES_HOME=" + c.Home, "LANG=C.UTF-8", "PATH=/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.Dir = "/"
 	cmd.Stdin = bytes.NewReader(question)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Stdout = &stdout // what it writes to standard error may be secret, and is not kept
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if c.Users != nil {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(c.Users.Plugins.UID), Gid: uint32(c.Users.Plugins.GID)}
@@ -51,12 +50,10 @@ func (c Config) execute(ctx context.Context, path string, question []byte) answe
 	if out.Status == "" && len(bytes.TrimSpace(stdout.text)) == 0 {
 		out = read.Invalid("it printed nothing, want a JSON object")
 	}
-	a := ended(out)
-	if out.Status == "" {
-		a = parseAnswer(stdout.text)
+	if out.Status != "" {
+		return ended(out)
 	}
-	a.StderrBytes = int64(stderr)
-	return a
+	return parseAnswer(stdout.text)
 }
 
 func outcomeOfRun(ctx context.Context, err error, state *os.ProcessState, full bool) read.Outcome {
@@ -83,12 +80,12 @@ func (c Config) openProgram(path string) (*os.File, read.Outcome) {
 			return nil, read.Outcome{Status: policy.StatusFailed, Error: c.Users.Err.Error()}
 		}
 	}
-	f, info, out := read.OpenTrusted(path, owner)
-	if out.Status == "" && info.Mode()&0o111 == 0 {
+	f, info, err := read.OpenTrusted(path, owner)
+	if err == nil && info.Mode()&0o111 == 0 {
 		f.Close()
 		return nil, read.Outcome{Status: policy.StatusUnreadable, Error: "neither .json nor .yaml nor executable"}
 	}
-	return f, out
+	return f, read.OutcomeOf(err)
 }
 
 // A limitedBuffer keeps up to maxOutput bytes. A longer write fails.
@@ -103,13 +100,5 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 		return 0, errors.New("too much output")
 	}
 	b.text = append(b.text, p...)
-	return len(p), nil
-}
-
-// A counter counts the bytes that are written to it and keeps none: they may be secret.
-type counter int64
-
-func (c *counter) Write(p []byte) (int, error) {
-	*c += counter(len(p))
 	return len(p), nil
 }

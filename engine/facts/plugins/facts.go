@@ -38,7 +38,6 @@ type answer struct {
 	Error           string `json:"error,omitempty" about:"what went wrong; never quotes what the plug-in printed"`
 	Kind            string `json:"kind" about:"static: a .json or .yaml file; executable: a program" words:"static,executable"`
 	DurationMS      int64  `json:"duration_ms" about:"how long it ran, in milliseconds"`
-	StderrBytes     int64  `json:"stderr_bytes" about:"how many bytes it wrote to standard error, which is not kept"`
 	UnknownProfiles int    `json:"unknown_profiles" about:"names in its answer that no profile has"`
 
 	container json.RawMessage

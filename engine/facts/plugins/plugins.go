@@ -55,7 +55,6 @@ type Users struct {
 // running lets one AddFacts at a time look for the processes that its plug-ins left.
 var running sync.Mutex
 
-// ask asks all plug-ins about the profiles.
 func (c Config) ask(ctx context.Context, profiles []string) report {
 	if c.Dir == "" {
 		return newReport(read.Outcome{Status: policy.StatusMissing})

@@ -12,7 +12,6 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// maxVariables bounds how many variables of a .env are read.
 const maxVariables = 1000
 
 // A Dotenv is the .env of a profile. Its values are secrets.

@@ -16,7 +16,6 @@ type Proc string
 // architecture that has containers.
 const clockTicks = 100
 
-// maxProcesses bounds how many processes are listed.
 const maxProcesses = 65536
 
 // A Process is a process as /proc/<pid>/stat describes it.

@@ -76,16 +76,20 @@ func Reason(err error) string {
 // read.
 func File(dir policy.Directory, name string, limit int64) ([]byte, Outcome) {
 	f, err := dir.Open(name)
+	return all(f, err, limit)
+}
+
+// all reads a regular file that was opened with an error or without, and closes it. One call
+// reads a file that has not grown since it was opened.
+func all(f policy.File, err error, limit int64) ([]byte, Outcome) {
 	if err != nil {
 		return nil, OutcomeOf(err)
 	}
 	defer f.Close()
-	return all(f, limit)
-}
-
-// all reads an open file. One call reads a file that has not grown since it was opened.
-func all(f policy.File, limit int64) ([]byte, Outcome) {
 	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = policy.ErrNotRegular
+	}
 	if err != nil {
 		return nil, OutcomeOf(err)
 	}
@@ -134,19 +138,8 @@ func Tail(dir policy.Directory, name string, limit int64) ([]byte, Outcome) {
 // Path reads a file that is not on the volume. It follows links, because the operator
 // makes them, and does not block on a FIFO.
 func Path(path string, limit int64) ([]byte, Outcome) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, OutcomeOf(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, OutcomeOf(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, OutcomeOf(policy.ErrNotRegular)
-	}
-	return all(f, limit)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	return all(f, err, limit)
 }
 
 // Bounded cuts s to limit bytes, at the start of a character, and makes it valid UTF-8.
@@ -182,33 +175,24 @@ func remember[T any](dir policy.Directory, key string, read func() T) T {
 
 // Trusted reads a file like OpenTrusted, up to MaxConfig bytes.
 func Trusted(path string, owner int) ([]byte, Outcome) {
-	f, _, out := OpenTrusted(path, owner)
-	if out.Status != "" {
-		return nil, out
-	}
-	defer f.Close()
-	return all(f, MaxConfig)
+	f, _, err := OpenTrusted(path, owner)
+	return all(f, err, MaxConfig)
 }
 
 // NotBy reads a regular file that a user could neither have written nor replaced, up to limit
 // bytes. It follows links that are trusted too.
 func NotBy(path string, uid, gid int, limit int64) ([]byte, Outcome) {
 	f, _, err := trust.Open(path, trust.NotBy(uid, gid))
-	if err != nil {
-		return nil, OutcomeOf(err)
-	}
-	defer f.Close()
-	return all(f, limit)
+	return all(f, err, limit)
 }
 
 // OpenTrusted opens a regular file, not a link, that only root or the user owner could
 // have written or replaced.
-func OpenTrusted(path string, owner int) (*os.File, os.FileInfo, Outcome) {
+func OpenTrusted(path string, owner int) (*os.File, os.FileInfo, error) {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, nil, OutcomeOf(policy.ErrNotRegular)
+		return nil, nil, policy.ErrNotRegular
 	}
-	f, info, err := trust.Open(path, trust.Only(owner))
-	return f, info, OutcomeOf(err)
+	return trust.Open(path, trust.Only(owner))
 }
 
 // Space returns how full the file system of a path is, in bytes. Space that only root may use

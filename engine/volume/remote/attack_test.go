@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/engine"
+	"hermes-reconcile/engine/child"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
 )
@@ -133,7 +134,7 @@ func TestAProcessLimitStopsNoRequest(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		return pipes, unix.Prlimit(pipes.(*process).PID, unix.RLIMIT_NPROC, &one, nil)
+		return pipes, unix.Prlimit(pipes.(*child.Process).PID, unix.RLIMIT_NPROC, &one, nil)
 	}
 	pipes, err := limited()
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,39 +62,26 @@ func Spawn() (*Child, error) {
 // Unreachable is a child that could not be started: whatever needs it gets the error.
 func Unreachable(err error) *Child { return &Child{gone: err} }
 
-// maxDying is how many children may be killed and still there. A process that waits for a
-// volume that hangs may not end before the volume answers, and a watch would add one after the
-// other.
-const maxDying = 16
+// maxLiving is how many children there may be. A process that waits for a volume that hangs may
+// not end before the volume answers, and a watch would add one after the other.
+const maxLiving = 20
 
-var dying atomic.Int32
-
-// A process counts as dying from its first Close to its end.
-type process struct {
-	*child.Process
-	closed sync.Once
-}
-
-func (p *process) Close() error {
-	p.closed.Do(func() {
-		dying.Add(1)
-		go func() {
-			p.Wait()
-			dying.Add(-1)
-		}()
-	})
-	return p.Process.Close()
-}
+var living atomic.Int32
 
 func start() (io.ReadWriteCloser, error) {
-	if n := dying.Load(); n >= maxDying {
+	if n := living.Load(); n >= maxLiving {
 		return nil, fmt.Errorf("%w: %d processes that wait for it cannot be ended, and no more are started", errLate, n)
 	}
 	p, err := child.Start(Command, os.Stderr)
 	if err != nil {
 		return nil, fmt.Errorf("start the process for the volume: %w", err)
 	}
-	return &process{Process: p}, nil
+	living.Add(1)
+	go func() {
+		p.Wait()
+		living.Add(-1)
+	}()
+	return p, nil
 }
 
 // Configure sends the settings. It is called once, before any other method.

@@ -48,7 +48,7 @@ func startChild(t *testing.T, s Settings) *Child {
 	return v
 }
 
-func processOf(v *Child) *child.Process { return v.pipes.(*process).Process }
+func processOf(v *Child) *child.Process { return v.pipes.(*child.Process) }
 
 // A fakeChild answers every request with the same list of messages while the pipes are
 // open.
@@ -243,7 +243,7 @@ func TestTheProcessForTheVolumeDies(t *testing.T) {
 	v.restart = func() (io.ReadWriteCloser, error) {
 		pipes, err := restart()
 		if err == nil {
-			err = pipes.(*process).Kill()
+			err = pipes.(*child.Process).Kill()
 		}
 		return pipes, err
 	}

@@ -87,7 +87,7 @@ func TestProcessesThatHang(t *testing.T) {
 	s := Settings{Home: filepath.Join(dir, "home"), Phase: policy.PhaseApply, Timeout: time.Millisecond, SourceTimeout: time.Millisecond}
 	started := 0
 	var err error
-	for range 3 * maxDying {
+	for range 3 * maxLiving {
 		var v *Child
 		before := asked.Load()
 		if v, err = Start(s); err != nil {
@@ -103,11 +103,11 @@ func TestProcessesThatHang(t *testing.T) {
 		})
 		v.Close()
 	}
-	if started < maxDying || started > 2*maxDying || !errors.Is(err, errLate) || !strings.Contains(err.Error(), "cannot be ended") {
-		t.Errorf("%d processes, %v, want about %d and an error", started, err, maxDying)
+	if started < maxLiving || started > 2*maxLiving || !errors.Is(err, errLate) || !strings.Contains(err.Error(), "cannot be ended") {
+		t.Errorf("%d processes, %v, want about %d and an error", started, err, maxLiving)
 	}
 	answer()
-	until(t, "all of them have ended", func() bool { return dying.Load() == 0 })
+	until(t, "all of them have ended", func() bool { return living.Load() == 0 })
 	if v, err := Start(s); err != nil {
 		t.Errorf("when the volume answers: %v", err)
 	} else {

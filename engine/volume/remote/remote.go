@@ -66,7 +66,6 @@ type answer struct {
 	Done    bool   `json:",omitempty"`
 }
 
-// A result is that of one operation.
 type result struct {
 	Done  bool   `json:",omitempty"`
 	Error string `json:",omitempty"`

@@ -170,7 +170,6 @@ func (v *server) close() {
 	}
 }
 
-// answer does what a request asks, and writes the answers.
 func (v *server) answer(ctx context.Context, r request, texts [][]byte) error {
 	var value any
 	err := v.err
@@ -243,7 +242,6 @@ func (v *server) runs(ctx context.Context, q ledger.Query) (ledger.Runs, error) 
 	return runs, err
 }
 
-// lines reads the log of a gateway.
 func (v *server) lines(ctx context.Context, q gatewaylog.Query) (l gatewaylog.Lines, err error) {
 	visitErr := v.home.Visit(ctx, q.Profile, func(dir policy.Directory) {
 		err = errors.New("no slot can have this name, so there is no log")
@@ -257,7 +255,7 @@ func (v *server) lines(ctx context.Context, q gatewaylog.Query) (l gatewaylog.Li
 func (v *server) change(ctx context.Context, c engine.Change) (done engine.Changed, err error) {
 	switch c.Kind {
 	case engine.ReadIntent:
-		done.Intent, _, err = v.home.Intent(ctx, c.Profile)
+		done.Intent, err = v.home.Intent(ctx, c.Profile)
 	case engine.WriteIntent:
 		done.Changed, err = v.home.SetIntent(ctx, c.Profile, c.Intent)
 	case engine.PlannedStop:
