@@ -55,7 +55,7 @@ type Evaluator struct {
 	memory   int64
 	atOnce   int // packages that Evaluate runs at once
 	status   policy.Status
-	operator OperatorFiles
+	operator Operator
 	settings map[string]any
 	prints   bool
 }
@@ -164,7 +164,7 @@ func (e *Evaluator) Settings() map[string]any { return e.settings }
 
 // Operator returns the operator's files as they were compiled. A file may have changed
 // on disk since then. The caller must not change the maps.
-func (e *Evaluator) Operator() OperatorFiles { return e.operator }
+func (e *Evaluator) Operator() Operator { return e.operator }
 
 // After returns the packages of policy.StageAfter in their order: by the order in their
 // METADATA, which is 0 without one, then by name.

@@ -6,10 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"hermes-reconcile/policy"
@@ -21,24 +18,29 @@ type Rules struct {
 	Sources []Source // by layer, then by file
 	// Settings are those of the layers and of the configuration. Later ones win.
 	Settings map[string]any
-	operator OperatorFiles
+	operator Operator
 	unparsed []Source            // files that cannot be used
 	from     map[string]settings // what has set each setting
 }
 
-// OperatorFiles are the files of the operator's layers as they were read, with the
-// settings of the configuration.
-type OperatorFiles struct {
-	Directories []string
-	Files       map[string][]byte // "1/site.rego" is in the first directory
-	Settings    map[string]any
+// An Operator is what the operator wrote, as it was read: layers, and the settings of the
+// configuration.
+type Operator struct {
+	Layers   []LayerText `json:"layers"`
+	Settings Values      `json:"settings"`
+}
+
+// A LayerText has the files of rules and settings of a layer.
+type LayerText struct {
+	Name  string            `json:"name"`
+	Files map[string][]byte `json:"files"`
 }
 
 // ReadRules parses the rule files of all layers and merges their settings. The settings
 // of the configuration win. Tests are left out: they must not decide anything at boot.
 // Beside an error, ReadRules returns what it could read. A setting with a mistake is left out.
 func ReadRules(layers []Layer, configuration map[string]any) (Rules, error) {
-	r := Rules{Settings: map[string]any{}, operator: OperatorFiles{Files: map[string][]byte{}}}
+	r := Rules{Settings: map[string]any{}}
 	var errs []error
 	for i, layer := range layers {
 		sources, unparsed, err := readLayer(i, layer, isRuleFile)
@@ -50,7 +52,7 @@ func ReadRules(layers []Layer, configuration map[string]any) (Rules, error) {
 		file, err := readLayerSettings(layer)
 		errs = append(errs, err, r.add(file))
 		if i > 0 {
-			r.operator.add(i, layer, slices.Concat(sources, unparsed), file)
+			r.operator.Layers = append(r.operator.Layers, textOf(layer, slices.Concat(sources, unparsed), file))
 		}
 	}
 	configured, err := configurationSettings(configuration)
@@ -58,14 +60,15 @@ func ReadRules(layers []Layer, configuration map[string]any) (Rules, error) {
 	return r, errors.Join(append(errs, err, r.add(configured))...)
 }
 
-func (o *OperatorFiles) add(index int, layer Layer, sources []Source, file settings) {
-	o.Directories = append(o.Directories, layer.Name)
+func textOf(layer Layer, sources []Source, file settings) LayerText {
+	text := LayerText{Name: layer.Name, Files: map[string][]byte{}}
 	for _, s := range sources {
-		o.Files[path.Join(strconv.Itoa(index), s.File)] = s.Text
+		text.Files[s.File] = s.Text
 	}
 	if file.text != nil {
-		o.Files[path.Join(strconv.Itoa(index), SettingsFile)] = file.text
+		text.Files[SettingsFile] = file.text
 	}
+	return text
 }
 
 // Enabled returns the sources without the packages that settings.disabled_rules names.
@@ -79,17 +82,16 @@ func enabled(sources []Source, off map[string]bool) []Source {
 	return slices.DeleteFunc(slices.Clone(sources), func(s Source) bool { return off[s.Package()] })
 }
 
-// Empty returns the operator's directories that have neither rules nor settings.
-func (o OperatorFiles) Empty() []string {
-	var empty []string
-	for i, name := range o.Directories {
-		prefix := strconv.Itoa(i+1) + "/"
-		has := func(file string) bool { return strings.HasPrefix(file, prefix) }
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(o.Files)), has) {
-			empty = append(empty, name)
+// Directories names the layers with rules or settings, and those that have neither.
+func (o Operator) Directories() (full, empty []string) {
+	for _, layer := range o.Layers {
+		if len(layer.Files) > 0 {
+			full = append(full, layer.Name)
+		} else {
+			empty = append(empty, layer.Name)
 		}
 	}
-	return empty
+	return full, empty
 }
 
 // named reads a setting that lists rule packages by their full or last names.

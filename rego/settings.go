@@ -212,12 +212,14 @@ func configurationSettings(values map[string]any) (settings, error) {
 	return s, s.unused.OrNil()
 }
 
-// SettingsOf returns the settings that a text of JSON has.
-func SettingsOf(text json.RawMessage) (values map[string]any, err error) {
+// Values are settings of JSON. Their numbers keep all their digits.
+type Values map[string]any
+
+// UnmarshalJSON reads numbers as json.Number.
+func (v *Values) UnmarshalJSON(text []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
-	err = decoder.Decode(&values)
-	return values, err
+	return decoder.Decode((*map[string]any)(v))
 }
 
 // add merges more settings. A value replaces the whole value of that key, and gets the

@@ -1,12 +1,10 @@
 package bundle
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -50,17 +48,9 @@ func ReadCopy(dir, source string, which Which) (Fetched, error) {
 	if dir == "" {
 		return c, errors.New("state_dir is empty, so there is no place for a fetched bundle")
 	}
-	name := filepath.Join(dir, copyName(source)+string(which))
-	text, err := trust.Read(name, trust.Only(os.Geteuid()), maxCopy)
-	if err != nil {
-		return c, err
-	}
-	header, body, _ := bytes.Cut(text, []byte("\n"))
-	if err := json.Unmarshal(header, &c); err != nil {
-		return c, fmt.Errorf("%s is damaged: %w", name, err)
-	}
-	c.Text = body
-	return c, nil
+	var err error
+	c.Text, err = readCopy(filepath.Join(dir, copyName(source)+string(which)), maxCopy, &c)
+	return c, err
 }
 
 // HasCopy reports whether a copy of a source is in force, and whole as far as its header tells.
@@ -124,20 +114,12 @@ func RollBack(dir, source, digest, reason string, now time.Time) (policy.Bundle,
 
 // Unstage removes the staged copy of a source.
 func Unstage(dir, source string) error {
-	err := os.Remove(filepath.Join(dir, copyName(source)+string(Next)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return remove(filepath.Join(dir, copyName(source)+string(Next)))
 }
 
 func (c Fetched) write(name string) error {
 	c.Source = policy.ShownSource(c.Source)
-	header, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	return replaceFile(name, append(append(header, '\n'), c.Text...))
+	return writeCopy(name, c, c.Text)
 }
 
 // AcceptFile has the revisions in the state directory that an operator lets come back.

@@ -20,7 +20,6 @@ import (
 
 	opa "github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/open-policy-agent/opa/v1/util"
-	"golang.org/x/tools/txtar"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
@@ -217,29 +216,28 @@ const signatures = ".signatures.json"
 
 // layerOf returns the files of a layer. OPA's own commands put settings into data.json.
 func layerOf(files map[string][]byte) (fs.FS, error) {
-	archive := &txtar.Archive{}
+	files = maps.Clone(files)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		text := files[name]
 		switch base := path.Base(name); {
 		case base == "patch.json":
 			return nil, errors.New("it is a delta bundle, want a whole one")
 		case base == opa.ManifestProtoExt:
 			return nil, errors.New("its manifest is binary, want " + opa.ManifestExt)
 		case base != opa.ManifestExt && opa.IsStructuredDoc(name):
-			var err error
-			if text, err = settingsOf(name, text); err != nil {
+			text, err := settingsOf(name, files[name])
+			if err != nil {
 				return nil, err
 			}
-			if text == nil {
-				continue
+			if text != nil && files[rego.SettingsFile] != nil {
+				return nil, fmt.Errorf("it has settings both in %s and in OPA's data files", rego.SettingsFile)
 			}
-			if name = rego.SettingsFile; files[name] != nil {
-				return nil, fmt.Errorf("it has settings both in %s and in OPA's data files", name)
+			if text != nil {
+				files[rego.SettingsFile] = text
 			}
+			delete(files, name)
 		}
-		archive.Files = append(archive.Files, txtar.File{Name: name, Data: text})
 	}
-	return txtar.FS(archive)
+	return filesOf(files)
 }
 
 // settingsOf returns the settings in a data file of OPA as a settings file, or nil if there are

@@ -14,9 +14,8 @@ import (
 type Settings struct {
 	Directory string // relative paths start there
 	bundle.Sources
-	Values  map[string]any    `json:"-"` // the settings of the configuration
+	Values  rego.Values       // the settings of the configuration
 	Places  map[string]string // of them, see rego.Options
-	Text    json.RawMessage   // of Values
 	Timeout time.Duration     // of one package, see rego.Options
 	Memory  int64             // see rego.Options
 	Print   bool              // see rego.Options
@@ -61,13 +60,14 @@ type loaded struct {
 	Packages []rego.Package
 	Mistakes []string // in packages
 	Empty    []string // directories without rules and settings
-	Settings map[string]any
+	Settings rego.Values
 	Masks    bool // see rego.Evaluator
 }
 
 // describe describes a policy, with the mistakes that its packages have.
 func describe(e *rego.Evaluator, mistakes error) loaded {
-	l := loaded{Status: e.Status(), Packages: e.Packages(), Empty: e.Operator().Empty(), Settings: e.Settings(), Masks: e.Masks()}
+	l := loaded{Status: e.Status(), Packages: e.Packages(), Settings: e.Settings(), Masks: e.Masks()}
+	_, l.Empty = e.Operator().Directories()
 	for _, mistake := range rego.OfPackages(mistakes) {
 		l.Mistakes = append(l.Mistakes, mistake.Error())
 	}

@@ -204,7 +204,7 @@ func (r *Rules) configure() error {
 		return err
 	}
 	s.Timeout, s.Memory = cmp.Or(s.Timeout, rego.DefaultTimeout), cmp.Or(s.Memory, rego.DefaultMemory)
-	if s.Text, err = json.Marshal(s.Values); err != nil {
+	if _, err = json.Marshal(s.Values); err != nil {
 		return fmt.Errorf("configuration: settings: %w", err)
 	}
 	s.Print = r.Print != nil

@@ -79,9 +79,6 @@ func (s *server) answer(r request, texts [][]byte) (err error) {
 	switch {
 	case r.Settings != nil:
 		s.settings = *r.Settings
-		if s.settings.Values, err = rego.SettingsOf(s.settings.Text); err != nil {
-			return err
-		}
 		_ = os.Chdir(s.settings.Directory)
 	case r.Document != nil:
 		s.input, s.document, s.size = *r.Document, nil, 0
