@@ -34,8 +34,8 @@ type Sources struct {
 	Keys     []policy.BundleKey // one of which has signed each bundle
 	Require  bool               // a signature
 	MaxBytes int64              // of a bundle; 0 is DefaultMaxBytes. Unpacked it may have ten times as many.
-	// Which are the copies of bundles that count instead of those in force, if there are such.
-	Which map[string]Which
+	// Instead are bundles that count instead of those in force, by source.
+	Instead map[string]Fetched
 	// Failed says why a bundle without a copy could not be fetched.
 	Failed map[string]string
 }
@@ -127,9 +127,8 @@ func (s Sources) read(source string) (fs.FS, policy.Bundle, error) {
 	}
 	var text []byte
 	if policy.IsFetched(source) {
-		var c Fetched
-		c, err = ReadCopy(s.StateDir, source, s.Which[source])
-		if errors.Is(err, fs.ErrNotExist) { // a staged one is in force by now
+		c, ok := s.Instead[source]
+		if !ok {
 			c, err = ReadCopy(s.StateDir, source, InForce)
 		}
 		info.Activated, text = c.Activated, c.Text

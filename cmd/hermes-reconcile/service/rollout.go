@@ -107,9 +107,13 @@ func (w *watcher) rollBack(ctx context.Context, c config.Config, source string, 
 
 // decideBefore decides on facts with the copy before.
 func decideBefore(ctx context.Context, c config.Config, source string, in policy.Input) (policy.Decisions, error) {
+	copied, err := bundle.ReadCopy(c.StateDir, source, bundle.Before)
+	if err != nil {
+		return policy.Decisions{}, err
+	}
 	rules := &process.Rules{Configure: func() (process.Settings, error) {
 		s := world.RulesSettings(c)
-		s.Which = map[string]bundle.Which{source: bundle.Before}
+		s.Instead = map[string]bundle.Fetched{source: copied}
 		return s, nil
 	}}
 	defer rules.Close()
