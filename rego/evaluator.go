@@ -20,9 +20,9 @@ type Options struct {
 	// Schema is the JSON Schema of the input document, against which packages are
 	// checked. Load does not check the built-in packages when they are alone: the tests
 	// of this project have checked them.
-	Schema json.RawMessage
+	Schema json.RawMessage `json:"-"`
 	// Settings are those of the configuration. They win over those of the layers.
-	Settings map[string]any
+	Settings Values
 	// Places are file:row:col of these settings, as far as they are known.
 	Places map[string]string
 	// Timeout limits the evaluation of one package over all profiles. 0 means

@@ -14,9 +14,7 @@ func (r *Rules) inChild(choice bundle.Choice) bool {
 
 // loadHere compiles the built-in rules in this process.
 func (r *Rules) loadHere(choice bundle.Choice) (*rego.Evaluator, loaded, error) {
-	e, err := bundle.Load(choice, rego.Layers(nil, r.settings.User), rego.Options{
-		Settings: r.settings.Values, Places: r.settings.Places, Timeout: r.settings.Timeout, Memory: r.settings.Memory,
-	}, "")
+	e, err := bundle.Load(choice, rego.Layers(nil, r.settings.User), r.settings.Options, "")
 	if e == nil {
 		return nil, loaded{}, err
 	}

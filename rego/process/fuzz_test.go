@@ -64,7 +64,7 @@ func FuzzRulesAnswers(f *testing.F) {
 			c := newPeer(p, func() *endedError { return &endedError{text: "ended"} })
 			c.configured = true
 			c.revisions[bundle.Present] = "r"
-			return &Rules{settings: &Settings{Timeout: time.Minute, Memory: 1 << 20}, child: c}, p
+			return &Rules{settings: &Settings{Options: rego.Options{Timeout: time.Minute, Memory: 1 << 20}}, child: c}, p
 		}
 		r, p := rules()
 		if _, err := r.load(t.Context(), bundle.Present); err == nil && r.child == nil || r.child == nil != p.closed {
@@ -72,7 +72,7 @@ func FuzzRulesAnswers(f *testing.F) {
 		}
 		r, p = rules()
 		one := &run{
-			Policy: &Policy{rules: r, choice: bundle.Present, status: policy.Status{Revision: "r"}},
+			Policy: &Policy{rules: r, choice: bundle.Present, loaded: loaded{Status: policy.Status{Revision: "r"}}},
 			in:     policy.Input{}, results: map[string]policy.Evaluation{},
 		}
 		_, err := one.together(t.Context(), []rego.Package{{Name: "a"}, {Name: "b"}}, false)

@@ -3,7 +3,6 @@ package process
 import (
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -14,17 +13,13 @@ import (
 type Settings struct {
 	Directory string // relative paths start there
 	bundle.Sources
-	Values  rego.Values       // the settings of the configuration
-	Places  map[string]string // of them, see rego.Options
-	Timeout time.Duration     // of one package, see rego.Options
-	Memory  int64             // see rego.Options
-	Print   bool              // see rego.Options
+	rego.Options // the child has the schema itself
 }
 
 // A request asks for one thing. Settings, Document and Profile have no answer. An
 // evaluation has any number of answers, the others have one. The last answer is Done.
 type request struct {
-	Settings *Settings     `json:",omitempty"` // the first request; the schema is attached
+	Settings *Settings     `json:",omitempty"` // the first request
 	Load     bundle.Choice `json:",omitempty"`
 	Keep     bundle.Choice `json:",omitempty"` // save what Load has loaded as the last good copy
 	// Document begins a document, without facts. The facts about the container are attached.

@@ -16,24 +16,20 @@ import (
 
 // A Policy is a policy that is loaded, as an engine.Evaluator.
 type Policy struct {
+	loaded
 	rules    *Rules
 	choice   bundle.Choice
-	packages []rego.Package
-	status   policy.Status
-	here     *rego.Evaluator // built-in rules alone; nil: the child has loaded the policy
-	settings map[string]any
-	mistakes []string             // in packages
-	masks    bool                 // there are rules that mask the decision log
+	here     *rego.Evaluator      // built-in rules alone; nil: the child has loaded the policy
 	failures []policy.RuleFailure // of the rules that it replaces, which are not known
 	copies   *Policy              // decides in place of packages that broke; may be nil
 }
 
 // Status identifies the policy.
-func (p *Policy) Status() policy.Status { return p.status }
+func (p *Policy) Status() policy.Status { return p.loaded.Status }
 
 // Setting returns the value of a setting, as text; "" is none.
 func (p *Policy) Setting(key string) string {
-	value, known := p.settings[key]
+	value, known := p.Settings[key]
 	if !known {
 		return ""
 	}
@@ -46,7 +42,7 @@ func (p *Policy) Mask(ctx context.Context, events [][]byte) ([][]byte, error) {
 	switch {
 	case len(p.failures) > 0:
 		return nil, errors.New("the rules that mask cannot be used")
-	case !p.masks:
+	case !p.Masks:
 		return events, nil
 	}
 	p.rules.mutex.Lock()
@@ -75,7 +71,7 @@ type Part struct {
 // Parts tells of what the policy consists.
 func (p *Policy) Parts() []Part {
 	part := Part{Choice: p.choice}
-	for _, one := range p.packages {
+	for _, one := range p.Packages {
 		part.Packages = append(part.Packages, one.Name)
 	}
 	if p.copies == nil {
@@ -112,7 +108,7 @@ func (p *Policy) evaluate(ctx context.Context, stage policy.Stage, in policy.Inp
 		return p.here.Evaluate(ctx, stage, in)
 	}
 	r := &run{Policy: p, in: in, results: map[string]policy.Evaluation{}, suspects: map[string]bool{}}
-	for _, one := range p.packages {
+	for _, one := range p.Packages {
 		if one.Belongs(stage) {
 			r.packages = append(r.packages, one)
 		}

@@ -61,8 +61,8 @@ func (r *Rules) Close() {
 // gone.
 func (r *Rules) Load(ctx context.Context) (engine.Evaluator, error) {
 	p, err := r.load(ctx, bundle.Present)
-	if err == nil && len(p.mistakes) > 0 {
-		err = errors.New(strings.Join(p.mistakes, "\n"))
+	if err == nil && len(p.Mistakes) > 0 {
+		err = errors.New(strings.Join(p.Mistakes, "\n"))
 	}
 	if err != nil {
 		return nil, err
@@ -88,12 +88,12 @@ func (r *Rules) LoadOrFallBack(ctx context.Context) (engine.Evaluator, error) {
 		}
 		p.failures = []policy.RuleFailure{{Rule: "reconcile", Error: "the operator's rules cannot be used, see the alarm " + policy.CodePolicyFallback}}
 	}
-	p.status.Fallback, p.status.Errors = true, strings.Split(cause.Error(), "\n")
+	p.loaded.Status.Fallback, p.loaded.Status.Errors = true, strings.Split(cause.Error(), "\n")
 	if refused, ok := errors.AsType[*refusal](cause); ok {
-		p.status.Untrusted = refused.untrusted
+		p.loaded.Status.Untrusted = refused.untrusted
 	}
 	if gone, ok := errors.AsType[*bundle.Gone](cause); ok {
-		p.status.Gone = gone.Directories
+		p.loaded.Status.Gone = gone.Directories
 	}
 	return p, nil
 }
@@ -113,30 +113,30 @@ func (r *Rules) Mended(ctx context.Context, rules engine.Evaluator, broken []str
 		return nil, err
 	}
 	m, copies := *present, *copied
-	m.packages, copies.packages = nil, nil
+	m.Packages, copies.Packages = nil, nil
 	var names []string
-	for _, p := range present.packages {
-		at := slices.IndexFunc(copied.packages, func(c rego.Package) bool {
+	for _, p := range present.Packages {
+		at := slices.IndexFunc(copied.Packages, func(c rego.Package) bool {
 			return c.Layer > 0 && (c.Name == p.Name || p.Name == p.File && c.File == bundle.Prefix+p.File)
 		})
 		if at < 0 || !slices.Contains(broken, p.Name) {
-			m.packages = append(m.packages, p)
+			m.Packages = append(m.Packages, p)
 			continue
 		}
-		copies.packages = append(copies.packages, copied.packages[at])
-		names = append(names, copied.packages[at].Name)
+		copies.Packages = append(copies.Packages, copied.Packages[at])
+		names = append(names, copied.Packages[at].Name)
 	}
 	if names == nil {
 		return nil, nil
 	}
-	m.copies, m.status.Fallback = &copies, true
-	m.status.Source += strings.TrimPrefix(copied.status.Source, "built-in") + " of " + strings.Join(names, ", ")
-	m.status.After = rego.After(slices.Concat(m.packages, copies.packages))
-	m.status.External = map[string][]string{}
-	maps.Copy(m.status.External, present.status.External)
+	m.copies, m.loaded.Status.Fallback = &copies, true
+	m.loaded.Status.Source += strings.TrimPrefix(copied.loaded.Status.Source, "built-in") + " of " + strings.Join(names, ", ")
+	m.loaded.Status.After = rego.After(slices.Concat(m.Packages, copies.Packages))
+	m.loaded.Status.External = map[string][]string{}
+	maps.Copy(m.loaded.Status.External, present.loaded.Status.External)
 	for _, name := range names {
-		if reads := copied.status.External[name]; reads != nil {
-			m.status.External[name] = reads
+		if reads := copied.loaded.Status.External[name]; reads != nil {
+			m.loaded.Status.External[name] = reads
 		}
 	}
 	return &m, nil
@@ -174,23 +174,20 @@ func (r *Rules) load(ctx context.Context, choice bundle.Choice) (*Policy, error)
 		return nil, err
 	}
 	p := &Policy{rules: r, choice: choice}
-	var l loaded
 	var err error
 	if r.inChild(choice) {
-		l, err = r.ofChild(ctx, min(loadTime, left(ctx)/4), choice)
+		p.loaded, err = r.ofChild(ctx, min(loadTime, left(ctx)/4), choice)
 	} else {
-		p.here, l, err = r.loadHere(choice)
+		p.here, p.loaded, err = r.loadHere(choice)
 	}
 	if err != nil {
 		return nil, err
 	}
-	p.packages, p.status, p.settings, p.mistakes = l.Packages, l.Status, l.Settings, l.Mistakes
-	p.masks = l.Masks
 	if choice == bundle.Present {
 		if r.Loaded != nil {
-			r.Loaded(l.Status)
+			r.Loaded(p.Status())
 		}
-		err = bundle.CheckGone(r.settings.StateDir, r.settings.Policy, l.Empty)
+		err = bundle.CheckGone(r.settings.StateDir, r.settings.Policy, p.Empty)
 	}
 	return p, err
 }
@@ -204,7 +201,7 @@ func (r *Rules) configure() error {
 		return err
 	}
 	s.Timeout, s.Memory = cmp.Or(s.Timeout, rego.DefaultTimeout), cmp.Or(s.Memory, rego.DefaultMemory)
-	if _, err = json.Marshal(s.Values); err != nil {
+	if _, err = json.Marshal(s.Options.Settings); err != nil {
 		return fmt.Errorf("configuration: settings: %w", err)
 	}
 	s.Print = r.Print != nil
@@ -236,11 +233,11 @@ func (r *Rules) ofChild(ctx context.Context, limit time.Duration, choice bundle.
 
 // ready makes sure that a child runs that has loaded a policy. It ends early with ctx.
 func (r *Rules) ready(ctx context.Context, p *Policy) error {
-	if r.child != nil && r.child.revisions[p.choice] == p.status.Revision {
+	if r.child != nil && r.child.revisions[p.choice] == p.loaded.Status.Revision {
 		return nil
 	}
 	l, err := r.ofChild(ctx, loadTime, p.choice)
-	if err == nil && l.Status.Revision != p.status.Revision {
+	if err == nil && l.Status.Revision != p.loaded.Status.Revision {
 		err = errors.New("the rules changed while they were in use")
 	}
 	return err

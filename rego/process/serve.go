@@ -79,6 +79,7 @@ func (s *server) answer(r request, texts [][]byte) (err error) {
 	switch {
 	case r.Settings != nil:
 		s.settings = *r.Settings
+		s.settings.Schema = policy.InputSchema
 		_ = os.Chdir(s.settings.Directory)
 	case r.Document != nil:
 		s.input, s.document, s.size = *r.Document, nil, 0
@@ -117,9 +118,7 @@ func (s *server) load(choice bundle.Choice) error {
 	if err := s.allow(s.settings.Memory); err != nil {
 		return err
 	}
-	e, err := bundle.Load(choice, s.settings.Layers(), rego.Options{
-		Schema: policy.InputSchema, Settings: s.settings.Values, Places: s.settings.Places, Timeout: s.settings.Timeout, Print: s.settings.Print,
-	}, s.settings.StateDir)
+	e, err := bundle.Load(choice, s.settings.Layers(), s.settings.Options, s.settings.StateDir)
 	if e == nil {
 		return s.write(answer{Error: err.Error(), NoCopy: errors.Is(err, bundle.ErrNoLastGood), Untrusted: rego.Untrusted(err), Done: true})
 	}

@@ -11,6 +11,7 @@ import (
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/bundle"
 )
 
@@ -25,7 +26,7 @@ func TestWatchedCompilesChangedRules(t *testing.T) {
 	}
 	write("alarm contains {\"reason\": \"one\"} if true\n")
 	r := &Watched{Places: []string{dir}, Rules: &Rules{Configure: func() (Settings, error) {
-		return Settings{Sources: bundle.Sources{Policy: []string{dir}, User: "10000:10000"}, Timeout: time.Second}, nil
+		return Settings{Sources: bundle.Sources{Policy: []string{dir}, User: "10000:10000"}, Options: rego.Options{Timeout: time.Second}}, nil
 	}}}
 	defer r.Close()
 	load := func() engine.Evaluator {
@@ -60,7 +61,7 @@ func TestBrokenRulesLeaveThePresentOnes(t *testing.T) {
 	}
 	write(site)
 	r := &Watched{Places: []string{dir}, Rules: &Rules{Configure: func() (Settings, error) {
-		return Settings{Sources: bundle.Sources{Policy: []string{dir}, User: "10000:10000"}, Timeout: 10 * time.Second}, nil
+		return Settings{Sources: bundle.Sources{Policy: []string{dir}, User: "10000:10000"}, Options: rego.Options{Timeout: 10 * time.Second}}, nil
 	}}}
 	defer func() { r.Close() }()
 	decides := func(what string, refused bool, reason string) {
@@ -111,7 +112,7 @@ func TestWatchedSeesOwnersAndLinks(t *testing.T) {
 	}
 	must(os.Symlink("first", at("..data")), os.Symlink("..data/policy", at("policy")), os.Chown(at("first"), 10000, 10000))
 	r := &Watched{Places: []string{at("policy")}, Rules: &Rules{Configure: func() (Settings, error) {
-		return Settings{Sources: bundle.Sources{Policy: []string{at("policy")}, User: "10000:10000"}, Timeout: 10 * time.Second}, nil
+		return Settings{Sources: bundle.Sources{Policy: []string{at("policy")}, User: "10000:10000"}, Options: rego.Options{Timeout: 10 * time.Second}}, nil
 	}}}
 	defer func() { r.Close() }()
 	load := func() policy.Status {

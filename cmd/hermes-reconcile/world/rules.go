@@ -16,10 +16,7 @@ func Rules(c config.Config) *process.Rules {
 
 // RulesSettings are those of the process that runs the rules.
 func RulesSettings(c config.Config) process.Settings {
-	o := PolicyOptions(c)
-	return process.Settings{
-		Sources: Sources(c), Values: o.Settings, Places: o.Places, Timeout: o.Timeout, Memory: o.Memory,
-	}
+	return process.Settings{Sources: Sources(c), Options: PolicyOptions(c)}
 }
 
 // Sources are where the operator's rules are.
