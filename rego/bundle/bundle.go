@@ -93,9 +93,9 @@ func Forget(dir string) (*LastGood, error) {
 
 // Load compiles the copy over the built-in layer, as rego.Load does, with the settings of
 // the copy instead of those of o. The status of the result reports a fallback.
-func (c *LastGood) Load(builtIn rego.Layer, o rego.Options) (*rego.Evaluator, error) {
+func (c *LastGood) Load(o rego.Options) (*rego.Evaluator, error) {
 	o.Settings = c.operator.Settings
-	layers := []rego.Layer{builtIn}
+	layers := []rego.Layer{rego.BuiltIn()}
 	for _, text := range c.operator.Layers {
 		files, err := filesOf(text.Files)
 		if err != nil {
@@ -121,20 +121,19 @@ const (
 	BuiltIn Choice = "built-in rules"
 )
 
-// Load loads one choice, as rego.Load does. Layers and o are those of the configuration, and
-// dir has the copy.
-func Load(choice Choice, layers []rego.Layer, o rego.Options, dir string) (*rego.Evaluator, error) {
+// Load loads one choice, as rego.Load does.
+func (s Sources) Load(choice Choice, o rego.Options) (*rego.Evaluator, error) {
 	switch choice {
 	case Copy:
-		copied, err := Read(dir)
+		copied, err := Read(s.StateDir)
 		if err != nil {
 			return nil, err
 		}
-		return copied.Load(layers[0], o)
+		return copied.Load(o)
 	case BuiltIn:
-		layers = layers[:1]
+		return rego.Load([]rego.Layer{rego.BuiltIn()}, o)
 	}
-	return rego.Load(layers, o)
+	return rego.Load(s.Layers(), o)
 }
 
 // Save copies the operator's layers and settings into the directory, which it creates

@@ -73,7 +73,7 @@ func TestLastGoodDecidesAsBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := copied.Load(rego.BuiltIn(), rego.Options{})
+	e, err := copied.Load(rego.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

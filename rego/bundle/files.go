@@ -17,14 +17,17 @@ import (
 	"hermes-reconcile/policy/trust"
 )
 
+// maxHeader limits the header of a copy, in bytes.
+const maxHeader = 64 << 10
+
 // readCopy reads a copy in the state directory: its header, which is one line of JSON, and
-// the text that follows. It refuses a copy that a user other than root and the caller could
-// have written.
+// the text that follows, of at most so many bytes. It refuses a copy that a user other than
+// root and the caller could have written.
 func readCopy(name string, most int64, header any) (text []byte, err error) {
 	if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
-	all, err := trust.Read(name, trust.Only(os.Geteuid()), most)
+	all, err := trust.Read(name, trust.Only(os.Geteuid()), most+maxHeader)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ import (
 // Sources are where the operator's rules are.
 type Sources struct {
 	Policy   []string           // directories, and URLs of bundles, in order
-	User     string             // who must not be able to write them, see rego.Layers
+	User     string             // who must not be able to write them, as trust.NotByUser takes it
 	StateDir string             // has the last good copy, and the copies of fetched bundles
 	Keys     []policy.BundleKey // one of which has signed each bundle
 	Require  bool               // a signature
@@ -79,7 +79,7 @@ func (s Sources) Layers() []rego.Layer {
 	all := []rego.Layer{rego.BuiltIn()}
 	for _, source := range s.Policy {
 		if !policy.IsBundle(source) {
-			all = append(all, rego.Layers([]string{source}, s.User)[1:]...)
+			all = append(all, rego.Layer{Name: source, Files: trust.Files(source, trust.NotByUser(s.User))})
 			continue
 		}
 		layer := rego.Layer{Name: policy.ShownSource(source)}

@@ -460,7 +460,7 @@ func TestTheProcessDecidesAsRegoDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	here, err := rego.Load(rego.Layers(s.Policy, ""), rego.Options{Settings: s.Options.Settings})
+	here, err := rego.Load(s.Layers(), rego.Options{Settings: s.Options.Settings})
 	if err != nil {
 		t.Fatal(err)
 	}

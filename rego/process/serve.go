@@ -118,7 +118,7 @@ func (s *server) load(choice bundle.Choice) error {
 	if err := s.allow(s.settings.Memory); err != nil {
 		return err
 	}
-	e, err := bundle.Load(choice, s.settings.Layers(), s.settings.Options, s.settings.StateDir)
+	e, err := s.settings.Load(choice, s.settings.Options)
 	if e == nil {
 		return s.write(answer{Error: err.Error(), NoCopy: errors.Is(err, bundle.ErrNoLastGood), Untrusted: rego.Untrusted(err), Done: true})
 	}
