@@ -123,17 +123,22 @@ func (s Scope) Resolve(t *ast.Term) ast.Ref {
 // not in this policy.
 func (e *Evaluator) Reads(c policy.Contribution, profile string) []policy.Read {
 	w := &readWalk{compiler: e.compiler, profile: profile, visited: map[string]bool{}}
-	for _, module := range e.compiler.Modules {
-		if PackageName(module.Package.Path) != c.Rule {
-			continue
-		}
-		for _, rule := range module.Rules {
-			if strings.TrimPrefix(RuleName(rule), locatedPrefix) == string(c.Set) && Place(rule.Location) == c.Location {
-				w.rule(rule, nil)
-			}
+	for _, rule := range e.rulesOf(c.Rule) {
+		if strings.TrimPrefix(RuleName(rule), locatedPrefix) == string(c.Set) && Place(rule.Location) == c.Location {
+			w.rule(rule, nil)
 		}
 	}
 	return w.shortest()
+}
+
+// rulesOf returns the compiled rules of a package.
+func (e *Evaluator) rulesOf(name string) (rules []*ast.Rule) {
+	for _, module := range e.compiler.Modules {
+		if PackageName(module.Package.Path) == name {
+			rules = append(rules, module.Rules...)
+		}
+	}
+	return rules
 }
 
 // A readWalk collects the references of a rule and of the helpers that it uses.
@@ -262,12 +267,8 @@ func (e *Evaluator) externalReads(sources []Source) map[string][]string {
 			continue
 		}
 		w := &readWalk{compiler: e.compiler, visited: map[string]bool{}, settings: e.settings}
-		for _, module := range e.compiler.Modules {
-			if PackageName(module.Package.Path) == p.Name {
-				for _, rule := range module.Rules {
-					w.rule(rule, nil)
-				}
-			}
+		for _, rule := range e.rulesOf(p.Name) {
+			w.rule(rule, nil)
 		}
 		var plugins []string
 		for _, r := range w.shortest() {
@@ -290,20 +291,12 @@ func (e *Evaluator) externalReads(sources []Source) map[string][]string {
 
 // pluginOf returns the plug-in whose facts a read is of.
 func pluginOf(r policy.Read) (plugin string, ok bool) {
-	path := r.Path
+	at := 1 + slices.Index([]string{"container", "profiles"}, r.Path[0]) // of the name of the fact
 	switch {
-	case r.Setting:
+	case r.Setting || at == 0 || len(r.Path) <= at || r.Path[at] != policy.ExternalFact:
 		return "", false
-	case path[0] == "profiles" && len(path) > 2:
-		path = path[2:]
-	case path[0] == "container" && len(path) > 1:
-		path = path[1:]
-	}
-	switch {
-	case path[0] != policy.ExternalFact:
-		return "", false
-	case len(path) < 3:
+	case len(r.Path) < at+3:
 		return policy.AnyPlugin, true
 	}
-	return path[2], true
+	return r.Path[at+2], true
 }

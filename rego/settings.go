@@ -13,10 +13,11 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/open-policy-agent/opa/v1/util"
+	"go.yaml.in/yaml/v3"
+
 	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/policy/yamlerror"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // SettingsFile is where a layer has its settings.
@@ -150,12 +151,9 @@ func (s *settings) read(text []byte, object *yaml.Node) *Error {
 // depend on the library that read them.
 func exactly(value any) (plain any, err error) {
 	text, err := json.Marshal(value)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = util.UnmarshalJSON(text, &plain)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	err = decoder.Decode(&plain)
 	return plain, err
 }
 
@@ -217,9 +215,7 @@ type Values map[string]any
 
 // UnmarshalJSON reads numbers as json.Number.
 func (v *Values) UnmarshalJSON(text []byte) error {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	return decoder.Decode((*map[string]any)(v))
+	return util.UnmarshalJSON(text, (*map[string]any)(v))
 }
 
 // add merges more settings. A value replaces the whole value of that key, and gets the
