@@ -61,19 +61,16 @@ type Evaluator struct {
 }
 
 // Load compiles the layers, the built-in one first, into one policy. The error is an
-// Errors with every mistake that was found, or the error of reading a directory.
+// Errors with every mistake that was found.
 //
 // Beside mistakes in packages and in single settings, Load returns a policy that can be
 // used: such a package fails whenever it is evaluated, and such a setting has its default.
 // A directory or a settings file that cannot be read, and rules that the agents could have
 // written, leave no policy.
 func Load(layers []Layer, o Options) (*Evaluator, error) {
-	rules, err := ReadRules(layers, o.Settings)
-	mistakes, only := mistakesIn(err)
-	if !only || slices.ContainsFunc(mistakes, func(e *Error) bool {
-		return e.Code == policy.CodeUntrusted || e.Code == "settings_error" && e.setting == ""
-	}) {
-		return nil, err
+	rules, mistakes := readRules(layers, o.Settings)
+	if slices.ContainsFunc(mistakes, (*Error).leavesNone) {
+		return nil, mistakes
 	}
 	off, offErrs := rules.named("disabled_rules")
 	warn, warnErrs := rules.named("warn_rules")

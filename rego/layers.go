@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,26 +37,31 @@ type LayerText struct {
 
 // ReadRules parses the rule files of all layers and merges their settings. The settings
 // of the configuration win. Tests are left out: they must not decide anything at boot.
-// Beside an error, ReadRules returns what it could read. A setting with a mistake is left out.
+// Beside an error, which is an Errors, ReadRules returns what it could read. A setting with a
+// mistake is left out.
 func ReadRules(layers []Layer, configuration map[string]any) (Rules, error) {
-	r := Rules{Settings: map[string]any{}}
-	var errs []error
+	r, errs := readRules(layers, configuration)
+	return r, errs.OrNil()
+}
+
+func readRules(layers []Layer, configuration map[string]any) (r Rules, errs Errors) {
+	r.Settings = map[string]any{}
 	for i, layer := range layers {
-		sources, unparsed, err := readLayer(i, layer, isRuleFile)
-		errs = append(errs, err)
+		sources, unparsed, wrong := readLayer(i, layer, isRuleFile)
+		errs = append(errs, wrong...)
 		r.Sources, r.unparsed = append(r.Sources, sources...), append(r.unparsed, unparsed...)
-		if len(Untrusted(err)) > 0 {
+		if len(Untrusted(wrong)) > 0 {
 			continue // nothing of the layer is used, its settings neither
 		}
-		file, err := readLayerSettings(layer)
-		errs = append(errs, err, r.add(file))
+		file, wrong := readLayerSettings(layer)
+		errs = slices.Concat(errs, wrong, r.add(file))
 		if i > 0 {
 			r.operator.Layers = append(r.operator.Layers, textOf(layer, slices.Concat(sources, unparsed), file))
 		}
 	}
-	configured, err := configurationSettings(configuration)
+	configured := configurationSettings(configuration)
 	r.operator.Settings = configured.values
-	return r, errors.Join(append(errs, err, r.add(configured))...)
+	return r, slices.Concat(errs, configured.unused, r.add(configured))
 }
 
 func textOf(layer Layer, sources []Source, file settings) LayerText {

@@ -37,12 +37,12 @@ type settings struct {
 // ReadSettings reads data/settings.yaml of a layer: the values, and the row of each
 // key. Without the file there are no settings. The error is an Errors.
 func ReadSettings(layer Layer) (values map[string]any, rows map[string]int, err error) {
-	s, err := readLayerSettings(layer)
+	s, errs := readLayerSettings(layer)
 	rows = make(map[string]int, len(s.keys))
 	for key, node := range s.keys {
 		rows[key] = node.Line
 	}
-	return s.values, rows, err
+	return s.values, rows, errs.OrNil()
 }
 
 // ParseSettings reads the text of a settings file: the values, and their YAML below the
@@ -59,7 +59,7 @@ func ParseSettings(name string, text []byte) (values map[string]any, object *yam
 	return s.values, object, nil
 }
 
-func readLayerSettings(layer Layer) (settings, error) {
+func readLayerSettings(layer Layer) (settings, Errors) {
 	s := settings{name: layer.Shown(SettingsFile)}
 	file := SettingsFile
 	if layer.Name == "" {
@@ -79,7 +79,7 @@ func readLayerSettings(layer Layer) (settings, error) {
 	if _, err := s.parse(text); err != nil {
 		return s, Errors{err}
 	}
-	return s, s.unused.OrNil()
+	return s, s.unused
 }
 
 // parse reads the one document of a file, and in it the object below the one key.
@@ -196,8 +196,8 @@ func below(node *yaml.Node, i int) *yaml.Node {
 const configurationName = "configuration: settings"
 
 // configurationSettings returns the settings of the configuration, which have no places.
-// It leaves out a value that JSON does not have, with an error, which is an Errors.
-func configurationSettings(values map[string]any) (settings, error) {
+// It leaves out a value that JSON does not have.
+func configurationSettings(values map[string]any) settings {
 	s := settings{name: configurationName, values: map[string]any{}}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		plain, err := exactly(values[key])
@@ -207,7 +207,7 @@ func configurationSettings(values map[string]any) (settings, error) {
 		}
 		s.values[key] = plain
 	}
-	return s, s.unused.OrNil()
+	return s
 }
 
 // Values are settings of JSON. Their numbers keep all their digits.
@@ -221,8 +221,8 @@ func (v *Values) UnmarshalJSON(text []byte) error {
 // add merges more settings. A value replaces the whole value of that key, and gets the
 // type that the setting has: the type of an earlier layer, or that of the shipped recipe.
 // A value that cannot have it is an error, as is a key that looks like a misspelt one. Such
-// a key is not merged. The error is an Errors.
-func (r *Rules) add(more settings) error {
+// a key is not merged.
+func (r *Rules) add(more settings) Errors {
 	if len(more.values) == 0 {
 		return nil
 	}
@@ -252,7 +252,7 @@ func (r *Rules) add(more settings) error {
 	slices.SortFunc(errs, func(a, b *Error) int {
 		return cmp.Or(a.Row-b.Row, strings.Compare(a.Message, b.Message))
 	})
-	return errs.OrNil()
+	return errs
 }
 
 // checkSetting checks a value against the standard value of its key; nil is none.
