@@ -46,11 +46,15 @@ func writeCopy(name string, header any, text []byte) error {
 	return replaceFile(name, append(append(line, '\n'), text...))
 }
 
-// replaceFile writes a file atomically and for good, and removes what a killed run left. It
+// replaceFile writes a file atomically and for good, and removes what a killed run left. It makes
+// the directory, and refuses one that a user other than root and the caller can write. It
 // takes no lock, because a lock on a directory that the agents can open is theirs to hold: of
 // two runs at once the slower one may find its temporary file removed.
 func replaceFile(name string, text []byte) error {
 	dir := filepath.Dir(name)
+	if err := trust.MakeDirectory(dir, trust.Only(os.Geteuid())); err != nil {
+		return err
+	}
 	left, _ := fs.Glob(os.DirFS(dir), "."+filepath.Base(name)+"*")
 	for _, old := range left {
 		_ = os.RemoveAll(filepath.Join(dir, old))
