@@ -153,9 +153,6 @@ func (r Rules) Check(schema json.RawMessage) Errors {
 // Status identifies the policy: where it comes from, and its revision.
 func (e *Evaluator) Status() policy.Status { return e.status }
 
-// Setting returns the value of a setting, or nil if there is none.
-func (e *Evaluator) Setting(key string) any { return e.settings[key] }
-
 // Settings returns all settings. The caller must not change them.
 func (e *Evaluator) Settings() map[string]any { return e.settings }
 

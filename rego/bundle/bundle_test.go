@@ -81,7 +81,7 @@ func TestLastGoodDecidesAsBefore(t *testing.T) {
 		t.Errorf("status %+v, want a fallback of revision %s", s, revision)
 	}
 	got := e.Evaluate(t.Context(), policy.StageRules, input(`{"coder": {"prior_state": {"desired": "starting"}}}`))
-	if len(got.Failures) > 0 || len(got.Contributions) != 3 || e.Setting("mine") == nil {
+	if len(got.Failures) > 0 || len(got.Contributions) != 3 || e.Settings()["mine"] == nil {
 		t.Errorf("got %+v, want the hold of the rule, the start of the setting, and the built-in restarts", got)
 	}
 }

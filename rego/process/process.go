@@ -32,7 +32,7 @@ import (
 // child when rules of an operator are needed first.
 type Rules struct {
 	// Configure returns the settings. It is called once, before the child is needed.
-	Configure func() (Settings, error)
+	Configure func() Settings
 	// Print gets what the rules print. Without it print() does nothing.
 	Print io.Writer
 	// Loaded, if set, gets the status of the present rules when they are loaded.
@@ -203,12 +203,9 @@ func (r *Rules) configure() error {
 	if r.settings != nil {
 		return nil
 	}
-	s, err := r.Configure()
-	if err != nil {
-		return err
-	}
+	s := r.Configure()
 	s.Timeout, s.Memory = cmp.Or(s.Timeout, rego.DefaultTimeout), cmp.Or(s.Memory, rego.DefaultMemory)
-	if _, err = json.Marshal(s.Options.Settings); err != nil {
+	if _, err := json.Marshal(s.Options.Settings); err != nil {
 		return fmt.Errorf("configuration: settings: %w", err)
 	}
 	s.Print = r.Print != nil

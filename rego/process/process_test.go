@@ -45,7 +45,7 @@ func rulesOf(t *testing.T, s Settings, files map[string]string) *Rules {
 	if len(files) > 0 {
 		s.Policy = []string{dir}
 	}
-	r := &Rules{Configure: func() (Settings, error) { return s, nil }}
+	r := &Rules{Configure: func() Settings { return s }}
 	t.Cleanup(r.Close)
 	return r
 }
@@ -248,10 +248,7 @@ func TestMendedPackages(t *testing.T) {
 	after := "package reconcile.after.last\n\nalarm contains {\"reason\": \"after\"} if input.decisions\n"
 	files := map[string]string{"a.rego": hold("a", "old"), "b.rego": hold("b", "old"), "c.rego": hold("c", "old"), "d.rego": hold("d", "old"), "after.rego": after}
 	r := rulesOf(t, Settings{Sources: bundle.Sources{StateDir: state}}, files)
-	s, err := r.Configure()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := r.Configure()
 	if err := r.Keep(t.Context(), load(t, r)); err != nil {
 		t.Fatal(err)
 	}
@@ -327,10 +324,7 @@ func TestTheWholeCopyDecides(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := rulesOf(t, Settings{Sources: bundle.Sources{StateDir: state}, Options: rego.Options{Settings: map[string]any{"start_states": []any{"stopped"}}}}, map[string]string{"site.rego": site})
-	s, err := r.Configure()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := r.Configure()
 	file := filepath.Join(s.Policy[0], "data/settings.yaml")
 	if err := errors.Join(r.Keep(t.Context(), load(t, r)), os.Mkdir(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("settings: [\n"), 0o644)); err != nil {
 		t.Fatal(err)
@@ -370,7 +364,7 @@ func TestRulesThatAreGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := rulesOf(t, Settings{Sources: bundle.Sources{StateDir: state}}, map[string]string{"site.rego": site})
-	s, _ := r.Configure()
+	s := r.Configure()
 	if err := r.Keep(t.Context(), load(t, r)); err != nil {
 		t.Fatal(err)
 	}
@@ -378,8 +372,8 @@ func TestRulesThatAreGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for why, directories := range map[string][]string{"nothing that counts": s.Policy, "no directory": nil} {
-		again := &Rules{Configure: func() (Settings, error) {
-			return Settings{Sources: bundle.Sources{StateDir: state, Policy: directories}}, nil
+		again := &Rules{Configure: func() Settings {
+			return Settings{Sources: bundle.Sources{StateDir: state, Policy: directories}}
 		}}
 		defer again.Close()
 		if _, err := again.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "policy forget") {
@@ -456,10 +450,7 @@ func TestTheProcessDecidesAsRegoDoes(t *testing.T) {
 		"breaks.rego": "package reconcile.rules.breaks\n\nalarm contains {\"reason\": \"\"} if true\n",
 	})
 	e := load(t, r)
-	s, err := r.Configure()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := r.Configure()
 	here, err := rego.Load(s.Layers(), rego.Options{Settings: s.Options.Settings})
 	if err != nil {
 		t.Fatal(err)

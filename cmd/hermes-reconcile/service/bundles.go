@@ -225,13 +225,13 @@ func (p *poller) offer(ctx context.Context, text []byte, etag, digest string) er
 // check decides on the present facts with a bundle. Why is the reason to refuse it, and up are
 // the profiles that run.
 func (p *poller) check(ctx context.Context, fetched bundle.Fetched) (next policy.Bundle, up []string, why string, err error) {
-	rules := &process.Rules{Configure: func() (process.Settings, error) {
+	rules := &process.Rules{Configure: func() process.Settings {
 		s := world.RulesSettings(p.c)
 		s.Instead = map[string]bundle.Fetched{p.source: fetched}
 		s.Policy = slices.DeleteFunc(slices.Clone(s.Policy), func(other string) bool {
 			return other != p.source && policy.IsFetched(other) && !bundle.HasCopy(s.StateDir, other)
 		})
-		return s, nil
+		return s
 	}}
 	rules.Loaded = func(status policy.Status) {
 		for _, b := range status.Bundles {

@@ -111,10 +111,10 @@ func decideBefore(ctx context.Context, c config.Config, source string, in policy
 	if err != nil {
 		return policy.Decisions{}, err
 	}
-	rules := &process.Rules{Configure: func() (process.Settings, error) {
+	rules := &process.Rules{Configure: func() process.Settings {
 		s := world.RulesSettings(c)
 		s.Instead = map[string]bundle.Fetched{source: copied}
-		return s, nil
+		return s
 	}}
 	defer rules.Close()
 	ctx, cancel := context.WithTimeout(ctx, c.Boot.Deadline)

@@ -25,10 +25,10 @@ func Fetcher(c config.Config) *fetch.Client {
 // loaded.
 func Configure(rules *process.Rules, c config.Config, log *slog.Logger) {
 	var settings process.Settings
-	rules.Configure = func() (process.Settings, error) {
+	rules.Configure = func() process.Settings {
 		settings = RulesSettings(c)
 		fetchMissing(c, &settings.Sources)
-		return settings, nil
+		return settings
 	}
 	rules.Loaded = func(status policy.Status) {
 		for source, fetched := range settings.Instead {

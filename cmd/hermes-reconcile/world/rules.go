@@ -11,7 +11,7 @@ import (
 // Rules are the rules of a configuration, which run in a process of their own. The caller
 // closes them.
 func Rules(c config.Config) *process.Rules {
-	return &process.Rules{Configure: func() (process.Settings, error) { return RulesSettings(c), nil }}
+	return &process.Rules{Configure: func() process.Settings { return RulesSettings(c) }}
 }
 
 // RulesSettings are those of the process that runs the rules.
