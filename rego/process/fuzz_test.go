@@ -52,9 +52,9 @@ func FuzzRulesAnswers(f *testing.F) {
 		f.Add(text.Bytes())
 	}
 	add(answer{Done: true}, `{"Status":{"revision":"r"},"Packages":[{"Name":"a"}]}`)
-	add(answer{Begin: "a"}, "", answer{End: "a"}, `{"Contributions":[{"set":"hold","profile":"coder"}],"Failures":[{"rule":"a"}]}`, answer{Done: true}, "")
-	add(answer{Begin: "a"}, "", answer{Begin: "b"}, "", answer{End: "b"}, "7")
-	add(answer{Begin: "c"}, "", answer{End: "a"}, "{}", answer{Error: "x", Done: true}, "")
+	add(answer{End: "a"}, `{"Contributions":[{"set":"hold","profile":"coder"}],"Failures":[{"rule":"a"}]}`, answer{Done: true}, "")
+	add(answer{End: "b"}, "7")
+	add(answer{End: "a"}, "{}", answer{Error: "x", Done: true}, "")
 	add(answer{Error: "x", NoCopy: true, Done: true}, "")
 	f.Add([]byte{})
 	f.Add([]byte("\xff\xff\xff\xff"))
@@ -75,7 +75,7 @@ func FuzzRulesAnswers(f *testing.F) {
 			Policy: &Policy{rules: r, choice: bundle.Present, loaded: loaded{Status: policy.Status{Revision: "r"}}},
 			in:     policy.Input{}, results: map[string]policy.Evaluation{},
 		}
-		_, err := one.together(t.Context(), []rego.Package{{Name: "a"}, {Name: "b"}}, false)
+		err := one.together(t.Context(), []rego.Package{{Name: "a"}, {Name: "b"}}, 2)
 		ended := new(endedError)
 		if errors.As(err, &ended) != p.closed {
 			t.Errorf("evaluate: %v, and the child is closed: %v", err, p.closed)

@@ -32,15 +32,14 @@ type request struct {
 // An evaluation asks for the contributions of packages to the document.
 type evaluation struct {
 	Choice    bundle.Choice
-	Packages  []string
-	AllAtOnce bool                      `json:",omitempty"` // else one per processor
+	Packages  []string                  // they begin in this order
+	AtOnce    int                       // how many of them
 	Decisions map[string]policy.Verdict `json:",omitempty"`
 }
 
-// An answer of an evaluation says that a package begins, or that it ends with the result
-// that is attached. The answer to Load has the policy attached.
+// An answer of an evaluation says that a package ends with the result that is attached. The
+// answer to Load has the policy attached.
 type answer struct {
-	Begin  string `json:",omitempty"`
 	End    string `json:",omitempty"`
 	Error  string `json:",omitempty"`
 	NoCopy bool   `json:",omitempty"` // the error is bundle.ErrNoLastGood

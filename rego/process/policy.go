@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"slices"
 	"time"
 
@@ -155,17 +156,17 @@ type run struct {
 	suspects map[string]bool              // packages that may have ended the child
 }
 
-// all evaluates all packages together. When one ends the child, the rest is evaluated all at
-// once, so that packages that hang do not keep the others waiting. Packages that were under
-// way when the child ended are suspects: each of them is evaluated alone, after the others.
-// One that was alone is to blame. It ends early with ctx. The error is that nothing can be
-// evaluated.
+// all evaluates all packages, first as many at once as there are processors. When one ends the
+// child, the rest is evaluated all at once, so that packages that hang do not keep the others
+// waiting. Packages that may have been under way when the child ended are suspects: each of them
+// is evaluated alone, after the others. One that was alone is to blame. It ends early with ctx.
+// The error is that nothing can be evaluated.
 func (r *run) all(ctx context.Context) error {
-	again := false
-	for groups := [][]rego.Package{r.packages}; len(groups) > 0; again = true {
+	atOnce := runtime.GOMAXPROCS(0)
+	for groups := [][]rego.Package{r.packages}; len(groups) > 0; atOnce = len(r.packages) {
 		group := groups[0]
 		groups = groups[1:]
-		begun, err := r.together(ctx, group, again)
+		err := r.together(ctx, group, atOnce)
 		ended, ok := errors.AsType[*endedError](err)
 		if ctx.Err() != nil {
 			return nil
@@ -173,18 +174,9 @@ func (r *run) all(ctx context.Context) error {
 		if err != nil && !ok {
 			return err
 		}
-		var rest, suspects []rego.Package
-		for _, one := range group {
-			if _, done := r.results[one.Name]; done {
-				continue
-			}
-			if begun[one.Name] || len(begun) == 0 {
-				suspects = append(suspects, one)
-			} else {
-				rest = append(rest, one)
-			}
-		}
-		if len(rest) > 0 {
+		left := slices.DeleteFunc(slices.Clone(group), r.done)
+		suspects := left[:min(atOnce, len(left))]
+		if rest := left[len(suspects):]; len(rest) > 0 {
 			groups = slices.Insert(groups, 0, rest)
 		}
 		for _, one := range suspects {
@@ -199,43 +191,42 @@ func (r *run) all(ctx context.Context) error {
 	return nil
 }
 
-// together evaluates a group. Begun are the packages that were under way at the end of the
-// child.
-func (r *run) together(ctx context.Context, group []rego.Package, allAtOnce bool) (begun map[string]bool, err error) {
+func (r *run) done(p rego.Package) bool {
+	_, done := r.results[p.Name]
+	return done
+}
+
+// together evaluates a group.
+func (r *run) together(ctx context.Context, group []rego.Package, atOnce int) error {
 	if err := r.rules.ready(ctx, r.Policy); err != nil {
-		return nil, err
+		return err
 	}
-	asked := evaluation{Choice: r.choice, AllAtOnce: allAtOnce, Decisions: r.in.Decisions}
+	asked := evaluation{Choice: r.choice, AtOnce: atOnce, Decisions: r.in.Decisions}
 	for _, one := range group {
 		asked.Packages = append(asked.Packages, one.Name)
 	}
-	begun = map[string]bool{}
-	_, err = r.rules.ask(ctx, r.rules.settings.Timeout+grace,
+	waiting := slices.Clone(asked.Packages)
+	_, err := r.rules.ask(ctx, r.rules.settings.Timeout+grace,
 		func(c *peer) error {
 			return errors.Join(c.send(r.in), c.stream.Write(request{Evaluate: &asked}))
 		},
 		func(a answer, texts [][]byte) error {
-			switch {
-			case slices.Contains(asked.Packages, a.Begin):
-				begun[a.Begin] = true
-			case begun[a.End]:
-				delete(begun, a.End)
-				var result policy.Evaluation
-				if err := attached(texts, &result); err != nil {
-					return err
-				}
-				r.results[a.End] = result
-			default:
+			at := slices.Index(waiting, a.End)
+			if at < 0 {
 				return errors.New("an answer about a package that was not asked for")
 			}
+			var result policy.Evaluation
+			if err := attached(texts, &result); err != nil {
+				return err
+			}
+			waiting = slices.Delete(waiting, at, at+1)
+			r.results[a.End] = result
 			return nil
 		})
-	for _, one := range group {
-		if _, done := r.results[one.Name]; err == nil && !done {
-			err = fmt.Errorf("the process for the rules has no result of %s", one.Name)
-		}
+	if err == nil && len(waiting) > 0 {
+		err = fmt.Errorf("the process for the rules has no result of %s", waiting[0])
 	}
-	return begun, err
+	return err
 }
 
 // send sends the facts, unless the child has them.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -173,14 +172,9 @@ func (s *server) evaluate(asked evaluation) error {
 	}
 	document := s.document.WithDecisions(asked.Decisions)
 	var group errgroup.Group
-	if !asked.AllAtOnce {
-		group.SetLimit(runtime.GOMAXPROCS(0))
-	}
+	group.SetLimit(asked.AtOnce)
 	for _, name := range asked.Packages {
-		group.Go(func() error {
-			begin := s.write(answer{Begin: name})
-			return errors.Join(begin, s.end(name, e.EvaluatePackage(context.Background(), name, document)))
-		})
+		group.Go(func() error { return s.end(name, e.EvaluatePackage(context.Background(), name, document)) })
 	}
 	return errors.Join(group.Wait(), s.write(answer{Done: true}))
 }
