@@ -51,11 +51,11 @@ func FuzzRulesAnswers(f *testing.F) {
 		}
 		f.Add(text.Bytes())
 	}
-	add(answer{Done: true}, `{"Status":{"revision":"r"},"Packages":[{"Name":"a"}]}`)
-	add(answer{End: "a"}, `{"Contributions":[{"set":"hold","profile":"coder"}],"Failures":[{"rule":"a"}]}`, answer{Done: true}, "")
-	add(answer{End: "b"}, "7")
-	add(answer{End: "a"}, "{}", answer{Error: "x", Done: true}, "")
-	add(answer{Error: "x", NoCopy: true, Done: true}, "")
+	add(answer{}, `{"Status":{"revision":"r"},"Packages":[{"Name":"a"}]}`)
+	add(answer{Package: "a"}, `{"Contributions":[{"set":"hold","profile":"coder"}],"Failures":[{"rule":"a"}]}`)
+	add(answer{Package: "b"}, "7")
+	add(answer{Package: "a"}, "{}", answer{Error: "x"}, "")
+	add(answer{Error: "x", NoCopy: true}, "")
 	f.Add([]byte{})
 	f.Add([]byte("\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, text []byte) {

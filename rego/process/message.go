@@ -17,7 +17,7 @@ type Settings struct {
 }
 
 // A request asks for one thing. Settings, Document and Profile have no answer. An
-// evaluation has any number of answers, the others have one. The last answer is Done.
+// evaluation has one for each package, unless one is an error, and the others have one.
 type request struct {
 	Settings *Settings     `json:",omitempty"` // the first request
 	Load     bundle.Choice `json:",omitempty"`
@@ -37,13 +37,12 @@ type evaluation struct {
 	Decisions map[string]policy.Verdict `json:",omitempty"`
 }
 
-// An answer of an evaluation says that a package ends with the result that is attached. The
-// answer to Load has the policy attached.
+// An answer of an evaluation names a package, whose result is attached. The answer to Load has
+// the policy attached.
 type answer struct {
-	End    string `json:",omitempty"`
-	Error  string `json:",omitempty"`
-	NoCopy bool   `json:",omitempty"` // the error is bundle.ErrNoLastGood
-	Done   bool   `json:",omitempty"`
+	Package string `json:",omitempty"`
+	Error   string `json:",omitempty"`
+	NoCopy  bool   `json:",omitempty"` // the error is bundle.ErrNoLastGood
 
 	Untrusted []string `json:",omitempty"` // the errors about rules that the agents could have written
 }

@@ -51,16 +51,22 @@ func (p *Policy) Mask(ctx context.Context, events [][]byte) ([][]byte, error) {
 	if err := p.rules.ready(ctx, p); err != nil {
 		return nil, err
 	}
-	masked, err := p.rules.ask(ctx, p.rules.settings.Timeout+grace, func(c *peer) error {
-		return c.stream.Write(request{Mask: p.choice}, events...)
-	}, nil)
+	masked := [][]byte(nil)
+	err := p.rules.ask(ctx, p.rules.settings.Timeout+grace,
+		func(c *peer) error { return c.stream.Write(request{Mask: p.choice}, events...) }, 1,
+		func(_ answer, texts [][]byte) error {
+			if masked = texts; len(masked) != len(events) {
+				return errors.New("not all events are masked")
+			}
+			return nil
+		})
 	if ended, ok := errors.AsType[*endedError](err); ok {
 		err = errors.New(ended.words(p.rules.settings.Timeout, p.rules.settings.Memory))
 	}
-	if err == nil && len(masked) != len(events) {
-		err = errors.New("the process for the rules has not masked all events")
+	if err != nil {
+		return nil, err
 	}
-	return masked, err
+	return masked, nil
 }
 
 // A Part is a policy of which some packages decide.
@@ -205,28 +211,22 @@ func (r *run) together(ctx context.Context, group []rego.Package, atOnce int) er
 	for _, one := range group {
 		asked.Packages = append(asked.Packages, one.Name)
 	}
-	waiting := slices.Clone(asked.Packages)
-	_, err := r.rules.ask(ctx, r.rules.settings.Timeout+grace,
+	return r.rules.ask(ctx, r.rules.settings.Timeout+grace,
 		func(c *peer) error {
 			return errors.Join(c.send(r.in), c.stream.Write(request{Evaluate: &asked}))
 		},
+		len(group),
 		func(a answer, texts [][]byte) error {
-			at := slices.Index(waiting, a.End)
-			if at < 0 {
+			if _, twice := r.results[a.Package]; twice || !slices.Contains(asked.Packages, a.Package) {
 				return errors.New("an answer about a package that was not asked for")
 			}
 			var result policy.Evaluation
-			if err := attached(texts, &result); err != nil {
-				return err
+			err := attached(texts, &result)
+			if err == nil {
+				r.results[a.Package] = result
 			}
-			waiting = slices.Delete(waiting, at, at+1)
-			r.results[a.End] = result
-			return nil
+			return err
 		})
-	if err == nil && len(waiting) > 0 {
-		err = fmt.Errorf("the process for the rules has no result of %s", waiting[0])
-	}
-	return err
 }
 
 // send sends the facts, unless the child has them.

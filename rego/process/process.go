@@ -154,7 +154,7 @@ func (r *Rules) Keep(ctx context.Context, e engine.Evaluator) error {
 	if p.here != nil {
 		err = bundle.Save(r.settings.StateDir, p.here, time.Now())
 	} else if err = r.ready(ctx, p); err == nil {
-		_, err = r.ask(ctx, loadTime, func(c *peer) error { return c.stream.Write(request{Keep: p.choice}) }, nil)
+		err = r.ask(ctx, loadTime, func(c *peer) error { return c.stream.Write(request{Keep: p.choice}) }, 1, func(answer, [][]byte) error { return nil })
 	}
 	if err != nil {
 		return fmt.Errorf("state_dir %s: %w", r.settings.StateDir, err)
@@ -218,10 +218,11 @@ func (r *Rules) configure() error {
 // chance.
 func (r *Rules) ofChild(ctx context.Context, limit time.Duration, choice bundle.Choice) (l loaded, err error) {
 	for range 2 {
-		texts, asked := r.ask(ctx, limit, func(c *peer) error { return c.stream.Write(request{Load: choice}) }, nil)
-		ended, ok := errors.AsType[*endedError](asked)
+		err = r.ask(ctx, limit, func(c *peer) error { return c.stream.Write(request{Load: choice}) }, 1, func(_ answer, texts [][]byte) error {
+			return attached(texts, &l)
+		})
+		ended, ok := errors.AsType[*endedError](err)
 		if !ok {
-			err = cmp.Or(asked, attached(texts, &l))
 			break
 		}
 		err = fmt.Errorf("compile the %s: %s", choice, ended.words(limit, r.settings.Memory))
@@ -256,24 +257,24 @@ func left(ctx context.Context) time.Duration {
 }
 
 // ask asks the child, which it starts if none runs; see peer.ask.
-func (r *Rules) ask(ctx context.Context, limit time.Duration, send func(*peer) error, use func(answer, [][]byte) error) ([][]byte, error) {
+func (r *Rules) ask(ctx context.Context, limit time.Duration, send func(*peer) error, answers int, use func(answer, [][]byte) error) error {
 	if r.child == nil {
 		started, err := startChild()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		r.child = started
 	}
 	c := r.child
-	texts, err := c.ask(ctx, limit, func() error {
+	err := c.ask(ctx, limit, func() error {
 		if c.configured {
 			return send(c)
 		}
 		c.configured = true
 		return errors.Join(c.stream.Write(request{Settings: r.settings}), send(c))
-	}, use)
+	}, answers, use)
 	if _, ok := errors.AsType[*endedError](err); ok {
 		r.child = nil
 	}
-	return texts, err
+	return err
 }
