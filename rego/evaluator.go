@@ -110,8 +110,8 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	if i := slices.IndexFunc(broken, func(s Source) bool { return s.Kind() == KindMask }); i >= 0 {
 		e.mask = e.mask.failWith(mistakes, func(m *Error) bool { return m.File == broken[i].Name })
 	}
-	e.status.After = After(e.Packages())
-	e.status.External = e.externalReads(usable)
+	e.findExternal(usable)
+	Describe(&e.status, e.Packages())
 	e.store = inmem.NewFromObjectWithOpts(map[string]any{"settings": rules.Settings}, inmem.OptReturnASTValuesOnRead(true))
 	return e, mistakes.OrNil()
 }
@@ -160,18 +160,23 @@ func (e *Evaluator) Settings() map[string]any { return e.settings }
 // on disk since then. The caller must not change the maps.
 func (e *Evaluator) Operator() Operator { return e.operator }
 
-// After returns the packages of policy.StageAfter in their order: by the order in their
-// METADATA, which is 0 without one, then by name.
-func After(packages []Package) []string {
-	packages = slices.DeleteFunc(slices.Clone(packages), func(p Package) bool { return p.Stage != policy.StageAfter })
-	slices.SortFunc(packages, func(a, b Package) int {
+// Describe fills in what a status says of packages. Those of policy.StageAfter are in their
+// order: by the order in their METADATA, which is 0 without one, then by name.
+func Describe(s *policy.Status, packages []Package) {
+	s.After, s.External = nil, nil
+	for _, p := range slices.SortedFunc(slices.Values(packages), func(a, b Package) int {
 		return cmp.Or(cmp.Compare(a.Order, b.Order), strings.Compare(a.Name, b.Name))
-	})
-	var names []string
-	for _, p := range packages {
-		names = append(names, p.Name)
+	}) {
+		if p.Stage == policy.StageAfter {
+			s.After = append(s.After, p.Name)
+		}
+		if len(p.External) > 0 && s.External == nil {
+			s.External = map[string][]string{}
+		}
+		if len(p.External) > 0 {
+			s.External[p.Name] = p.External
+		}
 	}
-	return names
 }
 
 // Packages returns the packages of both stages, by layer and file. Those that cannot be

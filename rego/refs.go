@@ -251,15 +251,13 @@ func (w *readWalk) shortest() []policy.Read {
 
 var externalName = ast.String(policy.ExternalFact)
 
-// externalReads finds the packages for policy.Status.External. A package that a search for
-// references does not understand, and that has the name of the external facts somewhere,
-// reads those of any plug-in.
-func (e *Evaluator) externalReads(sources []Source) map[string][]string {
+// findExternal fills in Package.External. A package that a search for references does not
+// understand, and that has the name of the external facts somewhere, reads those of any plug-in.
+func (e *Evaluator) findExternal(sources []Source) {
 	if !slices.ContainsFunc(sources, func(s Source) bool { return s.Layer > 0 && bytes.Contains(s.Text, []byte(policy.ExternalFact)) }) {
-		return nil
+		return
 	}
-	found := map[string][]string{}
-	for _, p := range e.packages {
+	for i, p := range e.packages {
 		decides := slices.ContainsFunc(p.sets, func(s policy.Set) bool {
 			return s == policy.SetStart || s == policy.SetHold || s == policy.SetSkip || s == policy.SetWaive
 		})
@@ -281,12 +279,8 @@ func (e *Evaluator) externalReads(sources []Source) map[string][]string {
 		}
 		slices.Sort(plugins)
 		// A setting that names no plug-in is empty.
-		plugins = slices.DeleteFunc(slices.Compact(plugins), func(name string) bool { return name == "" })
-		if len(plugins) > 0 {
-			found[p.Name] = plugins
-		}
+		e.packages[i].External = slices.DeleteFunc(slices.Compact(plugins), func(name string) bool { return name == "" })
 	}
-	return found
 }
 
 // pluginOf returns the plug-in whose facts a read is of.

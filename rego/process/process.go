@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -131,14 +130,7 @@ func (r *Rules) Mended(ctx context.Context, rules engine.Evaluator, broken []str
 	}
 	m.copies, m.loaded.Status.Fallback = &copies, true
 	m.loaded.Status.Source += strings.TrimPrefix(copied.loaded.Status.Source, "built-in") + " of " + strings.Join(names, ", ")
-	m.loaded.Status.After = rego.After(slices.Concat(m.Packages, copies.Packages))
-	m.loaded.Status.External = map[string][]string{}
-	maps.Copy(m.loaded.Status.External, present.loaded.Status.External)
-	for _, name := range names {
-		if reads := copied.loaded.Status.External[name]; reads != nil {
-			m.loaded.Status.External[name] = reads
-		}
-	}
+	rego.Describe(&m.loaded.Status, slices.Concat(m.Packages, copies.Packages))
 	return &m, nil
 }
 
