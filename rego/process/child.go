@@ -1,13 +1,11 @@
 package process
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"hermes-reconcile/engine/child"
@@ -55,38 +53,13 @@ func newPeer(pipes io.ReadWriteCloser, ending func() *endedError) *peer {
 	return c
 }
 
-// ask calls send, which sends a request, and calls use with each of its answers. The error is
-// that of the child's answer. It ends the child, with an endedError, when ctx ends, when nothing
-// comes within the limit, and when the child breaks the protocol, because a later request would
-// read a stale answer.
-func (c *peer) ask(ctx context.Context, limit time.Duration, send func() error, answers int, use func(answer, [][]byte) error) error {
-	end := func() { c.pipes.Close() }
-	inTime := context.AfterFunc(ctx, end)
-	watch := time.AfterFunc(limit, end)
-	refused, err := c.talk(send, answers, func(a answer, texts [][]byte) error {
-		watch.Reset(limit)
-		return use(a, texts)
-	})
-	late, silent := !inTime(), !watch.Stop()
-	if err == nil && !late && !silent {
-		return refused
+// talk sends requests, the settings before the first one, and calls use with each answer.
+// Refused is the error of an answer.
+func (c *peer) talk(s *Settings, send func(*peer) error, answers int, use func(answer, [][]byte) error) (refused, err error) {
+	if !c.configured {
+		c.configured, err = true, c.stream.Write(request{Settings: s})
 	}
-	end()
-	ended := c.ending()
-	switch {
-	case late:
-		ended = &endedError{text: "stopped: " + context.Cause(ctx).Error()}
-	case silent:
-		ended = &endedError{why: endedSilent}
-	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.EPIPE):
-		ended = &endedError{text: "its process answers wrongly: " + err.Error()}
-	}
-	return ended
-}
-
-// talk is ask without an end. Refused is the error of an answer.
-func (c *peer) talk(send func() error, answers int, use func(answer, [][]byte) error) (refused, err error) {
-	err = errors.Join(send(), c.stream.Flush())
+	err = errors.Join(err, send(c), c.stream.Flush())
 	for range answers {
 		var a answer
 		var texts [][]byte

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"hermes-reconcile/engine"
@@ -248,7 +249,10 @@ func left(ctx context.Context) time.Duration {
 	return 30 * time.Second
 }
 
-// ask asks the child, which it starts if none runs; see peer.ask.
+// ask calls send, which sends a request to the child, and calls use with each of its answers. It
+// starts a child if none runs. The error is that of the child's answer. It ends the child, with
+// an endedError, when ctx ends, when nothing comes within the limit, and when the child breaks
+// the protocol, because a later request would read a stale answer.
 func (r *Rules) ask(ctx context.Context, limit time.Duration, send func(*peer) error, answers int, use func(answer, [][]byte) error) error {
 	if r.child == nil {
 		started, err := startChild()
@@ -258,15 +262,27 @@ func (r *Rules) ask(ctx context.Context, limit time.Duration, send func(*peer) e
 		r.child = started
 	}
 	c := r.child
-	err := c.ask(ctx, limit, func() error {
-		if c.configured {
-			return send(c)
-		}
-		c.configured = true
-		return errors.Join(c.stream.Write(request{Settings: r.settings}), send(c))
-	}, answers, use)
-	if _, ok := errors.AsType[*endedError](err); ok {
-		r.child = nil
+	end := func() { c.pipes.Close() }
+	inTime := context.AfterFunc(ctx, end)
+	watch := time.AfterFunc(limit, end)
+	refused, err := c.talk(r.settings, send, answers, func(a answer, texts [][]byte) error {
+		watch.Reset(limit)
+		return use(a, texts)
+	})
+	late, silent := !inTime(), !watch.Stop()
+	if err == nil && !late && !silent {
+		return refused
 	}
-	return err
+	r.child = nil
+	end()
+	ended := c.ending()
+	switch {
+	case late:
+		ended = &endedError{text: "stopped: " + context.Cause(ctx).Error()}
+	case silent:
+		ended = &endedError{why: endedSilent}
+	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.EPIPE):
+		ended = &endedError{text: "its process answers wrongly: " + err.Error()}
+	}
+	return ended
 }
