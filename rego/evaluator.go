@@ -21,7 +21,8 @@ type Options struct {
 	// checked. Load does not check the built-in packages when they are alone: the tests
 	// of this project have checked them.
 	Schema json.RawMessage `json:"-"`
-	// Settings are those of the configuration. They win over those of the layers.
+	// Settings are those of the configuration, as JSON has them. They win over those of the
+	// layers.
 	Settings Values
 	// Places are file:row:col of these settings, as far as they are known.
 	Places map[string]string

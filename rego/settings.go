@@ -196,17 +196,13 @@ func below(node *yaml.Node, i int) *yaml.Node {
 const configurationName = "configuration: settings"
 
 // configurationSettings returns the settings of the configuration, which have no places.
-// It leaves out a value that JSON does not have.
-func configurationSettings(values map[string]any) settings {
-	s := settings{name: configurationName, values: map[string]any{}}
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		plain, err := exactly(values[key])
-		if err != nil {
-			s.unused = append(s.unused, s.wrong(key, nil, "setting %s: %v; %s", key, err, jsonOnly))
-			continue
-		}
-		s.values[key] = plain
+func configurationSettings(values Values) settings {
+	s := settings{name: configurationName}
+	plain, err := exactly(values)
+	if err != nil {
+		s.unused = Errors{s.at(nil, "%v; %s", err, jsonOnly)}
 	}
+	s.values, _ = plain.(map[string]any)
 	return s
 }
 

@@ -11,7 +11,6 @@ package process
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -163,8 +162,8 @@ const loadTime = 10 * time.Second
 func (r *Rules) load(ctx context.Context, choice bundle.Choice) (*Policy, error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	if err := r.configure(); err != nil {
-		return nil, err
+	if r.settings == nil {
+		r.configure()
 	}
 	p := &Policy{rules: r, choice: choice}
 	var err error
@@ -192,19 +191,12 @@ func (r *Rules) inChild(choice bundle.Choice) bool {
 	return choice == bundle.Copy || choice == bundle.Present && len(r.settings.Policy) > 0
 }
 
-func (r *Rules) configure() error {
-	if r.settings != nil {
-		return nil
-	}
+func (r *Rules) configure() {
 	s := r.Configure()
 	s.Timeout, s.Memory = cmp.Or(s.Timeout, rego.DefaultTimeout), cmp.Or(s.Memory, rego.DefaultMemory)
-	if _, err := json.Marshal(s.Options.Settings); err != nil {
-		return fmt.Errorf("configuration: settings: %w", err)
-	}
 	s.Print = r.Print != nil
 	s.Directory, _ = os.Getwd()
 	r.settings = &s
-	return nil
 }
 
 // ofChild makes the child load one choice. A child that somebody else has ended gets a second
