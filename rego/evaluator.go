@@ -75,7 +75,7 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	}
 	off, offErrs := rules.named("disabled_rules")
 	warn, warnErrs := rules.named("warn_rules")
-	rules.Sources, rules.unparsed = enabled(rules.Sources, off), enabled(rules.unparsed, off)
+	rules.Sources = enabled(rules.Sources, off)
 	mistakes = slices.Concat(mistakes, offErrs, warnErrs)
 	for _, e := range mistakes {
 		if place := o.Places[e.setting]; e.File == configurationName && place != "" {
@@ -88,7 +88,7 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	}
 	e := &Evaluator{
 		timeout: cmp.Or(o.Timeout, DefaultTimeout), memory: cmp.Or(o.Memory, DefaultMemory),
-		status: status(layers, slices.Concat(rules.Sources, rules.unparsed), rules.Settings), operator: rules.operator, settings: rules.Settings,
+		status: status(layers, rules.Sources, rules.Settings), operator: rules.operator, settings: rules.Settings,
 		prints: o.Print || o.Trace, atOnce: 1,
 	}
 	if o.Trace {
@@ -97,7 +97,7 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	if tested {
 		e.atOnce = runtime.GOMAXPROCS(0)
 	}
-	usable, broken, more := rules.leaveOut(mistakes, func(usable Rules) Errors {
+	usable, broken, more := rules.leaveOut(func(usable Rules) Errors {
 		if errs := usable.Check(o.Schema); len(errs) > 0 {
 			return errs
 		}

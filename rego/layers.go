@@ -18,7 +18,6 @@ type Rules struct {
 	// Settings are those of the layers and of the configuration. Later ones win.
 	Settings map[string]any
 	operator Operator
-	unparsed []Source            // files that cannot be used
 	from     map[string]settings // what has set each setting
 }
 
@@ -41,22 +40,23 @@ type LayerText struct {
 // mistake is left out.
 func ReadRules(layers []Layer, configuration map[string]any) (Rules, error) {
 	r, errs := readRules(layers, configuration)
+	r.Sources = parsed(r.Sources)
 	return r, errs.OrNil()
 }
 
+// readRules does the same, and also returns the files that cannot be parsed.
 func readRules(layers []Layer, configuration map[string]any) (r Rules, errs Errors) {
 	r.Settings = map[string]any{}
 	for i, layer := range layers {
-		sources, unparsed, wrong := readLayer(i, layer, isRuleFile)
-		errs = append(errs, wrong...)
-		r.Sources, r.unparsed = append(r.Sources, sources...), append(r.unparsed, unparsed...)
+		sources, wrong := readLayer(i, layer, isRuleFile)
+		r.Sources, errs = append(r.Sources, sources...), append(errs, wrong...)
 		if len(Untrusted(wrong)) > 0 {
 			continue // nothing of the layer is used, its settings neither
 		}
 		file, wrong := readLayerSettings(layer)
 		errs = slices.Concat(errs, wrong, r.add(file))
 		if i > 0 {
-			r.operator.Layers = append(r.operator.Layers, textOf(layer, slices.Concat(sources, unparsed), file))
+			r.operator.Layers = append(r.operator.Layers, textOf(layer, sources, file))
 		}
 	}
 	configured := configurationSettings(configuration)
@@ -105,7 +105,7 @@ func (r Rules) named(setting string) (chosen map[string]bool, errs Errors) {
 		return nil, nil
 	}
 	var names []string
-	for _, s := range slices.Concat(r.Sources, r.unparsed) {
+	for _, s := range r.Sources {
 		names = append(names, s.Package())
 	}
 	chosen = map[string]bool{}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -53,29 +54,28 @@ func (s Source) Metadata() *ast.Annotations {
 
 // ReadTests parses every *_test.rego file of a layer, as ReadRules parses the rules.
 func ReadTests(index int, layer Layer) ([]Source, error) {
-	parsed, _, errs := readLayer(index, layer, isTestFile)
-	return parsed, errs.OrNil()
+	sources, errs := readLayer(index, layer, isTestFile)
+	return parsed(sources), errs.OrNil()
 }
 
-// readLayer parses the wanted files of a layer. Beside mistakes it returns the files that it
-// could parse, and the others.
-func readLayer(index int, layer Layer, wanted func(name string) bool) (parsed, unparsed []Source, errs Errors) {
+func parsed(sources []Source) []Source {
+	return slices.DeleteFunc(slices.Clone(sources), func(s Source) bool { return s.Module == nil })
+}
+
+// readLayer reads the wanted files of a layer, also those that cannot be parsed.
+func readLayer(index int, layer Layer, wanted func(name string) bool) (sources []Source, errs Errors) {
 	names, err := FindFiles(layer.Files, wanted)
 	if untrusted := distrust(layer.Name, err); untrusted != nil {
-		return nil, nil, untrusted
+		return nil, untrusted
 	}
 	if err != nil {
-		return nil, nil, Errors{{File: "policy " + layer.Name, Code: CodeDirectory, Message: err.Error()}}
+		return nil, Errors{{File: "policy " + layer.Name, Code: CodeDirectory, Message: err.Error()}}
 	}
 	for _, name := range names {
 		source, wrong := readSource(index, layer, name)
-		if len(wrong) > 0 {
-			errs, unparsed = append(errs, wrong...), append(unparsed, source)
-		} else {
-			parsed = append(parsed, source)
-		}
+		sources, errs = append(sources, source), append(errs, wrong...)
 	}
-	return parsed, unparsed, errs
+	return sources, errs
 }
 
 // readSource reads and parses one file of a layer.
