@@ -11,11 +11,12 @@ import (
 	"hermes-reconcile/policy"
 )
 
-// leaveOut leaves out the files with mistakes, and each package that refers to one of
-// theirs, until use finds no mistake in the rest. Usable is nil if a mistake is in no file.
-// More are the mistakes that were found on the way.
-func (r Rules) leaveOut(mistakes Errors, use func(Rules) Errors) (usable, broken []Source, more Errors) {
-	broken = r.unparsed
+// leaveOut leaves out the files that cannot be parsed or have mistakes, and each package that
+// refers to one of theirs, until use finds no mistake in the rest. Usable is nil if a mistake is
+// in no file. More are the mistakes that were found on the way.
+func (r Rules) leaveOut(use func(Rules) Errors) (usable, broken []Source, more Errors) {
+	broken = slices.DeleteFunc(slices.Clone(r.Sources), func(s Source) bool { return s.Module != nil })
+	r.Sources = parsed(r.Sources)
 	for {
 		found := r.dependents(broken)
 		if len(found) == 0 {

@@ -2,6 +2,7 @@ package rego
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Row, e.Col, e.Message)
 }
 
+// CodeDirectory is the code of a directory that cannot be read.
+const CodeDirectory = "directory_unreadable"
+
 // Errors are all mistakes that were found. FromOPA sorts them by place.
 type Errors []*Error
 
@@ -55,7 +59,7 @@ func (e Errors) OrNil() error {
 // Untrusted returns the mistakes that are about what the agents could have written.
 func Untrusted(err error) []string {
 	var found []string
-	mistakes, _ := mistakesIn(err)
+	mistakes, _ := errors.AsType[Errors](err)
 	for _, e := range mistakes {
 		if e.Code == policy.CodeUntrusted {
 			found = append(found, e.Error())
@@ -64,24 +68,15 @@ func Untrusted(err error) []string {
 	return found
 }
 
-// mistakesIn returns the mistakes that an error joins. Only means that there is nothing else.
-func mistakesIn(err error) (mistakes Errors, only bool) {
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		only = true
-		for _, one := range several.Unwrap() {
-			more, all := mistakesIn(one)
-			mistakes, only = append(mistakes, more...), only && all
-		}
-		return mistakes, only
-	}
-	mistakes, only = err.(Errors)
-	return mistakes, only || err == nil
-}
-
 // OfPackages returns the mistakes that keep packages from being used.
 func OfPackages(err error) Errors {
-	mistakes, _ := mistakesIn(err)
-	return slices.DeleteFunc(mistakes, func(e *Error) bool { return e.setting != "" })
+	mistakes, _ := errors.AsType[Errors](err)
+	return slices.DeleteFunc(slices.Clone(mistakes), func(e *Error) bool { return e.setting != "" })
+}
+
+// leavesNone reports whether the mistake leaves no policy that can be used.
+func (e *Error) leavesNone() bool {
+	return e.Code == CodeDirectory || e.Code == policy.CodeUntrusted || e.Code == "settings_error" && e.setting == ""
 }
 
 // place returns the place as the failure of a rule has it.

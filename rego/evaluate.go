@@ -110,18 +110,7 @@ func fewOf(failures []policy.RuleFailure) []policy.RuleFailure {
 // SetRules returns the compiled rules of a package that add to sets, in the order of the
 // text. The caller must not change them.
 func (e *Evaluator) SetRules(name string) []*ast.Rule {
-	var rules []*ast.Rule
-	for _, module := range e.compiler.Modules {
-		if PackageName(module.Package.Path) != name {
-			continue
-		}
-		for _, rule := range module.Rules {
-			if strings.HasPrefix(RuleName(rule), locatedPrefix) {
-				rules = append(rules, rule)
-			}
-		}
-	}
-	return rules
+	return slices.DeleteFunc(e.rulesOf(name), func(r *ast.Rule) bool { return !strings.HasPrefix(RuleName(r), locatedPrefix) })
 }
 
 // Observe evaluates one package and drops its contributions. Observer may add a tracer

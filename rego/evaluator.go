@@ -20,9 +20,10 @@ type Options struct {
 	// Schema is the JSON Schema of the input document, against which packages are
 	// checked. Load does not check the built-in packages when they are alone: the tests
 	// of this project have checked them.
-	Schema json.RawMessage
-	// Settings are those of the configuration. They win over those of the layers.
-	Settings map[string]any
+	Schema json.RawMessage `json:"-"`
+	// Settings are those of the configuration, as JSON has them. They win over those of the
+	// layers.
+	Settings Values
 	// Places are file:row:col of these settings, as far as they are known.
 	Places map[string]string
 	// Timeout limits the evaluation of one package over all profiles. 0 means
@@ -55,29 +56,26 @@ type Evaluator struct {
 	memory   int64
 	atOnce   int // packages that Evaluate runs at once
 	status   policy.Status
-	operator OperatorFiles
+	operator Operator
 	settings map[string]any
 	prints   bool
 }
 
 // Load compiles the layers, the built-in one first, into one policy. The error is an
-// Errors with every mistake that was found, or the error of reading a directory.
+// Errors with every mistake that was found.
 //
 // Beside mistakes in packages and in single settings, Load returns a policy that can be
 // used: such a package fails whenever it is evaluated, and such a setting has its default.
 // A directory or a settings file that cannot be read, and rules that the agents could have
 // written, leave no policy.
 func Load(layers []Layer, o Options) (*Evaluator, error) {
-	rules, err := ReadRules(layers, o.Settings)
-	mistakes, only := mistakesIn(err)
-	if !only || slices.ContainsFunc(mistakes, func(e *Error) bool {
-		return e.Code == policy.CodeUntrusted || e.Code == "settings_error" && e.setting == ""
-	}) {
-		return nil, err
+	rules, mistakes := readRules(layers, o.Settings)
+	if slices.ContainsFunc(mistakes, (*Error).leavesNone) {
+		return nil, mistakes
 	}
 	off, offErrs := rules.named("disabled_rules")
 	warn, warnErrs := rules.named("warn_rules")
-	rules.Sources, rules.unparsed = enabled(rules.Sources, off), enabled(rules.unparsed, off)
+	rules.Sources = enabled(rules.Sources, off)
 	mistakes = slices.Concat(mistakes, offErrs, warnErrs)
 	for _, e := range mistakes {
 		if place := o.Places[e.setting]; e.File == configurationName && place != "" {
@@ -90,7 +88,7 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	}
 	e := &Evaluator{
 		timeout: cmp.Or(o.Timeout, DefaultTimeout), memory: cmp.Or(o.Memory, DefaultMemory),
-		status: status(layers, slices.Concat(rules.Sources, rules.unparsed), rules.Settings), operator: rules.operator, settings: rules.Settings,
+		status: status(layers, rules.Sources, rules.Settings), operator: rules.operator, settings: rules.Settings,
 		prints: o.Print || o.Trace, atOnce: 1,
 	}
 	if o.Trace {
@@ -99,7 +97,7 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	if tested {
 		e.atOnce = runtime.GOMAXPROCS(0)
 	}
-	usable, broken, more := rules.leaveOut(mistakes, func(usable Rules) Errors {
+	usable, broken, more := rules.leaveOut(func(usable Rules) Errors {
 		if errs := usable.Check(o.Schema); len(errs) > 0 {
 			return errs
 		}
@@ -113,8 +111,8 @@ func Load(layers []Layer, o Options) (*Evaluator, error) {
 	if i := slices.IndexFunc(broken, func(s Source) bool { return s.Kind() == KindMask }); i >= 0 {
 		e.mask = e.mask.failWith(mistakes, func(m *Error) bool { return m.File == broken[i].Name })
 	}
-	e.status.After = After(e.Packages())
-	e.status.External = e.externalReads(usable)
+	e.findExternal(usable)
+	Describe(&e.status, e.Packages())
 	e.store = inmem.NewFromObjectWithOpts(map[string]any{"settings": rules.Settings}, inmem.OptReturnASTValuesOnRead(true))
 	return e, mistakes.OrNil()
 }
@@ -156,28 +154,30 @@ func (r Rules) Check(schema json.RawMessage) Errors {
 // Status identifies the policy: where it comes from, and its revision.
 func (e *Evaluator) Status() policy.Status { return e.status }
 
-// Setting returns the value of a setting, or nil if there is none.
-func (e *Evaluator) Setting(key string) any { return e.settings[key] }
-
 // Settings returns all settings. The caller must not change them.
 func (e *Evaluator) Settings() map[string]any { return e.settings }
 
 // Operator returns the operator's files as they were compiled. A file may have changed
 // on disk since then. The caller must not change the maps.
-func (e *Evaluator) Operator() OperatorFiles { return e.operator }
+func (e *Evaluator) Operator() Operator { return e.operator }
 
-// After returns the packages of policy.StageAfter in their order: by the order in their
-// METADATA, which is 0 without one, then by name.
-func After(packages []Package) []string {
-	packages = slices.DeleteFunc(slices.Clone(packages), func(p Package) bool { return p.Stage != policy.StageAfter })
-	slices.SortFunc(packages, func(a, b Package) int {
+// Describe fills in what a status says of packages. Those of policy.StageAfter are in their
+// order: by the order in their METADATA, which is 0 without one, then by name.
+func Describe(s *policy.Status, packages []Package) {
+	s.After, s.External = nil, nil
+	for _, p := range slices.SortedFunc(slices.Values(packages), func(a, b Package) int {
 		return cmp.Or(cmp.Compare(a.Order, b.Order), strings.Compare(a.Name, b.Name))
-	})
-	var names []string
-	for _, p := range packages {
-		names = append(names, p.Name)
+	}) {
+		if p.Stage == policy.StageAfter {
+			s.After = append(s.After, p.Name)
+		}
+		if len(p.External) > 0 && s.External == nil {
+			s.External = map[string][]string{}
+		}
+		if len(p.External) > 0 {
+			s.External[p.Name] = p.External
+		}
 	}
-	return names
 }
 
 // Packages returns the packages of both stages, by layer and file. Those that cannot be

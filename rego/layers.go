@@ -4,12 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"hermes-reconcile/policy"
@@ -21,51 +17,62 @@ type Rules struct {
 	Sources []Source // by layer, then by file
 	// Settings are those of the layers and of the configuration. Later ones win.
 	Settings map[string]any
-	operator OperatorFiles
-	unparsed []Source            // files that cannot be used
+	operator Operator
 	from     map[string]settings // what has set each setting
 }
 
-// OperatorFiles are the files of the operator's layers as they were read, with the
-// settings of the configuration.
-type OperatorFiles struct {
-	Directories []string
-	Files       map[string][]byte // "1/site.rego" is in the first directory
-	Settings    map[string]any
+// An Operator is what the operator wrote, as it was read: layers, and the settings of the
+// configuration.
+type Operator struct {
+	Layers   []LayerText `json:"layers"`
+	Settings Values      `json:"settings"`
+}
+
+// A LayerText has the files of rules and settings of a layer.
+type LayerText struct {
+	Name  string            `json:"name"`
+	Files map[string][]byte `json:"files"`
 }
 
 // ReadRules parses the rule files of all layers and merges their settings. The settings
 // of the configuration win. Tests are left out: they must not decide anything at boot.
-// Beside an error, ReadRules returns what it could read. A setting with a mistake is left out.
+// Beside an error, which is an Errors, ReadRules returns what it could read. A setting with a
+// mistake is left out.
 func ReadRules(layers []Layer, configuration map[string]any) (Rules, error) {
-	r := Rules{Settings: map[string]any{}, operator: OperatorFiles{Files: map[string][]byte{}}}
-	var errs []error
-	for i, layer := range layers {
-		sources, unparsed, err := readLayer(i, layer, isRuleFile)
-		errs = append(errs, err)
-		r.Sources, r.unparsed = append(r.Sources, sources...), append(r.unparsed, unparsed...)
-		if len(Untrusted(err)) > 0 {
-			continue // nothing of the layer is used, its settings neither
-		}
-		file, err := readLayerSettings(layer)
-		errs = append(errs, err, r.add(file))
-		if i > 0 {
-			r.operator.add(i, layer, slices.Concat(sources, unparsed), file)
-		}
-	}
-	configured, err := configurationSettings(configuration)
-	r.operator.Settings = configured.values
-	return r, errors.Join(append(errs, err, r.add(configured))...)
+	r, errs := readRules(layers, configuration)
+	r.Sources = parsed(r.Sources)
+	return r, errs.OrNil()
 }
 
-func (o *OperatorFiles) add(index int, layer Layer, sources []Source, file settings) {
-	o.Directories = append(o.Directories, layer.Name)
+// readRules does the same, and also returns the files that cannot be parsed.
+func readRules(layers []Layer, configuration map[string]any) (r Rules, errs Errors) {
+	r.Settings = map[string]any{}
+	for i, layer := range layers {
+		sources, wrong := readLayer(i, layer, isRuleFile)
+		r.Sources, errs = append(r.Sources, sources...), append(errs, wrong...)
+		if len(Untrusted(wrong)) > 0 {
+			continue // nothing of the layer is used, its settings neither
+		}
+		file, wrong := readLayerSettings(layer)
+		errs = slices.Concat(errs, wrong, r.add(file))
+		if i > 0 {
+			r.operator.Layers = append(r.operator.Layers, textOf(layer, sources, file))
+		}
+	}
+	configured := configurationSettings(configuration)
+	r.operator.Settings = configured.values
+	return r, slices.Concat(errs, configured.unused, r.add(configured))
+}
+
+func textOf(layer Layer, sources []Source, file settings) LayerText {
+	text := LayerText{Name: layer.Name, Files: map[string][]byte{}}
 	for _, s := range sources {
-		o.Files[path.Join(strconv.Itoa(index), s.File)] = s.Text
+		text.Files[s.File] = s.Text
 	}
 	if file.text != nil {
-		o.Files[path.Join(strconv.Itoa(index), SettingsFile)] = file.text
+		text.Files[SettingsFile] = file.text
 	}
+	return text
 }
 
 // Enabled returns the sources without the packages that settings.disabled_rules names.
@@ -79,17 +86,16 @@ func enabled(sources []Source, off map[string]bool) []Source {
 	return slices.DeleteFunc(slices.Clone(sources), func(s Source) bool { return off[s.Package()] })
 }
 
-// Empty returns the operator's directories that have neither rules nor settings.
-func (o OperatorFiles) Empty() []string {
-	var empty []string
-	for i, name := range o.Directories {
-		prefix := strconv.Itoa(i+1) + "/"
-		has := func(file string) bool { return strings.HasPrefix(file, prefix) }
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(o.Files)), has) {
-			empty = append(empty, name)
+// Directories names the layers with rules or settings, and those that have neither.
+func (o Operator) Directories() (full, empty []string) {
+	for _, layer := range o.Layers {
+		if len(layer.Files) > 0 {
+			full = append(full, layer.Name)
+		} else {
+			empty = append(empty, layer.Name)
 		}
 	}
-	return empty
+	return full, empty
 }
 
 // Place returns the file and the row of a setting. The row is 0 for one of the configuration.
@@ -108,7 +114,7 @@ func (r Rules) named(setting string) (chosen map[string]bool, errs Errors) {
 		return nil, nil
 	}
 	var names []string
-	for _, s := range slices.Concat(r.Sources, r.unparsed) {
+	for _, s := range r.Sources {
 		names = append(names, s.Package())
 	}
 	chosen = map[string]bool{}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -53,35 +54,32 @@ func (s Source) Metadata() *ast.Annotations {
 
 // ReadTests parses every *_test.rego file of a layer, as ReadRules parses the rules.
 func ReadTests(index int, layer Layer) ([]Source, error) {
-	parsed, _, err := readLayer(index, layer, isTestFile)
-	return parsed, err
+	sources, errs := readLayer(index, layer, isTestFile)
+	return parsed(sources), errs.OrNil()
 }
 
-// readLayer parses the wanted files of a layer. Beside an error it returns the files that
-// it could parse, and the others. The error is an Errors unless the directory cannot be
-// listed.
-func readLayer(index int, layer Layer, wanted func(name string) bool) (parsed, unparsed []Source, err error) {
+func parsed(sources []Source) []Source {
+	return slices.DeleteFunc(slices.Clone(sources), func(s Source) bool { return s.Module == nil })
+}
+
+// readLayer reads the wanted files of a layer, also those that cannot be parsed.
+func readLayer(index int, layer Layer, wanted func(name string) bool) (sources []Source, errs Errors) {
 	names, err := FindFiles(layer.Files, wanted)
 	if untrusted := distrust(layer.Name, err); untrusted != nil {
-		return nil, nil, untrusted
+		return nil, untrusted
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("policy %s: %w", layer.Name, err)
+		return nil, Errors{{File: "policy " + layer.Name, Code: CodeDirectory, Message: err.Error()}}
 	}
-	var errs Errors
 	for _, name := range names {
-		source, err := readSource(index, layer, name)
-		if found, ok := errors.AsType[Errors](err); ok {
-			errs, unparsed = append(errs, found...), append(unparsed, source)
-		} else {
-			parsed = append(parsed, source)
-		}
+		source, wrong := readSource(index, layer, name)
+		sources, errs = append(sources, source), append(errs, wrong...)
 	}
-	return parsed, unparsed, errs.OrNil()
+	return sources, errs
 }
 
-// readSource reads and parses one file of a layer. The error is an Errors.
-func readSource(index int, layer Layer, name string) (Source, error) {
+// readSource reads and parses one file of a layer.
+func readSource(index int, layer Layer, name string) (Source, Errors) {
 	shown := layer.Shown(name)
 	text, err := ReadFile(layer.Files, name)
 	s := Source{Layer: index, Name: shown, File: name, Text: text}
@@ -93,7 +91,8 @@ func readSource(index int, layer Layer, name string) (Source, error) {
 	}
 	parsed, err := Parse(index, shown, text)
 	s.Module = parsed.Module
-	return s, err
+	errs, _ := errors.AsType[Errors](err)
+	return s, errs
 }
 
 // maxDepth limits how many directories deep rules may be, so that a circle of links

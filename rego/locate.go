@@ -21,7 +21,8 @@ type Package struct {
 	Layer    int  // see policy.Contribution
 	WarnOnly bool // it has no effect (enforce: warn)
 	File     string
-	Order    float64 // see Evaluator.After
+	Order    float64  // see Describe
+	External []string // see policy.Status; only of a package that decides
 }
 
 // Belongs reports whether a package is of a stage, or has that name.

@@ -123,17 +123,22 @@ func (s Scope) Resolve(t *ast.Term) ast.Ref {
 // not in this policy.
 func (e *Evaluator) Reads(c policy.Contribution, profile string) []policy.Read {
 	w := &readWalk{compiler: e.compiler, profile: profile, visited: map[string]bool{}}
-	for _, module := range e.compiler.Modules {
-		if PackageName(module.Package.Path) != c.Rule {
-			continue
-		}
-		for _, rule := range module.Rules {
-			if strings.TrimPrefix(RuleName(rule), locatedPrefix) == string(c.Set) && Place(rule.Location) == c.Location {
-				w.rule(rule, nil)
-			}
+	for _, rule := range e.rulesOf(c.Rule) {
+		if strings.TrimPrefix(RuleName(rule), locatedPrefix) == string(c.Set) && Place(rule.Location) == c.Location {
+			w.rule(rule, nil)
 		}
 	}
 	return w.shortest()
+}
+
+// rulesOf returns the compiled rules of a package.
+func (e *Evaluator) rulesOf(name string) (rules []*ast.Rule) {
+	for _, module := range e.compiler.Modules {
+		if PackageName(module.Package.Path) == name {
+			rules = append(rules, module.Rules...)
+		}
+	}
+	return rules
 }
 
 // A readWalk collects the references of a rule and of the helpers that it uses.
@@ -246,15 +251,13 @@ func (w *readWalk) shortest() []policy.Read {
 
 var externalName = ast.String(policy.ExternalFact)
 
-// externalReads finds the packages for policy.Status.External. A package that a search for
-// references does not understand, and that has the name of the external facts somewhere,
-// reads those of any plug-in.
-func (e *Evaluator) externalReads(sources []Source) map[string][]string {
+// findExternal fills in Package.External. A package that a search for references does not
+// understand, and that has the name of the external facts somewhere, reads those of any plug-in.
+func (e *Evaluator) findExternal(sources []Source) {
 	if !slices.ContainsFunc(sources, func(s Source) bool { return s.Layer > 0 && bytes.Contains(s.Text, []byte(policy.ExternalFact)) }) {
-		return nil
+		return
 	}
-	found := map[string][]string{}
-	for _, p := range e.packages {
+	for i, p := range e.packages {
 		decides := slices.ContainsFunc(p.sets, func(s policy.Set) bool {
 			return s == policy.SetStart || s == policy.SetHold || s == policy.SetSkip || s == policy.SetWaive
 		})
@@ -262,12 +265,8 @@ func (e *Evaluator) externalReads(sources []Source) map[string][]string {
 			continue
 		}
 		w := &readWalk{compiler: e.compiler, visited: map[string]bool{}, settings: e.settings}
-		for _, module := range e.compiler.Modules {
-			if PackageName(module.Package.Path) == p.Name {
-				for _, rule := range module.Rules {
-					w.rule(rule, nil)
-				}
-			}
+		for _, rule := range e.rulesOf(p.Name) {
+			w.rule(rule, nil)
 		}
 		var plugins []string
 		for _, r := range w.shortest() {
@@ -280,30 +279,18 @@ func (e *Evaluator) externalReads(sources []Source) map[string][]string {
 		}
 		slices.Sort(plugins)
 		// A setting that names no plug-in is empty.
-		plugins = slices.DeleteFunc(slices.Compact(plugins), func(name string) bool { return name == "" })
-		if len(plugins) > 0 {
-			found[p.Name] = plugins
-		}
+		e.packages[i].External = slices.DeleteFunc(slices.Compact(plugins), func(name string) bool { return name == "" })
 	}
-	return found
 }
 
 // pluginOf returns the plug-in whose facts a read is of.
 func pluginOf(r policy.Read) (plugin string, ok bool) {
-	path := r.Path
+	at := 1 + slices.Index([]string{"container", "profiles"}, r.Path[0]) // of the name of the fact
 	switch {
-	case r.Setting:
+	case r.Setting || at == 0 || len(r.Path) <= at || r.Path[at] != policy.ExternalFact:
 		return "", false
-	case path[0] == "profiles" && len(path) > 2:
-		path = path[2:]
-	case path[0] == "container" && len(path) > 1:
-		path = path[1:]
-	}
-	switch {
-	case path[0] != policy.ExternalFact:
-		return "", false
-	case len(path) < 3:
+	case len(r.Path) < at+3:
 		return policy.AnyPlugin, true
 	}
-	return path[2], true
+	return r.Path[at+2], true
 }

@@ -23,7 +23,6 @@ import (
 	"strings"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/policy/trust"
 )
 
 //go:embed policies
@@ -61,18 +60,4 @@ func CompiledIn[T any](value T, err error) T {
 // names of its files.
 func BuiltIn() Layer {
 	return Layer{Files: CompiledIn(fs.Sub(embedded, "policies"))}
-}
-
-// Layers returns the layers in order: the built-in one, then the operator's directories,
-// which the user of the agents must not be able to write.
-func Layers(directories []string, agents string) []Layer {
-	all := []Layer{BuiltIn()}
-	if len(directories) == 0 {
-		return all
-	}
-	judge := trust.NotByUser(agents)
-	for _, dir := range directories {
-		all = append(all, Layer{Name: dir, Files: trust.Files(dir, judge)})
-	}
-	return all
 }

@@ -13,10 +13,11 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/open-policy-agent/opa/v1/util"
+	"go.yaml.in/yaml/v3"
+
 	"hermes-reconcile/policy/suggest"
 	"hermes-reconcile/policy/yamlerror"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // SettingsFile is where a layer has its settings.
@@ -36,8 +37,8 @@ type settings struct {
 // ReadSettings reads the values in data/settings.yaml of a layer. Without the file there
 // are no settings. The error is an Errors.
 func ReadSettings(layer Layer) (map[string]any, error) {
-	s, err := readLayerSettings(layer)
-	return s.values, err
+	s, errs := readLayerSettings(layer)
+	return s.values, errs.OrNil()
 }
 
 // ParseSettings reads the text of a settings file: the values, and their YAML below the
@@ -54,7 +55,7 @@ func ParseSettings(name string, text []byte) (values map[string]any, object *yam
 	return s.values, object, nil
 }
 
-func readLayerSettings(layer Layer) (settings, error) {
+func readLayerSettings(layer Layer) (settings, Errors) {
 	s := settings{name: layer.Shown(SettingsFile)}
 	file := SettingsFile
 	if layer.Name == "" {
@@ -74,7 +75,7 @@ func readLayerSettings(layer Layer) (settings, error) {
 	if _, err := s.parse(text); err != nil {
 		return s, Errors{err}
 	}
-	return s, s.unused.OrNil()
+	return s, s.unused
 }
 
 // parse reads the one document of a file, and in it the object below the one key.
@@ -146,12 +147,9 @@ func (s *settings) read(text []byte, object *yaml.Node) *Error {
 // depend on the library that read them.
 func exactly(value any) (plain any, err error) {
 	text, err := json.Marshal(value)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = util.UnmarshalJSON(text, &plain)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	err = decoder.Decode(&plain)
 	return plain, err
 }
 
@@ -194,33 +192,29 @@ func below(node *yaml.Node, i int) *yaml.Node {
 const configurationName = "configuration: settings"
 
 // configurationSettings returns the settings of the configuration, which have no places.
-// It leaves out a value that JSON does not have, with an error, which is an Errors.
-func configurationSettings(values map[string]any) (settings, error) {
-	s := settings{name: configurationName, values: map[string]any{}}
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		plain, err := exactly(values[key])
-		if err != nil {
-			s.unused = append(s.unused, s.wrong(key, nil, "setting %s: %v; %s", key, err, jsonOnly))
-			continue
-		}
-		s.values[key] = plain
+func configurationSettings(values Values) settings {
+	s := settings{name: configurationName}
+	plain, err := exactly(values)
+	if err != nil {
+		s.unused = Errors{s.at(nil, "%v; %s", err, jsonOnly)}
 	}
-	return s, s.unused.OrNil()
+	s.values, _ = plain.(map[string]any)
+	return s
 }
 
-// SettingsOf returns the settings that a text of JSON has.
-func SettingsOf(text json.RawMessage) (values map[string]any, err error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	err = decoder.Decode(&values)
-	return values, err
+// Values are settings of JSON. Their numbers keep all their digits.
+type Values map[string]any
+
+// UnmarshalJSON reads numbers as json.Number.
+func (v *Values) UnmarshalJSON(text []byte) error {
+	return util.UnmarshalJSON(text, (*map[string]any)(v))
 }
 
 // add merges more settings. A value replaces the whole value of that key, and gets the
 // type that the setting has: the type of an earlier layer, or that of the shipped recipe.
 // A value that cannot have it is an error, as is a key that looks like a misspelt one. Such
-// a key is not merged. The error is an Errors.
-func (r *Rules) add(more settings) error {
+// a key is not merged.
+func (r *Rules) add(more settings) Errors {
 	if len(more.values) == 0 {
 		return nil
 	}
@@ -250,7 +244,7 @@ func (r *Rules) add(more settings) error {
 	slices.SortFunc(errs, func(a, b *Error) int {
 		return cmp.Or(a.Row-b.Row, strings.Compare(a.Message, b.Message))
 	})
-	return errs.OrNil()
+	return errs
 }
 
 // checkSetting checks a value against the standard value of its key; nil is none.

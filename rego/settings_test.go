@@ -79,7 +79,7 @@ func TestSettingsMeanWhatTheySay(t *testing.T) {
 			t.Errorf("%s: %v", test.text, err)
 			continue
 		}
-		if text, _ := json.Marshal(e.Setting(test.key)); string(text) != test.want {
+		if text, _ := json.Marshal(e.Settings()[test.key]); string(text) != test.want {
 			t.Errorf("%s: %s, want %s", test.text, text, test.want)
 		}
 	}
@@ -89,8 +89,8 @@ func TestSettingsMeanWhatTheySay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Setting("mine") != false || e.Setting("owner") != json.Number("1300000000000000001") || e.Setting("maintenance") != false {
-		t.Errorf("of the configuration: %v, %v, %v", e.Setting("mine"), e.Setting("owner"), e.Setting("maintenance"))
+	if e.Settings()["mine"] != false || e.Settings()["owner"] != json.Number("1300000000000000001") || e.Settings()["maintenance"] != false {
+		t.Errorf("of the configuration: %v, %v, %v", e.Settings()["mine"], e.Settings()["owner"], e.Settings()["maintenance"])
 	}
 }
 
@@ -135,7 +135,7 @@ settings:
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(e.Setting("quiet"))
+	text, err := json.Marshal(e.Settings()["quiet"])
 	if err != nil {
 		t.Fatal(err)
 	}

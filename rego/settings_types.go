@@ -69,7 +69,7 @@ func Fitted(key string, standard, value any, node *yaml.Node) any {
 		}
 	case []any:
 		if isScalar && text != "" {
-			list, isList, node = []any{value}, true, &yaml.Node{Content: []*yaml.Node{node}}
+			list, isList = []any{value}, true
 		}
 		if !isList {
 			return value
@@ -80,11 +80,7 @@ func Fitted(key string, standard, value any, node *yaml.Node) any {
 		}
 		items := make([]any, len(list))
 		for i := range list {
-			var below *yaml.Node
-			if node != nil && i < len(node.Content) {
-				below = node.Content[i]
-			}
-			items[i] = Fitted(key, item, list[i], below)
+			items[i] = Fitted(key, item, list[i], below(node, i))
 		}
 		return items
 	}

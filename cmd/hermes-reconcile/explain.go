@@ -20,7 +20,6 @@ import (
 	"hermes-reconcile/engine/reconcile"
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
-	"hermes-reconcile/rego/bundle"
 	"hermes-reconcile/rego/process"
 	"hermes-reconcile/rego/workbench"
 )
@@ -176,7 +175,7 @@ func compiled(c config.Config, decided *process.Policy, tracing bool) (all []*re
 	options := world.PolicyOptions(c)
 	options.Trace = tracing
 	for _, part := range decided.Parts() {
-		e, err := bundle.Load(part.Choice, world.Layers(c), options, c.StateDir)
+		e, err := world.Sources(c).Load(part.Choice, options)
 		if e == nil {
 			return nil, err
 		}

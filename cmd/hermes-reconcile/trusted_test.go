@@ -196,7 +196,7 @@ func TestTheStateDirectoryIsMade(t *testing.T) {
 		t.Fatalf("boot: exit status %d\n%s", code, text)
 	}
 	for place, want := range map[string]os.FileMode{
-		"var": 0o755, "var/lib": 0o755, "var/lib/state": 0o755, "var/lib/state/last-good-policy.zip": 0o644, "home/logs": 0o755,
+		"var": 0o755, "var/lib": 0o755, "var/lib/state": 0o755, "var/lib/state/last-good-policy": 0o644, "home/logs": 0o755,
 	} {
 		if info, err := os.Stat(i.at(place)); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v, want %o", place, info, err, want)
@@ -211,9 +211,9 @@ func TestTheAgentsLockTheStateDirectory(t *testing.T) {
 	dir, err := os.Open(i.at("state"))
 	s6test.Must(t, errors.Join(err, syscall.Flock(int(dir.Fd()), syscall.LOCK_SH)))
 	defer dir.Close()
-	s6test.Must(t, syscall.Mkfifo(i.at("state/.last-good-policy.zip.new"), 0o644)) // from before it was root's
+	s6test.Must(t, syscall.Mkfifo(i.at("state/.last-good-policy.new"), 0o644)) // from before it was root's
 	i.want(cli.ExitDone, []string{wasStarted}, "boot --policy policy")
-	if names := i.files("state"); !slices.Equal(names, []string{"", "/last-good-policy.zip"}) {
+	if names := i.files("state"); !slices.Equal(names, []string{"", "/last-good-policy"}) {
 		t.Errorf("the state directory has %q, want the copy alone", names)
 	}
 }
@@ -360,11 +360,11 @@ func TestNothingInThePlaceOfAFileBlocks(t *testing.T) {
 		i.want(cli.ExitPolicy, []string{place}, "eval --policy "+place)
 		i.want(cli.ExitDone, []string{"not a directory"}, "boot --home "+place)
 	}
-	for _, name := range []string{"last-good-policy.zip", "overrides.json"} {
+	for _, name := range []string{"last-good-policy", "overrides.json"} {
 		s6test.Must(t, errors.Join(os.MkdirAll(i.at("state"), 0o755), syscall.Mkfifo(i.at("state/"+name), 0o644)))
 	}
 	i.write("policy/broken.rego", "package")
-	i.want(cli.ExitDone, []string{"last-good-policy.zip is not a regular file", registered}, "boot --policy policy")
+	i.want(cli.ExitDone, []string{"last-good-policy is not a regular file", registered}, "boot --policy policy")
 	s6test.Must(t, errors.Join(os.Remove(i.at("policy/broken.rego")), syscall.Mkfifo(i.at("policy/broken.rego"), 0o644)))
 	i.want(cli.ExitPolicy, []string{"broken.rego is not a regular file"}, "eval --policy policy")
 	s6test.Must(t, errors.Join(os.Remove(i.at("policy/broken.rego")), os.Remove(i.at("policy/data/settings.yaml")), syscall.Mkfifo(i.at("policy/data/settings.yaml"), 0o644)))

@@ -8,51 +8,43 @@
 package bundle
 
 import (
-	"archive/zip"
-	"bytes"
-	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
-
+	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
 	"hermes-reconcile/rego"
 )
 
-// LastGoodFile is the name of the copy in the state directory: a zip archive of every
-// rule and settings file of the operator's layers, with a manifest.
-const LastGoodFile = "last-good-policy.zip"
+// LastGoodFile is the name of the copy in the state directory.
+const LastGoodFile = "last-good-policy"
+
+// maxLastGood limits the copy, in bytes, to some ten of the largest files that a layer may
+// have.
+const maxLastGood = 64 << 20
 
 // ErrNoLastGood means that there is no copy.
 var ErrNoLastGood = errors.New("there is no last good copy of the rules")
 
 // A LastGood is a copy of the operator's layers and settings.
 type LastGood struct {
-	Saved    time.Time
-	Revision string // as in policy.Status
-	layers   []rego.Layer
-	settings map[string]any
+	Saved    time.Time `json:"saved"`
+	Revision string    `json:"revision"` // as in policy.Status
+	Digest   string    `json:"digest"`   // of the text of operator
+	operator rego.Operator
 }
 
 // Directories returns the names of the directories of which the copy has files, in order.
 func (c *LastGood) Directories() []string {
-	names := []string{}
-	for _, layer := range c.layers {
-		if layer.Files != (embed.FS{}) {
-			names = append(names, strings.TrimPrefix(layer.Name, Prefix))
-		}
-	}
-	return names
+	full, _ := c.operator.Directories()
+	return append([]string{}, full...)
 }
 
 // Prefix begins the file names of the copy wherever the place of a rule is printed: the
@@ -99,29 +91,19 @@ func Forget(dir string) (*LastGood, error) {
 	return kept, os.Remove(filepath.Join(dir, LastGoodFile))
 }
 
-// A manifest is the first file of the archive. Manifests of earlier versions also have
-// a digest of each file; the archive itself has a checksum of each.
-type manifest struct {
-	SchemaVersion int            `json:"schema_version"`
-	Saved         time.Time      `json:"saved"`
-	Revision      string         `json:"revision"`
-	Layers        []string       `json:"layers"`   // their directories, in order
-	Settings      map[string]any `json:"settings"` // those of the configuration
-}
-
-const (
-	manifestFile    = "manifest.json"
-	manifestVersion = 1
-	// maxLastGood limits the archive, in bytes, to some ten of the largest files that a
-	// layer may have.
-	maxLastGood = 64 << 20
-)
-
 // Load compiles the copy over the built-in layer, as rego.Load does, with the settings of
 // the copy instead of those of o. The status of the result reports a fallback.
-func (c *LastGood) Load(builtIn rego.Layer, o rego.Options) (*rego.Evaluator, error) {
-	o.Settings = c.settings
-	e, err := rego.Load(append([]rego.Layer{builtIn}, c.layers...), o)
+func (c *LastGood) Load(o rego.Options) (*rego.Evaluator, error) {
+	o.Settings = c.operator.Settings
+	layers := []rego.Layer{rego.BuiltIn()}
+	for _, text := range c.operator.Layers {
+		files, err := filesOf(text.Files)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, rego.Layer{Name: Prefix + text.Name, Files: files})
+	}
+	e, err := rego.Load(layers, o)
 	saved := c.Saved.Format(time.RFC3339)
 	if e == nil {
 		return nil, fmt.Errorf("the last good copy, of %s: %w", saved, err)
@@ -139,20 +121,19 @@ const (
 	BuiltIn Choice = "built-in rules"
 )
 
-// Load loads one choice, as rego.Load does. Layers and o are those of the configuration, and
-// dir has the copy.
-func Load(choice Choice, layers []rego.Layer, o rego.Options, dir string) (*rego.Evaluator, error) {
+// Load loads one choice, as rego.Load does.
+func (s Sources) Load(choice Choice, o rego.Options) (*rego.Evaluator, error) {
 	switch choice {
 	case Copy:
-		copied, err := Read(dir)
+		copied, err := Read(s.StateDir)
 		if err != nil {
 			return nil, err
 		}
-		return copied.Load(layers[0], o)
+		return copied.Load(o)
 	case BuiltIn:
-		layers = layers[:1]
+		return rego.Load([]rego.Layer{rego.BuiltIn()}, o)
 	}
-	return rego.Load(layers, o)
+	return rego.Load(s.Layers(), o)
 }
 
 // Save copies the operator's layers and settings into the directory, which it creates
@@ -164,153 +145,51 @@ func Load(choice Choice, layers []rego.Layer, o rego.Options, dir string) (*rego
 func Save(dir string, e *rego.Evaluator, now time.Time) error {
 	operator := e.Operator()
 	name := filepath.Join(dir, LastGoodFile)
-	if err := CheckGone(dir, operator.Directories, operator.Empty()); err != nil {
+	full, empty := operator.Directories()
+	if err := CheckGone(dir, slices.Concat(full, empty), empty); err != nil {
 		return err
 	}
-	if len(operator.Files) == 0 && len(operator.Settings) == 0 {
+	if len(full) == 0 && len(operator.Settings) == 0 {
 		if trust.Directory(dir, trust.Only(os.Geteuid())) != nil {
 			return nil // no copy in it is used
 		}
-		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
+		return remove(name)
 	}
 	revision := e.Status().Revision
 	if old, err := Read(dir); err == nil && old.Revision == revision {
 		return nil
 	}
-	if err := trust.MakeDirectory(dir, trust.Only(os.Geteuid())); err != nil {
-		return err
+	text, err := json.Marshal(operator)
+	if err == nil && len(text) > maxLastGood {
+		err = fmt.Errorf("the rules have %d bytes, a copy at most %d", len(text), maxLastGood)
 	}
-	archive, err := pack(operator, manifest{
-		SchemaVersion: manifestVersion, Saved: now.UTC().Truncate(time.Second), Revision: revision,
-		Layers: operator.Directories, Settings: operator.Settings,
-	})
 	if err != nil {
 		return err
 	}
-	return replaceFile(name, archive)
-}
-
-func pack(operator rego.OperatorFiles, m manifest) ([]byte, error) {
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	var archive bytes.Buffer
-	w := zip.NewWriter(&archive)
-	add := func(name string, text []byte) error {
-		file, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store, Modified: m.Saved})
-		if err == nil {
-			_, err = file.Write(text)
-		}
-		return err
-	}
-	err = add(manifestFile, text)
-	for _, name := range slices.Sorted(maps.Keys(operator.Files)) {
-		err = errors.Join(err, add(name, operator.Files[name]))
-	}
-	if err = errors.Join(err, w.Close()); err == nil && archive.Len() > maxLastGood {
-		err = fmt.Errorf("the rules have %d bytes, a copy at most %d", archive.Len(), maxLastGood)
-	}
-	return archive.Bytes(), err
-}
-
-// replaceFile writes a file atomically and for good, and removes what a killed run left. It
-// takes no lock, because a lock on a directory that the agents can open is theirs to hold: of
-// two runs at once the slower one may find its temporary file removed.
-func replaceFile(name string, text []byte) error {
-	dir := filepath.Dir(name)
-	left, _ := fs.Glob(os.DirFS(dir), "."+filepath.Base(name)+"*")
-	for _, old := range left {
-		_ = os.RemoveAll(filepath.Join(dir, old))
-	}
-	if err := renameio.WriteFile(name, text, 0o644, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o644)); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return writeCopy(name, LastGood{Saved: now.UTC().Truncate(time.Second), Revision: revision, Digest: policy.Digest(text)}, text)
 }
 
 // Read reads the copy in a directory. The error is ErrNoLastGood if there is none. Read
-// refuses a copy that a user other than root and the caller could have written, one
-// that is damaged, and one of another version.
+// refuses a copy that a user other than root and the caller could have written, and one
+// that is damaged.
 func Read(dir string) (*LastGood, error) {
-	c, err := read(dir)
-	if err != nil && !errors.Is(err, ErrNoLastGood) {
-		return nil, fmt.Errorf("the last good copy of the rules: %w", err)
-	}
-	return c, err
-}
-
-func read(dir string) (*LastGood, error) {
 	if dir == "" {
 		return nil, ErrNoLastGood
 	}
+	c := &LastGood{}
 	name := filepath.Join(dir, LastGoodFile)
-	if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", name)
-	}
-	text, err := trust.Read(name, trust.Only(os.Geteuid()), maxLastGood)
+	text, err := readCopy(name, maxLastGood, c)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoLastGood
 	}
-	if err != nil {
-		return nil, err
+	if err == nil && policy.Digest(text) != c.Digest {
+		err = fmt.Errorf("%s is damaged: its digest is not the one in its header", name)
 	}
-	c, err := unpack(text)
+	if err == nil {
+		err = json.Unmarshal(text, &c.operator)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("the last good copy of the rules: %w", err)
 	}
 	return c, nil
-}
-
-func unpack(text []byte) (*LastGood, error) {
-	archive, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
-	if err != nil {
-		return nil, err
-	}
-	m, err := verify(archive)
-	if err != nil {
-		return nil, err
-	}
-	c := &LastGood{Saved: m.Saved, Revision: m.Revision, settings: m.Settings}
-	for i, name := range m.Layers {
-		layer := rego.Layer{Name: Prefix + name, Files: embed.FS{}}
-		prefix := strconv.Itoa(i + 1)
-		if slices.ContainsFunc(archive.File, func(f *zip.File) bool { return strings.HasPrefix(f.Name, prefix+"/") }) {
-			if layer.Files, err = fs.Sub(archive, prefix); err != nil {
-				return nil, err
-			}
-		}
-		c.layers = append(c.layers, layer)
-	}
-	return c, nil
-}
-
-// verify reads every file of the archive, which compares it with its checksum, and
-// returns the manifest.
-func verify(archive *zip.Reader) (manifest, error) {
-	var m manifest
-	for _, f := range archive.File {
-		if f.Method != zip.Store {
-			return m, fmt.Errorf("%s is compressed, want a stored file", f.Name)
-		}
-		text, err := fs.ReadFile(archive, f.Name)
-		if err == nil && f.Name == manifestFile {
-			err = json.Unmarshal(text, &m)
-		}
-		if err != nil {
-			return m, fmt.Errorf("%s: %w", f.Name, err)
-		}
-	}
-	if m.SchemaVersion != manifestVersion {
-		return m, fmt.Errorf("its version is %d, want %d", m.SchemaVersion, manifestVersion)
-	}
-	return m, nil
 }

@@ -1,27 +1,23 @@
 package bundle
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"hermes-reconcile/policy"
-	"hermes-reconcile/policy/trust"
 )
 
-// A Fetched is the copy of a fetched bundle in the state directory: one line of JSON, then the
-// bundle. So what is said of a bundle is never that of another one.
+// A Fetched is a fetched bundle. Its copy in the state directory is one line of JSON, then the
+// text. So what is said of a bundle is never that of another one.
 type Fetched struct {
 	policy.Bundle
 	ETag string   `json:"etag,omitempty"`
 	Up   []string `json:"up,omitempty"` // profiles that ran when it came into force, while it is on trial
-	Text []byte   `json:"-"`
+	Text []byte   `json:"text,omitempty"`
 }
 
 // maxCopy limits a copy, in bytes. Who writes a copy has another limit, which may shrink.
@@ -33,7 +29,6 @@ type Which string
 // The copies of a source.
 const (
 	InForce Which = ""
-	Next    Which = ".next"   // staged
 	Before  Which = ".before" // was in force before the one on trial
 )
 
@@ -50,17 +45,9 @@ func ReadCopy(dir, source string, which Which) (Fetched, error) {
 	if dir == "" {
 		return c, errors.New("state_dir is empty, so there is no place for a fetched bundle")
 	}
-	name := filepath.Join(dir, copyName(source)+string(which))
-	text, err := trust.Read(name, trust.Only(os.Geteuid()), maxCopy)
-	if err != nil {
-		return c, err
-	}
-	header, body, _ := bytes.Cut(text, []byte("\n"))
-	if err := json.Unmarshal(header, &c); err != nil {
-		return c, fmt.Errorf("%s is damaged: %w", name, err)
-	}
-	c.Text = body
-	return c, nil
+	var err error
+	c.Text, err = readCopy(filepath.Join(dir, copyName(source)+string(which)), maxCopy, &c)
+	return c, err
 }
 
 // HasCopy reports whether a copy of a source is in force, and whole as far as its header tells.
@@ -69,39 +56,24 @@ func HasCopy(dir, source string) bool {
 	return err == nil
 }
 
-// Stage writes a copy that is not in force yet.
-func Stage(dir, source string, c Fetched) error {
-	if dir == "" {
-		return errors.New("state_dir is empty, so there is no place for a fetched bundle")
-	}
-	if err := trust.MakeDirectory(dir, trust.Only(os.Geteuid())); err != nil {
-		return err
-	}
-	return c.write(filepath.Join(dir, copyName(source)+string(Next)))
-}
-
-// Activate puts the staged copy of a source in force, with what its verification said of it.
-// A crash of the machine leaves the old or the new copy. One on trial, while the profiles in up
-// run, leaves the copy before for RollBack: the last one that is not on trial itself.
-func Activate(dir, source string, info policy.Bundle, now time.Time, up ...string) error {
-	c, err := ReadCopy(dir, source, Next)
-	if err != nil {
-		return err
-	}
-	if policy.Digest(c.Text) != info.Digest {
-		return errors.New("the staged copy is not the one that was verified")
+// Activate puts a bundle in force, with what its verification said of it. A crash of the
+// machine leaves the old or the new copy. One on trial leaves the copy before for RollBack: the
+// last one that is not on trial itself.
+func Activate(dir, source string, c Fetched, now time.Time) error {
+	if policy.Digest(c.Text) != c.Digest {
+		return errors.New("the bundle is not the one that was verified")
 	}
 	present, err := ReadCopy(dir, source, InForce)
-	if err == nil && !info.OnTrial.IsZero() && !now.Before(present.OnTrial) && present.Digest != info.Digest {
-		if err := present.write(filepath.Join(dir, copyName(source)+string(Before))); err != nil {
+	if dir == "" {
+		return err
+	}
+	if err == nil && !c.OnTrial.IsZero() && !now.Before(present.OnTrial) && present.Digest != c.Digest {
+		if err := present.write(dir, source, Before); err != nil {
 			return err
 		}
 	}
-	c.Bundle, c.Up, c.Activated = info, up, now.UTC().Truncate(time.Second)
-	if err := c.write(filepath.Join(dir, copyName(source))); err != nil {
-		return err
-	}
-	return Unstage(dir, source)
+	c.Activated = now.UTC().Truncate(time.Second)
+	return c.write(dir, source, InForce)
 }
 
 // RollBack puts the copy before in force, if the bundle of a digest still is.
@@ -119,25 +91,13 @@ func RollBack(dir, source, digest, reason string, now time.Time) (policy.Bundle,
 	}
 	c.RolledBack = &policy.RolledBack{Revision: present.Name(), Digest: digest, Reason: reason, At: now.UTC().Truncate(time.Second)}
 	c.OnTrial, c.Up = time.Time{}, nil
-	return c.Bundle, c.write(filepath.Join(dir, copyName(source)))
+	return c.Bundle, c.write(dir, source, InForce)
 }
 
-// Unstage removes the staged copy of a source.
-func Unstage(dir, source string) error {
-	err := os.Remove(filepath.Join(dir, copyName(source)+string(Next)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-func (c Fetched) write(name string) error {
-	c.Source = policy.ShownSource(c.Source)
-	header, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	return replaceFile(name, append(append(header, '\n'), c.Text...))
+func (c Fetched) write(dir, source string, which Which) error {
+	text := c.Text
+	c.Source, c.Text = policy.ShownSource(c.Source), nil
+	return writeCopy(filepath.Join(dir, copyName(source)+string(which)), c, text)
 }
 
 // AcceptFile has the revisions in the state directory that an operator lets come back.
@@ -145,23 +105,15 @@ const AcceptFile = "accepted-revision.json"
 
 // Accept lets a bundle of a revision replace a newer one, once.
 func Accept(dir, revision string) error {
-	if err := trust.MakeDirectory(dir, trust.Only(os.Geteuid())); err != nil {
-		return err
-	}
-	text, err := json.Marshal(revision)
-	if err != nil {
-		return err
-	}
-	return replaceFile(filepath.Join(dir, AcceptFile), text)
+	return writeCopy(filepath.Join(dir, AcceptFile), revision, nil)
 }
 
 // Accepted reports whether an operator lets a revision come back. Used, it is not accepted
 // any more.
 func Accepted(dir, revision string, use bool) bool {
 	name := filepath.Join(dir, AcceptFile)
-	text, err := trust.Read(name, trust.Only(os.Geteuid()), maxKey)
 	var accepted string
-	if err != nil || json.Unmarshal(text, &accepted) != nil || accepted != revision {
+	if _, err := readCopy(name, 0, &accepted); err != nil || accepted != revision {
 		return false
 	}
 	if use {

@@ -60,23 +60,22 @@ func (s Sources) Inspect(source string, text []byte) (Info, error) {
 	if err != nil {
 		i.NotUsed = err.Error()
 	}
-	return i, i.list(s.unpack(text))
+	files, err := s.unpack(text)
+	i.list(files)
+	return i, err
 }
 
 // list lists the files, and what the manifest and the signature among them say.
-func (i *Info) list(files map[string][]byte, err error) error {
+func (i *Info) list(files map[string][]byte) {
 	i.Files = append(i.Files, slices.Sorted(maps.Keys(files))...)
 	if text, ok := files[signatures]; ok {
 		i.Signature = describe(text)
 	}
 	var manifest opa.Manifest
-	if text, ok := files[opa.ManifestExt]; ok && err == nil {
-		err = util.Unmarshal(text, &manifest)
-	}
+	_ = util.Unmarshal(files[opa.ManifestExt], &manifest) // open has read it, or there is none
 	if i.Metadata = manifest.Metadata; manifest.Roots != nil {
 		i.Roots = *manifest.Roots
 	}
-	return err
 }
 
 // describe reads the header of the first token. What cannot be read stays empty.

@@ -20,7 +20,6 @@ import (
 
 	opa "github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/open-policy-agent/opa/v1/util"
-	"golang.org/x/tools/txtar"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/policy/trust"
@@ -30,13 +29,13 @@ import (
 // Sources are where the operator's rules are.
 type Sources struct {
 	Policy   []string           // directories, and URLs of bundles, in order
-	User     string             // who must not be able to write them, see rego.Layers
+	User     string             // who must not be able to write them, as trust.NotByUser takes it
 	StateDir string             // has the last good copy, and the copies of fetched bundles
 	Keys     []policy.BundleKey // one of which has signed each bundle
 	Require  bool               // a signature
 	MaxBytes int64              // of a bundle; 0 is DefaultMaxBytes. Unpacked it may have ten times as many.
-	// Which are the copies of bundles that count instead of those in force, if there are such.
-	Which map[string]Which
+	// Instead are bundles that count instead of those in force, by source.
+	Instead map[string]Fetched
 	// Failed says why a bundle without a copy could not be fetched.
 	Failed map[string]string
 }
@@ -80,7 +79,7 @@ func (s Sources) Layers() []rego.Layer {
 	all := []rego.Layer{rego.BuiltIn()}
 	for _, source := range s.Policy {
 		if !policy.IsBundle(source) {
-			all = append(all, rego.Layers([]string{source}, s.User)[1:]...)
+			all = append(all, rego.Layer{Name: source, Files: trust.Files(source, trust.NotByUser(s.User))})
 			continue
 		}
 		layer := rego.Layer{Name: policy.ShownSource(source)}
@@ -128,9 +127,8 @@ func (s Sources) read(source string) (fs.FS, policy.Bundle, error) {
 	}
 	var text []byte
 	if policy.IsFetched(source) {
-		var c Fetched
-		c, err = ReadCopy(s.StateDir, source, s.Which[source])
-		if errors.Is(err, fs.ErrNotExist) { // a staged one is in force by now
+		c, ok := s.Instead[source]
+		if !ok {
 			c, err = ReadCopy(s.StateDir, source, InForce)
 		}
 		info.Activated, text = c.Activated, c.Text
@@ -217,29 +215,28 @@ const signatures = ".signatures.json"
 
 // layerOf returns the files of a layer. OPA's own commands put settings into data.json.
 func layerOf(files map[string][]byte) (fs.FS, error) {
-	archive := &txtar.Archive{}
+	files = maps.Clone(files)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		text := files[name]
 		switch base := path.Base(name); {
 		case base == "patch.json":
 			return nil, errors.New("it is a delta bundle, want a whole one")
 		case base == opa.ManifestProtoExt:
 			return nil, errors.New("its manifest is binary, want " + opa.ManifestExt)
 		case base != opa.ManifestExt && opa.IsStructuredDoc(name):
-			var err error
-			if text, err = settingsOf(name, text); err != nil {
+			text, err := settingsOf(name, files[name])
+			if err != nil {
 				return nil, err
 			}
-			if text == nil {
-				continue
+			if text != nil && files[rego.SettingsFile] != nil {
+				return nil, fmt.Errorf("it has settings both in %s and in OPA's data files", rego.SettingsFile)
 			}
-			if name = rego.SettingsFile; files[name] != nil {
-				return nil, fmt.Errorf("it has settings both in %s and in OPA's data files", name)
+			if text != nil {
+				files[rego.SettingsFile] = text
 			}
+			delete(files, name)
 		}
-		archive.Files = append(archive.Files, txtar.File{Name: name, Data: text})
 	}
-	return txtar.FS(archive)
+	return filesOf(files)
 }
 
 // settingsOf returns the settings in a data file of OPA as a settings file, or nil if there are

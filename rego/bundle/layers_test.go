@@ -312,30 +312,27 @@ func TestCopies(t *testing.T) {
 		}
 		return e.Status().Bundles[0], nil
 	}
-	stage := func(revision string) {
+	fetched := func(revision string) Fetched {
 		text := signed(t, tarball(t, ".manifest", strings.Replace(manifest7, `"7"`, `"`+revision+`"`, 1), "site.rego", siteRule), private, "ES256", "", "")
-		must(t, Stage(s.StateDir, source, Fetched{ETag: `"` + revision + `"`, Text: text}))
+		return Fetched{ETag: `"` + revision + `"`, Text: text}
 	}
-	stage("1")
-	if b, err := load(s); err == nil {
-		t.Errorf("a staged copy is used: %+v", b)
-	}
-	next := s
-	next.Which = map[string]Which{source: Next}
+	first, next := fetched("1"), s
+	next.Instead = map[string]Fetched{source: first}
 	b, err := load(next)
 	must(t, err)
+	if b, err := load(s); err == nil {
+		t.Errorf("a bundle that is not in force is used: %+v", b)
+	}
 	now := time.Now().UTC().Truncate(time.Second)
-	must(t, Activate(s.StateDir, source, b, now))
-	stage("2")
+	first.Bundle = b
+	must(t, Activate(s.StateDir, source, first, now))
 	if b, err := load(s); err != nil || b.Revision != "1" || !b.Activated.Equal(now) {
 		t.Errorf("the copy in force is %+v, %v", b, err)
 	}
-	if err := Activate(s.StateDir, source, b, now); err == nil || !strings.Contains(err.Error(), "not the one that was verified") {
-		t.Errorf("another copy than the verified one: %v", err)
-	}
-	must(t, Unstage(s.StateDir, source))
-	if b, err := load(next); err != nil || b.Revision != "1" {
-		t.Errorf("without a staged copy: %+v, %v", b, err)
+	second := fetched("2")
+	second.Bundle = b
+	if err := Activate(s.StateDir, source, second, now); err == nil || !strings.Contains(err.Error(), "not the one that was verified") {
+		t.Errorf("another bundle than the verified one: %v", err)
 	}
 	file := s.Places()[0]
 	text, err := os.ReadFile(file)
@@ -366,8 +363,8 @@ func TestRollBack(t *testing.T) {
 	dir, now := filepath.Join(t.TempDir(), "state"), time.Unix(1000, 0).UTC()
 	activate := func(revision string, trial time.Time) string {
 		text := []byte("text " + revision)
-		must(t, Stage(dir, source, Fetched{ETag: revision, Text: text}))
-		must(t, Activate(dir, source, policy.Bundle{Revision: revision, Digest: policy.Digest(text), OnTrial: trial}, now, "coder"))
+		info := policy.Bundle{Revision: revision, Digest: policy.Digest(text), OnTrial: trial}
+		must(t, Activate(dir, source, Fetched{Bundle: info, ETag: revision, Up: []string{"coder"}, Text: text}, now))
 		return policy.Digest(text)
 	}
 	inForce := func(want string) Fetched {
@@ -432,8 +429,8 @@ func TestCopiesShowNoSecret(t *testing.T) {
 	dir := t.TempDir()
 	const source = "https://policy.example.com/b.tar.gz?sig=hunter2"
 	must(t, os.Chmod(dir, 0o755))
-	must(t, Stage(dir, source, Fetched{Bundle: policy.Bundle{Source: source}, Text: []byte("x")}))
-	c, err := ReadCopy(dir, source, Next)
+	must(t, Activate(dir, source, Fetched{Bundle: policy.Bundle{Source: source, Digest: policy.Digest([]byte("x"))}, Text: []byte("x")}, time.Now()))
+	c, err := ReadCopy(dir, source, InForce)
 	must(t, err)
 	if text, _ := json.Marshal(c); strings.Contains(string(text), "hunter2") || c.Source != "https://policy.example.com/b.tar.gz?(hidden)" {
 		t.Errorf("the header is %s", text)

@@ -128,20 +128,11 @@ func (c *checker) add(f Finding) {
 	c.findings = append(c.findings, f)
 }
 
-// addErrors adds a finding for each error that err joins.
+// addErrors adds a finding for each mistake.
 func (c *checker) addErrors(err error) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, one := range joined.Unwrap() {
-			c.addErrors(one)
-		}
-		return
-	}
-	if several, ok := errors.AsType[rego.Errors](err); ok {
-		for _, e := range several {
-			c.addError(e)
-		}
-	} else if err != nil {
-		c.add(Finding{Code: "directory_unreadable", File: c.lastDirectory(), Message: err.Error()})
+	mistakes, _ := errors.AsType[rego.Errors](err)
+	for _, e := range mistakes {
+		c.addError(e)
 	}
 }
 
@@ -153,6 +144,8 @@ func (c *checker) addError(e *rego.Error) {
 		f.Row, f.Col, f.Message = 1, 1, "the file is empty; it begins with its package"
 	}
 	switch {
+	case f.Code == rego.CodeDirectory:
+		c.add(Finding{Code: f.Code, File: c.lastDirectory(), Message: e.Error()})
 	case f.Code == "needs_broken": // the cause is a finding
 	case f.Code == "undefined_function" && c.unparsed: // it may be in the file that could not be parsed
 	case f.Code == "unknown_setting" && c.has("settings_error", ""): // it may be in the file that could not be used

@@ -8,6 +8,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,7 +85,7 @@ func (s *session) file(ctx context.Context, source, etag string, wait time.Durat
 	if etag != "" {
 		header.Set("If-None-Match", etag)
 	}
-	answer, err := s.get(ctx, source, header)
+	answer, err := s.do(ctx, http.MethodGet, source, header, nil)
 	if err != nil {
 		return Result{}, err
 	}
@@ -100,17 +101,14 @@ func (s *session) file(ctx context.Context, source, etag string, wait time.Durat
 	return r, err
 }
 
-// get asks a server. The caller closes the body.
-func (s *session) get(ctx context.Context, source string, header http.Header) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
+// do sends a request. A registry that asks for a token gets one, once. The caller closes the
+// body of the answer.
+func (s *session) do(ctx context.Context, method, where string, header http.Header, body []byte) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, where, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	request.Header = header
-	return s.send(request)
-}
-
-func (s *session) send(request *http.Request) (*http.Response, error) {
 	client := &http.Client{Transport: s, CheckRedirect: func(next *http.Request, via []*http.Request) error {
 		switch {
 		case len(via) > maxRedirects:
@@ -120,7 +118,16 @@ func (s *session) send(request *http.Request) (*http.Response, error) {
 		}
 		return nil
 	}}
-	return client.Do(request)
+	answer, err := client.Do(request)
+	if err != nil || answer.StatusCode != http.StatusUnauthorized || s.registry == "" || s.asked {
+		return answer, err
+	}
+	answer.Body.Close()
+	s.asked = true
+	if err := s.authorize(ctx, answer.Header.Get("Www-Authenticate")); err != nil || s.token == "" {
+		return answer, err
+	}
+	return s.do(ctx, method, where, header, body)
 }
 
 func refusal(answer *http.Response) error {

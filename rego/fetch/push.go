@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,24 +54,13 @@ func (s *session) upload(ctx context.Context, base, mediaType string, blob []byt
 	return map[string]any{"mediaType": mediaType, "digest": policy.Digest(blob), "size": len(blob)}, err
 }
 
-// change changes something in a registry, with the token that it wants.
+// change changes something in a registry.
 func (s *session) change(ctx context.Context, method, where, mediaType string, body []byte) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, where, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Content-Type", mediaType)
-	answer, err := s.send(request)
+	answer, err := s.do(ctx, method, where, http.Header{"Content-Type": {mediaType}}, body)
 	if err != nil {
 		return nil, err
 	}
 	answer.Body.Close()
-	if again, err := s.challenged(ctx, answer); again || err != nil {
-		if err != nil {
-			return nil, err
-		}
-		return s.change(ctx, method, where, mediaType, body)
-	}
 	if answer.StatusCode/100 != 2 {
 		return nil, refusal(answer)
 	}

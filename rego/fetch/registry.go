@@ -80,31 +80,16 @@ func (s *session) scheme() string {
 // object fetches an object of a registry. With want it has that digest.
 func (s *session) object(ctx context.Context, source, want string, most int64) ([]byte, error) {
 	header := http.Header{"Accept": {manifestType, "application/vnd.docker.distribution.manifest.v2+json", "*/*"}}
-	answer, err := s.get(ctx, source, header)
+	answer, err := s.do(ctx, http.MethodGet, source, header, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer answer.Body.Close()
-	if again, err := s.challenged(ctx, answer); err != nil {
-		return nil, err
-	} else if again {
-		return s.object(ctx, source, want, most)
-	}
 	text, err := readAll(answer, most)
 	if err == nil && want != "" && policy.Digest(text) != want {
 		err = fmt.Errorf("its digest is %s, want %s", policy.Digest(text), want)
 	}
 	return text, err
-}
-
-// challenged reports whether a registry has asked for a token, and there is one now.
-func (s *session) challenged(ctx context.Context, answer *http.Response) (again bool, err error) {
-	if answer.StatusCode != http.StatusUnauthorized || s.asked {
-		return false, nil
-	}
-	s.asked = true
-	err = s.authorize(ctx, answer.Header.Get("Www-Authenticate"))
-	return s.token != "", err
 }
 
 // authorize gets the token that a registry asks for. The server of tokens gets the

@@ -1,13 +1,11 @@
 package process
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"hermes-reconcile/engine/child"
@@ -55,57 +53,30 @@ func newPeer(pipes io.ReadWriteCloser, ending func() *endedError) *peer {
 	return c
 }
 
-// ask calls send, which sends a request, and calls use with every answer before the last,
-// whose texts it returns. Without use the last answer is the only one. It ends the child,
-// with an endedError, when ctx ends, when nothing comes within the limit, and when the child
-// breaks the protocol, because a later request would read a stale answer.
-func (c *peer) ask(ctx context.Context, limit time.Duration, send func() error, use func(answer, [][]byte) error) ([][]byte, error) {
-	end := func() { c.pipes.Close() }
-	inTime := context.AfterFunc(ctx, end)
-	watch := time.AfterFunc(limit, end)
-	texts, answered, err := c.talk(send, func(a answer, texts [][]byte) error {
-		watch.Reset(limit)
-		if use == nil {
-			return errors.New("more than one answer")
-		}
-		return use(a, texts)
-	})
-	late, silent := !inTime(), !watch.Stop()
-	if answered && !late && !silent {
-		return texts, err
+// talk sends requests, the settings before the first one, and calls use with each answer.
+// Refused is the error of an answer.
+func (c *peer) talk(s *Settings, send func(*peer) error, answers int, use func(answer, [][]byte) error) (refused, err error) {
+	if !c.configured {
+		c.configured, err = true, c.stream.Write(request{Settings: s})
 	}
-	end()
-	ended := c.ending()
-	switch {
-	case late:
-		ended = &endedError{text: "stopped: " + context.Cause(ctx).Error()}
-	case silent:
-		ended = &endedError{why: endedSilent}
-	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.EPIPE):
-		ended = &endedError{text: "its process answers wrongly: " + err.Error()}
-	}
-	return nil, ended
-}
-
-// talk is ask without an end. Answered means that the last answer came, with err as its
-// error.
-func (c *peer) talk(send func() error, use func(answer, [][]byte) error) (texts [][]byte, answered bool, err error) {
-	for err = errors.Join(send(), c.stream.Flush()); err == nil; {
+	err = errors.Join(err, send(c), c.stream.Flush())
+	for range answers {
 		var a answer
-		if texts, err = c.stream.Read(&a); err != nil {
-			break
+		var texts [][]byte
+		if err == nil {
+			texts, err = c.stream.Read(&a)
 		}
 		switch {
-		case a.Done && a.NoCopy:
-			return nil, true, bundle.ErrNoLastGood
-		case a.Done && a.Error != "":
-			return nil, true, &refusal{a.Error, a.Untrusted}
-		case a.Done:
-			return texts, true, nil
+		case err != nil:
+			return nil, err
+		case a.NoCopy:
+			return bundle.ErrNoLastGood, nil
+		case a.Error != "":
+			return &refusal{a.Error, a.Untrusted}, nil
 		}
 		err = use(a, texts)
 	}
-	return nil, false, err
+	return nil, err
 }
 
 // A refusal is an error that the child reports.

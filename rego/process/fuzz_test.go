@@ -51,11 +51,11 @@ func FuzzRulesAnswers(f *testing.F) {
 		}
 		f.Add(text.Bytes())
 	}
-	add(answer{Done: true}, `{"Status":{"revision":"r"},"Packages":[{"Name":"a"}]}`)
-	add(answer{Begin: "a"}, "", answer{End: "a"}, `{"Contributions":[{"set":"hold","profile":"coder"}],"Failures":[{"rule":"a"}]}`, answer{Done: true}, "")
-	add(answer{Begin: "a"}, "", answer{Begin: "b"}, "", answer{End: "b"}, "7")
-	add(answer{Begin: "c"}, "", answer{End: "a"}, "{}", answer{Error: "x", Done: true}, "")
-	add(answer{Error: "x", NoCopy: true, Done: true}, "")
+	add(answer{}, `{"Status":{"revision":"r"},"Packages":[{"Name":"a"}]}`)
+	add(answer{Package: "a"}, `{"Contributions":[{"set":"hold","profile":"coder"}],"Failures":[{"rule":"a"}]}`)
+	add(answer{Package: "b"}, "7")
+	add(answer{Package: "a"}, "{}", answer{Error: "x"}, "")
+	add(answer{Error: "x", NoCopy: true}, "")
 	f.Add([]byte{})
 	f.Add([]byte("\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -64,7 +64,7 @@ func FuzzRulesAnswers(f *testing.F) {
 			c := newPeer(p, func() *endedError { return &endedError{text: "ended"} })
 			c.configured = true
 			c.revisions[bundle.Present] = "r"
-			return &Rules{settings: &Settings{Timeout: time.Minute, Memory: 1 << 20}, child: c}, p
+			return &Rules{settings: &Settings{Options: rego.Options{Timeout: time.Minute, Memory: 1 << 20}}, child: c}, p
 		}
 		r, p := rules()
 		if _, err := r.load(t.Context(), bundle.Present); err == nil && r.child == nil || r.child == nil != p.closed {
@@ -72,10 +72,10 @@ func FuzzRulesAnswers(f *testing.F) {
 		}
 		r, p = rules()
 		one := &run{
-			Policy: &Policy{rules: r, choice: bundle.Present, status: policy.Status{Revision: "r"}},
+			Policy: &Policy{rules: r, choice: bundle.Present, loaded: loaded{Status: policy.Status{Revision: "r"}}},
 			in:     policy.Input{}, results: map[string]policy.Evaluation{},
 		}
-		_, err := one.together(t.Context(), []rego.Package{{Name: "a"}, {Name: "b"}}, false)
+		err := one.together(t.Context(), []rego.Package{{Name: "a"}, {Name: "b"}}, 2)
 		ended := new(endedError)
 		if errors.As(err, &ended) != p.closed {
 			t.Errorf("evaluate: %v, and the child is closed: %v", err, p.closed)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/bundle"
 )
 
@@ -22,7 +23,7 @@ func TestMask(t *testing.T) {
 		if test.mask != "" {
 			files["mask.rego"] = "package system.log\n\n" + test.mask + "\n"
 		}
-		r := rulesOf(t, Settings{Memory: 64 << 20}, files)
+		r := rulesOf(t, Settings{Options: rego.Options{Memory: 64 << 20}}, files)
 		p, err := r.load(t.Context(), bundle.Present)
 		if err != nil {
 			t.Fatalf("%s: %v", test.name, err)
@@ -50,7 +51,7 @@ func TestMask(t *testing.T) {
 // A mask that takes all memory ends the process and masks nothing.
 func TestMaskThatNothingEnds(t *testing.T) {
 	t.Parallel()
-	r := rulesOf(t, Settings{Memory: 64 << 20}, map[string]string{"mask.rego": `package system.log
+	r := rulesOf(t, Settings{Options: rego.Options{Memory: 64 << 20}}, map[string]string{"mask.rego": `package system.log
 
 mask contains "/input" if count(sprintf("%d", [bits.lsh(1, 200000000)])) == 3
 `})

@@ -3,7 +3,6 @@ package process
 import (
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"hermes-reconcile/policy"
 	"hermes-reconcile/rego"
@@ -14,18 +13,13 @@ import (
 type Settings struct {
 	Directory string // relative paths start there
 	bundle.Sources
-	Values  map[string]any    `json:"-"` // the settings of the configuration
-	Places  map[string]string // of them, see rego.Options
-	Text    json.RawMessage   // of Values
-	Timeout time.Duration     // of one package, see rego.Options
-	Memory  int64             // see rego.Options
-	Print   bool              // see rego.Options
+	rego.Options // the child has the schema itself
 }
 
 // A request asks for one thing. Settings, Document and Profile have no answer. An
-// evaluation has any number of answers, the others have one. The last answer is Done.
+// evaluation has one for each package, unless one is an error, and the others have one.
 type request struct {
-	Settings *Settings     `json:",omitempty"` // the first request; the schema is attached
+	Settings *Settings     `json:",omitempty"` // the first request
 	Load     bundle.Choice `json:",omitempty"`
 	Keep     bundle.Choice `json:",omitempty"` // save what Load has loaded as the last good copy
 	// Document begins a document, without facts. The facts about the container are attached.
@@ -38,19 +32,17 @@ type request struct {
 // An evaluation asks for the contributions of packages to the document.
 type evaluation struct {
 	Choice    bundle.Choice
-	Packages  []string
-	AllAtOnce bool                      `json:",omitempty"` // else one per processor
+	Packages  []string                  // they begin in this order
+	AtOnce    int                       // how many of them
 	Decisions map[string]policy.Verdict `json:",omitempty"`
 }
 
-// An answer of an evaluation says that a package begins, or that it ends with the result
-// that is attached. The answer to Load has the policy attached.
+// An answer of an evaluation names a package, whose result is attached. The answer to Load has
+// the policy attached.
 type answer struct {
-	Begin  string `json:",omitempty"`
-	End    string `json:",omitempty"`
-	Error  string `json:",omitempty"`
-	NoCopy bool   `json:",omitempty"` // the error is bundle.ErrNoLastGood
-	Done   bool   `json:",omitempty"`
+	Package string `json:",omitempty"`
+	Error   string `json:",omitempty"`
+	NoCopy  bool   `json:",omitempty"` // the error is bundle.ErrNoLastGood
 
 	Untrusted []string `json:",omitempty"` // the errors about rules that the agents could have written
 }
@@ -61,13 +53,14 @@ type loaded struct {
 	Packages []rego.Package
 	Mistakes []string // in packages
 	Empty    []string // directories without rules and settings
-	Settings map[string]any
+	Settings rego.Values
 	Masks    bool // see rego.Evaluator
 }
 
 // describe describes a policy, with the mistakes that its packages have.
 func describe(e *rego.Evaluator, mistakes error) loaded {
-	l := loaded{Status: e.Status(), Packages: e.Packages(), Empty: e.Operator().Empty(), Settings: e.Settings(), Masks: e.Masks()}
+	l := loaded{Status: e.Status(), Packages: e.Packages(), Settings: e.Settings(), Masks: e.Masks()}
+	_, l.Empty = e.Operator().Directories()
 	for _, mistake := range rego.OfPackages(mistakes) {
 		l.Mistakes = append(l.Mistakes, mistake.Error())
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"slices"
 	"time"
 
@@ -16,24 +17,20 @@ import (
 
 // A Policy is a policy that is loaded, as an engine.Evaluator.
 type Policy struct {
+	loaded
 	rules    *Rules
 	choice   bundle.Choice
-	packages []rego.Package
-	status   policy.Status
-	here     *rego.Evaluator // built-in rules alone; nil: the child has loaded the policy
-	settings map[string]any
-	mistakes []string             // in packages
-	masks    bool                 // there are rules that mask the decision log
+	here     *rego.Evaluator      // built-in rules alone; nil: the child has loaded the policy
 	failures []policy.RuleFailure // of the rules that it replaces, which are not known
 	copies   *Policy              // decides in place of packages that broke; may be nil
 }
 
 // Status identifies the policy.
-func (p *Policy) Status() policy.Status { return p.status }
+func (p *Policy) Status() policy.Status { return p.loaded.Status }
 
 // Setting returns the value of a setting, as text; "" is none.
 func (p *Policy) Setting(key string) string {
-	value, known := p.settings[key]
+	value, known := p.Settings[key]
 	if !known {
 		return ""
 	}
@@ -46,7 +43,7 @@ func (p *Policy) Mask(ctx context.Context, events [][]byte) ([][]byte, error) {
 	switch {
 	case len(p.failures) > 0:
 		return nil, errors.New("the rules that mask cannot be used")
-	case !p.masks:
+	case !p.Masks:
 		return events, nil
 	}
 	p.rules.mutex.Lock()
@@ -54,16 +51,22 @@ func (p *Policy) Mask(ctx context.Context, events [][]byte) ([][]byte, error) {
 	if err := p.rules.ready(ctx, p); err != nil {
 		return nil, err
 	}
-	masked, err := p.rules.ask(ctx, p.rules.settings.Timeout+grace, func(c *peer) error {
-		return c.stream.Write(request{Mask: p.choice}, events...)
-	}, nil)
+	masked := [][]byte(nil)
+	err := p.rules.ask(ctx, p.rules.settings.Timeout+grace,
+		func(c *peer) error { return c.stream.Write(request{Mask: p.choice}, events...) }, 1,
+		func(_ answer, texts [][]byte) error {
+			if masked = texts; len(masked) != len(events) {
+				return errors.New("not all events are masked")
+			}
+			return nil
+		})
 	if ended, ok := errors.AsType[*endedError](err); ok {
 		err = errors.New(ended.words(p.rules.settings.Timeout, p.rules.settings.Memory))
 	}
-	if err == nil && len(masked) != len(events) {
-		err = errors.New("the process for the rules has not masked all events")
+	if err != nil {
+		return nil, err
 	}
-	return masked, err
+	return masked, nil
 }
 
 // A Part is a policy of which some packages decide.
@@ -75,7 +78,7 @@ type Part struct {
 // Parts tells of what the policy consists.
 func (p *Policy) Parts() []Part {
 	part := Part{Choice: p.choice}
-	for _, one := range p.packages {
+	for _, one := range p.Packages {
 		part.Packages = append(part.Packages, one.Name)
 	}
 	if p.copies == nil {
@@ -112,7 +115,7 @@ func (p *Policy) evaluate(ctx context.Context, stage policy.Stage, in policy.Inp
 		return p.here.Evaluate(ctx, stage, in)
 	}
 	r := &run{Policy: p, in: in, results: map[string]policy.Evaluation{}, suspects: map[string]bool{}}
-	for _, one := range p.packages {
+	for _, one := range p.Packages {
 		if one.Belongs(stage) {
 			r.packages = append(r.packages, one)
 		}
@@ -159,17 +162,17 @@ type run struct {
 	suspects map[string]bool              // packages that may have ended the child
 }
 
-// all evaluates all packages together. When one ends the child, the rest is evaluated all at
-// once, so that packages that hang do not keep the others waiting. Packages that were under
-// way when the child ended are suspects: each of them is evaluated alone, after the others.
-// One that was alone is to blame. It ends early with ctx. The error is that nothing can be
-// evaluated.
+// all evaluates all packages, first as many at once as there are processors. When one ends the
+// child, the rest is evaluated all at once, so that packages that hang do not keep the others
+// waiting. Packages that may have been under way when the child ended are suspects: each of them
+// is evaluated alone, after the others. One that was alone is to blame. It ends early with ctx.
+// The error is that nothing can be evaluated.
 func (r *run) all(ctx context.Context) error {
-	again := false
-	for groups := [][]rego.Package{r.packages}; len(groups) > 0; again = true {
+	atOnce := runtime.GOMAXPROCS(0)
+	for groups := [][]rego.Package{r.packages}; len(groups) > 0; atOnce = len(r.packages) {
 		group := groups[0]
 		groups = groups[1:]
-		begun, err := r.together(ctx, group, again)
+		err := r.together(ctx, group, atOnce)
 		ended, ok := errors.AsType[*endedError](err)
 		if ctx.Err() != nil {
 			return nil
@@ -177,18 +180,9 @@ func (r *run) all(ctx context.Context) error {
 		if err != nil && !ok {
 			return err
 		}
-		var rest, suspects []rego.Package
-		for _, one := range group {
-			if _, done := r.results[one.Name]; done {
-				continue
-			}
-			if begun[one.Name] || len(begun) == 0 {
-				suspects = append(suspects, one)
-			} else {
-				rest = append(rest, one)
-			}
-		}
-		if len(rest) > 0 {
+		left := slices.DeleteFunc(slices.Clone(group), r.done)
+		suspects := left[:min(atOnce, len(left))]
+		if rest := left[len(suspects):]; len(rest) > 0 {
 			groups = slices.Insert(groups, 0, rest)
 		}
 		for _, one := range suspects {
@@ -203,43 +197,36 @@ func (r *run) all(ctx context.Context) error {
 	return nil
 }
 
-// together evaluates a group. Begun are the packages that were under way at the end of the
-// child.
-func (r *run) together(ctx context.Context, group []rego.Package, allAtOnce bool) (begun map[string]bool, err error) {
+func (r *run) done(p rego.Package) bool {
+	_, done := r.results[p.Name]
+	return done
+}
+
+// together evaluates a group.
+func (r *run) together(ctx context.Context, group []rego.Package, atOnce int) error {
 	if err := r.rules.ready(ctx, r.Policy); err != nil {
-		return nil, err
+		return err
 	}
-	asked := evaluation{Choice: r.choice, AllAtOnce: allAtOnce, Decisions: r.in.Decisions}
+	asked := evaluation{Choice: r.choice, AtOnce: atOnce, Decisions: r.in.Decisions}
 	for _, one := range group {
 		asked.Packages = append(asked.Packages, one.Name)
 	}
-	begun = map[string]bool{}
-	_, err = r.rules.ask(ctx, r.rules.settings.Timeout+grace,
+	return r.rules.ask(ctx, r.rules.settings.Timeout+grace,
 		func(c *peer) error {
 			return errors.Join(c.send(r.in), c.stream.Write(request{Evaluate: &asked}))
 		},
+		len(group),
 		func(a answer, texts [][]byte) error {
-			switch {
-			case slices.Contains(asked.Packages, a.Begin):
-				begun[a.Begin] = true
-			case begun[a.End]:
-				delete(begun, a.End)
-				var result policy.Evaluation
-				if err := attached(texts, &result); err != nil {
-					return err
-				}
-				r.results[a.End] = result
-			default:
+			if _, twice := r.results[a.Package]; twice || !slices.Contains(asked.Packages, a.Package) {
 				return errors.New("an answer about a package that was not asked for")
 			}
-			return nil
+			var result policy.Evaluation
+			err := attached(texts, &result)
+			if err == nil {
+				r.results[a.Package] = result
+			}
+			return err
 		})
-	for _, one := range group {
-		if _, done := r.results[one.Name]; err == nil && !done {
-			err = fmt.Errorf("the process for the rules has no result of %s", one.Name)
-		}
-	}
-	return begun, err
 }
 
 // send sends the facts, unless the child has them.

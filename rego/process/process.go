@@ -11,15 +11,14 @@ package process
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"hermes-reconcile/engine"
@@ -32,7 +31,7 @@ import (
 // child when rules of an operator are needed first.
 type Rules struct {
 	// Configure returns the settings. It is called once, before the child is needed.
-	Configure func() (Settings, error)
+	Configure func() Settings
 	// Print gets what the rules print. Without it print() does nothing.
 	Print io.Writer
 	// Loaded, if set, gets the status of the present rules when they are loaded.
@@ -61,8 +60,8 @@ func (r *Rules) Close() {
 // gone.
 func (r *Rules) Load(ctx context.Context) (engine.Evaluator, error) {
 	p, err := r.load(ctx, bundle.Present)
-	if err == nil && len(p.mistakes) > 0 {
-		err = errors.New(strings.Join(p.mistakes, "\n"))
+	if err == nil && len(p.Mistakes) > 0 {
+		err = errors.New(strings.Join(p.Mistakes, "\n"))
 	}
 	if err != nil {
 		return nil, err
@@ -88,12 +87,12 @@ func (r *Rules) LoadOrFallBack(ctx context.Context) (engine.Evaluator, error) {
 		}
 		p.failures = []policy.RuleFailure{{Rule: "reconcile", Error: "the operator's rules cannot be used, see the alarm " + policy.CodePolicyFallback}}
 	}
-	p.status.Fallback, p.status.Errors = true, strings.Split(cause.Error(), "\n")
+	p.loaded.Status.Fallback, p.loaded.Status.Errors = true, strings.Split(cause.Error(), "\n")
 	if refused, ok := errors.AsType[*refusal](cause); ok {
-		p.status.Untrusted = refused.untrusted
+		p.loaded.Status.Untrusted = refused.untrusted
 	}
 	if gone, ok := errors.AsType[*bundle.Gone](cause); ok {
-		p.status.Gone = gone.Directories
+		p.loaded.Status.Gone = gone.Directories
 	}
 	return p, nil
 }
@@ -113,32 +112,25 @@ func (r *Rules) Mended(ctx context.Context, rules engine.Evaluator, broken []str
 		return nil, err
 	}
 	m, copies := *present, *copied
-	m.packages, copies.packages = nil, nil
+	m.Packages, copies.Packages = nil, nil
 	var names []string
-	for _, p := range present.packages {
-		at := slices.IndexFunc(copied.packages, func(c rego.Package) bool {
+	for _, p := range present.Packages {
+		at := slices.IndexFunc(copied.Packages, func(c rego.Package) bool {
 			return c.Layer > 0 && (c.Name == p.Name || p.Name == p.File && c.File == bundle.Prefix+p.File)
 		})
 		if at < 0 || !slices.Contains(broken, p.Name) {
-			m.packages = append(m.packages, p)
+			m.Packages = append(m.Packages, p)
 			continue
 		}
-		copies.packages = append(copies.packages, copied.packages[at])
-		names = append(names, copied.packages[at].Name)
+		copies.Packages = append(copies.Packages, copied.Packages[at])
+		names = append(names, copied.Packages[at].Name)
 	}
 	if names == nil {
 		return nil, nil
 	}
-	m.copies, m.status.Fallback = &copies, true
-	m.status.Source += strings.TrimPrefix(copied.status.Source, "built-in") + " of " + strings.Join(names, ", ")
-	m.status.After = rego.After(slices.Concat(m.packages, copies.packages))
-	m.status.External = map[string][]string{}
-	maps.Copy(m.status.External, present.status.External)
-	for _, name := range names {
-		if reads := copied.status.External[name]; reads != nil {
-			m.status.External[name] = reads
-		}
-	}
+	m.copies, m.loaded.Status.Fallback = &copies, true
+	m.loaded.Status.Source += strings.TrimPrefix(copied.loaded.Status.Source, "built-in") + " of " + strings.Join(names, ", ")
+	rego.Describe(&m.loaded.Status, slices.Concat(m.Packages, copies.Packages))
 	return &m, nil
 }
 
@@ -154,7 +146,7 @@ func (r *Rules) Keep(ctx context.Context, e engine.Evaluator) error {
 	if p.here != nil {
 		err = bundle.Save(r.settings.StateDir, p.here, time.Now())
 	} else if err = r.ready(ctx, p); err == nil {
-		_, err = r.ask(ctx, loadTime, func(c *peer) error { return c.stream.Write(request{Keep: p.choice}) }, nil)
+		err = r.ask(ctx, loadTime, func(c *peer) error { return c.stream.Write(request{Keep: p.choice}) }, 1, func(answer, [][]byte) error { return nil })
 	}
 	if err != nil {
 		return fmt.Errorf("state_dir %s: %w", r.settings.StateDir, err)
@@ -170,57 +162,52 @@ const loadTime = 10 * time.Second
 func (r *Rules) load(ctx context.Context, choice bundle.Choice) (*Policy, error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	if err := r.configure(); err != nil {
-		return nil, err
+	if r.settings == nil {
+		r.configure()
 	}
 	p := &Policy{rules: r, choice: choice}
-	var l loaded
 	var err error
 	if r.inChild(choice) {
-		l, err = r.ofChild(ctx, min(loadTime, left(ctx)/4), choice)
-	} else {
-		p.here, l, err = r.loadHere(choice)
+		p.loaded, err = r.ofChild(ctx, min(loadTime, left(ctx)/4), choice)
+	} else if p.here, err = r.settings.Load(choice, r.settings.Options); p.here != nil {
+		p.loaded, err = describe(p.here, err), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	p.packages, p.status, p.settings, p.mistakes = l.Packages, l.Status, l.Settings, l.Mistakes
-	p.masks = l.Masks
 	if choice == bundle.Present {
 		if r.Loaded != nil {
-			r.Loaded(l.Status)
+			r.Loaded(p.Status())
 		}
-		err = bundle.CheckGone(r.settings.StateDir, r.settings.Policy, l.Empty)
+		err = bundle.CheckGone(r.settings.StateDir, r.settings.Policy, p.Empty)
 	}
 	return p, err
 }
 
-func (r *Rules) configure() error {
-	if r.settings != nil {
-		return nil
-	}
-	s, err := r.Configure()
-	if err != nil {
-		return err
-	}
+// inChild reports whether a choice has rules of an operator. The built-in rules alone run in
+// this process: they end, whatever the facts are, and without a third process a boot of 10
+// profiles saves a third of its time.
+func (r *Rules) inChild(choice bundle.Choice) bool {
+	return choice == bundle.Copy || choice == bundle.Present && len(r.settings.Policy) > 0
+}
+
+func (r *Rules) configure() {
+	s := r.Configure()
 	s.Timeout, s.Memory = cmp.Or(s.Timeout, rego.DefaultTimeout), cmp.Or(s.Memory, rego.DefaultMemory)
-	if s.Text, err = json.Marshal(s.Values); err != nil {
-		return fmt.Errorf("configuration: settings: %w", err)
-	}
 	s.Print = r.Print != nil
 	s.Directory, _ = os.Getwd()
 	r.settings = &s
-	return nil
 }
 
 // ofChild makes the child load one choice. A child that somebody else has ended gets a second
 // chance.
 func (r *Rules) ofChild(ctx context.Context, limit time.Duration, choice bundle.Choice) (l loaded, err error) {
 	for range 2 {
-		texts, asked := r.ask(ctx, limit, func(c *peer) error { return c.stream.Write(request{Load: choice}) }, nil)
-		ended, ok := errors.AsType[*endedError](asked)
+		err = r.ask(ctx, limit, func(c *peer) error { return c.stream.Write(request{Load: choice}) }, 1, func(_ answer, texts [][]byte) error {
+			return attached(texts, &l)
+		})
+		ended, ok := errors.AsType[*endedError](err)
 		if !ok {
-			err = cmp.Or(asked, attached(texts, &l))
 			break
 		}
 		err = fmt.Errorf("compile the %s: %s", choice, ended.words(limit, r.settings.Memory))
@@ -236,11 +223,11 @@ func (r *Rules) ofChild(ctx context.Context, limit time.Duration, choice bundle.
 
 // ready makes sure that a child runs that has loaded a policy. It ends early with ctx.
 func (r *Rules) ready(ctx context.Context, p *Policy) error {
-	if r.child != nil && r.child.revisions[p.choice] == p.status.Revision {
+	if r.child != nil && r.child.revisions[p.choice] == p.loaded.Status.Revision {
 		return nil
 	}
 	l, err := r.ofChild(ctx, loadTime, p.choice)
-	if err == nil && l.Status.Revision != p.status.Revision {
+	if err == nil && l.Status.Revision != p.loaded.Status.Revision {
 		err = errors.New("the rules changed while they were in use")
 	}
 	return err
@@ -254,25 +241,40 @@ func left(ctx context.Context) time.Duration {
 	return 30 * time.Second
 }
 
-// ask asks the child, which it starts if none runs; see peer.ask.
-func (r *Rules) ask(ctx context.Context, limit time.Duration, send func(*peer) error, use func(answer, [][]byte) error) ([][]byte, error) {
+// ask calls send, which sends a request to the child, and calls use with each of its answers. It
+// starts a child if none runs. The error is that of the child's answer. It ends the child, with
+// an endedError, when ctx ends, when nothing comes within the limit, and when the child breaks
+// the protocol, because a later request would read a stale answer.
+func (r *Rules) ask(ctx context.Context, limit time.Duration, send func(*peer) error, answers int, use func(answer, [][]byte) error) error {
 	if r.child == nil {
 		started, err := startChild()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		r.child = started
 	}
 	c := r.child
-	texts, err := c.ask(ctx, limit, func() error {
-		if c.configured {
-			return send(c)
-		}
-		c.configured = true
-		return errors.Join(c.stream.Write(request{Settings: r.settings}), send(c))
-	}, use)
-	if _, ok := errors.AsType[*endedError](err); ok {
-		r.child = nil
+	end := func() { c.pipes.Close() }
+	inTime := context.AfterFunc(ctx, end)
+	watch := time.AfterFunc(limit, end)
+	refused, err := c.talk(r.settings, send, answers, func(a answer, texts [][]byte) error {
+		watch.Reset(limit)
+		return use(a, texts)
+	})
+	late, silent := !inTime(), !watch.Stop()
+	if err == nil && !late && !silent {
+		return refused
 	}
-	return texts, err
+	r.child = nil
+	end()
+	ended := c.ending()
+	switch {
+	case late:
+		ended = &endedError{text: "stopped: " + context.Cause(ctx).Error()}
+	case silent:
+		ended = &endedError{why: endedSilent}
+	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.EPIPE):
+		ended = &endedError{text: "its process answers wrongly: " + err.Error()}
+	}
+	return ended
 }

@@ -45,7 +45,7 @@ func rulesOf(t *testing.T, s Settings, files map[string]string) *Rules {
 	if len(files) > 0 {
 		s.Policy = []string{dir}
 	}
-	r := &Rules{Configure: func() (Settings, error) { return s, nil }}
+	r := &Rules{Configure: func() Settings { return s }}
 	t.Cleanup(r.Close)
 	return r
 }
@@ -104,7 +104,7 @@ var attacks = map[string]string{
 func TestAttacksOnTheProcess(t *testing.T) {
 	for why, body := range attacks {
 		t.Run(why, func(t *testing.T) {
-			r := rulesOf(t, Settings{Timeout: 500 * time.Millisecond, Memory: 64 << 20}, map[string]string{
+			r := rulesOf(t, Settings{Options: rego.Options{Timeout: 500 * time.Millisecond, Memory: 64 << 20}}, map[string]string{
 				"site.rego": site,
 				"bomb.rego": "package reconcile.rules.bomb\n\nhold contains {\"profile\": name, \"reason\": \"x\"} if {\n\tsome name, _ in input.profiles\n\t" + body + "\n}\n",
 			})
@@ -140,7 +140,7 @@ func TestPackagesThatAreNotReached(t *testing.T) {
 		name := fmt.Sprintf("a%d", i)
 		files[name+".rego"] = "package reconcile.rules." + name + "\n\nalarm contains {\"reason\": \"x\"} if {\n\t" + attacks["a product"] + "\n}\n"
 	}
-	e := load(t, rulesOf(t, Settings{Timeout: 500 * time.Millisecond}, files))
+	e := load(t, rulesOf(t, Settings{Options: rego.Options{Timeout: 500 * time.Millisecond}}, files))
 	ctx, cancel := context.WithTimeout(t.Context(), 14*time.Second)
 	defer cancel()
 	begin := time.Now()
@@ -208,8 +208,8 @@ func TestRulesThatCannotBeCompiled(t *testing.T) {
 		want               string
 		deadline           time.Duration
 	}{
-		{"time", state, "last good copy", Settings{Memory: 2 << 30}, slowRules(), "compile the present rules: not done after ", 4 * time.Second},
-		{"memory", state, "last good copy", Settings{Memory: 1 << 20}, fewer(slowRules(), 3), "compile the present rules: needs more than 1 MiB of memory, was killed", time.Minute},
+		{"time", state, "last good copy", Settings{Options: rego.Options{Memory: 2 << 30}}, slowRules(), "compile the present rules: not done after ", 4 * time.Second},
+		{"memory", state, "last good copy", Settings{Options: rego.Options{Memory: 1 << 20}}, fewer(slowRules(), 3), "compile the present rules: needs more than 1 MiB of memory, was killed", time.Minute},
 		{"no copy", "", "built-in", Settings{}, slowRules(), "compile the present rules: ", 4 * time.Second},
 	} {
 		t.Run(test.why, func(t *testing.T) {
@@ -248,10 +248,7 @@ func TestMendedPackages(t *testing.T) {
 	after := "package reconcile.after.last\n\nalarm contains {\"reason\": \"after\"} if input.decisions\n"
 	files := map[string]string{"a.rego": hold("a", "old"), "b.rego": hold("b", "old"), "c.rego": hold("c", "old"), "d.rego": hold("d", "old"), "after.rego": after}
 	r := rulesOf(t, Settings{Sources: bundle.Sources{StateDir: state}}, files)
-	s, err := r.Configure()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := r.Configure()
 	if err := r.Keep(t.Context(), load(t, r)); err != nil {
 		t.Fatal(err)
 	}
@@ -326,11 +323,8 @@ func TestTheWholeCopyDecides(t *testing.T) {
 	if err := os.Chmod(state, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r := rulesOf(t, Settings{Sources: bundle.Sources{StateDir: state}, Values: map[string]any{"start_states": []any{"stopped"}}}, map[string]string{"site.rego": site})
-	s, err := r.Configure()
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := rulesOf(t, Settings{Sources: bundle.Sources{StateDir: state}, Options: rego.Options{Settings: map[string]any{"start_states": []any{"stopped"}}}}, map[string]string{"site.rego": site})
+	s := r.Configure()
 	file := filepath.Join(s.Policy[0], "data/settings.yaml")
 	if err := errors.Join(r.Keep(t.Context(), load(t, r)), os.Mkdir(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("settings: [\n"), 0o644)); err != nil {
 		t.Fatal(err)
@@ -370,7 +364,7 @@ func TestRulesThatAreGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := rulesOf(t, Settings{Sources: bundle.Sources{StateDir: state}}, map[string]string{"site.rego": site})
-	s, _ := r.Configure()
+	s := r.Configure()
 	if err := r.Keep(t.Context(), load(t, r)); err != nil {
 		t.Fatal(err)
 	}
@@ -378,8 +372,8 @@ func TestRulesThatAreGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for why, directories := range map[string][]string{"nothing that counts": s.Policy, "no directory": nil} {
-		again := &Rules{Configure: func() (Settings, error) {
-			return Settings{Sources: bundle.Sources{StateDir: state, Policy: directories}}, nil
+		again := &Rules{Configure: func() Settings {
+			return Settings{Sources: bundle.Sources{StateDir: state, Policy: directories}}
 		}}
 		defer again.Close()
 		if _, err := again.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "policy forget") {
@@ -426,7 +420,7 @@ func TestAChildThatIsKilledAtAnyMoment(t *testing.T) {
 // The end of the context ends the child at once.
 func TestTheContextEndsTheChild(t *testing.T) {
 	t.Parallel()
-	r := rulesOf(t, Settings{Timeout: time.Minute}, map[string]string{
+	r := rulesOf(t, Settings{Options: rego.Options{Timeout: time.Minute}}, map[string]string{
 		"bomb.rego": "package reconcile.rules.bomb\n\nhold contains {\"profile\": name, \"reason\": \"x\"} if {\n\tsome name, _ in input.profiles\n\t" + attacks["a product"] + "\n}\n",
 	})
 	e := load(t, r)
@@ -447,7 +441,7 @@ func TestTheContextEndsTheChild(t *testing.T) {
 // The process decides as rego does in this one, both stages and warn-only packages included.
 func TestTheProcessDecidesAsRegoDoes(t *testing.T) {
 	t.Parallel()
-	r := rulesOf(t, Settings{Values: map[string]any{"start_states": []any{"running", "starting"}, "mine": 7}}, map[string]string{
+	r := rulesOf(t, Settings{Options: rego.Options{Settings: map[string]any{"start_states": []any{"running", "starting"}, "mine": 7}}}, map[string]string{
 		"site.rego":  site,
 		"warn.rego":  "# METADATA\n# custom: {enforce: warn}\npackage reconcile.rules.warn\n\nhold contains {\"profile\": \"writer\", \"reason\": \"no\", \"until\": \"2026-11-22T06:00:00Z\"} if data.settings.mine == 7\n",
 		"after.rego": "package reconcile.after.site\n\ndelay contains {\"profile\": name, \"seconds\": 1.5, \"reason\": \"later\"} if {\n\tsome name, d in input.decisions\n\td.action == \"start\"\n}\n",
@@ -456,11 +450,8 @@ func TestTheProcessDecidesAsRegoDoes(t *testing.T) {
 		"breaks.rego": "package reconcile.rules.breaks\n\nalarm contains {\"reason\": \"\"} if true\n",
 	})
 	e := load(t, r)
-	s, err := r.Configure()
-	if err != nil {
-		t.Fatal(err)
-	}
-	here, err := rego.Load(rego.Layers(s.Policy, ""), rego.Options{Settings: s.Values})
+	s := r.Configure()
+	here, err := rego.Load(s.Layers(), rego.Options{Settings: s.Options.Settings})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -500,7 +491,7 @@ func TestAFactThatIsNoJSON(t *testing.T) {
 // configuration count, and so do later facts.
 func TestBuiltInRulesNeedNoChild(t *testing.T) {
 	t.Parallel()
-	settings := Settings{Values: map[string]any{"start_states": []any{"running", "starting"}}}
+	settings := Settings{Options: rego.Options{Settings: map[string]any{"start_states": []any{"running", "starting"}}}}
 	alone, beside := rulesOf(t, settings, nil), rulesOf(t, settings, map[string]string{"lib.rego": "package reconcile.lib.mine\n\nx := 1\n"})
 	e, inChild := load(t, alone), load(t, beside)
 	if beside.child == nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -79,9 +78,7 @@ func (s *server) answer(r request, texts [][]byte) (err error) {
 	switch {
 	case r.Settings != nil:
 		s.settings = *r.Settings
-		if s.settings.Values, err = rego.SettingsOf(s.settings.Text); err != nil {
-			return err
-		}
+		s.settings.Schema = policy.InputSchema
 		_ = os.Chdir(s.settings.Directory)
 	case r.Document != nil:
 		s.input, s.document, s.size = *r.Document, nil, 0
@@ -120,19 +117,17 @@ func (s *server) load(choice bundle.Choice) error {
 	if err := s.allow(s.settings.Memory); err != nil {
 		return err
 	}
-	e, err := bundle.Load(choice, s.settings.Layers(), rego.Options{
-		Schema: policy.InputSchema, Settings: s.settings.Values, Places: s.settings.Places, Timeout: s.settings.Timeout, Print: s.settings.Print,
-	}, s.settings.StateDir)
+	e, err := s.settings.Load(choice, s.settings.Options)
 	if e == nil {
-		return s.write(answer{Error: err.Error(), NoCopy: errors.Is(err, bundle.ErrNoLastGood), Untrusted: rego.Untrusted(err), Done: true})
+		return s.write(answer{Error: err.Error(), NoCopy: errors.Is(err, bundle.ErrNoLastGood), Untrusted: rego.Untrusted(err)})
 	}
 	s.policies[choice] = e
 	text, err := json.Marshal(describe(e, err))
-	return errors.Join(err, s.write(answer{Done: true}, text))
+	return errors.Join(err, s.write(answer{}, text))
 }
 
 func (s *server) keep(choice bundle.Choice) error {
-	a := answer{Done: true}
+	a := answer{}
 	if e := s.policies[choice]; e == nil {
 		a.Error = "these rules are not loaded"
 	} else if err := bundle.Save(s.settings.StateDir, e, time.Now()); err != nil {
@@ -144,14 +139,14 @@ func (s *server) keep(choice bundle.Choice) error {
 func (s *server) mask(choice bundle.Choice, events [][]byte) error {
 	e, err := s.policies[choice], s.allow(s.settings.Memory)
 	if e == nil || err != nil {
-		return errors.Join(err, s.write(answer{Error: "these rules are not loaded", Done: true}))
+		return errors.Join(err, s.write(answer{Error: "these rules are not loaded"}))
 	}
 	for i, event := range events {
 		if events[i], err = e.Mask(context.Background(), event); err != nil {
-			return s.write(answer{Error: err.Error(), Done: true})
+			return s.write(answer{Error: err.Error()})
 		}
 	}
-	return s.write(answer{Done: true}, events...)
+	return s.write(answer{}, events...)
 }
 
 // bytesPerFact is how many bytes a byte of a fact's text takes as a term of OPA, at most.
@@ -160,7 +155,7 @@ const bytesPerFact = 40
 func (s *server) evaluate(asked evaluation) error {
 	e := s.policies[asked.Choice]
 	if e == nil {
-		return s.write(answer{Error: "these rules are not loaded", Done: true})
+		return s.write(answer{Error: "these rules are not loaded"})
 	}
 	if s.document == nil {
 		if err := s.allow(bytesPerFact * s.size); err != nil {
@@ -168,7 +163,7 @@ func (s *server) evaluate(asked evaluation) error {
 		}
 		document, err := rego.NewDocument(s.input)
 		if err != nil {
-			return s.write(answer{Error: err.Error(), Done: true})
+			return s.write(answer{Error: err.Error()})
 		}
 		s.document = &document
 	}
@@ -177,16 +172,11 @@ func (s *server) evaluate(asked evaluation) error {
 	}
 	document := s.document.WithDecisions(asked.Decisions)
 	var group errgroup.Group
-	if !asked.AllAtOnce {
-		group.SetLimit(runtime.GOMAXPROCS(0))
-	}
+	group.SetLimit(asked.AtOnce)
 	for _, name := range asked.Packages {
-		group.Go(func() error {
-			begin := s.write(answer{Begin: name})
-			return errors.Join(begin, s.end(name, e.EvaluatePackage(context.Background(), name, document)))
-		})
+		group.Go(func() error { return s.end(name, e.EvaluatePackage(context.Background(), name, document)) })
 	}
-	return errors.Join(group.Wait(), s.write(answer{Done: true}))
+	return group.Wait()
 }
 
 // maxResult limits what one package contributes, in bytes. The built-in packages have a
@@ -201,5 +191,5 @@ func (s *server) end(name string, result policy.Evaluation) error {
 	if err != nil {
 		text, err = json.Marshal(policy.Evaluation{Failures: []policy.RuleFailure{{Rule: name, Error: err.Error()}}})
 	}
-	return errors.Join(err, s.write(answer{End: name}, text))
+	return errors.Join(err, s.write(answer{Package: name}, text))
 }

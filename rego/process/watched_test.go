@@ -11,6 +11,7 @@ import (
 
 	"hermes-reconcile/engine"
 	"hermes-reconcile/policy"
+	"hermes-reconcile/rego"
 	"hermes-reconcile/rego/bundle"
 )
 
@@ -24,8 +25,8 @@ func TestWatchedCompilesChangedRules(t *testing.T) {
 		}
 	}
 	write("alarm contains {\"reason\": \"one\"} if true\n")
-	r := &Watched{Places: []string{dir}, Rules: &Rules{Configure: func() (Settings, error) {
-		return Settings{Sources: bundle.Sources{Policy: []string{dir}, User: "10000:10000"}, Timeout: time.Second}, nil
+	r := &Watched{Places: []string{dir}, Rules: &Rules{Configure: func() Settings {
+		return Settings{Sources: bundle.Sources{Policy: []string{dir}, User: "10000:10000"}, Options: rego.Options{Timeout: time.Second}}
 	}}}
 	defer r.Close()
 	load := func() engine.Evaluator {
@@ -59,8 +60,8 @@ func TestBrokenRulesLeaveThePresentOnes(t *testing.T) {
 		}
 	}
 	write(site)
-	r := &Watched{Places: []string{dir}, Rules: &Rules{Configure: func() (Settings, error) {
-		return Settings{Sources: bundle.Sources{Policy: []string{dir}, User: "10000:10000"}, Timeout: 10 * time.Second}, nil
+	r := &Watched{Places: []string{dir}, Rules: &Rules{Configure: func() Settings {
+		return Settings{Sources: bundle.Sources{Policy: []string{dir}, User: "10000:10000"}, Options: rego.Options{Timeout: 10 * time.Second}}
 	}}}
 	defer func() { r.Close() }()
 	decides := func(what string, refused bool, reason string) {
@@ -110,8 +111,8 @@ func TestWatchedSeesOwnersAndLinks(t *testing.T) {
 		must(os.MkdirAll(at(reason+"/policy"), 0o755), os.WriteFile(at(reason+"/policy/site.rego"), []byte(strings.ReplaceAll(site, "mine", reason)), 0o644))
 	}
 	must(os.Symlink("first", at("..data")), os.Symlink("..data/policy", at("policy")), os.Chown(at("first"), 10000, 10000))
-	r := &Watched{Places: []string{at("policy")}, Rules: &Rules{Configure: func() (Settings, error) {
-		return Settings{Sources: bundle.Sources{Policy: []string{at("policy")}, User: "10000:10000"}, Timeout: 10 * time.Second}, nil
+	r := &Watched{Places: []string{at("policy")}, Rules: &Rules{Configure: func() Settings {
+		return Settings{Sources: bundle.Sources{Policy: []string{at("policy")}, User: "10000:10000"}, Options: rego.Options{Timeout: 10 * time.Second}}
 	}}}
 	defer func() { r.Close() }()
 	load := func() policy.Status {

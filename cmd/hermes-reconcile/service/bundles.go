@@ -198,23 +198,22 @@ func (p *poller) offer(ctx context.Context, text []byte, etag, digest string) er
 	if digest == p.state.Digest || p.wasRolledBack(policy.Bundle{Digest: digest}) {
 		return nil
 	}
-	if err := bundle.Stage(p.c.StateDir, p.source, bundle.Fetched{ETag: etag, Text: text}); err != nil {
-		return err
-	}
-	next, up, why, err := p.check(ctx)
+	fetched := bundle.Fetched{ETag: etag, Text: text}
+	next, up, why, err := p.check(ctx, fetched)
 	if err != nil || why != "" || next.Waiting != nil {
 		p.state.Refused, p.state.Why, p.state.Waiting = policy.Bundle{Revision: next.Revision, Digest: digest}.Name(), why, next.Waiting
 		if why == "" {
 			p.state.Refused = ""
 		}
-		return errors.Join(err, bundle.Unstage(p.c.StateDir, p.source))
+		return err
 	}
 	p.putting.Lock()
 	defer p.putting.Unlock()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := bundle.Activate(p.c.StateDir, p.source, next, time.Now(), up...); err != nil {
+	fetched.Bundle, fetched.Up = next, up
+	if err := bundle.Activate(p.c.StateDir, p.source, fetched, time.Now()); err != nil {
 		return err
 	}
 	bundle.Accepted(p.c.StateDir, next.Name(), true)
@@ -223,16 +222,16 @@ func (p *poller) offer(ctx context.Context, text []byte, etag, digest string) er
 	return nil
 }
 
-// check decides on the present facts with the staged bundle. Why is the reason to refuse it, and
-// up are the profiles that run.
-func (p *poller) check(ctx context.Context) (next policy.Bundle, up []string, why string, err error) {
-	rules := &process.Rules{Configure: func() (process.Settings, error) {
+// check decides on the present facts with a bundle. Why is the reason to refuse it, and up are
+// the profiles that run.
+func (p *poller) check(ctx context.Context, fetched bundle.Fetched) (next policy.Bundle, up []string, why string, err error) {
+	rules := &process.Rules{Configure: func() process.Settings {
 		s := world.RulesSettings(p.c)
-		s.Which = map[string]bundle.Which{p.source: bundle.Next}
+		s.Instead = map[string]bundle.Fetched{p.source: fetched}
 		s.Policy = slices.DeleteFunc(slices.Clone(s.Policy), func(other string) bool {
 			return other != p.source && policy.IsFetched(other) && !bundle.HasCopy(s.StateDir, other)
 		})
-		return s, nil
+		return s
 	}}
 	rules.Loaded = func(status policy.Status) {
 		for _, b := range status.Bundles {

@@ -107,10 +107,14 @@ func (w *watcher) rollBack(ctx context.Context, c config.Config, source string, 
 
 // decideBefore decides on facts with the copy before.
 func decideBefore(ctx context.Context, c config.Config, source string, in policy.Input) (policy.Decisions, error) {
-	rules := &process.Rules{Configure: func() (process.Settings, error) {
+	copied, err := bundle.ReadCopy(c.StateDir, source, bundle.Before)
+	if err != nil {
+		return policy.Decisions{}, err
+	}
+	rules := &process.Rules{Configure: func() process.Settings {
 		s := world.RulesSettings(c)
-		s.Which = map[string]bundle.Which{source: bundle.Before}
-		return s, nil
+		s.Instead = map[string]bundle.Fetched{source: copied}
+		return s
 	}}
 	defer rules.Close()
 	ctx, cancel := context.WithTimeout(ctx, c.Boot.Deadline)

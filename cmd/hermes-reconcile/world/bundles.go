@@ -25,23 +25,24 @@ func Fetcher(c config.Config) *fetch.Client {
 // loaded.
 func Configure(rules *process.Rules, c config.Config, log *slog.Logger) {
 	var settings process.Settings
-	rules.Configure = func() (process.Settings, error) {
+	rules.Configure = func() process.Settings {
 		settings = RulesSettings(c)
 		fetchMissing(c, &settings.Sources)
-		return settings, nil
+		return settings
 	}
 	rules.Loaded = func(status policy.Status) {
-		for source := range settings.Which {
+		for source, fetched := range settings.Instead {
 			for _, b := range status.Bundles {
 				if b.Source != policy.ShownSource(source) {
 					continue
 				}
-				if err := bundle.Activate(c.StateDir, source, b, time.Now()); err != nil {
+				fetched.Bundle = b
+				if err := bundle.Activate(c.StateDir, source, fetched, time.Now()); err != nil {
 					log.Warn("this bundle decides, and cannot be kept", "source", b.Source, "err", err)
 				}
 			}
 		}
-		settings.Which = nil
+		settings.Instead = nil
 	}
 }
 
@@ -56,20 +57,17 @@ func fetchMissing(c config.Config, s *bundle.Sources) {
 	defer cancel()
 	var group sync.WaitGroup
 	var mutex sync.Mutex
-	s.Failed, s.Which = map[string]string{}, map[string]bundle.Which{}
+	s.Failed, s.Instead = map[string]string{}, map[string]bundle.Fetched{}
 	for _, source := range missing {
 		group.Go(func() {
 			got, err := Fetcher(c).Get(ctx, source, "", 0)
-			if err == nil {
-				err = bundle.Stage(c.StateDir, source, bundle.Fetched{ETag: got.ETag, Text: got.Text})
-			}
 			mutex.Lock()
 			defer mutex.Unlock()
 			if err != nil {
 				s.Failed[source] = err.Error()
 				return
 			}
-			s.Which[source] = bundle.Next
+			s.Instead[source] = bundle.Fetched{ETag: got.ETag, Text: got.Text}
 		})
 	}
 	group.Wait()

@@ -11,15 +11,12 @@ import (
 // Rules are the rules of a configuration, which run in a process of their own. The caller
 // closes them.
 func Rules(c config.Config) *process.Rules {
-	return &process.Rules{Configure: func() (process.Settings, error) { return RulesSettings(c), nil }}
+	return &process.Rules{Configure: func() process.Settings { return RulesSettings(c) }}
 }
 
 // RulesSettings are those of the process that runs the rules.
 func RulesSettings(c config.Config) process.Settings {
-	o := PolicyOptions(c)
-	return process.Settings{
-		Sources: Sources(c), Values: o.Settings, Places: o.Places, Timeout: o.Timeout, Memory: o.Memory,
-	}
+	return process.Settings{Sources: Sources(c), Options: PolicyOptions(c)}
 }
 
 // Sources are where the operator's rules are.
