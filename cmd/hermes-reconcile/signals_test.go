@@ -153,7 +153,7 @@ func TestSignalsEndTheProgram(t *testing.T) {
 	hometest.Put(t, dir, "rules/slow_test.rego", slowTest)
 	hometest.Put(t, dir, "rules/slow.rego", "package reconcile.rules.slow\n\nstart contains {\"profile\": \"coder\", \"reason\": \"x\"} if false\n")
 	for what, args := range map[string][]string{
-		"a builtin":       {"policy", "test", filepath.Join(dir, "rules"), "--timeout", "1m"},
+		"a builtin":       {"policy", "test", filepath.Join(dir, "rules")},
 		"a blocked write": {"schema", "input"},
 	} {
 		for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
@@ -184,7 +184,7 @@ func TestSignalsEndTheProgram(t *testing.T) {
 		}
 	}
 	t.Run("twice", func(t *testing.T) {
-		cmd := started(t, tempFile(t), tempFile(t), "policy", "test", filepath.Join(dir, "rules"), "--timeout", "1m")
+		cmd := started(t, tempFile(t), tempFile(t), "policy", "test", filepath.Join(dir, "rules"))
 		time.Sleep(time.Second)
 		for range 2 {
 			_ = cmd.Process.Signal(syscall.SIGTERM)
