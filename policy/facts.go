@@ -193,6 +193,16 @@ func PriorExit(profile Facts) string {
 	return cmp.Or(read[struct{ Exit string }](profile, "lifecycle").Exit, "unknown")
 }
 
+// EndedHold returns when the gateway used up its budget of deaths, in seconds since 1970, and
+// whether the hold for it is over: a file changed since, or its time has come.
+func EndedHold(profile Facts) (since int64, over bool) {
+	hold := read[struct {
+		Status, Ended string
+		SinceUnix     int64 `json:"since_unix"`
+	}](profile, "restart_hold")
+	return hold.SinceUnix, hold.Status == StatusRecorded && hold.Ended != ""
+}
+
 // RuntimeFile is the part of the fact "runtime_files" that describes one file. A
 // decision can sweep only a file that the fact offers, and the executor sweeps only the
 // very file that the fact saw.

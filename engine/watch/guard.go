@@ -131,14 +131,14 @@ func (g *guard) isFailing(op policy.Operation, now time.Time) bool {
 }
 
 // withoutOldWishes leaves out the starts and stops that no changed decision asks for. A gateway
-// whose slot is made or was not supervised starts. A hold stops again and again.
+// whose slot is made or was not supervised starts, and one that is mended. A hold stops again and again.
 func (g *guard) withoutOldWishes(r *reconcile.Report, operations []policy.Operation) []policy.Operation {
 	fresh := map[string]bool{}
 	for _, op := range operations {
 		fresh[op.Profile] = fresh[op.Profile] || op.Op == policy.OpPublish
 	}
 	for name, slot := range r.Slots.ByProfile() {
-		fresh[name] = fresh[name] || slot.Now() == policy.NowNobody
+		fresh[name] = fresh[name] || slot.Now() == policy.NowNobody || mended(r.Input.Profiles[name], slot)
 	}
 	pauses := policy.PausesOf(r.Input.Container).Profiles
 	return slices.DeleteFunc(operations, func(op policy.Operation) bool {
@@ -151,6 +151,16 @@ func (g *guard) withoutOldWishes(r *reconcile.Report, operations []policy.Operat
 		}
 		return false
 	})
+}
+
+// finishSeconds is how long s6 lets a finish script run, which records that a budget is used up.
+const finishSeconds = 5
+
+// mended reports whether a gateway that used up its budget is down since then, and the hold for
+// it is over. A watch may not have looked while it counted.
+func mended(profile policy.Facts, slot policy.Slot) bool {
+	since, over := policy.EndedHold(profile)
+	return over && !slot.Up && max(slot.SinceUnix-since, since-slot.SinceUnix) <= finishSeconds
 }
 
 // wasDown reports whether a pause is over before which the gateway was down.

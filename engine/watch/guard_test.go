@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -105,6 +106,30 @@ func TestStartsAreForChanges(t *testing.T) {
 		s := newScene()
 		s.profile("a", policy.ActionStart, false, c.ops...)
 		expect(t, c.what, s.left(newGuard(c.applied), start), c.want...)
+	}
+}
+
+// A gateway that used up its budget is mended before the watch has seen the hold.
+func TestAMendedGatewayStarts(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, hold string
+		downSince  int64
+		want       []string
+	}{
+		{"a file changed", `{"status":"recorded","since_unix":1000,"ended":"changed"}`, 1001, []string{"bring-up coder"}},
+		{"its time is over", `{"status":"recorded","since_unix":1000,"ended":"time"}`, 999, []string{"bring-up coder"}},
+		{"the hold counts", `{"status":"recorded","since_unix":1000,"ended":""}`, 1001, nil},
+		{"stopped by hand later", `{"status":"recorded","since_unix":1000,"ended":"changed"}`, 1060, nil},
+		{"no hold", `{"status":"missing"}`, 1001, nil},
+	} {
+		s, g := newScene(), newGuard(map[string]Applied{"coder": {policy.ActionStart, "a_rule"}})
+		s.profile("coder", policy.ActionStart, false, up)
+		s.Input.Profiles["coder"] = policy.Facts{"restart_hold": json.RawMessage(c.hold)}
+		slot := s.Slots.Slots[policy.SlotName("coder")]
+		slot.SinceUnix = c.downSince
+		s.Slots.Slots[policy.SlotName("coder")] = slot
+		expect(t, c.name, s.left(g, start), c.want...)
 	}
 }
 
