@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
@@ -178,14 +179,17 @@ func AddFlags(flags *pflag.FlagSet) {
 }
 
 // Words returns the words of which a flag takes one; none is any.
-func Words(flag string) []string {
+func Words(flag string) []string { return flagWords()[flag] }
+
+// Every start of the program asks for each flag.
+var flagWords = sync.OnceValue(func() map[string][]string {
+	words := map[string][]string{}
 	for _, k := range keysOf(&Config{}) {
-		if k.flag == flag {
-			return k.words
-		}
+		words[k.flag] = k.words
 	}
-	return nil
-}
+	delete(words, "") // keys without a flag
+	return words
+})
 
 // addFlags adds the flags that are given.
 func (l layers) addFlags(flags *pflag.FlagSet) error {
