@@ -50,6 +50,9 @@ func BenchmarkPublish1000(b *testing.B) {
 	d := manyProfiles(1000)
 	for i := 0; b.Loop(); i++ {
 		e := benchExecutor(filepath.Join(base, strconv.Itoa(i)))
+		if err := os.Mkdir(e.ScanDir, 0o755); err != nil { // as the lock does
+			b.Fatal(err)
+		}
 		plan, err := e.Plan(context.Background(), d, policy.PlanOptions{})
 		if err != nil {
 			b.Fatal(err)

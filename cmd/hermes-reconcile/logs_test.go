@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-reconcile/cmd/hermes-reconcile/cli"
+	"hermes-reconcile/engine/status"
 	"hermes-reconcile/s6/s6test"
 )
 
@@ -44,6 +45,15 @@ func (l *liveScan) restartAs(script string) {
 	l.t.Helper()
 	l.write("gateway.new", "#!/bin/sh\n"+script, 0o755)
 	s6test.Must(l.t, os.Rename(filepath.Join(l.base, "gateway.new"), filepath.Join(l.base, "gateway")))
+	// A gateway that is not up yet would not be restarted.
+	l.until("all gateways are up", func(d *status.Document) bool {
+		for _, p := range d.Profiles {
+			if p.Wanted == "up" && p.Now != "up" {
+				return false
+			}
+		}
+		return true
+	})
 	l.want(cli.ExitDone, "restarted, pid ", "restart --all --up-for 0s")
 }
 

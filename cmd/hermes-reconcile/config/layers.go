@@ -35,7 +35,7 @@ func newLayers(c *Config) layers {
 	l := layers{config: c, keys: map[string]key{}, merged: koanf.New("."), layer: map[string]any{}}
 	c.Labels, c.Settings, c.values = map[string]string{}, map[string]any{}, map[string]Value{}
 	for _, k := range keysOf(c) {
-		if _, err := os.Stat(k.standard); k.name == "policy" && err != nil {
+		if k.name == "policy" && !exists(k.standard) {
 			k.standard = ""
 		}
 		value, err := k.fromText(k.standard)
@@ -49,6 +49,11 @@ func newLayers(c *Config) layers {
 	}
 	l.merge()
 	return l
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // merge puts the present layer over those before, and begins another.

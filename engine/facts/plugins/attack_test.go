@@ -60,7 +60,7 @@ func TestPluginsHaveNothingOfRoot(t *testing.T) {
 	defer unix.Close(inherited)
 	t.Setenv("PATH", "/opt/data/.local/bin:"+os.Getenv("PATH"))
 	c := asRoot(t, map[string]string{"who": `#!/bin/sh
-fds=$(cd /proc/$$/fd; echo *)
+cd /proc/$$/fd; set -- *; fds=$*; cd /
 printf '{"container":{"who":"%s %s %s","umask":"%s","fds":"%s","path":"%s"}}' "$(id -u)" "$(id -g)" "$(id -G)" "$(umask)" "$fds" "$PATH"
 `})
 	fact, _ := ask(t, c)
