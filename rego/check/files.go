@@ -29,7 +29,7 @@ func (c *checker) readFiles() {
 		names, err := rego.FindFiles(layer.Files, func(name string) bool { return !strings.HasSuffix(name, ".rego") })
 		for _, name := range names {
 			if looksMeant(name) && err == nil {
-				c.add(Finding{File: layer.Shown(name), Row: 1, Col: 1, Code: "ignored_file", Message: "nothing reads this file"})
+				c.add(Finding{File: layer.Shown(name), Row: 1, Col: 1, Code: "ignored_file", Message: "nothing reads this file: rules are in *.rego, settings in " + rego.SettingsFile})
 			}
 		}
 	}
