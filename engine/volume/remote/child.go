@@ -26,9 +26,10 @@ const Command = "volume"
 // time.
 //
 // The child runs under the agent's user, so the agent can kill it at any moment. A request
-// whose child died goes to a new child, once, which needs no new thread: every request may be done twice. A volume that
-// did not answer in time is asked nothing more. Under a command on a running container, which
-// has the lock meanwhile, all requests share one time limit.
+// whose child died goes to a new child, once: every request may be done twice. The new child
+// needs no new thread. A volume that did not answer in time is asked nothing more. Under a
+// command on a running container, which has the lock meanwhile, all requests share one time
+// limit.
 type Child struct {
 	pipes    io.ReadWriteCloser // Close ends the child
 	stream   *child.Stream
