@@ -173,6 +173,8 @@ func (x *execution) begins(ctx context.Context, t *transition) (moves bool, err 
 	if beneath.IsForbidden(err) && !x.Root {
 		err = fmt.Errorf("%w; a hold kept it down, and root has not called hermes-reconcile apply since", err)
 	}
+	// A new slot's gateway may have ended before the command, which then starts another one.
+	t.Death = supervise.ReadDeaths(t.slot).Last
 	return err == nil, err
 }
 
