@@ -301,8 +301,11 @@ func checkTime(key, value string) error {
 	return nil
 }
 
+// IsVariable reports whether a shell can export a variable of that name.
+func IsVariable(name string) bool { return envPattern().MatchString(name) }
+
 func (c Contribution) checkEnv() error {
-	if !envPattern().MatchString(c.Name) {
+	if !IsVariable(c.Name) {
 		return fmt.Errorf("name %q is not the name of an environment variable", c.Name)
 	}
 	if strings.ContainsFunc(c.Value, func(r rune) bool { return r < ' ' || r == 0x7f }) {

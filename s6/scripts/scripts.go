@@ -268,7 +268,7 @@ func (r *Renderer) run(profile string, env map[string]string, restart *policy.Re
 	}
 	b.WriteString(r.drop + q.quote(path.Join(r.scan, policy.SlotName(profile))))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if !envName().MatchString(name) {
+		if !policy.IsVariable(name) {
 			return nil, fmt.Errorf("%q is not the name of an environment variable", name)
 		}
 		b.WriteString(" " + q.quote(name+"="+env[name]))
@@ -280,8 +280,6 @@ func (r *Renderer) run(profile string, env map[string]string, restart *policy.Re
 	b.WriteString(r.args)
 	return b.Bytes(), q.err
 }
-
-var envName = policy.Pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // startBlock is what every run script does first, in the service directory. A stop
 // ends the pause and leaves no process behind, also when it comes just before the

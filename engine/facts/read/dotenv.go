@@ -202,10 +202,8 @@ func unescaped(quote, c byte) string {
 	return "\\" + string(c)
 }
 
-var variableName = policy.Pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
 // IsVariable reports whether an environment variable can have that name.
-func IsVariable(name string) bool { return len(name) <= 256 && variableName().MatchString(name) }
+func IsVariable(name string) bool { return len(name) <= 256 && policy.IsVariable(name) }
 
 // ParseSwitch parses 1, true, yes, on and 0, false, no, off in any case. on is nil for a
 // blank text and for any other word, which is the problem. Quotes around the word, as
